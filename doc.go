@@ -1,0 +1,2 @@
+// Package upkeep keeps running things up to date.
+package upkeep

@@ -1,0 +1,3 @@
+package upkeep_test
+
+import _ "github.com/stretchr/testify/require"

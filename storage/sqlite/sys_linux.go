@@ -1,0 +1,3 @@
+package sqlite
+
+import _ "golang.org/x/sys/unix"

@@ -1,0 +1,4 @@
+package sqlstore
+
+// Dialect says where an engine's SQL differs.
+type Dialect struct{}

@@ -1,0 +1,44 @@
+// Package storage names what an engine keeps. Use storage/memory in tests,
+// storage/sqlite on one machine, storage/postgres on several.
+package storage
+
+import (
+	"errors"
+	"time"
+
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// Backend is what a full engine offers. The stores share its life: they are
+// used until Close, which waits for them and may be called twice. Package
+// storagetest checks implementations.
+type Backend interface {
+	Locker() update.Locker
+	Journal() update.Journal
+	Close() error
+}
+
+// Decisions a caller may want to make. The message says what happened.
+var (
+	// ErrClosed reports a call on a closed engine.
+	ErrClosed = errors.New("storage: closed")
+	// ErrNewer reports a database whose schema is newer than this program.
+	ErrNewer = errors.New("storage: schema is newer than this program")
+	// ErrForeign reports something that is not a database of Upkeep.
+	ErrForeign = errors.New("storage: not a database of upkeep")
+	// ErrFull reports that there is no space left for a write.
+	ErrFull = errors.New("storage: no space left")
+	// ErrReadOnly reports a place that cannot be written.
+	ErrReadOnly = errors.New("storage: read-only")
+	// ErrBusy reports that others kept the engine busy for too long.
+	ErrBusy = errors.New("storage: busy")
+	// ErrCorrupt reports a damaged database.
+	ErrCorrupt = errors.New("storage: damaged")
+)
+
+// Retention says which events an engine keeps for Watch. A zero field means
+// its documented default.
+type Retention struct {
+	Events int           // at most; default 100,000
+	Age    time.Duration // at most; default 30 days
+}

@@ -1,0 +1,58 @@
+package update
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Decisions a caller may want to make. The message says what happened.
+var (
+	// ErrHeld reports that another lease on the item is live.
+	ErrHeld = errors.New("update: item is locked")
+	// ErrFree reports that no lease on the item is live.
+	ErrFree = errors.New("update: item is not locked")
+	// ErrLost reports that the caller's lease has ended.
+	ErrLost = errors.New("update: lease lost")
+
+	// ErrBusy reports that a run that shares the lock is live. It comes with ErrHeld.
+	ErrBusy = errors.New("update: in progress")
+	// ErrDisabled reports that updates of the package are switched off.
+	ErrDisabled = errors.New("update: disabled")
+	// ErrUpToDate reports that the wanted version is installed.
+	ErrUpToDate = errors.New("update: up to date")
+	// ErrNotFound reports an unknown package, version or run.
+	ErrNotFound = errors.New("update: not found")
+	// ErrInvalid reports a request that can never succeed as it stands.
+	ErrInvalid = errors.New("update: invalid request")
+	// ErrExists reports that the journal has the run already.
+	ErrExists = errors.New("update: run exists")
+	// ErrStale reports a write by somebody who has been overtaken.
+	ErrStale = errors.New("update: overtaken")
+	// ErrTooLate reports that the run has passed its point of no return.
+	ErrTooLate = errors.New("update: past the point of no return")
+	// ErrStalled is the cause of a step's context that showed no progress for
+	// Config.LockTTL.
+	ErrStalled = errors.New("update: stalled")
+	// ErrFailed reports that a step failed. The run's Reason says which and why.
+	ErrFailed = errors.New("update: failed")
+	// ErrCancelled reports that somebody cancelled the run.
+	ErrCancelled = errors.New("update: cancelled")
+	// ErrCompacted reports that events after the given one are no longer kept.
+	ErrCompacted = errors.New("update: events are no longer kept")
+	// ErrClosed reports a call on a closed Updater.
+	ErrClosed = errors.New("update: closed")
+)
+
+// HeldError is the ErrHeld that tells by whom, and when to try again.
+type HeldError struct {
+	Item, Owner string
+	Until       time.Time // by the engine's clock
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("update: %q is locked by %q until %s", e.Item, e.Owner, e.Until.UTC().Format(time.RFC3339))
+}
+
+// Unwrap returns ErrHeld.
+func (e *HeldError) Unwrap() error { return ErrHeld }

@@ -1,0 +1,46 @@
+package update
+
+import (
+	"context"
+	"iter"
+)
+
+// Journal remembers runs and their events. What a call has acknowledged is
+// durable. Implementations are safe for concurrent use, and by many processes
+// when their state lives outside the process. What they return is the
+// caller's to change. Package updatetest checks them.
+type Journal interface {
+	// Create records a new run, whose ID must be set, with its first events.
+	// It returns the earlier run and ErrExists if the package has a run with
+	// the same RequestID, or if there is a run with this ID; and ErrStale if a
+	// greater Token has written to the run's Item. The result has Rev 1 and
+	// the engine's CreatedAt and UpdatedAt.
+	Create(ctx context.Context, r Run, events ...Event) (Run, error)
+
+	// Save replaces the run, but of its steps only those that an event names
+	// in Step, and appends the events: all of it or nothing. ID, Package,
+	// Request and CreatedAt never change. It returns ErrNotFound for an
+	// unknown run, and ErrStale unless the stored Rev is r.Rev and no greater
+	// Token has written to r.Item. The result has the next Rev and the
+	// engine's UpdatedAt, and EndedAt once State.Done.
+	Save(ctx context.Context, r Run, events ...Event) (Run, error)
+
+	// Get returns a run, or ErrNotFound.
+	Get(ctx context.Context, id string) (Run, error)
+
+	// History yields the runs that q selects, newest first, and stops after
+	// an error. An unknown Query.After is ErrNotFound.
+	History(ctx context.Context, q Query) iter.Seq2[Run, error]
+
+	// Watch keeps the promise of Updater.Watch. The engine gives each event
+	// its Seq, Time, Run, Package, State and Percent when it is written.
+	Watch(ctx context.Context, after int64) iter.Seq2[Event, error]
+}
+
+// Query selects runs. The zero Query selects all.
+type Query struct {
+	Package   string // default: every package
+	Live      bool   // only runs that are not done
+	RequestID string // only the run with this Request.RequestID
+	After     string // only runs that follow the run with this id in the list
+}

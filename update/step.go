@@ -1,0 +1,46 @@
+package update
+
+import (
+	"context"
+	"time"
+)
+
+// Step is one part of an update. See package update/step for ready-made ones.
+//
+// Its functions are called one at a time, with a context that ends when the
+// run is cancelled, loses its lock, stalls, or after Timeout. A panic in one is
+// its error.
+type Step struct {
+	Name string // required, unique in the package, 1 to 128 bytes
+	// Do has the effect. Required. It must bear being run again after a
+	// crash, unless there is a Probe.
+	Do func(ctx context.Context, t *Task) error
+	// Check is the pre-flight: it changes nothing, and all checks run before
+	// the first Do.
+	Check func(ctx context.Context, t *Task) error
+	// Probe tells after a crash or an error whether the effect is there.
+	Probe func(ctx context.Context, t *Task) (Applied, error)
+	// Verify tells whether the effect is good; an error rolls back.
+	Verify func(ctx context.Context, t *Task) error
+	// Undo takes the effect back. Steps are undone in reverse order, the one
+	// that failed included unless its Probe finds AppliedNo. It must bear
+	// being run twice, and being run when Do got half-way.
+	Undo func(ctx context.Context, t *Task) error
+	// Weight is the step's share of Run.Percent. Default 1.
+	Weight int
+	// Timeout bounds each call. Default: none but the stall of Config.LockTTL.
+	Timeout time.Duration
+	// PointOfNoReturn: once Do has begun the run only goes forward.
+	PointOfNoReturn bool
+}
+
+// Applied is the answer of a Probe.
+type Applied int
+
+// What a Probe finds.
+const (
+	AppliedUnknown Applied = iota // Do runs again
+	AppliedNo
+	AppliedPartly // Undo, then Do
+	AppliedYes
+)

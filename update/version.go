@@ -1,0 +1,3 @@
+package update
+
+import _ "github.com/hashicorp/go-version"
