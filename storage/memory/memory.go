@@ -1,0 +1,72 @@
+// Package memory keeps everything in memory: for tests, and for programs that
+// may forget when they end. It is small, needs nothing, and keeps every promise
+// of the other engines but durability. Its time is time.Now, which
+// testing/synctest can fake.
+package memory
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+var _ storage.Backend = (*DB)(nil)
+
+// DB is an engine that forgets everything with the process.
+type DB struct {
+	// Retention says which events are kept. Set it before the first use.
+	Retention storage.Retention
+
+	mu      sync.Mutex
+	closed  bool
+	locker  locker
+	journal journal
+}
+
+// New returns an empty engine.
+func New() *DB {
+	db := new(DB)
+	db.locker = locker{db: db, leases: make(map[string]lease)}
+	db.journal = journal{
+		db: db, index: make(map[string]int),
+		requests: make(map[request]int), fences: make(map[string]int64),
+	}
+	return db
+}
+
+// Locker returns the locks of package update.
+func (db *DB) Locker() update.Locker { return &db.locker }
+
+// Journal returns the runs of package update.
+func (db *DB) Journal() update.Journal { return &db.journal }
+
+// Close forgets everything. Calls that follow, and every Watch, return
+// storage.ErrClosed. It may be called twice.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.closed = true
+	db.locker.leases = nil
+	db.journal.forget()
+	return nil
+}
+
+// lock takes the mutex for one call, unless the call must not begin.
+func (db *DB) lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	db.mu.Lock()
+	if db.closed {
+		db.mu.Unlock()
+		return storage.ErrClosed
+	}
+	return nil
+}
+
+// stamp is how an instant leaves the engine: UTC, in milliseconds as other
+// engines keep it, and without a monotonic reading.
+func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

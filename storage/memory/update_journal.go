@@ -1,0 +1,253 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/feed"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// journal is the update.Journal of a DB.
+type journal struct {
+	db       *DB
+	runs     []update.Run // oldest first
+	index    map[string]int
+	requests map[request]int
+	fences   map[string]int64 // by item: the greatest token that wrote
+	events   []update.Event   // without gaps: a Seq is the one before plus 1
+	seq      int64            // the last one given
+	news     feed.Notice
+}
+
+// request is what a RequestID is unique in.
+type request struct{ pkg, id string }
+
+// Create implements update.Journal.
+func (j *journal) Create(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+	if r.ID == "" {
+		return update.Run{}, fmt.Errorf("%w: a run without an id", update.ErrInvalid)
+	}
+	if err := j.db.lock(ctx); err != nil {
+		return update.Run{}, err
+	}
+	defer j.db.mu.Unlock()
+	if i, ok := j.earlier(r); ok {
+		return j.runs[i].Clone(), update.ErrExists
+	}
+	if r.Token < j.fences[r.Item] {
+		return update.Run{}, update.ErrStale
+	}
+	r, now := r.Clone(), stamp(time.Now())
+	r.Rev, r.CreatedAt, r.UpdatedAt, r.EndedAt = 1, now, now, time.Time{}
+	j.index[r.ID] = len(j.runs)
+	if r.Request.RequestID != "" {
+		j.requests[request{r.Package, r.Request.RequestID}] = len(j.runs)
+	}
+	j.runs = append(j.runs, update.Run{})
+	return j.write(len(j.runs)-1, r, events), nil
+}
+
+// earlier finds the run that r would repeat.
+func (j *journal) earlier(r update.Run) (int, bool) {
+	if i, ok := j.requests[request{r.Package, r.Request.RequestID}]; ok {
+		return i, true
+	}
+	i, ok := j.index[r.ID]
+	return i, ok
+}
+
+// Save implements update.Journal.
+func (j *journal) Save(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+	if err := j.db.lock(ctx); err != nil {
+		return update.Run{}, err
+	}
+	defer j.db.mu.Unlock()
+	i, ok := j.index[r.ID]
+	if !ok {
+		return update.Run{}, update.ErrNotFound
+	}
+	old := j.runs[i]
+	if r.Rev != old.Rev || r.Token < j.fences[r.Item] {
+		return update.Run{}, update.ErrStale
+	}
+	r = r.Clone()
+	r.Package, r.Request, r.CreatedAt, r.EndedAt = old.Package, old.Request, old.CreatedAt, old.EndedAt
+	r.Steps = mergeSteps(old.Steps, r.Steps, events)
+	r.Rev, r.UpdatedAt = old.Rev+1, stamp(time.Now())
+	return j.write(i, r, events), nil
+}
+
+// mergeSteps returns old with those steps of changed that an event names.
+func mergeSteps(old, changed []update.StepRecord, events []update.Event) []update.StepRecord {
+	merged := slices.Clone(old)
+	for _, step := range changed {
+		if !slices.ContainsFunc(events, func(e update.Event) bool { return e.Step == step.Name }) {
+			continue
+		}
+		i := slices.IndexFunc(merged, func(s update.StepRecord) bool { return s.Name == step.Name })
+		if i < 0 {
+			merged = append(merged, step)
+		} else {
+			merged[i] = step
+		}
+	}
+	return merged
+}
+
+// write keeps r, which nobody else has, with its events. The mutex is held.
+func (j *journal) write(i int, r update.Run, events []update.Event) update.Run {
+	switch {
+	case !r.State.Done():
+		r.EndedAt = time.Time{}
+	case r.EndedAt.IsZero():
+		r.EndedAt = r.UpdatedAt
+	}
+	r.Reason = text(r.Reason)
+	for k := range r.Steps {
+		r.Steps[k].Error = text(r.Steps[k].Error)
+	}
+	j.runs[i] = r
+	j.fences[r.Item] = r.Token
+	for _, e := range events {
+		j.seq++
+		e.Seq, e.Time, e.Run, e.Package = j.seq, r.UpdatedAt, r.ID, r.Package
+		e.State, e.Percent, e.Message = r.State, r.Percent, text(e.Message)
+		j.events = append(j.events, e)
+	}
+	j.compact(r.UpdatedAt)
+	j.news.Set()
+	return r.Clone()
+}
+
+// text is what engines that keep text make of s.
+func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// compact forgets the events that need not be kept.
+func (j *journal) compact(now time.Time) {
+	limit := cmp.Or(j.db.Retention.Events, 100_000)
+	oldest := now.Add(-cmp.Or(j.db.Retention.Age, 30*24*time.Hour))
+	drop := max(0, len(j.events)-limit)
+	for drop < len(j.events) && j.events[drop].Time.Before(oldest) {
+		drop++
+	}
+	j.events = j.events[drop:]
+}
+
+// Get implements update.Journal.
+func (j *journal) Get(ctx context.Context, id string) (update.Run, error) {
+	if err := j.db.lock(ctx); err != nil {
+		return update.Run{}, err
+	}
+	defer j.db.mu.Unlock()
+	i, ok := j.index[id]
+	if !ok {
+		return update.Run{}, update.ErrNotFound
+	}
+	return j.runs[i].Clone(), nil
+}
+
+// History implements update.Journal.
+func (j *journal) History(ctx context.Context, q update.Query) iter.Seq2[update.Run, error] {
+	return func(yield func(update.Run, error) bool) {
+		i, err := j.from(ctx, q.After)
+		for err == nil && i > 0 {
+			var r update.Run
+			if r, i, err = j.older(ctx, q, i); err == nil && i >= 0 && !yield(r, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(update.Run{}, err)
+		}
+	}
+}
+
+// from returns the place before which the list of Query.After begins.
+func (j *journal) from(ctx context.Context, after string) (int, error) {
+	if err := j.db.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer j.db.mu.Unlock()
+	if after == "" {
+		return len(j.runs), nil
+	}
+	i, ok := j.index[after]
+	if !ok {
+		return 0, update.ErrNotFound
+	}
+	return i, nil
+}
+
+// older returns the newest run before place i that q selects, and its place,
+// which is -1 when there is none.
+func (j *journal) older(ctx context.Context, q update.Query, i int) (update.Run, int, error) {
+	if err := j.db.lock(ctx); err != nil {
+		return update.Run{}, -1, err
+	}
+	defer j.db.mu.Unlock()
+	for i--; i >= 0; i-- {
+		r := j.runs[i]
+		if (q.Package == "" || q.Package == r.Package) &&
+			(q.RequestID == "" || q.RequestID == r.Request.RequestID) &&
+			!(q.Live && r.State.Done()) {
+			return r.Clone(), i, nil
+		}
+	}
+	return update.Run{}, -1, nil
+}
+
+// Watch implements update.Journal.
+func (j *journal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
+	return func(yield func(update.Event, error) bool) {
+		after := after // each range begins anew
+		for {
+			e, news, err := j.next(ctx, after)
+			switch {
+			case err != nil:
+				yield(update.Event{}, err)
+				return
+			case news == nil:
+				if !yield(e, nil) {
+					return
+				}
+				after = e.Seq
+			default:
+				after = max(after, e.Seq)
+				select {
+				case <-news:
+				case <-ctx.Done():
+				}
+			}
+		}
+	}
+}
+
+// next returns the event that follows after. If there is none yet it returns
+// where to wait, and as the Seq to go on from that of the last event.
+func (j *journal) next(ctx context.Context, after int64) (update.Event, <-chan struct{}, error) {
+	if err := j.db.lock(ctx); err != nil {
+		return update.Event{}, nil, err
+	}
+	defer j.db.mu.Unlock()
+	if after < 0 || after >= j.seq {
+		return update.Event{Seq: j.seq}, j.news.Wait(), nil
+	}
+	first := j.seq - int64(len(j.events)) // the last one forgotten
+	if after < first {
+		return update.Event{}, nil, update.ErrCompacted
+	}
+	return j.events[after-first], nil, nil
+}
+
+// forget ends every Watch. The mutex is held.
+func (j *journal) forget() {
+	j.runs, j.events = nil, nil
+	j.index, j.requests, j.fences = nil, nil, nil
+	j.news.Set()
+}
