@@ -1,0 +1,88 @@
+// Package storagetest checks a full engine: every suite of every domain on its
+// stores, and what the engine promises as a whole. Faulty breaks an engine's
+// calls, for tests of what works above it.
+package storagetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/update/updatetest"
+)
+
+// Harness describes the engine under test.
+type Harness struct {
+	// Open returns an engine over fresh state. The suite closes it.
+	Open func(t testing.TB) storage.Backend
+	// Again opens the state of first, which Open returned and which may be
+	// closed by now, once more, as another process would. The suite closes
+	// it. Without it, for an engine whose state is its own, there are no
+	// cases of reopening and of two handles.
+	Again func(t testing.TB, first storage.Backend) storage.Backend
+	// Retain is Open with a limit on the events that are kept. Without it, for
+	// an engine that keeps all, there are no cases of compaction.
+	Retain func(t testing.TB, r storage.Retention) storage.Backend
+	// RealTime is set by engines whose clock testing/synctest cannot fake. The
+	// suites then wait for real, with short leases.
+	RealTime bool
+}
+
+// Run checks that an engine keeps every promise of storage.Backend and of the
+// interfaces of its stores.
+func Run(t *testing.T, h Harness) {
+	t.Run("Locker", func(t *testing.T) { updatetest.RunLocker(t, h.locker()) })
+	t.Run("Journal", func(t *testing.T) { updatetest.RunJournal(t, h.journal()) })
+}
+
+// open returns a fresh engine that is closed when the test ends.
+func (h Harness) open(t testing.TB) storage.Backend { return closing(t, h.Open(t)) }
+
+func closing(t testing.TB, b storage.Backend) storage.Backend {
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("closing the engine: %v", err)
+		}
+	})
+	return b
+}
+
+func (h Harness) locker() updatetest.LockerHarness {
+	var first storage.Backend // of the case that runs
+	u := updatetest.LockerHarness{
+		Open: func(t testing.TB) update.Locker {
+			first = h.open(t)
+			return first.Locker()
+		},
+		RealTime: h.RealTime,
+	}
+	if h.Again != nil {
+		u.Again = func(t testing.TB, _ update.Locker) update.Locker {
+			return closing(t, h.Again(t, first)).Locker()
+		}
+	}
+	return u
+}
+
+func (h Harness) journal() updatetest.JournalHarness {
+	var first storage.Backend // of the case that runs
+	u := updatetest.JournalHarness{
+		Open: func(t testing.TB) update.Journal {
+			first = h.open(t)
+			return first.Journal()
+		},
+		RealTime: h.RealTime,
+	}
+	if h.Again != nil {
+		u.Again = func(t testing.TB, _ update.Journal) update.Journal {
+			return closing(t, h.Again(t, first)).Journal()
+		}
+	}
+	if h.Retain != nil {
+		u.Retain = func(t testing.TB, events int, age time.Duration) update.Journal {
+			return closing(t, h.Retain(t, storage.Retention{Events: events, Age: age})).Journal()
+		}
+	}
+	return u
+}

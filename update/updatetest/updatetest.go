@@ -1,0 +1,126 @@
+// Package updatetest checks an engine against the promises of package update:
+// RunLocker those of update.Locker, RunJournal those of update.Journal. Each
+// case is named after the promise it checks.
+//
+// Cases open fresh state, one after the other, each in a testing/synctest
+// bubble, so that a lease of three minutes ends at once.
+package updatetest
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// LockerHarness describes the update.Locker under test.
+type LockerHarness struct {
+	// Open returns a Locker over fresh state and cleans up with t.Cleanup.
+	Open func(t testing.TB) update.Locker
+	// Again opens the state of first, which Open returned, once more, as
+	// another process would, and cleans up with t.Cleanup. Without it, for an
+	// engine whose state is its own, there are no cases of two handles.
+	Again func(t testing.TB, first update.Locker) update.Locker
+	// RealTime is set by engines whose clock testing/synctest cannot fake. The
+	// suite then waits for real, with short leases.
+	RealTime bool
+}
+
+// JournalHarness describes the update.Journal under test.
+type JournalHarness struct {
+	// Open returns a Journal over fresh state and cleans up with t.Cleanup.
+	Open func(t testing.TB) update.Journal
+	// Again opens the state of first, which Open returned, once more, as
+	// another process would, and cleans up with t.Cleanup. Without it, for an
+	// engine whose state is its own, there are no cases of two handles.
+	Again func(t testing.TB, first update.Journal) update.Journal
+	// Retain is Open with a limit: keep at most this many events, or none
+	// older than this; zero means the engine's default. Without it, for an
+	// engine that keeps all events, there are no cases of ErrCompacted.
+	Retain func(t testing.TB, events int, age time.Duration) update.Journal
+	// RealTime is set by engines whose clock testing/synctest cannot fake. The
+	// suite then waits for real, for short times.
+	RealTime bool
+}
+
+// RunLocker checks that an engine keeps every promise of update.Locker.
+func RunLocker(t *testing.T, h LockerHarness) {
+	for _, c := range h.cases() {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, h.RealTime, func(t *testing.T) { c.run(h.start(t)) })
+		})
+	}
+}
+
+// RunJournal checks that an engine keeps every promise of update.Journal.
+func RunJournal(t *testing.T, h JournalHarness) {
+	for _, c := range h.cases() {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, h.RealTime, func(t *testing.T) { c.run(h.start(t)) })
+		})
+	}
+}
+
+// bubble runs f where time is fake, unless it must be real.
+func bubble(t *testing.T, realTime bool, f func(*testing.T)) {
+	if realTime {
+		f(t)
+	} else {
+		synctest.Test(t, f)
+	}
+}
+
+// lockerCase is a promise of update.Locker, in words, and its check.
+type lockerCase struct {
+	name string
+	run  func(*lockerTest)
+}
+
+// journalCase is a promise of update.Journal, in words, and its check.
+type journalCase struct {
+	name string
+	run  func(*journalTest)
+}
+
+func (h LockerHarness) cases() []lockerCase {
+	return nil
+}
+
+func (h JournalHarness) cases() []journalCase {
+	return nil
+}
+
+// lockerTest is what a case of RunLocker works with.
+type lockerTest struct {
+	testing.TB
+	update.Locker // over fresh state
+	again         func() update.Locker
+	realTime      bool
+	ttl           time.Duration // of leases, unless a case needs another
+}
+
+func (h LockerHarness) start(t testing.TB) *lockerTest {
+	lt := &lockerTest{TB: t, Locker: h.Open(t), realTime: h.RealTime, ttl: 3 * time.Minute}
+	if h.RealTime {
+		lt.ttl = 500 * time.Millisecond
+	}
+	lt.again = func() update.Locker { return h.Again(t, lt.Locker) }
+	return lt
+}
+
+// journalTest is what a case of RunJournal works with.
+type journalTest struct {
+	testing.TB
+	update.Journal // over fresh state
+	again          func() update.Journal
+	retain         func(events int, age time.Duration) update.Journal
+	realTime       bool
+}
+
+func (h JournalHarness) start(t testing.TB) *journalTest {
+	jt := &journalTest{TB: t, Journal: h.Open(t), realTime: h.RealTime}
+	jt.again = func() update.Journal { return h.Again(t, jt.Journal) }
+	jt.retain = func(events int, age time.Duration) update.Journal { return h.Retain(t, events, age) }
+	return jt
+}
