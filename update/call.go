@@ -1,0 +1,123 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+var (
+	errAbandoned = errors.New("the step ignores its cancellation and was left alone")
+	errJournal   = errors.New("update: journal not written")
+)
+
+// call runs one function of step i and watches over it: a step that shows no
+// sign of life for LockTTL is cancelled with ErrStalled, and one that does not
+// return for a sixth of that after its context has ended is left alone, so
+// that the lock can be free. Close still waits for it.
+func (r *runner) call(ctx context.Context, i int, s *Step, f func(context.Context, *Task) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	t := r.task(i, s)
+	done := make(chan error, 1)
+	r.u.work.Go(func() {
+		err := errors.New("the step ended its goroutine")
+		defer func() { done <- err }()
+		err = s.bounded(ctx, t, f)
+	})
+	stall, grace := r.u.config.LockTTL, r.u.config.LockTTL/6
+	timer := time.NewTimer(stall)
+	defer timer.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-ctx.Done():
+			return r.awaitEnd(ctx, done, grace)
+		case <-timer.C:
+		}
+		silent := time.Since(r.lastSign())
+		if silent >= stall {
+			cancel(fmt.Errorf("%w: no progress for %s", ErrStalled, stall))
+			return r.awaitEnd(ctx, done, grace)
+		}
+		timer.Reset(stall - silent)
+	}
+}
+
+// awaitEnd gives a cancelled step some time to return.
+func (r *runner) awaitEnd(ctx context.Context, done <-chan error, grace time.Duration) error {
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		if err == nil && !errors.Is(context.Cause(ctx), ErrStalled) {
+			return nil // it had come through before it saw the end
+		}
+		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	case <-timer.C:
+		return fmt.Errorf("%w: %w", errAbandoned, context.Cause(ctx))
+	}
+}
+
+// task is what the functions of step i get.
+func (r *runner) task(i int, s *Step) *Task {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.step, r.sign, r.notes.step = s, time.Now(), s.Name
+	rec := r.run.Steps[i]
+	t := &Task{Run: r.run.Clone(), Release: r.run.Release.clone(), data: rec.Data}
+	t.Output = output{r, s}
+	t.progress = func(done, total int64, message string) { r.progress(s, done, total, message) }
+	t.keep = func(ctx context.Context, data []byte) error {
+		r.alive(s)
+		return r.saveStep(ctx, i, func(rec *StepRecord) { rec.Data = data }, "")
+	}
+	return t
+}
+
+func (r *runner) lastSign() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sign
+}
+
+// alive takes a sign of life of step s, unless s was left alone.
+func (r *runner) alive(s *Step) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.step != s {
+		return false
+	}
+	r.sign = time.Now()
+	return true
+}
+
+func (r *runner) progress(s *Step, done, total int64, message string) {
+	if !r.alive(s) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.run.State == StateRunning && total > 0 {
+		share := float64(min(max(done, 0), total)) / float64(total)
+		r.run.Percent = r.percent(float64(r.base) + share*float64(s.weight()))
+	}
+	r.notes.progress = &Event{Kind: EventProgress, Message: cut(message, maxReason)}
+}
+
+// output turns what a step writes into notes.
+type output struct {
+	r *runner
+	s *Step
+}
+
+func (o output) Write(p []byte) (int, error) {
+	if o.r.alive(o.s) {
+		o.r.mu.Lock()
+		o.r.notes.output(p)
+		o.r.mu.Unlock()
+	}
+	return len(p), nil
+}

@@ -1,0 +1,152 @@
+package update
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Cancel asks the run to stop and to undo what it did. It returns once that is
+// recorded; the process that works on the run sees it within a second. It
+// returns ErrTooLate after the point of no return; cancelling a run that is
+// done, or on its way back, is not an error.
+func (u *Updater) Cancel(ctx context.Context, id string, by By) error {
+	by = by.bounded()
+	for {
+		run, err := u.Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		if run.State != StateRunning || run.Cancel != nil {
+			return nil
+		}
+		p := u.packages[run.Package]
+		if p == nil {
+			return fmt.Errorf("%w: package %q of run %q", ErrNotFound, run.Package, id)
+		}
+		if p.beyondReturn(run) {
+			return fmt.Errorf("cancel run %q: %w", id, ErrTooLate)
+		}
+		run.Cancel = &by
+		stored, err := u.config.Journal.Save(ctx, run, Event{Kind: EventCancel, Actor: by.Actor, Message: by.Reason})
+		if errors.Is(err, ErrStale) {
+			continue // its owner went on meanwhile
+		}
+		if err != nil {
+			return fmt.Errorf("cancel run %q: %w", id, err)
+		}
+		u.mu.Lock()
+		r := u.live[id]
+		u.mu.Unlock()
+		if r != nil {
+			r.noticeCancel(stored)
+		}
+		return nil
+	}
+}
+
+// bounded keeps what people write within limits.
+func (b By) bounded() By {
+	return By{Actor: cut(b.Actor, 256), Reason: cut(b.Reason, maxReason)}
+}
+
+// beyondReturn reports whether a step that cannot be taken back has begun.
+func (p *Package) beyondReturn(run Run) bool {
+	for _, rec := range run.Steps {
+		if s := p.find(rec.Name); s != nil && s.PointOfNoReturn && rec.Phase != PhaseTodo {
+			return true
+		}
+	}
+	return false
+}
+
+// Rollback undoes a run that has ended, by a new run of its undo steps, which
+// it starts as Start does; Wait for its end. Only what a package went through
+// last can be undone, else ErrStale; a run that is not done is ErrBusy, one
+// past its point of no return ErrTooLate, and one that left nothing to undo
+// ErrInvalid. A rollback that failed may be asked for again.
+func (u *Updater) Rollback(ctx context.Context, id string, by By) (Run, error) {
+	run, err := u.Get(ctx, id)
+	if err != nil {
+		return Run{}, err
+	}
+	p := u.packages[run.Package]
+	if p == nil {
+		return Run{}, fmt.Errorf("%w: package %q of run %q", ErrNotFound, run.Package, id)
+	}
+	by = by.bounded()
+	request := Request{Package: run.Package, Version: run.From, Actor: by.Actor}
+	if err := p.gate(ctx, request); err != nil {
+		return Run{}, err
+	}
+	return u.begin(ctx, p, func() (Run, error) {
+		last, err := u.lastEffect(ctx, run)
+		if err != nil {
+			return Run{}, err
+		}
+		if p.beyondReturn(last) {
+			return Run{}, fmt.Errorf("roll back run %q: %w", id, ErrTooLate)
+		}
+		return Run{
+			ID: strings.ToLower(rand.Text()), Package: p.Name, Item: p.Lock, From: run.Version, Version: run.From,
+			Release: run.Release, State: StateRollingBack, Steps: last.Clone().Steps, Reason: by.String(),
+			Request: request, Undoes: run.ID,
+		}, nil
+	})
+}
+
+// lastEffect returns the record of what is to be undone to take run back: its
+// own, or that of an earlier rollback of it that failed.
+func (u *Updater) lastEffect(ctx context.Context, run Run) (Run, error) {
+	if run.Undoes != "" || run.State == StateRolledBack || run.State == StateCancelled {
+		return Run{}, fmt.Errorf("%w: run %q left nothing to undo", ErrInvalid, run.ID)
+	}
+	for last, err := range u.config.Journal.History(ctx, Query{Package: run.Package}) {
+		switch {
+		case err != nil:
+			return Run{}, err
+		case !last.State.Done():
+			return Run{}, fmt.Errorf("%w: run %q", ErrBusy, last.ID)
+		case last.ID == run.ID, last.Undoes == run.ID && last.State == StateFailed:
+			return last, nil
+		case last.State == StateSucceeded, last.State == StateFailed:
+			return Run{}, fmt.Errorf("%w: run %q came after run %q", ErrStale, last.ID, run.ID)
+		}
+	}
+	return Run{}, fmt.Errorf("%w: run %q", ErrNotFound, run.ID)
+}
+
+// Break ends the lease on a lock item if it still has this token, else it
+// returns ErrStale. It is for people: the run that holds the lock is asked to
+// cancel, unless it is past its point of no return; its process notices within
+// a second; and what that process writes later is refused once somebody else
+// has written.
+func (u *Updater) Break(ctx context.Context, item string, token int64, by By) error {
+	by = by.bounded()
+	lease, err := u.config.Locker.Holder(ctx, item)
+	switch {
+	case errors.Is(err, ErrFree), err == nil && lease.Token != token:
+		return fmt.Errorf("%w: no live lease on %q has token %d", ErrStale, item, token)
+	case err != nil:
+		return err
+	}
+	for run, err := range u.config.Journal.History(ctx, Query{Live: true}) {
+		if err != nil {
+			return err
+		}
+		if run.Item != item || run.Token != token {
+			continue
+		}
+		if err := u.Cancel(ctx, run.ID, by); err != nil && !errors.Is(err, ErrTooLate) && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+	}
+	if err := u.config.Locker.Release(ctx, lease); err != nil {
+		return fmt.Errorf("break the lock on %q: %w", item, err)
+	}
+	u.config.Logger.WarnContext(ctx, "update: lock broken", "item", item, "owner", lease.Owner, "token", token,
+		"actor", by.Actor, "reason", by.Reason)
+	return nil
+}

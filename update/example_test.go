@@ -1,0 +1,143 @@
+package update_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log"
+	"slices"
+
+	"github.com/upkeep-go/upkeep/storage/memory"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// versions is a Source of a fixed list. Package update/source has real ones.
+type versions []string
+
+func (v versions) Versions(context.Context, string) iter.Seq2[update.Release, error] {
+	return func(yield func(update.Release, error) bool) {
+		for _, s := range v {
+			if !yield(update.Release{Version: s}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func publish(ctx context.Context, t *update.Task) error {
+	t.Progress(1, 2, "half of it is there")
+	return ctx.Err()
+}
+
+// A program that keeps something of its own up to date.
+func ExampleUpdater_Update() {
+	state := memory.New()
+	defer state.Close()
+	u, err := update.New(update.Config{
+		Locker: state.Locker(), Journal: state.Journal(),
+		Packages: []update.Package{{
+			Name:   "demo/site",
+			Source: versions{"1.0.0", "1.1.0", "2.0.0-rc.1"},
+			Steps:  []update.Step{{Name: "publish", Do: publish}},
+		}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer u.Close()
+
+	run, err := u.Update(context.Background(), update.Request{Package: "demo/site"})
+	fmt.Println(run.Version, run.State, err)
+	// Output: 1.1.0 succeeded <nil>
+}
+
+// A step that fails takes back what was done.
+func ExampleUpdater_Update_rollback() {
+	var site []string
+	install := update.Step{
+		Name: "install",
+		Do:   func(_ context.Context, t *update.Task) error { site = append(site, t.Release.Version); return nil },
+		Undo: func(_ context.Context, t *update.Task) error {
+			site = slices.DeleteFunc(site, func(v string) bool { return v == t.Release.Version })
+			return nil
+		},
+	}
+	health := update.Step{
+		Name: "health",
+		Do:   func(context.Context, *update.Task) error { return errors.New("the site answers 500") },
+	}
+	state := memory.New()
+	defer state.Close()
+	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+		{Name: "demo/site", Source: versions{"1.1.0"}, Steps: []update.Step{install, health}},
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer u.Close()
+
+	run, err := u.Update(context.Background(), update.Request{Package: "demo/site"})
+	fmt.Println(run.State, site)
+	fmt.Println(err)
+	// Output:
+	// rolled_back []
+	// update: failed: step "health": the site answers 500
+}
+
+// Plan first, start, follow, and go back.
+func ExampleUpdater_Watch() {
+	ctx := context.Background()
+	state := memory.New()
+	defer state.Close()
+	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+		{Name: "demo/site", Source: versions{"1.0.0", "1.1.0"}, Steps: []update.Step{{Name: "publish", Do: publish}}},
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer u.Close()
+
+	plan, err := u.Plan(ctx, update.Request{Package: "demo/site", Version: "~1.0.0"})
+	if err != nil {
+		log.Fatal(err) // a step's pre-flight check failed; nothing has changed
+	}
+	run, err := u.Start(ctx, update.Request{Package: plan.Package, Version: plan.Version, Actor: "ann"})
+	if err != nil {
+		log.Fatal(err) // update.ErrBusy: somebody else is updating it
+	}
+	for e, err := range u.Watch(ctx, 0) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if e.Kind == update.EventStep {
+			fmt.Println(e.Step, e.Phase)
+		}
+		if e.Run == run.ID && e.Kind == update.EventEnded {
+			break
+		}
+	}
+	back, err := u.Rollback(ctx, run.ID, update.By{Actor: "ann", Reason: "wrong colours"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	back, err = u.Wait(ctx, back.ID)
+	fmt.Printf("%q %s %v\n", back.Version, back.State, err)
+	// Output:
+	// publish doing
+	// publish done
+	// "" succeeded <nil>
+}
+
+// The lock alone, for work that is not an update.
+func ExampleHold() {
+	state := memory.New()
+	defer state.Close()
+	held, err := update.Hold(context.Background(), state.Locker(), "nightly report", update.HoldConfig{})
+	if err != nil {
+		log.Fatal(err) // update.ErrHeld; *update.HeldError says by whom and until when
+	}
+	defer held.Release()
+	fmt.Println(held.Lease().Token, held.Context().Err()) // the context ends before anybody else can hold it
+	// Output: 1 <nil>
+}

@@ -1,0 +1,248 @@
+package update
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	defaultTTL = 3 * time.Minute
+	// pollInterval is how often a waiter looks for a release by another process.
+	pollInterval = 10 * time.Millisecond
+	// releaseTimeout bounds the calls that clean up after a cancelled context.
+	releaseTimeout = 10 * time.Second
+)
+
+// HoldConfig configures Hold. A zero field means its documented default.
+type HoldConfig struct {
+	// Owner names the holder, for people; a random suffix tells apart two
+	// holders of one name. Default: host name and process id.
+	Owner string
+	TTL   time.Duration // how long the lease of a dead holder lasts; default 3 minutes
+	Wait  bool          // wait for the item until ctx ends; default: ErrHeld at once
+}
+
+// Held is a lease that is kept alive.
+type Held struct {
+	locker Locker
+	ttl    time.Duration
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	expiry *time.Timer   // ends ctx at the local deadline
+	check  chan struct{} // asks keep to renew now
+	kept   chan struct{} // closed when keep has returned
+
+	mu    sync.Mutex
+	lease Lease
+
+	release func() error
+}
+
+// Hold acquires item and renews the lease until Release. Ctx bounds the
+// acquisition only. With Wait, waiters of one process get the item in the order
+// in which they came, each as soon as the one before lets go; a release by
+// another process is seen within 10 milliseconds.
+//
+// The goroutine that renews ends with Release, which the caller owes.
+func Hold(ctx context.Context, l Locker, item string, c HoldConfig) (*Held, error) {
+	if c.TTL == 0 {
+		c.TTL = defaultTTL
+	}
+	a := attempt{locker: l, item: item, owner: uniqueOwner(c.Owner), ttl: c.TTL}
+	acquire := a.once
+	if c.Wait {
+		acquire = a.wait
+	}
+	lease, sent, err := acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("hold %q: %w", item, err)
+	}
+	return keepAlive(ctx, l, lease, sent, c.TTL), nil
+}
+
+// usable is the part of a lease's time that its holder may use. The rest is
+// for clocks that do not run alike, and for the holder to notice.
+func usable(ttl time.Duration) time.Duration { return ttl - ttl/10 }
+
+func keepAlive(ctx context.Context, l Locker, lease Lease, sent time.Time, ttl time.Duration) *Held {
+	h := &Held{locker: l, ttl: ttl, lease: lease, check: make(chan struct{}, 1), kept: make(chan struct{})}
+	h.ctx, h.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	h.expiry = time.AfterFunc(time.Until(sent.Add(usable(ttl))), func() { h.cancel(ErrLost) })
+	h.release = sync.OnceValue(h.end)
+	go h.keep(sent.Add(usable(ttl)))
+	return h
+}
+
+// Context ends with the cause ErrLost before anybody else can hold the item,
+// by a local monotonic deadline measured from before the last request; with
+// context.Canceled on Release.
+func (h *Held) Context() context.Context { return h.ctx }
+
+// Lease returns the lease as last renewed. Its token does not change.
+func (h *Held) Lease() Lease {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lease
+}
+
+// Release ends the lease and its context, and waits for the renewing
+// goroutine. After an error the lease ends by itself within its TTL. Release
+// may be called twice, also when the lease is lost.
+func (h *Held) Release() error { return h.release() }
+
+func (h *Held) end() error {
+	h.expiry.Stop()
+	h.cancel(context.Canceled)
+	<-h.kept
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), releaseTimeout)
+	defer cancel()
+	err := h.locker.Release(ctx, h.Lease())
+	wakeNext(h.locker, h.lease.Item)
+	if err != nil {
+		return fmt.Errorf("release %q: %w", h.lease.Item, err)
+	}
+	return nil
+}
+
+// suspect makes the lease be renewed at once, to find out whether it is lost.
+func (h *Held) suspect() {
+	select {
+	case h.check <- struct{}{}:
+	default:
+	}
+}
+
+// keep renews at a third of the time-to-live, and oftener after an error,
+// until the lease is lost or released.
+func (h *Held) keep(deadline time.Time) {
+	defer close(h.kept)
+	pause := h.ttl / 3
+	for {
+		timer := time.NewTimer(pause)
+		select {
+		case <-h.ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-h.check:
+			timer.Stop()
+		}
+		sent := time.Now()
+		ctx, cancel := context.WithDeadline(h.ctx, deadline)
+		lease, err := h.locker.Renew(ctx, h.Lease(), h.ttl)
+		cancel()
+		switch {
+		case err == nil:
+			deadline = sent.Add(usable(h.ttl))
+			h.expiry.Reset(time.Until(deadline))
+			h.mu.Lock()
+			h.lease = lease
+			h.mu.Unlock()
+			pause = h.ttl / 3
+		case errors.Is(err, ErrLost):
+			h.cancel(ErrLost)
+			return
+		default:
+			pause = h.ttl / 30
+		}
+	}
+}
+
+// attempt is one call of Hold on its way to a lease.
+type attempt struct {
+	locker      Locker
+	item, owner string
+	ttl         time.Duration
+}
+
+// once asks for the lease and returns it with the time before the request.
+func (a attempt) once(ctx context.Context) (Lease, time.Time, error) {
+	sent := time.Now()
+	lease, err := a.locker.Acquire(ctx, a.item, a.owner, a.ttl)
+	switch {
+	case err == nil && time.Since(sent) < usable(a.ttl):
+		return lease, sent, nil
+	case err == nil:
+		err = fmt.Errorf("%w: the reply took %s", ErrLost, time.Since(sent))
+	case errors.Is(err, ErrHeld), errors.Is(err, ErrInvalid):
+		return Lease{}, sent, err
+	}
+	a.dropGhost(ctx)
+	return Lease{}, sent, err
+}
+
+// dropGhost releases the lease that a failed request may have taken.
+func (a attempt) dropGhost(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(releaseTimeout, a.ttl))
+	defer cancel()
+	if ghost, err := a.locker.Holder(ctx, a.item); err == nil && ghost.Owner == a.owner {
+		// If this fails too, the lease ends by itself: nobody renews it.
+		_ = a.locker.Release(ctx, ghost)
+	}
+}
+
+// wait queues behind the waiters of this process and, once first, asks
+// whenever the item may be free.
+func (a attempt) wait(ctx context.Context) (Lease, time.Time, error) {
+	w := queueUp(a.locker, a.item)
+	defer w.leave()
+	for {
+		select {
+		case <-ctx.Done():
+			return Lease{}, time.Time{}, context.Cause(ctx)
+		case <-w.turn:
+		}
+		lease, sent, err := a.once(ctx)
+		if !errors.Is(err, ErrHeld) {
+			return lease, sent, err
+		}
+		if err := a.untilFree(ctx, w); err != nil {
+			return Lease{}, time.Time{}, err
+		}
+	}
+}
+
+// untilFree returns when the item looks free and it is still w's turn.
+func (a attempt) untilFree(ctx context.Context, w *waiter) error {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-w.turn:
+			w.again()
+			return nil
+		case <-tick.C:
+		}
+		switch _, err := a.locker.Holder(ctx, a.item); {
+		case errors.Is(err, ErrFree):
+			w.again()
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// defaultOwner names this process.
+func defaultOwner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s:%d", host, os.Getpid())
+}
+
+func uniqueOwner(name string) string {
+	if name == "" {
+		name = defaultOwner()
+	}
+	return name + "#" + strings.ToLower(rand.Text()[:6])
+}

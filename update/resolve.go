@@ -1,0 +1,173 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	version "github.com/hashicorp/go-version"
+)
+
+// resolve returns the newest of the source's releases that r asks for. What
+// the source spells in a way that is no version is left out.
+func (p *Package) resolve(ctx context.Context, r Request) (Release, error) {
+	w, err := parseWant(r.Version)
+	if err != nil {
+		return Release{}, err
+	}
+	var best Release
+	var bestVersion *version.Version
+	for release, err := range p.Source.Versions(ctx, p.Name) {
+		if err != nil {
+			return Release{}, fmt.Errorf("versions of %q: %w", p.Name, err)
+		}
+		v, err := version.NewVersion(release.Version)
+		if err != nil || !w.allows(v, r.AllowPrerelease || p.AllowPrerelease) {
+			continue
+		}
+		if bestVersion == nil || newer(v, bestVersion) {
+			best, bestVersion = release, v
+		}
+	}
+	if bestVersion == nil {
+		wanted := strings.TrimSpace(r.Version)
+		if wanted == "" {
+			wanted = latest
+		}
+		return Release{}, fmt.Errorf("%w: version %q of %q", ErrNotFound, wanted, p.Name)
+	}
+	return best.clone(), nil
+}
+
+// direction compares the wanted release with the installed version. It
+// returns ErrUpToDate when there is nothing to do, and ErrInvalid for a
+// downgrade that was not asked for.
+func (r Request) direction(current string, release Release) error {
+	if current == "" {
+		return nil
+	}
+	if current == release.Version {
+		return fmt.Errorf("%w: %q is at %s", ErrUpToDate, r.Package, current)
+	}
+	from, err := version.NewVersion(current)
+	if err != nil {
+		return nil // an installed version without order is neither above nor below
+	}
+	to, err := version.NewVersion(release.Version)
+	if err != nil {
+		return fmt.Errorf("%w: version %q", ErrInvalid, release.Version)
+	}
+	if same(from, to) {
+		return fmt.Errorf("%w: %q is at %s", ErrUpToDate, r.Package, current)
+	}
+	if from.Compare(to) <= 0 || r.AllowDowngrade {
+		return nil
+	}
+	if w := strings.TrimSpace(r.Version); w == "" || w == latest {
+		return fmt.Errorf("%w: %q is at %s, above the latest %s", ErrUpToDate, r.Package, current, release.Version)
+	}
+	return fmt.Errorf("%w: version %s is below the installed %s, and AllowDowngrade is not set",
+		ErrInvalid, release.Version, current)
+}
+
+// current returns the installed version of p, "" for none.
+func (u *Updater) current(ctx context.Context, p *Package) (string, error) {
+	if p.Current != nil {
+		v, err := p.Current(ctx)
+		if err != nil {
+			return "", fmt.Errorf("current version of %q: %w", p.Name, err)
+		}
+		return v, nil
+	}
+	for run, err := range u.config.Journal.History(ctx, Query{Package: p.Name}) {
+		if err != nil {
+			return "", fmt.Errorf("current version of %q: %w", p.Name, err)
+		}
+		if run.State == StateSucceeded {
+			return run.Version, nil
+		}
+	}
+	return "", nil
+}
+
+// validate checks what can be checked without asking anybody.
+func (u *Updater) validate(r Request) (*Package, error) {
+	if r.Package == "" {
+		return nil, fmt.Errorf("%w: Package is required", ErrInvalid)
+	}
+	p, ok := u.packages[r.Package]
+	if !ok {
+		return nil, fmt.Errorf("%w: package %q", ErrNotFound, cut(r.Package, 256))
+	}
+	for _, f := range []struct{ name, value string }{
+		{"Version", r.Version}, {"Actor", r.Actor}, {"RequestID", r.RequestID},
+	} {
+		if len(f.value) > 256 {
+			return nil, fmt.Errorf("%w: %s has %d bytes, at most 256 are allowed", ErrInvalid, f.name, len(f.value))
+		}
+	}
+	if _, err := parseWant(r.Version); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// gate asks the package whether it may be updated at all.
+func (p *Package) gate(ctx context.Context, r Request) error {
+	if p.Gate == nil {
+		return nil
+	}
+	if err := p.Gate(ctx, r); err != nil {
+		return fmt.Errorf("update %q: %w", p.Name, err)
+	}
+	return nil
+}
+
+// Plan resolves the version and runs the pre-flight check of every step. It
+// changes nothing. A version that is installed is not an error but
+// Plan.UpToDate.
+func (u *Updater) Plan(ctx context.Context, r Request) (Plan, error) {
+	p, err := u.validate(r)
+	if err != nil {
+		return Plan{}, err
+	}
+	if err := p.gate(ctx, r); err != nil {
+		return Plan{}, err
+	}
+	release, err := p.resolve(ctx, r)
+	if err != nil {
+		return Plan{}, err
+	}
+	from, err := u.current(ctx, p)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan := Plan{Package: p.Name, From: from, Version: release.Version}
+	switch err := r.direction(from, release); {
+	case errors.Is(err, ErrUpToDate):
+		plan.Version, plan.UpToDate = from, true
+		return plan, nil
+	case err != nil:
+		return Plan{}, err
+	}
+	for _, s := range p.Steps {
+		plan.Steps = append(plan.Steps, s.Name)
+	}
+	return plan, p.check(ctx, p.newRun(r, from, release))
+}
+
+// check runs every step's pre-flight.
+func (p *Package) check(ctx context.Context, run Run) error {
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		if s.Check == nil {
+			continue
+		}
+		t := &Task{Run: run.Clone(), Release: run.Release.clone()}
+		if err := s.bounded(ctx, t, s.Check); err != nil {
+			return fmt.Errorf("check of step %q: %w", s.Name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,295 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+)
+
+// errClosing stops a run between two steps because its Updater closes.
+var errClosing = fmt.Errorf("%w: the run is left for Recover", ErrClosed)
+
+// runner works on one run under a lease.
+type runner struct {
+	u    *Updater
+	p    *Package
+	held *Held
+
+	gone    chan struct{} // closed when this process works on the run no more
+	failure error         // why, if the run is not done; set before gone closes
+
+	forwardContext context.Context // ends with the lease, and when the run is cancelled
+	cancelForward  context.CancelCauseFunc
+
+	saving chan struct{} // one save at a time
+
+	mu    sync.Mutex
+	run   Run // as it will be once notes are saved
+	notes notes
+	sign  time.Time // last sign of life of the step under way
+	base  int       // weight of the steps that are done before it
+	step  *Step     // under way
+	ends  bool      // the run's outcome is being written
+}
+
+func (u *Updater) newRunner(p *Package, held *Held, run Run) *runner {
+	r := &runner{
+		u: u, p: p, held: held, run: run,
+		gone: make(chan struct{}), saving: make(chan struct{}, 1),
+	}
+	r.forwardContext, r.cancelForward = context.WithCancelCause(held.Context())
+	if run.Cancel != nil {
+		r.cancelForward(ErrCancelled)
+	}
+	return r
+}
+
+// snapshot returns the run as it stands.
+func (r *runner) snapshot() Run {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.run.Clone()
+}
+
+// create records the run and makes it one that this process works on.
+func (r *runner) create() error {
+	started := Event{Kind: EventStarted, Actor: r.run.Request.Actor, Message: r.run.describe()}
+	var stored Run
+	err := r.retry(r.held.Context(), func(ctx context.Context) (err error) {
+		stored, err = r.u.config.Journal.Create(ctx, r.run, started)
+		return err
+	})
+	if errors.Is(err, ErrExists) && stored.ID == r.run.ID {
+		err = nil // the reply of an earlier try was lost
+	}
+	r.run = stored
+	if err != nil {
+		return err
+	}
+	r.u.register(r)
+	return nil
+}
+
+func (r Run) describe() string {
+	if r.Undoes != "" {
+		return fmt.Sprintf("take %s back from %s to %q", r.Package, r.From, r.Version)
+	}
+	return fmt.Sprintf("bring %s from %q to %s", r.Package, r.From, r.Version)
+}
+
+func (u *Updater) register(r *runner) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.live[r.run.ID] = r
+}
+
+// finish works on r's run, releases the lock and tells who wants to know. A
+// run whose lease was lost is taken up again if nobody else has.
+func (u *Updater) finish(r *runner) {
+	err := r.work()
+	lost := errors.Is(err, ErrLost) && !errors.Is(err, errAbandoned)
+	if e := r.held.Release(); e != nil {
+		u.config.Logger.Warn("update: lock not released", "run", r.run.ID, "err", e)
+	}
+	u.forget(r, err)
+	if lost {
+		if err := u.adopt(context.Background(), r.p, r.run.ID); err != nil {
+			u.config.Logger.Warn("update: run not taken up again", "run", r.run.ID, "err", err)
+		}
+	}
+}
+
+// forget ends r and reports its run if that is done.
+func (u *Updater) forget(r *runner, err error) {
+	run := r.snapshot()
+	r.cancelForward(context.Canceled)
+	u.mu.Lock()
+	delete(u.live, run.ID)
+	u.mu.Unlock()
+	if !errors.Is(err, ErrLost) {
+		r.failure = err
+	}
+	close(r.gone)
+	if err == nil {
+		u.config.Logger.Info("update finished", "run", run.ID, "package", run.Package, "from", run.From,
+			"version", run.Version, "state", string(run.State), "reason", run.Reason)
+		u.config.OnFinish(run)
+	}
+}
+
+// save writes the run as change makes it, with events and all notes that have
+// gathered. It tries again until ctx ends, or for some seconds. When somebody
+// else asked meanwhile to cancel the run, forwardContext ends.
+func (r *runner) save(ctx context.Context, change func(*Run), events ...Event) error {
+	select {
+	case r.saving <- struct{}{}:
+		defer func() { <-r.saving }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	r.mu.Lock()
+	run, gathered := r.run.Clone(), r.notes
+	r.notes.clear()
+	r.mu.Unlock()
+	change(&run)
+	all := append(gathered.events(), events...)
+	var stored Run
+	err := r.retry(ctx, func(ctx context.Context) (err error) {
+		stored, err = r.u.config.Journal.Save(ctx, run, all...)
+		if errors.Is(err, ErrStale) {
+			stored, err = r.reconcile(ctx, &run)
+		}
+		return err
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.notes.putBack(gathered)
+		return err
+	}
+	change(&r.run)
+	r.run.Rev, r.run.UpdatedAt, r.run.EndedAt = stored.Rev, stored.UpdatedAt, stored.EndedAt
+	return nil
+}
+
+var errAgain = errors.New("update: the run has changed")
+
+// reconcile finds out why a save was refused: it had been made already and the
+// reply was lost; or somebody asked to cancel the run, which run then learns;
+// or another process has taken the run over.
+func (r *runner) reconcile(ctx context.Context, run *Run) (Run, error) {
+	stored, err := r.u.config.Journal.Get(ctx, run.ID)
+	if err != nil {
+		return stored, err
+	}
+	if stored.Token != run.Token {
+		return stored, fmt.Errorf("%w: the run has another owner", ErrLost)
+	}
+	if stored.Rev == run.Rev {
+		return stored, fmt.Errorf("%w: the lock has another owner", ErrLost)
+	}
+	if stored.Rev == run.Rev+1 && sameRecord(stored, *run) {
+		return stored, nil
+	}
+	run.Rev, run.Cancel = stored.Rev, stored.Cancel
+	r.noticeCancel(stored)
+	return stored, errAgain
+}
+
+func sameRecord(a, b Run) bool {
+	a.Rev, b.Rev = 0, 0
+	a.UpdatedAt, b.UpdatedAt = time.Time{}, time.Time{}
+	a.EndedAt, b.EndedAt = time.Time{}, time.Time{}
+	return reflect.DeepEqual(a, b)
+}
+
+// noticeCancel stops the way forward when somebody asked for that. Whoever
+// breaks a lock asks for it too, so the lease is looked at as well.
+func (r *runner) noticeCancel(stored Run) {
+	r.mu.Lock()
+	if stored.Rev > r.run.Rev {
+		r.run.Rev, r.run.Cancel = stored.Rev, stored.Cancel
+	}
+	r.mu.Unlock()
+	if stored.Cancel != nil && r.forwardContext.Err() == nil {
+		r.cancelForward(ErrCancelled)
+		r.held.suspect()
+	}
+}
+
+// retry calls f until it succeeds, fails for good, or has failed for some
+// seconds: the network comes back, and a full disk may.
+func (r *runner) retry(ctx context.Context, f func(context.Context) error) error {
+	wait := 10 * time.Millisecond
+	for {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		err := f(ctx)
+		switch {
+		case err == nil, errors.Is(err, ErrLost), errors.Is(err, ErrExists), errors.Is(err, ErrNotFound), errors.Is(err, ErrInvalid):
+			return err
+		case errors.Is(err, ErrStale):
+			return fmt.Errorf("%w: %w", ErrLost, err)
+		case errors.Is(err, errAgain):
+			continue
+		case wait > 3*time.Second:
+			return fmt.Errorf("%w: %w", errJournal, err)
+		}
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+		wait *= 3
+	}
+}
+
+// flush writes notes once a second until stop closes, and looks whether
+// somebody asked to cancel the run.
+func (r *runner) flush(stop <-chan struct{}) {
+	ticker := time.NewTicker(min(time.Second, r.u.config.LockTTL/3))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+		}
+		// An error here is met again by the next save of the run itself.
+		ctx := r.held.Context()
+		r.mu.Lock()
+		pending, id, rev := r.notes.any(), r.run.ID, r.run.Rev
+		r.mu.Unlock()
+		if pending {
+			_ = r.save(ctx, func(*Run) {})
+		} else if stored, err := r.u.config.Journal.Get(ctx, id); err == nil && stored.Rev > rev {
+			r.noticeCancel(stored)
+		}
+	}
+}
+
+// notes are events that wait for the next save.
+type notes struct {
+	log      []byte // output of the step under way
+	step     string
+	progress *Event
+	outcomes []Event
+}
+
+const maxLog = 16 << 10
+
+func (n *notes) any() bool { return len(n.log) > 0 || n.progress != nil || len(n.outcomes) > 0 }
+
+func (n *notes) clear() { *n = notes{step: n.step} }
+
+func (n *notes) output(p []byte) {
+	n.log = append(n.log, p...)
+	if extra := len(n.log) - maxLog; extra > 0 {
+		n.log = slices.Delete(n.log, 0, extra)
+	}
+}
+
+// putBack returns notes of a save that failed.
+func (n *notes) putBack(old notes) {
+	log := n.log
+	n.log = old.log
+	n.output(log)
+	if n.progress == nil {
+		n.progress = old.progress
+	}
+	n.outcomes = append(old.outcomes, n.outcomes...)
+}
+
+func (n *notes) events() []Event {
+	var all []Event
+	if len(n.log) > 0 {
+		all = append(all, Event{Kind: EventLog, Step: n.step, Message: cut(string(n.log), maxLog)})
+	}
+	if n.progress != nil {
+		all = append(all, *n.progress)
+	}
+	return append(all, n.outcomes...)
+}

@@ -1,0 +1,408 @@
+package update
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// waitInterval is how often Wait looks at a run of another process.
+const waitInterval = 250 * time.Millisecond
+
+// Updater updates the packages of its Config. It is safe for concurrent use.
+type Updater struct {
+	config   Config
+	packages map[string]*Package
+
+	stopping chan struct{} // closed by Close
+	work     sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	live   map[string]*runner // by run id: the runs that this process works on
+}
+
+var packageName = regexp.MustCompile(`^[A-Za-z0-9@][A-Za-z0-9._/@+-]{0,255}$`)
+
+// New returns an Updater. It starts nothing.
+func New(c Config) (*Updater, error) {
+	if c.LockTTL == 0 {
+		c.LockTTL = defaultTTL
+	}
+	if c.Owner == "" {
+		c.Owner = defaultOwner()
+	}
+	if c.OnFinish == nil {
+		c.OnFinish = func(Run) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case c.Locker == nil:
+		return nil, fmt.Errorf("%w: Config.Locker is required", ErrInvalid)
+	case c.Journal == nil:
+		return nil, fmt.Errorf("%w: Config.Journal is required", ErrInvalid)
+	case len(c.Packages) == 0:
+		return nil, fmt.Errorf("%w: Config.Packages is required", ErrInvalid)
+	case c.LockTTL < time.Second:
+		return nil, fmt.Errorf("%w: Config.LockTTL is %s, at least 1s is needed", ErrInvalid, c.LockTTL)
+	}
+	c.Packages = slices.Clone(c.Packages)
+	u := &Updater{
+		config: c, packages: map[string]*Package{}, stopping: make(chan struct{}), live: map[string]*runner{},
+	}
+	for i := range c.Packages {
+		p := &c.Packages[i]
+		if err := p.prepare(); err != nil {
+			return nil, fmt.Errorf("%w: package %q: %w", ErrInvalid, cut(p.Name, 256), err)
+		}
+		if u.packages[p.Name] != nil {
+			return nil, fmt.Errorf("%w: package %q is listed twice", ErrInvalid, p.Name)
+		}
+		u.packages[p.Name] = p
+	}
+	return u, nil
+}
+
+// prepare checks p and fills in its defaults.
+func (p *Package) prepare() error {
+	if p.Lock == "" {
+		p.Lock = DefaultLock
+	}
+	p.Steps = slices.Clone(p.Steps)
+	switch {
+	case !packageName.MatchString(p.Name) || slices.Contains(strings.Split(p.Name, "/"), ".."):
+		return errors.New("Name must be 1 to 256 bytes of letters, digits and . _ - / @ +, and no option or path upwards")
+	case p.Source == nil:
+		return errors.New("Source is required")
+	case len(p.Steps) == 0:
+		return errors.New("Steps is required")
+	case len(p.Lock) > 1024:
+		return fmt.Errorf("Lock has %d bytes, at most 1024 are allowed", len(p.Lock))
+	}
+	names := map[string]bool{}
+	for _, s := range p.Steps {
+		switch {
+		case s.Name == "" || len(s.Name) > 128:
+			return fmt.Errorf("a step's Name has %d bytes, 1 to 128 are allowed", len(s.Name))
+		case names[s.Name]:
+			return fmt.Errorf("step %q is listed twice", s.Name)
+		case s.Do == nil:
+			return fmt.Errorf("step %q: Do is required", s.Name)
+		case s.Weight < 0 || s.Timeout < 0:
+			return fmt.Errorf("step %q: Weight and Timeout must not be negative", s.Name)
+		}
+		names[s.Name] = true
+	}
+	return nil
+}
+
+// Packages returns the names of the packages, in the order of the Config.
+func (u *Updater) Packages() []string {
+	names := make([]string, len(u.config.Packages))
+	for i, p := range u.config.Packages {
+		names[i] = p.Name
+	}
+	return names
+}
+
+// Start validates the request, takes the lock, records the run and returns;
+// the update goes on in the background and does not end with ctx. A run that a
+// dead process left behind is finished or rolled back first. It returns
+// ErrBusy while another run holds the lock, and ErrUpToDate when there is
+// nothing to do.
+//
+// When ctx ends before Start has returned, the run may have begun all the
+// same: repeat the request with its RequestID to learn that.
+func (u *Updater) Start(ctx context.Context, r Request) (Run, error) {
+	p, err := u.validate(r)
+	if err != nil {
+		return Run{}, err
+	}
+	if err := p.gate(ctx, r); err != nil {
+		return Run{}, err
+	}
+	if run, found, err := u.earlier(ctx, r); found || err != nil {
+		return run, err
+	}
+	release, err := p.resolve(ctx, r)
+	if err != nil {
+		return Run{}, err
+	}
+	return u.begin(ctx, p, func() (Run, error) {
+		from, err := u.current(ctx, p)
+		if err != nil {
+			return Run{}, err
+		}
+		if err := r.direction(from, release); err != nil {
+			return Run{}, err
+		}
+		run := p.newRun(r, from, release)
+		return run, p.check(ctx, run)
+	})
+}
+
+// newRun is the record with which an update begins.
+func (p *Package) newRun(r Request, from string, release Release) Run {
+	run := Run{
+		ID: strings.ToLower(rand.Text()), Package: p.Name, Item: p.Lock, From: from, Version: release.Version,
+		Release: release, State: StateRunning, Request: r,
+	}
+	for _, s := range p.Steps {
+		run.Steps = append(run.Steps, StepRecord{Name: s.Name, Phase: PhaseTodo})
+	}
+	return run
+}
+
+// earlier finds the run of a repeated request.
+func (u *Updater) earlier(ctx context.Context, r Request) (Run, bool, error) {
+	if r.RequestID == "" {
+		return Run{}, false, nil
+	}
+	for run, err := range u.config.Journal.History(ctx, Query{Package: r.Package, RequestID: r.RequestID}) {
+		if err != nil {
+			return Run{}, false, err
+		}
+		if run.Request.Version != r.Version {
+			return Run{}, false, fmt.Errorf("%w: RequestID %q was used for version %q",
+				ErrInvalid, r.RequestID, run.Request.Version)
+		}
+		return run, true, nil
+	}
+	return Run{}, false, nil
+}
+
+// begin takes the lock of p, settles what a dead process left under it,
+// records the run that build makes and works on it in the background.
+func (u *Updater) begin(ctx context.Context, p *Package, build func() (Run, error)) (Run, error) {
+	type answer struct {
+		run Run
+		err error
+	}
+	started := make(chan answer, 1)
+	err := u.background(func() {
+		held, err := u.lock(ctx, p)
+		if err != nil {
+			started <- answer{err: err}
+			return
+		}
+		r, err := u.admit(ctx, p, held, build)
+		if err != nil {
+			err = errors.Join(err, held.Release())
+			started <- answer{r.run, err}
+			return
+		}
+		started <- answer{r.run.Clone(), nil}
+		u.finish(r)
+	})
+	if err != nil {
+		return Run{}, err
+	}
+	select {
+	case a := <-started:
+		if errors.Is(a.err, ErrExists) {
+			return a.run, nil // the same request came twice at once
+		}
+		return a.run, a.err
+	case <-ctx.Done():
+		return Run{}, context.Cause(ctx)
+	}
+}
+
+// lock takes the lock of p. A run of this process that has ended may be about
+// to release it: that is waited for.
+func (u *Updater) lock(ctx context.Context, p *Package) (*Held, error) {
+	for {
+		held, err := Hold(ctx, u.config.Locker, p.Lock, HoldConfig{Owner: u.config.Owner, TTL: u.config.LockTTL})
+		if !errors.Is(err, ErrHeld) {
+			return held, err
+		}
+		r := u.ending(p.Lock)
+		if r == nil {
+			return nil, fmt.Errorf("%w: %w", ErrBusy, err)
+		}
+		select {
+		case <-r.gone:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// ending returns the runner whose run has ended under a lock that it has not
+// released yet, or nil.
+func (u *Updater) ending(item string) *runner {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, r := range u.live {
+		r.mu.Lock()
+		found := r.ends && r.run.Item == item
+		r.mu.Unlock()
+		if found {
+			return r
+		}
+	}
+	return nil
+}
+
+// admit records the run under held.
+func (u *Updater) admit(ctx context.Context, p *Package, held *Held, build func() (Run, error)) (*runner, error) {
+	if err := u.settle(p.Lock, held); err != nil {
+		return &runner{}, err
+	}
+	run, err := build()
+	if err != nil {
+		return &runner{}, err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return &runner{}, err // nobody waits for the answer any more
+	}
+	run.Token, run.Owner = held.Lease().Token, held.Lease().Owner
+	r := u.newRunner(p, held, run)
+	return r, r.create()
+}
+
+// background runs f on a goroutine that Close waits for.
+func (u *Updater) background(f func()) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return ErrClosed
+	}
+	u.work.Go(f)
+	return nil
+}
+
+// Wait returns the run once it is done, with Run.Err. The run may belong to
+// another process. When ctx ends first, or when this process had to give the
+// run up, it returns the run so far and the error that says so.
+func (u *Updater) Wait(ctx context.Context, id string) (Run, error) {
+	for {
+		u.mu.Lock()
+		r := u.live[id]
+		u.mu.Unlock()
+		run, err := u.Get(ctx, id)
+		if err != nil {
+			return run, err
+		}
+		if r == nil && run.State.Done() {
+			return run, run.Err()
+		}
+		if r == nil {
+			if err := pause(ctx, waitInterval); err != nil {
+				return run, err
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return run, context.Cause(ctx)
+		case <-r.gone:
+		}
+		if r.failure != nil {
+			run, err := u.Get(ctx, id)
+			return run, errors.Join(r.failure, err)
+		}
+	}
+}
+
+// Update is Start and Wait.
+func (u *Updater) Update(ctx context.Context, r Request) (Run, error) {
+	run, err := u.Start(ctx, r)
+	if err != nil {
+		return run, err
+	}
+	return u.Wait(ctx, run.ID)
+}
+
+// Get returns a run, or ErrNotFound.
+func (u *Updater) Get(ctx context.Context, id string) (Run, error) {
+	return u.config.Journal.Get(ctx, id)
+}
+
+// History yields runs, newest first, and stops after an error.
+func (u *Updater) History(ctx context.Context, q Query) iter.Seq2[Run, error] {
+	return u.config.Journal.History(ctx, q)
+}
+
+// Watch yields every event with a Seq greater than after, in order, losing
+// none, and waits for more until ctx ends or the caller breaks. A negative
+// after starts with the next event. The last pair has an error: ctx's, or
+// ErrCompacted when events that follow after are no longer kept. Engines keep
+// events for 30 days and 100,000 of them.
+func (u *Updater) Watch(ctx context.Context, after int64) iter.Seq2[Event, error] {
+	return u.config.Journal.Watch(ctx, after)
+}
+
+// Status returns the present of a package.
+func (u *Updater) Status(ctx context.Context, pkg string) (Status, error) {
+	p, ok := u.packages[pkg]
+	if !ok {
+		return Status{}, fmt.Errorf("%w: package %q", ErrNotFound, cut(pkg, 256))
+	}
+	s := Status{Package: pkg}
+	var err error
+	if s.Version, err = u.current(ctx, p); err != nil {
+		return Status{}, err
+	}
+	for run, err := range u.config.Journal.History(ctx, Query{Package: pkg, Live: true}) {
+		if err != nil {
+			return Status{}, err
+		}
+		s.Run = &run
+		break
+	}
+	lease, err := u.config.Locker.Holder(ctx, p.Lock)
+	switch {
+	case err == nil:
+		s.Lease = &lease
+	case !errors.Is(err, ErrFree):
+		return Status{}, err
+	}
+	return s, nil
+}
+
+// Close stops the runs of this Updater before their next step and waits; they
+// are left for Recover, in this process's successor or another one. A step
+// that is under way is waited for. Close may be called twice.
+func (u *Updater) Close() error {
+	u.mu.Lock()
+	if !u.closed {
+		u.closed = true
+		close(u.stopping)
+	}
+	u.mu.Unlock()
+	u.work.Wait()
+	return nil
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+// cut shortens s to at most n bytes of valid UTF-8.
+func cut(s string, n int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	const mark = "…"
+	return strings.ToValidUTF8(s[:n-len(mark)], "") + mark
+}

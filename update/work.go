@@ -1,0 +1,311 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// maxAttempts is how often a step may begin before it counts as what
+	// kills the process.
+	maxAttempts = 3
+	maxReason   = 4 << 10
+)
+
+// work brings the run to its end. An error means that the run is not done:
+// the lease is lost, the Updater closes, or the journal cannot be written.
+func (r *runner) work() error {
+	stop, flushed := make(chan struct{}), make(chan struct{})
+	go func() { defer close(flushed); r.flush(stop) }()
+	defer func() { close(stop); <-flushed }()
+
+	err := r.toTheEnd()
+	if err != nil && r.held.Context().Err() != nil {
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	return err
+}
+
+func (r *runner) toTheEnd() error {
+	if r.snapshot().State == StateRunning {
+		err := r.forward()
+		switch {
+		case err == nil:
+			return r.end(StateSucceeded, "")
+		case r.leaves(err):
+			return err
+		case errors.Is(err, errAbandoned), errors.Is(err, ErrTooLate):
+			return r.end(StateFailed, err.Error())
+		}
+		if err := r.turnBack(err); err != nil {
+			return err
+		}
+	}
+	err := r.backward()
+	switch run := r.snapshot(); {
+	case err != nil && r.leaves(err):
+		return err
+	case err != nil:
+		return r.end(StateFailed, joinReasons(run.Reason, err.Error()))
+	case run.Undoes != "":
+		return r.end(StateSucceeded, "")
+	case run.Cancel != nil:
+		return r.end(StateCancelled, run.Reason)
+	default:
+		return r.end(StateRolledBack, run.Reason)
+	}
+}
+
+// leaves reports whether err means to let go of the run as it is.
+func (r *runner) leaves(err error) bool {
+	return r.held.Context().Err() != nil || errors.Is(err, ErrLost) || errors.Is(err, errClosing) || errors.Is(err, errJournal)
+}
+
+func joinReasons(first, second string) string {
+	if first == "" {
+		return second
+	}
+	return first + "; then " + second
+}
+
+// turnBack records that the run is to be undone, and why.
+func (r *runner) turnBack(err error) error {
+	reason := err.Error()
+	if by := r.snapshot().Cancel; by != nil && errors.Is(err, ErrCancelled) {
+		reason = by.String()
+		if reason == "" {
+			reason = "on request"
+		}
+	}
+	return r.save(r.held.Context(), func(run *Run) {
+		run.State, run.Reason = StateRollingBack, cut(reason, maxReason)
+	}, Event{Kind: EventProgress, Message: cut(reason, maxReason)})
+}
+
+// end records the outcome.
+func (r *runner) end(s State, reason string) error {
+	r.mu.Lock()
+	r.ends = true
+	r.mu.Unlock()
+	return r.save(r.held.Context(), func(run *Run) {
+		run.State, run.Reason = s, cut(reason, maxReason)
+		if s == StateSucceeded {
+			run.Percent = 100
+		}
+	}, Event{Kind: EventEnded, Message: cut(reason, maxReason)})
+}
+
+// stopsHere reports why no further step may begin.
+func (r *runner) stopsHere(ctx context.Context) error {
+	select {
+	case <-r.u.stopping:
+		return errClosing
+	default:
+		return context.Cause(ctx)
+	}
+}
+
+// forward does every step that is not done. The outcome of a step is written
+// together with the intent of the next.
+func (r *runner) forward() error {
+	for i := range r.run.Steps {
+		rec := r.record(i)
+		s := r.p.find(rec.Name)
+		switch {
+		case s == nil:
+			return fmt.Errorf("step %q is not a step of the package any more", rec.Name)
+		case rec.Phase == PhaseDone:
+			r.addWeight(s)
+			continue
+		}
+		if err := r.stopsHere(r.forwardContext); err != nil {
+			return err
+		}
+		if err := r.advance(i, s, rec); err != nil {
+			return fmt.Errorf("step %q: %w", s.Name, err)
+		}
+		r.addWeight(s)
+	}
+	if r.p.beyondReturn(r.snapshot()) {
+		return nil
+	}
+	return context.Cause(r.forwardContext)
+}
+
+func (r *runner) addWeight(s *Step) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.base += s.weight()
+}
+
+// advance brings step i from todo, or from where a dead process left it, to done.
+func (r *runner) advance(i int, s *Step, rec StepRecord) error {
+	ctx, final := r.forwardContext, s.PointOfNoReturn
+	if final && rec.Phase == PhaseDoing {
+		ctx = r.held.Context() // it has begun: there is no way back
+	}
+	done := false
+	if rec.Phase == PhaseDoing {
+		var err error
+		if done, err = r.revisit(ctx, i, s, rec); err != nil {
+			return r.failed(i, final, err)
+		}
+	}
+	if !done {
+		now := stamp()
+		err := r.saveStep(ctx, i, func(rec *StepRecord) {
+			rec.Phase, rec.StartedAt, rec.EndedAt = PhaseDoing, now, time.Time{}
+			rec.Attempt++
+		}, "")
+		if err != nil {
+			return err
+		}
+		if final {
+			ctx = r.held.Context()
+		}
+		if err := r.call(ctx, i, s, s.Do); err != nil {
+			return r.failed(i, final, err)
+		}
+	}
+	if s.Verify != nil {
+		if err := r.call(ctx, i, s, s.Verify); err != nil {
+			return r.failed(i, final, fmt.Errorf("verify: %w", err))
+		}
+	}
+	r.note(i, PhaseDone, nil)
+	return nil
+}
+
+// revisit asks a step that a dead process had begun whether its effect is
+// there, and makes room for another try if it is there in part.
+func (r *runner) revisit(ctx context.Context, i int, s *Step, rec StepRecord) (done bool, err error) {
+	if s.Probe != nil {
+		applied, err := r.probe(ctx, i, s)
+		switch {
+		case err != nil:
+			return false, fmt.Errorf("probe: %w", err)
+		case applied == AppliedYes:
+			return true, nil
+		case applied == AppliedPartly && s.Undo != nil && !s.PointOfNoReturn:
+			if err := r.call(ctx, i, s, s.Undo); err != nil {
+				return false, fmt.Errorf("undo before another try: %w", err)
+			}
+		}
+	}
+	if rec.Attempt >= maxAttempts {
+		return false, fmt.Errorf("begun %d times without an end", rec.Attempt)
+	}
+	return false, nil
+}
+
+func (r *runner) probe(ctx context.Context, i int, s *Step) (applied Applied, err error) {
+	err = r.call(ctx, i, s, func(ctx context.Context, t *Task) (err error) {
+		applied, err = s.Probe(ctx, t)
+		return err
+	})
+	return applied, err
+}
+
+// failed notes that step i did not come through. Of a step that is final it
+// makes an error that says that nothing is undone.
+func (r *runner) failed(i int, final bool, err error) error {
+	if r.leaves(err) {
+		return err
+	}
+	r.note(i, PhaseFailed, err)
+	if final && !errors.Is(err, errAbandoned) {
+		return fmt.Errorf("%w: %w", ErrTooLate, err)
+	}
+	return err
+}
+
+// backward undoes, last first, every step that may have had an effect.
+func (r *runner) backward() error {
+	ctx := r.held.Context()
+	for i := len(r.run.Steps) - 1; i >= 0; i-- {
+		rec := r.record(i)
+		if rec.Phase == PhaseTodo || rec.Phase == PhaseUndone {
+			continue
+		}
+		s := r.p.find(rec.Name)
+		if s == nil {
+			return fmt.Errorf("step %q is not a step of the package any more and cannot be undone", rec.Name)
+		}
+		if err := r.stopsHere(ctx); err != nil {
+			return err
+		}
+		if err := r.takeBack(ctx, i, s, rec); err != nil {
+			return fmt.Errorf("undo of step %q: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+func (r *runner) takeBack(ctx context.Context, i int, s *Step, rec StepRecord) error {
+	if s.Undo == nil {
+		return nil
+	}
+	if s.Probe != nil && (rec.Phase == PhaseDoing || rec.Phase == PhaseFailed) {
+		// A probe that fails says nothing: Undo bears being run for nothing.
+		if applied, err := r.probe(ctx, i, s); err == nil && applied == AppliedNo {
+			r.note(i, PhaseUndone, nil)
+			return nil
+		}
+	}
+	if err := r.saveStep(ctx, i, func(rec *StepRecord) { rec.Phase = PhaseUndoing }, ""); err != nil {
+		return err
+	}
+	if err := r.call(ctx, i, s, s.Undo); err != nil {
+		return err
+	}
+	r.note(i, PhaseUndone, nil)
+	return nil
+}
+
+// record returns what the run remembers of step i.
+func (r *runner) record(i int) StepRecord {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.run.Steps[i]
+}
+
+// saveStep writes a change of step i.
+func (r *runner) saveStep(ctx context.Context, i int, change func(*StepRecord), message string) error {
+	rec := r.record(i)
+	change(&rec)
+	return r.save(ctx, func(run *Run) { change(&run.Steps[i]) },
+		Event{Kind: EventStep, Step: rec.Name, Phase: rec.Phase, Message: message})
+}
+
+// note changes the phase of step i; the next save writes it.
+func (r *runner) note(i int, phase Phase, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := &r.run.Steps[i]
+	rec.Phase, rec.EndedAt, rec.Error = phase, stamp(), ""
+	if err != nil {
+		rec.Error = cut(err.Error(), maxReason)
+	}
+	switch s := r.p.find(rec.Name); {
+	case phase == PhaseDone:
+		r.run.Percent = r.percent(float64(r.base + s.weight()))
+	case phase == PhaseUndone && r.run.Undoes != "":
+		r.base += s.weight()
+		r.run.Percent = r.percent(float64(r.base))
+	}
+	r.notes.outcomes = append(r.notes.outcomes, Event{Kind: EventStep, Step: rec.Name, Phase: phase, Message: rec.Error})
+}
+
+// percent is the share of the whole that the weight done makes; it never falls.
+func (r *runner) percent(done float64) int {
+	total := 0
+	for i := range r.p.Steps {
+		total += r.p.Steps[i].weight()
+	}
+	return max(r.run.Percent, min(int(100*done/float64(total)), 99))
+}
+
+// stamp is now as every engine can keep it.
+func stamp() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
