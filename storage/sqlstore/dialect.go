@@ -1,4 +1,69 @@
 package sqlstore
 
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
 // Dialect says where an engine's SQL differs.
-type Dialect struct{}
+type Dialect struct {
+	// Now and Tick are SQL expressions of the clock of the database's server:
+	// Unix milliseconds, and the microseconds that leases are judged by. An
+	// engine without a server leaves both empty and has a Host.
+	Now, Tick string
+	// Host is the machine that all processes of the database run on.
+	Host Host
+	// JournalLock is executed first in every write of a journal. It keeps
+	// those writes apart, and so in order, where an engine lets writers run
+	// side by side. Empty where it has one writer.
+	JournalLock string
+}
+
+// Host is a machine with a clock of its own, and this process on it.
+type Host struct {
+	// Boot names the present boot of the machine; a lease of another boot has
+	// ended. Empty where a system does not name its boots.
+	Boot string
+	// Tick returns microseconds since some moment of this boot, the same for
+	// all processes. It never goes back.
+	Tick func() int64
+	// Process names this process.
+	Process string
+	// Ended reports that the process of this name has certainly ended.
+	Ended func(process string) bool
+}
+
+// clocked writes the clock into a statement that has n parameters of its own:
+// {now} and {tick} become SQL where the engine's server has a clock, else the
+// parameters n+1 and n+2.
+func (d Dialect) clocked(n int, query string) string {
+	now, tick := d.Now, d.Tick
+	if now == "" {
+		now, tick = "?"+strconv.Itoa(n+1), "?"+strconv.Itoa(n+2)
+	}
+	return strings.NewReplacer("{now}", now, "{tick}", tick).Replace(query)
+}
+
+// withNow adds the argument of {now}, if it is a parameter.
+func (d Dialect) withNow(args ...any) []any {
+	if d.Now != "" {
+		return args
+	}
+	return append(args, time.Now().UnixMilli())
+}
+
+// withTick adds the arguments of {now} and {tick}, if they are parameters.
+func (d Dialect) withTick(args ...any) []any {
+	if d.Now != "" {
+		return args
+	}
+	return append(args, time.Now().UnixMilli(), d.Host.Tick())
+}
+
+func utc(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

@@ -1,11 +1,15 @@
 // Package sqlstore has the SQL of every domain, written once. An engine lends
 // it a DB and says in a Dialect where its SQL differs.
+//
+// Names that users choose (items, owners, ids) are bytes in SQL, so that they
+// may be any bytes and are compared byte by byte. Times are INTEGER Unix
+// milliseconds.
 package sqlstore
 
 import "context"
 
 // DB is what an engine lends to the statements of this package. It is safe
-// for concurrent use.
+// for concurrent use. Its errors wrap those of package storage.
 type DB interface {
 	// Write runs f in a transaction of its own, or as if, and returns once
 	// that is durable. An error or a panic of f undoes what f did and nothing
@@ -20,20 +24,24 @@ type DB interface {
 	Row(ctx context.Context, query string, args []any, dest ...any) error
 	// Changed returns a channel that is closed after the next commit, by
 	// anybody: a hint to read again. It may be closed for no reason, and comes
-	// late (250 ms at most) for commits of other processes.
+	// late (250 ms at most) for commits of other processes. The engine watches
+	// on behalf of the caller until it is closed or ctx ends.
 	Changed(ctx context.Context) <-chan struct{}
-	// Dialect says where the engine's SQL differs.
+	// Dialect says where the engine's SQL differs. It never changes.
 	Dialect() Dialect
 }
 
-// Tx is a transaction. Queries have numbered parameters: ?1, ?2. Values are
-// int64, string, []byte, bool and nil.
+// Tx is a transaction. Queries have numbered parameters: ?1, ?2. Arguments
+// are int64, string, []byte and nil; destinations are *int64, *string and
+// *[]byte.
 type Tx interface {
-	// Exec returns the number of rows changed.
+	// Exec returns the number of rows changed. A query without arguments may
+	// be several statements.
 	Exec(query string, args ...any) (int64, error)
-	// Row reads one row into dest, or returns sql.ErrNoRows.
+	// Row reads one row into dest, or returns sql.ErrNoRows. The query may be
+	// a write with RETURNING.
 	Row(query string, args []any, dest ...any) error
-	// Query calls each for every row; it reads the row with scan. An error
-	// of each ends the query.
+	// Query calls each for every row; it reads the row with scan and makes no
+	// other call. An error of each ends the query.
 	Query(query string, args []any, each func(scan func(dest ...any) error) error) error
 }

@@ -1,0 +1,150 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// Events are numbered without a gap, in the order of their commits: a reader
+// that finds one missing knows that it was pruned.
+const (
+	eventInsert = `
+INSERT INTO upkeep_update_event (seq, time_ms, run, record)
+VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM upkeep_update_event), {now}, ?1, ?2)
+RETURNING seq, time_ms`
+
+	eventsAfter = `SELECT seq, time_ms, run, record FROM upkeep_update_event
+WHERE seq > ?1 ORDER BY seq LIMIT 256`
+
+	eventNewest = `SELECT coalesce(max(seq), 0) FROM upkeep_update_event`
+	eventOldest = `SELECT coalesce(min(seq), 0) FROM upkeep_update_event`
+
+	// eventFirstYoung finds the first event before ?1 that is at most ?2 old.
+	eventFirstYoung = `SELECT coalesce(min(seq), ?1) FROM upkeep_update_event
+WHERE seq < ?1 AND time_ms >= {now} - ?2`
+
+	eventPrune = `DELETE FROM upkeep_update_event WHERE seq < ?1`
+)
+
+// append writes the events of a run, and now and then deletes old ones.
+func (j *Journal) append(tx Tx, run update.Run, events []update.Event) error {
+	var seq, now int64
+	due := false
+	for _, e := range events {
+		e.Package, e.State, e.Percent = run.Package, run.State, run.Percent
+		record, err := encode(eventOf(e))
+		if err != nil {
+			return err
+		}
+		if err := tx.Row(j.insertEvent, j.d.withNow([]byte(run.ID), record), &seq, &now); err != nil {
+			return err
+		}
+		due = due || j.due(seq, now)
+	}
+	if !due {
+		return nil
+	}
+	j.pruned.Store(now)
+	return j.prune(tx, seq)
+}
+
+// pruneChunk bounds the work that pruning adds to one write. It is more than
+// the events between two prunings, so that pruning catches up.
+const pruneChunk = 2000
+
+// due reports that it is time to prune: every 1,000 events, every tenth of
+// what is kept when that is less, and now and then because events age.
+func (j *Journal) due(seq, now int64) bool {
+	every := int64(min(1000, max(1, j.keep.Events/10)))
+	age := now - j.pruned.Load()
+	return seq%every == 0 || age < 0 || age >= j.keep.Age.Milliseconds()/30
+}
+
+// prune deletes the oldest events that are too many or too old, never the
+// newest. What is left has no gap.
+func (j *Journal) prune(tx Tx, newest int64) error {
+	var oldest int64
+	if err := tx.Row(eventOldest, nil, &oldest); err != nil {
+		return err
+	}
+	end := min(oldest+pruneChunk, newest) // the first event that must stay
+	keep := min(newest-int64(j.keep.Events)+1, end)
+	var young int64
+	if err := tx.Row(j.firstYoung, j.d.withNow(end, j.keep.Age.Milliseconds()), &young); err != nil {
+		return err
+	}
+	if keep = max(keep, young); keep <= oldest {
+		return nil
+	}
+	_, err := tx.Exec(eventPrune, keep)
+	return err
+}
+
+// Watch keeps the promise of update.Journal.
+func (j *Journal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
+	return func(yield func(update.Event, error) bool) {
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		err := j.watch(ctx, after, func(e update.Event) bool { return yield(e, nil) })
+		if err != nil {
+			yield(update.Event{}, fmt.Errorf("watching events: %w", err))
+		}
+	}
+}
+
+// watch returns nil once the caller breaks.
+func (j *Journal) watch(ctx context.Context, after int64, yield func(update.Event) bool) error {
+	if after < 0 {
+		if err := j.db.Row(ctx, eventNewest, nil, &after); err != nil {
+			return err
+		}
+	}
+	for {
+		changed := j.db.Changed(ctx)
+		batch, err := j.events(ctx, after)
+		if err != nil {
+			return err
+		}
+		for _, e := range batch {
+			if e.Seq != after+1 {
+				return update.ErrCompacted
+			}
+			if !yield(e) {
+				return nil
+			}
+			after = e.Seq
+		}
+		if len(batch) > 0 {
+			continue
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// events reads the next events after a number.
+func (j *Journal) events(ctx context.Context, after int64) (batch []update.Event, err error) {
+	err = j.db.Read(ctx, func(tx Tx) error {
+		batch = batch[:0]
+		return tx.Query(eventsAfter, []any{after}, func(scan func(...any) error) error {
+			var seq, ms int64
+			var run []byte
+			var record string
+			if err := scan(&seq, &ms, &run, &record); err != nil {
+				return err
+			}
+			e, err := decodeEvent(record)
+			e.Seq, e.Time, e.Run = seq, time.UnixMilli(ms).UTC(), string(run)
+			batch = append(batch, e)
+			return err
+		})
+	})
+	return batch, err
+}

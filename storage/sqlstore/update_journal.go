@@ -1,0 +1,251 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// Journal is the update.Journal of a DB.
+type Journal struct {
+	db   DB
+	d    Dialect
+	keep storage.Retention
+
+	insertRun, saveRun, moveRun, insertEvent, firstYoung string
+
+	pruned atomic.Int64 // when this process last pruned, Unix milliseconds
+}
+
+var _ update.Journal = (*Journal)(nil)
+
+// NewJournal returns the Journal of db. An engine makes one and keeps it.
+func NewJournal(db DB, keep storage.Retention) *Journal {
+	if keep.Events <= 0 {
+		keep.Events = 100_000
+	}
+	if keep.Age <= 0 {
+		keep.Age = 30 * 24 * time.Hour
+	}
+	d := db.Dialect()
+	return &Journal{
+		db: db, d: d, keep: keep,
+		insertRun:   d.clocked(8, runInsert),
+		saveRun:     d.clocked(5, runSave),
+		moveRun:     d.clocked(6, runMove),
+		insertEvent: d.clocked(2, eventInsert),
+		firstYoung:  d.clocked(2, eventFirstYoung),
+	}
+}
+
+// Runs are numbered in the order of their creation. Their steps and events
+// are rows of their own, so that a save writes what changed and no more.
+const (
+	runInsert = `
+INSERT INTO upkeep_update_run
+	(n, id, package, item, request_id, token, live, rev, created_ms, updated_ms, ended_ms, request, detail)
+VALUES ((SELECT coalesce(max(n), 0) + 1 FROM upkeep_update_run), ?1, ?2, ?3, ?4, ?5, ?6, 1,
+	{now}, {now}, CASE WHEN ?6 = 1 THEN 0 ELSE {now} END, ?7, ?8)
+RETURNING n, created_ms, updated_ms, ended_ms`
+
+	// runSave is the save of a run that goes on under the same lease: it
+	// leaves every index alone.
+	runSave = `
+UPDATE upkeep_update_run SET rev = rev + 1, updated_ms = {now}, detail = ?5
+WHERE id = ?1 AND rev = ?2 AND item = ?3 AND token = ?4 AND live = 1 AND NOT EXISTS
+	(SELECT 1 FROM upkeep_update_run AS other WHERE other.item = ?3 AND other.token > ?4)
+RETURNING n, package, request, created_ms, updated_ms, ended_ms`
+
+	// runMove is any other save.
+	runMove = `
+UPDATE upkeep_update_run SET rev = rev + 1, updated_ms = {now}, detail = ?5,
+	item = ?3, token = ?4, live = ?6,
+	ended_ms = CASE WHEN ?6 = 1 THEN 0 WHEN ended_ms > 0 THEN ended_ms ELSE {now} END
+WHERE id = ?1 AND rev = ?2 AND NOT EXISTS
+	(SELECT 1 FROM upkeep_update_run AS other WHERE other.item = ?3 AND other.token > ?4)
+RETURNING n, package, request, created_ms, updated_ms, ended_ms`
+
+	runFence = `SELECT coalesce(max(token), 0) FROM upkeep_update_run WHERE item = ?1`
+
+	stepPut = `
+INSERT INTO upkeep_update_step (run, n, record) VALUES (?1, ?2, ?3)
+ON CONFLICT (run, n) DO UPDATE SET record = excluded.record`
+)
+
+// Create keeps the promise of update.Journal.
+func (j *Journal) Create(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+	if r.ID == "" {
+		return update.Run{}, fmt.Errorf("%w: a run has an id", update.ErrInvalid)
+	}
+	var run update.Run
+	err := j.write(ctx, func(tx Tx) error {
+		run = r.Clone()
+		earlier, err := find(tx, r)
+		if err != nil {
+			return err
+		}
+		if earlier != nil {
+			run = *earlier
+			return update.ErrExists
+		}
+		var greatest int64
+		if err := tx.Row(runFence, []any{[]byte(r.Item)}, &greatest); err != nil {
+			return err
+		}
+		if greatest > r.Token {
+			return update.ErrStale
+		}
+		n, err := j.insert(tx, &run)
+		if err != nil {
+			return err
+		}
+		for i := range run.Steps {
+			if err := putStep(tx, n, run, i); err != nil {
+				return err
+			}
+		}
+		return j.append(tx, run, events)
+	})
+	if errors.Is(err, update.ErrExists) {
+		return run, fmt.Errorf("%w: %q", update.ErrExists, run.ID)
+	}
+	if err != nil {
+		return update.Run{}, fmt.Errorf("creating run %q: %w", r.ID, err)
+	}
+	return run, nil
+}
+
+// Save keeps the promise of update.Journal.
+func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+	var run update.Run
+	err := j.write(ctx, func(tx Tx) error {
+		run = r.Clone()
+		n, err := j.replace(tx, &run)
+		if err != nil {
+			return err
+		}
+		for i, s := range run.Steps {
+			named := func(e update.Event) bool { return e.Step == s.Name }
+			if !slices.ContainsFunc(events, named) {
+				continue
+			}
+			if err := putStep(tx, n, run, i); err != nil {
+				return err
+			}
+		}
+		return j.append(tx, run, events)
+	})
+	if err != nil {
+		return update.Run{}, fmt.Errorf("saving run %q: %w", r.ID, err)
+	}
+	return run, nil
+}
+
+// write runs f as a write of the journal: after every earlier one.
+func (j *Journal) write(ctx context.Context, f func(Tx) error) error {
+	return j.db.Write(ctx, func(tx Tx) error {
+		if j.d.JournalLock != "" {
+			if _, err := tx.Exec(j.d.JournalLock); err != nil {
+				return err
+			}
+		}
+		return f(tx)
+	})
+}
+
+// find returns the run that has the request or the id of r, or nil.
+func find(tx Tx, r update.Run) (*update.Run, error) {
+	if r.Request.RequestID != "" {
+		run, err := getRun(tx, "package = ?1 AND request_id = ?2", []byte(r.Package), []byte(r.Request.RequestID))
+		if !errors.Is(err, update.ErrNotFound) {
+			return &run, err
+		}
+	}
+	run, err := getRun(tx, "id = ?1", []byte(r.ID))
+	if errors.Is(err, update.ErrNotFound) {
+		return nil, nil
+	}
+	return &run, err
+}
+
+// insert writes a new run without its steps, completes it and returns its number.
+func (j *Journal) insert(tx Tx, run *update.Run) (n int64, err error) {
+	request, err := encode(requestOf(run.Request))
+	if err != nil {
+		return 0, err
+	}
+	detail, err := encode(detailOf(*run))
+	if err != nil {
+		return 0, err
+	}
+	var requestID any // NULL for none: the index of requests is unique
+	if run.Request.RequestID != "" {
+		requestID = []byte(run.Request.RequestID)
+	}
+	var created, updated, ended int64
+	err = tx.Row(j.insertRun, j.d.withNow([]byte(run.ID), []byte(run.Package), []byte(run.Item), requestID,
+		run.Token, live(run.State), request, detail), &n, &created, &updated, &ended)
+	run.Rev = 1
+	run.CreatedAt, run.UpdatedAt, run.EndedAt = utc(created), utc(updated), utc(ended)
+	return n, err
+}
+
+// replace writes a run without its steps, completes it and returns its number.
+func (j *Journal) replace(tx Tx, run *update.Run) (n int64, err error) {
+	detail, err := encode(detailOf(*run))
+	if err != nil {
+		return 0, err
+	}
+	var pkg []byte
+	var request string
+	var created, updated, ended int64
+	dest := []any{&n, &pkg, &request, &created, &updated, &ended}
+	args := []any{[]byte(run.ID), run.Rev, []byte(run.Item), run.Token, detail}
+	err = sql.ErrNoRows
+	if !run.State.Done() {
+		err = tx.Row(j.saveRun, j.d.withNow(slices.Clone(args)...), dest...)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		err = tx.Row(j.moveRun, j.d.withNow(append(args, live(run.State))...), dest...)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		err = tx.Row(`SELECT n FROM upkeep_update_run WHERE id = ?1`, []any{[]byte(run.ID)}, &n)
+		if errors.Is(err, sql.ErrNoRows) {
+			return 0, update.ErrNotFound
+		}
+		if err == nil {
+			err = update.ErrStale
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	run.Rev++
+	run.Package = string(pkg)
+	run.CreatedAt, run.UpdatedAt, run.EndedAt = utc(created), utc(updated), utc(ended)
+	run.Request, err = decodeRequest(request)
+	return n, err
+}
+
+func putStep(tx Tx, n int64, run update.Run, i int) error {
+	record, err := encode(stepOf(run.Steps[i]))
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(stepPut, n, int64(i), record)
+	return err
+}
+
+func live(s update.State) int64 {
+	if s.Done() {
+		return 0
+	}
+	return 1
+}
