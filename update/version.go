@@ -3,6 +3,7 @@ package update
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -121,23 +122,38 @@ func firstNonZero(v *version.Version, last int) int {
 }
 
 // between is "at least low, and below low with its number at index raised by
-// one", pre-releases of that upper end excluded.
+// one". Pre-releases of a whole low belong to it, those of the upper end do not.
 func between(low string, index int) ([]bound, error) {
 	v, err := version.NewVersion(low)
 	if err != nil {
 		return nil, fmt.Errorf("%q is not a version", low)
 	}
-	numbers := v.Segments()[:index+1]
+	if v.Prerelease() == "" {
+		if v, err = first(v.Segments()); err != nil {
+			return nil, err
+		}
+	}
+	numbers := slices.Clone(v.Segments()[:index+1])
 	numbers[index]++
+	high, err := first(numbers)
+	if err != nil {
+		return nil, err
+	}
+	return []bound{{">=", v}, {"<", high}}, nil
+}
+
+// first is the lowest pre-release of a version.
+func first(numbers []int) (*version.Version, error) {
 	parts := make([]string, len(numbers))
 	for i, n := range numbers {
 		parts[i] = strconv.Itoa(n)
 	}
-	high, err := version.NewVersion(strings.Join(parts, ".") + "-0")
+	text := strings.Join(parts, ".")
+	v, err := version.NewVersion(text + "-0")
 	if err != nil {
-		return nil, fmt.Errorf("%q is too large", low)
+		return nil, fmt.Errorf("%q is out of range", text)
 	}
-	return []bound{{">=", v}, {"<", high}}, nil
+	return v, nil
 }
 
 func (b bound) allows(v *version.Version) bool {
