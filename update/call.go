@@ -20,6 +20,7 @@ func (r *runner) call(ctx context.Context, i int, s *Step, f func(context.Contex
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t := r.task(i, s)
+	defer r.callEnded()
 	done := make(chan error, 1)
 	r.u.work.Go(func() {
 		err := errors.New("the step ended its goroutine")
@@ -52,8 +53,8 @@ func (r *runner) awaitEnd(ctx context.Context, done <-chan error, grace time.Dur
 	defer timer.Stop()
 	select {
 	case err := <-done:
-		if err == nil && !errors.Is(context.Cause(ctx), ErrStalled) {
-			return nil // it had come through before it saw the end
+		if err == nil || errors.Is(err, context.Cause(ctx)) {
+			return err
 		}
 		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	case <-timer.C:
@@ -71,10 +72,19 @@ func (r *runner) task(i int, s *Step) *Task {
 	t.Output = output{r, s}
 	t.progress = func(done, total int64, message string) { r.progress(s, done, total, message) }
 	t.keep = func(ctx context.Context, data []byte) error {
-		r.alive(s)
+		if !r.alive(s) {
+			return fmt.Errorf("%w: step %q is not under way", ErrStale, s.Name)
+		}
 		return r.saveStep(ctx, i, func(rec *StepRecord) { rec.Data = data }, "")
 	}
 	return t
+}
+
+// callEnded makes what an abandoned step still says be ignored.
+func (r *runner) callEnded() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.step = nil
 }
 
 func (r *runner) lastSign() time.Time {

@@ -222,11 +222,11 @@ func (u *Updater) begin(ctx context.Context, p *Package, build func() (Run, erro
 // to release it: that is waited for.
 func (u *Updater) lock(ctx context.Context, p *Package) (*Held, error) {
 	for {
+		r := u.ending(p.Lock)
 		held, err := Hold(ctx, u.config.Locker, p.Lock, HoldConfig{Owner: u.config.Owner, TTL: u.config.LockTTL})
 		if !errors.Is(err, ErrHeld) {
 			return held, err
 		}
-		r := u.ending(p.Lock)
 		if r == nil {
 			return nil, fmt.Errorf("%w: %w", ErrBusy, err)
 		}

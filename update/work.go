@@ -22,6 +22,9 @@ func (r *runner) work() error {
 	defer func() { close(stop); <-flushed }()
 
 	err := r.toTheEnd()
+	if errors.Is(err, errClosing) {
+		err = errors.Join(err, r.save(r.held.Context(), func(*Run) {})) // the outcomes so far
+	}
 	if err != nil && r.held.Context().Err() != nil {
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
@@ -36,7 +39,7 @@ func (r *runner) toTheEnd() error {
 			return r.end(StateSucceeded, "")
 		case r.leaves(err):
 			return err
-		case errors.Is(err, errAbandoned), errors.Is(err, ErrTooLate):
+		case errors.Is(err, errAbandoned), r.noWayBack():
 			return r.end(StateFailed, err.Error())
 		}
 		if err := r.turnBack(err); err != nil {
@@ -120,7 +123,7 @@ func (r *runner) forward() error {
 			r.addWeight(s)
 			continue
 		}
-		if err := r.stopsHere(r.forwardContext); err != nil {
+		if err := r.stopsHere(r.ahead()); err != nil {
 			return err
 		}
 		if err := r.advance(i, s, rec); err != nil {
@@ -128,10 +131,19 @@ func (r *runner) forward() error {
 		}
 		r.addWeight(s)
 	}
-	if r.p.beyondReturn(r.snapshot()) {
-		return nil
+	return context.Cause(r.ahead())
+}
+
+// noWayBack reports whether the run has passed its point of no return.
+func (r *runner) noWayBack() bool { return r.p.beyondReturn(r.snapshot()) }
+
+// ahead is the context of the way forward: a cancelled run ends it, but not
+// past the point of no return.
+func (r *runner) ahead() context.Context {
+	if r.noWayBack() {
+		return r.held.Context()
 	}
-	return context.Cause(r.forwardContext)
+	return r.forwardContext
 }
 
 func (r *runner) addWeight(s *Step) {
@@ -142,36 +154,29 @@ func (r *runner) addWeight(s *Step) {
 
 // advance brings step i from todo, or from where a dead process left it, to done.
 func (r *runner) advance(i int, s *Step, rec StepRecord) error {
-	ctx, final := r.forwardContext, s.PointOfNoReturn
-	if final && rec.Phase == PhaseDoing {
-		ctx = r.held.Context() // it has begun: there is no way back
-	}
 	done := false
 	if rec.Phase == PhaseDoing {
 		var err error
-		if done, err = r.revisit(ctx, i, s, rec); err != nil {
-			return r.failed(i, final, err)
+		if done, err = r.revisit(r.ahead(), i, s, rec); err != nil {
+			return r.failed(i, err)
 		}
 	}
 	if !done {
 		now := stamp()
-		err := r.saveStep(ctx, i, func(rec *StepRecord) {
+		err := r.saveStep(r.ahead(), i, func(rec *StepRecord) {
 			rec.Phase, rec.StartedAt, rec.EndedAt = PhaseDoing, now, time.Time{}
 			rec.Attempt++
 		}, "")
 		if err != nil {
 			return err
 		}
-		if final {
-			ctx = r.held.Context()
-		}
-		if err := r.call(ctx, i, s, s.Do); err != nil {
-			return r.failed(i, final, err)
+		if err := r.call(r.ahead(), i, s, s.Do); err != nil {
+			return r.failed(i, err)
 		}
 	}
 	if s.Verify != nil {
-		if err := r.call(ctx, i, s, s.Verify); err != nil {
-			return r.failed(i, final, fmt.Errorf("verify: %w", err))
+		if err := r.call(r.ahead(), i, s, s.Verify); err != nil {
+			return r.failed(i, fmt.Errorf("verify: %w", err))
 		}
 	}
 	r.note(i, PhaseDone, nil)
@@ -208,15 +213,10 @@ func (r *runner) probe(ctx context.Context, i int, s *Step) (applied Applied, er
 	return applied, err
 }
 
-// failed notes that step i did not come through. Of a step that is final it
-// makes an error that says that nothing is undone.
-func (r *runner) failed(i int, final bool, err error) error {
-	if r.leaves(err) {
-		return err
-	}
-	r.note(i, PhaseFailed, err)
-	if final && !errors.Is(err, errAbandoned) {
-		return fmt.Errorf("%w: %w", ErrTooLate, err)
+// failed notes that step i did not come through.
+func (r *runner) failed(i int, err error) error {
+	if !r.leaves(err) {
+		r.note(i, PhaseFailed, err)
 	}
 	return err
 }

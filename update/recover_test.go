@@ -1,0 +1,363 @@
+package update_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/storage/memory"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// leave records a run of "app" as a process that died left it.
+func leave(t *testing.T, state *memory.DB, change func(*update.Run), steps ...update.StepRecord) update.Run {
+	t.Helper()
+	lease, err := state.Locker().Acquire(t.Context(), update.DefaultLock, "a dead process", ttl)
+	require.NoError(t, err)
+	run := update.Run{
+		ID: "left", Package: "app", Item: update.DefaultLock, Version: "1.0.0", Release: update.Release{Version: "1.0.0"},
+		State: update.StateRunning, Steps: steps, Token: lease.Token, Request: ask,
+	}
+	change(&run)
+	run, err = state.Journal().Create(t.Context(), run, update.Event{Kind: update.EventStarted})
+	require.NoError(t, err)
+	return run
+}
+
+func unchanged(*update.Run) {}
+
+func TestARunThatADeadProcessLeftIsFinishedOrRolledBack(t *testing.T) {
+	doing := func(attempt int) []update.StepRecord {
+		return []update.StepRecord{
+			{Name: "a", Phase: update.PhaseDone}, {Name: "b", Phase: update.PhaseDoing, Attempt: attempt}, {Name: "c", Phase: update.PhaseTodo},
+		}
+	}
+	finds := func(applied update.Applied, err error) func(*update.Step) {
+		return func(s *update.Step) {
+			s.Probe = func(context.Context, *update.Task) (update.Applied, error) { return applied, err }
+		}
+	}
+	cancelled := func(r *update.Run) { r.Cancel = &update.By{Actor: "ann", Reason: "changed my mind"} }
+	back := func(r *update.Run) { r.State, r.Reason = update.StateRollingBack, "first reason" }
+	tests := []struct {
+		name   string
+		steps  []update.StepRecord
+		change func(*update.Run)
+		b      func(*update.Step)
+		calls  []string
+		state  update.State
+	}{
+		{"no probe: again", doing(1), unchanged, func(*update.Step) {}, []string{"do b", "do c"}, update.StateSucceeded},
+		{"not there: again", doing(1), unchanged, finds(update.AppliedNo, nil), []string{"do b", "do c"}, update.StateSucceeded},
+		{"unknown: again", doing(1), unchanged, finds(update.AppliedUnknown, nil), []string{"do b", "do c"}, update.StateSucceeded},
+		{"there: once", doing(1), unchanged, finds(update.AppliedYes, nil), []string{"do c"}, update.StateSucceeded},
+		{"half there: undone, again", doing(1), unchanged, finds(update.AppliedPartly, nil), []string{"undo b", "do b", "do c"}, update.StateSucceeded},
+		{"the probe fails", doing(1), unchanged, finds(0, errors.New("?")), []string{"undo b", "undo a"}, update.StateRolledBack},
+		{"killed its process three times", doing(3), unchanged, func(*update.Step) {}, []string{"undo b", "undo a"}, update.StateRolledBack},
+		{"killed its process, yet there", doing(3), unchanged, finds(update.AppliedYes, nil), []string{"do c"}, update.StateSucceeded},
+		{"cancelled meanwhile", doing(1), cancelled, func(*update.Step) {}, []string{"undo b", "undo a"}, update.StateCancelled},
+		{"on its way back", doing(1), back, func(*update.Step) {}, []string{"undo b", "undo a"}, update.StateRolledBack},
+		{"on its way back, not there", doing(1), back, finds(update.AppliedNo, nil), []string{"undo a"}, update.StateRolledBack},
+		{"in the middle of an undo", []update.StepRecord{
+			{Name: "a", Phase: update.PhaseDone}, {Name: "b", Phase: update.PhaseUndoing}, {Name: "c", Phase: update.PhaseUndone},
+		}, back, func(*update.Step) {}, []string{"undo b", "undo a"}, update.StateRolledBack},
+		{"past the point of no return", doing(1), unchanged, func(s *update.Step) { s.PointOfNoReturn = true },
+			[]string{"do b", "do c"}, update.StateSucceeded},
+		{"past it, cancelled", doing(1), cancelled, func(s *update.Step) { s.PointOfNoReturn = true },
+			[]string{"do b", "do c"}, update.StateSucceeded},
+		{"a step is gone", []update.StepRecord{{Name: "a", Phase: update.PhaseDone}, {Name: "gone", Phase: update.PhaseTodo}},
+			unchanged, func(*update.Step) {}, []string{"undo a"}, update.StateRolledBack},
+		{"a step that was done is gone", []update.StepRecord{{Name: "gone", Phase: update.PhaseDone}, {Name: "c", Phase: update.PhaseTodo}},
+			unchanged, func(*update.Step) {}, nil, update.StateFailed},
+		{"before its last record", []update.StepRecord{{Name: "a", Phase: update.PhaseDone}},
+			unchanged, func(*update.Step) {}, nil, update.StateSucceeded},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var c calls
+				b := c.step("b")
+				tt.b(&b)
+				state := memory.New()
+				leave(t, state, tt.change, tt.steps...)
+				u := newUpdaterOn(t, state, app(c.step("a"), b, c.step("c")))
+
+				require.NoError(t, u.Recover(t.Context()))
+				require.Empty(t, c.take(), "its lease may be alive")
+
+				time.Sleep(ttl + time.Second)
+				require.NoError(t, u.Recover(t.Context()))
+				require.Equal(t, tt.calls, c.take())
+				run, err := u.Get(t.Context(), "left")
+				require.NoError(t, err)
+				require.Equal(t, tt.state, run.State, run.Reason)
+				require.NoError(t, u.Recover(t.Context()))
+				require.Empty(t, c.take(), "once is enough")
+			})
+		})
+	}
+}
+
+func TestStartSettlesFirstWhatADeadProcessLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c calls
+		state := memory.New()
+		leave(t, state, unchanged, update.StepRecord{Name: "a", Phase: update.PhaseDoing, Attempt: 1})
+		p := app(c.step("a"))
+		p.Source = versions{"1.0.0", "1.1.0"}
+		u := newUpdaterOn(t, state, p)
+		_, err := u.Start(t.Context(), ask)
+		require.ErrorIs(t, err, update.ErrBusy)
+		time.Sleep(ttl + time.Second)
+		run, err := u.Update(t.Context(), ask)
+		require.NoError(t, err)
+		require.Equal(t, "1.0.0", run.From, "the run that was left had first come to its end")
+		require.Equal(t, []string{"do a", "do a"}, c.take())
+	})
+}
+
+func TestRunRecoversSoonAfterAnotherProcessHasDied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c calls
+		state := memory.New()
+		u := newUpdaterOn(t, state, app(c.step("a")))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- u.Run(ctx) }()
+		left := leave(t, state, unchanged, update.StepRecord{Name: "a", Phase: update.PhaseTodo})
+		start := time.Now()
+		_, err := u.Wait(t.Context(), left.ID)
+		require.NoError(t, err)
+		require.Less(t, time.Since(start), ttl+6*time.Second)
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+	})
+}
+
+func TestRunEndsWithItsUpdater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUpdater(t, app(update.Step{Name: "s", Do: nothing}))
+		ended := make(chan error)
+		go func() { ended <- u.Run(t.Context()) }()
+		time.Sleep(time.Minute)
+		require.NoError(t, u.Close())
+		require.ErrorIs(t, <-ended, update.ErrClosed)
+		_, err := u.Start(t.Context(), ask)
+		require.ErrorIs(t, err, update.ErrClosed)
+		require.NoError(t, u.Close())
+	})
+}
+
+func TestCloseLeavesARunBetweenTwoSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c calls
+		state := memory.New()
+		a := c.step("a")
+		a.Do = func(ctx context.Context, _ *update.Task) error {
+			time.Sleep(time.Minute)
+			c.add("do a")
+			return ctx.Err()
+		}
+		u := newUpdaterOn(t, state, app(a, c.step("b")))
+		run, err := u.Start(t.Context(), ask)
+		require.NoError(t, err)
+		waited := make(chan error)
+		go func() { _, err := u.Wait(t.Context(), run.ID); waited <- err }()
+		synctest.Wait()
+		require.NoError(t, u.Close())
+		require.Equal(t, []string{"do a"}, c.take())
+		require.ErrorIs(t, <-waited, update.ErrClosed)
+
+		next := newUpdaterOn(t, state, app(a, c.step("b")))
+		start := time.Now()
+		require.NoError(t, next.Recover(t.Context()))
+		require.Zero(t, time.Since(start), "the lock was released")
+		require.Equal(t, []string{"do b"}, c.take(), "a was recorded as done")
+	})
+}
+
+// cutJournal is a Journal whose connection can be cut.
+type cutJournal struct {
+	update.Journal
+	line *line
+}
+
+func (j cutJournal) Create(ctx context.Context, r update.Run, e ...update.Event) (run update.Run, err error) {
+	err = j.line.pass(func() (err error) { run, err = j.Journal.Create(ctx, r, e...); return err })
+	return run, err
+}
+
+func (j cutJournal) Save(ctx context.Context, r update.Run, e ...update.Event) (run update.Run, err error) {
+	err = j.line.pass(func() (err error) { run, err = j.Journal.Save(ctx, r, e...); return err })
+	return run, err
+}
+
+func (j cutJournal) Get(ctx context.Context, id string) (run update.Run, err error) {
+	err = j.line.pass(func() (err error) { run, err = j.Journal.Get(ctx, id); return err })
+	return run, err
+}
+
+func TestAHolderThatIsCutOffStopsBeforeAnotherGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c calls
+		state := memory.New()
+		wire := &line{Locker: state.Locker()}
+		step := c.step("a")
+		step.Do = func(ctx context.Context, task *update.Task) error {
+			c.add("begin " + task.Run.Owner[:3])
+			if task.Run.Owner[:3] == "new" {
+				return nil
+			}
+			<-ctx.Done()
+			c.add("stopped: " + context.Cause(ctx).Error())
+			// What it still tries to write is refused.
+			time.Sleep(2 * ttl / 6)
+			c.add("end old")
+			return errors.New("too late")
+		}
+		config := update.Config{Locker: wire, Journal: cutJournal{state.Journal(), wire}, Packages: []update.Package{app(step)}, Owner: "old"}
+		old, err := update.New(config)
+		require.NoError(t, err)
+		run, err := old.Start(t.Context(), ask)
+		require.NoError(t, err)
+		synctest.Wait()
+		wire.set(errCut, nil, 0)
+
+		config.Locker, config.Journal, config.Owner = state.Locker(), state.Journal(), "new"
+		next, err := update.New(config)
+		require.NoError(t, err)
+		for {
+			require.NoError(t, next.Recover(t.Context()))
+			if run, err = next.Get(t.Context(), run.ID); err != nil || run.State.Done() {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		require.NoError(t, err)
+		require.Equal(t, update.StateSucceeded, run.State)
+		wire.set(nil, nil, 0)
+		require.NoError(t, old.Close())
+		require.NoError(t, next.Close())
+		require.Equal(t, []string{"begin old", "stopped: update: lease lost", "begin new"}, c.take()[:3])
+		after, err := next.Get(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Equal(t, run, after)
+	})
+}
+
+func TestALeaseThatIsLostWhileNobodyElseComesIsTakenAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c calls
+		state := memory.New()
+		wire := &line{Locker: state.Locker()}
+		step := c.step("a")
+		step.Do = func(ctx context.Context, _ *update.Task) error {
+			c.add("do a")
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(ttl / 2):
+				return nil
+			}
+		}
+		u, err := update.New(update.Config{Locker: wire, Journal: state.Journal(), Packages: []update.Package{app(step)}})
+		require.NoError(t, err)
+		defer u.Close()
+		run, err := u.Start(t.Context(), ask)
+		require.NoError(t, err)
+		lease, err := state.Locker().Holder(t.Context(), "core")
+		require.NoError(t, err)
+		require.NoError(t, state.Locker().Release(t.Context(), lease))
+		run, err = u.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Equal(t, []string{"do a", "do a"}, c.take())
+		require.Greater(t, run.Token, lease.Token, "under a new lease")
+	})
+}
+
+func TestAJournalThatDropsRequestsAndRepliesForAWhileChangesNothing(t *testing.T) {
+	for name, cut := range map[string]func(*line){
+		"requests": func(l *line) { l.set(errCut, nil, 0) },
+		"replies":  func(l *line) { l.set(nil, errCut, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var c calls
+				state := memory.New()
+				wire := &line{Locker: state.Locker()}
+				cutOff := func(context.Context, *update.Task) error {
+					c.add("do")
+					cut(wire)
+					time.AfterFunc(500*time.Millisecond, func() { wire.set(nil, nil, 0) })
+					return nil
+				}
+				a, b := c.step("a"), c.step("b")
+				a.Do, b.Do = cutOff, cutOff
+				u, err := update.New(update.Config{
+					Locker: state.Locker(), Journal: cutJournal{state.Journal(), wire}, Packages: []update.Package{app(a, b)},
+				})
+				require.NoError(t, err)
+				defer u.Close()
+				cut(wire)
+				time.AfterFunc(500*time.Millisecond, func() { wire.set(nil, nil, 0) })
+				run, err := u.Start(t.Context(), ask)
+				require.NoError(t, err)
+				time.Sleep(10 * time.Second)
+				run, err = u.Wait(t.Context(), run.ID)
+				require.NoError(t, err)
+				require.Equal(t, []string{"do", "do"}, c.take())
+				seen := map[string]int{}
+				for e, err := range u.Watch(t.Context(), 0) {
+					require.NoError(t, err)
+					seen[string(e.Kind)+" "+e.Step+" "+string(e.Phase)]++
+					if e.Kind == update.EventEnded {
+						break
+					}
+				}
+				require.Equal(t, map[string]int{
+					"started  ": 1, "step a doing": 1, "step a done": 1, "step b doing": 1, "step b done": 1, "ended  ": 1,
+				}, seen, "what was written although its reply was lost is not written again")
+				require.Equal(t, update.StateSucceeded, run.State)
+			})
+		})
+	}
+}
+
+func TestAStepDoesNotStartWithoutItsIntent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c calls
+		state := memory.New()
+		wire := &line{Locker: state.Locker()}
+		a := c.step("a")
+		a.Do = func(context.Context, *update.Task) error {
+			c.add("do a")
+			wire.set(errCut, nil, 0) // from now on, say, the disk is full
+			return nil
+		}
+		config := update.Config{
+			Locker: state.Locker(), Journal: cutJournal{state.Journal(), wire}, Packages: []update.Package{app(a, c.step("b"))},
+		}
+		u, err := update.New(config)
+		require.NoError(t, err)
+		run, err := u.Start(t.Context(), ask)
+		require.NoError(t, err)
+		require.NoError(t, u.Close())
+		require.Equal(t, []string{"do a"}, c.take())
+		_, err = state.Locker().Holder(t.Context(), "core")
+		require.ErrorIs(t, err, update.ErrFree)
+
+		config.Journal = state.Journal()
+		config.Packages[0].Steps[0] = c.step("a")
+		next, err := update.New(config)
+		require.NoError(t, err)
+		require.NoError(t, next.Recover(t.Context()))
+		run, err = next.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Equal(t, []string{"do a", "do b"}, c.take())
+		require.NoError(t, next.Close())
+	})
+}
