@@ -1,3 +1,297 @@
 package upkeep_test
 
-import _ "github.com/stretchr/testify/require"
+import (
+	"bytes"
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/upkeep-go/upkeep"
+
+// domains are the packages that may not know each other.
+var domains = []string{"update"}
+
+// allowed are the modules that the root module may import outside of tests.
+var allowed = []string{
+	"github.com/hashicorp/go-version",
+	"golang.org/x/sys",
+	"modernc.org/sqlite",
+}
+
+// pkg is what go list says of a package.
+type pkg struct {
+	ImportPath, Dir, Doc string
+	Imports              []string
+	TestImports          []string
+}
+
+func (p pkg) path() string { return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/") }
+
+func (p pkg) isTest() bool { return strings.HasSuffix(path.Base(p.ImportPath), "test") }
+
+func (p pkg) under(folder string) bool {
+	return p.path() == folder || strings.HasPrefix(p.path(), folder+"/")
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	var stderr bytes.Buffer
+	list := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,Doc,Imports,TestImports", "./...")
+	list.Stderr = &stderr
+	out, err := list.Output()
+	require.NoError(t, err, stderr.String())
+	var all []pkg
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		err := d.Decode(&p)
+		if err == io.EOF {
+			return all
+		}
+		require.NoError(t, err)
+		all = append(all, p)
+	}
+}
+
+// inside returns the path of an import within this module, or false.
+func inside(imported string) (string, bool) {
+	return strings.CutPrefix(imported, module+"/")
+}
+
+func within(imported, folder string) bool {
+	return imported == folder || strings.HasPrefix(imported, folder+"/")
+}
+
+// wrongArrow says why p may not import what it imports, or "".
+func wrongArrow(p pkg, imported string) string {
+	to, ours := inside(imported)
+	if !ours {
+		standard := !strings.Contains(strings.Split(imported, "/")[0], ".")
+		switch {
+		case imported == "testing" || strings.HasPrefix(imported, "testing/") || strings.HasPrefix(imported, "github.com/stretchr/"):
+			if !p.isTest() && !p.under("examples") {
+				return "only *test packages and _test.go files import it"
+			}
+		case !standard && !slices.ContainsFunc(allowed, func(m string) bool { return within(imported, m) }):
+			return "the module is not one of those allowed"
+		}
+		return ""
+	}
+	if p.path() == "" {
+		return "the root package imports nothing"
+	}
+	for _, domain := range domains {
+		if !p.under(domain) {
+			continue
+		}
+		if !within(to, domain) && !within(to, "internal") {
+			return "a domain imports itself and internal only"
+		}
+	}
+	switch {
+	case within(to, "examples"):
+		return "nobody imports an example"
+	case p.under("storage") && within(to, "httpadapter"):
+		return "storage does not know the adapter"
+	case p.under("httpadapter") && within(to, "storage"):
+		return "the adapter does not know storage"
+	case p.under("internal") && !within(to, "internal"):
+		return "internal packages know no domain"
+	case strings.HasSuffix(to, "test") && !p.isTest():
+		return "only *test packages import a suite"
+	}
+	return ""
+}
+
+func TestArrowsPointOneWay(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imported := range p.Imports {
+			if why := wrongArrow(p, imported); why != "" {
+				t.Errorf("%s imports %s: %s", p.ImportPath, imported, why)
+			}
+		}
+	}
+}
+
+func TestAWrongArrowIsSeen(t *testing.T) {
+	for _, wrong := range [][2]string{
+		{"", "/update"},
+		{"/update", "/storage/memory"},
+		{"/update", "/httpadapter"},
+		{"/update/step", "/storage/sqlite"},
+		{"/storage/sqlite", "/httpadapter"},
+		{"/httpadapter", "/storage/memory"},
+		{"/httpadapter", "/examples/server"},
+		{"/internal/feed", "/update"},
+		{"/storage/memory", "/update/updatetest"},
+	} {
+		require.NotEmpty(t, wrongArrow(pkg{ImportPath: module + wrong[0]}, module+wrong[1]), wrong)
+	}
+	require.NotEmpty(t, wrongArrow(pkg{ImportPath: module + "/update"}, "testing"))
+	require.NotEmpty(t, wrongArrow(pkg{ImportPath: module + "/update"}, "github.com/jackc/pgx/v5"))
+	require.Empty(t, wrongArrow(pkg{ImportPath: module + "/storage/sqlite"}, module+"/update"))
+	require.Empty(t, wrongArrow(pkg{ImportPath: module + "/update/updatetest"}, "testing"))
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.Doc == "" {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+// sources calls f for every Go file that go list knows and is no test.
+func sources(t *testing.T, f func(p pkg, name string, file *ast.File, fset *token.FileSet)) {
+	t.Helper()
+	for _, p := range packages(t) {
+		names, err := filepath.Glob(filepath.Join(p.Dir, "*.go"))
+		require.NoError(t, err)
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			fset := token.NewFileSet()
+			file, err := parser.ParseFile(fset, name, nil, parser.ParseComments)
+			require.NoError(t, err)
+			f(p, name, file, fset)
+		}
+	}
+}
+
+func TestEveryExportedNameIsDocumented(t *testing.T) {
+	sources(t, func(p pkg, name string, file *ast.File, fset *token.FileSet) {
+		for _, decl := range file.Decls {
+			for _, missing := range undocumented(decl) {
+				t.Errorf("%s: %s has no comment", fset.Position(decl.Pos()), missing)
+			}
+		}
+	})
+}
+
+// undocumented returns the exported names of decl that have no comment. Methods
+// that an interface asks for are documented there, so only functions, types
+// and methods of exported types that are not one line are looked at.
+func undocumented(decl ast.Decl) []string {
+	switch d := decl.(type) {
+	case *ast.FuncDecl:
+		if d.Name.IsExported() && d.Doc == nil && (d.Recv == nil || exportedReceiver(d)) && !obvious(d) {
+			return []string{d.Name.Name}
+		}
+	case *ast.GenDecl:
+		var names []string
+		for _, spec := range d.Specs {
+			switch s := spec.(type) {
+			case *ast.TypeSpec:
+				if s.Name.IsExported() && d.Doc == nil && s.Doc == nil {
+					names = append(names, s.Name.Name)
+				}
+			case *ast.ValueSpec:
+				if s.Names[0].IsExported() && d.Doc == nil && s.Doc == nil && s.Comment == nil {
+					names = append(names, s.Names[0].Name)
+				}
+			}
+		}
+		return names
+	}
+	return nil
+}
+
+func exportedReceiver(d *ast.FuncDecl) bool {
+	expr := d.Recv.List[0].Type
+	if star, ok := expr.(*ast.StarExpr); ok {
+		expr = star.X
+	}
+	name, ok := expr.(*ast.Ident)
+	return ok && name.IsExported()
+}
+
+// obvious are methods whose meaning the standard library gives.
+func obvious(d *ast.FuncDecl) bool {
+	return d.Recv != nil && (d.Name.Name == "Error" || d.Name.Name == "String")
+}
+
+func TestFilesAndInterfacesStaySmall(t *testing.T) {
+	sources(t, func(p pkg, name string, file *ast.File, fset *token.FileSet) {
+		if lines := fset.Position(file.End()).Line; lines > 400 {
+			t.Errorf("%s has %d lines, at most 400 are allowed", name, lines)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				lines := fset.Position(n.End()).Line - fset.Position(n.Pos()).Line + 1
+				if lines > 60 {
+					t.Errorf("%s: %s has %d lines, at most 60 are allowed", fset.Position(n.Pos()), n.Name.Name, lines)
+				}
+			case *ast.InterfaceType:
+				if n.Methods.NumFields() > 8 {
+					t.Errorf("%s: an interface of %d methods, at most 8 are allowed", fset.Position(n.Pos()), n.Methods.NumFields())
+				}
+			}
+			return true
+		})
+	})
+}
+
+// TestTheLibcIsTheOneSQLiteWasBuiltFor: another one may crash, since the two
+// are generated together.
+func TestTheLibcIsTheOneSQLiteWasBuiltFor(t *testing.T) {
+	graph, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Path}} {{.Version}} {{.Dir}}",
+		"modernc.org/sqlite", "modernc.org/libc").Output()
+	require.NoError(t, err)
+	fields := strings.Fields(string(graph))
+	require.Len(t, fields, 6)
+	wanted, err := os.ReadFile(filepath.Join(fields[2], "go.mod"))
+	require.NoError(t, err)
+	require.Contains(t, string(wanted), "modernc.org/libc "+fields[4]+"\n")
+}
+
+// TestASmallProgramStaysSmall: who wants updates over memory gets neither
+// SQLite nor what only tests need.
+func TestASmallProgramStaysSmall(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "small")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", binary, "./testdata/small")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	info, err := os.Stat(binary)
+	require.NoError(t, err)
+	require.Less(t, info.Size(), int64(3_000_000))
+	deps, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "./testdata/small").Output()
+	require.NoError(t, err)
+	for _, heavy := range []string{"modernc.org/", "github.com/stretchr/", "database/sql\n", "net/http\n", "\ntesting\n"} {
+		require.NotContains(t, string(deps), heavy)
+	}
+}
+
+func TestTheRootKnowsNoHeavyClient(t *testing.T) {
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.NotContains(t, string(text), "jackc/pgx")
+	}
+}
+
+func TestEveryNestedModuleUsesThisTree(t *testing.T) {
+	require.NoError(t, fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || d.Name() != "go.mod" || name == "go.mod" {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		up := strings.Repeat("../", strings.Count(name, "/"))
+		require.Contains(t, string(text), module+" => "+strings.TrimSuffix(up, "/"), name)
+		return nil
+	}))
+}

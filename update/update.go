@@ -2,7 +2,12 @@ package update
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -61,4 +66,80 @@ type Request struct {
 	AllowPrerelease bool
 	Actor           string // who asks, for the history; at most 256 bytes
 	RequestID       string // a repeated id returns the first run; at most 256 bytes
+}
+
+var packageName = regexp.MustCompile(`^[A-Za-z0-9@][A-Za-z0-9._/@+-]{0,255}$`)
+
+// New returns an Updater. It starts nothing.
+func New(c Config) (*Updater, error) {
+	if c.LockTTL == 0 {
+		c.LockTTL = defaultTTL
+	}
+	if c.Owner == "" {
+		c.Owner = defaultOwner()
+	}
+	if c.OnFinish == nil {
+		c.OnFinish = func(Run) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case c.Locker == nil:
+		return nil, fmt.Errorf("%w: Config.Locker is required", ErrInvalid)
+	case c.Journal == nil:
+		return nil, fmt.Errorf("%w: Config.Journal is required", ErrInvalid)
+	case len(c.Packages) == 0:
+		return nil, fmt.Errorf("%w: Config.Packages is required", ErrInvalid)
+	case c.LockTTL < time.Second:
+		return nil, fmt.Errorf("%w: Config.LockTTL is %s, at least 1s is needed", ErrInvalid, c.LockTTL)
+	}
+	c.Packages = slices.Clone(c.Packages)
+	u := &Updater{
+		config: c, packages: map[string]*Package{}, stopping: make(chan struct{}), live: map[string]*runner{},
+	}
+	for i := range c.Packages {
+		p := &c.Packages[i]
+		if err := p.prepare(); err != nil {
+			return nil, fmt.Errorf("%w: package %q: %w", ErrInvalid, cut(p.Name, 256), err)
+		}
+		if u.packages[p.Name] != nil {
+			return nil, fmt.Errorf("%w: package %q is listed twice", ErrInvalid, p.Name)
+		}
+		u.packages[p.Name] = p
+	}
+	return u, nil
+}
+
+// prepare checks p and fills in its defaults.
+func (p *Package) prepare() error {
+	if p.Lock == "" {
+		p.Lock = DefaultLock
+	}
+	p.Steps = slices.Clone(p.Steps)
+	switch {
+	case !packageName.MatchString(p.Name) || slices.Contains(strings.Split(p.Name, "/"), ".."):
+		return errors.New("Name must be 1 to 256 bytes of letters, digits and . _ - / @ +, and no option or path upwards")
+	case p.Source == nil:
+		return errors.New("Source is required")
+	case len(p.Steps) == 0:
+		return errors.New("Steps is required")
+	case len(p.Lock) > 1024:
+		return fmt.Errorf("Lock has %d bytes, at most 1024 are allowed", len(p.Lock))
+	}
+	names := map[string]bool{}
+	for _, s := range p.Steps {
+		switch {
+		case s.Name == "" || len(s.Name) > 128:
+			return fmt.Errorf("a step's Name has %d bytes, 1 to 128 are allowed", len(s.Name))
+		case names[s.Name]:
+			return fmt.Errorf("step %q is listed twice", s.Name)
+		case s.Do == nil:
+			return fmt.Errorf("step %q: Do is required", s.Name)
+		case s.Weight < 0 || s.Timeout < 0:
+			return fmt.Errorf("step %q: Weight and Timeout must not be negative", s.Name)
+		}
+		names[s.Name] = true
+	}
+	return nil
 }
