@@ -73,11 +73,6 @@ func (r Run) Clone() Run {
 	return r
 }
 
-// step returns the index of the step with this name, or -1.
-func (r Run) step(name string) int {
-	return slices.IndexFunc(r.Steps, func(s StepRecord) bool { return s.Name == name })
-}
-
 // By says who asked for something, and why.
 type By struct{ Actor, Reason string }
 

@@ -119,13 +119,13 @@ func (p *Package) prepare() error {
 	p.Steps = slices.Clone(p.Steps)
 	switch {
 	case !packageName.MatchString(p.Name) || slices.Contains(strings.Split(p.Name, "/"), ".."):
-		return errors.New("Name must be 1 to 256 bytes of letters, digits and . _ - / @ +, and no option or path upwards")
+		return errors.New("the Name must be 1 to 256 bytes of letters, digits and . _ - / @ +, and no option or path upwards")
 	case p.Source == nil:
-		return errors.New("Source is required")
+		return errors.New("a Source is required")
 	case len(p.Steps) == 0:
-		return errors.New("Steps is required")
+		return errors.New("at least one step is required")
 	case len(p.Lock) > 1024:
-		return fmt.Errorf("Lock has %d bytes, at most 1024 are allowed", len(p.Lock))
+		return fmt.Errorf("the Lock has %d bytes, at most 1024 are allowed", len(p.Lock))
 	}
 	names := map[string]bool{}
 	for _, s := range p.Steps {
