@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/feed"
@@ -108,25 +107,18 @@ func (j *journal) write(i int, r update.Run, events []update.Event) update.Run {
 	case r.EndedAt.IsZero():
 		r.EndedAt = r.UpdatedAt
 	}
-	r.Reason = text(r.Reason)
-	for k := range r.Steps {
-		r.Steps[k].Error = text(r.Steps[k].Error)
-	}
 	j.runs[i] = r
 	j.fences[r.Item] = r.Token
 	for _, e := range events {
 		j.seq++
 		e.Seq, e.Time, e.Run, e.Package = j.seq, r.UpdatedAt, r.ID, r.Package
-		e.State, e.Percent, e.Message = r.State, r.Percent, text(e.Message)
+		e.State, e.Percent = r.State, r.Percent
 		j.events = append(j.events, e)
 	}
 	j.compact(r.UpdatedAt)
 	j.news.Set()
 	return r.Clone()
 }
-
-// text is what engines that keep text make of s.
-func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // compact forgets the events that need not be kept.
 func (j *journal) compact(now time.Time) {

@@ -99,7 +99,7 @@ func pages(t *journalTest) {
 	want := t.createMany(300)
 	var got []string
 	var q update.Query
-	for {
+	for len(got) <= len(want) {
 		page := t.firstPage(q, 7)
 		got = append(got, page...)
 		if len(page) < 7 {

@@ -63,8 +63,13 @@ func (t *journalTest) watch(after int64) *watcher {
 		var last error
 		for e, err := range t.Watch(ctx, after) {
 			assert.NoError(t, last, "an error is the last pair")
-			if last = err; err == nil {
-				w.events <- e
+			if last = err; err != nil {
+				continue
+			}
+			select {
+			case w.events <- e:
+			case <-t.Context().Done():
+				return
 			}
 		}
 		w.err <- last

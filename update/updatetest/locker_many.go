@@ -1,6 +1,7 @@
 package updatetest
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,17 +34,19 @@ func oneOfMany(t *lockerTest) {
 // neverOverlap has 64 holders count without the help of atomic additions.
 func neverOverlap(t *lockerTest, handles ...update.Locker) {
 	var count atomic.Int64 // atomic only so that engines behind a socket pass the race detector
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
 			locker := handles[i%len(handles)]
 			for {
-				l, err := locker.Acquire(t.Context(), "core", "me", time.Hour)
+				l, err := locker.Acquire(ctx, "core", "me", time.Hour)
 				if err == nil {
 					seen := count.Load()
 					time.Sleep(time.Microsecond)
 					count.Store(seen + 1)
-					assert.NoError(t, locker.Release(t.Context(), l))
+					assert.NoError(t, locker.Release(ctx, l))
 					return
 				}
 				if !assert.ErrorIs(t, err, update.ErrHeld) {
