@@ -1,0 +1,191 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/storage/sqlstore"
+)
+
+// server is the sqlstore.DB over a pool of connections.
+type server struct {
+	pool    *pgxpool.Pool
+	timeout time.Duration // of one try, and of all the waiting for one
+	hints   *hints
+	calls   gate
+}
+
+var _ sqlstore.DB = (*server)(nil)
+
+func (s *server) Dialect() sqlstore.Dialect { return dialect }
+
+func (s *server) Changed(context.Context) <-chan struct{} { return s.hints.changed() }
+
+func (s *server) Write(ctx context.Context, f func(sqlstore.Tx) error) error {
+	err := s.repeat(ctx, func(ctx context.Context) (bool, error) {
+		return s.transact(ctx, transaction{
+			// Who is stopped with a lock in its hand must not keep it for ever.
+			begin: fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = %d",
+				s.timeout.Milliseconds()),
+			limit: s.timeout, writes: true,
+		}, f)
+	})
+	s.hints.wake()
+	return err
+}
+
+func (s *server) Read(ctx context.Context, f func(sqlstore.Tx) error) error {
+	return s.repeat(ctx, func(ctx context.Context) (bool, error) {
+		return s.transact(ctx, transaction{
+			begin: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", limit: 5 * time.Second,
+		}, f)
+	})
+}
+
+func (s *server) Row(ctx context.Context, query string, args []any, dest ...any) error {
+	return s.repeat(ctx, func(ctx context.Context) (bool, error) {
+		c, err := s.pool.Acquire(ctx)
+		if err != nil {
+			return passes(err, true), translate(err)
+		}
+		defer release(c)
+		ctx, cancel := context.WithTimeout(ctx, s.patience())
+		defer cancel()
+		err = c.QueryRow(ctx, numbered(query), args...).Scan(dest...)
+		return passes(err, c.Conn().IsClosed()), translate(err)
+	})
+}
+
+// patience is how long to wait for what a server does at once, before another
+// connection is tried: this one may have gone mute.
+func (s *server) patience() time.Duration { return s.timeout / 4 }
+
+// release gives a connection back. A broken one leaves the pool at once: the
+// driver says goodbye for up to 15 seconds, and would keep its place.
+func release(c *pgxpool.Conn) {
+	if c.Conn().IsClosed() {
+		c.Hijack()
+	} else {
+		c.Release()
+	}
+}
+
+// repeat calls try until it succeeds, fails for good, or the time is up. Try
+// says whether its error may pass; then it has left nothing behind.
+func (s *server) repeat(ctx context.Context, try func(context.Context) (bool, error)) error {
+	if err := s.calls.enter(); err != nil {
+		return err
+	}
+	defer s.calls.leave()
+	limited, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	for n := 0; ; n++ {
+		passing, err := try(limited)
+		switch {
+		case !passing:
+			return err
+		case pause(limited, backoff(n, 5*time.Millisecond, 250*time.Millisecond)):
+		case ctx.Err() != nil:
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		default:
+			return fmt.Errorf("%w: gave up after %v: %w", storage.ErrBusy, s.timeout, err)
+		}
+	}
+}
+
+// transaction is how one begins, how long it may take, and whether it is to be
+// committed.
+type transaction struct {
+	begin  string
+	limit  time.Duration
+	writes bool
+}
+
+// transact runs f once. The context ends the wait for a connection; then only
+// the limit ends the work, so that the caller gets the true outcome. The first
+// result says whether the error may pass.
+func (s *server) transact(ctx context.Context, how transaction, f func(sqlstore.Tx) error) (bool, error) {
+	c, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return passes(err, true), translate(err)
+	}
+	defer release(c)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), how.limit)
+	defer cancel()
+	pg, err := begin(ctx, c, how.begin, s.patience())
+	if err != nil {
+		return passes(err, c.Conn().IsClosed()), translate(err)
+	}
+	t := &tx{ctx: ctx, pg: pg}
+	if err := t.run(f); err != nil || !how.writes {
+		broken := c.Conn().IsClosed()
+		pg.Rollback(ctx) // failing, it closes the connection: the same
+		if ctx.Err() != nil {
+			return false, fmt.Errorf("%w: not done in %v: %w", storage.ErrBusy, how.limit, err)
+		}
+		return passes(t.failed, broken), err
+	}
+	if err := ctx.Err(); err != nil {
+		return false, fmt.Errorf("%w: not done in %v: %w", storage.ErrBusy, how.limit, err)
+	}
+	err = pg.Commit(ctx)
+	if err != nil && !refused(err) {
+		return false, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	return passes(err, false), translate(err)
+}
+
+func begin(ctx context.Context, c *pgxpool.Conn, query string, limit time.Duration) (pgx.Tx, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return c.BeginTx(ctx, pgx.TxOptions{BeginQuery: query})
+}
+
+// pause waits and reports whether the context is still good.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// backoff returns a random delay that grows with n from least to most.
+func backoff(n int, least, most time.Duration) time.Duration {
+	d := min(least<<min(n, 16), most)
+	return d/2 + rand.N(d/2+1)
+}
+
+// gate lets calls in until it is shut, and then waits for those inside.
+type gate struct {
+	mu     sync.Mutex
+	closed bool
+	inside sync.WaitGroup
+}
+
+func (g *gate) enter() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return storage.ErrClosed
+	}
+	g.inside.Add(1)
+	return nil
+}
+
+func (g *gate) leave() { g.inside.Done() }
+
+func (g *gate) shut() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.inside.Wait()
+}

@@ -1,0 +1,260 @@
+package postgres_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// frame is a message of PostgreSQL's protocol as it is on the wire. The first
+// one of a client has no kind.
+type frame []byte
+
+func readFrame(r io.Reader, first bool) (frame, error) {
+	head := make([]byte, 5)
+	if first {
+		head = head[:4]
+	}
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, err
+	}
+	size := int(binary.BigEndian.Uint32(head[len(head)-4:])) - 4
+	f := append(head, make([]byte, size)...)
+	_, err := io.ReadFull(r, f[len(head):])
+	return f, err
+}
+
+func (f frame) isCommit() bool { return bytes.Equal(bytes.ToLower(f[5:]), []byte("commit\x00")) }
+
+// listen returns a socket for clients of what stands before the server, and
+// the folder that a URL names.
+func listen(t testing.TB, serve func(client net.Conn)) (dir string) {
+	dir, err := os.MkdirTemp("/tmp", "upkeep-pg")
+	require.NoError(t, err)
+	l, err := net.Listen("unix", filepath.Join(dir, ".s.PGSQL.5432"))
+	require.NoError(t, err)
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			work.Go(func() {
+				defer c.Close()
+				serve(c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		work.Wait()
+		os.RemoveAll(dir)
+	})
+	return dir
+}
+
+// network leads to the server and fails on demand.
+type network struct {
+	dir string
+	// dropRequests and dropReplies swallow what is sent from now on.
+	dropRequests, dropReplies atomic.Bool
+	// next holds what is to happen to the next COMMITs.
+	next chan commitFault
+	over chan struct{} // closed when the test ends
+
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+}
+
+// commitFault is what happens to a COMMIT.
+type commitFault int
+
+const (
+	loseRequest commitFault = iota // it does not arrive, and the connection ends
+	loseReply                      // it is done, and the connection ends
+	freeze                         // it does not arrive, and the server waits for it
+)
+
+// newNetwork leads to the server until the test ends.
+func newNetwork(t testing.TB, s *server) *network {
+	n := &network{
+		next: make(chan commitFault, 10), over: make(chan struct{}), conns: map[net.Conn]bool{},
+	}
+	n.dir = listen(t, func(client net.Conn) { n.serve(client, s.socket()) })
+	t.Cleanup(func() { // before that of listen, which waits for the connections
+		close(n.over)
+		n.cut()
+	})
+	return n
+}
+
+// cut ends every connection.
+func (n *network) cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c := range n.conns {
+		c.Close()
+	}
+}
+
+func (n *network) serve(client net.Conn, socket string) {
+	upstream, err := net.Dial("unix", socket)
+	if err != nil {
+		return
+	}
+	n.track(true, client, upstream)
+	defer n.track(false, client, upstream)
+	var last atomic.Bool // the next reply is lost, and the connection ends
+	var replies sync.WaitGroup
+	replies.Go(func() {
+		defer client.Close()
+		buffer := make([]byte, 1<<16)
+		for {
+			size, err := upstream.Read(buffer)
+			if err != nil || last.Load() {
+				return
+			}
+			if !n.dropReplies.Load() {
+				client.Write(buffer[:size])
+			}
+		}
+	})
+	n.copyRequests(client, upstream, &last)
+	client.Close()
+	upstream.Close()
+	replies.Wait()
+}
+
+func (n *network) copyRequests(client, upstream net.Conn, last *atomic.Bool) {
+	for first := true; ; first = false {
+		f, err := readFrame(client, first)
+		if err != nil {
+			return
+		}
+		if !first && f.isCommit() {
+			switch n.fault() {
+			case loseRequest:
+				return
+			case loseReply:
+				last.Store(true)
+			case freeze:
+				<-n.over
+				return
+			}
+		}
+		if !n.dropRequests.Load() {
+			upstream.Write(f)
+		}
+	}
+}
+
+func (n *network) fault() commitFault {
+	select {
+	case f := <-n.next:
+		return f
+	default:
+		return -1
+	}
+}
+
+func (n *network) track(open bool, conns ...net.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range conns {
+		if open {
+			n.conns[c] = true
+		} else {
+			delete(n.conns, c)
+		}
+	}
+}
+
+// newPooler stands before the server as a pooler in transaction mode does:
+// every transaction gets another of its few sessions. It returns its folder.
+func newPooler(t testing.TB, s *server, schema string) (dir string) {
+	const sessions = 3
+	idle := make(chan net.Conn, sessions)
+	var greeting []byte // what a session says once it is open
+	for range sessions {
+		c, err := net.Dial("unix", s.socket())
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close() })
+		_, err = c.Write(startup("user", "upkeep", "database", "postgres", "search_path", schema))
+		require.NoError(t, err)
+		greeting = nil
+		for {
+			f, err := readFrame(c, false)
+			require.NoError(t, err)
+			greeting = append(greeting, f...)
+			if f[0] == 'Z' {
+				break
+			}
+		}
+		idle <- c
+	}
+	return listen(t, func(client net.Conn) {
+		if _, err := readFrame(client, true); err == nil {
+			client.Write(greeting)
+			pool(client, idle)
+		}
+	})
+}
+
+func startup(params ...string) frame {
+	var body bytes.Buffer
+	for _, p := range params {
+		body.WriteString(p + "\x00")
+	}
+	body.WriteByte(0)
+	f := binary.BigEndian.AppendUint32(nil, uint32(8+body.Len()))
+	f = binary.BigEndian.AppendUint32(f, 3<<16)
+	return append(f, body.Bytes()...)
+}
+
+// pool lends the client a session for each of its transactions.
+func pool(client net.Conn, idle chan net.Conn) {
+	var session net.Conn
+	defer func() {
+		if session != nil {
+			session.Write(append([]byte{'Q', 0, 0, 0, 13}, "ROLLBACK\x00"...))
+			for f, err := readFrame(session, false); err == nil && f[0] != 'Z'; {
+				f, err = readFrame(session, false)
+			}
+			idle <- session
+		}
+	}()
+	for {
+		request, err := readFrame(client, false)
+		if err != nil || request[0] == 'X' {
+			return
+		}
+		if session == nil {
+			session = <-idle
+		}
+		session.Write(request)
+		for kind := request[0]; kind == 'Q' || kind == 'S'; { // these are answered
+			reply, err := readFrame(session, false)
+			if err != nil {
+				return
+			}
+			client.Write(reply)
+			if reply[0] != 'Z' {
+				continue
+			}
+			if reply[5] == 'I' {
+				idle <- session
+				session = nil
+			}
+			break
+		}
+	}
+}
