@@ -1,39 +1,45 @@
 package memory_test
 
 import (
-	"context"
+	"os/exec"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
+	"github.com/upkeep-go/upkeep/storage/storagetest"
 	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/update/updatetest"
 )
 
-func TestTheStoresOfAnEngineAreComparable(t *testing.T) {
-	db := memory.New()
-	seen := map[any]bool{db.Locker(): true, db.Journal(): true}
-	require.True(t, seen[db.Locker()])
-	require.True(t, seen[db.Journal()])
-	require.False(t, seen[memory.New().Locker()], "two engines look like one")
+func TestEngine(t *testing.T) {
+	storagetest.Run(t, storagetest.Harness{
+		Open: func(testing.TB) storage.Backend { return memory.New() },
+		Retain: func(_ testing.TB, r storage.Retention) storage.Backend {
+			db := memory.New()
+			db.Retention = r
+			return db
+		},
+	})
 }
 
-func TestSmoke(t *testing.T) {
-	db := memory.New()
-	ctx := context.Background()
-	l, err := db.Locker().Acquire(ctx, "core", "me", time.Minute)
+func TestTheEngineNeedsNeitherSQLiteNorTesting(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	require.NoError(t, err)
-	r, err := db.Journal().Create(ctx, update.Run{ID: "1", Token: l.Token}, update.Event{Kind: update.EventStarted})
-	require.NoError(t, err)
-	require.EqualValues(t, 1, r.Rev)
-	for e, err := range db.Journal().Watch(ctx, 0) {
-		require.NoError(t, err)
-		require.Equal(t, "1", e.Run)
-		break
+	for _, pkg := range strings.Fields(string(out)) {
+		require.NotContains(t, []string{"testing", "database/sql"}, pkg)
+		require.NotContains(t, pkg, "sqlite")
+		require.NotContains(t, pkg, "testify")
 	}
-	for h, err := range db.Journal().History(ctx, update.Query{}) {
-		require.NoError(t, err)
-		require.Equal(t, r, h)
-	}
+}
+
+func BenchmarkEngine(b *testing.B) {
+	updatetest.BenchmarkLocker(b, updatetest.LockerHarness{
+		Open: func(testing.TB) update.Locker { return memory.New().Locker() },
+	})
+	updatetest.BenchmarkJournal(b, updatetest.JournalHarness{
+		Open: func(testing.TB) update.Journal { return memory.New().Journal() },
+	})
 }

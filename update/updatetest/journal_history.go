@@ -42,10 +42,10 @@ func newestFirst(t *journalTest) {
 	require.Empty(t, t.list(update.Query{}), "a new journal has no runs")
 	ids := t.createMany(20)
 	require.Equal(t, ids, t.list(update.Query{}), "history is newest first")
+	time.Sleep(5 * time.Millisecond)
 	for _, id := range []string{ids[19], ids[3]} { // a change does not make a run newer
 		t.save(t.get(id))
 	}
-	time.Sleep(5 * time.Millisecond)
 	ids = append([]string{t.create(aRun("newest")).ID}, ids...)
 	require.Equal(t, ids, t.list(update.Query{}), "history is newest first, by creation")
 }

@@ -1,30 +1,51 @@
 package updatetest_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
-	"github.com/upkeep-go/upkeep/storage"
-	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/updatetest"
 )
 
-func TestLockerOnMemory(t *testing.T) {
-	updatetest.RunLocker(t, updatetest.LockerHarness{
-		Open:  func(testing.TB) update.Locker { return memory.New().Locker() },
-		Again: func(_ testing.TB, first update.Locker) update.Locker { return first },
-	})
+// A wrapper around an engine, such as one that counts or retries, passes too.
+
+func TestALockerBehindASlowWrapperPasses(t *testing.T) {
+	updatetest.RunLocker(t, lockerHarness(lockerMutant{wrap: func(l update.Locker) update.Locker {
+		return &locker{
+			Locker: l,
+			acquire: func(ctx context.Context, item, owner string, ttl time.Duration) (update.Lease, error) {
+				defer slow()()
+				return l.Acquire(ctx, item, owner, ttl)
+			},
+			renew: func(ctx context.Context, lease update.Lease, ttl time.Duration) (update.Lease, error) {
+				defer slow()()
+				return l.Renew(ctx, lease, ttl)
+			},
+		}
+	}}))
 }
 
-func TestJournalOnMemory(t *testing.T) {
-	updatetest.RunJournal(t, updatetest.JournalHarness{
-		Open:  func(testing.TB) update.Journal { return memory.New().Journal() },
-		Again: func(_ testing.TB, first update.Journal) update.Journal { return first },
-		Retain: func(_ testing.TB, events int, age time.Duration) update.Journal {
-			db := memory.New()
-			db.Retention = storage.Retention{Events: events, Age: age}
-			return db.Journal()
-		},
-	})
+func TestAJournalBehindASlowWrapperPasses(t *testing.T) {
+	updatetest.RunJournal(t, journalHarness(journalMutant{wrap: func(j update.Journal) update.Journal {
+		return &journal{
+			Journal: j,
+			save: func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+				defer slow()()
+				return j.Save(ctx, r, events...)
+			},
+			get: func(ctx context.Context, id string) (update.Run, error) {
+				defer slow()()
+				return j.Get(ctx, id)
+			},
+		}
+	}}))
+}
+
+// slow lets requests and replies take a while.
+func slow() func() {
+	const pause = 100 * time.Microsecond
+	time.Sleep(pause)
+	return func() { time.Sleep(pause) }
 }

@@ -1,0 +1,120 @@
+package updatetest_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/storage/memory"
+	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/update/updatetest"
+)
+
+// The proof of a suite is an engine that is broken on purpose. A mutant breaks
+// one promise; the case it names must catch it, and every case of a suite is
+// named by a mutant.
+
+// lockerMutant breaks one promise of update.Locker.
+type lockerMutant struct {
+	what   string // it does
+	caught string // by this case
+	wrap   func(update.Locker) update.Locker
+	again  func(first update.Locker) update.Locker // default: the same Locker
+}
+
+func TestEveryCaseOfRunLockerCatchesABrokenEngine(t *testing.T) {
+	uncaught := make(map[string]bool)
+	for _, c := range lockerHarness(lockerMutant{}).Checks() {
+		uncaught[c.Name] = true
+	}
+	for _, m := range append(lockerMutants(), brokenNames()...) {
+		t.Run(m.what, func(t *testing.T) {
+			require.True(t, find(t, lockerHarness(m).Checks(), m.caught).Caught(t), "%q does not catch it", m.caught)
+		})
+		delete(uncaught, m.caught)
+	}
+	require.Empty(t, uncaught, "cases that no mutant has shown to fail")
+}
+
+func lockerHarness(m lockerMutant) updatetest.LockerHarness {
+	return updatetest.LockerHarness{
+		Open: func(testing.TB) update.Locker {
+			l := memory.New().Locker()
+			if m.wrap == nil {
+				return l
+			}
+			return m.wrap(l)
+		},
+		Again: func(_ testing.TB, first update.Locker) update.Locker {
+			if m.again == nil {
+				return first
+			}
+			return m.again(first)
+		},
+	}
+}
+
+// journalMutant breaks one promise of update.Journal.
+type journalMutant struct {
+	what   string // it does
+	caught string // by this case
+	wrap   func(update.Journal) update.Journal
+	again  func(first update.Journal) update.Journal // default: the same Journal
+	retain func(*storage.Retention)                  // default: as asked
+}
+
+func TestEveryCaseOfRunJournalCatchesABrokenEngine(t *testing.T) {
+	uncaught := make(map[string]bool)
+	for _, c := range journalHarness(journalMutant{}).Checks() {
+		uncaught[c.Name] = true
+	}
+	mutants := append(createMutants(), saveMutants()...)
+	mutants = append(append(mutants, historyMutants()...), watchMutants()...)
+	for _, m := range mutants {
+		t.Run(m.what, func(t *testing.T) {
+			require.True(t, find(t, journalHarness(m).Checks(), m.caught).Caught(t), "%q does not catch it", m.caught)
+		})
+		delete(uncaught, m.caught)
+	}
+	require.Empty(t, uncaught, "cases that no mutant has shown to fail")
+}
+
+func journalHarness(m journalMutant) updatetest.JournalHarness {
+	open := func(r storage.Retention) update.Journal {
+		db := memory.New()
+		db.Retention = r
+		if m.wrap == nil {
+			return db.Journal()
+		}
+		return m.wrap(db.Journal())
+	}
+	return updatetest.JournalHarness{
+		Open: func(testing.TB) update.Journal { return open(storage.Retention{}) },
+		Again: func(_ testing.TB, first update.Journal) update.Journal {
+			if m.again == nil {
+				return first
+			}
+			return m.again(first)
+		},
+		Retain: func(_ testing.TB, events int, age time.Duration) update.Journal {
+			r := storage.Retention{Events: events, Age: age}
+			if m.retain != nil {
+				m.retain(&r)
+			}
+			return open(r)
+		},
+	}
+}
+
+func find(t *testing.T, checks []updatetest.Check, name string) updatetest.Check {
+	t.Helper()
+	for _, c := range checks {
+		if c.Name == name {
+			return c
+		}
+	}
+	require.Fail(t, "no such case", name)
+	panic("unreachable")
+}
