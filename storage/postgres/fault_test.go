@@ -28,14 +28,15 @@ type writers struct {
 	errs                 []error
 }
 
-func startWriters(t testing.TB, j update.Journal) *writers {
+func startWriters(t testing.TB, j update.Journal, name string) *writers {
 	ctx, stop := context.WithCancel(context.Background())
 	w := &writers{stop: stop}
 	t.Cleanup(func() { w.end() })
 	for n := range 4 {
 		w.work.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
-				w.note(fmt.Sprintf("run-%d-%d", n, i), create(context.Background(), j, fmt.Sprintf("run-%d-%d", n, i)))
+				id := fmt.Sprintf("%s-%d-%d", name, n, i)
+				w.note(id, create(context.Background(), j, id))
 			}
 		})
 	}
@@ -78,7 +79,7 @@ func TestWhatAKilledServerAcknowledgedIsThere(t *testing.T) {
 	lease, err := db.Locker().Acquire(t.Context(), "core", "me", time.Hour)
 	require.NoError(t, err)
 
-	w := startWriters(t, db.Journal())
+	w := startWriters(t, db.Journal(), "run")
 	for range 2 {
 		w.until(t, 50)
 		s.end(syscall.SIGKILL)
@@ -126,7 +127,7 @@ func TestATransactionUnderWayWhenTheServerIsKilledNeverWas(t *testing.T) {
 
 func TestCutConnectionsLoseNothing(t *testing.T) {
 	db := open(t, postgres.Config{URL: shared.url(shared.newSchema(t)) + "&application_name=cut"})
-	w := startWriters(t, db.Journal())
+	w := startWriters(t, db.Journal(), "run")
 	for range 10 {
 		w.until(t, 10)
 		shared.exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cut'")

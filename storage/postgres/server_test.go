@@ -226,5 +226,3 @@ func (s *server) exec(t testing.TB, sql string, args ...any) {
 	_, err = c.Exec(context.Background(), sql, args...)
 	require.NoError(t, err)
 }
-
-func child(string) int { return 2 }

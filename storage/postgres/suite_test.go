@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/upkeep-go/upkeep/storage"
@@ -9,20 +10,34 @@ import (
 )
 
 func TestEngine(t *testing.T) {
+	storagetest.Run(t, harness(func(t testing.TB) string { return shared.url(shared.newSchema(t)) }))
+}
+
+func TestEngineThroughATransactionPooler(t *testing.T) {
+	if os.Getenv("UPKEEP_FULL") != "1" {
+		t.Skip("UPKEEP_FULL=1 runs the suites through a pooler too")
+	}
+	storagetest.Run(t, harness(func(t testing.TB) string {
+		dir := newPooler(t, shared, shared.newSchema(t))
+		return urlAt(dir, "") + "&default_query_exec_mode=exec"
+	}))
+}
+
+// harness describes the engine on databases whose URLs fresh returns.
+func harness(fresh func(testing.TB) string) storagetest.Harness {
 	urls := map[storage.Backend]string{}
-	fresh := func(t testing.TB, r storage.Retention) storage.Backend {
-		url := shared.url(shared.newSchema(t))
+	retain := func(t testing.TB, r storage.Retention) storage.Backend {
+		url := fresh(t)
 		db := open(t, postgres.Config{URL: url, Retention: r})
 		urls[db] = url
 		return db
 	}
-	storagetest.Run(t, storagetest.Harness{
-		Open: func(t testing.TB) storage.Backend { return fresh(t, storage.Retention{}) },
+	return storagetest.Harness{
+		Open: func(t testing.TB) storage.Backend { return retain(t, storage.Retention{}) },
 		Again: func(t testing.TB, first storage.Backend) storage.Backend {
 			return open(t, postgres.Config{URL: urls[first]})
 		},
-		Retain:   fresh,
+		Retain:   retain,
 		RealTime: true,
-	})
+	}
 }
-
