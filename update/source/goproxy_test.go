@@ -173,12 +173,19 @@ func TestGoProxyEndsWithItsContext(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func TestGoProxyUsesItsClient(t *testing.T) {
-	p := newProxy(t, map[string]http.HandlerFunc{
-		"/example.com/tool/@v/list": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-	})
-	_, err := collect(t.Context(), source.GoProxy{URL: p.URL, Client: &http.Client{Timeout: time.Millisecond}}, "example.com/tool")
-	require.ErrorContains(t, err, "Timeout exceeded")
+	client := &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		text("v1.0.0\n")(w, r)
+		return w.Result(), nil
+	})}
+	releases, err := collect(t.Context(), source.GoProxy{URL: "http://127.0.0.1:1", Client: client}, "example.com/tool")
+	require.NoError(t, err)
+	require.Equal(t, []string{"v1.0.0"}, versions(releases))
 }
 
 func TestGoProxyReadsGOPROXY(t *testing.T) {
