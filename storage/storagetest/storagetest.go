@@ -5,6 +5,7 @@ package storagetest
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/upkeep-go/upkeep/storage"
@@ -32,6 +33,15 @@ type Harness struct {
 // Run checks that an engine keeps every promise of storage.Backend and of the
 // interfaces of its stores.
 func Run(t *testing.T, h Harness) {
+	for _, c := range h.cases() {
+		t.Run(c.name, func(t *testing.T) {
+			if h.RealTime {
+				c.run(t, h)
+			} else {
+				synctest.Test(t, func(t *testing.T) { c.run(t, h) })
+			}
+		})
+	}
 	t.Run("Locker", func(t *testing.T) { updatetest.RunLocker(t, h.locker()) })
 	t.Run("Journal", func(t *testing.T) { updatetest.RunJournal(t, h.journal()) })
 }

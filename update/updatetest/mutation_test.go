@@ -1,11 +1,11 @@
 package updatetest_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
+	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
@@ -25,17 +25,11 @@ type lockerMutant struct {
 }
 
 func TestEveryCaseOfRunLockerCatchesABrokenEngine(t *testing.T) {
-	uncaught := make(map[string]bool)
-	for _, c := range lockerHarness(lockerMutant{}).Checks() {
-		uncaught[c.Name] = true
-	}
+	var mutants []provetest.Mutant
 	for _, m := range append(lockerMutants(), brokenNames()...) {
-		t.Run(m.what, func(t *testing.T) {
-			require.True(t, find(t, lockerHarness(m).Checks(), m.caught).Caught(t), "%q does not catch it", m.caught)
-		})
-		delete(uncaught, m.caught)
+		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: lockerHarness(m).Cases()})
 	}
-	require.Empty(t, uncaught, "cases that no mutant has shown to fail")
+	provetest.Prove(t, mutants)
 }
 
 func lockerHarness(m lockerMutant) updatetest.LockerHarness {
@@ -66,19 +60,11 @@ type journalMutant struct {
 }
 
 func TestEveryCaseOfRunJournalCatchesABrokenEngine(t *testing.T) {
-	uncaught := make(map[string]bool)
-	for _, c := range journalHarness(journalMutant{}).Checks() {
-		uncaught[c.Name] = true
+	var mutants []provetest.Mutant
+	for _, m := range slices.Concat(createMutants(), saveMutants(), historyMutants(), watchMutants()) {
+		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: journalHarness(m).Cases()})
 	}
-	mutants := append(createMutants(), saveMutants()...)
-	mutants = append(append(mutants, historyMutants()...), watchMutants()...)
-	for _, m := range mutants {
-		t.Run(m.what, func(t *testing.T) {
-			require.True(t, find(t, journalHarness(m).Checks(), m.caught).Caught(t), "%q does not catch it", m.caught)
-		})
-		delete(uncaught, m.caught)
-	}
-	require.Empty(t, uncaught, "cases that no mutant has shown to fail")
+	provetest.Prove(t, mutants)
 }
 
 func journalHarness(m journalMutant) updatetest.JournalHarness {
@@ -106,15 +92,4 @@ func journalHarness(m journalMutant) updatetest.JournalHarness {
 			return open(r)
 		},
 	}
-}
-
-func find(t *testing.T, checks []updatetest.Check, name string) updatetest.Check {
-	t.Helper()
-	for _, c := range checks {
-		if c.Name == name {
-			return c
-		}
-	}
-	require.Fail(t, "no such case", name)
-	panic("unreachable")
 }

@@ -1,0 +1,15 @@
+package storagetest
+
+import (
+	"testing"
+
+	"github.com/upkeep-go/upkeep/internal/provetest"
+)
+
+// Cases returns the cases of Run that are not of a domain's suite.
+func (h Harness) Cases() (cases []provetest.Case) {
+	for _, c := range h.cases() {
+		cases = append(cases, provetest.Case{Name: c.name, Run: func(t testing.TB) { c.run(t, h) }})
+	}
+	return cases
+}

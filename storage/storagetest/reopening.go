@@ -1,0 +1,95 @@
+package storagetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// reopen closes an engine and opens its state again.
+func (h Harness) reopen(t testing.TB, b storage.Backend) storage.Backend {
+	t.Helper()
+	require.NoError(t, b.Close())
+	return closing(t, h.Again(t, b))
+}
+
+func locksSurvive(t testing.TB, h Harness) {
+	first := h.open(t)
+	held, err := first.Locker().Acquire(t.Context(), "held", "me", time.Hour)
+	require.NoError(t, err)
+	var last update.Lease
+	for range 5 {
+		last, err = first.Locker().Acquire(t.Context(), "released", "me", time.Hour)
+		require.NoError(t, err)
+		require.NoError(t, first.Locker().Release(t.Context(), last))
+	}
+
+	b := h.reopen(t, first)
+	found, err := b.Locker().Holder(t.Context(), "held")
+	require.NoError(t, err, "a live lease survives reopening")
+	require.Equal(t, held.Token, found.Token)
+	require.Equal(t, held.Owner, found.Owner)
+	require.WithinDuration(t, held.ExpiresAt, found.ExpiresAt, time.Millisecond)
+	_, err = b.Locker().Acquire(t.Context(), "held", "you", time.Hour)
+	require.ErrorIs(t, err, update.ErrHeld, "a live lease survives reopening")
+	_, err = b.Locker().Renew(t.Context(), held, time.Hour)
+	require.NoError(t, err, "a live lease can be renewed after reopening")
+	require.NoError(t, b.Locker().Release(t.Context(), held), "a live lease can be released after reopening")
+
+	next, err := b.Locker().Acquire(t.Context(), "released", "me", time.Hour)
+	require.NoError(t, err)
+	require.Greater(t, next.Token, last.Token, "tokens rise through reopening")
+	_, err = b.Locker().Renew(t.Context(), last, time.Hour)
+	require.ErrorIs(t, err, update.ErrLost, "an ended lease stays ended")
+}
+
+func runsSurvive(t testing.TB, h Harness) {
+	first := h.open(t)
+	run, err := first.Journal().Create(t.Context(), aRun("1"), update.Event{Kind: update.EventStarted})
+	require.NoError(t, err)
+	run.State, run.Reason, run.Steps[0].Phase = update.StateFailed, "disk full", update.PhaseFailed
+	run, err = first.Journal().Save(t.Context(), run, update.Event{Kind: update.EventStep, Step: "publish"})
+	require.NoError(t, err)
+	_, err = first.Journal().Create(t.Context(), aRun("2"), update.Event{Kind: update.EventStarted})
+	require.NoError(t, err)
+	events := firstEvents(t, first, 3)
+
+	b := h.reopen(t, first)
+	found, err := b.Journal().Get(t.Context(), "1")
+	require.NoError(t, err, "runs survive reopening")
+	require.Equal(t, run, found, "runs survive reopening")
+	require.Equal(t, events, firstEvents(t, b, 3), "events survive reopening")
+	var ids []string
+	for r, err := range b.Journal().History(t.Context(), update.Query{}) {
+		require.NoError(t, err)
+		ids = append(ids, r.ID)
+	}
+	require.Equal(t, []string{"2", "1"}, ids, "the order of runs survives reopening")
+
+	late := aRun("3")
+	late.Item, late.Token = "1", 4
+	_, err = b.Journal().Create(t.Context(), late)
+	require.ErrorIs(t, err, update.ErrStale, "the tokens that have written survive reopening")
+	_, err = b.Journal().Create(t.Context(), aRun("3"), update.Event{Kind: update.EventStarted})
+	require.NoError(t, err)
+	require.Greater(t, firstEvents(t, b, 4)[3].Seq, events[2].Seq, "Seq rises through reopening")
+}
+
+// firstEvents returns the first n events, which must be there.
+func firstEvents(t testing.TB, b storage.Backend, n int) (events []update.Event) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for e, err := range b.Journal().Watch(ctx, 0) {
+		require.NoError(t, err, "Watch yielded %d of %d events", len(events), n)
+		if events = append(events, e); len(events) == n {
+			break
+		}
+	}
+	return events
+}

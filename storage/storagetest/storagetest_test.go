@@ -1,0 +1,197 @@
+package storagetest_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/internal/provetest"
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/storage/memory"
+	"github.com/upkeep-go/upkeep/storage/storagetest"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// handle is one of many on an engine in memory, which outlives it.
+type handle struct {
+	*storagetest.Faulty
+	db      *memory.DB
+	journal journal
+	close   context.CancelFunc
+}
+
+func (h *handle) Journal() update.Journal { return &h.journal }
+func (h *handle) Close() error            { h.close(); return nil }
+
+// journal ends its watches with the handle.
+type journal struct {
+	update.Journal
+	open context.Context
+}
+
+func (j *journal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
+	return func(yield func(update.Event, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(j.open, cancel)()
+		for e, err := range j.Journal.Watch(ctx, after) {
+			if err != nil && j.open.Err() != nil {
+				err = storage.ErrClosed
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// handleOn returns a handle that answers with err once it is closed.
+func handleOn(db *memory.DB, err error) *handle {
+	open, closing := context.WithCancel(context.Background())
+	f := storagetest.NewFaulty(db, func(_ string, call func() error) error {
+		if open.Err() != nil {
+			return err
+		}
+		return call()
+	})
+	return &handle{f, db, journal{f.Journal(), open}, closing}
+}
+
+// harness is of handles: Run passes on it.
+func harness() storagetest.Harness {
+	return storagetest.Harness{
+		Open: func(testing.TB) storage.Backend { return handleOn(memory.New(), storage.ErrClosed) },
+		Again: func(_ testing.TB, first storage.Backend) storage.Backend {
+			return handleOn(first.(*handle).db, storage.ErrClosed)
+		},
+		Retain: func(_ testing.TB, r storage.Retention) storage.Backend {
+			db := memory.New()
+			db.Retention = r
+			return handleOn(db, storage.ErrClosed)
+		},
+	}
+}
+
+func TestAnEngineBehindAFaultThatDoesNothingPasses(t *testing.T) {
+	storagetest.Run(t, harness())
+}
+
+// opening is the harness with another Open.
+func opening(open func() storage.Backend) storagetest.Harness {
+	h := harness()
+	h.Open = func(testing.TB) storage.Backend { return open() }
+	h.Again = func(_ testing.TB, first storage.Backend) storage.Backend { return first }
+	return h
+}
+
+// changed is an engine some of whose methods are replaced.
+type changed struct {
+	storage.Backend
+	stores func() update.Journal
+	close  func() error
+}
+
+func (c *changed) Journal() update.Journal {
+	if c.stores == nil {
+		return c.Backend.Journal()
+	}
+	return c.stores()
+}
+
+func (c *changed) Close() error {
+	if c.close == nil {
+		return c.Backend.Close()
+	}
+	return c.close()
+}
+
+func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
+	closeTwice := func() storage.Backend {
+		b, closed := memory.New(), false
+		return &changed{Backend: b, close: func() error {
+			if closed {
+				return storage.ErrClosed
+			}
+			closed = true
+			return b.Close()
+		}}
+	}
+	forgetful := harness()
+	forgetful.Again = func(testing.TB, storage.Backend) storage.Backend { return memory.New() }
+	var mutants []provetest.Mutant
+	for _, m := range []struct {
+		what, caught string
+		h            storagetest.Harness
+	}{
+		{"makes stores when asked", "an engine always returns the same stores", opening(func() storage.Backend {
+			b := memory.New()
+			return &changed{Backend: b, stores: func() update.Journal { return &journal{Journal: b.Journal()} }}
+		})},
+		{"shares one state", "an engine always returns the same stores", func() storagetest.Harness {
+			b := memory.New()
+			return opening(func() storage.Backend { return &changed{Backend: b, close: func() error { return nil }} })
+		}()},
+		{"cannot be closed twice", "an engine may be closed twice", opening(closeTwice)},
+		{"works when closed", "a closed engine refuses every call", opening(func() storage.Backend {
+			return &changed{Backend: memory.New(), close: func() error { return nil }}
+		})},
+		{"says another reason", "a closed engine refuses every call", opening(func() storage.Backend {
+			return handleOn(memory.New(), update.ErrClosed)
+		})},
+		{"watches on", "closing an engine ends every watch", opening(func() storage.Backend {
+			return &changed{Backend: memory.New(), close: func() error { return nil }}
+		})},
+		{"breaks calls off", "a call that meets the closing is done or refused", opening(func() storage.Backend {
+			return handleOn(memory.New(), context.Canceled)
+		})},
+		{"forgets what it acknowledged", "a call that meets the closing is done or refused", forgetful},
+		{"leaves a goroutine", "a closed engine leaves no goroutine behind", opening(func() storage.Backend {
+			go time.Sleep(time.Hour)
+			return memory.New()
+		})},
+		{"forgets locks", "leases and tokens survive reopening", forgetful},
+		{"forgets runs", "runs and events survive reopening", forgetful},
+	} {
+		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: m.h.Cases()})
+	}
+	provetest.Prove(t, mutants)
+}
+
+func TestAFaultDropsRequestsAndReplies(t *testing.T) {
+	ctx := t.Context()
+	errLost := errors.New("lost")
+	var seen []string
+	fault := func(op string, call func() error) error { return call() }
+	b := storagetest.NewFaulty(memory.New(), func(op string, call func() error) error {
+		seen = append(seen, op)
+		return fault(op, call)
+	})
+
+	fault = func(string, func() error) error { return errLost }
+	_, err := b.Locker().Acquire(ctx, "request", "me", time.Hour)
+	require.ErrorIs(t, err, errLost)
+	for _, err := range b.Journal().History(ctx, update.Query{}) {
+		require.ErrorIs(t, err, errLost)
+	}
+
+	fault = func(_ string, call func() error) error { return errors.Join(errLost, call()) }
+	lease, err := b.Locker().Acquire(ctx, "reply", "me", time.Hour)
+	require.ErrorIs(t, err, errLost)
+	require.Zero(t, lease, "a reply that is lost says nothing")
+
+	fault = func(_ string, call func() error) error { return call() }
+	_, err = b.Locker().Holder(ctx, "request")
+	require.ErrorIs(t, err, update.ErrFree, "a request that is lost does nothing")
+	_, err = b.Locker().Holder(ctx, "reply")
+	require.NoError(t, err, "a call whose reply is lost was made")
+	run, err := b.Journal().Create(ctx, update.Run{ID: "1"})
+	require.NoError(t, err)
+	again, err := b.Journal().Create(ctx, update.Run{ID: "1"})
+	require.ErrorIs(t, err, update.ErrExists)
+	require.Equal(t, run, again, "the engine's own error comes with its result")
+	require.Equal(t, []string{"Acquire", "History", "Acquire", "Holder", "Holder", "Create", "Create"}, seen)
+}
