@@ -14,36 +14,50 @@ import (
 // done, or on its way back, is not an error.
 func (u *Updater) Cancel(ctx context.Context, id string, by By) error {
 	by = by.bounded()
+	err := u.note(ctx, id, func(p *Package, run *Run) (Event, error) {
+		switch {
+		case run.State != StateRunning, run.Cancel != nil:
+			return Event{}, nil
+		case p.beyondReturn(*run):
+			return Event{}, ErrTooLate
+		}
+		run.Cancel = &by
+		return Event{Kind: EventCancel, Actor: by.Actor, Message: by.Reason}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("cancel run %q: %w", id, err)
+	}
+	return nil
+}
+
+// note writes to a run that somebody works on. It asks again for the event,
+// which is without a Kind when there is nothing to write, as often as the run
+// has changed meanwhile.
+func (u *Updater) note(ctx context.Context, id string, change func(*Package, *Run) (Event, error)) error {
 	for {
 		run, err := u.Get(ctx, id)
 		if err != nil {
 			return err
 		}
-		if run.State != StateRunning || run.Cancel != nil {
-			return nil
-		}
 		p := u.packages[run.Package]
 		if p == nil {
-			return fmt.Errorf("%w: package %q of run %q", ErrNotFound, run.Package, id)
+			return fmt.Errorf("%w: package %q", ErrNotFound, run.Package)
 		}
-		if p.beyondReturn(run) {
-			return fmt.Errorf("cancel run %q: %w", id, ErrTooLate)
+		e, err := change(p, &run)
+		if err != nil || e.Kind == "" {
+			return err
 		}
-		run.Cancel = &by
-		stored, err := u.config.Journal.Save(ctx, run, Event{Kind: EventCancel, Actor: by.Actor, Message: by.Reason})
+		stored, err := u.config.Journal.Save(ctx, run, e)
 		if errors.Is(err, ErrStale) {
-			continue // its owner went on meanwhile
-		}
-		if err != nil {
-			return fmt.Errorf("cancel run %q: %w", id, err)
+			continue
 		}
 		u.mu.Lock()
 		r := u.live[id]
 		u.mu.Unlock()
-		if r != nil {
+		if err == nil && r != nil {
 			r.noticeCancel(stored)
 		}
-		return nil
+		return err
 	}
 }
 
@@ -119,10 +133,10 @@ func (u *Updater) lastEffect(ctx context.Context, run Run) (Run, error) {
 }
 
 // Break ends the lease on a lock item if it still has this token, else it
-// returns ErrStale. It is for people: the run that holds the lock is asked to
-// cancel, unless it is past its point of no return; its process notices within
-// a second; and what that process writes later is refused once somebody else
-// has written.
+// returns ErrStale. It is for people: the run that holds the lock is cancelled
+// too, unless it is past its point of no return; its process notices within a
+// second; and what that process writes later is refused once somebody else has
+// written. Who takes the run up then brings it to its end.
 func (u *Updater) Break(ctx context.Context, item string, token int64, by By) error {
 	by = by.bounded()
 	lease, err := u.config.Locker.Holder(ctx, item)
@@ -132,21 +146,32 @@ func (u *Updater) Break(ctx context.Context, item string, token int64, by By) er
 	case err != nil:
 		return err
 	}
-	for run, err := range u.config.Journal.History(ctx, Query{Live: true}) {
-		if err != nil {
-			return err
-		}
-		if run.Item != item || run.Token != token {
-			continue
-		}
-		if err := u.Cancel(ctx, run.ID, by); err != nil && !errors.Is(err, ErrTooLate) && !errors.Is(err, ErrNotFound) {
-			return err
-		}
-	}
 	if err := u.config.Locker.Release(ctx, lease); err != nil {
 		return fmt.Errorf("break the lock on %q: %w", item, err)
 	}
 	u.config.Logger.WarnContext(ctx, "update: lock broken", "item", item, "owner", lease.Owner, "token", token,
 		"actor", by.Actor, "reason", by.Reason)
+	for run, err := range u.config.Journal.History(ctx, Query{Live: true}) {
+		if err != nil {
+			return err
+		}
+		if run.Item != item || run.Token != token || u.packages[run.Package] == nil {
+			continue
+		}
+		if err := u.note(ctx, run.ID, by.breaks); err != nil {
+			return fmt.Errorf("cancel run %q: %w", run.ID, err)
+		}
+	}
 	return nil
+}
+
+// breaks is the note of a broken lock.
+func (b By) breaks(p *Package, run *Run) (Event, error) {
+	if run.State.Done() {
+		return Event{}, nil
+	}
+	if run.State == StateRunning && !p.beyondReturn(*run) {
+		run.Cancel = &b
+	}
+	return Event{Kind: EventBroken, Actor: b.Actor, Message: b.Reason}, nil
 }

@@ -269,3 +269,33 @@ func TestWhoAndWhyIsRecorded(t *testing.T) {
 		}, asked)
 	})
 }
+
+func TestBreakIsNoticedPastThePointOfNoReturnToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c calls
+		state := memory.New()
+		first := true
+		a := c.step("a")
+		a.PointOfNoReturn = true
+		a.Do = func(ctx context.Context, _ *update.Task) error {
+			c.add("do a")
+			if !first {
+				return nil
+			}
+			first = false
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}
+		u := newUpdaterOn(t, state, app(a))
+		run, err := u.Start(t.Context(), ask)
+		require.NoError(t, err)
+		synctest.Wait()
+		start := time.Now()
+		require.NoError(t, newUpdaterOn(t, state, app(a)).Break(t.Context(), "core", run.Token, ann))
+		run, err = u.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Less(t, time.Since(start), 3*time.Second)
+		require.Equal(t, update.StateSucceeded, run.State, "there is only forward")
+		require.Equal(t, []string{"do a", "do a"}, c.take())
+	})
+}

@@ -34,9 +34,9 @@ type Held struct {
 	ttl    time.Duration
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	expiry *time.Timer   // ends ctx at the local deadline
-	check  chan struct{} // asks keep to renew now
-	kept   chan struct{} // closed when keep has returned
+	expiry *time.Timer        // ends ctx at the local deadline
+	check  chan chan struct{} // asks keep to renew now, and to say when it has
+	kept   chan struct{}      // closed when keep has returned
 
 	mu    sync.Mutex
 	lease Lease
@@ -71,7 +71,7 @@ func Hold(ctx context.Context, l Locker, item string, c HoldConfig) (*Held, erro
 func usable(ttl time.Duration) time.Duration { return ttl - ttl/10 }
 
 func keepAlive(ctx context.Context, l Locker, lease Lease, sent time.Time, ttl time.Duration) *Held {
-	h := &Held{locker: l, ttl: ttl, lease: lease, check: make(chan struct{}, 1), kept: make(chan struct{})}
+	h := &Held{locker: l, ttl: ttl, lease: lease, check: make(chan chan struct{}), kept: make(chan struct{})}
 	h.ctx, h.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	h.expiry = time.AfterFunc(time.Until(sent.Add(usable(ttl))), func() { h.cancel(ErrLost) })
 	h.release = sync.OnceValue(h.end)
@@ -110,12 +110,15 @@ func (h *Held) end() error {
 	return nil
 }
 
-// suspect makes the lease be renewed at once, to find out whether it is lost.
-func (h *Held) suspect() {
+// confirm renews the lease now, to find out whether it is lost.
+func (h *Held) confirm() error {
+	renewed := make(chan struct{})
 	select {
-	case h.check <- struct{}{}:
-	default:
+	case h.check <- renewed:
+		<-renewed
+	case <-h.ctx.Done():
 	}
+	return context.Cause(h.ctx)
 }
 
 // keep renews at a third of the time-to-live, and oftener after an error,
@@ -125,12 +128,13 @@ func (h *Held) keep(deadline time.Time) {
 	pause := h.ttl / 3
 	for {
 		timer := time.NewTimer(pause)
+		var renewed chan struct{}
 		select {
 		case <-h.ctx.Done():
 			timer.Stop()
 			return
 		case <-timer.C:
-		case <-h.check:
+		case renewed = <-h.check:
 			timer.Stop()
 		}
 		sent := time.Now()
@@ -147,9 +151,11 @@ func (h *Held) keep(deadline time.Time) {
 			pause = h.ttl / 3
 		case errors.Is(err, ErrLost):
 			h.cancel(ErrLost)
-			return
 		default:
 			pause = h.ttl / 30
+		}
+		if renewed != nil {
+			close(renewed)
 		}
 	}
 }

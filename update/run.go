@@ -120,6 +120,7 @@ const (
 	EventProgress  EventKind = "progress"
 	EventLog       EventKind = "log"       // output of a step
 	EventCancel    EventKind = "cancel"    // somebody asked to stop the run
+	EventBroken    EventKind = "broken"    // somebody broke the run's lock
 	EventRecovered EventKind = "recovered" // another process took the run over
 	EventEnded     EventKind = "ended"
 )
@@ -135,7 +136,7 @@ type Event struct {
 	Percent int
 	Step    string // of the events of a step
 	Phase   Phase
-	Actor   string // who asked, for EventStarted and EventCancel
+	Actor   string // who asked, for EventStarted, EventCancel and EventBroken
 	Message string
 }
 

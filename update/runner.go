@@ -34,11 +34,12 @@ type runner struct {
 	base  int       // weight of the steps that are done before it
 	step  *Step     // under way
 	ends  bool      // the run's outcome is being written
+	final bool      // the run has passed its point of no return
 }
 
 func (u *Updater) newRunner(p *Package, held *Held, run Run) *runner {
 	r := &runner{
-		u: u, p: p, held: held, run: run,
+		u: u, p: p, held: held, run: run, final: p.beyondReturn(run),
 		gone: make(chan struct{}), saving: make(chan struct{}, 1),
 	}
 	r.forwardContext, r.cancelForward = context.WithCancelCause(held.Context())
@@ -187,8 +188,7 @@ func sameRecord(a, b Run) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// noticeCancel stops the way forward when somebody asked for that. Whoever
-// breaks a lock asks for it too, so the lease is looked at as well.
+// noticeCancel stops the way forward when somebody asked for that.
 func (r *runner) noticeCancel(stored Run) {
 	r.mu.Lock()
 	if stored.Rev > r.run.Rev {
@@ -197,7 +197,6 @@ func (r *runner) noticeCancel(stored Run) {
 	r.mu.Unlock()
 	if stored.Cancel != nil && r.forwardContext.Err() == nil {
 		r.cancelForward(ErrCancelled)
-		r.held.suspect()
 	}
 }
 
@@ -246,7 +245,9 @@ func (r *runner) flush(stop <-chan struct{}) {
 		if pending {
 			_ = r.save(ctx, func(*Run) {})
 		} else if stored, err := r.u.config.Journal.Get(ctx, id); err == nil && stored.Rev > rev {
-			r.noticeCancel(stored)
+			if r.held.confirm() == nil { // else the lock was broken
+				r.noticeCancel(stored)
+			}
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
-	"slices"
 )
 
 // maxData bounds what a step may keep, in bytes of JSON.
@@ -104,9 +103,8 @@ func (s *Step) weight() int { return max(s.Weight, 1) }
 
 // find returns the package's step with this name, or nil.
 func (p *Package) find(name string) *Step {
-	i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Name == name })
-	if i < 0 {
-		return nil
+	if i, ok := p.byName[name]; ok {
+		return &p.Steps[i]
 	}
-	return &p.Steps[i]
+	return nil
 }

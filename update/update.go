@@ -51,6 +51,9 @@ type Package struct {
 	// AllowPrerelease makes every request allow pre-releases, for packages
 	// that have nothing else, such as Go modules without a tag.
 	AllowPrerelease bool
+
+	byName map[string]int // index of each step
+	weight int            // of all steps
 }
 
 // Request asks for an update.
@@ -127,19 +130,21 @@ func (p *Package) prepare() error {
 	case len(p.Lock) > 1024:
 		return fmt.Errorf("the Lock has %d bytes, at most 1024 are allowed", len(p.Lock))
 	}
-	names := map[string]bool{}
-	for _, s := range p.Steps {
+	p.byName, p.weight = map[string]int{}, 0
+	for i, s := range p.Steps {
+		_, twice := p.byName[s.Name]
 		switch {
 		case s.Name == "" || len(s.Name) > 128:
 			return fmt.Errorf("a step's Name has %d bytes, 1 to 128 are allowed", len(s.Name))
-		case names[s.Name]:
+		case twice:
 			return fmt.Errorf("step %q is listed twice", s.Name)
 		case s.Do == nil:
 			return fmt.Errorf("step %q: Do is required", s.Name)
 		case s.Weight < 0 || s.Timeout < 0:
 			return fmt.Errorf("step %q: Weight and Timeout must not be negative", s.Name)
 		}
-		names[s.Name] = true
+		p.byName[s.Name] = i
+		p.weight += s.weight()
 	}
 	return nil
 }

@@ -75,6 +75,9 @@ func joinReasons(first, second string) string {
 
 // turnBack records that the run is to be undone, and why.
 func (r *runner) turnBack(err error) error {
+	if lost := r.held.confirm(); lost != nil { // who breaks the lock cancels too
+		return lost
+	}
 	reason := err.Error()
 	if by := r.snapshot().Cancel; by != nil && errors.Is(err, ErrCancelled) {
 		reason = by.String()
@@ -135,7 +138,11 @@ func (r *runner) forward() error {
 }
 
 // noWayBack reports whether the run has passed its point of no return.
-func (r *runner) noWayBack() bool { return r.p.beyondReturn(r.snapshot()) }
+func (r *runner) noWayBack() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.final
+}
 
 // ahead is the context of the way forward: a cancelled run ends it, but not
 // past the point of no return.
@@ -170,6 +177,9 @@ func (r *runner) advance(i int, s *Step, rec StepRecord) error {
 		if err != nil {
 			return err
 		}
+		r.mu.Lock()
+		r.final = r.final || s.PointOfNoReturn
+		r.mu.Unlock()
 		if err := r.call(r.ahead(), i, s, s.Do); err != nil {
 			return r.failed(i, err)
 		}
@@ -300,11 +310,7 @@ func (r *runner) note(i int, phase Phase, err error) {
 
 // percent is the share of the whole that the weight done makes; it never falls.
 func (r *runner) percent(done float64) int {
-	total := 0
-	for i := range r.p.Steps {
-		total += r.p.Steps[i].weight()
-	}
-	return max(r.run.Percent, min(int(100*done/float64(total)), 99))
+	return max(r.run.Percent, min(int(100*done/float64(r.p.weight)), 99))
 }
 
 // stamp is now as every engine can keep it.
