@@ -1,0 +1,20 @@
+//go:build unix && !linux
+
+package step
+
+import (
+	"context"
+	"os/exec"
+	"syscall"
+)
+
+// newGroup makes cmd the leader of a process group.
+func newGroup(cmd *exec.Cmd) (*group, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return &group{cmd}, nil
+}
+
+func (g *group) close() {}
+
+// endOrphans cannot look into other processes here.
+func endOrphans(context.Context, string) error { return nil }

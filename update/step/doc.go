@@ -1,0 +1,13 @@
+// Package step has ready-made steps for package update. Each function returns
+// an [update.Step] with a name, which the caller may change with [Named], as
+// well as any other field.
+//
+// What a step's functions do is said in its comment: what Do, Probe and Undo
+// do, what is atomic, and what is checked beforehand. A step that says nothing
+// about Undo has none; one that says nothing about Probe has a Do that bears
+// being run again after a crash.
+//
+// In texts that say so, "{version}" stands for the version of the release,
+// "{from}" for the version before it ("" for none) and "{package}" for the
+// package's name: in an Undo as well as in a Do.
+package step

@@ -1,0 +1,38 @@
+package step
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// Named returns s under another name: the names of a package's steps are
+// unique.
+func Named(name string, s update.Step) update.Step {
+	s.Name = name
+	return s
+}
+
+// fill replaces the placeholders that the package comment names by values
+// that encode returns.
+func fill(s string, t *update.Task, encode func(string) string) string {
+	from := t.Run.From
+	if t.Run.Undoes != "" {
+		from = t.Run.Version // a rollback goes to where the update came from
+	}
+	return strings.NewReplacer(
+		"{version}", encode(t.Release.Version),
+		"{from}", encode(from),
+		"{package}", encode(t.Run.Package),
+	).Replace(s)
+}
+
+func plain(s string) string { return s }
+
+// say writes a line for whoever reads what the step does.
+func say(t *update.Task, line string) {
+	if t.Output != nil {
+		_, _ = fmt.Fprintln(t.Output, line)
+	}
+}
