@@ -1,5 +1,119 @@
 // Package sqlite is the default engine: one file, any number of processes of
 // one machine.
+//
+// Writes of many callers share a transaction, and with it the sync of the
+// disk, so that keeping everything that was acknowledged costs little.
 package sqlite
 
-import _ "modernc.org/sqlite"
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	driver "modernc.org/sqlite"
+
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/storage/sqlstore"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// Config configures a DB. A zero field means its documented default.
+type Config struct {
+	Path string // required; made, readable by its owner only, if it is not there
+	// BusyTimeout is how long to wait for other processes. Default 5 seconds.
+	BusyTimeout time.Duration
+	// Relaxed survives the death of the process but may lose the last
+	// writes with the power (synchronous=NORMAL). Default: nothing is lost.
+	Relaxed bool
+	// Retention says which events are kept.
+	Retention storage.Retention
+}
+
+const defaultBusyTimeout = 5 * time.Second
+
+// DB is an open database. It is safe for concurrent use.
+type DB struct {
+	engine  *engine
+	locker  *sqlstore.Locker
+	journal *sqlstore.Journal
+	backup  func(ctx context.Context, to string) error // VACUUM INTO
+}
+
+var _ storage.Backend = (*DB)(nil)
+
+//go:embed migrations
+var embedded embed.FS
+
+func migrations() fs.FS {
+	sub, err := fs.Sub(embedded, "migrations")
+	if err != nil {
+		panic(err) // the name is a constant
+	}
+	return sub
+}
+
+// Open opens or makes the database and brings its schema up to date. Its
+// errors name the path: storage.ErrForeign for what is not a database of
+// Upkeep, storage.ErrNewer for a newer schema, storage.ErrReadOnly for a place
+// that cannot be written, storage.ErrFull, storage.ErrBusy, storage.ErrCorrupt,
+// and fs.ErrNotExist if the folder is missing.
+//
+// The DB owns a goroutine that writes, and one that looks for the commits of
+// other processes while somebody watches. Both end with Close.
+func Open(c Config) (*DB, error) {
+	e, err := open(c)
+	if err != nil {
+		return nil, fmt.Errorf("opening a database: %w", err)
+	}
+	return newDB(e, c.Retention), nil
+}
+
+// Use works inside the application's own database, whose driver must be
+// modernc.org/sqlite, with the application's own settings for it. Every table
+// is prefixed upkeep_. Close leaves db open.
+//
+// No connection of db is kept: each call borrows one. Whoever calls while it
+// holds the last connection of db, in a transaction of its own, should call
+// the stores of Within.
+func Use(ctx context.Context, db *sql.DB) (*DB, error) {
+	e, err := use(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("using a database: %w", err)
+	}
+	return newDB(e, storage.Retention{}), nil
+}
+
+func use(ctx context.Context, db *sql.DB) (*engine, error) {
+	if _, ok := db.Driver().(*driver.Driver); !ok {
+		return nil, fmt.Errorf("sqlite: the driver is %T, not that of modernc.org/sqlite: %w", db.Driver(), errors.ErrUnsupported)
+	}
+	var path string
+	err := db.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path)
+	if err != nil {
+		return nil, translate("the application's database", err)
+	}
+	lender := &borrowed{db: db, path: path, timeout: defaultBusyTimeout}
+	e := startEngine(path, lender, defaultBusyTimeout, blind{})
+	if err := sqlstore.Migrate(ctx, e.Write, migrations()); err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	return e, nil
+}
+
+func newDB(e *engine, keep storage.Retention) *DB {
+	return &DB{engine: e, locker: sqlstore.NewLocker(e), journal: sqlstore.NewJournal(e, keep)}
+}
+
+// Locker returns the locks of the database.
+func (d *DB) Locker() update.Locker { return d.locker }
+
+// Journal returns the journal of the database.
+func (d *DB) Journal() update.Journal { return d.journal }
+
+// Close finishes writes under way. Later calls of the stores return
+// storage.ErrClosed. It may be called twice.
+func (d *DB) Close() error { return d.engine.close() }

@@ -1,0 +1,30 @@
+package sqlite
+
+import (
+	"sync"
+	"time"
+
+	"github.com/upkeep-go/upkeep/storage/sqlstore"
+)
+
+// thisHost is the machine whose clock judges leases: all processes of a
+// database run on one, and its boot clock is the same for all of them, never
+// jumps, and starts anew with each boot, which ends every lease.
+//
+// Each system has files of its own: clock_*.go and process_*.go.
+var thisHost = sync.OnceValue(func() sqlstore.Host {
+	name, ended := identify()
+	return sqlstore.Host{Boot: bootID(), Tick: tick, Process: name, Ended: ended}
+})
+
+// started is one moment by two clocks: the one that all processes share, and
+// that of time.Now, which goes on from there. Both stand still while the
+// machine sleeps, so a lease ends when its holder's local deadline says so;
+// and a test that fakes time fakes this clock too.
+var started = struct {
+	tick int64
+	at   time.Time
+}{bootMicros(), time.Now()}
+
+// tick returns microseconds since the machine booted.
+func tick() int64 { return started.tick + time.Since(started.at).Microseconds() }

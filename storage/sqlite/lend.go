@@ -1,0 +1,140 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/upkeep-go/upkeep/storage"
+)
+
+// lender lends connections. The writer asks for one writing connection at a
+// time; what f panics with passes through.
+type lender interface {
+	write(f func(*session) error) error
+	read(ctx context.Context, f func(*session) error) error
+	close() error // waits for the readers
+}
+
+// own lends the connections of a file of ours: a writer, and readers that are
+// opened when they are needed.
+type own struct {
+	open   func() (*session, error) // a reader
+	writer *session
+	closed chan struct{}
+	slots  chan struct{} // one for each reader there may be
+
+	mu   sync.Mutex
+	idle []*session
+}
+
+func newOwn(writer *session, readers int, open func() (*session, error)) *own {
+	return &own{writer: writer, open: open, closed: make(chan struct{}), slots: make(chan struct{}, readers)}
+}
+
+func (o *own) write(f func(*session) error) error { return f(o.writer) }
+
+func (o *own) read(ctx context.Context, f func(*session) error) error {
+	select {
+	case <-o.closed:
+		return storage.ErrClosed
+	default:
+	}
+	select {
+	case o.slots <- struct{}{}:
+	case <-o.closed:
+		return storage.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-o.slots }()
+	s, err := o.take()
+	if err != nil {
+		return err
+	}
+	defer o.give(s)
+	return f(s)
+}
+
+// take prefers the reader that was used last: its cache is warm.
+func (o *own) take() (*session, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if last := len(o.idle) - 1; last >= 0 {
+		s := o.idle[last]
+		o.idle = o.idle[:last]
+		return s, nil
+	}
+	return o.open()
+}
+
+func (o *own) give(s *session) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.idle = append(o.idle, s)
+}
+
+// close closes the writer last: whoever closes a database last folds the log
+// into the file.
+func (o *own) close() error {
+	close(o.closed)
+	for range cap(o.slots) {
+		o.slots <- struct{}{}
+	}
+	var errs []error
+	for _, s := range o.idle {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, o.writer.Close())...)
+}
+
+// borrowed lends connections of the application's pool and keeps none.
+type borrowed struct {
+	db      *sql.DB
+	path    string
+	timeout time.Duration // for the writer, which no caller's context bounds
+	readers sync.RWMutex
+	closed  bool
+}
+
+func (b *borrowed) write(f func(*session) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), b.timeout)
+	defer cancel()
+	err := b.borrow(ctx, f)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %q: the pool of the application has no free connection", storage.ErrBusy, b.path)
+	}
+	return err
+}
+
+func (b *borrowed) read(ctx context.Context, f func(*session) error) error {
+	b.readers.RLock()
+	defer b.readers.RUnlock()
+	if b.closed {
+		return storage.ErrClosed
+	}
+	return b.borrow(ctx, f)
+}
+
+func (b *borrowed) borrow(ctx context.Context, f func(*session) error) error {
+	conn, err := b.db.Conn(ctx)
+	if err != nil {
+		return translate(b.path, err)
+	}
+	defer conn.Close()
+	return conn.Raw(func(raw any) error {
+		s := newSession(b.path, raw.(driver.Conn))
+		return errors.Join(f(s), s.forget())
+	})
+}
+
+func (b *borrowed) close() error {
+	b.readers.Lock()
+	defer b.readers.Unlock()
+	b.closed = true
+	return nil
+}

@@ -1,0 +1,182 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	driver "modernc.org/sqlite"
+
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/storage/sqlstore"
+)
+
+// applicationID marks a file of ours in its header: "Upkp".
+const applicationID = 0x55706b70
+
+// open tries again if the file was replaced by Restore while it was opened.
+func open(c Config) (*engine, error) {
+	path, err := filepath.Abs(c.Path)
+	if err != nil || c.Path == "" {
+		return nil, fmt.Errorf("sqlite: Config.Path %q: %w", c.Path, errors.Join(err, fs.ErrInvalid))
+	}
+	if c.BusyTimeout <= 0 {
+		c.BusyTimeout = defaultBusyTimeout
+	}
+	for range 3 {
+		before, err := prepare(path)
+		if err != nil {
+			return nil, err
+		}
+		e, err := connect(path, c)
+		if err != nil {
+			return nil, err
+		}
+		if after, err := os.Stat(path); err == nil && os.SameFile(before, after) {
+			return e, nil
+		}
+		if err := e.close(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%w: %q is being replaced", storage.ErrBusy, path)
+}
+
+// creating keeps apart the creation of a file and opening it: to close a file
+// drops the locks that SQLite has on it in the same process.
+var creating sync.Mutex
+
+// prepare says what is at path, and makes an empty file if nothing is.
+func prepare(path string) (fs.FileInfo, error) {
+	creating.Lock()
+	defer creating.Unlock()
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		// SQLite would let everybody read it.
+		var f *os.File
+		if f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600); err == nil {
+			err = f.Close()
+		}
+		if err == nil || errors.Is(err, fs.ErrExist) {
+			info, err = os.Stat(path)
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, refused(path, err)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%w: %q is not a file", storage.ErrForeign, path)
+	}
+	return info, nil
+}
+
+// connect makes sure that the file is ours before it changes anything in it.
+func connect(path string, c Config) (e *engine, err error) {
+	writer, err := dial(path, c.BusyTimeout)
+	if err != nil {
+		return nil, unopened(path, err)
+	}
+	if err := setUp(writer, c); err != nil {
+		return nil, errors.Join(unopened(path, err), writer.Close())
+	}
+	reader := func() (*session, error) { return dial(path, c.BusyTimeout, "query_only(1)") }
+	readers := min(max(2, runtime.GOMAXPROCS(0)), 8)
+	e = startEngine(path, newOwn(writer, readers, reader), c.BusyTimeout, &dataVersion{connect: reader})
+	ctx := context.Background()
+	err = e.Write(ctx, func(tx sqlstore.Tx) error { return mark(path, tx) })
+	if err == nil {
+		err = sqlstore.Migrate(ctx, e.Write, migrations())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%q: %w", path, err), e.close())
+	}
+	return e, nil
+}
+
+// dial opens a connection. The pragmas are SQLite's, such as query_only(1).
+func dial(path string, busy time.Duration, pragmas ...string) (*session, error) {
+	// First of all wait for others: every other pragma may have to.
+	values := url.Values{"_pragma": append([]string{"busy_timeout(" + strconv.FormatInt(busy.Milliseconds(), 10) + ")"}, pragmas...)}
+	// A driver of our own: the hooks and functions that the application
+	// registers with the one of database/sql are not for us.
+	conn, err := new(driver.Driver).Open(uri(path, values))
+	if err != nil {
+		return nil, translate(path, err)
+	}
+	return newSession(path, conn), nil
+}
+
+// uri names a file by an URI, in which no character of the path has a meaning.
+func uri(path string, query url.Values) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/dir/file
+	}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: query.Encode()}
+	return u.String()
+}
+
+// setUp brings the writer's connection into the mode that it keeps.
+func setUp(s *session, c Config) error {
+	if _, err := ours(s.path, s); err != nil {
+		return err
+	}
+	var mode string
+	if err := s.Row("PRAGMA journal_mode = WAL", nil, &mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("sqlite: %q: no write-ahead log on this file system: %w", s.path, errors.ErrUnsupported)
+	}
+	synchronous := "FULL"
+	if c.Relaxed {
+		synchronous = "NORMAL"
+	}
+	// The writer waits for others by itself, where close can see it.
+	_, err := s.Exec("PRAGMA synchronous = " + synchronous + "; PRAGMA busy_timeout = 0")
+	return err
+}
+
+// ours returns storage.ErrForeign for a database that somebody else made, and
+// whether it has our mark.
+func ours(path string, tx sqlstore.Tx) (marked bool, err error) {
+	var id int64
+	if err := tx.Row("PRAGMA application_id", nil, &id); err != nil {
+		return false, err
+	}
+	switch id {
+	case applicationID:
+		return true, nil
+	case 0:
+	default:
+		return false, fmt.Errorf("%w: %q has the application id %#x", storage.ErrForeign, path, id)
+	}
+	var tables int64
+	var name string
+	err = tx.Row(`SELECT count(*), coalesce(min(name), '') FROM sqlite_schema
+		WHERE name NOT LIKE 'upkeep\_%' ESCAPE '\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`,
+		nil, &tables, &name)
+	if err == nil && tables > 0 {
+		err = fmt.Errorf("%w: %q has a table %q", storage.ErrForeign, path, name)
+	}
+	return false, err
+}
+
+// mark makes a database ours.
+func mark(path string, tx sqlstore.Tx) error {
+	marked, err := ours(path, tx)
+	if err != nil || marked {
+		return err
+	}
+	_, err = tx.Exec("PRAGMA application_id = " + strconv.Itoa(applicationID))
+	return err
+}

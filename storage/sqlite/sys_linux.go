@@ -1,3 +1,0 @@
-package sqlite
-
-import _ "golang.org/x/sys/unix"

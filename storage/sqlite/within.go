@@ -1,0 +1,123 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/storage/sqlstore"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// Within returns the same stores inside the caller's transaction on this
+// database: what they write happens when it commits, or not at all. They are
+// used while the transaction lasts. Watch is errors.ErrUnsupported; Close does
+// nothing.
+func (d *DB) Within(tx *sql.Tx) storage.Backend {
+	db := &inside{engine: d.engine, tx: tx}
+	w := &within{locker: sqlstore.NewLocker(db)}
+	w.journal.Journal = d.journal.On(db)
+	return w
+}
+
+type within struct {
+	locker  *sqlstore.Locker
+	journal journalWithin
+}
+
+func (w *within) Locker() update.Locker   { return w.locker }
+func (w *within) Journal() update.Journal { return &w.journal }
+func (w *within) Close() error            { return nil }
+
+type journalWithin struct{ *sqlstore.Journal }
+
+// Watch cannot wait for what happens after the caller's transaction.
+func (journalWithin) Watch(context.Context, int64) iter.Seq2[update.Event, error] {
+	return func(yield func(update.Event, error) bool) {
+		yield(update.Event{}, fmt.Errorf("sqlite: watching within a transaction: %w", errors.ErrUnsupported))
+	}
+}
+
+// inside is the sqlstore.DB of a transaction.
+type inside struct {
+	engine *engine
+
+	mu sync.Mutex
+	tx *sql.Tx // of the caller; one statement at a time
+}
+
+func (i *inside) Write(ctx context.Context, f func(sqlstore.Tx) error) (err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	tx := statements{i.engine.path, i.tx}
+	if _, err := tx.Exec("SAVEPOINT upkeep"); err != nil {
+		return err
+	}
+	if err := call(f, tx); err != nil {
+		_, undone := tx.Exec("ROLLBACK TO upkeep; RELEASE upkeep")
+		return errors.Join(err, undone)
+	}
+	_, err = tx.Exec("RELEASE upkeep")
+	return err
+}
+
+func (i *inside) Read(ctx context.Context, f func(sqlstore.Tx) error) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return f(statements{i.engine.path, i.tx})
+}
+
+func (i *inside) Row(ctx context.Context, query string, args []any, dest ...any) error {
+	return i.Read(ctx, func(tx sqlstore.Tx) error { return tx.Row(query, args, dest...) })
+}
+
+// Changed is not called: Watch is replaced.
+func (i *inside) Changed(context.Context) <-chan struct{} { return nil }
+
+func (i *inside) Dialect() sqlstore.Dialect { return i.engine.Dialect() }
+
+// statements are the statements of a transaction of database/sql. They have no
+// context: one that ended in the middle of a statement would end the caller's
+// transaction.
+type statements struct {
+	path string // for errors
+	tx   *sql.Tx
+}
+
+var _ sqlstore.Tx = statements{}
+
+func (s statements) Exec(query string, args ...any) (int64, error) {
+	result, err := s.tx.Exec(query, args...)
+	if err != nil {
+		return 0, translate(s.path, err)
+	}
+	return result.RowsAffected()
+}
+
+func (s statements) Row(query string, args []any, dest ...any) error {
+	return translate(s.path, s.tx.QueryRow(query, args...).Scan(dest...))
+}
+
+func (s statements) Query(query string, args []any, each func(scan func(dest ...any) error) error) error {
+	rows, err := s.tx.Query(query, args...)
+	if err != nil {
+		return translate(s.path, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return translate(s.path, rows.Err())
+}
