@@ -1,0 +1,167 @@
+package httpadapter
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Role is what a caller may do. Each includes those before it.
+type Role int
+
+// The roles.
+const (
+	Nobody Role = iota // nothing but what needs no credential
+	Reader             // see
+	Editor             // change rows and files
+	Admin              // everything
+)
+
+func (r Role) String() string {
+	switch r {
+	case Nobody:
+		return "nobody"
+	case Reader:
+		return "reader"
+	case Editor:
+		return "editor"
+	case Admin:
+		return "admin"
+	}
+	return fmt.Sprintf("Role(%d)", int(r))
+}
+
+// Credential is what a request carried, whatever the API calls it. A field
+// that the API does not have is empty.
+type Credential struct {
+	API    API
+	Secret string // api_token, mwcloud-sid, authkey, Authorization, access_token
+	ID     string // mwcloud-uid, authid
+	Scope  string // appid/schemaid, env_id
+	Actor  string // Staffname
+}
+
+// Principal is who asks.
+type Principal struct {
+	// ID names the principal in histories and logs; at most 256 bytes.
+	ID string
+	// Role is the role in every API that Roles does not name.
+	Role Role
+	// Roles gives another role in some of the APIs. Default: none.
+	Roles map[API]Role
+}
+
+// In returns the principal's role in an API.
+func (p Principal) In(api API) Role {
+	if role, ok := p.Roles[api]; ok {
+		return role
+	}
+	return p.Role
+}
+
+// Authenticator tells who sent a request. It is called for every request to a
+// route that needs a role, with an empty Secret if none was sent, and must be
+// safe for concurrent use.
+type Authenticator interface {
+	// Authenticate returns ErrNoCredential, ErrBadCredential, ErrExpired, or
+	// ErrForbidden if the caller may not act in this role here; any other
+	// error is a failure of ours. The Adapter also refuses a Principal whose
+	// role is below needs. ErrBadCredential counts as a failed login.
+	Authenticate(ctx context.Context, c Credential, needs Role) (Principal, error)
+}
+
+// Secrets is the Authenticator of a fixed table: secret to principal. It is
+// meant for a handful of tokens: every secret is hashed and compared for every
+// request, in a time that does not depend on which one matches, or whether.
+type Secrets map[string]Principal
+
+// Authenticate implements Authenticator.
+func (s Secrets) Authenticate(_ context.Context, c Credential, needs Role) (Principal, error) {
+	if c.Secret == "" {
+		return Principal{}, ErrNoCredential
+	}
+	sent := sha256.Sum256([]byte(c.Secret))
+	var found Principal
+	known := 0
+	for secret, principal := range s {
+		kept := sha256.Sum256([]byte(secret))
+		if subtle.ConstantTimeCompare(sent[:], kept[:]) == 1 {
+			found, known = principal, 1
+		}
+	}
+	if known == 0 {
+		return Principal{}, ErrBadCredential
+	}
+	if found.In(c.API) < needs {
+		return Principal{}, ErrForbidden
+	}
+	return found, nil
+}
+
+// AllowAll lets everybody do everything. It is for tests; New warns of it in
+// the log.
+type AllowAll struct{}
+
+// Authenticate implements Authenticator.
+func (AllowAll) Authenticate(context.Context, Credential, Role) (Principal, error) {
+	return Principal{ID: "anybody", Role: Admin}, nil
+}
+
+// denyAll is the Authenticator of a Config without one.
+type denyAll struct{}
+
+func (denyAll) Authenticate(_ context.Context, c Credential, _ Role) (Principal, error) {
+	if c.Secret == "" {
+		return Principal{}, ErrNoCredential
+	}
+	return Principal{}, ErrBadCredential
+}
+
+// maxToken bounds a token in a header, in bytes.
+const maxToken = 8 << 10
+
+// bearer returns the token of the Authorization header, "" if there is none.
+func bearer(r *http.Request) (string, error) {
+	values := r.Header.Values("Authorization")
+	if len(values) == 0 {
+		return "", nil
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if len(values) > 1 || len(token) > maxToken || token == "" ||
+		!strings.EqualFold(scheme, "Bearer") || strings.ContainsAny(token, " \t,") {
+		return "", ErrBadCredential
+	}
+	return token, nil
+}
+
+// authenticate finds out who asks, and whether they may.
+func (c *call) authenticate() error {
+	a, needs := c.adapter, c.route.Needs
+	if needs == Nobody {
+		return nil
+	}
+	address := remoteAddress(c.r)
+	if wait := a.logins.blocked(address); wait > 0 {
+		return tooMany.after(wait)
+	}
+	credential, err := c.route.speaks.credential(c)
+	if err == nil {
+		credential.API = c.route.API
+		c.by, err = a.config.Auth.Authenticate(c.r.Context(), credential, needs)
+	}
+	if errors.Is(err, ErrBadCredential) {
+		a.logins.failed(address)
+	}
+	if err != nil {
+		c.by = Principal{}
+		return err
+	}
+	if c.by.In(c.route.API) < needs {
+		return ErrForbidden
+	}
+	return nil
+}

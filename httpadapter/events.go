@@ -1,0 +1,246 @@
+package httpadapter
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	heartbeat = 15 * time.Second // between signs of life of an idle stream
+	maxQueued = 64               // events of one stream that wait to be written
+)
+
+// event is one Server-Sent Event.
+type event struct {
+	id   int64  // where to resume after it; 0: it does not move that
+	name string // what EventSource dispatches on
+	data any    // encoded as JSON
+}
+
+// feed is where a domain's events come from. It yields the events after a
+// sequence number, or after now if that is negative, and ends with an error.
+type feed func(ctx context.Context, after int64) iter.Seq2[event, error]
+
+// resumeAt returns the sequence number after which a stream begins: that of
+// Last-Event-ID, which a browser sends when it reconnects, else of the query's
+// after, else -1, which is now.
+func (c *call) resumeAt() (int64, error) {
+	text := c.r.Header.Get("Last-Event-ID")
+	if text == "" {
+		return c.number("after", 0, -1)
+	}
+	seq, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return 0, badQuery.with("Last-Event-ID must be the id of an event")
+	}
+	return int64(seq), nil
+}
+
+// stream sends the events of a feed until the client goes or the feed ends.
+// When those after the given one are no longer kept, which is the error
+// compacted, an event of that name says so and the stream goes on from now.
+//
+// A goroutine takes events from the feed into a short queue. When that is full
+// it leaves the feed and comes back to it, at the same event, when the queue
+// has been sent: a slow reader holds up nothing in the engine, and loses
+// nothing. One that does not read at all is cut off after writeTimeout.
+func (c *call) stream(after int64, from feed, compacted error) error {
+	leave, err := c.adapter.streams.enter(c.by.ID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, cancel := context.WithCancel(c.r.Context())
+	s := &stream{
+		w: c.w, control: http.NewResponseController(c.w), from: from, compacted: compacted,
+		queue: make(chan event, maxQueued), sent: make(chan struct{}, 1),
+	}
+	header := c.w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("X-Accel-Buffering", "no") // or nginx keeps events back
+	c.status = http.StatusOK
+	c.w.WriteHeader(http.StatusOK)
+
+	var work sync.WaitGroup
+	work.Go(func() { s.follow(ctx, after) })
+	defer work.Wait()
+	defer cancel()
+	return s.write(ctx)
+}
+
+// stream is one open event stream.
+type stream struct {
+	w         http.ResponseWriter
+	control   *http.ResponseController
+	from      feed
+	compacted error
+
+	queue chan event
+	sent  chan struct{} // the queue has been sent
+	err   error         // why the feed ended; set before queue is closed
+}
+
+// follow fills the queue until the feed ends, and closes it.
+func (s *stream) follow(ctx context.Context, after int64) {
+	defer close(s.queue)
+	defer func() {
+		if p := recover(); p != nil {
+			s.err = &panicError{value: p, stack: debug.Stack()}
+		}
+	}()
+	for {
+		next, err := s.fill(ctx, after)
+		if errors.Is(err, s.compacted) && after >= 0 {
+			select {
+			case s.queue <- event{name: "compacted", data: compactedData{After: after}}:
+			case <-ctx.Done():
+				return
+			}
+			after = -1
+			continue
+		}
+		if err != nil {
+			s.err = err
+			return
+		}
+		select {
+		case <-s.sent:
+		case <-ctx.Done():
+			return
+		}
+		after = next
+	}
+}
+
+// compactedData says what is lost: the events after this one that came before
+// the stream was opened. What they said is to be read anew.
+type compactedData struct {
+	After int64 `json:"after"`
+}
+
+// fill takes events from the feed until the queue is full. It returns the last
+// one taken.
+func (s *stream) fill(ctx context.Context, after int64) (int64, error) {
+	for e, err := range s.from(ctx, after) {
+		if err != nil {
+			return after, err
+		}
+		select {
+		case s.queue <- e:
+			after = e.id
+		default:
+			return after, nil
+		}
+	}
+	return after, errors.New("httpadapter: the events ended")
+}
+
+// write sends what is in the queue until it is closed or the client has gone.
+func (s *stream) write(ctx context.Context) error {
+	idle := time.NewTimer(heartbeat)
+	defer idle.Stop()
+	text := []byte("retry: 2000\n\n") // how soon a browser reconnects, in ms
+	for {
+		if err := s.send(text); err != nil {
+			return nil // the client has gone
+		}
+		idle.Reset(heartbeat)
+		select {
+		case e, open := <-s.queue:
+			if !open {
+				return s.ended(ctx)
+			}
+			text = s.batch(e)
+		case <-idle.C:
+			text = []byte(":\n\n")
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// batch returns the text of e and of what else is in the queue.
+func (s *stream) batch(e event) []byte {
+	text := e.append(nil)
+	for range min(len(s.queue), maxQueued) {
+		text = (<-s.queue).append(text)
+	}
+	select {
+	case s.sent <- struct{}{}:
+	default:
+	}
+	return text
+}
+
+// send writes text in bounded time.
+func (s *stream) send(text []byte) error {
+	// A ResponseWriter without deadlines is one whose owner sees to them.
+	// The server's own WriteTimeout counts from the request: it is lifted.
+	_ = s.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if _, err := s.w.Write(text); err != nil {
+		return err
+	}
+	err := s.control.Flush()
+	_ = s.control.SetWriteDeadline(time.Time{})
+	return err
+}
+
+// ended returns why the feed ended, unless that is because the client went.
+func (s *stream) ended(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return s.err
+}
+
+// append appends the event as text/event-stream has it.
+func (e event) append(text []byte) []byte {
+	if e.id > 0 {
+		text = fmt.Appendf(text, "id: %d\n", e.id)
+	}
+	data, err := json.Marshal(e.data) // one line
+	if err != nil {
+		panic(fmt.Errorf("encoding a %T: %w", e.data, err))
+	}
+	return fmt.Appendf(text, "event: %s\ndata: %s\n\n", e.name, data)
+}
+
+// streamLimiter counts open streams.
+type streamLimiter struct {
+	all, each int
+
+	mu   sync.Mutex
+	open map[string]int // by principal
+	sum  int
+}
+
+func newStreamLimiter(l Limits) *streamLimiter {
+	return &streamLimiter{all: l.Streams, each: l.PrincipalStreams, open: map[string]int{}}
+}
+
+// enter counts one more stream of a principal, until leave is called.
+func (l *streamLimiter) enter(principal string) (leave func(), err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sum >= l.all || l.open[principal] >= l.each {
+		return nil, tooManyOpen.after(heartbeat)
+	}
+	l.sum++
+	l.open[principal]++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.sum--
+		if l.open[principal]--; l.open[principal] == 0 {
+			delete(l.open, principal)
+		}
+	}, nil
+}

@@ -1,0 +1,417 @@
+package httpadapter_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// checkEnvelope checks that a reply is in the envelope of the path's API, and
+// safe to have in a browser.
+func checkEnvelope(t testing.TB, path string, r reply) {
+	require.Equal(t, "no-store", r.Header.Get("Cache-Control"), path)
+	require.Equal(t, "nosniff", r.Header.Get("X-Content-Type-Options"), path)
+	if r.method == "HEAD" {
+		require.Empty(t, r.text)
+		return
+	}
+	if r.StatusCode < 400 {
+		return
+	}
+	if strings.HasPrefix(path, "/api/v1/update") {
+		require.Equal(t, "application/json", r.Header.Get("Content-Type"), r.text)
+		object := r.json(t)
+		require.Equal(t, "fail", object["status"], r.text)
+		require.NotEmpty(t, object["message"], r.text)
+		require.Len(t, object, 2, r.text)
+		return
+	}
+	require.NotEmpty(t, r.problem(t))
+}
+
+func TestWrongMethodIsAnsweredInTheEnvelope(t *testing.T) {
+	s := new(site).open(t)
+	allowed := map[string][]string{}
+	for _, r := range s.adapter.Routes() {
+		allowed[r.Pattern] = append(allowed[r.Pattern], r.Methods...)
+		require.False(t, r.Changes && slices.Contains(r.Methods, "HEAD"), "HEAD never acts: %s", r.Pattern)
+	}
+	for pattern, methods := range allowed {
+		slices.Sort(methods)
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW", "post"} {
+			if slices.Contains(methods, method) {
+				continue
+			}
+			path := strings.NewReplacer("{id}", "x", "{item}", "x").Replace(pattern)
+			r := s.send(method, path, "", as(admin), header("X-HTTP-Method-Override", methods[0]))
+			require.Equal(t, http.StatusMethodNotAllowed, r.StatusCode, "%s %s", method, path)
+			require.Equal(t, strings.Join(methods, ", "), r.Header.Get("Allow"))
+			checkEnvelope(t, path, r)
+		}
+	}
+	require.Empty(t, s.history(t))
+}
+
+func TestHeadTellsWhatGetWouldAndNoMore(t *testing.T) {
+	s := new(site).open(t)
+	get, head := s.get(runs), s.send("HEAD", runs, "", as(admin))
+	require.Equal(t, http.StatusOK, head.StatusCode)
+	require.Equal(t, get.Header, head.Header)
+	require.Empty(t, head.text)
+}
+
+func TestCrossSiteRequestsChangeNothing(t *testing.T) {
+	s := (&site{configure: func(c *httpadapter.Config) { c.TrustedOrigins = []string{"https://admin.example"} }}).open(t)
+	acted := 0
+	s.adapter.Add(httpadapter.Route{
+		API: httpadapter.UpkeepAPI, Methods: []string{"GET", "POST"}, Pattern: "/upkeep/v1/acts", Needs: httpadapter.Admin, Changes: true,
+	}, func(http.ResponseWriter, *http.Request) { acted++ })
+	s.mux = http.NewServeMux()
+	s.adapter.Register(s.mux)
+	tests := []struct {
+		name         string
+		site, origin string
+		refused      bool
+	}{
+		{"no browser", "", "", false},
+		{"the page itself", "same-origin", "http://example.com", false},
+		{"typed by the user", "none", "", false},
+		{"another site", "cross-site", "https://evil.example", true},
+		{"another site without an origin", "cross-site", "", true},
+		{"a neighbour", "same-site", "https://other.example.com", true},
+		{"an old browser on the page", "", "http://example.com", false},
+		{"an old browser elsewhere", "", "https://evil.example", true},
+		{"an opaque origin", "", "null", true},
+		{"a trusted origin", "cross-site", "https://admin.example", false},
+		{"nearly a trusted origin", "cross-site", "https://admin.example.evil.example", true},
+	}
+	for _, tt := range tests {
+		for _, r := range s.adapter.Routes() {
+			for _, method := range r.Methods {
+				t.Run(tt.name+": "+method+" "+r.Pattern, func(t *testing.T) {
+					before := acted
+					if r.Pattern == "/upkeep/v1/updates/events" {
+						t.Skip("does not end")
+					}
+					reply := s.ask(r, method, admin, func(r *http.Request) {
+						r.Host = "example.com"
+						if tt.site != "" {
+							r.Header.Set("Sec-Fetch-Site", tt.site)
+						}
+						if tt.origin != "" {
+							r.Header.Set("Origin", tt.origin)
+						}
+					})
+					refused := reply.StatusCode == http.StatusForbidden
+					require.Equal(t, tt.refused && r.Changes, refused, reply.text)
+					checkEnvelope(t, r.Pattern, reply)
+					if refused {
+						require.Equal(t, before, acted)
+						require.Contains(t, reply.text, "Cross-site request refused")
+					}
+				})
+			}
+		}
+	}
+	require.NotZero(t, acted)
+}
+
+func TestPanicOfABackendIsAnsweredInTheEnvelope(t *testing.T) {
+	s := new(site).open(t)
+	s.journal.before = func() error { panic("the disk is gone: /secret/path") }
+	for _, r := range []reply{s.get(runs + "/x"), s.send("POST", "/api/v1/update", updateBody(admin))} {
+		require.Equal(t, http.StatusInternalServerError, r.StatusCode)
+		require.NotContains(t, r.text, "secret")
+		_, id, ok := strings.Cut(r.text, "request ")
+		require.True(t, ok, r.text)
+		require.Contains(t, s.log.String(), "request_id="+id[:26], "the log has what the caller can ask about")
+	}
+	require.Contains(t, s.log.String(), "/secret/path")
+	require.Contains(t, s.log.String(), "guard_test.go", "a stack")
+	require.NotContains(t, s.log.String(), admin)
+
+	s.journal.before = nil
+	run := s.history(t)[0]
+	_, err := s.updater.Wait(t.Context(), run.ID)
+	require.NoError(t, err, "the update went on")
+	require.Equal(t, http.StatusOK, s.send("POST", "/api/v1/update", updateBody(admin)).StatusCode, "and the lock is free")
+}
+
+func TestAbortOfAHandlerIsPassedOn(t *testing.T) {
+	s := new(site).open(t)
+	s.journal.before = func() error { panic(http.ErrAbortHandler) }
+	require.PanicsWithError(t, http.ErrAbortHandler.Error(), func() { s.get(runs + "/x") })
+	require.Empty(t, s.log.String())
+}
+
+func TestUnknownErrorsAreNotTold(t *testing.T) {
+	s := new(site).open(t)
+	s.journal.before = func() error { return errors.New("postgres://user:hunter2@db") }
+	r := s.get(runs + "/x")
+	require.Equal(t, http.StatusInternalServerError, r.StatusCode)
+	require.Equal(t, "internal", r.problem(t))
+	require.NotContains(t, r.text, "hunter2")
+	require.Contains(t, s.log.String(), "hunter2")
+}
+
+func TestCallerThatLeavesIsNoErrorOfOurs(t *testing.T) {
+	s := new(site).open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.journal.before = func() error { cancel(); return ctx.Err() }
+	r := s.send("GET", runs+"/x", "", as(admin), func(r *http.Request) { *r = *r.WithContext(ctx) })
+	require.Equal(t, http.StatusServiceUnavailable, r.StatusCode)
+	require.Empty(t, s.log.String())
+}
+
+func TestIDsInPathsAreChecked(t *testing.T) {
+	s := new(site).open(t)
+	for id, status := range map[string]int{
+		"x":                             404,
+		"a%2Fb":                         404,
+		"%2e%2e":                        404,
+		"%E4%B8%AD":                     404,
+		"batch":                         404,
+		strings.Repeat("x", 256):        404,
+		strings.Repeat("x", 257):        400,
+		strings.Repeat("%E4%B8%AD", 86): 400,
+		"%00":                           400,
+		"a%0Ab":                         400,
+		"a%7F":                          400,
+		"%C2%85":                        400,
+		"%ff":                           400,
+		"%C0%AF":                        400,
+	} {
+		r := s.get(runs + "/" + id)
+		require.Equal(t, status, r.StatusCode, "%s: %s", id, r.text)
+		if status == 400 {
+			require.Equal(t, "invalid-id", r.problem(t))
+		}
+	}
+}
+
+func TestQueriesAreReadStrictly(t *testing.T) {
+	s := new(site).open(t)
+	for query, status := range map[string]int{
+		"package=demo/site":                         200,
+		"unknown=1":                                 200,
+		"package=a&package=a":                       400,
+		"unknown=1&unknown=2":                       400,
+		"package=a;live=true":                       400,
+		"package=%zz":                               400,
+		"package=%ff":                               400,
+		"package=" + strings.Repeat("x", 8<<10-8):   200,
+		"package=" + strings.Repeat("x", 8<<10-8+1): 414,
+	} {
+		r := s.get(runs + "?" + query)
+		require.Equal(t, status, r.StatusCode, "%.40s: %s", query, r.text)
+		checkEnvelope(t, runs, r)
+		r = s.send("POST", "/api/v1/update/progress?"+query, `{"api_token":"`+reader+`","itemId":"core"}`)
+		require.Equal(t, status, r.StatusCode, "%.40s: %s", query, r.text)
+		checkEnvelope(t, "/api/v1/update/progress", r)
+	}
+}
+
+func TestContentTypesAndEncodings(t *testing.T) {
+	s := new(site).open(t)
+	const body = `{"api_token":"` + reader + `","itemId":"core"}`
+	tests := []struct {
+		name, header, value string
+		status              int
+	}{
+		{"JSON", "Content-Type", "application/json", 200},
+		{"JSON in UTF-8", "Content-Type", "application/json; charset=UTF-8", 200},
+		{"JSON of another kind", "Content-Type", "application/vnd.api+json", 200},
+		{"text", "Content-Type", "text/plain; charset=utf-8", 200},
+		{"nothing", "X-Nothing", "", 200},
+		{"text in another charset", "Content-Type", "text/plain; charset=gbk", 415},
+		{"parts", "Content-Type", "multipart/form-data; boundary=x", 415},
+		{"XML", "Content-Type", "application/xml", 415},
+		{"no type at all", "Content-Type", ";;", 415},
+		{"gzip", "Content-Encoding", "gzip", 415},
+		{"two encodings", "Content-Encoding", "identity, gzip", 415},
+		{"identity", "Content-Encoding", "identity", 200},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := s.send("POST", "/api/v1/update/progress", body, header(tt.header, tt.value))
+			require.Equal(t, tt.status, r.StatusCode, r.text)
+			checkEnvelope(t, "/api/v1/update/progress", r)
+		})
+	}
+	r := s.send("POST", runs, "package=demo/site", as(admin), form)
+	require.Equal(t, "unsupported-media-type", r.problem(t), "forms are for the document's routes only")
+}
+
+func TestBodiesAreBounded(t *testing.T) {
+	s := (&site{configure: func(c *httpadapter.Config) { c.Limits.Body = 1000 }}).open(t)
+	pad := func(length int) string {
+		body := `{"api_token":"` + reader + `","itemId":"core","pad":"`
+		return body + strings.Repeat("x", length-len(body)-2) + `"}`
+	}
+	chunked := func(r *http.Request) { r.ContentLength = -1 }
+	for _, prepare := range []func(*http.Request){func(*http.Request) {}, chunked} {
+		r := s.send("POST", "/api/v1/update/progress", pad(1000), prepare)
+		require.Equal(t, http.StatusOK, r.StatusCode, r.text)
+		r = s.send("POST", "/api/v1/update/progress", pad(1001), prepare)
+		require.Equal(t, http.StatusRequestEntityTooLarge, r.StatusCode)
+		require.JSONEq(t, `{"status":"fail","message":"Request body too large"}`, r.text)
+		require.Equal(t, "body-too-large", s.send("POST", runs, pad(1001), as(admin), prepare).problem(t))
+	}
+}
+
+// unread is a body that nobody must read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+func TestBodyIsReadOnlyForWhomItMayChangeSomething(t *testing.T) {
+	s := new(site).open(t)
+	for token, status := range map[string]int{"": 401, "guess": 401, reader: 403} {
+		r := httptest.NewRequest("POST", runs, unread{t})
+		if token != "" {
+			as(token)(r)
+		}
+		require.Equal(t, status, s.serve(r).StatusCode)
+	}
+	r := httptest.NewRequest("GET", runs, unread{t})
+	as(admin)(r)
+	require.Equal(t, http.StatusOK, s.serve(r).StatusCode, "and never for a GET")
+}
+
+func TestBodyThatIsCutShortChangesNothing(t *testing.T) {
+	s := new(site).open(t)
+	body := io.MultiReader(strings.NewReader(updateBody(admin)), failing{io.ErrUnexpectedEOF})
+	r := s.serve(httptest.NewRequest("POST", "/api/v1/update", body))
+	require.Equal(t, http.StatusBadRequest, r.StatusCode)
+	require.Empty(t, s.history(t))
+	require.Empty(t, s.log.String())
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestObserveSeesEveryRequestOnce(t *testing.T) {
+	type key struct{}
+	var seen []string
+	s := (&site{configure: func(c *httpadapter.Config) {
+		c.Observe = func(ctx context.Context, r httpadapter.Route, p httpadapter.Principal) (context.Context, func(int)) {
+			return context.WithValue(ctx, key{}, "x"), func(status int) {
+				seen = append(seen, fmt.Sprintf("%s %s %q %d", r.API, r.Pattern, p.ID, status))
+			}
+		}
+	}}).open(t)
+	s.get(runs)
+	s.send("GET", runs, "")
+	s.send("POST", "/api/v1/update", updateBody(reader))
+	s.send("DELETE", "/api/v1/update", "")
+	s.get("/upkeep/v1/nothing")
+	s.journal.before = func() error { panic("x") }
+	s.get(runs + "/x")
+	require.Equal(t, []string{
+		`update /upkeep/v1/updates/runs "ann" 200`,
+		`update /upkeep/v1/updates/runs "" 401`,
+		`update /api/v1/update "" 403`,
+		`update /api/v1/update "" 405`,
+		`upkeep /upkeep/v1/ "" 404`,
+		`update /upkeep/v1/updates/runs/{id} "ann" 500`,
+	}, seen)
+}
+
+func TestAdapterServesBesideOtherRoutesAndAsAHandler(t *testing.T) {
+	s := (&site{configure: func(c *httpadapter.Config) { c.Prefix = "/svc" }}).open(t)
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	require.Equal(t, http.StatusTeapot, s.get("/somewhere").StatusCode)
+	require.Equal(t, http.StatusTeapot, s.get(runs).StatusCode)
+	require.Equal(t, http.StatusOK, s.get("/svc"+runs).StatusCode)
+
+	alone := func(path string) reply {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", path, nil)
+		as(admin)(r)
+		s.adapter.ServeHTTP(w, r)
+		return reply{w.Result(), w.Body.String(), r.Method}
+	}
+	require.Equal(t, http.StatusOK, alone("/svc"+runs).StatusCode)
+	for path, own := range map[string]bool{
+		"/": true, "/svc": true, "/svc/upkeep/v1": true, "/svc/upkeep/v1/": true, "/elsewhere": true,
+		"/svc/upkeep/v1/updates/runs/": true, "/svc//upkeep/v1/updates/runs": true, "/svc/upkeep/v1/./updates/runs": true,
+		"/svc/upkeep/v1/x/../updates/runs": true, "/svc/upkeep/v1/updates/runs/.": true,
+		"/svc/api/v1/update/": false, "/svc/api/v1/update/x": false, "/svc/api//v1/update": false, "/svc/api/v1/update//progress": false,
+	} {
+		r := alone(path)
+		require.Equal(t, http.StatusNotFound, r.StatusCode, path)
+		if own {
+			require.Equal(t, "not-found", r.problem(t), path)
+		} else {
+			checkEnvelope(t, "/api/v1/update", r)
+		}
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	u := new(site).open(t).updater
+	for name, c := range map[string]httpadapter.Config{
+		"nothing to serve":         {},
+		"a prefix without a slash": {Update: u, Prefix: "svc"},
+		"a prefix with two":        {Update: u, Prefix: "/svc/"},
+		"a prefix that is a slash": {Update: u, Prefix: "/"},
+		"a pattern as prefix":      {Update: u, Prefix: "/{x}"},
+		"a prefix upwards":         {Update: u, Prefix: "/a/../b"},
+		"an item of no package":    {Update: u, Items: map[string]string{"theme": "demo/other"}},
+		"an empty item":            {Update: u, Items: map[string]string{"": pkg}},
+		"an empty secret":          {Update: u, Auth: httpadapter.Secrets{"": {Role: httpadapter.Admin}}},
+		"an origin with a path":    {Update: u, TrustedOrigins: []string{"https://admin.example/x"}},
+		"an origin without scheme": {Update: u, TrustedOrigins: []string{"admin.example"}},
+		"a negative limit":         {Update: u, Limits: httpadapter.Limits{Body: -1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := httpadapter.New(c)
+			require.ErrorContains(t, err, "httpadapter: ")
+		})
+	}
+}
+
+func TestSlowReplyOutlivesTheServersWriteTimeout(t *testing.T) {
+	inBubble(t, &site{install: func(context.Context, *update.Task) error { time.Sleep(time.Minute); return nil }},
+		func(t *testing.T, s *site, client *http.Client) {
+			r, err := client.Post("http://site/api/v1/update", "application/json", strings.NewReader(updateBody(admin)))
+			require.NoError(t, err)
+			defer r.Body.Close()
+			text, err := io.ReadAll(r.Body)
+			require.NoError(t, err)
+			require.JSONEq(t, `{"status":"success","message":"Successfully updated","version":"1.1.0"}`, string(text))
+		})
+}
+
+func TestSlowBodyIsNotWaitedForForever(t *testing.T) {
+	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
+		body, feed := io.Pipe()
+		defer feed.Close()
+		r, err := http.NewRequest("POST", "http://site/api/v1/update", body)
+		require.NoError(t, err)
+		r.ContentLength = 1000
+		begun := time.Now()
+		reply, err := client.Do(r)
+		require.NoError(t, err)
+		defer reply.Body.Close()
+		require.Equal(t, http.StatusBadRequest, reply.StatusCode)
+		require.Equal(t, 30*time.Second, time.Since(begun))
+		require.Empty(t, s.history(t))
+	})
+}

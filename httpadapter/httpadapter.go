@@ -1,0 +1,189 @@
+package httpadapter
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// Config configures an Adapter. A zero field means its documented default.
+type Config struct {
+	// Update serves the WNCMS update API and /upkeep/v1/updates/. The routes
+	// of a nil service do not exist; at least one is required.
+	Update *update.Updater
+
+	// Auth decides about every request. Default: refuse all.
+	Auth Authenticator
+	// ProgressOpen lets anybody ask for update progress, without a token.
+	ProgressOpen bool
+	// Items maps further itemIds of update progress to packages. A package's
+	// name always means the package, and "core" every package that shares
+	// update.DefaultLock, unless Items says otherwise.
+	Items map[string]string
+	// Prefix comes before every route, such as "/svc". Default none.
+	Prefix string
+	// TrustedOrigins, such as "https://admin.example", may send cross-site
+	// requests that change something.
+	TrustedOrigins []string
+	// Limits bound what comes from outside. Default: see Limits.
+	Limits Limits
+	// Observe is called once for each request, when it is known who asks or
+	// that it is refused, and returns the context to go on with and what to
+	// call after the reply with its HTTP status. P is empty for a refused
+	// request, and the methods of r for an unknown path. For metrics and
+	// traces. Default: nothing.
+	Observe func(ctx context.Context, r Route, p Principal) (context.Context, func(status int))
+	// Logger receives errors that are not told to callers. Default: slog.Default.
+	Logger *slog.Logger
+}
+
+// Limits bound what comes from outside. A zero field means its default.
+type Limits struct {
+	Body             int64 // bytes of a body; default 64 KiB
+	Streams          int   // open event streams in all; default 256
+	PrincipalStreams int   // open event streams of one principal; default 16
+	// Logins is how many failed logins a minute one remote address has,
+	// IPv6 addresses by their /64; default 10, negative for no limit. Behind
+	// a proxy every request has the proxy's address, unless a middleware
+	// before the Adapter sets Request.RemoteAddr.
+	Logins int
+}
+
+// Mux is what routes are registered on: an *http.ServeMux, and most others.
+type Mux interface {
+	Handle(pattern string, h http.Handler)
+}
+
+// Adapter is the routes. It is an http.Handler, for muxes that are no Mux. It
+// owns no goroutine but those of open event streams, which end with their
+// requests.
+type Adapter struct {
+	config  Config
+	log     *slog.Logger
+	routes  []route
+	mounted map[string]*endpoint // by pattern
+	mux     *http.ServeMux       // the same, for ServeHTTP
+	origins *http.CrossOriginProtection
+	logins  *loginLimiter
+	streams *streamLimiter
+}
+
+// New returns an Adapter. It starts nothing.
+func New(c Config) (*Adapter, error) {
+	if err := c.complete(); err != nil {
+		return nil, fmt.Errorf("httpadapter: %w", err)
+	}
+	a := &Adapter{
+		config:  c,
+		log:     c.Logger,
+		origins: http.NewCrossOriginProtection(),
+		logins:  newLoginLimiter(c.Limits.Logins),
+		streams: newStreamLimiter(c.Limits),
+	}
+	for _, origin := range c.TrustedOrigins {
+		if err := a.origins.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("httpadapter: trusted origin %q: %w", origin, err)
+		}
+	}
+	a.mount(a.table())
+	if _, open := c.Auth.(AllowAll); open {
+		a.log.Warn("httpadapter: everybody may do everything: Config.Auth is AllowAll")
+	}
+	return a, nil
+}
+
+// mount makes these routes the ones that are served.
+func (a *Adapter) mount(routes []route) {
+	a.routes = routes
+	a.mounted = a.endpoints()
+	a.mux = http.NewServeMux()
+	a.Register(a.mux)
+	a.mux.Handle("/", &endpoint{adapter: a, pattern: "/", speaks: own})
+}
+
+// complete checks the Config and fills in the defaults.
+func (c *Config) complete() error {
+	if c.Update == nil {
+		return errors.New("Config has no service to serve")
+	}
+	if c.Prefix != "" && (c.Prefix == "/" || path.Clean("/"+c.Prefix) != c.Prefix || strings.ContainsAny(c.Prefix, "{} \t?#%")) {
+		return fmt.Errorf("bad prefix %q: want something like /svc", c.Prefix)
+	}
+	c.Items = maps.Clone(c.Items)
+	for item, pkg := range c.Items {
+		if item == "" || !slices.Contains(c.Update.Packages(), pkg) {
+			return fmt.Errorf("item %q: no package %q", item, pkg)
+		}
+	}
+	if secrets, ok := c.Auth.(Secrets); ok {
+		if _, empty := secrets[""]; empty {
+			return errors.New("a secret is empty")
+		}
+	}
+	if c.Auth == nil {
+		c.Auth = denyAll{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	l := &c.Limits
+	if l.Body < 0 || l.Streams < 0 || l.PrincipalStreams < 0 {
+		return errors.New("a limit is negative")
+	}
+	l.Body = cmp.Or(l.Body, 64<<10)
+	l.Streams = cmp.Or(l.Streams, 256)
+	l.PrincipalStreams = cmp.Or(l.PrincipalStreams, 16)
+	l.Logins = cmp.Or(l.Logins, 10)
+	return nil
+}
+
+// Register registers every route, and below the paths of each API everything
+// that is unknown, so that it is answered in the API's envelope. The patterns
+// have no method.
+func (a *Adapter) Register(m Mux) {
+	for pattern, e := range a.mounted {
+		m.Handle(pattern, e)
+	}
+}
+
+// ServeHTTP serves every route, and answers everything else with a problem of
+// status 404.
+func (a *Adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if clean := path.Clean(r.URL.EscapedPath()); clean != strings.TrimSuffix(r.URL.EscapedPath(), "/") && clean != "/" {
+		a.unclean(clean).ServeHTTP(w, r)
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+// unclean answers a path such as /lv//x, which is no path of ours, in the
+// envelope of the API that the clean path belongs to. A ServeMux would
+// redirect, in HTML.
+func (a *Adapter) unclean(clean string) http.Handler {
+	unknown := &endpoint{adapter: a, pattern: "/", speaks: own}
+	h, _ := a.mux.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: clean}})
+	if e, ok := h.(*endpoint); ok {
+		unknown.pattern, unknown.speaks = e.pattern, e.speaks
+	}
+	return unknown
+}
+
+// Routes returns the table from which routes, openapi.json and tests come.
+func (a *Adapter) Routes() []Route {
+	routes := make([]Route, len(a.routes))
+	for i, r := range a.routes {
+		routes[i] = r.Route
+		routes[i].Methods = slices.Clone(r.Methods)
+	}
+	return routes
+}

@@ -1,0 +1,194 @@
+package httpadapter_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/storage/memory"
+	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/update/source"
+)
+
+const (
+	admin  = "the-token-of-ann" // whose role is Admin
+	reader = "the-token-of-rob" // whose role is Reader
+	pkg    = "demo/site"
+)
+
+// site is a served Updater of one package, over the engine in memory.
+type site struct {
+	db       storage.Backend
+	journal  *touchyJournal
+	updater  *update.Updater
+	adapter  *httpadapter.Adapter
+	mux      *http.ServeMux
+	log      *safeBuffer
+	installs atomic.Int64
+
+	// install is what the package's step does. Default: nothing.
+	install func(context.Context, *update.Task) error
+	// retention says which events are kept. Default: the engine's.
+	retention storage.Retention
+	// configure changes the adapter's Config. Default: not at all.
+	configure func(*httpadapter.Config)
+}
+
+// open builds the site. It is closed with the test.
+func (s *site) open(t testing.TB) *site {
+	db := memory.New()
+	db.Retention = s.retention
+	s.db, s.journal, s.log = db, &touchyJournal{Journal: db.Journal()}, new(safeBuffer)
+	var err error
+	s.updater, err = update.New(update.Config{
+		Locker: db.Locker(), Journal: s.journal,
+		Packages: []update.Package{{
+			Name: pkg, Source: source.Static("1.0.0", "1.1.0", "2.0.0-rc.1"),
+			Steps: []update.Step{{Name: "install", Undo: func(context.Context, *update.Task) error { return nil },
+				Do: func(ctx context.Context, task *update.Task) error {
+					s.installs.Add(1)
+					if s.install == nil {
+						return nil
+					}
+					return s.install(ctx, task)
+				}}},
+		}, {
+			Name: "demo/tool", Source: source.Static("0.1.0"), Lock: "tools/a b",
+			Steps: []update.Step{{Name: "install", Do: func(context.Context, *update.Task) error { return nil }}},
+		}},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.updater.Close()) })
+	c := httpadapter.Config{
+		Update: s.updater,
+		Auth: httpadapter.Secrets{
+			admin:  {ID: "ann", Role: httpadapter.Admin},
+			reader: {ID: "rob", Role: httpadapter.Reader},
+		},
+		Logger: slog.New(slog.NewTextHandler(s.log, nil)),
+	}
+	if s.configure != nil {
+		s.configure(&c)
+	}
+	s.adapter, err = httpadapter.New(c)
+	require.NoError(t, err)
+	s.mux = http.NewServeMux()
+	s.adapter.Register(s.mux)
+	return s
+}
+
+// reply is a whole reply.
+type reply struct {
+	*http.Response
+	text   string
+	method string
+}
+
+// json returns the reply's object.
+func (r reply) json(t testing.TB) map[string]any {
+	var object map[string]any
+	require.NoError(t, json.Unmarshal([]byte(r.text), &object), r.text)
+	return object
+}
+
+// problem returns the slug of an RFC 9457 problem.
+func (r reply) problem(t testing.TB) string {
+	require.Equal(t, "application/problem+json", r.Header.Get("Content-Type"), r.text)
+	object := r.json(t)
+	require.EqualValues(t, r.StatusCode, object["status"])
+	require.NotEmpty(t, object["title"])
+	slug, ok := strings.CutPrefix(object["type"].(string), "urn:upkeep:problem:")
+	require.True(t, ok, object["type"])
+	return slug
+}
+
+// send sends a request to the mux, with what prepare adds to it.
+func (s *site) send(method, path, body string, prepare ...func(*http.Request)) reply {
+	var content io.Reader
+	if body != "" {
+		content = strings.NewReader(body)
+	}
+	r := httptest.NewRequest(method, path, content)
+	for _, f := range prepare {
+		f(r)
+	}
+	return s.serve(r)
+}
+
+func (s *site) serve(r *http.Request) reply {
+	w := httptest.NewRecorder()
+	s.mux.ServeHTTP(w, r)
+	return reply{w.Result(), w.Body.String(), r.Method}
+}
+
+// get and post send what an administrator sends to our own routes.
+func (s *site) get(path string) reply        { return s.send("GET", path, "", as(admin)) }
+func (s *site) post(path, body string) reply { return s.send("POST", path, body, as(admin)) }
+
+// as sends a bearer token.
+func as(token string) func(*http.Request) { return header("Authorization", "Bearer "+token) }
+
+func header(name, value string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Add(name, value) }
+}
+
+// updateBody is the body of the documented update.
+func updateBody(token string) string {
+	return `{"api_token":"` + token + `","package":"` + pkg + `"}`
+}
+
+// history returns every run there is.
+func (s *site) history(t testing.TB) []update.Run {
+	var runs []update.Run
+	for run, err := range s.updater.History(context.Background(), update.Query{}) {
+		require.NoError(t, err)
+		runs = append(runs, run)
+	}
+	return runs
+}
+
+// touchyJournal is a journal whose reads do what a test wants before they read.
+type touchyJournal struct {
+	update.Journal
+	before func() error
+	watch  func()
+}
+
+func (j *touchyJournal) Get(ctx context.Context, id string) (update.Run, error) {
+	if j.before != nil {
+		if err := j.before(); err != nil {
+			return update.Run{}, err
+		}
+	}
+	return j.Journal.Get(ctx, id)
+}
+
+// safeBuffer is a buffer for many goroutines.
+type safeBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}

@@ -1,0 +1,215 @@
+package httpadapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// updateAPI is the WNCMS update API, and what is our own about updates.
+type updateAPI struct {
+	updates *update.Updater
+	items   map[string]string // further itemIds, to packages
+}
+
+// documentedRoutes are the two routes of the document.
+func (u *updateAPI) documentedRoutes(c Config) []route {
+	progress := Reader
+	if c.ProgressOpen {
+		progress = Nobody
+	}
+	return []route{{
+		Route: Route{
+			API: UpdateAPI, Methods: []string{http.MethodPost}, Pattern: "/api/v1/update",
+			Needs: Admin, Changes: true, Summary: "Update a package and wait for the end",
+		},
+		speaks: wncms, body: c.Limits.Body, form: true, slow: true,
+		takes: updateBody{}, gives: updateReply{}, handle: u.start,
+	}, {
+		Route: Route{
+			API: UpdateAPI, Methods: []string{http.MethodPost}, Pattern: "/api/v1/update/progress",
+			Needs: progress, Summary: "Ask whether an update runs",
+		},
+		speaks: wncms, body: c.Limits.Body, form: true,
+		takes: progressBody{}, gives: progressReply{}, handle: u.progress,
+	}}
+}
+
+// updateBody asks for an update.
+type updateBody struct {
+	Token   string `json:"api_token"`
+	Package string `json:"package"`
+	Version string `json:"version"`
+}
+
+// progressBody asks whether one runs.
+type progressBody struct {
+	Token string `json:"api_token"`
+	Item  string `json:"itemId"`
+}
+
+// updateReply is the envelope, and the reply to an update.
+type updateReply struct {
+	Status  string `json:"status"` // success or fail
+	Message string `json:"message"`
+	Version string `json:"version,omitempty"`
+}
+
+type progressReply struct {
+	Status   string `json:"status"`
+	Message  string `json:"message"`
+	Progress int    `json:"progress"` // 0 idle, 1 updating
+}
+
+// wncms is how the documented routes are spoken.
+var wncms = dialect{api: UpdateAPI, credential: wncmsCredential, failure: wncmsFailure, fails: updateReply{}}
+
+// wncmsCredential is the api_token in the body.
+func wncmsCredential(c *call) (Credential, error) {
+	var b struct {
+		Token string `json:"api_token"`
+	}
+	err := c.decode(&b)
+	return Credential{Secret: b.Token}, err
+}
+
+// wncmsFailures gives each error its documented message. Failures of the
+// domain have status 200, as in the original.
+var wncmsFailures = []struct {
+	err     error
+	status  int
+	message string
+}{
+	{ErrNoCredential, http.StatusUnauthorized, "Missing api_token"},
+	{ErrBadCredential, http.StatusUnauthorized, "Invalid api_token"},
+	{ErrExpired, http.StatusUnauthorized, "Invalid api_token"},
+	{ErrForbidden, http.StatusForbidden, "You are not authorized to perform this action."},
+	{update.ErrHeld, http.StatusOK, "Core update in progress"},
+	{update.ErrBusy, http.StatusOK, "Core update in progress"},
+	{update.ErrDisabled, http.StatusOK, "Core update disabled"},
+	{update.ErrInvalid, http.StatusBadRequest, invalidUpdate},
+	{update.ErrNotFound, http.StatusBadRequest, invalidUpdate},
+	{update.ErrFailed, http.StatusOK, "Update failed"},
+	{update.ErrCancelled, http.StatusOK, "Update failed"},
+	{update.ErrClosed, http.StatusServiceUnavailable, "Service unavailable"},
+}
+
+const invalidUpdate = "Invalid update request"
+
+func wncmsFailure(err error) (answer, bool) {
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		message := refused.text
+		switch {
+		case refused.status == http.StatusBadRequest:
+			message = invalidUpdate
+		case refused.detail != "":
+			message += ": " + refused.detail
+		}
+		return wncmsFail(refused.status, message), true
+	}
+	for _, f := range wncmsFailures {
+		if errors.Is(err, f.err) {
+			return wncmsFail(f.status, f.message), true
+		}
+	}
+	return answer{}, false
+}
+
+func wncmsFail(status int, message string) answer {
+	return answer{status: status, body: updateReply{Status: "fail", Message: message}}
+}
+
+// start updates a package and answers when that has ended. The update goes on
+// when the client does not wait so long.
+func (u *updateAPI) start(c *call) error {
+	var b updateBody
+	if err := c.decode(&b); err != nil {
+		return err
+	}
+	request := update.Request{Package: b.Package, Version: b.Version, Actor: c.by.ID}
+	run, err := u.updates.Start(context.WithoutCancel(c.r.Context()), request)
+	if errors.Is(err, update.ErrUpToDate) {
+		return u.upToDate(c, b.Package)
+	}
+	if err != nil {
+		return err
+	}
+	run, err = u.updates.Wait(c.r.Context(), run.ID)
+	switch {
+	case run.State.Done() && run.Err() != nil:
+		c.send(wncmsFail(http.StatusOK, fmt.Sprintf("Update failed (run %s)", run.ID)))
+		return nil
+	case err != nil:
+		return err
+	}
+	return c.reply(http.StatusOK, updated(run.Version))
+}
+
+// upToDate answers an update that had nothing to do like the one that did it.
+func (u *updateAPI) upToDate(c *call, pkg string) error {
+	status, err := u.updates.Status(c.r.Context(), pkg)
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, updated(status.Version))
+}
+
+func updated(version string) updateReply {
+	return updateReply{Status: "success", Message: "Successfully updated", Version: version}
+}
+
+// progress tells whether an update runs.
+func (u *updateAPI) progress(c *call) error {
+	var b progressBody
+	if err := c.decode(&b); err != nil {
+		return err
+	}
+	if b.Item == "" {
+		return update.ErrInvalid
+	}
+	runs, known, err := u.running(c.r.Context(), b.Item)
+	if err != nil {
+		return err
+	}
+	if !known {
+		c.send(wncmsFail(http.StatusOK, "Unknown itemId"))
+		return nil
+	}
+	reply := progressReply{Status: "success", Message: "Successfully fetched updating progress"}
+	if runs {
+		reply.Progress = 1
+	}
+	return c.reply(http.StatusOK, reply)
+}
+
+// running reports whether an update of the item runs. A run whose lock has
+// expired does not: its process is dead, or does not know yet that it lost.
+func (u *updateAPI) running(ctx context.Context, item string) (runs, known bool, err error) {
+	packages := u.updates.Packages()
+	pkg, mapped := u.items[item]
+	if !mapped && item != update.DefaultLock {
+		pkg = item
+	}
+	for _, name := range packages {
+		if pkg != "" && name != pkg {
+			continue
+		}
+		known = true
+		status, err := u.updates.Status(ctx, name)
+		if err != nil {
+			return false, true, err
+		}
+		lease, run := status.Lease, status.Run
+		switch {
+		case lease == nil:
+		case pkg == "" && lease.Item == update.DefaultLock:
+			return true, true, nil
+		case pkg != "" && run != nil && run.Token == lease.Token:
+			return true, true, nil
+		}
+	}
+	return false, known || pkg == "", nil
+}

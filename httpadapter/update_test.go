@@ -1,0 +1,233 @@
+package httpadapter_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+func form(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }
+
+func TestDocumentedRoutesTakeForms(t *testing.T) {
+	s := new(site).open(t)
+	fields := url.Values{"api_token": {admin}, "package": {pkg}, "version": {"1.0.0"}}
+	r := s.send("POST", "/api/v1/update", fields.Encode(), form)
+	require.Equal(t, http.StatusOK, r.StatusCode, r.text)
+	require.JSONEq(t, `{"status":"success","message":"Successfully updated","version":"1.0.0"}`, r.text)
+
+	fields = url.Values{"api_token": {reader}, "itemId": {"core"}}
+	r = s.send("POST", "/api/v1/update/progress", fields.Encode(), form)
+	require.JSONEq(t, `{"status":"success","message":"Successfully fetched updating progress","progress":0}`, r.text)
+
+	for name, body := range map[string]string{
+		"repeated":  "api_token=" + admin + "&package=demo/site&package=demo/site",
+		"malformed": "api_token=" + admin + "&package=%zz",
+		"semicolon": "api_token=" + admin + ";package=demo/site",
+		"not UTF-8": "api_token=" + admin + "&package=%ff",
+	} {
+		r := s.send("POST", "/api/v1/update", body, form)
+		require.Equal(t, http.StatusBadRequest, r.StatusCode, name)
+		require.JSONEq(t, `{"status":"fail","message":"Invalid update request"}`, r.text, name)
+	}
+	require.EqualValues(t, 1, s.installs.Load())
+}
+
+func TestDocumentedUpdateRecordsWhoAskedAndWhatWasInstalled(t *testing.T) {
+	s := new(site).open(t)
+	r := s.send("POST", "/api/v1/update", updateBody(admin))
+	require.Equal(t, "1.1.0", r.json(t)["version"], "the newest that is no pre-release")
+	runs := s.history(t)
+	require.Len(t, runs, 1)
+	require.Equal(t, "ann", runs[0].Request.Actor)
+	require.Equal(t, update.StateSucceeded, runs[0].State)
+}
+
+func TestDocumentedUpdateOfWhatIsInstalledSucceedsAgain(t *testing.T) {
+	s := new(site).open(t)
+	first := s.send("POST", "/api/v1/update", updateBody(admin))
+	again := s.send("POST", "/api/v1/update", updateBody(admin))
+	require.Equal(t, http.StatusOK, again.StatusCode)
+	require.JSONEq(t, first.text, again.text)
+	require.EqualValues(t, 1, s.installs.Load(), "nothing is done twice")
+}
+
+func TestDocumentedUpdateRefusesWhatItCannotUse(t *testing.T) {
+	s := new(site).open(t)
+	for name, members := range map[string]string{
+		"no package":            ``,
+		"null package":          `,"package":null`,
+		"number":                `,"package":1`,
+		"unknown package":       `,"package":"demo/other"`,
+		"option":                `,"package":"--working-dir=/"`,
+		"path":                  `,"package":"../../etc/passwd"`,
+		"command":               `,"package":"demo/site;id"`,
+		"newline":               `,"package":"demo/site\n"`,
+		"NUL":                   `,"package":"demo/site\u0000"`,
+		"case":                  `,"package":"Demo/Site"`,
+		"case of the name":      `,"Package":"demo/site"`,
+		"version of no grammar": `,"package":"demo/site","version":"v1..2"`,
+		"version of 10 KiB":     `,"package":"demo/site","version":"` + strings.Repeat("1", 10<<10) + `"`,
+		"version not there":     `,"package":"demo/site","version":"7.0.0"`,
+		"version as a number":   `,"package":"demo/site","version":1.1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := s.send("POST", "/api/v1/update", `{"api_token":"`+admin+`"`+members+`}`)
+			require.Equal(t, http.StatusBadRequest, r.StatusCode)
+			require.JSONEq(t, `{"status":"fail","message":"Invalid update request"}`, r.text)
+		})
+	}
+	require.Empty(t, s.history(t))
+}
+
+func TestDocumentedUpdateKeepsInternalsToItself(t *testing.T) {
+	s := (&site{install: func(context.Context, *update.Task) error { return errors.New("dial 10.0.0.7: hunter2") }}).open(t)
+	r := s.send("POST", "/api/v1/update", updateBody(admin))
+	require.Equal(t, http.StatusOK, r.StatusCode)
+	id := s.history(t)[0].ID
+	require.JSONEq(t, `{"status":"fail","message":"Update failed (run `+id+`)"}`, r.text)
+
+	require.Contains(t, s.get("/upkeep/v1/updates/runs/"+id).text, "hunter2", "an administrator sees why")
+	require.NotContains(t, s.send("GET", "/upkeep/v1/updates/runs/"+id, "", as(reader)).text, "hunter2")
+	require.NotContains(t, s.send("GET", "/upkeep/v1/updates/runs", "", as(reader)).text, "hunter2")
+}
+
+func TestDocumentedUpdateThatIsCancelledFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := (&site{install: func(ctx context.Context, _ *update.Task) error { <-ctx.Done(); return ctx.Err() }}).open(t)
+		go func() {
+			synctest.Wait()
+			r := s.post("/upkeep/v1/updates/runs/"+s.history(t)[0].ID+"/cancel", `{"reason":"wrong day"}`)
+			require.Equal(t, http.StatusAccepted, r.StatusCode, r.text)
+		}()
+		r := s.send("POST", "/api/v1/update", updateBody(admin))
+		require.Equal(t, http.StatusOK, r.StatusCode)
+		require.Contains(t, r.json(t)["message"], "Update failed")
+		run := s.history(t)[0]
+		require.Equal(t, update.StateCancelled, run.State)
+		require.Equal(t, &update.By{Actor: "ann", Reason: "wrong day"}, run.Cancel)
+	})
+}
+
+func TestTwoHundredUpdatesAtOnceAreOneRun(t *testing.T) {
+	end := make(chan struct{})
+	s := (&site{install: func(context.Context, *update.Task) error { <-end; return nil }}).open(t)
+	const n = 200
+	replies := make(chan reply, n)
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() { replies <- s.send("POST", "/api/v1/update", updateBody(admin)) })
+	}
+	for range n - 1 { // all but the one that waits for the end
+		r := <-replies
+		require.Equal(t, http.StatusOK, r.StatusCode)
+		require.JSONEq(t, `{"status":"fail","message":"Core update in progress"}`, r.text)
+	}
+	close(end)
+	wg.Wait()
+	require.JSONEq(t, `{"status":"success","message":"Successfully updated","version":"1.1.0"}`, (<-replies).text)
+	require.EqualValues(t, 1, s.installs.Load())
+	require.Len(t, s.history(t), 1)
+}
+
+func TestUpdateSurvivesAClientThatHangsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		s := (&site{install: func(ctx context.Context, _ *update.Task) error {
+			select {
+			case <-end:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}).open(t)
+		ctx, hangUp := context.WithCancel(t.Context())
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			s.send("POST", "/api/v1/update", updateBody(admin), func(r *http.Request) { *r = *r.WithContext(ctx) })
+		}()
+		synctest.Wait()
+		hangUp()
+		<-answered // the handler does not stay behind
+		run := s.history(t)[0]
+		require.Equal(t, update.StateRunning, run.State)
+		close(end)
+		run, err := s.updater.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Equal(t, update.StateSucceeded, run.State)
+	})
+}
+
+func TestProgressTellsWhatRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		s := (&site{
+			install: func(context.Context, *update.Task) error { <-end; return nil },
+			configure: func(c *httpadapter.Config) {
+				c.Items = map[string]string{"theme": pkg, "tool": "demo/tool"}
+			},
+		}).open(t)
+		progress := func(item string) any {
+			r := s.send("POST", "/api/v1/update/progress", `{"api_token":"`+reader+`","itemId":"`+item+`"}`)
+			require.Equal(t, http.StatusOK, r.StatusCode)
+			require.Equal(t, "success", r.json(t)["status"], r.text)
+			return r.json(t)["progress"]
+		}
+		want := func(n int, items ...string) {
+			for _, item := range items {
+				require.EqualValues(t, n, progress(item), item)
+			}
+		}
+		want(0, "core", pkg, "theme", "tool", "demo/tool")
+		run, err := s.updater.Start(t.Context(), update.Request{Package: pkg})
+		require.NoError(t, err)
+		want(1, "core", pkg, "theme")
+		want(0, "tool", "demo/tool")
+		close(end)
+		_, err = s.updater.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		want(0, "core", pkg, "theme")
+	})
+}
+
+func TestProgressNeedsAnItem(t *testing.T) {
+	s := new(site).open(t)
+	for name, members := range map[string]string{"none": ``, "empty": `,"itemId":""`, "null": `,"itemId":null`, "case": `,"ITEMID":"core"`} {
+		r := s.send("POST", "/api/v1/update/progress", `{"api_token":"`+reader+`"`+members+`}`)
+		require.Equal(t, http.StatusBadRequest, r.StatusCode, name)
+	}
+	r := s.send("POST", "/api/v1/update/progress", `{"api_token":"`+reader+`","itemId":"demo/other"}`)
+	require.JSONEq(t, `{"status":"fail","message":"Unknown itemId"}`, r.text)
+}
+
+func TestProgressOfAnExpiredLockIsIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(site).open(t)
+		lease, err := s.db.Locker().Acquire(t.Context(), update.DefaultLock, "a dead process", time.Minute)
+		require.NoError(t, err)
+		_, err = s.db.Journal().Create(t.Context(), update.Run{
+			ID: "dead", Package: pkg, Item: lease.Item, Token: lease.Token, State: update.StateRunning,
+		})
+		require.NoError(t, err)
+		for _, item := range []string{"core", pkg} {
+			r := s.send("POST", "/api/v1/update/progress", `{"api_token":"`+reader+`","itemId":"`+item+`"}`)
+			require.EqualValues(t, 1, r.json(t)["progress"], item)
+		}
+		time.Sleep(time.Minute)
+		for _, item := range []string{"core", pkg} {
+			r := s.send("POST", "/api/v1/update/progress", `{"api_token":"`+reader+`","itemId":"`+item+`"}`)
+			require.EqualValues(t, 0, r.json(t)["progress"], item)
+		}
+	})
+}

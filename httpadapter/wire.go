@@ -1,0 +1,255 @@
+package httpadapter
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// readTimeout is how long a client may take to send a body.
+const readTimeout = 30 * time.Second
+
+// body is what a request carried, once somebody has asked for it.
+type body struct {
+	read bool
+	text []byte
+	form url.Values // instead of JSON, or nil
+	err  error
+}
+
+// payload reads the body once, and checks that it is what its Content-Type
+// says. The error is a refusal.
+func (c *call) payload() (*body, error) {
+	b := &c.body
+	if b.read {
+		return b, b.err
+	}
+	b.read = true
+	var isForm bool
+	if isForm, b.err = c.media(); b.err != nil {
+		return b, b.err
+	}
+	if b.text, b.err = c.slurp(); b.err != nil {
+		return b, b.err
+	}
+	switch {
+	case isForm:
+		b.form, b.err = parseForm(b.text)
+	case len(bytes.TrimSpace(b.text)) == 0:
+		b.text = nil
+	default:
+		if err := scan(b.text); err != nil {
+			b.err = badBody.with(err.Error())
+		}
+	}
+	return b, b.err
+}
+
+// media tells whether the body is a form; else it is JSON, which is also what
+// text/plain and no Content-Type at all mean.
+func (c *call) media() (isForm bool, err error) {
+	header := c.r.Header.Values("Content-Type")
+	if len(header) == 0 {
+		return false, nil
+	}
+	media, parameters, err := mime.ParseMediaType(header[0])
+	if err != nil || len(header) > 1 {
+		return false, badMedia.with("malformed Content-Type")
+	}
+	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return false, badMedia.with("charset must be utf-8")
+	}
+	switch {
+	case media == "application/json", media == "text/json", media == "text/plain", strings.HasSuffix(media, "+json"):
+		return false, nil
+	case media == "application/x-www-form-urlencoded" && c.route.form:
+		return true, nil
+	}
+	return false, badMedia.with("Content-Type must be application/json")
+}
+
+// setReadDeadline bounds the time for a body: that which we read, and that
+// which the server reads to its end after a reply that came before.
+func (c *call) setReadDeadline() {
+	if c.r.ContentLength != 0 {
+		// A ResponseWriter without deadlines is one whose owner sees to them.
+		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(readTimeout))
+	}
+}
+
+// slurp reads a body of bounded length.
+func (c *call) slurp() ([]byte, error) {
+	text, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, c.route.body))
+	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
+		return nil, bodyTooLong
+	}
+	if err != nil {
+		return nil, badBody.with("cut short")
+	}
+	if c.r.ContentLength != 0 { // or the deadline would look like a client that hung up
+		_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{})
+	}
+	return text, nil
+}
+
+func parseForm(text []byte) (url.Values, error) {
+	form, err := url.ParseQuery(string(text))
+	if err != nil {
+		return nil, badBody.with("malformed form")
+	}
+	for name, values := range form {
+		if len(values) > 1 {
+			return nil, badBody.with(fmt.Sprintf("field %.64q is repeated", name))
+		}
+		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
+			return nil, badBody.with("not UTF-8")
+		}
+	}
+	return form, nil
+}
+
+// decode fills the struct that v points to from the body: an object, or a form
+// where the route takes one. Unknown members are ignored, null and an absent
+// member leave a field alone. The error is a refusal.
+func (c *call) decode(v any) error {
+	b, err := c.payload()
+	if err != nil {
+		return err
+	}
+	target := reflect.ValueOf(v).Elem()
+	if b.form != nil {
+		err = bindForm(b.form, target)
+	} else if b.text = bytes.TrimSpace(b.text); len(b.text) == 0 || b.text[0] != '{' {
+		err = errors.New("want a JSON object")
+	} else {
+		err = bind(b.text, target)
+	}
+	if err != nil {
+		return badBody.with(err.Error())
+	}
+	return nil
+}
+
+// decodeOptional is decode, but no body is an empty object.
+func (c *call) decodeOptional(v any) error {
+	if b, err := c.payload(); err == nil && b.form == nil && len(b.text) == 0 {
+		return nil
+	}
+	return c.decode(v)
+}
+
+// bind is json.Unmarshal for scanned text, but names match exactly: to
+// encoding/json, API_TOKEN is api_token. It looks into structs, pointers to
+// structs and slices of structs; anything else is encoding/json's.
+func bind(text []byte, v reflect.Value) error {
+	switch {
+	case string(text) == "null":
+		return nil
+	case isRecord(v.Type()):
+		if text[0] != '{' {
+			return errors.New("want an object")
+		}
+		fields := fieldsOf(v.Type())
+		for name, value := range members(text) {
+			i, known := fields[name]
+			if !known {
+				continue
+			}
+			if err := bind(value, v.Field(i)); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		return nil
+	case v.Kind() == reflect.Pointer && isRecord(v.Type().Elem()):
+		v.Set(reflect.New(v.Type().Elem()))
+		return bind(text, v.Elem())
+	case v.Kind() == reflect.Slice && isRecord(v.Type().Elem()):
+		if text[0] != '[' {
+			return errors.New("want an array")
+		}
+		for element := range elements(text) {
+			v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
+			if err := bind(element, v.Index(v.Len()-1)); err != nil {
+				return err
+			}
+		}
+		return nil
+	case v.Type() == reflect.TypeFor[string]() && text[0] == '"':
+		v.SetString(unquote(text))
+		return nil
+	}
+	if err := json.Unmarshal(text, v.Addr().Interface()); err != nil {
+		kind := jsonKind(v.Type())
+		if strings.ContainsRune("aeiou", rune(kind[0])) {
+			return errors.New("want an " + kind)
+		}
+		return errors.New("want a " + kind)
+	}
+	return nil
+}
+
+// bindForm fills the string fields of a struct.
+func bindForm(form url.Values, v reflect.Value) error {
+	fields := fieldsOf(v.Type())
+	for name, values := range form {
+		if i, known := fields[name]; known {
+			v.Field(i).SetString(values[0])
+		}
+	}
+	return nil
+}
+
+// isRecord reports whether t is a struct that has no JSON form of its own.
+func isRecord(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(unmarshaler)
+}
+
+var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
+
+// jsonKind names what JSON has for a Go type.
+func jsonKind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return jsonKind(t.Elem())
+	case reflect.String:
+		return "string"
+	case reflect.Bool:
+		return "boolean"
+	case reflect.Slice, reflect.Array:
+		return "array"
+	case reflect.Struct, reflect.Map:
+		return "object"
+	case reflect.Float32, reflect.Float64:
+		return "number"
+	}
+	return "integer"
+}
+
+// fieldCache remembers fieldsOf by type.
+var fieldCache sync.Map
+
+// fieldsOf returns the fields of a struct by their names in JSON.
+func fieldsOf(t reflect.Type) map[string]int {
+	if fields, ok := fieldCache.Load(t); ok {
+		return fields.(map[string]int)
+	}
+	fields := map[string]int{}
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if name != "" && name != "-" {
+			fields[name] = i
+		}
+	}
+	fieldCache.Store(t, fields)
+	return fields
+}
