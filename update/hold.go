@@ -102,6 +102,7 @@ func (h *Held) end() error {
 	<-h.kept
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), releaseTimeout)
 	defer cancel()
+	wakeNext(h.locker, h.lease.Item) // whose request may share the commit of our release
 	err := h.locker.Release(ctx, h.Lease())
 	wakeNext(h.locker, h.lease.Item)
 	if err != nil {
