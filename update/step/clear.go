@@ -16,22 +16,28 @@ import (
 // itself. A folder that is not there is empty. Symbolic links in it are
 // removed, never followed; what programs put there meanwhile may stay.
 //
+// Undo empties it too, since what the release put there is stale then. It runs
+// before the Undo of the steps that come first: where a cache fills while a
+// roll-back is under way, put one such step before them and one after.
+//
 // Check and Do refuse a dir that is a symbolic link or a file, and the folders
 // that nobody means to empty: the current folder, the home folder, and every
 // folder that contains one of them.
 func ClearDir(dir string) update.Step {
+	clear := func(ctx context.Context, t *update.Task) error {
+		if err := checkClear(dir); err != nil {
+			return err
+		}
+		if err := clearDir(ctx, t, dir); err != nil {
+			return fmt.Errorf("clearing %q: %w", dir, err)
+		}
+		return nil
+	}
 	return update.Step{
 		Name:  "clear " + filepath.Base(dir),
 		Check: func(context.Context, *update.Task) error { return checkClear(dir) },
-		Do: func(ctx context.Context, t *update.Task) error {
-			if err := checkClear(dir); err != nil {
-				return err
-			}
-			if err := clearDir(ctx, t, dir); err != nil {
-				return fmt.Errorf("clearing %q: %w", dir, err)
-			}
-			return nil
-		},
+		Do:    clear,
+		Undo:  clear,
 	}
 }
 
