@@ -61,7 +61,7 @@ func neverOverlap(t *lockerTest, handles ...update.Locker) {
 }
 
 func renewAgainstRelease(t *lockerTest) {
-	for range 20 {
+	for round := range 20 {
 		l := t.take("core")
 		var wg sync.WaitGroup
 		for range 4 {
@@ -71,7 +71,10 @@ func renewAgainstRelease(t *lockerTest) {
 				}
 			})
 		}
-		wg.Go(func() { assert.NoError(t, t.Release(t.Context(), l)) })
+		wg.Go(func() {
+			time.Sleep(time.Duration(round%4) * 20 * time.Microsecond)
+			assert.NoError(t, t.Release(t.Context(), l))
+		})
 		wg.Wait()
 		t.requireFree("core", "a released lease stays released whatever renews it")
 	}
