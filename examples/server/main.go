@@ -1,0 +1,156 @@
+// The server keeps a small web site and a Go tool up to date, and serves the
+// APIs for that beside the site.
+//
+//	go run ./examples/server
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/storage/sqlite"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// options are the flags.
+type options struct {
+	state string        // folder for everything the server keeps
+	addr  string        // where it listens
+	pace  time.Duration // how long an update of the site rests, to be looked at
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.state, "state", defaultState(), "`folder` for everything the server keeps")
+	flag.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 is any free one")
+	flag.DurationVar(&o.pace, "pace", 0, "how long an update of the site rests half-way, so that you can watch it")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := serve(ctx, o, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "server:", err)
+		os.Exit(1)
+	}
+}
+
+// defaultState is a folder of the user's, outside the source tree.
+func defaultState() string {
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "upkeep-server")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "upkeep-server"
+	}
+	if runtime.GOOS == "linux" {
+		return filepath.Join(home, ".local", "state", "upkeep-server")
+	}
+	if dir, err := os.UserConfigDir(); err == nil {
+		return filepath.Join(dir, "upkeep-server")
+	}
+	return filepath.Join(home, "upkeep-server")
+}
+
+// serve runs the server until ctx ends. What to do with it goes to out.
+func serve(ctx context.Context, o options, out, log io.Writer) error {
+	if err := os.MkdirAll(o.state, 0o700); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", o.addr)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	keys, first, err := loadCredentials(o.state, listener.Addr().String())
+	if err != nil {
+		return err
+	}
+	db, err := sqlite.Open(sqlite.Config{Path: filepath.Join(o.state, "upkeep.db")})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	site, err := openSite(ctx, filepath.Join(o.state, "site"))
+	if err != nil {
+		return err
+	}
+	defer site.Close()
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	updates, err := update.New(update.Config{
+		Locker: db.Locker(), Journal: db.Journal(), Logger: logger,
+		Packages: []update.Package{
+			site.updates(keys.Addr, o.pace),
+			tool(filepath.Join(o.state, "tools")),
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer updates.Close()
+	api, err := httpadapter.New(httpadapter.Config{
+		Update: updates, Logger: logger,
+		Auth: httpadapter.Secrets{keys.APIToken: {ID: "admin", Role: httpadapter.Admin}},
+	})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	api.Register(mux)
+	mux.Handle("/site/", site)
+	mux.Handle("/{$}", http.RedirectHandler("/site/", http.StatusFound))
+	return run(ctx, listener, mux, updates, func() {
+		install(ctx, updates, logger)
+		keys.print(out, o.state, first)
+	})
+}
+
+// run serves HTTP and recovers updates until ctx ends; ready is called once
+// requests are answered.
+func run(ctx context.Context, l net.Listener, h http.Handler, updates *update.Updater, ready func()) error {
+	ctx, cancel := context.WithCancel(ctx)
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	var background sync.WaitGroup
+	background.Go(func() { _ = updates.Run(ctx) }) // ends with ctx
+	background.Go(ready)
+	background.Go(func() {
+		<-ctx.Done()
+		// Event streams have no end of their own: they are cut after a while.
+		grace, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer done()
+		if server.Shutdown(grace) != nil {
+			server.Close()
+		}
+	})
+	err := server.Serve(l)
+	cancel()
+	background.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// install brings the site to its first release when there is none yet.
+func install(ctx context.Context, updates *update.Updater, logger *slog.Logger) {
+	status, err := updates.Status(ctx, siteName)
+	if err == nil && status.Version == "" && status.Run == nil {
+		_, err = updates.Update(ctx, update.Request{Package: siteName, Version: "1.0.0", Actor: "server"})
+	}
+	if err != nil {
+		logger.Error("the site is not installed", "err", err)
+	}
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stateVariable makes the test binary be the server, so that it can be killed.
+const stateVariable = "UPKEEP_TEST_SERVER_STATE"
+
+func TestMain(m *testing.M) {
+	state := os.Getenv(stateVariable)
+	if state == "" {
+		os.Exit(m.Run())
+	}
+	err := serve(context.Background(), options{state: state, addr: "127.0.0.1:0", pace: 2 * time.Second}, io.Discard, io.Discard)
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// client talks to a server as its README says.
+type client struct {
+	t    *testing.T
+	keys credentials
+}
+
+// start runs a server over state until stop, and waits for its first release.
+func start(t *testing.T, state string, pace time.Duration) (c client, out *bytes.Buffer, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	out = &bytes.Buffer{}
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, options{state: state, addr: "127.0.0.1:0", pace: pace}, out, io.Discard) }()
+	stop = func() {
+		cancel()
+		require.NoError(t, <-ended)
+	}
+	c = client{t: t}
+	c.await(state, "/site/")
+	return c, out, stop
+}
+
+// await waits for the server's credentials and for a good answer at path.
+func (c *client) await(state, path string) {
+	c.t.Helper()
+	require.Eventually(c.t, func() bool {
+		text, err := os.ReadFile(filepath.Join(state, "credentials.json"))
+		if err != nil || json.Unmarshal(text, &c.keys) != nil {
+			return false
+		}
+		resp, err := http.Get("http://" + c.keys.Addr + path)
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}, 20*time.Second, 10*time.Millisecond)
+}
+
+func (c client) do(method, path string, body any) (int, map[string]any) {
+	c.t.Helper()
+	text, err := json.Marshal(body)
+	require.NoError(c.t, err)
+	req, err := http.NewRequest(method, "http://"+c.keys.Addr+path, bytes.NewReader(text))
+	require.NoError(c.t, err)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+c.keys.APIToken)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(c.t, err)
+	defer resp.Body.Close()
+	var reply map[string]any
+	require.NoError(c.t, json.NewDecoder(resp.Body).Decode(&reply))
+	return resp.StatusCode, reply
+}
+
+func (c client) update(version string) map[string]any {
+	c.t.Helper()
+	_, reply := c.do(http.MethodPost, "/api/v1/update",
+		map[string]string{"api_token": c.keys.APIToken, "package": siteName, "version": version})
+	return reply
+}
+
+func (c client) progress() any {
+	c.t.Helper()
+	_, reply := c.do(http.MethodPost, "/api/v1/update/progress", map[string]string{"api_token": c.keys.APIToken, "itemId": "core"})
+	return reply["progress"]
+}
+
+func (c client) page(path string) string {
+	c.t.Helper()
+	resp, err := http.Get("http://" + c.keys.Addr + path)
+	require.NoError(c.t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(c.t, err)
+	return string(text)
+}
+
+func TestTheWalkOfTheREADME(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	c, out, stop := start(t, state, 0)
+	require.Contains(t, c.page("/site/"), "release 1.0.0")
+	require.NotContains(t, c.page("/site/"), "class=\"author\"")
+
+	require.Equal(t, map[string]any{"status": "success", "message": "Successfully updated", "version": "1.1.0"}, c.update(""))
+	require.Contains(t, c.page("/site/"), "release 1.1.0")
+	require.Contains(t, c.page("/site/"), "by the update")
+	require.EqualValues(t, 0, c.progress())
+
+	require.Equal(t, "fail", c.update("1.2.0-rc.1")["status"])
+	require.Contains(t, c.page("/site/"), "release 1.1.0", "the broken release is taken back")
+	require.Contains(t, c.page("/site/"), "by the update", "and its migration too")
+	require.Contains(t, c.page("/site/about.html"), "3 articles")
+
+	require.Equal(t, map[string]any{"status": "success", "message": "Successfully updated", "version": "1.1.0"}, c.update("latest"))
+
+	_, runs := c.do(http.MethodGet, "/upkeep/v1/updates/runs?package="+siteName, nil)
+	newest := runs["runs"].([]any)
+	require.Equal(t, "rolled_back", newest[0].(map[string]any)["state"])
+	good := newest[1].(map[string]any)["id"].(string)
+	status, run := c.do(http.MethodPost, "/upkeep/v1/updates/runs/"+good+"/rollback", map[string]string{"reason": "once more"})
+	require.Equal(t, http.StatusAccepted, status)
+	require.Eventually(t, func() bool {
+		_, run = c.do(http.MethodGet, "/upkeep/v1/updates/runs/"+run["id"].(string), nil)
+		return run["state"] == "succeeded"
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Contains(t, c.page("/site/"), "release 1.0.0")
+	require.NotContains(t, c.page("/site/"), "by the update", "the page is not a cached one")
+
+	stop()
+	require.Contains(t, out.String(), c.keys.APIToken)
+	info, err := os.Stat(filepath.Join(state, "credentials.json"))
+	require.NoError(t, err)
+	require.EqualValues(t, 0o600, info.Mode().Perm())
+
+	token := c.keys.APIToken
+	c, out, stop = start(t, state, 0)
+	require.Equal(t, token, c.keys.APIToken)
+	require.Contains(t, c.page("/site/"), "release 1.0.0")
+	stop()
+	require.NotContains(t, out.String(), token, "secrets are shown once")
+}
+
+func TestTheSiteIsClosedWhileItIsUpdated(t *testing.T) {
+	c, _, stop := start(t, t.TempDir(), 500*time.Millisecond)
+	defer stop()
+	ended := make(chan map[string]any)
+	go func() { ended <- c.update("") }()
+	require.Eventually(t, func() bool { return c.progress() == float64(1) }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(c.page("/site/"), "being updated") }, 10*time.Second, time.Millisecond)
+	require.Equal(t, "Core update in progress", c.update("")["message"])
+	require.Equal(t, "success", (<-ended)["status"])
+	require.EqualValues(t, 0, c.progress())
+	require.Contains(t, c.page("/site/"), "release 1.1.0")
+}
+
+func TestAServerThatIsKilledInTheMiddleOfAnUpdateEndsItWhenItIsBack(t *testing.T) {
+	state := t.TempDir()
+	run := func() (client, *exec.Cmd) {
+		server := exec.CommandContext(t.Context(), os.Args[0])
+		server.Env = append(os.Environ(), stateVariable+"="+state)
+		require.NoError(t, server.Start())
+		c := client{t: t}
+		c.await(state, "/site/healthz")
+		return c, server
+	}
+	c, server := run()
+	require.Eventually(t, func() bool { return strings.Contains(c.page("/site/"), "release 1.0.0") }, 20*time.Second, 10*time.Millisecond)
+	status, begun := c.do(http.MethodPost, "/upkeep/v1/updates/runs", map[string]string{"package": siteName})
+	require.Equal(t, http.StatusAccepted, status)
+	require.Eventually(t, func() bool { return strings.Contains(c.page("/site/healthz"), "1.1.0") }, 20*time.Second, 10*time.Millisecond)
+	require.NoError(t, server.Process.Kill())
+	_ = server.Wait()
+
+	c, server = run()
+	defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
+	require.Eventually(t, func() bool {
+		_, run := c.do(http.MethodGet, "/upkeep/v1/updates/runs/"+begun["id"].(string), nil)
+		return run["state"] == "succeeded"
+	}, 20*time.Second, 20*time.Millisecond, "long before the lock of the dead server would end by itself")
+	require.EqualValues(t, 0, c.progress())
+	require.Contains(t, c.page("/site/"), "release 1.1.0")
+}
