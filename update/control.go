@@ -76,6 +76,17 @@ func (p *Package) beyondReturn(run Run) bool {
 	return false
 }
 
+// canUndo reports whether a step that had an effect has an Undo.
+func (p *Package) canUndo(run Run) bool {
+	for _, rec := range run.Steps {
+		s := p.find(rec.Name)
+		if s != nil && s.Undo != nil && rec.Phase != PhaseTodo && rec.Phase != PhaseUndone {
+			return true
+		}
+	}
+	return false
+}
+
 // Rollback undoes a run that has ended, by a new run of its undo steps, which
 // it starts as Start does; Wait for its end. Only what a package went through
 // last can be undone, else ErrStale; a run that is not done is ErrBusy, one
@@ -100,8 +111,11 @@ func (u *Updater) Rollback(ctx context.Context, id string, by By) (Run, error) {
 		if err != nil {
 			return Run{}, err
 		}
-		if p.beyondReturn(last) {
+		switch {
+		case p.beyondReturn(last):
 			return Run{}, fmt.Errorf("roll back run %q: %w", id, ErrTooLate)
+		case !p.canUndo(last):
+			return Run{}, fmt.Errorf("%w: no step of run %q can be undone", ErrInvalid, id)
 		}
 		return Run{
 			ID: strings.ToLower(rand.Text()), Package: p.Name, Item: p.Lock, From: run.Version, Version: run.From,

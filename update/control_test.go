@@ -211,6 +211,17 @@ func TestRollbackUndoesARunThatSucceeded(t *testing.T) {
 	require.Equal(t, "1.1.0", again.Version)
 }
 
+func TestARunOfStepsWithoutUndoCannotBeRolledBack(t *testing.T) {
+	u := newUpdater(t, app(update.Step{Name: "s", Do: nothing}))
+	run, err := u.Update(t.Context(), ask)
+	require.NoError(t, err)
+	_, err = u.Rollback(t.Context(), run.ID, ann)
+	require.ErrorIs(t, err, update.ErrInvalid)
+	status, err := u.Status(t.Context(), "app")
+	require.NoError(t, err)
+	require.Equal(t, update.Status{Package: "app", Version: "1.0.0"}, status)
+}
+
 func TestBreakEndsALeaseByItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c calls

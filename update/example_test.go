@@ -91,7 +91,7 @@ func ExampleUpdater_Watch() {
 	state := memory.New()
 	defer state.Close()
 	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
-		{Name: "demo/site", Source: versions{"1.0.0", "1.1.0"}, Steps: []update.Step{{Name: "publish", Do: publish}}},
+		{Name: "demo/site", Source: versions{"1.0.0", "1.1.0"}, Steps: []update.Step{{Name: "publish", Do: publish, Undo: publish}}},
 	}})
 	if err != nil {
 		log.Fatal(err)
