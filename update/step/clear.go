@@ -56,7 +56,7 @@ func clearDir(ctx context.Context, t *update.Task, dir string) error {
 	}
 	for i, e := range entries {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return ctx.Err()
 		}
 		if err := root.RemoveAll(e.Name()); err != nil {
 			return err

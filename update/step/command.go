@@ -92,8 +92,8 @@ func (c Exec) check(t *update.Task) error {
 			return fmt.Errorf("step: %q is not a folder", c.Dir)
 		}
 	}
-	for _, template := range [][]string{c.Args, c.Undo} {
-		if template == nil {
+	for i, template := range [][]string{c.Args, c.Undo} {
+		if i > 0 && len(template) == 0 {
 			continue
 		}
 		args, err := arguments(template, t)
@@ -152,7 +152,7 @@ func (c Exec) run(ctx context.Context, t *update.Task, template []string) error 
 	out := &output{to: t.Output}
 	if err := c.start(ctx, t, args, a.ID, out); err != nil {
 		if ctx.Err() != nil {
-			err = context.Cause(ctx)
+			err = ctx.Err()
 		}
 		return fmt.Errorf("running %q: %w%s", filepath.Base(args[0]), err, out.quote())
 	}

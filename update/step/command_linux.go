@@ -35,7 +35,7 @@ func endOrphans(ctx context.Context, variable string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ctx.Err()
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -78,7 +78,7 @@ func (h Health) poll(ctx context.Context, t *update.Task) error {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return ctx.Err()
 		}
 		if i == h.Attempts {
 			return fmt.Errorf("step: not healthy after %d attempts: %w", i, err)
@@ -86,7 +86,7 @@ func (h Health) poll(ctx context.Context, t *update.Task) error {
 		t.Progress(int64(i), int64(h.Attempts), err.Error())
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ctx.Err()
 		case <-time.After(h.Interval):
 		}
 	}

@@ -159,7 +159,7 @@ func TestMigrateSQLUndoesOnlyWhatItDid(t *testing.T) {
 	require.NoError(t, migrate.Undo(t.Context(), tk))
 	require.Equal(t, []string{"page"}, tables(t, db))
 
-	exec(t, db, "INSERT INTO page VALUES ('written after the undo')")
+	execSQL(t, db, "INSERT INTO page VALUES ('written after the undo')")
 	require.NoError(t, migrate.Undo(t.Context(), tk), "an undo may be run twice")
 	require.Equal(t, []string{"first", "written after the undo"}, values(t, db, "SELECT title FROM page"))
 
@@ -167,7 +167,7 @@ func TestMigrateSQLUndoesOnlyWhatItDid(t *testing.T) {
 	require.NoError(t, migrate.Do(t.Context(), task("two", "1.1.0")))
 	same := task("three", "1.1.0")
 	require.NoError(t, migrate.Do(t.Context(), same))
-	exec(t, db, "INSERT INTO page VALUES ('written after the update')")
+	execSQL(t, db, "INSERT INTO page VALUES ('written after the update')")
 	require.NoError(t, migrate.Undo(t.Context(), same))
 	require.Contains(t, values(t, db, "SELECT title FROM page"), "written after the update")
 }
@@ -256,7 +256,7 @@ func TestMigrateSQLTakesATriggerAndForeignLineEnds(t *testing.T) {
 	db, _ := site(t)
 	trigger := "CREATE TABLE seen (title TEXT);\nCREATE TRIGGER page_seen AFTER INSERT ON page\nBEGIN\n  INSERT INTO seen VALUES (new.title);\nEND;\n"
 	require.NoError(t, step.MigrateSQL(step.Migrations{DB: db, Files: fixed(map[string]string{"0001_seen.sql": trigger})}).Do(t.Context(), task("one", "1.0.0")))
-	exec(t, db, "INSERT INTO page VALUES ('second')")
+	execSQL(t, db, "INSERT INTO page VALUES ('second')")
 	require.Equal(t, []string{"second"}, values(t, db, "SELECT title FROM seen"))
 
 	crlf := fixed(map[string]string{"0001_seen.sql": strings.ReplaceAll(trigger, "\n", "\r\n")})

@@ -184,7 +184,7 @@ func (p *publisher) stage(ctx context.Context, t *update.Task, name string) erro
 	folders := []string{"."}
 	for i, f := range list {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return ctx.Err()
 		}
 		if f.mode.IsDir() {
 			folders = append(folders, f.name)
@@ -237,7 +237,7 @@ func digest(ctx context.Context, t *update.Task, dir string) (string, error) {
 			return err
 		}
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return ctx.Err()
 		}
 		n++
 		t.Progress(0, 0, fmt.Sprintf("%d files read", n))

@@ -37,7 +37,7 @@ func openDB(t *testing.T, path string, pragmas ...string) *sql.DB {
 	return db
 }
 
-func exec(t *testing.T, db *sql.DB, statements ...string) {
+func execSQL(t *testing.T, db *sql.DB, statements ...string) {
 	t.Helper()
 	for _, s := range statements {
 		_, err := db.Exec(s)
@@ -86,10 +86,10 @@ func TestSQLiteRestoresWhatItSavedWhileOthersUseTheDatabase(t *testing.T) {
 			path := filepath.Join(dir, "site.db")
 			db := openDB(t, path, append(tt.pragmas, "busy_timeout(5000)")...)
 			other := openDB(t, path, "busy_timeout(5000)")
-			exec(t, db, "CREATE TABLE page (title TEXT)", "CREATE INDEX page_title ON page (title)",
+			execSQL(t, db, "CREATE TABLE page (title TEXT)", "CREATE INDEX page_title ON page (title)",
 				"CREATE VIRTUAL TABLE words USING fts5(text)", "INSERT INTO words VALUES ('hello world')",
 				"INSERT INTO page VALUES ('first')", "PRAGMA user_version = 7")
-			exec(t, db, tt.before...)
+			execSQL(t, db, tt.before...)
 			want := values(t, db, "SELECT title FROM page ORDER BY title")
 			mode := values(t, db, "PRAGMA journal_mode")
 
@@ -105,8 +105,8 @@ func TestSQLiteRestoresWhatItSavedWhileOthersUseTheDatabase(t *testing.T) {
 				require.NoError(t, err)
 				defer readers[i].Close()
 			}
-			exec(t, db, "INSERT INTO words VALUES ('late words')", "CREATE TABLE late (x)", "PRAGMA user_version = 8")
-			exec(t, db, tt.after...)
+			execSQL(t, db, "INSERT INTO words VALUES ('late words')", "CREATE TABLE late (x)", "PRAGMA user_version = 8")
+			execSQL(t, db, tt.after...)
 			for _, c := range readers {
 				values(t, c, "SELECT title FROM page")
 				values(t, c, "SELECT x FROM late")
@@ -124,8 +124,8 @@ func TestSQLiteRestoresWhatItSavedWhileOthersUseTheDatabase(t *testing.T) {
 			require.Equal(t, []string{"hello world"}, values(t, db, "SELECT text FROM words WHERE words MATCH 'hello'"))
 
 			// The database is a database: it takes writes, and grows.
-			exec(t, other, "INSERT INTO page (title) VALUES ('later')", many, "INSERT INTO words VALUES ('more')")
-			exec(t, db, "DELETE FROM page WHERE title != 'later'", "VACUUM")
+			execSQL(t, other, "INSERT INTO page (title) VALUES ('later')", many, "INSERT INTO words VALUES ('more')")
+			execSQL(t, db, "DELETE FROM page WHERE title != 'later'", "VACUUM")
 			require.Equal(t, []string{"ok"}, values(t, other, "PRAGMA integrity_check"))
 			require.Equal(t, []string{"later"}, values(t, other, "SELECT title FROM page"))
 		})
@@ -136,7 +136,7 @@ func TestSQLiteRestoresWhatItSavedWhileOthersUseTheDatabase(t *testing.T) {
 func site(t *testing.T) (*sql.DB, step.SQLite) {
 	dir := t.TempDir()
 	db := openDB(t, filepath.Join(dir, "site.db"), "journal_mode(WAL)", "busy_timeout(5000)")
-	exec(t, db, "CREATE TABLE page (title TEXT)", "INSERT INTO page VALUES ('first')")
+	execSQL(t, db, "CREATE TABLE page (title TEXT)", "INSERT INTO page VALUES ('first')")
 	return db, step.SQLite{DB: db, Dir: filepath.Join(dir, "state", "copies")}
 }
 
@@ -153,7 +153,7 @@ func TestSQLiteSavesOneCopyForARun(t *testing.T) {
 	db, s := site(t)
 	first, err := s.Save(t.Context(), task("one", "1.1.0"))
 	require.NoError(t, err)
-	exec(t, db, "INSERT INTO page VALUES ('second')")
+	execSQL(t, db, "INSERT INTO page VALUES ('second')")
 	again, err := s.Save(t.Context(), task("one", "1.1.0"))
 	require.NoError(t, err)
 	require.Equal(t, first, again)
@@ -205,7 +205,7 @@ func TestSQLiteSavesWhatARestoreReplaces(t *testing.T) {
 	tk.Output = &out
 	name, err := s.Save(t.Context(), tk)
 	require.NoError(t, err)
-	exec(t, db, "INSERT INTO page VALUES ('an order placed since')")
+	execSQL(t, db, "INSERT INTO page VALUES ('an order placed since')")
 	require.NoError(t, s.Restore(t.Context(), tk, name))
 	require.Equal(t, []string{"first"}, values(t, db, "SELECT title FROM page"))
 
@@ -221,7 +221,7 @@ func TestSQLiteLetsReadersFinishWhatTheyRead(t *testing.T) {
 	tk := task("one", "1.1.0")
 	name, err := s.Save(t.Context(), tk)
 	require.NoError(t, err)
-	exec(t, db, "INSERT INTO page VALUES ('second')")
+	execSQL(t, db, "INSERT INTO page VALUES ('second')")
 	tx, err := db.Begin()
 	require.NoError(t, err)
 	defer tx.Rollback()
@@ -252,7 +252,7 @@ func TestSQLiteRefusesToRestoreWhatWouldDoHarm(t *testing.T) {
 		}, "not a database"},
 		{"pages of another size", func(t *testing.T, path string) {
 			require.NoError(t, os.Remove(path))
-			exec(t, openDB(t, path, "page_size(8192)"), "CREATE TABLE page (title TEXT)")
+			execSQL(t, openDB(t, path, "page_size(8192)"), "CREATE TABLE page (title TEXT)")
 		}, "pages of another size"},
 	}
 	for _, tt := range tests {
@@ -262,7 +262,7 @@ func TestSQLiteRefusesToRestoreWhatWouldDoHarm(t *testing.T) {
 			name, err := s.Save(t.Context(), tk)
 			require.NoError(t, err)
 			tt.spoil(t, filepath.Join(s.Dir, name))
-			exec(t, db, "INSERT INTO page VALUES ('second')")
+			execSQL(t, db, "INSERT INTO page VALUES ('second')")
 			require.ErrorContains(t, s.Restore(t.Context(), tk, name), tt.message)
 			require.Equal(t, []string{"first", "second"}, values(t, db, "SELECT title FROM page"))
 			require.Equal(t, []string{"ok"}, values(t, db, "PRAGMA integrity_check"))
@@ -275,7 +275,7 @@ func TestSQLiteFindsOutBeforehandWhatItCannotDo(t *testing.T) {
 	require.NoError(t, s.Check(t.Context()))
 	require.NoDirExists(t, s.Dir, "a check changes nothing")
 
-	exec(t, db, "CREATE TABLE upkeep_update_run (id TEXT)")
+	execSQL(t, db, "CREATE TABLE upkeep_update_run (id TEXT)")
 	require.ErrorContains(t, s.Check(t.Context()), `holds "upkeep_update_run"`)
 	require.NoError(t, step.BackupSQLite(s).Check(t.Context(), task("one", "1.1.0")), "a copy alone does no harm")
 

@@ -1,0 +1,69 @@
+package step_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestMain makes this test a program that the tests can run: called as
+// "child NAME ARGS", it is one of children.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "child" {
+		children[os.Args[2]](os.Args[3:])
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// child is the command line of a program that is one of children.
+func child(name string, args ...string) []string {
+	return append([]string{os.Args[0], "child", name}, args...)
+}
+
+var children = map[string]func(args []string){
+	// describe prints what it is given, as JSON.
+	"describe": func(args []string) {
+		dir, _ := os.Getwd()
+		json.NewEncoder(os.Stdout).Encode(map[string]any{
+			"args": args, "dir": dir, "added": os.Getenv("ADDED"), "inherited": os.Getenv("INHERITED"),
+		})
+	},
+	// fail says something long and exits with a status.
+	"fail": func(args []string) {
+		fmt.Print(strings.Repeat("€", 2000), "\nthe reason\n")
+		status, _ := strconv.Atoi(args[0])
+		os.Exit(status)
+	},
+	// family starts a program that holds on to the output and ignores
+	// requests to end, writes both pids to a file, and waits; it ends well
+	// when asked, or at once.
+	"family": func(args []string) {
+		asked := make(chan os.Signal, 1)
+		signal.Notify(asked, syscall.SIGTERM)
+		cmd := exec.Command(os.Args[0], "child", "deaf")
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Start(); err != nil {
+			panic(err)
+		}
+		pids := fmt.Sprintf("%d %d", os.Getpid(), cmd.Process.Pid)
+		os.WriteFile(args[0]+".new", []byte(pids), 0o600)
+		os.Rename(args[0]+".new", args[0])
+		fmt.Println("started")
+		if len(args) == 1 {
+			<-asked
+			os.WriteFile(args[0]+".asked", nil, 0o600)
+		}
+	},
+	"deaf": func([]string) {
+		signal.Ignore(syscall.SIGTERM)
+		time.Sleep(time.Minute)
+	},
+}

@@ -1,0 +1,424 @@
+package step_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/update/step"
+)
+
+// pages are the releases of a small site.
+var pages = files(map[string]string{
+	"1.0.0/index.html":           "one",
+	"1.0.0/about/us.html":        "one",
+	"1.1.0/index.html":           "two",
+	"1.1.0/news.html":            "two",
+	"1.1.0/a/b/c.html":           "two",
+	"1.2.0-rc.1/index.html":      "three",
+	"1.2.0-rc.1/about/them.html": "three",
+})
+
+var pagesOf = step.Sub(pages, "{version}")
+
+// tree returns the files of a folder, nil if there is none.
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	content := map[string]string{}
+	require.NoError(t, fs.WalkDir(os.DirFS(dir), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		content[name] = string(data)
+		return err
+	}))
+	return content
+}
+
+// published returns the files of a release of pages.
+func published(t *testing.T, version string) map[string]string {
+	content := map[string]string{}
+	sub, err := fs.Sub(pages, version)
+	require.NoError(t, err)
+	require.NoError(t, fs.WalkDir(sub, ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(sub, name)
+		content[name] = string(data)
+		return err
+	}))
+	return content
+}
+
+func unsupported(_, _ string) error { return errors.ErrUnsupported }
+
+// everyWay runs f with each way of switching.
+func everyWay(t *testing.T, f func(t *testing.T, publish func(dir string) update.Step)) {
+	for name, exchange := range map[string]func(a, b string) error{"in one step": step.Exchange, "by renames": unsupported} {
+		t.Run(name, func(t *testing.T) {
+			f(t, func(dir string) update.Step { return step.PublishBy(exchange, pagesOf, dir) })
+		})
+	}
+}
+
+func TestPublishFilesMakesAFolderHoldExactlyARelease(t *testing.T) {
+	everyWay(t, func(t *testing.T, publish func(dir string) update.Step) {
+		dir := filepath.Join(t.TempDir(), "site")
+		u := newUpdater(t, publish(dir))
+		for _, version := range []string{"1.0.0", "1.1.0", "1.2.0-rc.1"} {
+			run, err := install(t.Context(), u, version)
+			require.NoError(t, err)
+			require.Equal(t, update.StateSucceeded, run.State)
+			require.Equal(t, published(t, version), tree(t, dir))
+		}
+	})
+}
+
+func TestPublishFilesSetsPlainModesWhateverTheUmask(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	src := fstest.MapFS{
+		"page.html":    {Data: []byte("x"), Mode: 0o600},
+		"bin/tool":     {Data: []byte("x"), Mode: 0o500},
+		"secret/a/b.x": {Data: []byte("x"), Mode: 0o4644},
+	}
+	publish := step.PublishFiles(func(update.Release) (fs.FS, error) { return src, nil }, dir)
+	require.NoError(t, publish.Do(t.Context(), task("one", "1.0.0")))
+	for name, mode := range map[string]fs.FileMode{
+		".": 0o755, "bin": 0o755, "secret/a": 0o755, "page.html": 0o644, "bin/tool": 0o755, "secret/a/b.x": 0o644,
+	} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.Equal(t, mode, info.Mode().Perm(), name)
+	}
+}
+
+func TestPublishFilesTakesOverAFolderAndGivesItBack(t *testing.T) {
+	everyWay(t, func(t *testing.T, publish func(dir string) update.Step) {
+		dir := filepath.Join(t.TempDir(), "site")
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, "old"), 0o750))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "old/page"), []byte("by hand"), 0o640))
+		require.NoError(t, os.Symlink("nowhere", filepath.Join(dir, "link")))
+		before, err := os.Stat(dir)
+		require.NoError(t, err)
+
+		s, tk := publish(dir), task("one", "1.0.0")
+		require.NoError(t, s.Do(t.Context(), tk))
+		require.Equal(t, published(t, "1.0.0"), tree(t, dir))
+		for range 2 { // an undo may be run twice
+			require.NoError(t, s.Undo(t.Context(), tk))
+			after, err := os.Stat(dir)
+			require.NoError(t, err)
+			require.True(t, os.SameFile(before, after), "the folder itself is back")
+			target, err := os.Readlink(filepath.Join(dir, "link"))
+			require.NoError(t, err)
+			require.Equal(t, "nowhere", target)
+			data, err := os.ReadFile(filepath.Join(dir, "old/page"))
+			require.NoError(t, err)
+			require.Equal(t, "by hand", string(data))
+		}
+	})
+}
+
+func TestPublishFilesUndoesToNothingWhenNothingWasThere(t *testing.T) {
+	everyWay(t, func(t *testing.T, publish func(dir string) update.Step) {
+		dir := filepath.Join(t.TempDir(), "site")
+		s, tk := publish(dir), task("one", "1.0.0")
+		require.NoError(t, s.Undo(t.Context(), tk), "nothing was done")
+		require.NoError(t, s.Do(t.Context(), tk))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "upload"), []byte("by a visitor"), 0o600))
+		require.NoError(t, s.Undo(t.Context(), tk))
+		require.NoDirExists(t, dir)
+		require.NoError(t, os.Mkdir(dir, 0o755))
+		require.NoError(t, s.Undo(t.Context(), tk))
+		require.DirExists(t, dir, "a second undo leaves alone what came after the first")
+
+		uploads, err := filepath.Glob(filepath.Join(filepath.Dir(dir), ".site.upkeep", "*", "upload"))
+		require.NoError(t, err)
+		require.Len(t, uploads, 1, "what was written meanwhile is not lost")
+	})
+}
+
+func TestPublishFilesIsTakenBackByARollback(t *testing.T) {
+	everyWay(t, func(t *testing.T, publish func(dir string) update.Step) {
+		dir := filepath.Join(t.TempDir(), "site")
+		fails := false
+		u := newUpdater(t, publish(dir), update.Step{Name: "health", Do: func(context.Context, *update.Task) error {
+			if fails {
+				return errors.New("not well")
+			}
+			return nil
+		}})
+		_, err := install(t.Context(), u, "1.0.0")
+		require.NoError(t, err)
+		good, err := install(t.Context(), u, "1.1.0")
+		require.NoError(t, err)
+
+		fails = true
+		run, err := install(t.Context(), u, "1.2.0-rc.1")
+		require.ErrorIs(t, err, update.ErrFailed)
+		require.Equal(t, update.StateRolledBack, run.State)
+		require.Equal(t, published(t, "1.1.0"), tree(t, dir))
+
+		// The release before is still there after that.
+		back, err := u.Rollback(t.Context(), good.ID, update.By{})
+		require.NoError(t, err)
+		_, err = u.Wait(t.Context(), back.ID)
+		require.NoError(t, err)
+		require.Equal(t, published(t, "1.0.0"), tree(t, dir))
+	})
+}
+
+func TestPublishFilesKeepsThePreviousRelease(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	s := step.PublishFiles(pagesOf, dir)
+	for i, version := range []string{"1.0.0", "1.1.0", "1.0.0", "1.1.0", "1.2.0-rc.1", "1.0.0"} {
+		require.NoError(t, s.Do(t.Context(), task(fmt.Sprint("run", i), version)))
+	}
+	kept, err := filepath.Glob(filepath.Join(filepath.Dir(dir), ".site.upkeep", "*"))
+	require.NoError(t, err)
+	require.Len(t, kept, 2)
+	require.Equal(t, published(t, "1.1.0"), tree(t, kept[0]))
+	require.Equal(t, published(t, "1.2.0-rc.1"), tree(t, kept[1]))
+}
+
+// errCrash stands for the death of the process.
+var errCrash = errors.New("crash")
+
+// crashes are ways to switch that end half-way, and what is then at dir.
+var crashes = []struct {
+	name     string
+	exchange func(a, b string) error
+	live     string // the release at dir, "" for none
+	applied  update.Applied
+}{
+	{"before the switch", func(a, b string) error { return errCrash }, "1.0.0", update.AppliedNo},
+	{"after the switch", func(a, b string) error { return errors.Join(step.Exchange(a, b), errCrash) }, "1.1.0", update.AppliedYes},
+	{"after the first of three renames", func(a, b string) error {
+		return errors.Join(os.Rename(b, a+".aside"), errCrash)
+	}, "", update.AppliedUnknown},
+	{"after the second of three renames", func(a, b string) error {
+		return errors.Join(os.Rename(b, a+".aside"), os.Rename(a, b), errCrash)
+	}, "1.1.0", update.AppliedUnknown},
+}
+
+func TestPublishFilesGoesOnAfterACrash(t *testing.T) {
+	for _, tt := range crashes {
+		for _, finish := range []string{"do", "undo"} {
+			t.Run(tt.name+", then "+finish, func(t *testing.T) {
+				dir := filepath.Join(t.TempDir(), "site")
+				require.NoError(t, step.PublishFiles(pagesOf, dir).Do(t.Context(), task("zero", "1.0.0")))
+				tk := task("one", "1.1.0")
+				require.ErrorIs(t, step.PublishBy(tt.exchange, pagesOf, dir).Do(t.Context(), tk), errCrash)
+				if tt.live == "" {
+					require.NoDirExists(t, dir)
+				} else {
+					require.Equal(t, published(t, tt.live), tree(t, dir))
+				}
+				s := step.PublishFiles(pagesOf, dir)
+				applied, err := s.Probe(t.Context(), tk)
+				require.NoError(t, err)
+				require.Equal(t, tt.applied, applied)
+				for range 2 {
+					if finish == "do" {
+						require.NoError(t, s.Do(t.Context(), tk))
+						require.Equal(t, published(t, "1.1.0"), tree(t, dir))
+					} else {
+						require.NoError(t, s.Undo(t.Context(), tk))
+						require.Equal(t, published(t, "1.0.0"), tree(t, dir))
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestPublishFilesGoesOnAfterACrashInUndo(t *testing.T) {
+	for _, tt := range crashes {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "site")
+			require.NoError(t, step.PublishFiles(pagesOf, dir).Do(t.Context(), task("zero", "1.0.0")))
+			tk := task("one", "1.1.0")
+			s := step.PublishFiles(pagesOf, dir)
+			require.NoError(t, s.Do(t.Context(), tk))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "upload"), []byte("since"), 0o600))
+			require.ErrorIs(t, step.PublishBy(tt.exchange, pagesOf, dir).Undo(t.Context(), tk), errCrash)
+			require.NoError(t, s.Undo(t.Context(), tk))
+			require.Equal(t, published(t, "1.0.0"), tree(t, dir))
+			require.NoError(t, s.Do(t.Context(), task("two", "1.2.0-rc.1")))
+			require.Equal(t, published(t, "1.2.0-rc.1"), tree(t, dir))
+		})
+	}
+}
+
+func TestPublishFilesStartsAgainWhenTheFilesWereNotComplete(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	content := maps.Clone(published(t, "1.0.0"))
+	failing := step.PublishFiles(func(update.Release) (fs.FS, error) { return unreadable{files(content)}, nil }, dir)
+	tk := task("one", "1.0.0")
+	require.ErrorIs(t, failing.Do(t.Context(), tk), errCrash)
+	require.NoDirExists(t, dir)
+	s := step.PublishFiles(pagesOf, dir)
+	applied, err := s.Probe(t.Context(), tk)
+	require.NoError(t, err)
+	require.Equal(t, update.AppliedNo, applied)
+	require.NoError(t, s.Do(t.Context(), tk))
+	require.Equal(t, published(t, "1.0.0"), tree(t, dir))
+}
+
+// unreadable is a tree in which a page cannot be read.
+type unreadable struct{ fs.FS }
+
+func (u unreadable) Open(name string) (fs.File, error) {
+	if name == "index.html" {
+		return nil, errCrash
+	}
+	return u.FS.Open(name)
+}
+
+func TestReadersSeeWholeReleasesWhilePublishFilesSwitches(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	s := step.PublishFiles(pagesOf, dir)
+	require.NoError(t, s.Do(t.Context(), task("start", "1.0.0")))
+
+	ctx, stop := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	read := make(chan struct{})
+	for range 4 {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				if err := readWhole(dir); err != nil {
+					t.Errorf("reading: %v", err)
+					return
+				}
+				select {
+				case read <- struct{}{}:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	for i := range 30 {
+		require.NoError(t, s.Do(t.Context(), task(fmt.Sprint("run", i), []string{"1.1.0", "1.0.0"}[i%2])))
+		for range 8 { // until each reader has looked at what is there now
+			select {
+			case <-read:
+			case <-t.Context().Done():
+			}
+		}
+	}
+	stop()
+	readers.Wait()
+}
+
+// readWhole reads all files of the release that is at dir.
+func readWhole(dir string) error {
+	if _, err := os.ReadFile(filepath.Join(dir, "index.html")); err != nil {
+		return fmt.Errorf("there was a moment without a page: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	seen := map[string][]string{}
+	err = fs.WalkDir(root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(root.FS(), name)
+		seen[string(data)] = append(seen[string(data)], name)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	whole := map[string][]string{"one": {"about/us.html", "index.html"}, "two": {"a/b/c.html", "index.html", "news.html"}}
+	for release, names := range seen {
+		if len(seen) != 1 || !slices.Equal(names, whole[release]) {
+			return fmt.Errorf("a mix: %v", seen)
+		}
+	}
+	return nil
+}
+
+func TestPublishFilesFindsOutBeforehandWhatItCannotDo(t *testing.T) {
+	home := t.TempDir()
+	link := filepath.Join(home, "link")
+	require.NoError(t, os.Symlink(home, link))
+	file := filepath.Join(home, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	src := func(m fstest.MapFS) step.Tree {
+		return func(update.Release) (fs.FS, error) { return m, nil }
+	}
+	tests := []struct {
+		name, dir, message string
+		src                step.Tree
+	}{
+		{"a release that is not there", "site", `release "1.0.0"`, step.Sub(pages, "pages/{version}")},
+		{"a release without files", "site", "has no files", src(fstest.MapFS{"empty": {Mode: fs.ModeDir}})},
+		{"a link in the release", "site", "neither a file nor a folder", src(fstest.MapFS{"link": {Data: []byte("/etc/passwd"), Mode: fs.ModeSymlink}})},
+		{"a name that leads out", "site", "cannot be a file name", func(update.Release) (fs.FS, error) { return escaping{}, nil }},
+		{"a link instead of a folder", "link", "is not a folder", pagesOf},
+		{"a file instead of a folder", "file", "is not a folder", pagesOf},
+		{"a folder in a folder that is not there", "missing/site", "no such file", pagesOf},
+		{"no source", "site", "cannot publish", nil},
+		{"nowhere", "", "cannot publish", pagesOf},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := tt.dir
+			if dir != "" {
+				dir = filepath.Join(home, dir)
+			}
+			require.ErrorContains(t, step.PublishFiles(tt.src, dir).Check(t.Context(), task("one", "1.0.0")), tt.message)
+		})
+	}
+	require.ErrorContains(t, step.PublishFiles(pagesOf, "/").Check(t.Context(), task("one", "1.0.0")), "cannot publish")
+	require.NoError(t, step.PublishFiles(pagesOf, filepath.Join(home, "site")).Check(t.Context(), task("one", "1.0.0")))
+	entries, err := os.ReadDir(home)
+	require.NoError(t, err)
+	require.Len(t, entries, 2, "a check changes nothing")
+}
+
+// escaping is a tree with a file called "../out".
+type escaping struct{ fstest.MapFS }
+
+func (escaping) Open(name string) (fs.File, error) { return nil, fs.ErrNotExist }
+
+func (escaping) ReadDir(string) ([]fs.DirEntry, error) {
+	info, err := fs.Stat(fstest.MapFS{"out": {}}, "out")
+	return []fs.DirEntry{outside{fs.FileInfoToDirEntry(info)}}, err
+}
+
+func (escaping) Stat(string) (fs.FileInfo, error) { return fs.Stat(fstest.MapFS{}, ".") }
+
+type outside struct{ fs.DirEntry }
+
+func (outside) Name() string { return "../../out" }
+
+func TestPublishFilesDoesNotHalfWriteWhenItIsCancelled(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	require.NoError(t, step.PublishFiles(pagesOf, dir).Do(t.Context(), task("zero", "1.0.0")))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s, tk := step.PublishFiles(pagesOf, dir), task("one", "1.1.0")
+	require.ErrorIs(t, s.Do(ctx, tk), context.Canceled)
+	require.Equal(t, published(t, "1.0.0"), tree(t, dir))
+	require.NoError(t, s.Undo(t.Context(), tk))
+}
