@@ -50,9 +50,7 @@ func (e *engine) Read(ctx context.Context, f func(sqlstore.Tx) error) error {
 			return err
 		}
 		defer s.run("ROLLBACK")
-		s.ctx = ctx
-		defer func() { s.ctx = context.Background() }()
-		return f(s)
+		return s.within(ctx, func() error { return f(s) })
 	})
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)

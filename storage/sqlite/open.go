@@ -23,11 +23,19 @@ import (
 // applicationID marks a file of ours in its header: "Upkp".
 const applicationID = 0x55706b70
 
+// path is absolute: an URI has no other.
+func (c Config) path() (string, error) {
+	if c.Path == "" {
+		return "", fmt.Errorf("sqlite: Config.Path is empty: %w", fs.ErrInvalid)
+	}
+	return filepath.Abs(c.Path)
+}
+
 // open tries again if the file was replaced by Restore while it was opened.
 func open(c Config) (*engine, error) {
-	path, err := filepath.Abs(c.Path)
-	if err != nil || c.Path == "" {
-		return nil, fmt.Errorf("sqlite: Config.Path %q: %w", c.Path, errors.Join(err, fs.ErrInvalid))
+	path, err := c.path()
+	if err != nil {
+		return nil, err
 	}
 	if c.BusyTimeout <= 0 {
 		c.BusyTimeout = defaultBusyTimeout
@@ -75,6 +83,8 @@ func prepare(path string) (fs.FileInfo, error) {
 		return nil, refused(path, err)
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%w: %q is not a file", storage.ErrForeign, path)
+	case info.Size() > 0 && info.Size() < 512: // SQLite would take it for empty
+		return nil, fmt.Errorf("%w: %q has %d bytes", storage.ErrForeign, path, info.Size())
 	}
 	return info, nil
 }

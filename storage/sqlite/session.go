@@ -37,6 +37,13 @@ func newSession(path string, conn driver.Conn) *session {
 	return &session{path: path, conn: conn, ctx: context.Background(), stmts: map[string]statement{}}
 }
 
+// within runs f with statements that end with a context.
+func (s *session) within(ctx context.Context, f func() error) error {
+	s.ctx = ctx
+	defer func() { s.ctx = context.Background() }()
+	return f()
+}
+
 // Exec runs a statement, or a script if it has no arguments.
 func (s *session) Exec(query string, args ...any) (int64, error) {
 	if len(args) == 0 {

@@ -40,7 +40,6 @@ type DB struct {
 	engine  *engine
 	locker  *sqlstore.Locker
 	journal *sqlstore.Journal
-	backup  func(ctx context.Context, to string) error // VACUUM INTO
 }
 
 var _ storage.Backend = (*DB)(nil)

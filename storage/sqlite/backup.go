@@ -1,0 +1,211 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/upkeep-go/upkeep/storage"
+)
+
+// Backup writes a consistent, checked copy to a new file, which only its owner
+// can read; an existing file is fs.ErrExist. The database can be used
+// meanwhile. Of a database opened by Use, everything is copied, the
+// application's own tables too.
+func (d *DB) Backup(ctx context.Context, path string) error {
+	if err := d.engine.copyTo(ctx, path); err != nil {
+		return fmt.Errorf("backing up to %q: %w", path, err)
+	}
+	return nil
+}
+
+func (e *engine) copyTo(ctx context.Context, path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, fs.ErrExist)
+	}
+	return e.lender.read(ctx, func(s *session) error {
+		temp, err := vacuum(ctx, s, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		defer os.Remove(temp)
+		return publish(temp, path)
+	})
+}
+
+// publish gives a finished file its name, which must be free.
+func publish(temp, path string) error {
+	if err := os.Link(temp, path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// vacuum writes a whole, checked copy of a database to a new file in a folder.
+func vacuum(ctx context.Context, s *session, folder string) (temp string, err error) {
+	f, err := os.CreateTemp(folder, ".upkeep-copy-*") // 0600
+	if err != nil {
+		return "", refused(folder, err)
+	}
+	temp = f.Name()
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			os.Remove(temp)
+		}
+	}()
+	err = s.within(ctx, func() error {
+		_, err := s.Exec("VACUUM INTO ?1", temp)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := whole(ctx, temp); err != nil {
+		return "", err
+	}
+	return temp, f.Sync()
+}
+
+// whole checks every page and index of a database.
+func whole(ctx context.Context, path string) error {
+	s, err := dial(path, defaultBusyTimeout, "query_only(1)")
+	if err != nil {
+		return unopened(path, err)
+	}
+	var found string
+	err = s.within(ctx, func() error { return s.Row("PRAGMA integrity_check(1)", nil, &found) })
+	if err == nil && found != "ok" {
+		err = fmt.Errorf("%w: %q: %s", storage.ErrCorrupt, path, found)
+	}
+	return errors.Join(err, s.Close())
+}
+
+// Restore replaces the database of c by a backup, all at once: a crash leaves
+// the old one or the new one. The new one is brought to the schema of this
+// program. Nobody may have the database open: then it is storage.ErrBusy, and
+// nothing happens. A backup that is damaged, newer or not ours is refused with
+// the errors of Open, and so is a database that is damaged beyond opening:
+// move it away first.
+func Restore(ctx context.Context, backup string, c Config) error {
+	if err := restore(ctx, backup, c); err != nil {
+		return fmt.Errorf("restoring %q: %w", backup, err)
+	}
+	return nil
+}
+
+func restore(ctx context.Context, backup string, c Config) error {
+	path, err := c.path()
+	if err != nil {
+		return err
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // the log is beside it
+	}
+	temp, err := fresh(ctx, backup, filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := dropLog(path); err != nil {
+			return err
+		}
+		return publish(temp, path)
+	}
+	old, err := closeDown(path)
+	if err != nil {
+		return err
+	}
+	if runtime.GOOS == "windows" { // which does not replace an open file
+		err = old.Close()
+	} else {
+		defer old.Close()
+	}
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// fresh makes a copy of a backup in a folder, with the schema of this program.
+func fresh(ctx context.Context, backup, folder string) (temp string, err error) {
+	if info, err := os.Stat(backup); err != nil {
+		return "", err
+	} else if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%w: %q is not a file", storage.ErrForeign, backup)
+	}
+	s, err := dial(backup, defaultBusyTimeout, "query_only(1)")
+	if err != nil {
+		return "", unopened(backup, err)
+	}
+	defer s.Close()
+	marked, err := ours(backup, s)
+	if err == nil && !marked {
+		err = fmt.Errorf("%w: %q", storage.ErrForeign, backup)
+	}
+	if err == nil {
+		err = whole(ctx, backup)
+	}
+	if err != nil {
+		return "", err
+	}
+	if temp, err = vacuum(ctx, s, folder); err != nil {
+		return "", err
+	}
+	e, err := open(Config{Path: temp})
+	if err == nil {
+		err = e.close() // which leaves no log
+	}
+	if err != nil {
+		os.Remove(temp)
+		return "", err
+	}
+	return temp, nil
+}
+
+// closeDown folds the log of a database into its file and returns a connection
+// that keeps everybody else out, or storage.ErrBusy.
+func closeDown(path string) (*session, error) {
+	s, err := dial(path, 0, "locking_mode(EXCLUSIVE)")
+	if err != nil {
+		return nil, unopened(path, err)
+	}
+	if _, err = ours(path, s); err == nil {
+		_, err = s.Exec("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE")
+	}
+	if err != nil {
+		return nil, errors.Join(unopened(path, err), s.Close())
+	}
+	return s, nil
+}
+
+// dropLog removes what is left of the log of a database that is gone: SQLite
+// would take it for that of the next.
+func dropLog(path string) error {
+	var errs []error
+	for _, end := range []string{"-wal", "-shm", "-journal"} {
+		if err := os.Remove(path + end); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(path string) error {
+	if runtime.GOOS == "windows" { // which cannot, and need not
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,29 @@
+package sqlite
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/upkeep-go/upkeep/storage/sqlstore"
+)
+
+// Write lets tests bring closures of their own.
+func (d *DB) Write(ctx context.Context, f func(sqlstore.Tx) error) error {
+	return d.engine.Write(ctx, f)
+}
+
+// Read lets tests look at a snapshot.
+func (d *DB) Read(ctx context.Context, f func(sqlstore.Tx) error) error {
+	return d.engine.Read(ctx, f)
+}
+
+// Changed is the hint that Watch waits for.
+func (d *DB) Changed(ctx context.Context) <-chan struct{} { return d.engine.Changed(ctx) }
+
+// CountCommits counts the transactions that the writer commits from now on.
+// Nothing may be under way.
+func (d *DB) CountCommits() *atomic.Int64 {
+	n, tell := new(atomic.Int64), d.engine.writer.commit
+	d.engine.writer.commit = func() { n.Add(1); tell() }
+	return n
+}
