@@ -3,11 +3,8 @@ package updatetest_test
 import (
 	"context"
 	"errors"
-	"path"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
@@ -152,34 +149,6 @@ func badItem(fold func(string) string) func(update.Locker) update.Locker {
 				return lease, err
 			},
 		}
-	}
-}
-
-func brokenNames() []lockerMutant {
-	const caught = "names that look alike are different items"
-	cut := func(n int) func(string) string { return func(s string) string { return s[:min(n, len(s))] } }
-	return []lockerMutant{
-		{what: "folds case", caught: caught, wrap: badItem(strings.ToLower)},
-		{what: "drops spaces at the end", caught: caught, wrap: badItem(func(s string) string { return "x" + strings.TrimRight(s, " ") })},
-		{what: "ends names at NUL", caught: caught, wrap: badItem(func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return "x" + s })},
-		{what: "composes letters", caught: caught, wrap: badItem(strings.NewReplacer("e\u0301", "é").Replace)},
-		{what: "replaces what is not UTF-8", caught: caught, wrap: badItem(func(s string) string { return strings.ToValidUTF8(s, "\ufffd") })},
-		{what: "takes names for paths", caught: caught, wrap: badItem(path.Clean)},
-		{what: "keeps 255 bytes of a name", caught: caught, wrap: badItem(cut(255))},
-		{what: "keeps 1,023 bytes of a name", caught: caught, wrap: badItem(cut(1023))},
-		{what: "has one lock for all", caught: "items are locked one by one", wrap: badItem(func(string) string { return "one" })},
-		{what: "allows no bytes", caught: "an item or owner of no or of too many bytes is invalid", wrap: badItem(func(s string) string {
-			if s == "" {
-				return "default"
-			}
-			return s
-		})},
-		{what: "counts letters", caught: "an item or owner of no or of too many bytes is invalid", wrap: badItem(func(s string) string {
-			if n := utf8.RuneCountInString(s); n > 1 && n <= 1024 {
-				return s[:min(1024, len(s))]
-			}
-			return s
-		})},
 	}
 }
 

@@ -3,6 +3,7 @@ package updatetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,52 +18,56 @@ type journalCase struct {
 	run  func(*journalTest)
 }
 
+// journalCases are what any Journal can be asked.
+var journalCases = []journalCase{
+	{"a new run has rev 1 and the engine's times", newRun},
+	{"a run comes back as it was written", roundTrip},
+	{"a run needs an id", needsID},
+	{"a repeated id returns the earlier run", repeatedID},
+	{"a repeated request returns the first run of the package", repeatedRequest},
+	{"one of many creates a run for a request", oneOfManyRequests},
+	{"a run cannot be created with an overtaken token", createOvertaken},
+	{"what is refused teaches no token", refusedTeachesNothing},
+	{"texts come back byte by byte", texts},
+	{"items are compared byte by byte", itemBytes},
+	{"large data comes back byte by byte", largeData},
+
+	{"saving an unknown run is not found", saveUnknown},
+	{"a save needs the stored rev", saveNeedsRev},
+	{"one of many saves of a rev wins", oneOfManySaves},
+	{"a run cannot be saved with an overtaken token", saveOvertaken},
+	{"a save never changes id, package, request and creation", saveKeeps},
+	{"a save replaces the rest of the run", saveReplaces},
+	{"a save changes only the steps that an event names", saveSteps},
+	{"a run has an end exactly when it is done", ends},
+	{"a run of 2,000 steps is saved step by step", manySteps},
+	{"an unknown run is not found", getUnknown},
+	{"a context that has ended writes and reads nothing", endedContextOfRun},
+	{"what a call returns is the caller's to change", resultsAreCopies},
+	{"what a call was given is the caller's to change", argumentsAreCopied},
+
+	{"history is newest first even within a millisecond", newestFirst},
+	{"history selects by package, life and request", selects},
+	{"history goes on after a run while new ones arrive", pages},
+	{"history goes on after a run that is no longer selected", pagesAfterUnselected},
+	{"history after an unknown run is not found", pagesAfterUnknown},
+	{"history can be left and read again", historyAgain},
+	{"history may be read slowly and written meanwhile", historySlowly},
+	{"history yields the context's error last", historyContext},
+
+	{"watch yields what was written in order", watchOrder},
+	{"watch goes on after any event", watchAfter},
+	{"a negative watch begins with the next event", watchNext},
+	{"watch waits for more", watchWaits},
+	{"watch loses nothing of many writers", watchLosesNothing},
+	{"watch ends with the context's error", watchContext},
+	{"watch can be left and read again", watchAgain},
+	{"a watcher may use the journal", watcherWrites},
+}
+
+// cases returns the cases that the engine can be asked.
 func (h JournalHarness) cases() []journalCase {
-	cases := []journalCase{
-		{"a new run has rev 1 and the engine's times", newRun},
-		{"a run comes back as it was written", roundTrip},
-		{"a run needs an id", needsID},
-		{"a repeated id returns the earlier run", repeatedID},
-		{"a repeated request returns the first run of the package", repeatedRequest},
-		{"one of many creates a run for a request", oneOfManyRequests},
-		{"a run cannot be created with an overtaken token", createOvertaken},
-		{"what is refused teaches no token", refusedTeachesNothing},
-		{"texts come back byte by byte", texts},
-		{"items are compared byte by byte", itemBytes},
-		{"large data comes back byte by byte", largeData},
-
-		{"saving an unknown run is not found", saveUnknown},
-		{"a save needs the stored rev", saveNeedsRev},
-		{"one of many saves of a rev wins", oneOfManySaves},
-		{"a run cannot be saved with an overtaken token", saveOvertaken},
-		{"a save never changes id, package, request and creation", saveKeeps},
-		{"a save replaces the rest of the run", saveReplaces},
-		{"a save changes only the steps that an event names", saveSteps},
-		{"a run has an end exactly when it is done", ends},
-		{"a run of 2,000 steps is saved step by step", manySteps},
-		{"an unknown run is not found", getUnknown},
-		{"a context that has ended writes and reads nothing", endedContextOfRun},
-		{"what a call returns is the caller's to change", resultsAreCopies},
-		{"what a call was given is the caller's to change", argumentsAreCopied},
-
-		{"history is newest first even within a millisecond", newestFirst},
-		{"history selects by package, life and request", selects},
-		{"history goes on after a run while new ones arrive", pages},
-		{"history goes on after a run that is no longer selected", pagesAfterUnselected},
-		{"history after an unknown run is not found", pagesAfterUnknown},
-		{"history can be left and read again", historyAgain},
-		{"history may be read slowly and written meanwhile", historySlowly},
-		{"history yields the context's error last", historyContext},
-
-		{"watch yields what was written in order", watchOrder},
-		{"watch goes on after any event", watchAfter},
-		{"a negative watch begins with the next event", watchNext},
-		{"watch waits for more", watchWaits},
-		{"watch loses nothing of many writers", watchLosesNothing},
-		{"watch ends with the context's error", watchContext},
-		{"watch can be left and read again", watchAgain},
-		{"a watcher may use the journal", watcherWrites},
-	}
+	cases := slices.Clone(journalCases)
 	if h.Again != nil {
 		cases = append(cases,
 			journalCase{"two handles see the same runs", twoHandlesRuns},

@@ -1,6 +1,7 @@
 package updatetest
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -15,37 +16,41 @@ type lockerCase struct {
 	run  func(*lockerTest)
 }
 
+// lockerCases are what any Locker can be asked.
+var lockerCases = []lockerCase{
+	{"the dynamic type is comparable", isComparable},
+	{"a lease says what was asked for and when it ends", leaseSays},
+	{"a held item is refused with who holds it and until when", heldIsRefused},
+	{"the owner of a lease cannot take it again", ownerCannotReenter},
+	{"a refusal does not prolong the lease", refusalChangesNothing},
+	{"a lease ends after its ttl and not before", leaseEnds},
+	{"a renewed lease keeps its token and lasts until now plus ttl", renewed},
+	{"a renewal may shorten a lease", renewalShortens},
+	{"a lease that is renewed in time outlives many ttls", outlives},
+	{"an ended lease cannot be renewed even if nobody took it", endedCannotRenew},
+	{"an old token does not renew the lease of a successor", oldTokenCannotRenew},
+	{"a token is good for its own item only", tokenOfOtherItem},
+	{"release frees the item at once", releaseFrees},
+	{"releasing an ended lease is not an error", releaseTwice},
+	{"a late release never ends the lease of a successor", lateRelease},
+	{"whoever knows the token can end the lease", breakGlass},
+	{"tokens rise after release and after expiry", tokensRise},
+	{"the holder is the live lease or none", holder},
+	{"items are locked one by one", itemsAreIndependent},
+	{"names that look alike are different items", oddNames},
+	{"an item or owner of no or of too many bytes is invalid", invalidNames},
+	{"a ttl below a millisecond is invalid", invalidTTL},
+	{"the longest ttl does not overflow", longestTTL},
+	{"a context that has ended takes, prolongs and ends nothing", endedContext},
+	{"the context of a call does not bound the lease", contextIsNotLife},
+	{"one of many gets a free item", oneOfMany},
+	{"holders never overlap", func(t *lockerTest) { neverOverlap(t, t.Locker, t.Locker) }},
+	{"a renewal cannot bring back a released lease", renewAgainstRelease},
+}
+
+// cases returns the cases that the engine can be asked.
 func (h LockerHarness) cases() []lockerCase {
-	cases := []lockerCase{
-		{"the dynamic type is comparable", isComparable},
-		{"a lease says what was asked for and when it ends", leaseSays},
-		{"a held item is refused with who holds it and until when", heldIsRefused},
-		{"the owner of a lease cannot take it again", ownerCannotReenter},
-		{"a refusal does not prolong the lease", refusalChangesNothing},
-		{"a lease ends after its ttl and not before", leaseEnds},
-		{"a renewed lease keeps its token and lasts until now plus ttl", renewed},
-		{"a renewal may shorten a lease", renewalShortens},
-		{"a lease that is renewed in time outlives many ttls", outlives},
-		{"an ended lease cannot be renewed even if nobody took it", endedCannotRenew},
-		{"an old token does not renew the lease of a successor", oldTokenCannotRenew},
-		{"a token is good for its own item only", tokenOfOtherItem},
-		{"release frees the item at once", releaseFrees},
-		{"releasing an ended lease is not an error", releaseTwice},
-		{"a late release never ends the lease of a successor", lateRelease},
-		{"whoever knows the token can end the lease", breakGlass},
-		{"tokens rise after release and after expiry", tokensRise},
-		{"the holder is the live lease or none", holder},
-		{"items are locked one by one", itemsAreIndependent},
-		{"names that look alike are different items", oddNames},
-		{"an item or owner of no or of too many bytes is invalid", invalidNames},
-		{"a ttl below a millisecond is invalid", invalidTTL},
-		{"the longest ttl does not overflow", longestTTL},
-		{"a context that has ended takes, prolongs and ends nothing", endedContext},
-		{"the context of a call does not bound the lease", contextIsNotLife},
-		{"one of many gets a free item", oneOfMany},
-		{"holders never overlap", func(t *lockerTest) { neverOverlap(t, t.Locker, t.Locker) }},
-		{"a renewal cannot bring back a released lease", renewAgainstRelease},
-	}
+	cases := slices.Clone(lockerCases)
 	if h.Again != nil {
 		cases = append(cases,
 			lockerCase{"two handles see one lease", twoHandles},

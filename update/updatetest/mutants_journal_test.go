@@ -13,230 +13,228 @@ import (
 	"github.com/upkeep-go/upkeep/update"
 )
 
-func createMutants() []journalMutant {
-	const (
-		isNew   = "a new run has rev 1 and the engine's times"
-		trip    = "a run comes back as it was written"
-		request = "a repeated request returns the first run of the package"
-		fence   = "a run cannot be created with an overtaken token"
-		text    = "texts come back byte by byte"
-		data    = "large data comes back byte by byte"
-	)
-	return []journalMutant{
-		{what: "counts saves from zero", caught: isNew, wrap: answered(func(_ update.Run, a *update.Run) { a.Rev-- })},
-		{what: "takes the caller's times", caught: isNew, wrap: answered(func(r update.Run, a *update.Run) { a.CreatedAt = r.CreatedAt })},
-		{what: "takes the caller's end", caught: isNew, wrap: answered(func(r update.Run, a *update.Run) { a.EndedAt = r.EndedAt })},
-		{what: "drops the signature", caught: trip, wrap: given(func(r *update.Run, _ []update.Event) { r.Release.Signature = nil })},
-		{what: "drops who cancelled", caught: trip, wrap: given(func(r *update.Run, _ []update.Event) { r.Cancel = nil })},
-		{what: "keeps seconds", caught: trip, wrap: given(func(r *update.Run, _ []update.Event) { r.Release.Time = r.Release.Time.Truncate(time.Second) })},
-		{what: "has no zero time", caught: trip, wrap: given(func(r *update.Run, _ []update.Event) {
-			if r.Release.Time.IsZero() {
-				r.Release.Time = time.Unix(0, 0).UTC()
+const (
+	createIsNew   = "a new run has rev 1 and the engine's times"
+	createTrip    = "a run comes back as it was written"
+	createRequest = "a repeated request returns the first run of the package"
+	createFence   = "a run cannot be created with an overtaken token"
+	createText    = "texts come back byte by byte"
+	createData    = "large data comes back byte by byte"
+)
+
+var createMutants = []journalMutant{
+	{what: "counts saves from zero", caught: createIsNew, wrap: answered(func(_ update.Run, a *update.Run) { a.Rev-- })},
+	{what: "takes the caller's times", caught: createIsNew, wrap: answered(func(r update.Run, a *update.Run) { a.CreatedAt = r.CreatedAt })},
+	{what: "takes the caller's end", caught: createIsNew, wrap: answered(func(r update.Run, a *update.Run) { a.EndedAt = r.EndedAt })},
+	{what: "drops the signature", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) { r.Release.Signature = nil })},
+	{what: "drops who cancelled", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) { r.Cancel = nil })},
+	{what: "keeps seconds", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) { r.Release.Time = r.Release.Time.Truncate(time.Second) })},
+	{what: "has no zero time", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) {
+		if r.Release.Time.IsZero() {
+			r.Release.Time = time.Unix(0, 0).UTC()
+		}
+	})},
+	{what: "sorts steps", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) {
+		slices.SortFunc(r.Steps, func(a, b update.StepRecord) int { return cmp.Compare(a.Name, b.Name) })
+	})},
+	{what: "tidies JSON", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) {
+		for i := range r.Steps {
+			var b bytes.Buffer
+			if json.Compact(&b, r.Steps[i].Data) == nil {
+				r.Steps[i].Data = b.Bytes()
 			}
-		})},
-		{what: "sorts steps", caught: trip, wrap: given(func(r *update.Run, _ []update.Event) {
-			slices.SortFunc(r.Steps, func(a, b update.StepRecord) int { return cmp.Compare(a.Name, b.Name) })
-		})},
-		{what: "tidies JSON", caught: trip, wrap: given(func(r *update.Run, _ []update.Event) {
-			for i := range r.Steps {
-				var b bytes.Buffer
-				if json.Compact(&b, r.Steps[i].Data) == nil {
-					r.Steps[i].Data = b.Bytes()
-				}
+		}
+	})},
+	{what: "makes up an id", caught: "a run needs an id", wrap: given(func(r *update.Run, _ []update.Event) { r.ID = cmp.Or(r.ID, "new") })},
+	{what: "returns the run it refuses", caught: "a repeated id returns the earlier run", wrap: badCreate(func(j update.Journal) writeFunc {
+		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+			answer, err := j.Create(ctx, r, events...)
+			if errors.Is(err, update.ErrExists) {
+				return r, err
 			}
-		})},
-		{what: "makes up an id", caught: "a run needs an id", wrap: given(func(r *update.Run, _ []update.Event) { r.ID = cmp.Or(r.ID, "new") })},
-		{what: "returns the run it refuses", caught: "a repeated id returns the earlier run", wrap: badCreate(func(j update.Journal) writeFunc {
-			return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
-				answer, err := j.Create(ctx, r, events...)
-				if errors.Is(err, update.ErrExists) {
-					return r, err
-				}
-				return answer, err
+			return answer, err
+		}
+	})},
+	{what: "writes down what it refuses", caught: "a repeated id returns the earlier run", wrap: badCreate(func(j update.Journal) writeFunc {
+		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+			answer, err := j.Create(ctx, r, events...)
+			if errors.Is(err, update.ErrExists) {
+				_, _ = j.Create(ctx, update.Run{ID: r.ID + " refused", Item: "refused"}, events...)
 			}
-		})},
-		{what: "writes down what it refuses", caught: "a repeated id returns the earlier run", wrap: badCreate(func(j update.Journal) writeFunc {
-			return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
-				answer, err := j.Create(ctx, r, events...)
-				if errors.Is(err, update.ErrExists) {
-					_, _ = j.Create(ctx, update.Run{ID: r.ID + " refused", Item: "refused"}, events...)
-				}
-				return answer, err
+			return answer, err
+		}
+	})},
+	{what: "has one request for all packages", caught: createRequest, wrap: requests(func(first, r update.Run) bool {
+		return r.Request.RequestID != "" && first.Request.RequestID == r.Request.RequestID
+	})},
+	{what: "repeats requests that are over", caught: createRequest, wrap: requests(func(first, r update.Run) bool {
+		return r.Package == first.Package && first.Request.RequestID == r.Request.RequestID && !first.State.Done()
+	})},
+	{what: "takes no request for one", caught: createRequest, wrap: badCreate(func(j update.Journal) writeFunc {
+		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+			r.Request.RequestID = cmp.Or(r.Request.RequestID, "none")
+			return j.Create(ctx, r, events...)
+		}
+	})},
+	{what: "looks before it creates", caught: "one of many creates a run for a request", wrap: requests(func(first, r update.Run) bool {
+		return r.Package == first.Package && r.Request.RequestID == first.Request.RequestID
+	})},
+	{what: "creates for any token", caught: createFence, wrap: func(j update.Journal) update.Journal { return forgiving(j, update.ErrStale) }},
+	{what: "refuses an equal token", caught: createFence, wrap: fenced(func(greatest map[string]int64, r update.Run) bool {
+		return r.Token <= greatest[r.Item]
+	})},
+	{what: "has one fence for all", caught: createFence, wrap: fenced(func(greatest map[string]int64, r update.Run) bool {
+		for _, token := range greatest {
+			if r.Token < token {
+				return true
 			}
-		})},
-		{what: "has one request for all packages", caught: request, wrap: requests(func(first, r update.Run) bool {
-			return r.Request.RequestID != "" && first.Request.RequestID == r.Request.RequestID
-		})},
-		{what: "repeats requests that are over", caught: request, wrap: requests(func(first, r update.Run) bool {
-			return r.Package == first.Package && first.Request.RequestID == r.Request.RequestID && !first.State.Done()
-		})},
-		{what: "takes no request for one", caught: request, wrap: badCreate(func(j update.Journal) writeFunc {
-			return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
-				r.Request.RequestID = cmp.Or(r.Request.RequestID, "none")
-				return j.Create(ctx, r, events...)
-			}
-		})},
-		{what: "looks before it creates", caught: "one of many creates a run for a request", wrap: requests(func(first, r update.Run) bool {
-			return r.Package == first.Package && r.Request.RequestID == first.Request.RequestID
-		})},
-		{what: "creates for any token", caught: fence, wrap: func(j update.Journal) update.Journal { return forgiving(j, update.ErrStale) }},
-		{what: "refuses an equal token", caught: fence, wrap: fenced(func(greatest map[string]int64, r update.Run) bool {
-			return r.Token <= greatest[r.Item]
-		})},
-		{what: "has one fence for all", caught: fence, wrap: fenced(func(greatest map[string]int64, r update.Run) bool {
-			for _, token := range greatest {
-				if r.Token < token {
-					return true
-				}
-			}
-			return false
-		})},
-		{what: "learns a token that it refuses", caught: "what is refused teaches no token", wrap: fenced(func(greatest map[string]int64, r update.Run) bool {
-			return r.Token < greatest[r.Item]
-		})},
-		{what: "ends texts at NUL", caught: text, wrap: texted(func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return s })},
-		{what: "trims texts", caught: text, wrap: texted(strings.TrimSpace)},
-		{what: "replaces what is not UTF-8", caught: text, wrap: texted(func(s string) string { return strings.ToValidUTF8(s, "\ufffd") })},
-		{what: "cuts texts", caught: text, wrap: texted(func(s string) string { return s[:min(len(s), 1<<16)] })},
-		{what: "makes items UTF-8", caught: "items are compared byte by byte", wrap: given(func(r *update.Run, _ []update.Event) {
-			r.Item = strings.ToValidUTF8(r.Item, "\ufffd")
-		})},
-		{what: "cuts data", caught: data, wrap: given(func(r *update.Run, _ []update.Event) {
-			for i := range r.Steps {
-				r.Steps[i].Data = r.Steps[i].Data[:min(len(r.Steps[i].Data), 1<<20)]
-			}
-		})},
-	}
+		}
+		return false
+	})},
+	{what: "learns a token that it refuses", caught: "what is refused teaches no token", wrap: fenced(func(greatest map[string]int64, r update.Run) bool {
+		return r.Token < greatest[r.Item]
+	})},
+	{what: "ends texts at NUL", caught: createText, wrap: texted(func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return s })},
+	{what: "trims texts", caught: createText, wrap: texted(strings.TrimSpace)},
+	{what: "replaces what is not UTF-8", caught: createText, wrap: texted(func(s string) string { return strings.ToValidUTF8(s, "\ufffd") })},
+	{what: "cuts texts", caught: createText, wrap: texted(func(s string) string { return s[:min(len(s), 1<<16)] })},
+	{what: "makes items UTF-8", caught: "items are compared byte by byte", wrap: given(func(r *update.Run, _ []update.Event) {
+		r.Item = strings.ToValidUTF8(r.Item, "\ufffd")
+	})},
+	{what: "cuts data", caught: createData, wrap: given(func(r *update.Run, _ []update.Event) {
+		for i := range r.Steps {
+			r.Steps[i].Data = r.Steps[i].Data[:min(len(r.Steps[i].Data), 1<<20)]
+		}
+	})},
 }
 
-func saveMutants() []journalMutant {
-	const (
-		revs  = "a save needs the stored rev"
-		keeps = "a save never changes id, package, request and creation"
-		rest  = "a save replaces the rest of the run"
-		steps = "a save changes only the steps that an event names"
-		end   = "a run has an end exactly when it is done"
-		ended = "a context that has ended writes and reads nothing"
-	)
-	return []journalMutant{
-		{what: "creates what it should save", caught: "saving an unknown run is not found", wrap: badSave(func(j update.Journal) writeFunc {
-			return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
-				answer, err := j.Save(ctx, r, events...)
-				if errors.Is(err, update.ErrNotFound) {
-					return j.Create(ctx, r, events...)
-				}
-				return answer, err
+const (
+	saveRevs  = "a save needs the stored rev"
+	saveKeeps = "a save never changes id, package, request and creation"
+	saveRest  = "a save replaces the rest of the run"
+	saveSteps = "a save changes only the steps that an event names"
+	saveEnd   = "a run has an end exactly when it is done"
+	saveEnded = "a context that has ended writes and reads nothing"
+)
+
+var saveMutants = []journalMutant{
+	{what: "creates what it should save", caught: "saving an unknown run is not found", wrap: badSave(func(j update.Journal) writeFunc {
+		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+			answer, err := j.Save(ctx, r, events...)
+			if errors.Is(err, update.ErrNotFound) {
+				return j.Create(ctx, r, events...)
 			}
-		})},
-		{what: "saves over any rev", caught: revs, wrap: badSave(func(j update.Journal) writeFunc {
-			return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
-				if stored, err := j.Get(ctx, r.ID); err == nil {
-					r.Rev = stored.Rev
-				}
-				return j.Save(ctx, r, events...)
+			return answer, err
+		}
+	})},
+	{what: "saves over any rev", caught: saveRevs, wrap: badSave(func(j update.Journal) writeFunc {
+		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+			if stored, err := j.Get(ctx, r.ID); err == nil {
+				r.Rev = stored.Rev
 			}
-		})},
-		{what: "saves over earlier revs", caught: revs, wrap: badSave(func(j update.Journal) writeFunc {
-			return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
-				if stored, err := j.Get(ctx, r.ID); err == nil {
-					r.Rev = min(r.Rev, stored.Rev)
-				}
-				return j.Save(ctx, r, events...)
+			return j.Save(ctx, r, events...)
+		}
+	})},
+	{what: "saves over earlier revs", caught: saveRevs, wrap: badSave(func(j update.Journal) writeFunc {
+		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+			if stored, err := j.Get(ctx, r.ID); err == nil {
+				r.Rev = min(r.Rev, stored.Rev)
 			}
-		})},
-		{what: "does not return the next rev", caught: revs, wrap: answered(func(r update.Run, a *update.Run) { a.Rev = max(r.Rev, 1) })},
-		{what: "looks before it saves", caught: "one of many saves of a rev wins", wrap: badSave(lookFirst)},
-		{what: "saves for any token", caught: "a run cannot be saved with an overtaken token",
-			wrap: func(j update.Journal) update.Journal { return forgiving(j, update.ErrStale) }},
-		{what: "learns no token from a save", caught: "a run cannot be saved with an overtaken token", wrap: badSave(func(j update.Journal) writeFunc {
-			return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
-				token := r.Token
-				if stored, err := j.Get(ctx, r.ID); err == nil {
-					r.Token = min(r.Token, stored.Token)
-				}
-				answer, err := j.Save(ctx, r, events...)
-				answer.Token = token
-				return answer, err
+			return j.Save(ctx, r, events...)
+		}
+	})},
+	{what: "does not return the next rev", caught: saveRevs, wrap: answered(func(r update.Run, a *update.Run) { a.Rev = max(r.Rev, 1) })},
+	{what: "looks before it saves", caught: "one of many saves of a rev wins", wrap: badSave(lookFirst)},
+	{what: "saves for any token", caught: "a run cannot be saved with an overtaken token",
+		wrap: func(j update.Journal) update.Journal { return forgiving(j, update.ErrStale) }},
+	{what: "learns no token from a save", caught: "a run cannot be saved with an overtaken token", wrap: badSave(func(j update.Journal) writeFunc {
+		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+			token := r.Token
+			if stored, err := j.Get(ctx, r.ID); err == nil {
+				r.Token = min(r.Token, stored.Token)
 			}
-		})},
-		{what: "moves a run to another package", caught: keeps, wrap: answered(func(r update.Run, a *update.Run) { a.Package = r.Package })},
-		{what: "changes the request", caught: keeps, wrap: answered(func(r update.Run, a *update.Run) { a.Request = r.Request })},
-		{what: "changes the creation", caught: keeps, wrap: answered(func(r update.Run, a *update.Run) {
-			if r.Rev > 0 {
-				a.CreatedAt = r.CreatedAt
+			answer, err := j.Save(ctx, r, events...)
+			answer.Token = token
+			return answer, err
+		}
+	})},
+	{what: "moves a run to another package", caught: saveKeeps, wrap: answered(func(r update.Run, a *update.Run) { a.Package = r.Package })},
+	{what: "changes the request", caught: saveKeeps, wrap: answered(func(r update.Run, a *update.Run) { a.Request = r.Request })},
+	{what: "changes the creation", caught: saveKeeps, wrap: answered(func(r update.Run, a *update.Run) {
+		if r.Rev > 0 {
+			a.CreatedAt = r.CreatedAt
+		}
+	})},
+	{what: "keeps who cancelled", caught: saveRest, wrap: badSave(func(j update.Journal) writeFunc {
+		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+			if stored, err := j.Get(ctx, r.ID); err == nil && r.Cancel == nil {
+				r.Cancel = stored.Cancel
 			}
-		})},
-		{what: "keeps who cancelled", caught: rest, wrap: badSave(func(j update.Journal) writeFunc {
-			return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
-				if stored, err := j.Get(ctx, r.ID); err == nil && r.Cancel == nil {
-					r.Cancel = stored.Cancel
-				}
-				return j.Save(ctx, r, events...)
+			return j.Save(ctx, r, events...)
+		}
+	})},
+	{what: "keeps the release", caught: saveRest, wrap: badSave(func(j update.Journal) writeFunc {
+		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+			if stored, err := j.Get(ctx, r.ID); err == nil {
+				r.Release = stored.Release
 			}
-		})},
-		{what: "keeps the release", caught: rest, wrap: badSave(func(j update.Journal) writeFunc {
-			return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
-				if stored, err := j.Get(ctx, r.ID); err == nil {
-					r.Release = stored.Release
-				}
-				return j.Save(ctx, r, events...)
+			return j.Save(ctx, r, events...)
+		}
+	})},
+	{what: "does not renew UpdatedAt", caught: saveRest, wrap: answered(func(_ update.Run, a *update.Run) { a.UpdatedAt = a.CreatedAt })},
+	{what: "saves every step", caught: saveSteps, wrap: badSave(func(j update.Journal) writeFunc {
+		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+			for _, s := range r.Steps {
+				events = append(events, update.Event{Kind: update.EventStep, Step: s.Name})
 			}
-		})},
-		{what: "does not renew UpdatedAt", caught: rest, wrap: answered(func(_ update.Run, a *update.Run) { a.UpdatedAt = a.CreatedAt })},
-		{what: "saves every step", caught: steps, wrap: badSave(func(j update.Journal) writeFunc {
-			return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
-				for _, s := range r.Steps {
-					events = append(events, update.Event{Kind: update.EventStep, Step: s.Name})
-				}
-				return j.Save(ctx, r, events...)
+			return j.Save(ctx, r, events...)
+		}
+	})},
+	{what: "saves no step", caught: saveSteps, wrap: given(func(_ *update.Run, events []update.Event) {
+		for i := range events {
+			events[i].Step = ""
+		}
+	})},
+	{what: "never ends a run", caught: saveEnd, wrap: answered(func(_ update.Run, a *update.Run) { a.EndedAt = time.Time{} })},
+	{what: "ends a run again", caught: saveEnd, wrap: answered(func(_ update.Run, a *update.Run) {
+		if a.State.Done() {
+			a.EndedAt = a.UpdatedAt
+		}
+	})},
+	{what: "ends a run too early", caught: saveEnd, wrap: answered(func(_ update.Run, a *update.Run) { a.EndedAt = a.UpdatedAt })},
+	{what: "keeps 1,000 steps", caught: "a run of 2,000 steps is saved step by step", wrap: badGet(func(j update.Journal) getFunc {
+		return func(ctx context.Context, id string) (update.Run, error) {
+			r, err := j.Get(ctx, id)
+			r.Steps = r.Steps[:min(len(r.Steps), 1000)]
+			return r, err
+		}
+	})},
+	{what: "finds what is not there", caught: "an unknown run is not found", wrap: badGet(func(j update.Journal) getFunc {
+		return func(ctx context.Context, id string) (update.Run, error) {
+			r, err := j.Get(ctx, id)
+			if errors.Is(err, update.ErrNotFound) {
+				return update.Run{}, nil
 			}
-		})},
-		{what: "saves no step", caught: steps, wrap: given(func(_ *update.Run, events []update.Event) {
-			for i := range events {
-				events[i].Step = ""
-			}
-		})},
-		{what: "never ends a run", caught: end, wrap: answered(func(_ update.Run, a *update.Run) { a.EndedAt = time.Time{} })},
-		{what: "ends a run again", caught: end, wrap: answered(func(_ update.Run, a *update.Run) {
-			if a.State.Done() {
-				a.EndedAt = a.UpdatedAt
-			}
-		})},
-		{what: "ends a run too early", caught: end, wrap: answered(func(_ update.Run, a *update.Run) { a.EndedAt = a.UpdatedAt })},
-		{what: "keeps 1,000 steps", caught: "a run of 2,000 steps is saved step by step", wrap: badGet(func(j update.Journal) getFunc {
-			return func(ctx context.Context, id string) (update.Run, error) {
-				r, err := j.Get(ctx, id)
-				r.Steps = r.Steps[:min(len(r.Steps), 1000)]
-				return r, err
-			}
-		})},
-		{what: "finds what is not there", caught: "an unknown run is not found", wrap: badGet(func(j update.Journal) getFunc {
-			return func(ctx context.Context, id string) (update.Run, error) {
-				r, err := j.Get(ctx, id)
-				if errors.Is(err, update.ErrNotFound) {
-					return update.Run{}, nil
-				}
-				return r, err
-			}
-		})},
-		{what: "finds ids in any case", caught: "an unknown run is not found", wrap: badGet(func(j update.Journal) getFunc {
-			return func(ctx context.Context, id string) (update.Run, error) { return j.Get(ctx, strings.ToLower(id)) }
-		})},
-		{what: "creates after the context", caught: ended, wrap: badCreate(func(j update.Journal) writeFunc {
-			return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
-				return j.Create(context.WithoutCancel(ctx), r, events...)
-			}
-		})},
-		{what: "saves after the context", caught: ended, wrap: badSave(func(j update.Journal) writeFunc {
-			return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
-				answer, err := j.Save(context.WithoutCancel(ctx), r, events...)
-				return answer, errors.Join(err, ctx.Err())
-			}
-		})},
-		{what: "reads after the context", caught: ended, wrap: badGet(func(j update.Journal) getFunc {
-			return func(ctx context.Context, id string) (update.Run, error) { return j.Get(context.WithoutCancel(ctx), id) }
-		})},
-		{what: "returns what it keeps", caught: "what a call returns is the caller's to change", wrap: shared(false)},
-		{what: "keeps what it was given", caught: "what a call was given is the caller's to change", wrap: shared(true)},
-	}
+			return r, err
+		}
+	})},
+	{what: "finds ids in any case", caught: "an unknown run is not found", wrap: badGet(func(j update.Journal) getFunc {
+		return func(ctx context.Context, id string) (update.Run, error) { return j.Get(ctx, strings.ToLower(id)) }
+	})},
+	{what: "creates after the context", caught: saveEnded, wrap: badCreate(func(j update.Journal) writeFunc {
+		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+			return j.Create(context.WithoutCancel(ctx), r, events...)
+		}
+	})},
+	{what: "saves after the context", caught: saveEnded, wrap: badSave(func(j update.Journal) writeFunc {
+		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+			answer, err := j.Save(context.WithoutCancel(ctx), r, events...)
+			return answer, errors.Join(err, ctx.Err())
+		}
+	})},
+	{what: "reads after the context", caught: saveEnded, wrap: badGet(func(j update.Journal) getFunc {
+		return func(ctx context.Context, id string) (update.Run, error) { return j.Get(context.WithoutCancel(ctx), id) }
+	})},
+	{what: "returns what it keeps", caught: "what a call returns is the caller's to change", wrap: shared(false)},
+	{what: "keeps what it was given", caught: "what a call was given is the caller's to change", wrap: shared(true)},
 }

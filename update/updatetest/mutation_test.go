@@ -26,7 +26,7 @@ type lockerMutant struct {
 
 func TestEveryCaseOfRunLockerCatchesABrokenEngine(t *testing.T) {
 	var mutants []provetest.Mutant
-	for _, m := range append(lockerMutants(), brokenNames()...) {
+	for _, m := range slices.Concat(leaseMutants, tokenMutants, callMutants, nameMutants) {
 		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: lockerHarness(m).Cases()})
 	}
 	provetest.Prove(t, mutants)
@@ -61,7 +61,7 @@ type journalMutant struct {
 
 func TestEveryCaseOfRunJournalCatchesABrokenEngine(t *testing.T) {
 	var mutants []provetest.Mutant
-	for _, m := range slices.Concat(createMutants(), saveMutants(), historyMutants(), watchMutants()) {
+	for _, m := range slices.Concat(createMutants, saveMutants, historyMutants, watchMutants) {
 		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: journalHarness(m).Cases()})
 	}
 	provetest.Prove(t, mutants)
