@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -24,14 +25,14 @@ func task(id, version string) *update.Task {
 	}
 }
 
-// openDB opens a SQLite database with statements of its own on every
-// connection.
+// dsn names a SQLite database, and what every connection to it begins with.
+func dsn(path string, pragmas ...string) string {
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: url.Values{"_pragma": pragmas}.Encode()}
+	return u.String()
+}
+
 func openDB(t *testing.T, path string, pragmas ...string) *sql.DB {
-	dsn := "file:" + filepath.ToSlash(path) + "?"
-	for _, p := range pragmas {
-		dsn += "_pragma=" + p + "&"
-	}
-	db, err := sql.Open("sqlite", dsn)
+	db, err := sql.Open("sqlite", dsn(path, pragmas...))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	return db
