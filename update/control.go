@@ -14,8 +14,11 @@ import (
 // done, or on its way back, is not an error.
 func (u *Updater) Cancel(ctx context.Context, id string, by By) error {
 	by = by.bounded()
-	err := u.note(ctx, id, func(p *Package, run *Run) (Event, error) {
+	run, err := u.amend(ctx, id, func(run *Run) (Event, error) {
+		p := u.packages[run.Package]
 		switch {
+		case p == nil:
+			return Event{}, fmt.Errorf("%w: package %q", ErrNotFound, run.Package)
 		case run.State != StateRunning, run.Cancel != nil:
 			return Event{}, nil
 		case p.beyondReturn(*run):
@@ -27,37 +30,44 @@ func (u *Updater) Cancel(ctx context.Context, id string, by By) error {
 	if err != nil {
 		return fmt.Errorf("cancel run %q: %w", id, err)
 	}
+	u.tell(run)
 	return nil
 }
 
-// note writes to a run that somebody works on. It asks again for the event,
-// which is without a Kind when there is nothing to write, as often as the run
-// has changed meanwhile.
-func (u *Updater) note(ctx context.Context, id string, change func(*Package, *Run) (Event, error)) error {
+// amend writes to a run that somebody else may be writing to: as often as the
+// run has changed meanwhile it asks again for the change, and for its event,
+// which is without a Kind when there is nothing to write. It returns the run
+// as it is then.
+func (u *Updater) amend(ctx context.Context, id string, change func(*Run) (Event, error)) (Run, error) {
+	refused := int64(-1) // the Rev for which the journal refused a change
 	for {
 		run, err := u.Get(ctx, id)
 		if err != nil {
-			return err
+			return run, err
 		}
-		p := u.packages[run.Package]
-		if p == nil {
-			return fmt.Errorf("%w: package %q", ErrNotFound, run.Package)
+		if run.Rev == refused {
+			return run, fmt.Errorf("%w: another run has taken the lock of run %q, on which nobody works", ErrStale, id)
 		}
-		e, err := change(p, &run)
+		e, err := change(&run)
 		if err != nil || e.Kind == "" {
-			return err
+			return run, err
 		}
 		stored, err := u.config.Journal.Save(ctx, run, e)
-		if errors.Is(err, ErrStale) {
-			continue
+		if !errors.Is(err, ErrStale) {
+			run.Rev, run.UpdatedAt = stored.Rev, stored.UpdatedAt
+			return run, err
 		}
-		u.mu.Lock()
-		r := u.live[id]
-		u.mu.Unlock()
-		if err == nil && r != nil {
-			r.noticeCancel(stored)
-		}
-		return err
+		refused = run.Rev
+	}
+}
+
+// tell makes the work on a run, if it is ours, notice that it was cancelled.
+func (u *Updater) tell(run Run) {
+	u.mu.Lock()
+	r := u.live[run.ID]
+	u.mu.Unlock()
+	if r != nil {
+		r.noticeCancel(run)
 	}
 }
 
@@ -169,23 +179,22 @@ func (u *Updater) Break(ctx context.Context, item string, token int64, by By) er
 		if err != nil {
 			return err
 		}
-		if run.Item != item || run.Token != token || u.packages[run.Package] == nil {
+		if run.Item != item || u.packages[run.Package] == nil {
 			continue
 		}
-		if err := u.note(ctx, run.ID, by.breaks); err != nil {
+		run, err := u.amend(ctx, run.ID, func(run *Run) (Event, error) {
+			if run.State.Done() || run.Token != token {
+				return Event{}, nil // it has ended, or somebody took it up
+			}
+			if run.State == StateRunning && !u.packages[run.Package].beyondReturn(*run) {
+				run.Cancel = &by
+			}
+			return Event{Kind: EventBroken, Actor: by.Actor, Message: by.Reason}, nil
+		})
+		if err != nil {
 			return fmt.Errorf("cancel run %q: %w", run.ID, err)
 		}
+		u.tell(run)
 	}
 	return nil
-}
-
-// breaks is the note of a broken lock.
-func (b By) breaks(p *Package, run *Run) (Event, error) {
-	if run.State.Done() {
-		return Event{}, nil
-	}
-	if run.State == StateRunning && !p.beyondReturn(*run) {
-		run.Cancel = &b
-	}
-	return Event{Kind: EventBroken, Actor: b.Actor, Message: b.Reason}, nil
 }

@@ -8,10 +8,10 @@ import (
 // Journal remembers runs and their events. What a call has acknowledged is
 // durable. Implementations are safe for concurrent use, and by many processes
 // when their state lives outside the process. What they return is the
-// caller's to change. Package updatetest checks them.
+// caller's to change; texts come back byte by byte. Package updatetest checks them.
 type Journal interface {
-	// Create records a new run, whose ID must be set, with its first events.
-	// It returns the earlier run and ErrExists if the package has a run with
+	// Create records a new run, whose ID must be set (else ErrInvalid), with
+	// its first events. It returns the earlier run and ErrExists if the package has a run with
 	// the same RequestID, or if there is a run with this ID; and ErrStale if a
 	// greater Token has written to the run's Item. The result has Rev 1 and
 	// the engine's CreatedAt and UpdatedAt.
@@ -19,21 +19,24 @@ type Journal interface {
 
 	// Save replaces the run, but of its steps only those that an event names
 	// in Step, and appends the events: all of it or nothing. ID, Package,
-	// Request and CreatedAt never change. It returns ErrNotFound for an
-	// unknown run, and ErrStale unless the stored Rev is r.Rev and no greater
-	// Token has written to r.Item. The result has the next Rev and the
-	// engine's UpdatedAt, and EndedAt once State.Done.
+	// Request, CreatedAt and the names and order of the steps never change. It
+	// returns ErrNotFound for an unknown run, and ErrStale unless the stored
+	// Rev is r.Rev and no greater Token has written to r.Item. Of the result
+	// the Rev, which is the next, and the engine's UpdatedAt and EndedAt count;
+	// EndedAt is the time of the first save with State.Done.
 	Save(ctx context.Context, r Run, events ...Event) (Run, error)
 
 	// Get returns a run, or ErrNotFound.
 	Get(ctx context.Context, id string) (Run, error)
 
 	// History yields the runs that q selects, newest first, and stops after
-	// an error. An unknown Query.After is ErrNotFound.
+	// an error. An unknown Query.After is ErrNotFound; one that q does not
+	// select marks its place all the same.
 	History(ctx context.Context, q Query) iter.Seq2[Run, error]
 
 	// Watch keeps the promise of Updater.Watch. The engine gives each event
-	// its Seq, Time, Run, Package, State and Percent when it is written.
+	// its Seq, Time, Run, Package, State and Percent when it is written. A
+	// closed engine ends it with its error.
 	Watch(ctx context.Context, after int64) iter.Seq2[Event, error]
 }
 

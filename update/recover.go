@@ -57,11 +57,16 @@ func (u *Updater) adopt(ctx context.Context, p *Package, id string) error {
 		held, err := Hold(ctx, u.config.Locker, p.Lock, HoldConfig{Owner: u.config.Owner, TTL: u.config.LockTTL})
 		if errors.Is(err, ErrHeld) {
 			err = nil
-		} else if err == nil {
-			err = u.takeOver(p, held, id)
+			result <- err
+			return
+		}
+		var ended []Run
+		if err == nil {
+			ended, err = u.takeOver(p, held, id)
 			err = errors.Join(err, held.Release())
 		}
 		result <- err
+		u.report(ended...)
 	})
 	if err != nil {
 		return err
@@ -74,38 +79,46 @@ func (u *Updater) adopt(ctx context.Context, p *Package, id string) error {
 	}
 }
 
-// settle finishes or rolls back what dead processes left under a lock.
-func (u *Updater) settle(item string, held *Held) error {
+// settle finishes or rolls back what dead processes left under a lock, and
+// returns the runs that it ended.
+func (u *Updater) settle(item string, held *Held) (settled []Run, err error) {
 	left, err := u.left(held.Context(), func(run Run) bool { return u.packages[run.Package].Lock == item })
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, run := range left {
-		if err := u.takeOver(u.packages[run.Package], held, run.ID); err != nil {
-			return fmt.Errorf("settle run %q: %w", run.ID, err)
+		ended, err := u.takeOver(u.packages[run.Package], held, run.ID)
+		settled = append(settled, ended...)
+		if err != nil {
+			return settled, fmt.Errorf("settle run %q: %w", run.ID, err)
 		}
 	}
-	return nil
+	return settled, nil
 }
 
-// takeOver works on a run that is left, under held, to its end.
-func (u *Updater) takeOver(p *Package, held *Held, id string) error {
-	run, err := u.config.Journal.Get(held.Context(), id)
-	if err != nil || run.State.Done() {
-		return err
-	}
+// takeOver works on a run that is left, under held, and returns it if it has
+// brought it to its end.
+func (u *Updater) takeOver(p *Package, held *Held, id string) (ended []Run, err error) {
 	lease := held.Lease()
-	r := u.newRunner(p, held, run)
-	err = r.save(held.Context(), func(run *Run) {
+	run, err := u.amend(held.Context(), id, func(run *Run) (Event, error) {
+		if run.State.Done() {
+			return Event{}, nil
+		}
+		gone := run.Owner
 		run.Item, run.Token, run.Owner = lease.Item, lease.Token, lease.Owner
-	}, Event{Kind: EventRecovered, Message: "the process " + run.Owner + " is gone"})
-	if err != nil {
-		return err
+		return Event{Kind: EventRecovered, Message: "the process " + gone + " is gone"}, nil
+	})
+	if err != nil || run.State.Done() {
+		return nil, err
 	}
+	r := u.newRunner(p, held, run)
 	u.register(r)
 	err = r.work()
-	u.forget(r, err)
-	return err
+	run = u.forget(r, err)
+	if err != nil {
+		return nil, err
+	}
+	return []Run{run}, nil
 }
 
 // Run recovers now and whenever another process dies, until ctx ends or the

@@ -51,6 +51,9 @@ func TestARunThatADeadProcessLeftIsFinishedOrRolledBack(t *testing.T) {
 		calls  []string
 		state  update.State
 	}{
+		{"it had failed", []update.StepRecord{
+			{Name: "a", Phase: update.PhaseDone}, {Name: "b", Phase: update.PhaseFailed, Error: "no"}, {Name: "c", Phase: update.PhaseTodo},
+		}, unchanged, finds(update.AppliedYes, nil), []string{"undo b", "undo a"}, update.StateRolledBack},
 		{"no probe: again", doing(1), unchanged, func(*update.Step) {}, []string{"do b", "do c"}, update.StateSucceeded},
 		{"not there: again", doing(1), unchanged, finds(update.AppliedNo, nil), []string{"do b", "do c"}, update.StateSucceeded},
 		{"unknown: again", doing(1), unchanged, finds(update.AppliedUnknown, nil), []string{"do b", "do c"}, update.StateSucceeded},
@@ -359,5 +362,86 @@ func TestAStepDoesNotStartWithoutItsIntent(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"do a", "do b"}, c.take())
 		require.NoError(t, next.Close())
+	})
+}
+
+func TestOnFinishIsToldOfRecoveredRunsOnceTheirLockIsFree(t *testing.T) {
+	for name, end := range map[string]func(context.Context, *update.Updater) error{
+		"by Recover": func(ctx context.Context, u *update.Updater) error { return u.Recover(ctx) },
+		"by Start": func(ctx context.Context, u *update.Updater) error {
+			_, err := u.Update(ctx, ask)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				state := memory.New()
+				leave(t, state, unchanged, update.StepRecord{Name: "a", Phase: update.PhaseTodo})
+				time.Sleep(ttl + time.Second)
+				var told []string
+				p := app(update.Step{Name: "a", Do: nothing})
+				p.Source = versions{"1.0.0", "1.1.0"}
+				u, err := update.New(update.Config{
+					Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{p},
+					OnFinish: func(run update.Run) {
+						if _, err := state.Locker().Holder(t.Context(), "core"); !errors.Is(err, update.ErrFree) {
+							t.Error("the lock is not free:", err)
+						}
+						told = append(told, run.Version)
+					},
+				})
+				require.NoError(t, err)
+				require.NoError(t, end(t.Context(), u))
+				require.NoError(t, u.Close())
+				require.Equal(t, "1.0.0", told[0])
+			})
+		})
+	}
+}
+
+// lastReplyLost is a Journal that never answers to the end of a run.
+type lastReplyLost struct{ update.Journal }
+
+func (j lastReplyLost) Save(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+	run, err := j.Journal.Save(ctx, r, events...)
+	if r.State.Done() {
+		return update.Run{}, errCut
+	}
+	return run, err
+}
+
+func TestARunWhoseLastReplyIsLostHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := memory.New()
+		told := 0
+		a := update.Step{Name: "a", Do: nothing}
+		u, err := update.New(update.Config{
+			Locker: state.Locker(), Journal: lastReplyLost{state.Journal()}, Packages: []update.Package{app(a)},
+			OnFinish: func(update.Run) { told++ },
+		})
+		require.NoError(t, err)
+		_, err = u.Start(t.Context(), ask)
+		require.NoError(t, err)
+		require.NoError(t, u.Close())
+		require.Equal(t, 1, told)
+	})
+}
+
+func TestARunOnWhichNobodyWorksAndWhoseLockWentOnIsNotCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := memory.New()
+		left := leave(t, state, unchanged, update.StepRecord{Name: "a", Phase: update.PhaseTodo})
+		time.Sleep(ttl + time.Second)
+		other := app(update.Step{Name: "s", Do: nothing})
+		other.Name = "other"
+		_, err := newUpdaterOn(t, state, other).Update(t.Context(), update.Request{Package: "other"})
+		require.NoError(t, err)
+
+		u := newUpdaterOn(t, state, app(update.Step{Name: "a", Do: nothing}))
+		require.ErrorIs(t, u.Cancel(t.Context(), left.ID, ann), update.ErrStale)
+		require.NoError(t, u.Recover(t.Context()), "it can be taken up all the same")
+		run, err := u.Get(t.Context(), left.ID)
+		require.NoError(t, err)
+		require.Equal(t, update.StateSucceeded, run.State)
 	})
 }

@@ -37,7 +37,9 @@ func (p *Package) resolve(ctx context.Context, r Request) (Release, error) {
 		}
 		return Release{}, fmt.Errorf("%w: version %q of %q", ErrNotFound, wanted, p.Name)
 	}
-	return best.clone(), nil
+	best = best.clone()
+	best.Time = best.Time.UTC().Round(0) // as every engine gives it back
+	return best, nil
 }
 
 // direction compares the wanted release with the installed version. It

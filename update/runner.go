@@ -88,15 +88,20 @@ func (u *Updater) register(r *runner) {
 	u.live[r.run.ID] = r
 }
 
-// finish works on r's run, releases the lock and tells who wants to know. A
-// run whose lease was lost is taken up again if nobody else has.
-func (u *Updater) finish(r *runner) {
+// finish works on r's run, releases the lock and tells who wants to know of it
+// and of the runs that were settled before. A run whose lease was lost is
+// taken up again if nobody else has.
+func (u *Updater) finish(r *runner, settled []Run) {
 	err := r.work()
 	lost := errors.Is(err, ErrLost) && !errors.Is(err, errAbandoned)
 	if e := r.held.Release(); e != nil {
 		u.config.Logger.Warn("update: lock not released", "run", r.run.ID, "err", e)
 	}
-	u.forget(r, err)
+	run := u.forget(r, err)
+	if err == nil {
+		settled = append(settled, run)
+	}
+	u.report(settled...)
 	if lost {
 		if err := u.adopt(context.Background(), r.p, r.run.ID); err != nil {
 			u.config.Logger.Warn("update: run not taken up again", "run", r.run.ID, "err", err)
@@ -104,8 +109,8 @@ func (u *Updater) finish(r *runner) {
 	}
 }
 
-// forget ends r and reports its run if that is done.
-func (u *Updater) forget(r *runner, err error) {
+// forget makes r's run one that this process does not work on, and returns it.
+func (u *Updater) forget(r *runner, err error) Run {
 	run := r.snapshot()
 	r.cancelForward(context.Canceled)
 	u.mu.Lock()
@@ -115,7 +120,12 @@ func (u *Updater) forget(r *runner, err error) {
 		r.failure = err
 	}
 	close(r.gone)
-	if err == nil {
+	return run
+}
+
+// report tells of runs that have ended. Their lock is free.
+func (u *Updater) report(runs ...Run) {
+	for _, run := range runs {
 		u.config.Logger.Info("update finished", "run", run.ID, "package", run.Package, "from", run.From,
 			"version", run.Version, "state", string(run.State), "reason", run.Reason)
 		u.config.OnFinish(run)

@@ -116,14 +116,19 @@ func (u *Updater) begin(ctx context.Context, p *Package, build func() (Run, erro
 			started <- answer{err: err}
 			return
 		}
-		r, err := u.admit(ctx, p, held, build)
+		settled, err := u.settle(p.Lock, held)
+		r := &runner{}
+		if err == nil {
+			r, err = u.admit(ctx, p, held, build)
+		}
 		if err != nil {
 			err = errors.Join(err, held.Release())
 			started <- answer{r.run, err}
+			u.report(settled...)
 			return
 		}
 		started <- answer{r.run.Clone(), nil}
-		u.finish(r)
+		u.finish(r, settled)
 	})
 	if err != nil {
 		return Run{}, err
@@ -177,9 +182,6 @@ func (u *Updater) ending(item string) *runner {
 
 // admit records the run under held.
 func (u *Updater) admit(ctx context.Context, p *Package, held *Held, build func() (Run, error)) (*runner, error) {
-	if err := u.settle(p.Lock, held); err != nil {
-		return &runner{}, err
-	}
 	run, err := build()
 	if err != nil {
 		return &runner{}, err

@@ -25,10 +25,25 @@ func (r *runner) work() error {
 	if errors.Is(err, errClosing) {
 		err = errors.Join(err, r.save(r.held.Context(), func(*Run) {})) // the outcomes so far
 	}
+	if errors.Is(err, errJournal) && r.ended() {
+		err = nil // the reply was lost, not the record
+	}
 	if err != nil && r.held.Context().Err() != nil {
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
 	return err
+}
+
+// ended asks the journal whether the run is done after all.
+func (r *runner) ended() bool {
+	stored, err := r.u.Get(r.held.Context(), r.snapshot().ID)
+	if err != nil || !stored.State.Done() {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.run = stored
+	return true
 }
 
 func (r *runner) toTheEnd() error {
@@ -125,6 +140,8 @@ func (r *runner) forward() error {
 		case rec.Phase == PhaseDone:
 			r.addWeight(s)
 			continue
+		case rec.Phase == PhaseFailed: // before its process died
+			return fmt.Errorf("step %q: %s", s.Name, rec.Error)
 		}
 		if err := r.stopsHere(r.ahead()); err != nil {
 			return err
