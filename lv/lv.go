@@ -1,0 +1,156 @@
+package lv
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"log/slog"
+	"time"
+)
+
+// Config configures a Service. A zero field means its documented default.
+type Config struct {
+	Store VersionStore // required
+	// Approve decides whether a release may be approved by this actor.
+	// Default: anybody but its author.
+	Approve func(ctx context.Context, r Release, by Meta) error
+	// Retain says which versions Run may forget. Default: none.
+	Retain Retention
+	// Logger receives one line per release. Default: discard.
+	Logger *slog.Logger
+}
+
+// Retention keeps versions that are the newest of their row, younger, or
+// referred to by a pointer, a strategy, a planned release or one that can
+// still be reverted.
+type Retention struct {
+	Versions int           // of each row; 0 keeps all
+	Age      time.Duration // keep anything younger
+}
+
+// Service reads and publishes rows. It is safe for concurrent use. Reads come
+// from memory: they see every write of this process, and those of other
+// processes while Run runs.
+type Service struct{ _ Config }
+
+// New returns a Service. It starts nothing.
+func New(c Config) (*Service, error) { panic("sketch") }
+
+// Table returns a table. It need not exist: the first write makes it.
+func (s *Service) Table(app, schema string) *Table { panic("sketch") }
+
+// Watch yields every event with a Seq greater than after, in order, losing
+// none, and waits for more until ctx ends or the caller breaks.
+func (s *Service) Watch(ctx context.Context, after int64) iter.Seq2[Event, error] { panic("sketch") }
+
+// Run follows the writes of other processes, applies releases that are due
+// and forgets what Retain allows, until ctx ends.
+func (s *Service) Run(ctx context.Context) error { panic("sketch") }
+
+// Close waits for what is under way. It may be called twice.
+func (s *Service) Close() error { panic("sketch") }
+
+// TableID names a table: appid and schemaid of the document.
+type TableID struct{ App, Schema string }
+
+// VersionID names a version. Greater is newer.
+type VersionID int64
+
+// Env is an environment: Production or the id of a gray.
+type Env string
+
+// Production is what the public sees.
+const Production Env = ""
+
+// Op says what a version did to its row.
+type Op string
+
+// What a version can do.
+const (
+	OpSave     Op = "save"
+	OpDelete   Op = "delete"   // the version has no content
+	OpRollback Op = "rollback" // the content is Source's
+	OpForget   Op = "forget"   // in an Edit only: drop an unreferenced version
+)
+
+// Version is one state of a row.
+type Version struct {
+	ID      VersionID
+	Row     string
+	Op      Op
+	Content json.RawMessage // nil for OpDelete
+	Source  VersionID       // for OpRollback
+	Meta    Meta
+	Time    time.Time // UTC, by the engine's clock
+	Live    []Env     // environments that point here now
+}
+
+// Row is a row as a View shows it.
+type Row struct {
+	ID                   string
+	Version              VersionID
+	Content              json.RawMessage // as it was saved; number literals are kept
+	Status               Status
+	CreatedAt, UpdatedAt time.Time // UTC, by the engine's clock
+}
+
+// Status compares the working row with production, by content and not by time.
+type Status int
+
+// The statuses of the document.
+const (
+	StatusAny       Status = 0 // in a View: do not select by status
+	StatusPublished Status = 1 // same as production
+	StatusChanged   Status = 2 // never published, edited since, or rolled back
+)
+
+// View says which rows, as whom and when. The zero View is Production, now.
+type View struct {
+	Working bool       // the working rows, in place of Env
+	Env     Env        // default Production
+	For     Attributes // apply the strategies that match this visitor
+	AsOf    int64      // as after the event with this Seq; 0 is now; ErrCompacted if forgotten
+	Status  Status     // of the working rows
+	Own     bool       // of a gray: only what it points at itself
+	Deleted bool       // with Working: rows whose deletion is not published yet
+	IDs     []string   // only these, in this order; missing ones are left out
+	After   string     // only rows whose id is greater
+}
+
+// Query selects from a history. The zero Query selects all.
+type Query struct {
+	Row   string // only what concerns this row
+	After int64  // only what follows the entry with this id in the list
+}
+
+// Meta says who and why.
+type Meta struct {
+	Actor     string // required: Staffname of the document
+	Desc      string
+	RequestID string // a repeated id returns the first answer
+}
+
+// EventKind says what an event is about.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventSaved    EventKind = "saved"    // a working row changed
+	EventReleased EventKind = "released" // pointers moved
+	EventPlanned  EventKind = "planned"  // a release was planned, approved, scheduled or cancelled
+	EventStrategy EventKind = "strategy" // a strategy changed
+)
+
+// Event is something that happened to a table.
+type Event struct {
+	Seq     int64     // rises with every event of the store; for Watch and View.AsOf
+	Time    time.Time // UTC, by the engine's clock
+	Table   TableID
+	Kind    EventKind
+	Env     Env
+	Release int64
+	Rows    []Change // what changed: for EventSaved To is the working row's version
+	// Strategy is what EventStrategy left, Deleted included.
+	Strategy *Strategy
+	Actor    string
+}
