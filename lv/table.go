@@ -9,7 +9,7 @@ import (
 
 // Table is the rows of one (app, schema).
 type Table struct {
-	ID TableID
+	ID      TableID
 	service *Service
 }
 
