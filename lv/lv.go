@@ -90,8 +90,8 @@ type Row struct {
 	ID                   string
 	Version              VersionID
 	Content              json.RawMessage // as it was saved; number literals are kept
-	Status               Status
-	CreatedAt, UpdatedAt time.Time // UTC, by the engine's clock
+	Status               Status          // of a working row as it is now; else StatusAny
+	CreatedAt, UpdatedAt time.Time       // of the row's first version, and of this one
 }
 
 // Status compares the working row with production, by content and not by time.
@@ -109,10 +109,10 @@ type View struct {
 	Working bool       // the working rows, in place of Env
 	Env     Env        // default Production
 	For     Attributes // apply the strategies that match this visitor
-	AsOf    int64      // as after the event with this Seq; 0 is now; ErrCompacted if forgotten
+	AsOf    int64      // as after the event with this Seq; 0 is now; ErrCompacted if it or a version it shows is forgotten
 	Status  Status     // of the working rows
 	Own     bool       // of a gray: only what it points at itself
-	Deleted bool       // with Working: rows whose deletion is not published yet
+	Deleted bool       // with Working: the deletions of rows that Production still shows
 	IDs     []string   // only these, in this order; missing ones are left out
 	After   string     // only rows whose id is greater
 }
@@ -149,7 +149,10 @@ type Event struct {
 	Kind    EventKind
 	Env     Env
 	Release int64
-	Rows    []Change // what changed: for EventSaved To is the working row's version
+	// Rows is what moved, in the order of the call: for EventSaved working
+	// rows, for EventReleased pointers, with the From that was there. It is
+	// empty for EventPlanned. For EventStrategy it is the Target.
+	Rows []Change
 	// Strategy is what EventStrategy left, Deleted included.
 	Strategy *Strategy
 	Actor    string

@@ -8,23 +8,37 @@ import (
 )
 
 // VersionStore keeps versions, pointers, releases and strategies. Every write
-// is atomic, durable when it returns, idempotent by Meta.RequestID, and
-// appends its event in the same transaction. Package lvtest checks
+// is atomic, durable when it returns, and idempotent by Meta.RequestID within
+// its table; it appends one event in the same transaction, or none if it
+// changes nothing. What is refused writes nothing and can be asked again.
+// Implementations are safe for concurrent use, and by many processes when
+// their state lives outside the process. What they return is the caller's to
+// change; ids, contents and texts come back byte by byte, times in UTC and
+// whole milliseconds. A list stops after an error. Package lvtest checks
 // implementations.
 type VersionStore interface {
-	// Write applies edits to working rows, all or none, and returns the
-	// versions in their order. OpForget of a version that is referred to is
-	// ErrConflict.
+	// Write applies edits to working rows in their order, all or none, and
+	// returns the version that each has left or forgotten: the one that was
+	// there if it says the same. A row that never was, and a version of
+	// another table, are ErrNotFound; a rollback to a deletion, no edits and
+	// an edit of no row are ErrInvalid. OpForget of a version that a pointer,
+	// a working row, a strategy or a planned release refers to, or an applied
+	// one whose pointers all are where it moved them, is ErrConflict; it
+	// appends no event.
 	Write(ctx context.Context, t TableID, edits []Edit, by Meta) ([]Version, error)
 	// PutRelease creates a release (ID 0) or replaces one whose Rev is
-	// r.Rev, else ErrConflict. If r.State is ReleaseApplied its changes happen in
-	// the same transaction: a Change whose Expect does not hold is a
-	// *ConflictError, and a release that would move nothing is not recorded:
-	// the one that moved there last is returned. It is the only way in which
-	// published state changes.
+	// r.Rev, else ErrConflict; ErrTooLate once that is applied, failed or
+	// cancelled, ErrNotFound if there is none. Changes that name a row twice,
+	// or none, are ErrInvalid; a To that is no version of its row is
+	// ErrNotFound. If r.State is ReleaseApplied its changes happen in the same
+	// transaction: Changes whose Expect does not hold are a *ConflictError
+	// that lists them all, and a new release that would move nothing is not
+	// recorded: the one that moved any of these pointers last is returned, or
+	// the zero Release. It is the only way in which published state changes.
 	PutRelease(ctx context.Context, t TableID, r Release, by Meta) (Release, error)
-	// Rows yields the rows of a view by rising id. View.For is not its
-	// business. A Status costs its result, not the table.
+	// Rows yields the rows of a view by rising id, all from one moment.
+	// View.For is not its business. A Status costs its result, not the table.
+	// A Status, or Deleted, with AsOf is ErrInvalid.
 	Rows(ctx context.Context, t TableID, v View) iter.Seq2[Row, error]
 	// Versions yields versions, newest first.
 	Versions(ctx context.Context, t TableID, q Query) iter.Seq2[Version, error]
@@ -33,10 +47,13 @@ type VersionStore interface {
 	// Tables yields what there is of the tables named, or of all, in the order
 	// of their names. A table nobody has written to is left out.
 	Tables(ctx context.Context, ids ...TableID) iter.Seq2[TableInfo, error]
-	// PutStrategy creates, replaces or, if s.Deleted, deletes a strategy,
-	// by compare-and-set on Rev.
+	// PutStrategy creates a strategy (ID 0) or replaces one, or deletes it if
+	// s.Deleted, whose Rev is s.Rev, else ErrConflict; ErrNotFound if there is
+	// none, if it is deleted, or if Target is no version of the table. Rules
+	// are not its business.
 	PutStrategy(ctx context.Context, t TableID, s Strategy, by Meta) (Strategy, error)
-	// Watch keeps the promise of Service.Watch.
+	// Watch keeps the promise of Service.Watch. A closed engine ends it with
+	// its error.
 	Watch(ctx context.Context, after int64) iter.Seq2[Event, error]
 }
 
