@@ -111,7 +111,7 @@ type View struct {
 	For     Attributes // apply the strategies that match this visitor
 	AsOf    int64      // as after the event with this Seq; 0 is now; ErrCompacted if it or a version it shows is forgotten
 	Status  Status     // of the working rows
-	Own     bool       // of a gray: only what it points at itself
+	Own     bool       // only what Env points at itself, deletions included
 	Deleted bool       // with Working: the deletions of rows that Production still shows
 	IDs     []string   // only these, in this order; missing ones are left out
 	After   string     // only rows whose id is greater

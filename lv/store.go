@@ -53,7 +53,7 @@ type VersionStore interface {
 	// are not its business.
 	PutStrategy(ctx context.Context, t TableID, s Strategy, by Meta) (Strategy, error)
 	// Watch keeps the promise of Service.Watch. A closed engine ends it with
-	// its error.
+	// its error; ErrCompacted says that events after this one are forgotten.
 	Watch(ctx context.Context, after int64) iter.Seq2[Event, error]
 }
 
@@ -94,14 +94,14 @@ type Release struct {
 	State     ReleaseState
 	Changes   []Change
 	Desc      string
-	Actor     string
+	Actor     string // who created it; set by the store
 	Approver  string
 	At        time.Time // when it is due
 	Reverts   int64     // the release this one takes back
-	CreatedAt time.Time // UTC, by the engine's clock
-	AppliedAt time.Time
-	Seq       int64 // of the event that applied it
-	Rev       int64
+	CreatedAt time.Time // this and what follows is set by the store
+	AppliedAt time.Time // UTC, by the engine's clock
+	Seq       int64     // of the event that applied it
+	Rev       int64     // 1, then the next with every write
 }
 
 // ReleaseState says how far a release has come.
