@@ -120,7 +120,9 @@ type View struct {
 // Query selects from a history. The zero Query selects all.
 type Query struct {
 	Row   string // only what concerns this row
-	After int64  // only what follows the entry with this id in the list
+	After int64  // only what follows the entry with this id, or its place, in the list: smaller ids
+	// State selects releases. It costs its result, not the history.
+	State ReleaseState
 }
 
 // Meta says who and why.

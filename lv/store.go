@@ -83,8 +83,10 @@ type Change struct {
 	// transaction; it is set by the store. For a release that is applied at
 	// once.
 	Working bool
-	// Content is that of To, nil for a deletion: in events only.
-	Content json.RawMessage
+	// What the row with To is, as Rows would yield it: in events only. The
+	// content of a deletion, and all of it if To is 0, is zero.
+	Content              json.RawMessage
+	CreatedAt, UpdatedAt time.Time
 }
 
 // Release is a list of pointer moves that happen together.
