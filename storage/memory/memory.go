@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -20,10 +21,11 @@ type DB struct {
 	// Retention says which events are kept. Set it before the first use.
 	Retention storage.Retention
 
-	mu      sync.Mutex
-	closed  bool
-	locker  locker
-	journal journal
+	mu       sync.Mutex
+	closed   bool
+	locker   locker
+	journal  journal
+	versions versions
 }
 
 // New returns an empty engine.
@@ -34,6 +36,7 @@ func New() *DB {
 		db: db, index: make(map[string]int),
 		requests: make(map[request]int), fences: make(map[string]int64),
 	}
+	db.versions = newVersions(db)
 	return db
 }
 
@@ -43,6 +46,9 @@ func (db *DB) Locker() update.Locker { return &db.locker }
 // Journal returns the runs of package update.
 func (db *DB) Journal() update.Journal { return &db.journal }
 
+// Versions returns the rows of package lv.
+func (db *DB) Versions() lv.VersionStore { return &db.versions }
+
 // Close forgets everything. Calls that follow, and every Watch, return
 // storage.ErrClosed. It may be called twice.
 func (db *DB) Close() error {
@@ -51,6 +57,7 @@ func (db *DB) Close() error {
 	db.closed = true
 	db.locker.leases = nil
 	db.journal.forget()
+	db.versions.forget()
 	return nil
 }
 

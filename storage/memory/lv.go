@@ -1,0 +1,253 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/feed"
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// versions is the lv.VersionStore of a DB. Contents that are in it are never
+// changed; they are copied on their way in and out.
+type versions struct {
+	db     *DB
+	tables map[lv.TableID]*table
+	last   lv.VersionID // given to a version
+	events []lv.Event   // without gaps: a Seq is the one before plus 1
+	seq    int64        // the last one given
+	news   feed.Notice
+}
+
+var _ lv.VersionStore = (*versions)(nil)
+
+// table is what is kept of a table.
+type table struct {
+	id         lv.TableID
+	seq        int64 // of its last event
+	rows       map[string]*row
+	byStatus   [rowStatuses]map[string]*row
+	versions   []*version    // oldest first, without forgotten ones
+	releases   []*lv.Release // oldest first
+	strategies map[int64]lv.Strategy
+	envs       map[lv.Env]bool // the grays that somebody has published to
+	requests   map[string]any  // the answers
+}
+
+// row is what is kept of a row. A row is never dropped.
+type row struct {
+	name     string
+	created  time.Time
+	versions []*version // oldest first, with forgotten ones
+	moves    map[lv.Env][]move
+	status   rowStatus
+}
+
+// rowStatus compares the working row with production.
+type rowStatus int
+
+const (
+	rowUnborn   rowStatus = iota // there is no version yet
+	rowSame                      // both show the same
+	rowChanged                   // the working row shows something else
+	rowDeleted                   // only production shows the row
+	rowGone                      // neither shows it
+	rowStatuses = iota
+)
+
+// version is a version, and the Seq of the event that made it.
+type version struct {
+	lv.Version
+	digest    [sha256.Size]byte
+	seq       int64
+	forgotten bool
+}
+
+// move is what a release did to the pointer of one row in one environment.
+type move struct {
+	seq      int64
+	from, to *version // nil is none
+	release  *lv.Release
+}
+
+func newVersions(db *DB) versions { return versions{db: db, tables: make(map[lv.TableID]*table)} }
+
+func newTable(id lv.TableID) *table {
+	t := &table{
+		id: id, rows: make(map[string]*row), strategies: make(map[int64]lv.Strategy),
+		envs: make(map[lv.Env]bool), requests: make(map[string]any),
+	}
+	for s := range t.byStatus {
+		t.byStatus[s] = make(map[string]*row)
+	}
+	return t
+}
+
+// working returns the version of the working row.
+func (r *row) working() *version { return r.versions[len(r.versions)-1] }
+
+// pointer returns what env points at, or nil.
+func (r *row) pointer(env lv.Env) *version {
+	if moves := r.moves[env]; len(moves) > 0 {
+		return moves[len(moves)-1].to
+	}
+	return nil
+}
+
+// shows reports whether there is something to see.
+func (v *version) shows() bool { return v != nil && v.Op != lv.OpDelete }
+
+// id is 0 for nil.
+func (v *version) id() lv.VersionID {
+	if v == nil {
+		return 0
+	}
+	return v.ID
+}
+
+// judge keeps the status of a row after a change.
+func (t *table) judge(r *row) {
+	before := r.status
+	r.status = r.judged()
+	if r.status != before {
+		delete(t.byStatus[before], r.name)
+		t.byStatus[r.status][r.name] = r
+	}
+}
+
+func (r *row) judged() rowStatus {
+	if len(r.versions) == 0 {
+		return rowUnborn
+	}
+	working, live := r.working(), r.pointer(lv.Production)
+	switch {
+	case working.shows() && live.shows() && working.digest == live.digest:
+		return rowSame
+	case working.shows():
+		return rowChanged
+	case live.shows():
+		return rowDeleted
+	}
+	return rowGone
+}
+
+// find returns a version of the table, or ErrNotFound.
+func (t *table) find(id lv.VersionID) (*version, error) {
+	i, ok := slices.BinarySearchFunc(t.versions, id, func(v *version, id lv.VersionID) int { return cmp.Compare(v.ID, id) })
+	if !ok {
+		return nil, fmt.Errorf("%w: version %d", lv.ErrNotFound, id)
+	}
+	return t.versions[i], nil
+}
+
+// out returns a version as it leaves the engine.
+func (t *table) out(v *version) lv.Version {
+	out := v.Version
+	out.Content = slices.Clone(v.Content)
+	for env, moves := range t.rows[v.Row].moves {
+		if moves[len(moves)-1].to == v {
+			out.Live = append(out.Live, env)
+		}
+	}
+	slices.Sort(out.Live)
+	return out
+}
+
+// Tables implements lv.VersionStore.
+func (s *versions) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
+	return func(yield func(lv.TableInfo, error) bool) {
+		infos, err := s.infos(ctx, ids)
+		for _, info := range infos {
+			if !yield(info, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(lv.TableInfo{}, err)
+		}
+	}
+}
+
+func (s *versions) infos(ctx context.Context, ids []lv.TableID) (infos []lv.TableInfo, err error) {
+	if err := s.db.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.db.mu.Unlock()
+	if len(ids) == 0 {
+		ids = slices.Collect(maps.Keys(s.tables))
+	}
+	ids = slices.SortedFunc(slices.Values(ids), func(a, b lv.TableID) int {
+		return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Schema, b.Schema))
+	})
+	for _, id := range slices.Compact(ids) {
+		if t := s.tables[id]; t != nil {
+			infos = append(infos, t.info())
+		}
+	}
+	return infos, nil
+}
+
+func (t *table) info() lv.TableInfo {
+	info := lv.TableInfo{ID: t.id, Seq: t.seq, Envs: slices.Sorted(maps.Keys(t.envs))}
+	for _, s := range t.strategies {
+		if !s.Deleted {
+			info.Strategies = append(info.Strategies, cloneStrategy(s))
+		}
+	}
+	slices.SortFunc(info.Strategies, func(a, b lv.Strategy) int {
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(b.ID, a.ID))
+	})
+	return info
+}
+
+func cloneStrategy(s lv.Strategy) lv.Strategy {
+	s.Rules = cloneRules(s.Rules)
+	s.Extra = slices.Clone(s.Extra)
+	return s
+}
+
+func cloneRules(rules []lv.Rule) []lv.Rule {
+	rules = slices.Clone(rules)
+	for i, r := range rules {
+		rules[i].Rules = cloneRules(r.Rules)
+		if list, ok := r.Value.([]string); ok {
+			rules[i].Value = slices.Clone(list)
+		}
+	}
+	return rules
+}
+
+func cloneRelease(r lv.Release) lv.Release {
+	r.Changes = cloneChanges(r.Changes)
+	return r
+}
+
+func cloneChanges(changes []lv.Change) []lv.Change {
+	changes = slices.Clone(changes)
+	for i, c := range changes {
+		changes[i].Content = slices.Clone(c.Content)
+		if c.Expect != nil {
+			expect := *c.Expect
+			changes[i].Expect = &expect
+		}
+	}
+	return changes
+}
+
+func checkText(what, text string) error {
+	if len(text) > 1024 {
+		return fmt.Errorf("%w: the %s has %d bytes, not at most 1,024", lv.ErrInvalid, what, len(text))
+	}
+	return nil
+}
+
+// checkCall checks what is common to all writes.
+func checkCall(t lv.TableID, by lv.Meta) error {
+	return cmp.Or(checkText("app", t.App), checkText("schema", t.Schema), checkText("request id", by.RequestID))
+}

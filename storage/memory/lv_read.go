@@ -1,0 +1,295 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// Rows implements lv.VersionStore.
+func (s *versions) Rows(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
+	return func(yield func(lv.Row, error) bool) {
+		rows, err := s.view(ctx, id, v)
+		for _, r := range rows {
+			if err := ctx.Err(); err != nil {
+				yield(lv.Row{}, err)
+				return
+			}
+			r.Content = slices.Clone(r.Content)
+			if !yield(r, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(lv.Row{}, err)
+		}
+	}
+}
+
+func checkView(v lv.View) error {
+	switch {
+	case v.AsOf < 0:
+		return fmt.Errorf("%w: as of event %d", lv.ErrInvalid, v.AsOf)
+	case v.AsOf > 0 && (v.Deleted || v.Status != lv.StatusAny):
+		return fmt.Errorf("%w: a status of the past", lv.ErrInvalid)
+	case !v.Working && (v.Deleted || v.Status != lv.StatusAny):
+		return fmt.Errorf("%w: a status of rows that are not working rows", lv.ErrInvalid)
+	case v.Status < lv.StatusAny || v.Status > lv.StatusChanged:
+		return fmt.Errorf("%w: status %d", lv.ErrInvalid, v.Status)
+	}
+	return nil
+}
+
+// view returns the rows of a view, whose contents are not the caller's.
+func (s *versions) view(ctx context.Context, id lv.TableID, v lv.View) (rows []lv.Row, err error) {
+	if err := checkView(v); err != nil {
+		return nil, err
+	}
+	if err := s.db.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.db.mu.Unlock()
+	t := s.tables[id]
+	if t == nil {
+		t = newTable(id)
+	}
+	switch forgotten := s.seq - int64(len(s.events)); {
+	case v.AsOf > s.seq:
+		return nil, fmt.Errorf("%w: event %d", lv.ErrNotFound, v.AsOf)
+	case v.AsOf > 0 && v.AsOf <= forgotten && v.AsOf < t.seq:
+		return nil, fmt.Errorf("%w: event %d", lv.ErrCompacted, v.AsOf)
+	}
+	for _, r := range t.candidates(v) {
+		shown, ok := r.shown(v)
+		if !ok {
+			continue
+		}
+		if shown.forgotten {
+			return nil, fmt.Errorf("%w: version %d", lv.ErrCompacted, shown.ID)
+		}
+		rows = append(rows, r.as(shown, v))
+	}
+	return rows, nil
+}
+
+// candidates returns the rows among which those of a view are, in its order.
+func (t *table) candidates(v lv.View) (rows []*row) {
+	if len(v.IDs) > 0 {
+		for _, id := range v.IDs {
+			if r := t.rows[id]; r != nil && id > v.After {
+				rows = append(rows, r)
+			}
+		}
+		return rows
+	}
+	from := t.rows
+	switch {
+	case v.Deleted:
+		from = t.byStatus[rowDeleted]
+	case v.Status == lv.StatusPublished:
+		from = t.byStatus[rowSame]
+	case v.Status == lv.StatusChanged:
+		from = t.byStatus[rowChanged]
+	}
+	for r := range maps.Values(from) {
+		if r.name > v.After {
+			rows = append(rows, r)
+		}
+	}
+	slices.SortFunc(rows, func(a, b *row) int { return cmp.Compare(a.name, b.name) })
+	return rows
+}
+
+// shown returns the version of a row that a view shows, if it does.
+func (r *row) shown(v lv.View) (*version, bool) {
+	switch {
+	case v.Working && v.Deleted:
+		return r.working(), r.status == rowDeleted
+	case v.Working && v.Status == lv.StatusPublished:
+		return r.working(), r.status == rowSame
+	case v.Working && v.Status == lv.StatusChanged:
+		return r.working(), r.status == rowChanged
+	case v.Working:
+		working := r.workingAt(v.AsOf)
+		return working, working.shows()
+	}
+	at := r.pointerAt(v.Env, v.AsOf)
+	if v.Own {
+		return at, at != nil
+	}
+	if at == nil {
+		at = r.pointerAt(lv.Production, v.AsOf)
+	}
+	return at, at.shows()
+}
+
+// workingAt returns the version of the working row as of an event, or nil.
+func (r *row) workingAt(seq int64) *version {
+	for _, v := range slices.Backward(r.versions) {
+		if seq == 0 || v.seq <= seq {
+			return v
+		}
+	}
+	return nil
+}
+
+// pointerAt returns what env pointed at as of an event, or nil.
+func (r *row) pointerAt(env lv.Env, seq int64) *version {
+	for _, m := range slices.Backward(r.moves[env]) {
+		if seq == 0 || m.seq <= seq {
+			return m.to
+		}
+	}
+	return nil
+}
+
+// as returns a version as a row of a view.
+func (r *row) as(shown *version, v lv.View) lv.Row {
+	out := lv.Row{
+		ID: r.name, Version: shown.ID, Content: shown.Content,
+		CreatedAt: r.created, UpdatedAt: shown.Time,
+	}
+	switch {
+	case !v.Working || v.AsOf > 0:
+	case r.status == rowSame:
+		out.Status = lv.StatusPublished
+	default:
+		out.Status = lv.StatusChanged
+	}
+	return out
+}
+
+// Versions implements lv.VersionStore.
+func (s *versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
+	return newestFirst(ctx, s, q.After, func(before int64) (lv.Version, int64, bool) {
+		t := s.tables[id]
+		if t == nil {
+			return lv.Version{}, 0, false
+		}
+		list := t.versions
+		if q.Row != "" {
+			if list = nil; t.rows[q.Row] != nil {
+				list = t.rows[q.Row].versions
+			}
+		}
+		i, _ := slices.BinarySearchFunc(list, before, func(v *version, id int64) int { return cmp.Compare(int64(v.ID), id) })
+		for i--; i >= 0; i-- {
+			if !list[i].forgotten {
+				return t.out(list[i]), int64(list[i].ID), true
+			}
+		}
+		return lv.Version{}, 0, false
+	})
+}
+
+// Releases implements lv.VersionStore.
+func (s *versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
+	return newestFirst(ctx, s, q.After, func(before int64) (lv.Release, int64, bool) {
+		t := s.tables[id]
+		if t == nil {
+			return lv.Release{}, 0, false
+		}
+		i, _ := slices.BinarySearchFunc(t.releases, before, func(r *lv.Release, id int64) int { return cmp.Compare(r.ID, id) })
+		for i--; i >= 0; i-- {
+			r := t.releases[i]
+			concerns := func(c lv.Change) bool { return c.ID == q.Row }
+			if (q.State == "" || q.State == r.State) && (q.Row == "" || slices.ContainsFunc(r.Changes, concerns)) {
+				return cloneRelease(*r), r.ID, true
+			}
+		}
+		return lv.Release{}, 0, false
+	})
+}
+
+// newestFirst lists what older returns: the newest entry with an id before
+// another, that id, and whether there is one. Older is called with the mutex.
+func newestFirst[T any](ctx context.Context, s *versions, after int64, older func(before int64) (T, int64, bool)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		before := cmp.Or(after, int64(1)<<62)
+		for {
+			if err := s.db.lock(ctx); err != nil {
+				var nothing T
+				yield(nothing, err)
+				return
+			}
+			entry, id, ok := older(before)
+			s.db.mu.Unlock()
+			if !ok || !yield(entry, nil) {
+				return
+			}
+			before = id
+		}
+	}
+}
+
+// Watch implements lv.VersionStore.
+func (s *versions) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
+	return func(yield func(lv.Event, error) bool) {
+		after := after // each range begins anew
+		for {
+			e, news, err := s.next(ctx, after)
+			switch {
+			case err != nil:
+				yield(lv.Event{}, err)
+				return
+			case news == nil:
+				if !yield(e, nil) {
+					return
+				}
+				after = e.Seq
+			default:
+				after = max(after, e.Seq)
+				select {
+				case <-news:
+				case <-ctx.Done():
+				}
+			}
+		}
+	}
+}
+
+// next returns the event that follows after. If there is none yet it returns
+// where to wait, and as the Seq to go on from that of the last event.
+func (s *versions) next(ctx context.Context, after int64) (lv.Event, <-chan struct{}, error) {
+	if err := s.db.lock(ctx); err != nil {
+		return lv.Event{}, nil, err
+	}
+	defer s.db.mu.Unlock()
+	if after < 0 || after >= s.seq {
+		return lv.Event{Seq: s.seq}, s.news.Wait(), nil
+	}
+	first := s.seq - int64(len(s.events)) // the last one forgotten
+	if after < first {
+		return lv.Event{}, nil, fmt.Errorf("%w: event %d", lv.ErrCompacted, after+1)
+	}
+	e := s.events[after-first]
+	e.Rows = cloneChanges(e.Rows)
+	if e.Strategy != nil {
+		left := cloneStrategy(*e.Strategy)
+		e.Strategy = &left
+	}
+	return e, nil, nil
+}
+
+// compact forgets the events that need not be kept.
+func (s *versions) compact(now time.Time) {
+	limit := cmp.Or(s.db.Retention.Events, 100_000)
+	oldest := now.Add(-cmp.Or(s.db.Retention.Age, 30*24*time.Hour))
+	drop := max(0, len(s.events)-limit)
+	for drop < len(s.events) && s.events[drop].Time.Before(oldest) {
+		drop++
+	}
+	s.events = s.events[drop:]
+}
+
+// forget ends every Watch. The mutex is held.
+func (s *versions) forget() {
+	s.tables, s.events = nil, nil
+	s.news.Set()
+}

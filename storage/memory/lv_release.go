@@ -1,0 +1,209 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// ended reports that a release stays as it is.
+func ended(s lv.ReleaseState) bool {
+	return s == lv.ReleaseApplied || s == lv.ReleaseFailed || s == lv.ReleaseCancelled
+}
+
+// PutRelease implements lv.VersionStore.
+func (s *versions) PutRelease(ctx context.Context, id lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+	if err := checkRelease(r); err != nil {
+		return lv.Release{}, err
+	}
+	answer, err := write(ctx, s, id, by, func(w *writing) (lv.Release, error) { return w.put(cloneRelease(r)) })
+	return cloneRelease(answer), err
+}
+
+func checkRelease(r lv.Release) error {
+	switch r.State {
+	case lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled, lv.ReleaseApplied, lv.ReleaseFailed, lv.ReleaseCancelled:
+	default:
+		return fmt.Errorf("%w: state %q", lv.ErrInvalid, r.State)
+	}
+	if len(r.Changes) == 0 {
+		return fmt.Errorf("%w: no changes", lv.ErrInvalid)
+	}
+	seen := make(map[string]bool)
+	for _, c := range r.Changes {
+		if err := checkRow(c.ID); err != nil {
+			return err
+		}
+		if seen[c.ID] {
+			return fmt.Errorf("%w: row %q twice", lv.ErrInvalid, c.ID)
+		}
+		seen[c.ID] = true
+		if c.Working && r.State != lv.ReleaseApplied {
+			return fmt.Errorf("%w: the working row %q in a plan", lv.ErrInvalid, c.ID)
+		}
+	}
+	return checkText("environment", string(r.Env))
+}
+
+func (w *writing) put(r lv.Release) (lv.Release, error) {
+	old, err := w.replaced(r)
+	if err != nil {
+		return lv.Release{}, err
+	}
+	targets, moves, err := w.resolve(&r)
+	if err != nil {
+		return lv.Release{}, err
+	}
+	if old == nil && r.State == lv.ReleaseApplied && !moves {
+		return w.lastMove(r), nil
+	}
+	r.Rev, r.At = 1, stamp(r.At)
+	r.ID, r.Actor, r.CreatedAt = w.seq, w.by.Actor, w.now
+	kept := new(lv.Release)
+	if old != nil {
+		r.Rev, r.ID, r.Actor, r.CreatedAt = old.Rev+1, old.ID, old.Actor, old.CreatedAt
+		kept = old
+	} else {
+		w.t.releases = append(w.t.releases, kept)
+	}
+	r.AppliedAt, r.Seq = time.Time{}, 0
+	event := lv.Event{Kind: lv.EventPlanned, Env: r.Env, Release: r.ID}
+	if r.State == lv.ReleaseApplied {
+		r.AppliedAt, r.Seq = w.now, w.seq
+		event.Kind, event.Rows = lv.EventReleased, w.apply(r, kept, targets)
+	}
+	*kept = r
+	w.event(event)
+	return r, nil
+}
+
+// replaced returns the release that r replaces, or nil for a new one.
+func (w *writing) replaced(r lv.Release) (*lv.Release, error) {
+	if r.ID == 0 {
+		return nil, nil
+	}
+	i, ok := slices.BinarySearchFunc(w.t.releases, r.ID, func(old *lv.Release, id int64) int { return cmp.Compare(old.ID, id) })
+	if !ok {
+		return nil, fmt.Errorf("%w: release %d", lv.ErrNotFound, r.ID)
+	}
+	old := w.t.releases[i]
+	switch {
+	case ended(old.State):
+		return nil, fmt.Errorf("%w: release %d is %s", lv.ErrTooLate, r.ID, old.State)
+	case old.Rev != r.Rev:
+		return nil, fmt.Errorf("%w: release %d has changed", lv.ErrConflict, r.ID)
+	}
+	return old, nil
+}
+
+// resolve completes the changes of r, and returns where they point and
+// whether a pointer would move.
+func (w *writing) resolve(r *lv.Release) (targets []*version, moves bool, err error) {
+	var conflicts []lv.Change
+	for i, c := range r.Changes {
+		row := w.t.rows[c.ID]
+		if row == nil {
+			return nil, false, fmt.Errorf("%w: row %q", lv.ErrNotFound, c.ID)
+		}
+		target, err := w.target(row, c)
+		if err != nil {
+			return nil, false, err
+		}
+		at := row.pointer(r.Env)
+		c = lv.Change{ID: c.ID, To: target.id(), Expect: c.Expect}
+		if r.State == lv.ReleaseApplied {
+			c.From = at.id()
+			moves = moves || at != target
+			if c.Expect != nil && *c.Expect != c.From {
+				conflicts = append(conflicts, c)
+			}
+		}
+		r.Changes[i], targets = c, append(targets, target)
+	}
+	if conflicts != nil {
+		return nil, false, &lv.ConflictError{Changes: cloneChanges(conflicts)}
+	}
+	return targets, moves, nil
+}
+
+func (w *writing) target(r *row, c lv.Change) (*version, error) {
+	if c.Working {
+		return r.working(), nil
+	}
+	if c.To == 0 {
+		return nil, nil
+	}
+	v, err := w.t.find(c.To)
+	if err == nil && v.Row != c.ID {
+		err = fmt.Errorf("%w: version %d of row %q", lv.ErrNotFound, c.To, c.ID)
+	}
+	return v, err
+}
+
+// apply moves the pointers and returns those that moved.
+func (w *writing) apply(r lv.Release, kept *lv.Release, targets []*version) (moved []lv.Change) {
+	for i, c := range r.Changes {
+		row := w.t.rows[c.ID]
+		from := row.pointer(r.Env)
+		if from == targets[i] {
+			continue
+		}
+		row.moves[r.Env] = append(row.moves[r.Env], move{w.seq, from, targets[i], kept})
+		w.t.judge(row)
+		moved = append(moved, w.change(row, from, targets[i]))
+	}
+	if r.Env != lv.Production {
+		w.t.envs[r.Env] = true
+	}
+	return moved
+}
+
+// lastMove returns the release that moved any of the pointers of r last, or
+// the zero Release.
+func (w *writing) lastMove(r lv.Release) lv.Release {
+	var last move
+	for _, c := range r.Changes {
+		if moves := w.t.rows[c.ID].moves[r.Env]; len(moves) > 0 && moves[len(moves)-1].seq > last.seq {
+			last = moves[len(moves)-1]
+		}
+	}
+	if last.release == nil {
+		return lv.Release{}
+	}
+	return *last.release
+}
+
+// PutStrategy implements lv.VersionStore.
+func (s *versions) PutStrategy(ctx context.Context, id lv.TableID, strategy lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+	answer, err := write(ctx, s, id, by, func(w *writing) (lv.Strategy, error) {
+		return w.putStrategy(cloneStrategy(strategy))
+	})
+	return cloneStrategy(answer), err
+}
+
+func (w *writing) putStrategy(s lv.Strategy) (lv.Strategy, error) {
+	if s.ID == 0 {
+		s.ID, s.Rev = w.seq, 0
+	} else if old, ok := w.t.strategies[s.ID]; !ok || old.Deleted {
+		return lv.Strategy{}, fmt.Errorf("%w: strategy %d", lv.ErrNotFound, s.ID)
+	} else if old.Rev != s.Rev {
+		return lv.Strategy{}, fmt.Errorf("%w: strategy %d has changed", lv.ErrConflict, s.ID)
+	}
+	target, err := w.t.find(s.Target)
+	if err != nil {
+		return lv.Strategy{}, err
+	}
+	s.Row, s.Priority = target.Row, cmp.Or(s.Priority, int64(s.Target))
+	s.Rev, s.Seq = s.Rev+1, w.seq
+	w.t.strategies[s.ID] = s
+	left := cloneStrategy(s)
+	w.event(lv.Event{
+		Kind: lv.EventStrategy, Strategy: &left,
+		Rows: []lv.Change{w.change(w.t.rows[s.Row], nil, target)},
+	})
+	return s, nil
+}

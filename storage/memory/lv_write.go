@@ -1,0 +1,266 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// writing is one write under way: undo takes back what it has done.
+type writing struct {
+	s    *versions
+	t    *table
+	by   lv.Meta
+	seq  int64 // of the event it will leave
+	now  time.Time
+	undo []func()
+}
+
+// write runs f on a table, which is made if it is not there, and takes back
+// what f did if it fails. What f returns is the answer to by.RequestID.
+func write[T any](ctx context.Context, s *versions, id lv.TableID, by lv.Meta, f func(*writing) (T, error)) (answer T, err error) {
+	if err := checkCall(id, by); err != nil {
+		return answer, err
+	}
+	if err := s.db.lock(ctx); err != nil {
+		return answer, err
+	}
+	defer s.db.mu.Unlock()
+	t := s.tables[id]
+	if t == nil {
+		t = newTable(id)
+	}
+	if earlier, ok := t.requests[by.RequestID]; ok && by.RequestID != "" {
+		answer, ok := earlier.(T)
+		if !ok {
+			err = fmt.Errorf("%w: request %q was something else", lv.ErrConflict, by.RequestID)
+		}
+		return answer, err
+	}
+	w := &writing{s: s, t: t, by: by, seq: s.seq + 1, now: stamp(time.Now())}
+	last := s.last
+	if answer, err = f(w); err != nil {
+		s.last = last
+		for _, undo := range slices.Backward(w.undo) {
+			undo()
+		}
+		return answer, err
+	}
+	if by.RequestID != "" {
+		t.requests[by.RequestID] = answer
+	}
+	if t.seq > 0 {
+		s.tables[id] = t
+	}
+	return answer, nil
+}
+
+// event appends the one event of a write that cannot fail any more.
+func (w *writing) event(e lv.Event) {
+	s := w.s
+	s.seq++
+	w.t.seq = s.seq
+	e.Seq, e.Time, e.Table, e.Actor = s.seq, w.now, w.t.id, w.by.Actor
+	s.events = append(s.events, e)
+	s.compact(w.now)
+	s.news.Set()
+}
+
+// change is what an event says of a row that moved.
+func (w *writing) change(r *row, from, to *version) lv.Change {
+	c := lv.Change{ID: r.name, From: from.id(), To: to.id()}
+	if to != nil {
+		c.Content, c.CreatedAt, c.UpdatedAt = to.Content, r.created, to.Time
+	}
+	return c
+}
+
+// Write implements lv.VersionStore.
+func (s *versions) Write(ctx context.Context, id lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+	if len(edits) == 0 {
+		return nil, fmt.Errorf("%w: no edits", lv.ErrInvalid)
+	}
+	answer, err := write(ctx, s, id, by, func(w *writing) ([]lv.Version, error) {
+		var answer []lv.Version
+		var changes []lv.Change
+		for i, e := range edits {
+			v, err := w.edit(e, &changes)
+			if err != nil {
+				return nil, fmt.Errorf("edit %d: %w", i, err)
+			}
+			answer = append(answer, v)
+		}
+		if len(changes) > 0 {
+			w.event(lv.Event{Kind: lv.EventSaved, Rows: changes})
+		}
+		return answer, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer = slices.Clone(answer)
+	for i, v := range answer {
+		answer[i].Content, answer[i].Live = slices.Clone(v.Content), slices.Clone(v.Live)
+	}
+	return answer, nil
+}
+
+func (w *writing) edit(e lv.Edit, changes *[]lv.Change) (lv.Version, error) {
+	var v *version
+	var err error
+	switch e.Op {
+	case lv.OpSave:
+		v, err = w.save(e, changes)
+	case lv.OpDelete:
+		v, err = w.delete(e, changes)
+	case lv.OpRollback:
+		v, err = w.rollback(e, changes)
+	case lv.OpForget:
+		return w.forget(e)
+	default:
+		err = fmt.Errorf("%w: operation %q", lv.ErrInvalid, e.Op)
+	}
+	if err != nil {
+		return lv.Version{}, err
+	}
+	return w.t.out(v), nil
+}
+
+func checkRow(name string) error {
+	if name == "" {
+		return fmt.Errorf("%w: no row", lv.ErrInvalid)
+	}
+	return checkText("row", name)
+}
+
+func (w *writing) save(e lv.Edit, changes *[]lv.Change) (*version, error) {
+	if err := checkRow(e.Row); err != nil {
+		return nil, err
+	}
+	digest, err := lv.Digest(e.Content)
+	if err != nil {
+		return nil, err
+	}
+	r := w.t.rows[e.Row]
+	if r == nil {
+		r = &row{name: e.Row, created: w.now, moves: make(map[lv.Env][]move)}
+		w.t.rows[r.name] = r
+		w.undo = append(w.undo, func() { delete(w.t.rows, r.name) })
+	} else if r.working().shows() && r.working().digest == digest {
+		return r.working(), nil
+	}
+	return w.append(r, &version{
+		Version: lv.Version{Op: lv.OpSave, Content: slices.Clone(e.Content)}, digest: digest,
+	}, changes), nil
+}
+
+func (w *writing) delete(e lv.Edit, changes *[]lv.Change) (*version, error) {
+	if err := checkRow(e.Row); err != nil {
+		return nil, err
+	}
+	r := w.t.rows[e.Row]
+	if r == nil {
+		return nil, fmt.Errorf("%w: row %q", lv.ErrNotFound, e.Row)
+	}
+	if !r.working().shows() {
+		return r.working(), nil
+	}
+	return w.append(r, &version{Version: lv.Version{Op: lv.OpDelete}}, changes), nil
+}
+
+func (w *writing) rollback(e lv.Edit, changes *[]lv.Change) (*version, error) {
+	source, err := w.t.find(e.Version)
+	if err != nil {
+		return nil, err
+	}
+	if !source.shows() {
+		return nil, fmt.Errorf("%w: version %d is a deletion", lv.ErrInvalid, source.ID)
+	}
+	r := w.t.rows[source.Row]
+	if r.working().shows() && r.working().digest == source.digest {
+		return r.working(), nil
+	}
+	return w.append(r, &version{
+		Version: lv.Version{Op: lv.OpRollback, Content: source.Content, Source: source.ID}, digest: source.digest,
+	}, changes), nil
+}
+
+// append makes v the working row.
+func (w *writing) append(r *row, v *version, changes *[]lv.Change) *version {
+	var from *version
+	if len(r.versions) > 0 {
+		from = r.working()
+	}
+	w.s.last++
+	v.ID, v.Row, v.Meta, v.Time, v.seq = w.s.last, r.name, w.by, w.now, w.seq
+	r.versions, w.t.versions = append(r.versions, v), append(w.t.versions, v)
+	w.t.judge(r)
+	w.undo = append(w.undo, func() {
+		r.versions, w.t.versions = r.versions[:len(r.versions)-1], w.t.versions[:len(w.t.versions)-1]
+		w.t.judge(r)
+		delete(w.t.byStatus[rowUnborn], r.name)
+	})
+	*changes = append(*changes, w.change(r, from, v))
+	return v
+}
+
+// forget drops a version from the history. What it was is kept in the events
+// that tell of it, and that it was in its row.
+func (w *writing) forget(e lv.Edit) (lv.Version, error) {
+	v, err := w.t.find(e.Version)
+	if err != nil {
+		return lv.Version{}, err
+	}
+	if by := w.t.referrer(v); by != "" {
+		return lv.Version{}, fmt.Errorf("%w: %s refers to version %d", lv.ErrConflict, by, v.ID)
+	}
+	out := w.t.out(v)
+	i := slices.Index(w.t.versions, v)
+	w.t.versions = slices.Delete(slices.Clone(w.t.versions), i, i+1)
+	content := v.Content
+	v.forgotten, v.Content = true, nil
+	w.undo = append(w.undo, func() {
+		v.forgotten, v.Content = false, content
+		w.t.versions = slices.Insert(w.t.versions, i, v)
+	})
+	return out, nil
+}
+
+// referrer says what refers to a version, if something does.
+func (t *table) referrer(v *version) string {
+	r := t.rows[v.Row]
+	if r.working() == v {
+		return "the working row"
+	}
+	for env, moves := range r.moves {
+		if moves[len(moves)-1].to == v {
+			return fmt.Sprintf("environment %q", env)
+		}
+		for _, m := range moves {
+			if m.from == v && t.revertible(m.release) {
+				return fmt.Sprintf("release %d", m.release.ID)
+			}
+		}
+	}
+	for _, s := range t.strategies {
+		if s.Target == v.ID && !s.Deleted {
+			return fmt.Sprintf("strategy %d", s.ID)
+		}
+	}
+	for _, p := range t.releases {
+		if !ended(p.State) && slices.ContainsFunc(p.Changes, func(c lv.Change) bool { return c.To == v.ID }) {
+			return fmt.Sprintf("release %d", p.ID)
+		}
+	}
+	return ""
+}
+
+// revertible reports whether all pointers are where a release moved them.
+func (t *table) revertible(r *lv.Release) bool {
+	return !slices.ContainsFunc(r.Changes, func(c lv.Change) bool {
+		return t.rows[c.ID].pointer(r.Env).id() != c.To
+	})
+}
