@@ -29,8 +29,8 @@ type VersionStore interface {
 	// PutRelease creates a release (ID 0) or replaces one whose Rev is
 	// r.Rev, else ErrConflict; ErrTooLate once that is applied, failed or
 	// cancelled, ErrNotFound if there is none. Changes that name a row twice,
-	// or none, are ErrInvalid; a To that is no version of its row is
-	// ErrNotFound. If r.State is ReleaseApplied its changes happen in the same
+	// or none, are ErrInvalid; a row that never was, and a To that is no
+	// version of its row, are ErrNotFound. If r.State is ReleaseApplied its changes happen in the same
 	// transaction: Changes whose Expect does not hold are a *ConflictError
 	// that lists them all, and a new release that would move nothing is not
 	// recorded: the one that moved any of these pointers last is returned, or
@@ -38,7 +38,8 @@ type VersionStore interface {
 	PutRelease(ctx context.Context, t TableID, r Release, by Meta) (Release, error)
 	// Rows yields the rows of a view by rising id, all from one moment.
 	// View.For is not its business. A Status costs its result, not the table.
-	// A Status, or Deleted, with AsOf is ErrInvalid.
+	// A Status, or Deleted, of other rows than the working rows of now is
+	// ErrInvalid; an AsOf that is not yet is ErrNotFound.
 	Rows(ctx context.Context, t TableID, v View) iter.Seq2[Row, error]
 	// Versions yields versions, newest first.
 	Versions(ctx context.Context, t TableID, q Query) iter.Seq2[Version, error]
