@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/big"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -62,8 +63,8 @@ func naiveCompare(attribute string, value any) (order int, ok bool) {
 	if !naiveNumber.MatchString(attribute) {
 		return 0, false
 	}
-	if isNumber {
-		text = number.String()
+	if f, err := number.Float64(); isNumber && err == nil && strings.ContainsAny(text, "eE") {
+		text = strconv.FormatFloat(f, 'f', -1, 64)
 	}
 	left, _ := new(big.Rat).SetString(attribute)
 	right, _ := new(big.Rat).SetString(text)

@@ -95,18 +95,3 @@ func (t *Table) SaveStrategy(ctx context.Context, s Strategy, by Meta) (Strategy
 
 // DeleteStrategy deletes a strategy. One that is gone is not an error.
 func (t *Table) DeleteStrategy(ctx context.Context, id int64, by Meta) error { panic("sketch") }
-
-// Diff lists the fields in which two contents differ.
-func Diff(a, b json.RawMessage) ([]Difference, error) { panic("sketch") }
-
-// Merge merges two contents that come from base, field by field; arrays are
-// whole. Fields changed on both sides are returned, never decided.
-func Merge(base, ours, theirs json.RawMessage) (json.RawMessage, []Difference, error) {
-	panic("sketch")
-}
-
-// Difference is a field with two values. Base is nil unless a Merge found it.
-type Difference struct {
-	Path             string // JSON Pointer
-	Base, From, Into json.RawMessage
-}
