@@ -1,0 +1,58 @@
+// Package lvtest checks an engine against the promises of package lv:
+// RunVersionStore those of lv.VersionStore, RunService those of lv.Service over
+// it. Each case is named after the promise it checks. Random histories are
+// compared with a model after every step.
+//
+// Cases open fresh state, one after the other, each in a testing/synctest
+// bubble. After each, every row's status is computed anew from what the public
+// reads say.
+package lvtest
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// Harness describes the lv.VersionStore under test.
+type Harness struct {
+	// Open returns a store over fresh state and cleans up with t.Cleanup.
+	Open func(t testing.TB) lv.VersionStore
+	// Again opens the state of first, which Open returned, once more, as
+	// another process would, and cleans up with t.Cleanup. Without it, for an
+	// engine whose state is its own, there are no cases of two handles.
+	Again func(t testing.TB, first lv.VersionStore) lv.VersionStore
+	// Retain is Open with a limit: keep at most this many events, or none
+	// older than this; zero means the engine's default. Without it, for an
+	// engine that keeps all events, there are no cases of ErrCompacted.
+	Retain func(t testing.TB, events int, age time.Duration) lv.VersionStore
+	// RealTime is set by engines whose clock testing/synctest cannot fake. The
+	// suite then waits for real, for short times.
+	RealTime bool
+}
+
+// RunVersionStore checks that an engine keeps every promise of
+// lv.VersionStore.
+func RunVersionStore(t *testing.T, h Harness) {
+	for _, c := range h.cases() {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, h.RealTime, func(t *testing.T) {
+				st := h.start(t)
+				c.run(st)
+				requireConsistent(t, st.VersionStore)
+			})
+		})
+	}
+	t.Run("random histories agree with the model", func(t *testing.T) { runHistories(t, h) })
+}
+
+// bubble runs f where time is fake, unless it must be real.
+func bubble(t *testing.T, realTime bool, f func(*testing.T)) {
+	if realTime {
+		f(t)
+	} else {
+		synctest.Test(t, f)
+	}
+}
