@@ -1,54 +1,9 @@
 package lv
 
 import (
-	"context"
 	"encoding/json"
-	"iter"
-	"log/slog"
 	"time"
 )
-
-// Config configures a Service. A zero field means its documented default.
-type Config struct {
-	Store VersionStore // required
-	// Approve decides whether a release may be approved by this actor.
-	// Default: anybody but its author.
-	Approve func(ctx context.Context, r Release, by Meta) error
-	// Retain says which versions Run may forget. Default: none.
-	Retain Retention
-	// Logger receives one line per release. Default: discard.
-	Logger *slog.Logger
-}
-
-// Retention keeps versions that are the newest of their row, younger, or
-// referred to by a pointer, a strategy, a planned release or one that can
-// still be reverted.
-type Retention struct {
-	Versions int           // of each row; 0 keeps all
-	Age      time.Duration // keep anything younger
-}
-
-// Service reads and publishes rows. It is safe for concurrent use. Reads come
-// from memory: they see every write of this process, and those of other
-// processes while Run runs.
-type Service struct{ _ Config }
-
-// New returns a Service. It starts nothing.
-func New(c Config) (*Service, error) { panic("sketch") }
-
-// Table returns a table. It need not exist: the first write makes it.
-func (s *Service) Table(app, schema string) *Table { panic("sketch") }
-
-// Watch yields every event with a Seq greater than after, in order, losing
-// none, and waits for more until ctx ends or the caller breaks.
-func (s *Service) Watch(ctx context.Context, after int64) iter.Seq2[Event, error] { panic("sketch") }
-
-// Run follows the writes of other processes, applies releases that are due
-// and forgets what Retain allows, until ctx ends.
-func (s *Service) Run(ctx context.Context) error { panic("sketch") }
-
-// Close waits for what is under way. It may be called twice.
-func (s *Service) Close() error { panic("sketch") }
 
 // TableID names a table: appid and schemaid of the document.
 type TableID struct{ App, Schema string }

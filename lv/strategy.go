@@ -1,9 +1,15 @@
 package lv
 
-import "encoding/json"
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
 
 // Strategy shows a version of one row to the visitors that its rules match.
-// Of those that match, the highest Priority wins, then the newest.
+// Of those that match, the highest Priority wins, then the newest. It shows
+// it in Production and in every gray; a deletion hides the row.
 type Strategy struct {
 	ID       int64
 	Title    string
@@ -16,4 +22,78 @@ type Strategy struct {
 	Rev      int64
 	Seq      int64 // of the event that saved it
 	Deleted  bool
+}
+
+// Strategies returns the strategies in the order in which they are tried.
+func (t *Table) Strategies(ctx context.Context) ([]Strategy, error) {
+	info, err := t.info(ctx)
+	return info.Strategies, err
+}
+
+// SaveStrategy creates a strategy, or replaces the one with its ID if Rev
+// still is the stored one; else ErrConflict. It returns once readers see it.
+func (t *Table) SaveStrategy(ctx context.Context, s Strategy, by Meta) (Strategy, error) {
+	if err := s.check(); err != nil {
+		return Strategy{}, err
+	}
+	s.Deleted = false
+	return t.putStrategy(ctx, s, by)
+}
+
+func (s Strategy) check() error {
+	if err := checkName("title", s.Title); err != nil {
+		return err
+	}
+	if len(s.Extra) > maxRulesText {
+		return fmt.Errorf("%w: %d bytes of extra fields, at most %d", ErrInvalid, len(s.Extra), maxRulesText)
+	}
+	if s.Extra != nil {
+		if _, err := Canonical(s.Extra); err != nil {
+			return err
+		}
+	}
+	return s.Rules.Check()
+}
+
+// DeleteStrategy deletes a strategy. One that is gone is not an error.
+func (t *Table) DeleteStrategy(ctx context.Context, id int64, by Meta) error {
+	for {
+		s, err := t.strategy(ctx, id)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		s.Deleted = true
+		_, err = t.putStrategy(ctx, s, by)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil
+		case !errors.Is(err, ErrConflict) || by.RequestID != "":
+			return err
+		}
+		// Somebody has saved it since we looked: look again.
+	}
+}
+
+func (t *Table) strategy(ctx context.Context, id int64) (Strategy, error) {
+	all, err := t.Strategies(ctx)
+	if err != nil {
+		return Strategy{}, err
+	}
+	for _, s := range all {
+		if s.ID == id {
+			return s, nil
+		}
+	}
+	return Strategy{}, fmt.Errorf("%w: strategy %d", ErrNotFound, id)
+}
+
+func (t *Table) putStrategy(ctx context.Context, s Strategy, by Meta) (put Strategy, err error) {
+	err = t.writes(ctx, by, func() (int64, error) {
+		put, err = t.service.config.Store.PutStrategy(ctx, t.ID, s, by)
+		return put.Seq, err
+	})
+	return put, err
 }

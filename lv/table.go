@@ -3,95 +3,207 @@ package lv
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"iter"
-	"time"
+	"slices"
+	"sync/atomic"
+
+	"github.com/upkeep-go/upkeep/internal/feed"
 )
 
 // Table is the rows of one (app, schema).
 type Table struct {
-	ID      TableID
+	ID TableID
+
 	service *Service
+	root    atomic.Pointer[root] // nil until somebody asks
+	asked   atomic.Bool          // whether somebody has
+	loading chan struct{}        // taken by who reads the table
+	missed  []Event              // what came while it is read; the applier's
+	changed feed.Notice          // of the root
 }
 
-// Get returns one row, or ErrNotFound. From memory it does not allocate.
-func (t *Table) Get(ctx context.Context, id string, v View) (Row, error) { panic("sketch") }
+// Get returns one row, or ErrNotFound. What Production or a gray shows now
+// comes from memory: it does not allocate, and its Content is shared by all
+// readers, who must not change it.
+func (t *Table) Get(ctx context.Context, id string, v View) (Row, error) {
+	if v.stored() {
+		v.IDs, v.After = []string{id}, ""
+		for row, err := range t.Rows(ctx, v) {
+			return row, err
+		}
+		return Row{}, fmt.Errorf("%w: row %q", ErrNotFound, id)
+	}
+	e, err := t.find(ctx, id, v)
+	if err != nil {
+		return Row{}, err
+	}
+	return e.row(), nil
+}
 
-// Rows yields the rows of a view by rising id, all from one moment.
-func (t *Table) Rows(ctx context.Context, v View) iter.Seq2[Row, error] { panic("sketch") }
+// stored reports that memory does not have what the view shows.
+func (v *View) stored() bool {
+	return v.Working || v.AsOf != 0 || v.Own && v.Env == Production
+}
+
+// find returns one row of a view that memory has.
+func (t *Table) find(ctx context.Context, id string, v View) (*entry, error) {
+	if err := v.check(); err != nil {
+		return nil, err
+	}
+	r, err := t.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if e := r.view(v, id); e != nil {
+		return e, nil
+	}
+	return nil, fmt.Errorf("%w: row %q", ErrNotFound, id)
+}
+
+// view returns one row of a view, or nil.
+func (r *root) view(v View, id string) *entry {
+	if v.Own {
+		return r.grays[v.Env].find(id)
+	}
+	if e := r.find(v.Env, v.For, id); e.shows() {
+		return e
+	}
+	return nil
+}
+
+// Rows yields the rows of a view by rising id, all from one moment. What is
+// said of Content at Get holds here too. A deletion that a View with Own shows
+// has no Content.
+func (t *Table) Rows(ctx context.Context, v View) iter.Seq2[Row, error] {
+	if !v.stored() {
+		return func(yield func(Row, error) bool) {
+			for e, err := range t.entries(ctx, v) {
+				if err != nil {
+					yield(Row{}, err)
+					return
+				}
+				if !yield(e.row(), nil) {
+					return
+				}
+			}
+		}
+	}
+	if err := v.check(); err != nil {
+		return func(yield func(Row, error) bool) { yield(Row{}, err) }
+	}
+	return t.service.config.Store.Rows(ctx, t.ID, v)
+}
+
+// entries is Rows for a view that memory has.
+func (t *Table) entries(ctx context.Context, v View) iter.Seq2[*entry, error] {
+	return func(yield func(*entry, error) bool) {
+		err := v.check()
+		var r *root
+		if err == nil {
+			r, err = t.current(ctx)
+		}
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for e := range r.rows(v) {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r *root) rows(v View) iter.Seq[*entry] {
+	switch {
+	case len(v.IDs) > 0:
+		return func(yield func(*entry) bool) {
+			for _, id := range v.IDs {
+				if e := r.view(v, id); e != nil && id > v.After && !yield(e) {
+					return
+				}
+			}
+		}
+	case v.Own:
+		return r.grays[v.Env].after(v.After)
+	}
+	return r.all(v.Env, v.For, v.After)
+}
+
+// Seq returns the event whose state Production and the grays show: it rises
+// with every release and strategy of the table, so that it serves as an ETag.
+// What is read after it is this state or a later one.
+func (t *Table) Seq(ctx context.Context) (int64, error) {
+	r, err := t.current(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return r.seq, nil
+}
+
+// Envs returns the grays that somebody has published to, by name.
+func (t *Table) Envs(ctx context.Context) ([]Env, error) {
+	info, err := t.info(ctx)
+	return info.Envs, err
+}
 
 // History yields versions, newest first.
-func (t *Table) History(ctx context.Context, q Query) iter.Seq2[Version, error] { panic("sketch") }
+func (t *Table) History(ctx context.Context, q Query) iter.Seq2[Version, error] {
+	return t.service.config.Store.Versions(ctx, t.ID, q)
+}
 
 // Releases yields releases, planned ones included, newest first.
-func (t *Table) Releases(ctx context.Context, q Query) iter.Seq2[Release, error] { panic("sketch") }
+func (t *Table) Releases(ctx context.Context, q Query) iter.Seq2[Release, error] {
+	return t.service.config.Store.Releases(ctx, t.ID, q)
+}
 
 // Save writes the working row. The same content makes no new version.
 func (t *Table) Save(ctx context.Context, id string, content json.RawMessage, by Meta) (Version, error) {
-	panic("sketch")
+	return t.edit(ctx, Edit{Op: OpSave, Row: id, Content: content}, by)
 }
 
 // Delete deletes the working row. Releasing the version it returns publishes
 // the deletion.
-func (t *Table) Delete(ctx context.Context, id string, by Meta) (Version, error) { panic("sketch") }
+func (t *Table) Delete(ctx context.Context, id string, by Meta) (Version, error) {
+	return t.edit(ctx, Edit{Op: OpDelete, Row: id}, by)
+}
 
 // Rollback writes the content of an older version to the working row, which
 // it undeletes. What is published does not move.
 func (t *Table) Rollback(ctx context.Context, id VersionID, by Meta) (Version, error) {
-	panic("sketch")
+	return t.edit(ctx, Edit{Op: OpRollback, Version: id}, by)
 }
 
-// Publish points env at the working rows with these ids, deletions included,
-// all or none. The first publication to a gray makes it.
-func (t *Table) Publish(ctx context.Context, env Env, by Meta, ids ...string) (Release, error) {
-	panic("sketch")
+func (t *Table) edit(ctx context.Context, e Edit, by Meta) (Version, error) {
+	versions, err := t.Edit(ctx, by, e)
+	if err != nil {
+		return Version{}, err
+	}
+	return versions[0], nil
 }
 
-// Release points env at existing versions, all or none; working rows stay as
-// they are. The deletion of a row that has been saved again is ErrConflict.
-// When nothing would move it returns the release that was there.
-func (t *Table) Release(ctx context.Context, env Env, by Meta, versions ...VersionID) (Release, error) {
-	panic("sketch")
+// Edit does several edits in their order, all or none, and returns the version
+// that each has left.
+func (t *Table) Edit(ctx context.Context, by Meta, edits ...Edit) (versions []Version, err error) {
+	for i, e := range edits {
+		if err := e.check(); err != nil {
+			return nil, fmt.Errorf("edit %d: %w", i, err)
+		}
+	}
+	err = t.writes(ctx, by, func() (int64, error) {
+		versions, err = t.service.config.Store.Write(ctx, t.ID, slices.Clone(edits), by)
+		return 0, err // readers of memory do not see working rows
+	})
+	return versions, err
 }
 
-// Reset makes rows of a gray follow Production again, all or none.
-func (t *Table) Reset(ctx context.Context, gray Env, by Meta, ids ...string) (Release, error) {
-	panic("sketch")
+func (e Edit) check() error {
+	switch e.Op {
+	case OpSave, OpDelete:
+		return checkRow(e.Row)
+	case OpRollback, OpForget:
+		return nil
+	}
+	return fmt.Errorf("%w: operation %q", ErrInvalid, e.Op)
 }
-
-// Revert puts back what an applied release moved, whole. Pointers that have
-// moved since are a *ConflictError that lists them.
-func (t *Table) Revert(ctx context.Context, release int64, by Meta) (Release, error) {
-	panic("sketch")
-}
-
-// Plan records a change list: Env, Changes and Desc of r. Its versions are
-// pinned: later edits do not change it.
-func (t *Table) Plan(ctx context.Context, r Release, by Meta) (Release, error) { panic("sketch") }
-
-// Approve approves a planned release, as Config.Approve allows.
-func (t *Table) Approve(ctx context.Context, release int64, by Meta) (Release, error) {
-	panic("sketch")
-}
-
-// Schedule makes Run apply an approved release at a time of the engine's clock.
-func (t *Table) Schedule(ctx context.Context, release int64, at time.Time, by Meta) (Release, error) {
-	panic("sketch")
-}
-
-// Apply applies an approved release now.
-func (t *Table) Apply(ctx context.Context, release int64, by Meta) (Release, error) { panic("sketch") }
-
-// Cancel gives up a release that is not applied. ErrTooLate if it is.
-func (t *Table) Cancel(ctx context.Context, release int64, by Meta) error { panic("sketch") }
-
-// Strategies returns the strategies in the order in which they are tried.
-func (t *Table) Strategies(ctx context.Context) ([]Strategy, error) { panic("sketch") }
-
-// SaveStrategy creates a strategy, or replaces the one with its ID if Rev
-// still is the stored one; else ErrConflict.
-func (t *Table) SaveStrategy(ctx context.Context, s Strategy, by Meta) (Strategy, error) {
-	panic("sketch")
-}
-
-// DeleteStrategy deletes a strategy. One that is gone is not an error.
-func (t *Table) DeleteStrategy(ctx context.Context, id int64, by Meta) error { panic("sketch") }

@@ -1,0 +1,61 @@
+package lv
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxName is how long the name of a table, row or environment, an actor and a
+// request id may be, in bytes.
+const maxName = 1024
+
+func checkName(what, name string) error {
+	switch {
+	case len(name) > maxName:
+		return fmt.Errorf("%w: the %s has %d bytes, at most %d are allowed", ErrInvalid, what, len(name), maxName)
+	case !utf8.ValidString(name) || strings.ContainsRune(name, 0):
+		return fmt.Errorf("%w: the %s is not text", ErrInvalid, what)
+	}
+	return nil
+}
+
+func checkRequired(what, name string) error {
+	if name == "" {
+		return fmt.Errorf("%w: the %s is missing", ErrInvalid, what)
+	}
+	return checkName(what, name)
+}
+
+func (id TableID) check() error {
+	if err := checkRequired("app", id.App); err != nil {
+		return err
+	}
+	return checkRequired("schema", id.Schema)
+}
+
+func (m Meta) check() error {
+	if err := checkRequired("actor", m.Actor); err != nil {
+		return err
+	}
+	if !utf8.ValidString(m.Desc) || strings.ContainsRune(m.Desc, 0) {
+		return fmt.Errorf("%w: the description is not text", ErrInvalid)
+	}
+	return checkName("request id", m.RequestID)
+}
+
+func checkRow(id string) error { return checkRequired("row", id) }
+
+// check returns what no source of rows can answer.
+func (v View) check() error {
+	if err := checkName("environment", string(v.Env)); err != nil {
+		return err
+	}
+	switch {
+	case v.For != nil && (v.Working || v.Own || v.AsOf != 0):
+		return fmt.Errorf("%w: strategies apply to what an environment shows now", ErrInvalid)
+	case !v.Working && (v.Deleted || v.Status != StatusAny):
+		return fmt.Errorf("%w: only working rows have a status", ErrInvalid)
+	}
+	return nil
+}

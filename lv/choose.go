@@ -1,0 +1,189 @@
+package lv
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+)
+
+// A choice is a strategy that is ready to be asked.
+type choice struct {
+	strategy, priority int64
+	rules              Rules
+	match              matcher
+	show               *entry
+}
+
+// newChoice returns nil for a strategy that is disabled or deleted, and an
+// error for one whose rules this release of the library cannot use.
+func newChoice(s Strategy, show *entry) (*choice, error) {
+	if s.Disabled || s.Deleted {
+		return nil, nil
+	}
+	match, err := s.Rules.compile(strconv.FormatInt(s.ID, 10))
+	if err != nil {
+		return nil, err
+	}
+	return &choice{s.ID, s.Priority, s.Rules, match, show}, nil
+}
+
+// choices are the strategies of one row, in the order in which they are tried.
+// A nil one has none.
+type choices struct {
+	list  []choice
+	index *choiceIndex // nil if the list is short
+}
+
+// Above this many strategies an index pays.
+const maxUnindexed = 16
+
+func newChoices(list []choice) *choices {
+	if len(list) == 0 {
+		return nil
+	}
+	slices.SortFunc(list, func(a, b choice) int {
+		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(b.strategy, a.strategy))
+	})
+	c := &choices{list: list}
+	if len(list) > maxUnindexed {
+		c.index = newChoiceIndex(list)
+	}
+	return c
+}
+
+func (c *choices) has(strategy int64) bool {
+	return c != nil && slices.ContainsFunc(c.list, func(one choice) bool { return one.strategy == strategy })
+}
+
+func (c *choices) with(one choice) *choices {
+	var list []choice
+	if c != nil {
+		list = c.list
+	}
+	return newChoices(append(slices.Clone(list), one))
+}
+
+func (c *choices) without(strategy int64) *choices {
+	return newChoices(slices.DeleteFunc(slices.Clone(c.list), func(one choice) bool { return one.strategy == strategy }))
+}
+
+// choose returns what the first strategy that matches shows, or nil.
+func (c *choices) choose(visitor Attributes) *entry {
+	if c == nil {
+		return nil
+	}
+	if c.index != nil {
+		return c.index.choose(c.list, visitor)
+	}
+	for i := range c.list {
+		if c.list[i].match(visitor) {
+			return c.list[i].show
+		}
+	}
+	return nil
+}
+
+// A choiceIndex spares strategies that cannot match. Most name an attribute
+// that must equal a text or be in a list of texts: these are found by the
+// visitor's value of it.
+type choiceIndex struct {
+	guards []guard // at most maxGuards
+	rest   []int32 // strategies without a guard, rising
+}
+
+// A guard is an attribute, and for each of its values the strategies that it
+// lets through, rising.
+type guard struct {
+	attribute string
+	pass      map[string][]int32
+}
+
+const maxGuards = 7
+
+func newChoiceIndex(list []choice) *choiceIndex {
+	type guarded struct {
+		attribute string
+		values    []string
+	}
+	all := make([]guarded, len(list))
+	count := map[string]int{}
+	for i, c := range list {
+		all[i].attribute, all[i].values = guardOf(c.rules)
+		count[all[i].attribute]++
+	}
+	delete(count, "")
+	attributes := make([]string, 0, len(count))
+	for attribute := range count {
+		attributes = append(attributes, attribute)
+	}
+	slices.SortFunc(attributes, func(a, b string) int { return cmp.Or(count[b]-count[a], cmp.Compare(a, b)) })
+	x := &choiceIndex{}
+	for _, attribute := range attributes[:min(len(attributes), maxGuards)] {
+		x.guards = append(x.guards, guard{attribute, map[string][]int32{}})
+	}
+	for i, g := range all {
+		at := slices.IndexFunc(x.guards, func(one guard) bool { return one.attribute == g.attribute })
+		if at < 0 {
+			x.rest = append(x.rest, int32(i))
+			continue
+		}
+		slices.Sort(g.values)
+		for _, value := range slices.Compact(g.values) {
+			x.guards[at].pass[value] = append(x.guards[at].pass[value], int32(i))
+		}
+	}
+	return x
+}
+
+// guardOf returns an attribute without one of whose values the rules do not
+// match, or "".
+func guardOf(rules []Rule) (attribute string, values []string) {
+	for _, r := range rules {
+		if r.Type == "and" {
+			if attribute, values = guardOf(r.Rules); attribute != "" {
+				return attribute, values
+			}
+		}
+		if r.Type != "" {
+			continue
+		}
+		switch value := r.Value.(type) {
+		case string:
+			if r.Relation.canonical() == RelationEquals {
+				return r.attribute(), []string{value}
+			}
+		case []string:
+			if r.Relation.canonical() == RelationIn {
+				return r.attribute(), slices.Clone(value)
+			}
+		}
+	}
+	return "", nil
+}
+
+// choose asks the strategies that no guard holds back, in their order.
+func (x *choiceIndex) choose(list []choice, visitor Attributes) *entry {
+	var heads [maxGuards + 1][]int32
+	heads[maxGuards] = x.rest
+	for i := range x.guards {
+		if value, there := visitor[x.guards[i].attribute]; there {
+			heads[i] = x.guards[i].pass[value]
+		}
+	}
+	for {
+		first := -1
+		for i := range heads {
+			if len(heads[i]) > 0 && (first < 0 || heads[i][0] < heads[first][0]) {
+				first = i
+			}
+		}
+		if first < 0 {
+			return nil
+		}
+		c := &list[heads[first][0]]
+		if c.match(visitor) {
+			return c.show
+		}
+		heads[first] = heads[first][1:]
+	}
+}

@@ -1,0 +1,215 @@
+package lv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// loadAttempts is how often a table is read again because what it was read as
+// of has been forgotten meanwhile.
+const loadAttempts = 5
+
+// current returns the newest root.
+func (t *Table) current(ctx context.Context) (*root, error) {
+	if r := t.root.Load(); r != nil {
+		return r, nil
+	}
+	select {
+	case t.loading <- struct{}{}:
+		defer func() { <-t.loading }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	for attempt := 1; ; attempt++ {
+		if r := t.root.Load(); r != nil {
+			return r, nil
+		}
+		r, err := t.load(ctx)
+		if err == nil && r != nil {
+			return r, nil
+		}
+		if err != nil && !errors.Is(err, ErrCompacted) || attempt == loadAttempts {
+			return nil, fmt.Errorf("reading table %q of %q: %w", t.ID.Schema, t.ID.App, err)
+		}
+	}
+}
+
+// load reads the table and makes it the root. Events that come meanwhile are
+// kept for it; if they are lost, the result is nil.
+func (t *Table) load(ctx context.Context) (*root, error) {
+	f := t.service.follower
+	if err := f.lock(ctx); err != nil {
+		return nil, err
+	}
+	err := f.start(ctx)
+	lost := f.lost
+	t.asked.Store(true) // before the table is read: a write that finds it unset is in what is read
+	t.missed = []Event{}
+	f.unlock()
+	var r *root
+	if err == nil {
+		r, err = t.read(ctx)
+	}
+	if err := f.lock(context.WithoutCancel(ctx)); err != nil {
+		return nil, err
+	}
+	defer f.unlock()
+	missed := t.missed
+	t.missed = nil
+	if err != nil || lost != f.lost {
+		return nil, err
+	}
+	for _, e := range missed {
+		r = t.next(ctx, r, e)
+	}
+	t.root.Store(r)
+	return r, nil
+}
+
+// apply brings an event into the root. Only the applier calls it.
+func (t *Table) apply(ctx context.Context, e Event) {
+	if t.missed != nil {
+		t.missed = append(t.missed, e)
+	}
+	if r := t.root.Load(); r != nil {
+		t.root.Store(t.next(ctx, r, e))
+		t.changed.Set()
+	}
+}
+
+// next returns the root after an event.
+func (t *Table) next(ctx context.Context, r *root, e Event) *root {
+	switch {
+	case e.Seq <= r.seq:
+		return r
+	case e.Kind == EventStrategy:
+		return r.decided(e, t.inert(ctx))
+	}
+	return r.released(e)
+}
+
+// inert returns what is called of a strategy that cannot be used.
+func (t *Table) inert(ctx context.Context) func(Strategy, error) {
+	return func(s Strategy, err error) {
+		t.service.config.Logger.WarnContext(ctx, "lv: a strategy is not applied",
+			"app", t.ID.App, "schema", t.ID.Schema, "strategy", s.ID, "err", err)
+	}
+}
+
+// read reads the table as of its last event.
+func (t *Table) read(ctx context.Context) (*root, error) {
+	info, err := t.info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &root{seq: info.Seq, grays: map[Env]layer{}}
+	if r.production, err = t.readLayer(ctx, View{AsOf: info.Seq}); err != nil {
+		return nil, err
+	}
+	for _, env := range info.Envs {
+		if r.grays[env], err = t.readLayer(ctx, View{Env: env, Own: true, AsOf: info.Seq}); err != nil {
+			return nil, err
+		}
+	}
+	byRow := map[string][]choice{}
+	for _, s := range info.Strategies {
+		show, err := t.readTarget(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		if show == nil {
+			continue
+		}
+		c, err := newChoice(s, show)
+		if err != nil {
+			t.inert(ctx)(s, err)
+		} else if c != nil {
+			byRow[s.Row] = append(byRow[s.Row], *c)
+		}
+	}
+	r.strategies = make(map[string]*choices, len(byRow))
+	for row, list := range byRow {
+		r.strategies[row] = newChoices(list)
+	}
+	return r, nil
+}
+
+// info returns the table but for its rows; of one that nobody has written to,
+// only the id.
+func (t *Table) info(ctx context.Context) (TableInfo, error) {
+	for info, err := range t.service.config.Store.Tables(ctx, t.ID) {
+		return info, err
+	}
+	return TableInfo{ID: t.ID}, ctx.Err()
+}
+
+func (t *Table) readLayer(ctx context.Context, v View) (layer, error) {
+	var entries []*entry
+	for row, err := range t.service.config.Store.Rows(ctx, t.ID, v) {
+		if err != nil {
+			return layer{}, err
+		}
+		entries = append(entries, entryOfRow(row))
+	}
+	return newLayer(entries), nil
+}
+
+// readTarget returns what a strategy shows, or nil if it is gone.
+func (t *Table) readTarget(ctx context.Context, s Strategy) (*entry, error) {
+	v, err := t.version(ctx, s.Row, s.Target)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	row := Row{ID: v.Row, Version: v.ID, Content: v.Content, CreatedAt: v.Time, UpdatedAt: v.Time}
+	// A row knows when it was created; of one that is deleted the oldest
+	// version does.
+	for working, err := range t.service.config.Store.Rows(ctx, t.ID, View{Working: true, IDs: []string{s.Row}}) {
+		row.CreatedAt = working.CreatedAt
+		return entryOfRow(row), err
+	}
+	for older, err := range t.service.config.Store.Versions(ctx, t.ID, Query{Row: s.Row}) {
+		if err != nil {
+			return nil, err
+		}
+		row.CreatedAt = older.Time
+	}
+	return entryOfRow(row), nil
+}
+
+// version returns a version of the table. The row may be "".
+func (t *Table) version(ctx context.Context, row string, id VersionID) (Version, error) {
+	if id > 0 && id < maxID {
+		for v, err := range t.service.config.Store.Versions(ctx, t.ID, Query{Row: row, After: int64(id) + 1}) {
+			if err != nil {
+				return Version{}, err
+			}
+			if v.ID == id {
+				return v, nil
+			}
+			break
+		}
+	}
+	return Version{}, fmt.Errorf("%w: version %d", ErrNotFound, id)
+}
+
+// release returns a release of the table.
+func (t *Table) release(ctx context.Context, id int64) (Release, error) {
+	if id > 0 && id < maxID {
+		for r, err := range t.service.config.Store.Releases(ctx, t.ID, Query{After: id + 1}) {
+			if err != nil {
+				return Release{}, err
+			}
+			if r.ID == id {
+				return r, nil
+			}
+			break
+		}
+	}
+	return Release{}, fmt.Errorf("%w: release %d", ErrNotFound, id)
+}
+
+const maxID = 1<<63 - 1

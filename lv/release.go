@@ -1,0 +1,272 @@
+package lv
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Publish points env at the working rows with these ids, deletions included,
+// all or none. The first publication to a gray makes it. When nothing would
+// move it returns the release that moved any of these rows last.
+func (t *Table) Publish(ctx context.Context, env Env, by Meta, ids ...string) (Release, error) {
+	return t.put(ctx, by, func() (Release, error) {
+		return Release{State: ReleaseApplied, Env: env, Changes: rowChanges(ids, Change{Working: true}), Desc: by.Desc}, nil
+	})
+}
+
+// Release points env at existing versions, all or none; working rows stay as
+// they are. The deletion of a row that has been saved again is ErrConflict.
+// When nothing would move it returns the release that moved any of these rows
+// last.
+func (t *Table) Release(ctx context.Context, env Env, by Meta, versions ...VersionID) (Release, error) {
+	return t.put(ctx, by, func() (Release, error) {
+		r := Release{State: ReleaseApplied, Env: env, Desc: by.Desc}
+		for _, id := range distinct(versions) {
+			v, err := t.version(ctx, "", id)
+			if err == nil {
+				err = t.stillDeleted(ctx, v)
+			}
+			if err != nil {
+				return Release{}, err
+			}
+			r.Changes = append(r.Changes, Change{ID: v.Row, To: id})
+		}
+		return r, nil
+	})
+}
+
+// Reset makes rows of a gray follow Production again, all or none. When all of
+// them do it returns the release that moved any of them last, or a zero one.
+func (t *Table) Reset(ctx context.Context, gray Env, by Meta, ids ...string) (Release, error) {
+	return t.put(ctx, by, func() (Release, error) {
+		if gray == Production {
+			return Release{}, fmt.Errorf("%w: production follows nothing", ErrInvalid)
+		}
+		return Release{State: ReleaseApplied, Env: gray, Changes: rowChanges(ids, Change{}), Desc: by.Desc}, nil
+	})
+}
+
+// Revert puts back what an applied release moved, whole. Pointers that have
+// moved since are a *ConflictError that lists them.
+func (t *Table) Revert(ctx context.Context, release int64, by Meta) (Release, error) {
+	return t.put(ctx, by, func() (Release, error) {
+		old, err := t.release(ctx, release)
+		if err != nil {
+			return Release{}, err
+		}
+		if old.State != ReleaseApplied {
+			return Release{}, fmt.Errorf("%w: release %d is %s", ErrConflict, release, old.State)
+		}
+		r := Release{State: ReleaseApplied, Env: old.Env, Reverts: old.ID, Desc: by.Desc}
+		for _, c := range old.Changes {
+			r.Changes = append(r.Changes, Change{ID: c.ID, To: c.From, Expect: &c.To})
+		}
+		return r, nil
+	})
+}
+
+// Plan records a change list: Env, Changes and Desc of r. Its versions are
+// pinned: later edits do not change it. Where it does not say what it expects
+// to be there when it is applied, it is what is there now.
+func (t *Table) Plan(ctx context.Context, r Release, by Meta) (Release, error) {
+	return t.put(ctx, by, func() (Release, error) {
+		plan := Release{State: ReleaseDraft, Env: r.Env, Changes: slices.Clone(r.Changes), Desc: r.Desc}
+		for i, c := range plan.Changes {
+			pinned, err := t.pin(ctx, r.Env, c)
+			if err != nil {
+				return Release{}, err
+			}
+			plan.Changes[i] = pinned
+		}
+		return plan, nil
+	})
+}
+
+// Approve approves a planned release, as Config.Approve allows.
+func (t *Table) Approve(ctx context.Context, release int64, by Meta) (Release, error) {
+	return t.amend(ctx, release, by, func(r *Release) error {
+		switch r.State {
+		case ReleaseApproved, ReleaseScheduled, ReleaseApplied:
+			return nil
+		case ReleaseDraft:
+			if err := t.service.config.Approve(ctx, *r, by); err != nil {
+				return err
+			}
+		}
+		r.State, r.Approver = ReleaseApproved, by.Actor
+		return nil
+	})
+}
+
+// Schedule makes Run apply an approved release when it is due, by the clock of
+// the process that runs. One that is scheduled gets another time. One that
+// meets a conflict when it is due becomes failed.
+func (t *Table) Schedule(ctx context.Context, release int64, at time.Time, by Meta) (Release, error) {
+	return t.amend(ctx, release, by, func(r *Release) error {
+		if r.State == ReleaseDraft {
+			return fmt.Errorf("%w: release %d is not approved", ErrConflict, release)
+		}
+		r.State, r.At = ReleaseScheduled, at.UTC()
+		return nil
+	})
+}
+
+// Apply applies an approved or scheduled release now. Pointers that are not
+// what it expects are a *ConflictError, and the release stays as it is.
+func (t *Table) Apply(ctx context.Context, release int64, by Meta) (Release, error) {
+	return t.amend(ctx, release, by, func(r *Release) error {
+		if r.State == ReleaseDraft {
+			return fmt.Errorf("%w: release %d is not approved", ErrConflict, release)
+		}
+		r.State = ReleaseApplied
+		return nil
+	})
+}
+
+// Cancel gives up a release that is not applied. ErrTooLate if it is.
+func (t *Table) Cancel(ctx context.Context, release int64, by Meta) error {
+	_, err := t.amend(ctx, release, by, func(r *Release) error {
+		r.State = ReleaseCancelled
+		return nil
+	})
+	return err
+}
+
+// put asks the store to put the release that build returns. It returns once
+// readers see what moved.
+func (t *Table) put(ctx context.Context, by Meta, build func() (Release, error)) (put Release, err error) {
+	err = t.writes(ctx, by, func() (int64, error) {
+		r, err := build()
+		if err != nil {
+			return 0, err
+		}
+		if err := r.check(); err != nil {
+			return 0, err
+		}
+		if put, err = t.service.config.Store.PutRelease(ctx, t.ID, r, by); err != nil {
+			return 0, err
+		}
+		t.service.config.Logger.InfoContext(ctx, "lv: release", "app", t.ID.App, "schema", t.ID.Schema, "env", put.Env,
+			"release", put.ID, "state", put.State, "changes", len(put.Changes), "actor", by.Actor)
+		return put.Seq, nil
+	})
+	return put, err
+}
+
+func (r Release) check() error {
+	if err := checkName("environment", string(r.Env)); err != nil {
+		return err
+	}
+	if len(r.Changes) == 0 {
+		return fmt.Errorf("%w: no rows", ErrInvalid)
+	}
+	for _, c := range r.Changes {
+		if err := checkRow(c.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// amend changes a release that is not over. One that is what change would make
+// of it stays as it is.
+func (t *Table) amend(ctx context.Context, id int64, by Meta, change func(*Release) error) (r Release, err error) {
+	if err := by.check(); err != nil {
+		return Release{}, err
+	}
+	if r, err = t.release(ctx, id); err != nil {
+		return Release{}, err
+	}
+	next := r
+	if err := change(&next); err != nil {
+		return Release{}, err
+	}
+	if next.State == r.State && next.At.Equal(r.At) {
+		return r, nil
+	}
+	switch r.State {
+	case ReleaseApplied, ReleaseFailed, ReleaseCancelled:
+		return Release{}, fmt.Errorf("%w: release %d is %s", ErrTooLate, id, r.State)
+	}
+	return t.put(ctx, by, func() (Release, error) { return next, nil })
+}
+
+// rowChanges returns change for each of the rows.
+func rowChanges(ids []string, change Change) (changes []Change) {
+	for _, id := range distinct(ids) {
+		change.ID = id
+		changes = append(changes, change)
+	}
+	return changes
+}
+
+// distinct returns each of all once, in their order.
+func distinct[T comparable](all []T) (once []T) {
+	seen := make(map[T]bool, len(all))
+	for _, one := range all {
+		if !seen[one] {
+			once = append(once, one)
+		}
+		seen[one] = true
+	}
+	return once
+}
+
+// stillDeleted returns ErrConflict for the deletion of a row that has been
+// saved again.
+func (t *Table) stillDeleted(ctx context.Context, v Version) error {
+	if v.Op != OpDelete {
+		return nil
+	}
+	newest, err := t.newest(ctx, v.Row)
+	if err == nil && newest.ID != v.ID {
+		err = fmt.Errorf("%w: row %q has been saved since version %d deleted it", ErrConflict, v.Row, v.ID)
+	}
+	return err
+}
+
+// newest returns the version of a working row.
+func (t *Table) newest(ctx context.Context, row string) (Version, error) {
+	for v, err := range t.service.config.Store.Versions(ctx, t.ID, Query{Row: row}) {
+		return v, err
+	}
+	return Version{}, fmt.Errorf("%w: row %q", ErrNotFound, row)
+}
+
+// pin completes a change of a plan: which row, which version, and what the
+// pointer is expected to be.
+func (t *Table) pin(ctx context.Context, env Env, c Change) (Change, error) {
+	switch {
+	case c.Working:
+		v, err := t.newest(ctx, c.ID)
+		if err != nil {
+			return Change{}, err
+		}
+		c.To = v.ID
+	case c.ID == "" && c.To != 0:
+		v, err := t.version(ctx, "", c.To)
+		if err != nil {
+			return Change{}, err
+		}
+		c.ID = v.Row
+	}
+	pinned := Change{ID: c.ID, To: c.To, Expect: c.Expect}
+	if pinned.Expect == nil && c.ID != "" {
+		now, err := t.pointer(ctx, env, c.ID)
+		if err != nil {
+			return Change{}, err
+		}
+		pinned.Expect = &now
+	}
+	return pinned, nil
+}
+
+// pointer returns what env points a row at, or 0.
+func (t *Table) pointer(ctx context.Context, env Env, row string) (VersionID, error) {
+	for r, err := range t.service.config.Store.Rows(ctx, t.ID, View{Env: env, Own: true, IDs: []string{row}}) {
+		return r.Version, err
+	}
+	return 0, ctx.Err()
+}

@@ -1,0 +1,160 @@
+package lv
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+const (
+	retryPause     = time.Second // after a failure, before the next attempt
+	retentionPause = time.Hour   // between two looks at what may be forgotten
+)
+
+// Run follows the writes of other processes, applies releases that are due
+// and forgets what Retain allows, until ctx ends or the Service closes; it
+// returns the error that says which. What fails is logged and tried again. It
+// may run in any number of processes.
+func (s *Service) Run(ctx context.Context) error {
+	done, err := s.begin()
+	if err != nil {
+		return err
+	}
+	defer done()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var work sync.WaitGroup
+	work.Go(func() {
+		select {
+		case <-s.stopping:
+			cancel(ErrClosed)
+		case <-ctx.Done():
+		}
+	})
+	work.Go(func() { s.repeat(ctx, "following", 0, s.follower.follow) })
+	s.stale.addAll()
+	work.Go(func() { s.repeat(ctx, "releases that are due", 0, new(planner{service: s}).run) })
+	if s.config.Retain.Versions > 0 {
+		work.Go(func() { s.repeat(ctx, "retention", retentionPause, s.retain) })
+	}
+	work.Wait()
+	return context.Cause(ctx)
+}
+
+// repeat calls do until ctx ends, with a pause in between.
+func (s *Service) repeat(ctx context.Context, what string, pause time.Duration, do func(context.Context) error) {
+	for ctx.Err() == nil {
+		wait := pause
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			s.config.Logger.ErrorContext(ctx, "lv: "+what+" failed", "err", err)
+			wait = retryPause
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// A planner applies scheduled releases when they are due.
+type planner struct {
+	service *Service
+	plans   map[TableID][]Release
+}
+
+// run applies what is due, and waits for what comes next, until ctx ends.
+func (p *planner) run(ctx context.Context) error {
+	for {
+		news := p.service.planned.Wait()
+		if err := p.look(ctx); err != nil {
+			p.service.stale.addAll()
+			return err
+		}
+		next, err := p.apply(ctx)
+		if err != nil {
+			p.service.stale.addAll()
+			return err
+		}
+		timer := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		case <-news:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// look reads the scheduled releases of tables whose plans have changed.
+func (p *planner) look(ctx context.Context) error {
+	tables, all := p.service.stale.take()
+	if all {
+		p.plans, tables = map[TableID][]Release{}, map[TableID]bool{}
+		for info, err := range p.service.config.Store.Tables(ctx) {
+			if err != nil {
+				return err
+			}
+			tables[info.ID] = true
+		}
+	}
+	for id := range tables {
+		delete(p.plans, id)
+		for r, err := range p.service.config.Store.Releases(ctx, id, Query{State: ReleaseScheduled}) {
+			if err != nil {
+				return err
+			}
+			p.plans[id] = append(p.plans[id], r)
+		}
+	}
+	return nil
+}
+
+// longestWait bounds how late a change of the wall clock is noticed.
+const longestWait = time.Minute
+
+// apply applies what is due and returns how long it is until the next.
+func (p *planner) apply(ctx context.Context) (next time.Duration, err error) {
+	next = longestWait
+	for id, plans := range p.plans {
+		var left []Release
+		for _, r := range plans {
+			wait := time.Until(r.At)
+			if wait > 0 {
+				left = append(left, r)
+				next = min(next, wait)
+				continue
+			}
+			if err := p.service.Table(id.App, id.Schema).due(ctx, r); err != nil {
+				return 0, err
+			}
+		}
+		p.plans[id] = left
+	}
+	return next, nil
+}
+
+// due applies a scheduled release, which becomes failed if it cannot be applied.
+func (t *Table) due(ctx context.Context, r Release) error {
+	by := Meta{Actor: r.Approver, Desc: r.Desc}
+	if by.Actor == "" {
+		by.Actor = r.Actor
+	}
+	r.State = ReleaseApplied
+	_, err := t.put(ctx, by, func() (Release, error) { return r, nil })
+	var moved *ConflictError
+	if errors.As(err, &moved) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrInvalid) {
+		t.service.config.Logger.WarnContext(ctx, "lv: a scheduled release failed",
+			"app", t.ID.App, "schema", t.ID.Schema, "release", r.ID, "err", err)
+		r.State = ReleaseFailed
+		_, err = t.put(ctx, by, func() (Release, error) { return r, nil })
+	}
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrTooLate) {
+		return nil // somebody else was there first; the event says so
+	}
+	return err
+}

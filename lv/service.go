@@ -1,0 +1,153 @@
+package lv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/feed"
+)
+
+// Config configures a Service. A zero field means its documented default.
+type Config struct {
+	Store VersionStore // required
+	// Approve decides whether a release may be approved by this actor, usually
+	// with ErrForbidden. Default: anybody but its author.
+	Approve func(ctx context.Context, r Release, by Meta) error
+	// Retain says which versions Run may forget. Default: none.
+	Retain Retention
+	// Logger receives one line per release. Default: discard.
+	Logger *slog.Logger
+}
+
+// Retention says which versions may be forgotten: those that are not among the
+// newest of their row, are older, and are not referred to by a pointer, a
+// strategy, a planned release or one that can still be reverted.
+type Retention struct {
+	Versions int           // of each row; 0 keeps all
+	Age      time.Duration // keep anything younger
+}
+
+// Service reads and publishes rows. It is safe for concurrent use. What
+// Production and grays show comes from memory, into which a table is read when
+// somebody first asks for it. Readers see every write that was made through
+// the Service, and those of other processes while Run runs.
+type Service struct {
+	config Config
+
+	mu       sync.Mutex
+	tables   map[TableID]*Table
+	closed   bool
+	stopping chan struct{}
+	work     sync.WaitGroup
+
+	follower *follower
+	planned  feed.Notice // of releases that may be due
+	stale    staleTables
+}
+
+// New returns a Service. It starts nothing.
+func New(c Config) (*Service, error) {
+	if c.Store == nil {
+		return nil, fmt.Errorf("%w: Config.Store is required", ErrInvalid)
+	}
+	if c.Retain.Versions < 0 || c.Retain.Age < 0 {
+		return nil, fmt.Errorf("%w: Config.Retain is negative", ErrInvalid)
+	}
+	if c.Approve == nil {
+		c.Approve = anybodyElse
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{config: c, tables: map[TableID]*Table{}, stopping: make(chan struct{})}
+	s.follower = newFollower(s)
+	return s, nil
+}
+
+func anybodyElse(_ context.Context, r Release, by Meta) error {
+	if r.Actor == by.Actor {
+		return fmt.Errorf("%w: %q wrote release %d and cannot approve it", ErrForbidden, by.Actor, r.ID)
+	}
+	return nil
+}
+
+// Table returns a table. It need not exist: the first write makes it. The
+// Service keeps what it returns, so that names should come from somebody
+// trusted.
+func (s *Service) Table(app, schema string) *Table {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := TableID{App: app, Schema: schema}
+	t := s.tables[id]
+	if t == nil {
+		t = &Table{ID: id, service: s, loading: make(chan struct{}, 1)}
+		s.tables[id] = t
+	}
+	return t
+}
+
+// known returns the table if somebody has asked for it.
+func (s *Service) known(id TableID) *Table {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tables[id]
+}
+
+// Tables yields what there is of the tables named, or of all that somebody has
+// written to, in the order of their names.
+func (s *Service) Tables(ctx context.Context, ids ...TableID) iter.Seq2[TableInfo, error] {
+	return s.config.Store.Tables(ctx, ids...)
+}
+
+// Watch yields every event with a Seq greater than after, in order, losing
+// none, and waits for more until ctx ends or the caller breaks.
+func (s *Service) Watch(ctx context.Context, after int64) iter.Seq2[Event, error] {
+	return s.config.Store.Watch(ctx, after)
+}
+
+// Close ends Run, waits for what is under way, and makes later writes return
+// ErrClosed. It may be called twice.
+func (s *Service) Close() error {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.stopping)
+	}
+	s.mu.Unlock()
+	s.work.Wait()
+	return nil
+}
+
+// begin registers work for which Close waits; the caller calls done.
+func (s *Service) begin() (done func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	s.work.Add(1)
+	return s.work.Done, nil
+}
+
+// writes is what every write does before and after it asks the store: seq is
+// the event that readers must see when it returns.
+func (t *Table) writes(ctx context.Context, by Meta, put func() (seq int64, err error)) error {
+	if err := errors.Join(t.ID.check(), by.check()); err != nil {
+		return err
+	}
+	done, err := t.service.begin()
+	if err != nil {
+		return err
+	}
+	defer done()
+	seq, err := put()
+	if err != nil || seq == 0 || !t.asked.Load() {
+		return err
+	}
+	return t.service.follower.reach(ctx, seq)
+}
