@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -15,6 +16,7 @@ import (
 type Backend interface {
 	Locker() update.Locker
 	Journal() update.Journal
+	Versions() lv.VersionStore
 	Close() error
 }
 

@@ -216,7 +216,10 @@ func cloneRules(rules []lv.Rule) []lv.Rule {
 	rules = slices.Clone(rules)
 	for i, r := range rules {
 		rules[i].Rules = cloneRules(r.Rules)
-		if list, ok := r.Value.([]string); ok {
+		switch list := r.Value.(type) {
+		case []string:
+			rules[i].Value = slices.Clone(list)
+		case []any:
 			rules[i].Value = slices.Clone(list)
 		}
 	}

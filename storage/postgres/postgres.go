@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
 	"github.com/upkeep-go/upkeep/update"
@@ -40,11 +41,12 @@ const defaultTimeout = 10 * time.Second
 
 // DB is the engine on one database. It is safe for concurrent use.
 type DB struct {
-	server  *server
-	owned   bool // the pool is ours to close
-	keep    storage.Retention
-	locker  *sqlstore.Locker
-	journal *sqlstore.Journal
+	server   *server
+	owned    bool // the pool is ours to close
+	keep     storage.Retention
+	locker   *sqlstore.Locker
+	journal  *sqlstore.Journal
+	versions *sqlstore.Versions
 }
 
 var _ storage.Backend = (*DB)(nil)
@@ -121,7 +123,10 @@ func open(ctx context.Context, pool *pgxpool.Pool, c Config) (*DB, error) {
 }
 
 func newDB(s *server, db sqlstore.DB, keep storage.Retention) *DB {
-	return &DB{server: s, keep: keep, locker: sqlstore.NewLocker(db), journal: sqlstore.NewJournal(db, keep)}
+	return &DB{
+		server: s, keep: keep, locker: sqlstore.NewLocker(db), journal: sqlstore.NewJournal(db, keep),
+		versions: sqlstore.NewVersions(db, keep),
+	}
 }
 
 // Within returns the same stores inside the caller's transaction: each call is
@@ -143,6 +148,9 @@ func (d *DB) Locker() update.Locker { return d.locker }
 
 // Journal returns the runs of this database.
 func (d *DB) Journal() update.Journal { return d.journal }
+
+// Versions returns the rows of this database.
+func (d *DB) Versions() lv.VersionStore { return d.versions }
 
 // Close ends every Watch, waits for calls under way and closes the
 // connections that Open made. It may be called twice.
@@ -180,12 +188,15 @@ const (
 	// The notification goes out with the commit.
 	journalLock = "SELECT pg_advisory_xact_lock(1970301797, 'upkeep_update_event'::regclass::oid::integer)," +
 		" pg_notify('" + channel + "', '')"
+	versionLock = "SELECT pg_advisory_xact_lock(1970301797, 'upkeep_lv_event'::regclass::oid::integer)," +
+		" pg_notify('" + channel + "', '')"
 )
 
-// dialect says that time is the server's and that writers of the journal wait
-// for each other, so that events are numbered in the order of their commits.
+// dialect says that time is the server's and that writers wait for each
+// other, so that events are numbered in the order of their commits.
 var dialect = sqlstore.Dialect{
 	Now:         "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
 	Tick:        "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
 	JournalLock: journalLock,
+	VersionLock: versionLock,
 }

@@ -16,6 +16,7 @@ import (
 
 	driver "modernc.org/sqlite"
 
+	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
 	"github.com/upkeep-go/upkeep/update"
@@ -37,9 +38,10 @@ const defaultBusyTimeout = 5 * time.Second
 
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
-	engine  *engine
-	locker  *sqlstore.Locker
-	journal *sqlstore.Journal
+	engine   *engine
+	locker   *sqlstore.Locker
+	journal  *sqlstore.Journal
+	versions *sqlstore.Versions
 }
 
 var _ storage.Backend = (*DB)(nil)
@@ -104,7 +106,10 @@ func use(ctx context.Context, db *sql.DB) (*engine, error) {
 }
 
 func newDB(e *engine, keep storage.Retention) *DB {
-	return &DB{engine: e, locker: sqlstore.NewLocker(e), journal: sqlstore.NewJournal(e, keep)}
+	return &DB{
+		engine: e, locker: sqlstore.NewLocker(e), journal: sqlstore.NewJournal(e, keep),
+		versions: sqlstore.NewVersions(e, keep),
+	}
 }
 
 // Locker returns the locks of the database.
@@ -112,6 +117,9 @@ func (d *DB) Locker() update.Locker { return d.locker }
 
 // Journal returns the journal of the database.
 func (d *DB) Journal() update.Journal { return d.journal }
+
+// Versions returns the rows of the database.
+func (d *DB) Versions() lv.VersionStore { return d.versions }
 
 // Close finishes writes under way. Later calls of the stores return
 // storage.ErrClosed. It may be called twice.

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"sync"
 
+	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
 	"github.com/upkeep-go/upkeep/update"
@@ -21,25 +22,40 @@ func (d *DB) Within(tx *sql.Tx) storage.Backend {
 	db := &inside{engine: d.engine, tx: tx}
 	w := &within{locker: sqlstore.NewLocker(db)}
 	w.journal.Journal = d.journal.On(db)
+	w.versions.versionStore = d.versions.On(db)
 	return w
 }
 
 type within struct {
-	locker  *sqlstore.Locker
-	journal journalWithin
+	locker   *sqlstore.Locker
+	journal  journalWithin
+	versions versionsWithin
 }
 
-func (w *within) Locker() update.Locker   { return w.locker }
-func (w *within) Journal() update.Journal { return &w.journal }
-func (w *within) Close() error            { return nil }
+func (w *within) Locker() update.Locker     { return w.locker }
+func (w *within) Journal() update.Journal   { return &w.journal }
+func (w *within) Versions() lv.VersionStore { return &w.versions }
+func (w *within) Close() error              { return nil }
 
 type journalWithin struct{ *sqlstore.Journal }
 
 // Watch cannot wait for what happens after the caller's transaction.
 func (journalWithin) Watch(context.Context, int64) iter.Seq2[update.Event, error] {
-	return func(yield func(update.Event, error) bool) {
-		yield(update.Event{}, fmt.Errorf("sqlite: watching within a transaction: %w", errors.ErrUnsupported))
-	}
+	return unwatched[update.Event]
+}
+
+type versionStore = sqlstore.Versions // embedded as Versions it would hide its method
+
+type versionsWithin struct{ *versionStore }
+
+// Watch cannot wait for what happens after the caller's transaction.
+func (versionsWithin) Watch(context.Context, int64) iter.Seq2[lv.Event, error] {
+	return unwatched[lv.Event]
+}
+
+func unwatched[T any](yield func(T, error) bool) {
+	var nothing T
+	yield(nothing, fmt.Errorf("sqlite: watching within a transaction: %w", errors.ErrUnsupported))
 }
 
 // inside is the sqlstore.DB of a transaction.

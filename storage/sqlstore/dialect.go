@@ -18,6 +18,8 @@ type Dialect struct {
 	// those writes apart, and so in order, where an engine lets writers run
 	// side by side. Empty where it has one writer.
 	JournalLock string
+	// VersionLock is the same for the writes of a VersionStore.
+	VersionLock string
 }
 
 // Host is a machine with a clock of its own, and this process on it.

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/lv/lvtest"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/updatetest"
@@ -44,6 +46,7 @@ func Run(t *testing.T, h Harness) {
 	}
 	t.Run("Locker", func(t *testing.T) { updatetest.RunLocker(t, h.locker()) })
 	t.Run("Journal", func(t *testing.T) { updatetest.RunJournal(t, h.journal()) })
+	t.Run("Versions", func(t *testing.T) { lvtest.RunVersionStore(t, h.versions()) })
 }
 
 // open returns a fresh engine that is closed when the test ends.
@@ -92,6 +95,28 @@ func (h Harness) journal() updatetest.JournalHarness {
 	if h.Retain != nil {
 		u.Retain = func(t testing.TB, events int, age time.Duration) update.Journal {
 			return closing(t, h.Retain(t, storage.Retention{Events: events, Age: age})).Journal()
+		}
+	}
+	return u
+}
+
+func (h Harness) versions() lvtest.Harness {
+	var first storage.Backend // of the case that runs
+	u := lvtest.Harness{
+		Open: func(t testing.TB) lv.VersionStore {
+			first = h.open(t)
+			return first.Versions()
+		},
+		RealTime: h.RealTime,
+	}
+	if h.Again != nil {
+		u.Again = func(t testing.TB, _ lv.VersionStore) lv.VersionStore {
+			return closing(t, h.Again(t, first)).Versions()
+		}
+	}
+	if h.Retain != nil {
+		u.Retain = func(t testing.TB, events int, age time.Duration) lv.VersionStore {
+			return closing(t, h.Retain(t, storage.Retention{Events: events, Age: age})).Versions()
 		}
 	}
 	return u

@@ -1,0 +1,212 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/storage"
+)
+
+// Versions is the lv.VersionStore of a DB.
+type Versions struct {
+	db   DB
+	d    Dialect
+	keep storage.Retention
+
+	insertEvent, firstYoung string
+
+	tables sync.Map     // lv.TableID to int64: those that are known to be there
+	pruned atomic.Int64 // when this process last pruned, Unix milliseconds
+}
+
+var _ lv.VersionStore = (*Versions)(nil)
+
+// NewVersions returns the VersionStore of db. An engine makes one and keeps it.
+func NewVersions(db DB, keep storage.Retention) *Versions {
+	if keep.Events <= 0 {
+		keep.Events = 100_000
+	}
+	if keep.Age <= 0 {
+		keep.Age = 30 * 24 * time.Hour
+	}
+	d := db.Dialect()
+	return &Versions{
+		db: db, d: d, keep: keep,
+		insertEvent: d.clocked(8, lvEventInsert),
+		firstYoung:  d.clocked(2, lvEventFirstYoung),
+	}
+}
+
+// On returns the same store in a transaction of the caller's, which db stands
+// for.
+func (s *Versions) On(db DB) *Versions { return NewVersions(db, s.keep) }
+
+const (
+	lvTableFind   = `SELECT id FROM upkeep_lv_table WHERE app = ?1 AND schema = ?2`
+	lvTableInsert = `
+INSERT INTO upkeep_lv_table (id, app, schema, seq)
+VALUES ((SELECT coalesce(max(id), 0) + 1 FROM upkeep_lv_table), ?1, ?2, 0) RETURNING id`
+
+	lvAnswerFind   = `SELECT answer FROM upkeep_lv_request WHERE tbl = ?1 AND id = ?2`
+	lvAnswerInsert = `INSERT INTO upkeep_lv_request (tbl, id, answer) VALUES (?1, ?2, ?3)`
+)
+
+// lvTable is a table in a transaction.
+type lvTable struct {
+	Tx
+	s  *Versions
+	id lv.TableID
+	n  int64 // 0: nobody has written to it
+}
+
+// table finds a table.
+func (s *Versions) table(tx Tx, id lv.TableID) (lvTable, error) {
+	t := lvTable{tx, s, id, 0}
+	if n, ok := s.tables.Load(id); ok {
+		t.n = n.(int64)
+		return t, nil
+	}
+	err := tx.Row(lvTableFind, []any{[]byte(id.App), []byte(id.Schema)}, &t.n)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return t, err
+}
+
+// known remembers a table that is there for good.
+func (s *Versions) known(t lvTable) {
+	if t.n > 0 {
+		s.tables.Store(t.id, t.n)
+	}
+}
+
+// read runs f on a snapshot of a table.
+func (s *Versions) read(ctx context.Context, id lv.TableID, f func(lvTable) error) error {
+	var t lvTable
+	err := s.db.Read(ctx, func(tx Tx) (err error) {
+		if t, err = s.table(tx, id); err != nil {
+			return err
+		}
+		return f(t)
+	})
+	if err == nil {
+		s.known(t)
+	}
+	return err
+}
+
+// lvWriting is one write to a table under way.
+type lvWriting struct {
+	lvTable
+	by  lv.Meta
+	seq int64 // of its event
+	now int64 // the time of that, Unix milliseconds
+}
+
+// lvAnswer is what a write returns: one of these.
+type lvAnswer struct {
+	versions []lv.Version
+	release  *lv.Release
+	strategy *lv.Strategy
+}
+
+// write runs f after every earlier write of the store, unless the request has
+// its answer already.
+func (s *Versions) write(ctx context.Context, id lv.TableID, by lv.Meta, f func(*lvWriting) (lvAnswer, error)) (lvAnswer, error) {
+	err := cmp.Or(lvText("app", id.App), lvText("schema", id.Schema), lvText("request id", by.RequestID))
+	if err != nil {
+		return lvAnswer{}, err
+	}
+	var w *lvWriting
+	var a lvAnswer
+	err = s.db.Write(ctx, func(tx Tx) error {
+		if s.d.VersionLock != "" {
+			if _, err := tx.Exec(s.d.VersionLock); err != nil {
+				return err
+			}
+		}
+		t, err := s.table(tx, id)
+		if err != nil {
+			return err
+		}
+		w = &lvWriting{lvTable: t, by: by}
+		earlier, err := w.earlier()
+		if err != nil {
+			return err
+		}
+		if earlier != nil {
+			a = *earlier
+			return nil
+		}
+		if a, err = f(w); err != nil {
+			return err
+		}
+		return w.remember(a)
+	})
+	if err != nil {
+		return lvAnswer{}, err
+	}
+	s.known(w.lvTable)
+	return a, nil
+}
+
+// earlier returns the first answer to the request, or nil.
+func (w *lvWriting) earlier() (*lvAnswer, error) {
+	if w.by.RequestID == "" || w.n == 0 {
+		return nil, nil
+	}
+	var record string
+	err := w.Row(lvAnswerFind, []any{w.n, []byte(w.by.RequestID)}, &record)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return w.decodeAnswer(record)
+}
+
+// remember keeps the answer for when the request is repeated.
+func (w *lvWriting) remember(a lvAnswer) error {
+	if w.by.RequestID == "" || w.n == 0 {
+		return nil
+	}
+	record, err := encodeAnswer(a)
+	if err != nil {
+		return err
+	}
+	_, err = w.Exec(lvAnswerInsert, w.n, []byte(w.by.RequestID), record)
+	return err
+}
+
+// create makes the table if it is not there.
+func (w *lvWriting) create() error {
+	if w.n > 0 {
+		return nil
+	}
+	return w.Row(lvTableInsert, []any{[]byte(w.id.App), []byte(w.id.Schema)}, &w.n)
+}
+
+// errOtherRequest reports a request id that has got another kind of answer.
+var errOtherRequest = fmt.Errorf("%w: the request id was used for something else", lv.ErrConflict)
+
+func lvText(what, text string) error {
+	if len(text) > 1024 {
+		return fmt.Errorf("%w: the %s has %d bytes, not at most 1,024", lv.ErrInvalid, what, len(text))
+	}
+	return nil
+}
+
+func lvRowName(name string) error {
+	if name == "" {
+		return fmt.Errorf("%w: no row", lv.ErrInvalid)
+	}
+	return lvText("row", name)
+}

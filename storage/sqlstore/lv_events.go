@@ -1,0 +1,328 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// Events are numbered without a gap, in the order of their commits: a reader
+// that finds one missing knows that it was pruned.
+const (
+	// lvEventInsert also counts the ids of versions: the newest event has the
+	// last. A subject below 0 is the event's own seq.
+	lvEventInsert = `
+INSERT INTO upkeep_lv_event (seq, time_ms, tbl, kind, env, subject, actor, version, moved, strategy)
+VALUES (
+	coalesce((SELECT max(seq) FROM upkeep_lv_event), 0) + 1, {now}, ?1, ?2, ?3,
+	CASE WHEN CAST(?4 AS BIGINT) < 0 THEN coalesce((SELECT max(seq) FROM upkeep_lv_event), 0) + 1 ELSE CAST(?4 AS BIGINT) END, ?5,
+	coalesce((SELECT version FROM upkeep_lv_event ORDER BY seq DESC LIMIT 1), 0) + CAST(?6 AS BIGINT), ?7, ?8)
+RETURNING seq, time_ms, version`
+
+	lvEventNewest = `SELECT coalesce(max(seq), 0) FROM upkeep_lv_event`
+	lvEventOldest = `SELECT coalesce(min(seq), 0) FROM upkeep_lv_event`
+
+	// lvEventFirstYoung finds the first event before ?1 that is at most ?2 old.
+	lvEventFirstYoung = `
+SELECT coalesce(min(seq), ?1) FROM upkeep_lv_event WHERE seq < ?1 AND time_ms >= {now} - ?2`
+
+	lvTablesPruned = `
+UPDATE upkeep_lv_table SET seq =
+	(SELECT max(e.seq) FROM upkeep_lv_event e WHERE e.tbl = upkeep_lv_table.id AND e.seq < ?1)
+WHERE id IN (SELECT tbl FROM upkeep_lv_event WHERE seq < ?1)`
+	lvEventPrune   = `DELETE FROM upkeep_lv_event WHERE seq < ?1`
+	lvVersionPrune = `
+DELETE FROM upkeep_lv_version WHERE id IN (
+	SELECT f.id FROM upkeep_lv_version f WHERE f.forgotten > 0 AND f.forgotten <= ?1
+	AND NOT EXISTS (SELECT 1 FROM upkeep_lv_version o WHERE o.body = f.id AND o.source > 0)
+	ORDER BY f.forgotten LIMIT 2000)`
+)
+
+// lvEvent is what is to be told of a write.
+type lvEvent struct {
+	kind     lv.EventKind
+	env      lv.Env
+	subject  int64 // the release or strategy; 0: a new one, if it is about one
+	versions int   // how many ids are given
+	moved    int   // how many rows it tells of
+	strategy string
+}
+
+// event writes the one event of a write, takes its time for that of the write,
+// and returns the last id that may be given to a version.
+func (w *lvWriting) event(e lvEvent) (last int64, err error) {
+	if e.subject == 0 && e.kind != lv.EventSaved {
+		e.subject = -1
+	}
+	args := w.s.d.withNow(w.n, string(e.kind), []byte(e.env), e.subject, []byte(w.by.Actor),
+		int64(e.versions), int64(e.moved), e.strategy)
+	if err := w.Row(w.s.insertEvent, args, &w.seq, &w.now, &last); err != nil {
+		return 0, err
+	}
+	if !w.s.due(w.seq, w.now) {
+		return last, nil
+	}
+	w.s.pruned.Store(w.now)
+	return last, w.s.prune(w, w.seq)
+}
+
+// due reports that it is time to prune: every 1,000 events, every tenth of
+// what is kept when that is less, and now and then because events age.
+func (s *Versions) due(seq, now int64) bool {
+	every := int64(min(1000, max(1, s.keep.Events/10)))
+	age := now - s.pruned.Load()
+	return seq%every == 0 || age < 0 || age >= s.keep.Age.Milliseconds()/30
+}
+
+// prune deletes the oldest events that are too many or too old, never the
+// newest, and what was kept for them. What is left has no gap.
+func (s *Versions) prune(tx Tx, newest int64) error {
+	var oldest int64
+	if err := tx.Row(lvEventOldest, nil, &oldest); err != nil {
+		return err
+	}
+	end := min(oldest+pruneChunk, newest) // the first event that must stay
+	keep := min(newest-int64(s.keep.Events)+1, end)
+	var young int64
+	if err := tx.Row(s.firstYoung, s.d.withNow(end, s.keep.Age.Milliseconds()), &young); err != nil {
+		return err
+	}
+	if keep = max(keep, young); keep <= oldest {
+		return nil
+	}
+	for _, query := range []string{lvTablesPruned, lvEventPrune, lvVersionPrune} {
+		if _, err := tx.Exec(query, keep); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Watch keeps the promise of lv.VersionStore.
+func (s *Versions) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
+	return func(yield func(lv.Event, error) bool) {
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		err := s.watch(ctx, after, func(e lv.Event) bool { return yield(e, nil) })
+		if err != nil {
+			yield(lv.Event{}, fmt.Errorf("watching events: %w", err))
+		}
+	}
+}
+
+// watch returns nil once the caller breaks.
+func (s *Versions) watch(ctx context.Context, after int64, yield func(lv.Event) bool) error {
+	if after < 0 {
+		if err := s.db.Row(ctx, lvEventNewest, nil, &after); err != nil {
+			return err
+		}
+	}
+	// To be told of changes costs more than to look for events that are there.
+	var changed <-chan struct{}
+	for {
+		batch, err := s.events(ctx, after)
+		if err != nil {
+			return err
+		}
+		for _, e := range batch {
+			if e.Seq != after+1 {
+				return fmt.Errorf("%w: event %d", lv.ErrCompacted, after+1)
+			}
+			if !yield(e) {
+				return nil
+			}
+			after = e.Seq
+		}
+		switch {
+		case len(batch) > 0:
+			changed = nil
+		case changed == nil:
+			changed = s.db.Changed(ctx)
+		default:
+			select {
+			case <-changed:
+				changed = s.db.Changed(ctx)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+}
+
+// A batch of events ends with the one that makes it tell of this many rows.
+const eventRows = 512
+
+const (
+	lvEventsAfter = `
+SELECT seq, time_ms, tbl, kind, env, subject, actor, version, moved, strategy FROM upkeep_lv_event
+WHERE seq > ?1 ORDER BY seq LIMIT 256`
+
+	lvTableName = `SELECT app, schema FROM upkeep_lv_table WHERE id = ?1`
+
+	lvRowsSaved = `
+SELECT v.seq, v.name, v.parent, v.id, r.created_ms, v.time_ms, b.content
+FROM upkeep_lv_version v
+JOIN upkeep_lv_row r ON r.tbl = v.tbl AND r.name = v.name
+LEFT JOIN upkeep_lv_version b ON b.id = v.body
+WHERE v.id > ?1 AND v.id <= ?2 ORDER BY v.id`
+
+	lvRowsReleased = `
+SELECT c.moved, c.name, c.from_version, c.to_version, r.created_ms, coalesce(v.time_ms, 0), b.content
+FROM upkeep_lv_event e
+JOIN upkeep_lv_change c ON c.release = e.subject AND c.moved = e.seq
+JOIN upkeep_lv_row r ON r.tbl = c.tbl AND r.name = c.name
+LEFT JOIN upkeep_lv_version v ON v.id = c.to_version
+LEFT JOIN upkeep_lv_version b ON b.id = v.body
+WHERE e.seq >= ?1 AND e.seq <= ?2 AND e.kind = 'released' ORDER BY e.seq, c.n`
+
+	lvRowTargeted = `
+SELECT v.name, v.id, r.created_ms, v.time_ms, b.content
+FROM upkeep_lv_version v
+JOIN upkeep_lv_row r ON r.tbl = v.tbl AND r.name = v.name
+LEFT JOIN upkeep_lv_version b ON b.id = v.body
+WHERE v.id = ?1`
+)
+
+// lvBatch is some events that follow each other.
+type lvBatch struct {
+	events   []lv.Event
+	tables   []int64 // of each
+	versions []int64 // last ids given before the first, and then by each
+	released bool    // one of them tells of a release
+	rows     int
+}
+
+// events reads the next events after a number, from one snapshot.
+func (s *Versions) events(ctx context.Context, after int64) ([]lv.Event, error) {
+	var b lvBatch
+	err := s.db.Read(ctx, func(tx Tx) error {
+		b = lvBatch{}
+		err := b.read(tx, after)
+		if err == nil && len(b.events) > 0 {
+			err = b.complete(tx)
+		}
+		return err
+	})
+	return b.events, err
+}
+
+func (b *lvBatch) read(tx Tx, after int64) error {
+	return tx.Query(lvEventsAfter, []any{after}, func(scan func(...any) error) error {
+		var e lv.Event
+		var ms, table, subject, version, moved int64
+		var kind, strategy string
+		var env, actor []byte
+		if err := scan(&e.Seq, &ms, &table, &kind, &env, &subject, &actor, &version, &moved, &strategy); err != nil {
+			return err
+		}
+		if b.rows >= eventRows {
+			return nil
+		}
+		b.rows += int(moved)
+		e.Time, e.Kind, e.Env, e.Actor = utc(ms), lv.EventKind(kind), lv.Env(env), string(actor)
+		before := version
+		switch e.Kind {
+		case lv.EventSaved:
+			before -= moved
+		case lv.EventReleased:
+			e.Release, b.released = subject, true
+		case lv.EventPlanned:
+			e.Release = subject
+		case lv.EventStrategy:
+			s, err := decodeStrategy(strategy)
+			if err != nil {
+				return err
+			}
+			s.ID, s.Seq = subject, e.Seq
+			e.Strategy = &s
+		}
+		if len(b.versions) == 0 {
+			b.versions = append(b.versions, before)
+		}
+		b.events, b.tables = append(b.events, e), append(b.tables, table)
+		b.versions = append(b.versions, version)
+		return nil
+	})
+}
+
+// complete adds to the events the names of their tables and what moved.
+func (b *lvBatch) complete(tx Tx) error {
+	if err := b.nameTables(tx); err != nil {
+		return err
+	}
+	first, last := b.versions[0], b.versions[len(b.versions)-1]
+	if last > first {
+		if err := b.addRows(tx, lvRowsSaved, first, last); err != nil {
+			return err
+		}
+	}
+	if b.released {
+		if err := b.addRows(tx, lvRowsReleased, b.events[0].Seq, b.events[len(b.events)-1].Seq); err != nil {
+			return err
+		}
+	}
+	for i := range b.events {
+		if s := b.events[i].Strategy; s != nil {
+			c, err := lvTarget(tx, s.Target)
+			if err != nil {
+				return err
+			}
+			b.events[i].Rows = []lv.Change{c}
+		}
+	}
+	return nil
+}
+
+func (b *lvBatch) nameTables(tx Tx) error {
+	names := make(map[int64]lv.TableID)
+	for i, table := range b.tables {
+		id, ok := names[table]
+		if !ok {
+			var app, schema []byte
+			if err := tx.Row(lvTableName, []any{table}, &app, &schema); err != nil {
+				return err
+			}
+			id = lv.TableID{App: string(app), Schema: string(schema)}
+			names[table] = id
+		}
+		b.events[i].Table = id
+	}
+	return nil
+}
+
+// addRows adds to the events the rows that a query tells of.
+func (b *lvBatch) addRows(tx Tx, query string, first, last int64) error {
+	return tx.Query(query, []any{first, last}, func(scan func(...any) error) error {
+		var seq, from, to, created, updated int64
+		var name, content []byte
+		if err := scan(&seq, &name, &from, &to, &created, &updated, &content); err != nil {
+			return err
+		}
+		c := lv.Change{ID: string(name), From: lv.VersionID(from), To: lv.VersionID(to)}
+		if to > 0 {
+			c.Content, c.CreatedAt, c.UpdatedAt = content, utc(created), utc(updated)
+		}
+		if i := seq - b.events[0].Seq; i >= 0 && i < int64(len(b.events)) {
+			b.events[i].Rows = append(b.events[i].Rows, c)
+		}
+		return nil
+	})
+}
+
+// lvTarget tells of the version that a strategy shows.
+func lvTarget(tx Tx, id lv.VersionID) (lv.Change, error) {
+	var to, created, updated int64
+	var name, content []byte
+	err := tx.Row(lvRowTargeted, []any{int64(id)}, &name, &to, &created, &updated, &content)
+	if errors.Is(err, sql.ErrNoRows) {
+		return lv.Change{}, fmt.Errorf("%w: version %d", lv.ErrCompacted, id)
+	}
+	return lv.Change{
+		ID: string(name), To: lv.VersionID(to),
+		Content: content, CreatedAt: utc(created), UpdatedAt: utc(updated),
+	}, err
+}

@@ -1,0 +1,285 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// Pages bound how much of a list is in memory at once.
+const (
+	versionPage = 64
+	releasePage = 16
+)
+
+// A version with its content, once for each gray that points at it, or once if
+// none does: {which} selects versions as v.
+const (
+	lvVersionsFront = `
+SELECT p.id, v.name, v.op, v.source, v.time_ms, v.actor, v.descr, v.request, b.content,
+	CASE WHEN r.live = v.id THEN 1 ELSE 0 END, coalesce(g.version, 0), g.env
+FROM (SELECT v.id FROM upkeep_lv_version v WHERE `
+	lvVersionsBack = `) p
+JOIN upkeep_lv_version v ON v.id = p.id
+JOIN upkeep_lv_row r ON r.tbl = v.tbl AND r.name = v.name
+LEFT JOIN upkeep_lv_version b ON b.id = v.body
+LEFT JOIN upkeep_lv_gray g ON g.version = p.id AND g.version > 0
+ORDER BY p.id DESC, g.env`
+
+	lvVersionsOfTable = lvVersionsFront +
+		`v.tbl = ?1 AND v.id < ?2 AND v.forgotten = 0 ORDER BY v.id DESC LIMIT 64` + lvVersionsBack
+	lvVersionsOfRow = lvVersionsFront +
+		`v.tbl = ?1 AND v.id < ?2 AND v.forgotten = 0 AND v.name = ?3 ORDER BY v.id DESC LIMIT 64` + lvVersionsBack
+	lvVersionOfID = lvVersionsFront + `v.tbl = ?1 AND v.id = ?2` + lvVersionsBack
+)
+
+// Versions keeps the promise of lv.VersionStore.
+func (s *Versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
+	return pages(versionPage, func(last *lv.Version) (page []lv.Version, err error) {
+		before := before(q)
+		if last != nil {
+			before = int64(last.ID)
+		}
+		err = s.read(ctx, id, func(t lvTable) (err error) {
+			if q.Row == "" {
+				page, err = t.versions(lvVersionsOfTable, t.n, before)
+			} else {
+				page, err = t.versions(lvVersionsOfRow, t.n, before, []byte(q.Row))
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("reading versions: %w", err)
+		}
+		return page, nil
+	})
+}
+
+// before returns the id that all of a list precede.
+func before(q lv.Query) int64 {
+	if q.After == 0 {
+		return math.MaxInt64
+	}
+	return q.After
+}
+
+// pages yields a list page by page. Between pages nothing is held open, so the
+// caller may take its time. A page that is shorter than size is the last.
+func pages[T any](size int, next func(last *T) ([]T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var last *T
+		for {
+			page, err := next(last)
+			if err != nil {
+				var nothing T
+				yield(nothing, err)
+				return
+			}
+			for _, entry := range page {
+				if !yield(entry, nil) {
+					return
+				}
+			}
+			if len(page) < size {
+				return
+			}
+			last = &page[size-1]
+		}
+	}
+}
+
+// version returns a version, forgotten or not.
+func (t lvTable) version(id int64) (lv.Version, error) {
+	versions, err := t.versions(lvVersionOfID, t.n, id)
+	if err == nil && len(versions) == 0 {
+		err = fmt.Errorf("%w: version %d", lv.ErrCompacted, id)
+	}
+	if err != nil {
+		return lv.Version{}, err
+	}
+	return versions[0], nil
+}
+
+func (t lvTable) versions(query string, args ...any) (versions []lv.Version, err error) {
+	err = t.Query(query, args, func(scan func(...any) error) error {
+		var id, source, ms, live, gray int64
+		var op string
+		var name, actor, desc, request, content, env []byte
+		err := scan(&id, &name, &op, &source, &ms, &actor, &desc, &request, &content, &live, &gray, &env)
+		if err != nil {
+			return err
+		}
+		if n := len(versions); n == 0 || versions[n-1].ID != lv.VersionID(id) {
+			v := lv.Version{
+				ID: lv.VersionID(id), Row: string(name), Op: lv.Op(op), Content: content,
+				Source: lv.VersionID(source), Time: utc(ms),
+				Meta: lv.Meta{Actor: string(actor), Desc: string(desc), RequestID: string(request)},
+			}
+			if live == 1 {
+				v.Live = append(v.Live, lv.Production)
+			}
+			versions = append(versions, v)
+		}
+		if v := &versions[len(versions)-1]; gray > 0 {
+			v.Live = append(v.Live, lv.Env(env))
+		}
+		return nil
+	})
+	return versions, err
+}
+
+const (
+	lvForgettable = `
+SELECT v.name, CASE
+	WHEN r.live = v.id THEN 'production'
+	WHEN EXISTS (SELECT 1 FROM upkeep_lv_gray g WHERE g.version = v.id AND g.version > 0) THEN 'a gray'
+	WHEN EXISTS (SELECT 1 FROM upkeep_lv_strategy y WHERE y.target = v.id AND y.deleted = 0) THEN 'a strategy'
+	WHEN EXISTS (SELECT 1 FROM upkeep_lv_change c
+		JOIN upkeep_lv_release p ON p.tbl = c.tbl AND p.id = c.release
+		WHERE c.to_version = v.id AND c.moved = 0 AND p.state IN ('draft', 'approved', 'scheduled'))
+		THEN 'a planned release'
+	WHEN EXISTS (SELECT 1 FROM upkeep_lv_change c
+		WHERE c.from_version = v.id AND c.from_version > 0 AND NOT EXISTS (SELECT 1 FROM upkeep_lv_change o
+			JOIN upkeep_lv_row w ON w.tbl = o.tbl AND w.name = o.name
+			LEFT JOIN upkeep_lv_gray g ON g.tbl = o.tbl AND g.env = o.env AND g.name = o.name
+			WHERE o.release = c.release
+			AND o.to_version <> CASE WHEN length(o.env) = 0 THEN w.live ELSE coalesce(g.version, 0) END))
+		THEN 'a release that can be reverted'
+	WHEN r.working = v.id THEN '` + lvWorking + `'
+	ELSE '' END
+FROM upkeep_lv_version v JOIN upkeep_lv_row r ON r.tbl = v.tbl AND r.name = v.name
+WHERE v.id = ?2 AND v.tbl = ?1 AND v.forgotten = 0`
+
+	lvWorking = `the working row`
+
+	lvForget = `
+UPDATE upkeep_lv_version SET forgotten = (SELECT max(seq) + 1 FROM upkeep_lv_event) WHERE id = ?1`
+)
+
+// forget hides a version. It is deleted once no event that is kept tells of it.
+func (e *lvEdits) forget(edit lv.Edit) (lvResult, error) {
+	id := int64(edit.Version)
+	var name []byte
+	var referrer string
+	err := e.Row(lvForgettable, []any{e.n, id}, &name, &referrer)
+	if errors.Is(err, sql.ErrNoRows) {
+		return lvResult{}, fmt.Errorf("%w: version %d", lv.ErrNotFound, id)
+	}
+	if err != nil {
+		return lvResult{}, err
+	}
+	r := e.rows[string(name)]
+	replaced := referrer == lvWorking && r != nil && r.fresh != nil
+	if referrer != "" && !replaced {
+		return lvResult{}, fmt.Errorf("%w: %s refers to version %d", lv.ErrConflict, referrer, id)
+	}
+	v, err := e.version(id)
+	if err != nil {
+		return lvResult{}, err
+	}
+	_, err = e.Exec(lvForget, id)
+	return lvResult{forgotten: &v}, err
+}
+
+const (
+	lvReleaseColumns = `
+SELECT p.id, p.env, p.state, p.rev, p.seq, p.reverts, p.at_ms, p.created_ms, p.applied_ms, p.actor, p.approver, p.descr
+FROM upkeep_lv_release p `
+	lvReleaseOfID     = lvReleaseColumns + `WHERE p.tbl = ?1 AND p.id = ?2`
+	lvReleasesOfTable = lvReleaseColumns + `WHERE p.tbl = ?1 AND p.id < ?2 ORDER BY p.id DESC LIMIT 16`
+	lvReleasesApplied = lvReleaseColumns +
+		`WHERE p.tbl = ?1 AND p.id < ?2 AND p.state = 'applied' ORDER BY p.id DESC LIMIT 16`
+	lvReleasesInState = lvReleaseColumns +
+		`WHERE p.tbl = ?1 AND p.id < ?2 AND p.state = ?3 AND p.state <> 'applied' ORDER BY p.id DESC LIMIT 16`
+	lvReleasesOfRow = lvReleaseColumns + `
+JOIN upkeep_lv_change c ON c.release = p.id AND c.tbl = p.tbl
+WHERE c.tbl = ?1 AND c.release < ?2 AND c.name = ?3 ORDER BY c.release DESC LIMIT 16`
+	lvReleasesOfRowInState = lvReleaseColumns + `
+JOIN upkeep_lv_change c ON c.release = p.id AND c.tbl = p.tbl
+WHERE c.tbl = ?1 AND c.release < ?2 AND c.name = ?3 AND p.state = ?4 ORDER BY c.release DESC LIMIT 16`
+
+	lvChanges = `
+SELECT name, from_version, to_version, CASE WHEN expect IS NULL THEN 0 ELSE 1 END, coalesce(expect, 0)
+FROM upkeep_lv_change WHERE release = ?1 ORDER BY n`
+)
+
+// Releases keeps the promise of lv.VersionStore.
+func (s *Versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
+	return pages(releasePage, func(last *lv.Release) (page []lv.Release, err error) {
+		before := before(q)
+		if last != nil {
+			before = last.ID
+		}
+		err = s.read(ctx, id, func(t lvTable) (err error) {
+			switch {
+			case q.Row == "" && q.State == "":
+				page, err = t.releases(lvReleasesOfTable, t.n, before)
+			case q.Row == "" && q.State == lv.ReleaseApplied:
+				page, err = t.releases(lvReleasesApplied, t.n, before)
+			case q.Row == "":
+				page, err = t.releases(lvReleasesInState, t.n, before, string(q.State))
+			case q.State == "":
+				page, err = t.releases(lvReleasesOfRow, t.n, before, []byte(q.Row))
+			default:
+				page, err = t.releases(lvReleasesOfRowInState, t.n, before, []byte(q.Row), string(q.State))
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("reading releases: %w", err)
+		}
+		return page, nil
+	})
+}
+
+// releases reads releases with their changes.
+func (t lvTable) releases(query string, args ...any) (releases []lv.Release, err error) {
+	err = t.Query(query, args, func(scan func(...any) error) error {
+		var r lv.Release
+		var env, actor, approver, desc []byte
+		var state string
+		var at, created, applied int64
+		err := scan(&r.ID, &env, &state, &r.Rev, &r.Seq, &r.Reverts, &at, &created, &applied, &actor, &approver, &desc)
+		r.Env, r.State, r.Desc = lv.Env(env), lv.ReleaseState(state), string(desc)
+		r.Actor, r.Approver = string(actor), string(approver)
+		r.At, r.CreatedAt, r.AppliedAt = utc(at), utc(created), utc(applied)
+		releases = append(releases, r)
+		return err
+	})
+	for i := range releases {
+		if err == nil {
+			releases[i].Changes, err = t.changes(releases[i].ID)
+		}
+	}
+	return releases, err
+}
+
+func (t lvTable) changes(release int64) (changes []lv.Change, err error) {
+	err = t.Query(lvChanges, []any{release}, func(scan func(...any) error) error {
+		var name []byte
+		var from, to, expects, expect int64
+		err := scan(&name, &from, &to, &expects, &expect)
+		c := lv.Change{ID: string(name), From: lv.VersionID(from), To: lv.VersionID(to)}
+		if expects == 1 {
+			c.Expect = new(lv.VersionID)
+			*c.Expect = lv.VersionID(expect)
+		}
+		changes = append(changes, c)
+		return err
+	})
+	return changes, err
+}
+
+// release returns a release, or nil.
+func (t lvTable) release(id int64) (*lv.Release, error) {
+	releases, err := t.releases(lvReleaseOfID, t.n, id)
+	if err != nil || len(releases) == 0 {
+		return nil, err
+	}
+	return &releases[0], nil
+}

@@ -1,0 +1,293 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+const (
+	// lvPointerFind reads a row, its pointer in production, and the version ?3
+	// of it.
+	lvPointerFind = `
+SELECT r.working, w.digest, r.live, coalesce(t.id, 0), t.digest
+FROM upkeep_lv_row r
+JOIN upkeep_lv_version w ON w.id = r.working
+LEFT JOIN upkeep_lv_version t ON t.id = ?3 AND t.tbl = r.tbl AND t.name = r.name AND t.forgotten = 0
+WHERE r.tbl = ?1 AND r.name = ?2`
+
+	// lvGrayFind is the same for the gray ?4.
+	lvGrayFind = `
+SELECT r.working, w.digest, coalesce(g.version, 0), coalesce(t.id, 0), t.digest
+FROM upkeep_lv_row r
+JOIN upkeep_lv_version w ON w.id = r.working
+LEFT JOIN upkeep_lv_version t ON t.id = ?3 AND t.tbl = r.tbl AND t.name = r.name AND t.forgotten = 0
+LEFT JOIN upkeep_lv_gray g ON g.tbl = r.tbl AND g.env = ?4 AND g.name = r.name
+WHERE r.tbl = ?1 AND r.name = ?2`
+
+	lvLastMove = `
+SELECT release, moved FROM upkeep_lv_change
+WHERE tbl = ?1 AND env = ?2 AND name = ?3 AND moved > 0 ORDER BY moved DESC LIMIT 1`
+
+	lvReleaseInsert = `
+INSERT INTO upkeep_lv_release
+	(tbl, id, env, state, rev, seq, reverts, at_ms, created_ms, applied_ms, actor, approver, descr)
+VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
+
+	lvReleaseUpdate = `
+UPDATE upkeep_lv_release SET env = ?3, state = ?4, rev = rev + 1, seq = ?5, reverts = ?6, at_ms = ?7,
+	applied_ms = ?8, approver = ?9, descr = ?10
+WHERE tbl = ?1 AND id = ?2`
+
+	lvChangeInsert = `
+INSERT INTO upkeep_lv_change (release, n, tbl, env, name, from_version, to_version, expect, moved)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, CASE WHEN ?8 = 1 THEN CAST(?9 AS BIGINT) END, ?10)`
+	lvChangesDelete = `DELETE FROM upkeep_lv_change WHERE release = ?1`
+
+	lvPointerMove = `UPDATE upkeep_lv_row SET live = ?3, state = ?4 WHERE tbl = ?1 AND name = ?2`
+	lvGrayMove    = `
+INSERT INTO upkeep_lv_gray (tbl, env, name, version) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (tbl, env, name) DO UPDATE SET version = excluded.version`
+	lvEnvInsert = `INSERT INTO upkeep_lv_env (tbl, name) VALUES (?1, ?2) ON CONFLICT DO NOTHING`
+)
+
+// PutRelease keeps the promise of lv.VersionStore.
+func (s *Versions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+	if err := lvCheckRelease(r); err != nil {
+		return lv.Release{}, fmt.Errorf("putting a release: %w", err)
+	}
+	a, err := s.write(ctx, t, by, func(w *lvWriting) (lvAnswer, error) {
+		left, err := w.putRelease(r)
+		return lvAnswer{release: left}, err
+	})
+	if err == nil && a.release == nil {
+		err = errOtherRequest
+	}
+	if err != nil {
+		return lv.Release{}, fmt.Errorf("putting a release: %w", err)
+	}
+	return *a.release, nil
+}
+
+func lvCheckRelease(r lv.Release) error {
+	switch r.State {
+	case lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled, lv.ReleaseApplied, lv.ReleaseFailed, lv.ReleaseCancelled:
+	default:
+		return fmt.Errorf("%w: state %q", lv.ErrInvalid, r.State)
+	}
+	if len(r.Changes) == 0 {
+		return fmt.Errorf("%w: no changes", lv.ErrInvalid)
+	}
+	seen := make(map[string]bool, len(r.Changes))
+	for _, c := range r.Changes {
+		if err := lvRowName(c.ID); err != nil {
+			return err
+		}
+		if seen[c.ID] {
+			return fmt.Errorf("%w: row %q twice", lv.ErrInvalid, c.ID)
+		}
+		seen[c.ID] = true
+		if c.Working && r.State != lv.ReleaseApplied {
+			return fmt.Errorf("%w: the working row %q in a plan", lv.ErrInvalid, c.ID)
+		}
+	}
+	return lvText("environment", string(r.Env))
+}
+
+// lvMove is a change and the row that it concerns.
+type lvMove struct {
+	lv.Change
+	working  []byte // digest; nil: a deletion
+	target   []byte // digest of To; nil: a deletion or none
+	position int64  // where the pointer is
+}
+
+func (m lvMove) moves() bool { return m.position != int64(m.To) }
+
+// putRelease leaves r, or finds the release that did what it would.
+func (w *lvWriting) putRelease(r lv.Release) (*lv.Release, error) {
+	old, err := w.replaced(r)
+	if err != nil {
+		return nil, err
+	}
+	moves, moved, err := w.resolve(r)
+	if err != nil {
+		return nil, err
+	}
+	apply := r.State == lv.ReleaseApplied
+	if old == nil && apply && moved == 0 {
+		return w.lastMove(r)
+	}
+	e := lvEvent{kind: lv.EventPlanned, env: r.Env, subject: r.ID}
+	if apply {
+		e.kind, e.moved = lv.EventReleased, moved
+	}
+	if _, err := w.event(e); err != nil {
+		return nil, err
+	}
+	r.Changes, r.AppliedAt, r.Seq = nil, time.Time{}, 0
+	if apply {
+		r.AppliedAt, r.Seq = utc(w.now), w.seq
+	}
+	if err := w.keep(&r, old); err != nil {
+		return nil, err
+	}
+	for i, m := range moves {
+		if err := w.change(&r, i, m); err != nil {
+			return nil, err
+		}
+	}
+	if apply && r.Env != lv.Production {
+		if _, err := w.Exec(lvEnvInsert, w.n, []byte(r.Env)); err != nil {
+			return nil, err
+		}
+	}
+	return &r, nil
+}
+
+// replaced returns the release that r replaces, or nil for a new one.
+func (w *lvWriting) replaced(r lv.Release) (*lv.Release, error) {
+	if r.ID == 0 {
+		return nil, nil
+	}
+	old, err := w.release(r.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case old == nil:
+		return nil, fmt.Errorf("%w: release %d", lv.ErrNotFound, r.ID)
+	case old.State == lv.ReleaseApplied, old.State == lv.ReleaseFailed, old.State == lv.ReleaseCancelled:
+		return nil, fmt.Errorf("%w: release %d is %s", lv.ErrTooLate, r.ID, old.State)
+	case old.Rev != r.Rev:
+		return nil, fmt.Errorf("%w: release %d has changed", lv.ErrConflict, r.ID)
+	}
+	return old, nil
+}
+
+// resolve completes the changes of r and counts those that would move.
+func (w *lvWriting) resolve(r lv.Release) (moves []lvMove, moved int, err error) {
+	var conflicts []lv.Change
+	for _, c := range r.Changes {
+		m, err := w.move(r.Env, c)
+		if err != nil {
+			return nil, 0, err
+		}
+		if r.State == lv.ReleaseApplied {
+			m.From = lv.VersionID(m.position)
+			if m.Expect != nil && *m.Expect != m.From {
+				conflicts = append(conflicts, m.Change)
+			}
+			if m.moves() {
+				moved++
+			}
+		}
+		moves = append(moves, m)
+	}
+	if conflicts != nil {
+		return nil, 0, &lv.ConflictError{Changes: conflicts}
+	}
+	return moves, moved, nil
+}
+
+// move finds what a change names.
+func (w *lvWriting) move(env lv.Env, c lv.Change) (lvMove, error) {
+	m := lvMove{Change: lv.Change{ID: c.ID, To: c.To}}
+	if c.Expect != nil {
+		expect := *c.Expect
+		m.Expect = &expect
+	}
+	query, args := lvPointerFind, []any{w.n, []byte(c.ID), int64(c.To)}
+	if env != lv.Production {
+		query, args = lvGrayFind, append(args, []byte(env))
+	}
+	var working, target int64
+	err := w.Row(query, args, &working, &m.working, &m.position, &target, &m.target)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return lvMove{}, fmt.Errorf("%w: row %q", lv.ErrNotFound, c.ID)
+	case err != nil:
+		return lvMove{}, err
+	case c.Working:
+		m.To, m.target = lv.VersionID(working), m.working
+	case target != int64(c.To):
+		return lvMove{}, fmt.Errorf("%w: version %d of row %q", lv.ErrNotFound, c.To, c.ID)
+	}
+	return m, nil
+}
+
+// lastMove returns the release that moved any of the pointers of r last, or
+// the zero Release.
+func (w *lvWriting) lastMove(r lv.Release) (*lv.Release, error) {
+	var last, seq int64
+	for _, c := range r.Changes {
+		var release, moved int64
+		err := w.Row(lvLastMove, []any{w.n, []byte(r.Env), []byte(c.ID)}, &release, &moved)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
+		}
+		if moved > seq {
+			last, seq = release, moved
+		}
+	}
+	if last == 0 {
+		return new(lv.Release), nil
+	}
+	return w.release(last)
+}
+
+// keep writes a release without its changes, and completes it.
+func (w *lvWriting) keep(r *lv.Release, old *lv.Release) (err error) {
+	at := lvMillis(r.At)
+	r.At = utc(at)
+	if old == nil {
+		r.ID, r.Rev, r.Actor, r.CreatedAt = w.seq, 1, w.by.Actor, utc(w.now)
+		_, err = w.Exec(lvReleaseInsert, w.n, r.ID, []byte(r.Env), string(r.State), r.Seq, r.Reverts, at,
+			w.now, lvMillis(r.AppliedAt), []byte(r.Actor), []byte(r.Approver), []byte(r.Desc))
+		return err
+	}
+	r.Rev, r.Actor, r.CreatedAt = old.Rev+1, old.Actor, old.CreatedAt
+	_, err = w.Exec(lvReleaseUpdate, w.n, r.ID, []byte(r.Env), string(r.State), r.Seq, r.Reverts, at,
+		lvMillis(r.AppliedAt), []byte(r.Approver), []byte(r.Desc))
+	if err == nil {
+		_, err = w.Exec(lvChangesDelete, r.ID)
+	}
+	return err
+}
+
+// change writes a change of r, and moves its pointer if that is due.
+func (w *lvWriting) change(r *lv.Release, n int, m lvMove) error {
+	applied := r.State == lv.ReleaseApplied
+	var expects, expect, moved int64
+	if m.Expect != nil {
+		expects, expect = 1, int64(*m.Expect)
+	}
+	if applied && m.moves() {
+		moved = w.seq
+	}
+	_, err := w.Exec(lvChangeInsert, r.ID, int64(n), w.n, []byte(r.Env), []byte(m.ID),
+		int64(m.From), int64(m.To), expects, expect, moved)
+	if err != nil {
+		return err
+	}
+	r.Changes = append(r.Changes, m.Change)
+	switch {
+	case moved == 0:
+	case r.Env == lv.Production:
+		_, err = w.Exec(lvPointerMove, w.n, []byte(m.ID), int64(m.To), lvState(m.working, m.target))
+	default:
+		_, err = w.Exec(lvGrayMove, w.n, []byte(r.Env), []byte(m.ID), int64(m.To))
+	}
+	return err
+}
+
+// lvMillis is the inverse of utc.
+func lvMillis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}

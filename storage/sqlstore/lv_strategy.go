@@ -1,0 +1,90 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+const (
+	lvStrategyFind   = `SELECT rev, deleted FROM upkeep_lv_strategy WHERE id = ?2 AND tbl = ?1`
+	lvTargetFind     = `SELECT name FROM upkeep_lv_version WHERE id = ?2 AND tbl = ?1 AND forgotten = 0`
+	lvStrategyInsert = `
+INSERT INTO upkeep_lv_strategy (id, tbl, target, priority, deleted, rev, seq, record)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+ON CONFLICT (id) DO UPDATE SET target = excluded.target, priority = excluded.priority, deleted = excluded.deleted,
+	rev = excluded.rev, seq = excluded.seq, record = excluded.record`
+
+	lvStrategies = `
+SELECT id, seq, record FROM upkeep_lv_strategy
+WHERE tbl = ?1 AND deleted = 0 ORDER BY priority DESC, id DESC`
+)
+
+// PutStrategy keeps the promise of lv.VersionStore.
+func (s *Versions) PutStrategy(ctx context.Context, t lv.TableID, strategy lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+	a, err := s.write(ctx, t, by, func(w *lvWriting) (lvAnswer, error) {
+		left, err := w.putStrategy(strategy)
+		return lvAnswer{strategy: left}, err
+	})
+	if err == nil && a.strategy == nil {
+		err = errOtherRequest
+	}
+	if err != nil {
+		return lv.Strategy{}, fmt.Errorf("putting a strategy: %w", err)
+	}
+	return *a.strategy, nil
+}
+
+func (w *lvWriting) putStrategy(s lv.Strategy) (*lv.Strategy, error) {
+	if s.ID == 0 {
+		s.Rev = 0
+	} else if err := w.replaceable(s); err != nil {
+		return nil, err
+	}
+	var name []byte
+	err := w.Row(lvTargetFind, []any{w.n, int64(s.Target)}, &name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("%w: version %d", lv.ErrNotFound, s.Target)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.Row, s.Priority, s.Rev = string(name), cmp.Or(s.Priority, int64(s.Target)), s.Rev+1
+	record, err := encodeStrategy(s)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = w.event(lvEvent{kind: lv.EventStrategy, subject: s.ID, moved: 1, strategy: record}); err != nil {
+		return nil, err
+	}
+	s.ID, s.Seq = cmp.Or(s.ID, w.seq), w.seq
+	var deleted int64
+	if s.Deleted {
+		deleted = 1
+	}
+	_, err = w.Exec(lvStrategyInsert, s.ID, w.n, int64(s.Target), s.Priority, deleted, s.Rev, s.Seq, record)
+	if err != nil {
+		return nil, err
+	}
+	// As it will be read, and nothing of the caller's.
+	left, err := decodeStrategy(record)
+	left.ID, left.Seq = s.ID, s.Seq
+	return &left, err
+}
+
+// replaceable checks that s may replace the strategy that has its ID.
+func (w *lvWriting) replaceable(s lv.Strategy) error {
+	var rev, deleted int64
+	err := w.Row(lvStrategyFind, []any{w.n, s.ID}, &rev, &deleted)
+	switch {
+	case errors.Is(err, sql.ErrNoRows), err == nil && deleted == 1:
+		return fmt.Errorf("%w: strategy %d", lv.ErrNotFound, s.ID)
+	case err == nil && rev != s.Rev:
+		return fmt.Errorf("%w: strategy %d has changed", lv.ErrConflict, s.ID)
+	}
+	return err
+}

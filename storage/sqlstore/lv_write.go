@@ -1,0 +1,303 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// States of a row: what the working row shows, compared with production.
+const (
+	lvSame    = 1
+	lvChanged = 2
+	lvDeleted = 3 // only production shows the row
+	lvGone    = 4 // neither does
+)
+
+// lvState compares by digests; nil shows nothing.
+func lvState(working, live []byte) int64 {
+	switch {
+	case working != nil && live != nil && bytes.Equal(working, live):
+		return lvSame
+	case working != nil:
+		return lvChanged
+	case live != nil:
+		return lvDeleted
+	}
+	return lvGone
+}
+
+const (
+	lvRowFind = `
+SELECT r.created_ms, r.working, w.digest, r.live, l.digest
+FROM upkeep_lv_row r
+JOIN upkeep_lv_version w ON w.id = r.working
+LEFT JOIN upkeep_lv_version l ON l.id = r.live
+WHERE r.tbl = ?1 AND r.name = ?2`
+
+	lvRowPut = `
+INSERT INTO upkeep_lv_row (tbl, name, created_ms, state, working, live) VALUES (?1, ?2, ?3, ?4, ?5, 0)
+ON CONFLICT (tbl, name) DO UPDATE SET state = excluded.state, working = excluded.working`
+
+	lvSourceFind = `
+SELECT s.name, s.digest, s.body, b.content
+FROM upkeep_lv_version s LEFT JOIN upkeep_lv_version b ON b.id = s.body
+WHERE s.id = ?2 AND s.tbl = ?1 AND s.forgotten = 0`
+
+	lvVersionInsert = `
+INSERT INTO upkeep_lv_version
+	(id, tbl, name, op, source, parent, body, seq, time_ms, forgotten, digest, actor, descr, request, content)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12, ?13, ?14)`
+)
+
+// lvEdits is a Write under way: rows as they would be by now, and the versions
+// that will make them so. Nothing but OpForget is written before it ends.
+type lvEdits struct {
+	*lvWriting
+	rows    map[string]*lvRow
+	order   []*lvRow // those that have changed
+	fresh   []*lvFresh
+	results []lvResult
+}
+
+// lvRow is a row that is being written.
+type lvRow struct {
+	name          string
+	created       int64 // 0: by this write
+	working, live int64
+	digest        []byte // of working; nil: a deletion
+	liveDigest    []byte
+	fresh         *lvFresh // what will be the working row, if not working
+}
+
+// lvFresh is a version that has no id yet.
+type lvFresh struct {
+	lv.Version
+	row    *lvRow
+	parent *lvFresh // nil: the row's working
+	body   int64    // 0: its own id, or a deletion
+	digest []byte
+}
+
+// lvResult is the result of an edit: one of these.
+type lvResult struct {
+	fresh     *lvFresh
+	version   int64
+	forgotten *lv.Version
+}
+
+// Write keeps the promise of lv.VersionStore.
+func (s *Versions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+	digests, err := lvDigests(edits)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.write(ctx, t, by, func(w *lvWriting) (lvAnswer, error) {
+		e := &lvEdits{lvWriting: w, rows: make(map[string]*lvRow)}
+		for i, edit := range edits {
+			result, err := e.edit(edit, digests[i])
+			if err != nil {
+				return lvAnswer{}, fmt.Errorf("edit %d: %w", i, err)
+			}
+			e.results = append(e.results, result)
+		}
+		if err := e.flush(); err != nil {
+			return lvAnswer{}, err
+		}
+		return e.answer()
+	})
+	if err == nil && a.versions == nil {
+		err = errOtherRequest
+	}
+	if err != nil {
+		return nil, fmt.Errorf("writing rows: %w", err)
+	}
+	return a.versions, nil
+}
+
+// lvDigests checks edits and digests what they save, before anybody has to
+// wait for that.
+func lvDigests(edits []lv.Edit) (digests [][]byte, err error) {
+	if len(edits) == 0 {
+		return nil, fmt.Errorf("%w: no edits", lv.ErrInvalid)
+	}
+	digests = make([][]byte, len(edits))
+	for i, e := range edits {
+		switch e.Op {
+		case lv.OpSave:
+			digest, err := lv.Digest(e.Content)
+			if err != nil {
+				return nil, fmt.Errorf("edit %d: %w", i, err)
+			}
+			digests[i] = digest[:]
+			fallthrough
+		case lv.OpDelete:
+			if err := lvRowName(e.Row); err != nil {
+				return nil, fmt.Errorf("edit %d: %w", i, err)
+			}
+		case lv.OpRollback, lv.OpForget:
+		default:
+			return nil, fmt.Errorf("%w: edit %d is %q", lv.ErrInvalid, i, e.Op)
+		}
+	}
+	return digests, nil
+}
+
+func (e *lvEdits) edit(edit lv.Edit, digest []byte) (lvResult, error) {
+	switch edit.Op {
+	case lv.OpSave:
+		return e.save(edit, digest)
+	case lv.OpDelete:
+		return e.delete(edit)
+	case lv.OpRollback:
+		return e.rollback(edit)
+	default:
+		return e.forget(edit)
+	}
+}
+
+// row returns a row, or nil if it never was.
+func (e *lvEdits) row(name string) (*lvRow, error) {
+	if r := e.rows[name]; r != nil {
+		return r, nil
+	}
+	r := &lvRow{name: name}
+	err := e.Row(lvRowFind, []any{e.n, []byte(name)}, &r.created, &r.working, &r.digest, &r.live, &r.liveDigest)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	e.rows[name] = r
+	return r, nil
+}
+
+func (e *lvEdits) save(edit lv.Edit, digest []byte) (lvResult, error) {
+	r, err := e.row(edit.Row)
+	if err != nil {
+		return lvResult{}, err
+	}
+	if r == nil {
+		r = &lvRow{name: edit.Row}
+		e.rows[r.name] = r
+	}
+	return e.append(r, lvFresh{Version: lv.Version{Op: lv.OpSave, Content: bytes.Clone(edit.Content)}, digest: digest}), nil
+}
+
+func (e *lvEdits) delete(edit lv.Edit) (lvResult, error) {
+	r, err := e.row(edit.Row)
+	if err != nil {
+		return lvResult{}, err
+	}
+	if r == nil {
+		return lvResult{}, fmt.Errorf("%w: row %q", lv.ErrNotFound, edit.Row)
+	}
+	return e.append(r, lvFresh{Version: lv.Version{Op: lv.OpDelete}}), nil
+}
+
+func (e *lvEdits) rollback(edit lv.Edit) (lvResult, error) {
+	f := lvFresh{Version: lv.Version{Op: lv.OpRollback, Source: edit.Version}}
+	var name, content []byte
+	err := e.Tx.Row(lvSourceFind, []any{e.n, int64(edit.Version)}, &name, &f.digest, &f.body, &content)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return lvResult{}, fmt.Errorf("%w: version %d", lv.ErrNotFound, edit.Version)
+	case err != nil:
+		return lvResult{}, err
+	case f.body == 0:
+		return lvResult{}, fmt.Errorf("%w: version %d is a deletion", lv.ErrInvalid, edit.Version)
+	}
+	f.Content = content
+	r, err := e.row(string(name))
+	if err != nil {
+		return lvResult{}, err
+	}
+	return e.append(r, f), nil
+}
+
+// append makes f the working row, unless that says the same.
+func (e *lvEdits) append(r *lvRow, f lvFresh) lvResult {
+	exists := r.working > 0 || r.fresh != nil
+	if exists && bytes.Equal(r.digest, f.digest) {
+		return lvResult{fresh: r.fresh, version: r.working}
+	}
+	if r.fresh == nil {
+		e.order = append(e.order, r)
+	}
+	f.Row, f.Meta, f.row, f.parent = r.name, e.by, r, r.fresh
+	r.fresh, r.digest = &f, f.digest
+	e.fresh = append(e.fresh, &f)
+	return lvResult{fresh: &f}
+}
+
+// flush writes the event, the new versions, and the rows.
+func (e *lvEdits) flush() error {
+	if len(e.fresh) == 0 {
+		return nil
+	}
+	if err := e.create(); err != nil {
+		return err
+	}
+	last, err := e.event(lvEvent{kind: lv.EventSaved, versions: len(e.fresh), moved: len(e.fresh)})
+	if err != nil {
+		return err
+	}
+	for i, f := range e.fresh {
+		f.ID = lv.VersionID(last - int64(len(e.fresh)-1-i))
+		f.Time = utc(e.now)
+		if err := e.insert(f); err != nil {
+			return err
+		}
+	}
+	for _, r := range e.order {
+		if r.created == 0 {
+			r.created = e.now
+		}
+		_, err := e.Exec(lvRowPut, e.n, []byte(r.name), r.created, lvState(r.digest, r.liveDigest), int64(r.fresh.ID))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *lvEdits) insert(f *lvFresh) error {
+	parent, body, content := f.row.working, f.body, []byte(f.Content)
+	if f.parent != nil {
+		parent = int64(f.parent.ID)
+	}
+	switch f.Op {
+	case lv.OpSave:
+		body = int64(f.ID)
+	case lv.OpRollback:
+		content = nil
+	}
+	_, err := e.Exec(lvVersionInsert, int64(f.ID), e.n, []byte(f.Row), string(f.Op), int64(f.Source), parent, body,
+		e.seq, e.now, f.digest, []byte(f.Meta.Actor), []byte(f.Meta.Desc), []byte(f.Meta.RequestID), content)
+	return err
+}
+
+// answer returns the version that each edit has left or forgotten.
+func (e *lvEdits) answer() (a lvAnswer, err error) {
+	for _, r := range e.results {
+		var v lv.Version
+		switch {
+		case r.forgotten != nil:
+			v = *r.forgotten
+		case r.fresh != nil:
+			v = r.fresh.Version
+			v.Content = bytes.Clone(v.Content)
+		default:
+			if v, err = e.version(r.version); err != nil {
+				return lvAnswer{}, err
+			}
+		}
+		a.versions = append(a.versions, v)
+	}
+	return a, nil
+}
