@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 		children[os.Args[2]](os.Args[3:])
 		os.Exit(0)
 	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // children end when they are done
 	os.Exit(m.Run())
 }
 
