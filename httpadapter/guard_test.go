@@ -48,13 +48,14 @@ func TestWrongMethodIsAnsweredInTheEnvelope(t *testing.T) {
 		allowed[r.Pattern] = append(allowed[r.Pattern], r.Methods...)
 		require.False(t, r.Changes && slices.Contains(r.Methods, "HEAD"), "HEAD never acts: %s", r.Pattern)
 	}
+	require.Equal(t, []string{"GET"}, allowed[events], "a HEAD would have to wait for the end")
 	for pattern, methods := range allowed {
 		slices.Sort(methods)
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW", "post"} {
 			if slices.Contains(methods, method) {
 				continue
 			}
-			path := strings.NewReplacer("{id}", "x", "{item}", "x").Replace(pattern)
+			path := wildcard.ReplaceAllString(pattern, "x")
 			r := s.send(method, path, "", as(admin), header("X-HTTP-Method-Override", methods[0]))
 			require.Equal(t, http.StatusMethodNotAllowed, r.StatusCode, "%s %s", method, path)
 			require.Equal(t, strings.Join(methods, ", "), r.Header.Get("Allow"))
@@ -269,6 +270,9 @@ func TestBodiesAreBounded(t *testing.T) {
 		require.JSONEq(t, `{"status":"fail","message":"Request body too large"}`, r.text)
 		require.Equal(t, "body-too-large", s.send("POST", runs, pad(1001), as(admin), prepare).problem(t))
 	}
+	declared := httptest.NewRequest("POST", "/api/v1/update", unread{t})
+	declared.ContentLength = 1001
+	require.Equal(t, http.StatusRequestEntityTooLarge, s.serve(declared).StatusCode)
 }
 
 // unread is a body that nobody must read.
@@ -364,6 +368,12 @@ func TestAdapterServesBesideOtherRoutesAndAsAHandler(t *testing.T) {
 	}
 }
 
+func TestRoutesAreTheCallersToChange(t *testing.T) {
+	s := new(site).open(t)
+	s.adapter.Routes()[0].Methods[0] = "BREW"
+	require.NotEqual(t, "BREW", s.adapter.Routes()[0].Methods[0])
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	u := new(site).open(t).updater
 	for name, c := range map[string]httpadapter.Config{
@@ -388,8 +398,9 @@ func TestConfigIsChecked(t *testing.T) {
 }
 
 func TestSlowReplyOutlivesTheServersWriteTimeout(t *testing.T) {
-	inBubble(t, &site{install: func(context.Context, *update.Task) error { time.Sleep(time.Minute); return nil }},
-		func(t *testing.T, s *site, client *http.Client) {
+	for _, http2 := range []bool{false, true} {
+		s := &site{http2: http2, install: func(context.Context, *update.Task) error { time.Sleep(time.Minute); return nil }}
+		inBubble(t, s, func(t *testing.T, s *site, client *http.Client) {
 			r, err := client.Post("http://site/api/v1/update", "application/json", strings.NewReader(updateBody(admin)))
 			require.NoError(t, err)
 			defer r.Body.Close()
@@ -397,6 +408,7 @@ func TestSlowReplyOutlivesTheServersWriteTimeout(t *testing.T) {
 			require.NoError(t, err)
 			require.JSONEq(t, `{"status":"success","message":"Successfully updated","version":"1.1.0"}`, string(text))
 		})
+	}
 }
 
 func TestSlowBodyIsNotWaitedForForever(t *testing.T) {

@@ -40,6 +40,10 @@ type site struct {
 
 	// install is what the package's step does. Default: nothing.
 	install func(context.Context, *update.Task) error
+	// source has the versions. Default: 1.0.0, 1.1.0 and 2.0.0-rc.1.
+	source update.Source
+	// http2 serves HTTP/2 in a bubble. Default: HTTP/1.
+	http2 bool
 	// retention says which events are kept. Default: the engine's.
 	retention storage.Retention
 	// configure changes the adapter's Config. Default: not at all.
@@ -51,11 +55,14 @@ func (s *site) open(t testing.TB) *site {
 	db := memory.New()
 	db.Retention = s.retention
 	s.db, s.journal, s.log = db, &touchyJournal{Journal: db.Journal()}, new(safeBuffer)
+	if s.source == nil {
+		s.source = source.Static("1.0.0", "1.1.0", "2.0.0-rc.1")
+	}
 	var err error
 	s.updater, err = update.New(update.Config{
 		Locker: db.Locker(), Journal: s.journal,
 		Packages: []update.Package{{
-			Name: pkg, Source: source.Static("1.0.0", "1.1.0", "2.0.0-rc.1"),
+			Name: pkg, Source: s.source,
 			Steps: []update.Step{{Name: "install", Undo: func(context.Context, *update.Task) error { return nil },
 				Do: func(ctx context.Context, task *update.Task) error {
 					s.installs.Add(1)

@@ -141,6 +141,13 @@ func TestRunsAreListedInPages(t *testing.T) {
 	require.Equal(t, ids, got)
 	require.JSONEq(t, `{"runs":[]}`, s.get(runs+"?live=true").text)
 	require.Len(t, s.get(runs + "?live=false&limit=1000").json(t)["runs"], 6)
+	for range 100 {
+		emit(t, s.db, 1)
+	}
+	page := s.get(runs + "?limit=1000").json(t)
+	require.Len(t, page["runs"], 100)
+	require.NotEmpty(t, page["next"])
+	require.Len(t, s.get(runs).json(t)["runs"], 50)
 }
 
 func TestPlanTellsWhatWouldHappen(t *testing.T) {
