@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -245,6 +246,39 @@ func TestStreamEndsWithItsReader(t *testing.T) {
 			synctest.Wait()
 			require.Zero(t, s.adapter.OpenStreams())
 		}
+		for range 16 {
+			listen(t, client, events)
+		}
+	})
+}
+
+func TestHandlerWaitsForItsFeed(t *testing.T) {
+	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
+		s.journal.watched = func() { time.Sleep(time.Second) }
+		l := listen(t, client, events)
+		require.NoError(t, l.body.Close())
+		synctest.Wait()
+		require.Equal(t, 1, s.adapter.OpenStreams())
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Zero(t, s.adapter.OpenStreams())
+	})
+}
+
+// broken is a ResponseWriter of a server that does not end the request's
+// context when it cannot write.
+type broken struct{ http.ResponseWriter }
+
+func (broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestStreamEndsWhenNothingCanBeWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(site).open(t)
+		r := httptest.NewRequest("GET", events, nil)
+		as(admin)(r)
+		s.mux.ServeHTTP(broken{httptest.NewRecorder()}, r)
+		require.Zero(t, s.adapter.OpenStreams())
+		require.Empty(t, s.log.String())
 	})
 }
 
@@ -341,5 +375,10 @@ func (j *touchyJournal) Watch(ctx context.Context, after int64) iter.Seq2[update
 	if j.watch != nil {
 		j.watch()
 	}
-	return j.Journal.Watch(ctx, after)
+	return func(yield func(update.Event, error) bool) {
+		if j.watched != nil {
+			defer j.watched()
+		}
+		j.Journal.Watch(ctx, after)(yield)
+	}
 }

@@ -46,6 +46,8 @@ type site struct {
 	http2 bool
 	// retention says which events are kept. Default: the engine's.
 	retention storage.Retention
+	// check is the step's pre-flight. Default: none.
+	check func(context.Context, *update.Task) error
 	// configure changes the adapter's Config. Default: not at all.
 	configure func(*httpadapter.Config)
 }
@@ -63,7 +65,7 @@ func (s *site) open(t testing.TB) *site {
 		Locker: db.Locker(), Journal: s.journal,
 		Packages: []update.Package{{
 			Name: pkg, Source: s.source,
-			Steps: []update.Step{{Name: "install", Undo: func(context.Context, *update.Task) error { return nil },
+			Steps: []update.Step{{Name: "install", Check: s.check, Undo: func(context.Context, *update.Task) error { return nil },
 				Do: func(ctx context.Context, task *update.Task) error {
 					s.installs.Add(1)
 					if s.install == nil {
@@ -166,11 +168,12 @@ func (s *site) history(t testing.TB) []update.Run {
 	return runs
 }
 
-// touchyJournal is a journal whose reads do what a test wants before they read.
+// touchyJournal is a journal whose reads do what a test wants before they
+// read, and after they watched.
 type touchyJournal struct {
 	update.Journal
-	before func() error
-	watch  func()
+	before         func() error
+	watch, watched func()
 }
 
 func (j *touchyJournal) Get(ctx context.Context, id string) (update.Run, error) {
