@@ -200,6 +200,14 @@ func TestRollbackUndoesARunThatSucceeded(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "1.0.0", status.Version)
 
+	for e, err := range u.Watch(t.Context(), 0) {
+		require.NoError(t, err)
+		if e.Run == back.ID {
+			require.Equal(t, `ann: take app back from 1.1.0 to "1.0.0": wrong release`, e.Actor+": "+e.Message)
+			break
+		}
+	}
+
 	_, err = u.Rollback(t.Context(), back.ID, ann)
 	require.ErrorIs(t, err, update.ErrInvalid)
 	_, err = u.Rollback(t.Context(), second.ID, ann)
