@@ -186,7 +186,7 @@ func TestACommitWithoutAnAnswerIsReportedAsUnknown(t *testing.T) {
 func TestASilentNetworkEndsACallInTime(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, shared)
-	db := open(t, postgres.Config{URL: urlAt(n.dir, shared.newSchema(t)), Timeout: 300 * time.Millisecond})
+	db := open(t, postgres.Config{URL: urlAt(n.dir, shared.newSchema(t)), Timeout: time.Second, MaxConns: 1})
 	lease, err := db.Locker().Acquire(t.Context(), "core", "me", time.Hour)
 	require.NoError(t, err)
 	for range 2 {
