@@ -49,10 +49,16 @@ var children = map[string]func(args []string){
 	"family": func(args []string) {
 		asked := make(chan os.Signal, 1)
 		signal.Notify(asked, syscall.SIGTERM)
-		cmd := exec.Command(os.Args[0], "child", "deaf")
+		cmd := exec.Command(os.Args[0], "child", "deaf", args[0]+".deaf")
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Start(); err != nil {
 			panic(err)
+		}
+		for {
+			if _, err := os.Stat(args[0] + ".deaf"); err == nil {
+				break
+			}
+			time.Sleep(time.Millisecond)
 		}
 		pids := fmt.Sprintf("%d %d", os.Getpid(), cmd.Process.Pid)
 		os.WriteFile(args[0]+".new", []byte(pids), 0o600)
@@ -63,8 +69,9 @@ var children = map[string]func(args []string){
 			os.WriteFile(args[0]+".asked", nil, 0o600)
 		}
 	},
-	"deaf": func([]string) {
+	"deaf": func(args []string) {
 		signal.Ignore(syscall.SIGTERM)
+		os.WriteFile(args[0], nil, 0o600)
 		time.Sleep(time.Minute)
 	},
 }

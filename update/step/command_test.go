@@ -61,9 +61,9 @@ func TestCommandRunsAProgramAsItIsWritten(t *testing.T) {
 	var out bytes.Buffer
 	tk := task("one", "1.1.0")
 	tk.Output = &out
-	args := []string{"{version}", "--to={package}@{version}", "$HOME; echo 'x' | *", "", "-x{from}", "{other}"}
-	s := step.Command(step.Exec{Args: child("describe", args...), Dir: dir, Env: []string{"ADDED=at {version}"}})
-	args[0] = "changed"
+	args := child("describe", "{version}", "--to={package}@{version}", "$HOME; echo 'x' | *", "", "-x{from}", "{other}")
+	s := step.Command(step.Exec{Args: args, Dir: dir, Env: []string{"ADDED=at {version}"}})
+	args[3] = "changed"
 	require.NoError(t, s.Check(t.Context(), tk))
 	require.NoError(t, s.Do(t.Context(), tk))
 	var got map[string]any

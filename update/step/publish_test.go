@@ -90,24 +90,6 @@ func TestPublishFilesMakesAFolderHoldExactlyARelease(t *testing.T) {
 	})
 }
 
-func TestPublishFilesSetsPlainModesWhateverTheUmask(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "site")
-	src := fstest.MapFS{
-		"page.html":    {Data: []byte("x"), Mode: 0o600},
-		"bin/tool":     {Data: []byte("x"), Mode: 0o500},
-		"secret/a/b.x": {Data: []byte("x"), Mode: 0o4644},
-	}
-	publish := step.PublishFiles(func(update.Release) (fs.FS, error) { return src, nil }, dir)
-	require.NoError(t, publish.Do(t.Context(), task("one", "1.0.0")))
-	for name, mode := range map[string]fs.FileMode{
-		".": 0o755, "bin": 0o755, "secret/a": 0o755, "page.html": 0o644, "bin/tool": 0o755, "secret/a/b.x": 0o644,
-	} {
-		info, err := os.Stat(filepath.Join(dir, name))
-		require.NoError(t, err)
-		require.Equal(t, mode, info.Mode().Perm(), name)
-	}
-}
-
 func TestPublishFilesTakesOverAFolderAndGivesItBack(t *testing.T) {
 	everyWay(t, func(t *testing.T, publish func(dir string) update.Step) {
 		dir := filepath.Join(t.TempDir(), "site")
@@ -140,7 +122,12 @@ func TestPublishFilesUndoesToNothingWhenNothingWasThere(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "site")
 		s, tk := publish(dir), task("one", "1.0.0")
 		require.NoError(t, s.Undo(t.Context(), tk), "nothing was done")
-		require.NoError(t, s.Do(t.Context(), tk))
+		for range 2 { // a do may be run twice
+			require.NoError(t, s.Do(t.Context(), tk))
+			applied, err := s.Probe(t.Context(), tk)
+			require.NoError(t, err)
+			require.Equal(t, update.AppliedYes, applied)
+		}
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "upload"), []byte("by a visitor"), 0o600))
 		require.NoError(t, s.Undo(t.Context(), tk))
 		require.NoDirExists(t, dir)
@@ -170,10 +157,12 @@ func TestPublishFilesIsTakenBackByARollback(t *testing.T) {
 		require.NoError(t, err)
 
 		fails = true
-		run, err := install(t.Context(), u, "1.2.0-rc.1")
-		require.ErrorIs(t, err, update.ErrFailed)
-		require.Equal(t, update.StateRolledBack, run.State)
-		require.Equal(t, published(t, "1.1.0"), tree(t, dir))
+		for range 3 {
+			run, err := install(t.Context(), u, "1.2.0-rc.1")
+			require.ErrorIs(t, err, update.ErrFailed)
+			require.Equal(t, update.StateRolledBack, run.State)
+			require.Equal(t, published(t, "1.1.0"), tree(t, dir))
+		}
 
 		// The release before is still there after that.
 		back, err := u.Rollback(t.Context(), good.ID, update.By{})
@@ -243,6 +232,8 @@ func TestPublishFilesGoesOnAfterACrash(t *testing.T) {
 						require.Equal(t, published(t, "1.0.0"), tree(t, dir))
 					}
 				}
+				require.NoError(t, s.Undo(t.Context(), tk))
+				require.Equal(t, published(t, "1.0.0"), tree(t, dir), "what was there before was kept")
 			})
 		}
 	}

@@ -233,6 +233,24 @@ func TestSQLiteLetsReadersFinishWhatTheyRead(t *testing.T) {
 	require.Len(t, values(t, db, "SELECT title FROM page"), 1)
 }
 
+func TestSQLiteRestoresTheFileItself(t *testing.T) {
+	db, s := site(t)
+	tk := task("one", "1.1.0")
+	name, err := s.Save(t.Context(), tk)
+	require.NoError(t, err)
+	execSQL(t, db, "CREATE TABLE more (x)", "INSERT INTO more VALUES (zeroblob(100000))")
+	require.NoError(t, s.Restore(t.Context(), tk, name))
+	require.NoError(t, db.Close()) // the last one moves the log into the file
+
+	path := filepath.Join(filepath.Dir(filepath.Dir(s.Dir)), "site.db")
+	restored, err := os.Stat(path)
+	require.NoError(t, err)
+	saved, err := os.Stat(filepath.Join(s.Dir, name))
+	require.NoError(t, err)
+	require.Equal(t, saved.Size(), restored.Size())
+	require.Equal(t, []string{"wal"}, values(t, openDB(t, path), "PRAGMA journal_mode"))
+}
+
 func TestSQLiteRefusesToRestoreWhatWouldDoHarm(t *testing.T) {
 	tests := []struct {
 		name    string
