@@ -65,7 +65,10 @@ var children = map[string]func(args []string){
 		os.Rename(args[0]+".new", args[0])
 		fmt.Println("started")
 		if len(args) == 1 {
-			<-asked
+			select {
+			case <-asked:
+			case <-time.After(time.Minute):
+			}
 			os.WriteFile(args[0]+".asked", nil, 0o600)
 		}
 	},

@@ -45,7 +45,13 @@ func pids(t *testing.T, file string) (program, itsChild int) {
 		}
 		return err == nil
 	}, 10*time.Second, 5*time.Millisecond)
-	t.Cleanup(func() { _ = syscall.Kill(itsChild, syscall.SIGKILL) })
+	t.Cleanup(func() {
+		for _, pid := range []int{program, itsChild} {
+			if alive(pid) {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	})
 	return program, itsChild
 }
 

@@ -288,16 +288,18 @@ func TestReadersSeeWholeReleasesWhilePublishFilesSwitches(t *testing.T) {
 
 	ctx, stop := context.WithCancel(t.Context())
 	var readers sync.WaitGroup
-	read := make(chan struct{})
-	for range 4 {
+	read := make([]chan struct{}, 3) // one for each reader
+	for i := range read {
+		read[i] = make(chan struct{})
 		readers.Go(func() {
 			for ctx.Err() == nil {
 				if err := readWhole(dir); err != nil {
 					t.Errorf("reading: %v", err)
+					stop()
 					return
 				}
 				select {
-				case read <- struct{}{}:
+				case read[i] <- struct{}{}:
 				case <-ctx.Done():
 				}
 			}
@@ -308,17 +310,19 @@ func TestReadersSeeWholeReleasesWhilePublishFilesSwitches(t *testing.T) {
 			for ctx.Err() == nil {
 				if _, err := os.Stat(filepath.Join(dir, "index.html")); err != nil {
 					t.Errorf("there was a moment without a page: %v", err)
-					return
+					stop()
 				}
 			}
 		})
 	}
 	for i := range 30 {
 		require.NoError(t, s.Do(t.Context(), task(fmt.Sprint("run", i), []string{"1.1.0", "1.0.0"}[i%2])))
-		for range 8 { // until each reader has looked at what is there now
-			select {
-			case <-read:
-			case <-t.Context().Done():
+		for _, reader := range read {
+			for range 2 { // the second time it has seen what is there now: a release is kept for one publish more
+				select {
+				case <-reader:
+				case <-ctx.Done():
+				}
 			}
 		}
 	}
