@@ -177,6 +177,11 @@ func TestRollbackUndoesARunThatSucceeded(t *testing.T) {
 	var c calls
 	p := app(c.step("a"), c.step("b"))
 	p.Source = versions{"1.0.0", "1.1.0"}
+	undo := p.Steps[1].Undo
+	p.Steps[1].Undo = func(ctx context.Context, task *update.Task) error {
+		require.Equal(t, "1.0.0", task.Previous())
+		return undo(ctx, task)
+	}
 	u := newUpdater(t, p)
 	first, err := u.Update(t.Context(), update.Request{Package: "app", Version: "1.0.0"})
 	require.NoError(t, err)

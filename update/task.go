@@ -26,6 +26,16 @@ type Task struct {
 	progress func(done, total int64, message string)
 }
 
+// Previous is the version before Release, "" for none: what an Undo goes back
+// to. In a run that takes another one back, Run.From and Run.Version are
+// exchanged, and Previous is the same all the same.
+func (t *Task) Previous() string {
+	if t.Run.Undoes != "" {
+		return t.Run.Version
+	}
+	return t.Run.From
+}
+
 // Progress reports done of total, in any unit, and shows that the step lives.
 // It may be called often: at most one event a second comes of it. A total of
 // 0 is one that is not known.
