@@ -161,6 +161,7 @@ func (u *Updater) Plan(ctx context.Context, r Request) (Plan, error) {
 
 // check runs every step's pre-flight.
 func (p *Package) check(ctx context.Context, run Run) error {
+	run.Steps = nil
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		if s.Check == nil {

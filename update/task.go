@@ -14,7 +14,9 @@ const maxData = 1 << 20
 // Task is what a step may know and say. The zero Task, with the fields a step
 // needs, serves the tests of a step: it keeps in memory what Save is given.
 type Task struct {
-	Run     Run     // as it was when the step began; its Token guards effects elsewhere
+	// Run is the run as it was when the step began, without its Steps. Its
+	// Token guards effects elsewhere.
+	Run     Run
 	Release Release // what is to be installed
 	// Output takes what a person may want to read. It becomes EventLog
 	// events, at most 16 KiB a second: of more, the last. What is written
