@@ -18,9 +18,12 @@ func inBubble(t *testing.T, s *site, test func(t *testing.T, s *site, client *ht
 	synctest.Test(t, func(t *testing.T) {
 		s.open(t)
 		l := &pipeListener{connections: make(chan net.Conn), closed: make(chan struct{})}
-		server := &http.Server{Handler: s.mux, WriteTimeout: 5 * time.Second}
+		protocols := new(http.Protocols)
+		protocols.SetHTTP1(!s.http2)
+		protocols.SetUnencryptedHTTP2(s.http2)
+		server := &http.Server{Handler: s.mux, WriteTimeout: 5 * time.Second, Protocols: protocols}
 		go func() { _ = server.Serve(l) }()
-		transport := &http.Transport{DialContext: l.dial}
+		transport := &http.Transport{DialContext: l.dial, Protocols: protocols}
 		defer func() {
 			transport.CloseIdleConnections()
 			require.NoError(t, server.Close())

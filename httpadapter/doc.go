@@ -1,3 +1,35 @@
 // Package httpadapter serves documented HTTP APIs, byte for byte, and the
 // library's own routes under /upkeep/v1/, on any mux.
+//
+//	api, err := httpadapter.New(httpadapter.Config{
+//		Update: updates,
+//		Auth:   httpadapter.Secrets{token: {ID: "ann", Role: httpadapter.Admin}},
+//	})
+//	…
+//	api.Register(mux) // beside your own routes
+//
+// The documented routes answer exactly what their document says; what it
+// leaves open is decided by the cases in testdata/contract. Our own routes
+// speak JSON with snake_case names, say what went wrong as RFC 9457 problems
+// whose type ends in a stable slug, take a bearer token, and send events as
+// Server-Sent Events that resume after the last one seen. They are described
+// by GET /upkeep/v1/openapi.json.
+//
+// Everything is refused by default: without an [Authenticator] every route
+// answers that the credential is wrong. A Reader sees runs; what their steps
+// print and why they fail is shown to an Admin, who may also change things.
+//
+// A request passes, in this order, its method, its size, the origin it comes
+// from, its credential, the rights of who sent it, its content, and then one
+// method of a domain. HEAD never acts; cross-site requests change nothing,
+// whatever their method; JSON must be what every parser reads alike, and names
+// match exactly; errors that nobody outside should see go to the log under a
+// request id, and only the id goes out.
+//
+// The routes of an API stand in one table, see [Adapter.Routes]: registration,
+// dispatch by method, the description and most of the tests come from it.
+//
+// The adapter trusts what the server tells it about a request. Behind a proxy
+// that reads ambiguous requests in another way than net/http, such as one with
+// both Content-Length and Transfer-Encoding, let the proxy refuse them.
 package httpadapter

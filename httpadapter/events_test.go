@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -100,15 +101,17 @@ func (l *listener) want(after, n int) {
 	}
 }
 
-// emit writes n events.
-func emit(t *testing.T, db storage.Backend, n int) {
+// emit writes n events of two lines.
+func emit(t *testing.T, db storage.Backend, n int) { emitText(t, db, n, "a line\nand another") }
+
+func emitText(t *testing.T, db storage.Backend, n int, text string) {
 	list := make([]update.Event, n)
 	for i := range list {
-		list[i] = update.Event{Kind: update.EventLog, Step: "install", Message: "a line\nand another"}
+		list[i] = update.Event{Kind: update.EventLog, Step: "install", Message: text}
 	}
 	list[0].Kind, list[0].Actor = update.EventStarted, "ann"
 	_, err := db.Journal().Create(context.WithoutCancel(t.Context()), update.Run{
-		ID: rand.Text(), Package: pkg, Item: update.DefaultLock, State: update.StateRunning, Percent: 7,
+		ID: rand.Text(), Package: pkg, Item: "of no lock", State: update.StateRunning, Percent: 7,
 	}, list...)
 	require.NoError(t, err)
 }
@@ -164,19 +167,21 @@ func TestEventsForReadersLeaveOutWhatStepsPrint(t *testing.T) {
 }
 
 func TestIdleStreamShowsSignsOfLife(t *testing.T) {
-	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
-		l := listen(t, client, events)
-		go func() {
-			time.Sleep(time.Minute - time.Second)
-			emit(t, s.db, 1)
-			time.Sleep(29 * time.Second)
-			emit(t, s.db, 1)
-		}()
-		l.want(0, 1)
-		require.Equal(t, 3, l.quiet, "one each 15 seconds, also past the server's WriteTimeout")
-		l.want(1, 1)
-		require.Equal(t, 4, l.quiet, "counted from the last event")
-	})
+	for _, http2 := range []bool{false, true} {
+		inBubble(t, &site{http2: http2}, func(t *testing.T, s *site, client *http.Client) {
+			l := listen(t, client, events)
+			go func() {
+				time.Sleep(time.Minute - time.Second)
+				emit(t, s.db, 1)
+				time.Sleep(29 * time.Second)
+				emit(t, s.db, 1)
+			}()
+			l.want(0, 1)
+			require.Equal(t, 3, l.quiet, "one each 15 seconds, also past the server's WriteTimeout")
+			l.want(1, 1)
+			require.Equal(t, 4, l.quiet, "counted from the last event")
+		})
+	}
 }
 
 func TestSlowReaderLosesNothing(t *testing.T) {
@@ -194,49 +199,86 @@ func TestSlowReaderLosesNothing(t *testing.T) {
 }
 
 func TestReaderThatDoesNotReadDelaysNobodyAndIsCutOff(t *testing.T) {
-	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
-		stalled := listen(t, client, events+"?after=0")
-		reading := listen(t, client, events+"?after=0")
-		seen := make(chan string, 1000)
-		go func() {
-			for {
-				e, err := reading.next()
-				if err != nil {
-					return
+	for _, http2 := range []bool{false, true} {
+		inBubble(t, &site{http2: http2}, func(t *testing.T, s *site, client *http.Client) {
+			stalled := listen(t, client, events+"?after=0")
+			reading := listen(t, client, events+"?after=0")
+			seen := make(chan string, 1000)
+			go func() {
+				for {
+					e, err := reading.next()
+					if err != nil {
+						return
+					}
+					seen <- e.id
 				}
-				seen <- e.id
-			}
-		}()
-		synctest.Wait()
-		emit(t, s.db, 500)
-		synctest.Wait()
-		require.Len(t, seen, 500, "at once: no time has passed")
-		require.Equal(t, 2, s.adapter.OpenStreams())
+			}()
+			synctest.Wait()
+			emitText(t, s.db, 500, strings.Repeat("x", 9<<10)) // more than HTTP/2 takes unread
+			synctest.Wait()
+			require.Len(t, seen, 500, "at once: no time has passed")
+			require.Equal(t, 2, s.adapter.OpenStreams())
 
-		time.Sleep(10*time.Second - time.Millisecond)
-		synctest.Wait()
-		require.Equal(t, 2, s.adapter.OpenStreams())
-		time.Sleep(2 * time.Millisecond)
-		synctest.Wait()
-		require.Equal(t, 1, s.adapter.OpenStreams())
-		_, err := io.ReadAll(stalled.text)
-		require.Error(t, err, "the reply is broken off, not ended")
-		emit(t, s.db, 1)
-		synctest.Wait()
-		require.Len(t, seen, 501)
-		for i := range 501 {
-			require.Equal(t, strconv.Itoa(i+1), <-seen)
-		}
-	})
+			time.Sleep(10*time.Second - time.Millisecond)
+			synctest.Wait()
+			require.Equal(t, 2, s.adapter.OpenStreams())
+			time.Sleep(2 * time.Millisecond)
+			synctest.Wait()
+			require.Equal(t, 1, s.adapter.OpenStreams())
+			_, err := io.ReadAll(stalled.text)
+			require.Error(t, err, "the reply is broken off, not ended")
+			emit(t, s.db, 1)
+			synctest.Wait()
+			require.Len(t, seen, 501)
+			for i := range 501 {
+				require.Equal(t, strconv.Itoa(i+1), <-seen)
+			}
+		})
+	}
 }
 
 func TestStreamEndsWithItsReader(t *testing.T) {
 	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
+		for range 20 { // more than one principal may have at once
+			l := listen(t, client, events)
+			require.Equal(t, 1, s.adapter.OpenStreams())
+			require.NoError(t, l.body.Close())
+			synctest.Wait()
+			require.Zero(t, s.adapter.OpenStreams())
+		}
+		for range 16 {
+			listen(t, client, events)
+		}
+	})
+}
+
+func TestHandlerWaitsForItsFeed(t *testing.T) {
+	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
+		s.journal.watched = func() { time.Sleep(time.Second) }
 		l := listen(t, client, events)
-		require.Equal(t, 1, s.adapter.OpenStreams())
 		require.NoError(t, l.body.Close())
 		synctest.Wait()
+		require.Equal(t, 1, s.adapter.OpenStreams())
+		time.Sleep(time.Second)
+		synctest.Wait()
 		require.Zero(t, s.adapter.OpenStreams())
+	})
+}
+
+// broken is a ResponseWriter of a server that does not end the request's
+// context when it cannot write.
+type broken struct{ http.ResponseWriter }
+
+func (broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestStreamEndsWhenNothingCanBeWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(site).open(t)
+		r := httptest.NewRequest("GET", events, nil)
+		as(admin)(r)
+		s.mux.ServeHTTP(broken{httptest.NewRecorder()}, r)
+		require.Zero(t, s.adapter.OpenStreams())
+		require.Empty(t, s.log.String())
 	})
 }
 
@@ -333,5 +375,10 @@ func (j *touchyJournal) Watch(ctx context.Context, after int64) iter.Seq2[update
 	if j.watch != nil {
 		j.watch()
 	}
-	return j.Journal.Watch(ctx, after)
+	return func(yield func(update.Event, error) bool) {
+		if j.watched != nil {
+			defer j.watched()
+		}
+		j.Journal.Watch(ctx, after)(yield)
+	}
 }

@@ -22,16 +22,8 @@ func (c *call) checkSize() error {
 		return queryTooBig
 	}
 	var err error
-	if c.query, err = url.ParseQuery(c.r.URL.RawQuery); err != nil {
-		return badQuery
-	}
-	for name, values := range c.query {
-		if len(values) > 1 {
-			return badQuery.with(fmt.Sprintf("%.64q is repeated", name))
-		}
-		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
-			return badQuery.with("not UTF-8")
-		}
+	if c.query, err = parseOnce(c.r.URL.RawQuery, badQuery); err != nil {
+		return err
 	}
 	if c.route.body == 0 {
 		return nil
@@ -43,6 +35,26 @@ func (c *call) checkSize() error {
 		return badMedia.with("Content-Encoding must be identity")
 	}
 	return nil
+}
+
+// parseOnce parses a query or a form in which no name comes twice.
+func parseOnce(text string, bad *refusal) (url.Values, error) {
+	if text == "" {
+		return nil, nil
+	}
+	fields, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, bad.with("malformed")
+	}
+	for name, values := range fields {
+		if len(values) > 1 {
+			return nil, bad.with(fmt.Sprintf("%.64q is repeated", name))
+		}
+		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
+			return nil, bad.with("not UTF-8")
+		}
+	}
+	return fields, nil
 }
 
 // checkOrigin refuses what another site makes a browser send, if it changes

@@ -159,7 +159,12 @@ func (a *Adapter) Register(m Mux) {
 // ServeHTTP serves every route, and answers everything else with a problem of
 // status 404.
 func (a *Adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if clean := path.Clean(r.URL.EscapedPath()); clean != strings.TrimSuffix(r.URL.EscapedPath(), "/") && clean != "/" {
+	escaped := r.URL.EscapedPath()
+	clean := path.Clean("/" + escaped)
+	if strings.HasSuffix(escaped, "/") && clean != "/" {
+		clean += "/"
+	}
+	if clean != escaped {
 		a.unclean(clean).ServeHTTP(w, r)
 		return
 	}

@@ -256,29 +256,29 @@ func (s *scanner) digits() bool {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// unquote returns the text of a scanned string.
-func unquote(quoted []byte) string {
+// unquote returns the text of a scanned string, which it may share.
+func unquote(quoted []byte) []byte {
 	if bytes.IndexByte(quoted, '\\') < 0 {
-		return string(quoted[1 : len(quoted)-1])
+		return quoted[1 : len(quoted)-1]
 	}
 	var text string
 	if err := json.Unmarshal(quoted, &text); err != nil {
 		panic(fmt.Sprintf("httpadapter: %q was scanned and is no string: %v", quoted, err))
 	}
-	return text
+	return []byte(text)
 }
 
 // nameSet is the names of one object: a few in a list, many in a map.
 type nameSet struct {
-	few  [8]string
+	few  [8][]byte
 	n    int
 	many map[string]bool
 }
 
 // add reports whether the name is new.
-func (s *nameSet) add(name string) bool {
+func (s *nameSet) add(name []byte) bool {
 	for _, known := range s.few[:s.n] {
-		if known == name {
+		if bytes.Equal(known, name) {
 			return false
 		}
 	}
@@ -287,19 +287,19 @@ func (s *nameSet) add(name string) bool {
 		s.n++
 		return true
 	}
-	if s.many[name] {
+	if s.many[string(name)] {
 		return false
 	}
 	if s.many == nil {
 		s.many = map[string]bool{}
 	}
-	s.many[name] = true
+	s.many[string(name)] = true
 	return true
 }
 
 // members yields the names and values of an object that has been scanned.
-func members(object []byte) iter.Seq2[string, []byte] {
-	return func(yield func(string, []byte) bool) {
+func members(object []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
 		s := scanner{text: object}
 		s.space()
 		s.at++ // the brace

@@ -54,6 +54,7 @@ func TestScanRefusesWhatParsersReadDifferently(t *testing.T) {
 		{"UTF-16", "{\x00}\x00", "character"},
 		{"a high surrogate alone", `"\ud83d"`, "surrogate"},
 		{"a low surrogate alone", `"\ude00"`, "surrogate"},
+		{"two low surrogates", `"\ude00\ude00"`, "surrogate"},
 		{"two high surrogates", `"\ud83d\ud83d"`, "surrogate"},
 		{"a high surrogate and a letter", `"\ud83dx"`, "surrogate"},
 		{"a high surrogate and an escape", `"\ud83d\n"`, "surrogate"},

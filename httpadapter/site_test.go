@@ -40,8 +40,14 @@ type site struct {
 
 	// install is what the package's step does. Default: nothing.
 	install func(context.Context, *update.Task) error
+	// source has the versions. Default: 1.0.0, 1.1.0 and 2.0.0-rc.1.
+	source update.Source
+	// http2 serves HTTP/2 in a bubble. Default: HTTP/1.
+	http2 bool
 	// retention says which events are kept. Default: the engine's.
 	retention storage.Retention
+	// check is the step's pre-flight. Default: none.
+	check func(context.Context, *update.Task) error
 	// configure changes the adapter's Config. Default: not at all.
 	configure func(*httpadapter.Config)
 }
@@ -51,12 +57,15 @@ func (s *site) open(t testing.TB) *site {
 	db := memory.New()
 	db.Retention = s.retention
 	s.db, s.journal, s.log = db, &touchyJournal{Journal: db.Journal()}, new(safeBuffer)
+	if s.source == nil {
+		s.source = source.Static("1.0.0", "1.1.0", "2.0.0-rc.1")
+	}
 	var err error
 	s.updater, err = update.New(update.Config{
 		Locker: db.Locker(), Journal: s.journal,
 		Packages: []update.Package{{
-			Name: pkg, Source: source.Static("1.0.0", "1.1.0", "2.0.0-rc.1"),
-			Steps: []update.Step{{Name: "install", Undo: func(context.Context, *update.Task) error { return nil },
+			Name: pkg, Source: s.source,
+			Steps: []update.Step{{Name: "install", Check: s.check, Undo: func(context.Context, *update.Task) error { return nil },
 				Do: func(ctx context.Context, task *update.Task) error {
 					s.installs.Add(1)
 					if s.install == nil {
@@ -159,11 +168,12 @@ func (s *site) history(t testing.TB) []update.Run {
 	return runs
 }
 
-// touchyJournal is a journal whose reads do what a test wants before they read.
+// touchyJournal is a journal whose reads do what a test wants before they
+// read, and after they watched.
 type touchyJournal struct {
 	update.Journal
-	before func() error
-	watch  func()
+	before         func() error
+	watch, watched func()
 }
 
 func (j *touchyJournal) Get(ctx context.Context, id string) (update.Run, error) {

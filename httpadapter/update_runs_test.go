@@ -114,6 +114,10 @@ func TestRunAnswersWithTheProblemOfEachError(t *testing.T) {
 			require.Equal(t, tt.slug, r.problem(t), "%s %s %s", tt.method, tt.path, tt.body)
 		}
 		require.Len(t, s.history(t), 1)
+
+		detail := s.post(runs, `{"package":"demo/site","version":"1.0.0"}`).json(t)["detail"]
+		require.Contains(t, detail, "below the installed 1.1.0", "what is wrong with a request is told")
+		require.NotContains(t, s.post(runs, `{"package":"demo/other"}`).json(t), "detail", "and else nothing of errors")
 	})
 }
 
@@ -141,6 +145,13 @@ func TestRunsAreListedInPages(t *testing.T) {
 	require.Equal(t, ids, got)
 	require.JSONEq(t, `{"runs":[]}`, s.get(runs+"?live=true").text)
 	require.Len(t, s.get(runs + "?live=false&limit=1000").json(t)["runs"], 6)
+	for range 100 {
+		emit(t, s.db, 1)
+	}
+	page := s.get(runs + "?limit=1000").json(t)
+	require.Len(t, page["runs"], 100)
+	require.NotEmpty(t, page["next"])
+	require.Len(t, s.get(runs).json(t)["runs"], 50)
 }
 
 func TestPlanTellsWhatWouldHappen(t *testing.T) {
@@ -153,6 +164,17 @@ func TestPlanTellsWhatWouldHappen(t *testing.T) {
 	require.JSONEq(t, `{"package":"demo/site","from":"1.1.0","version":"1.1.0","up_to_date":true,"steps":[],"ready":true}`,
 		s.get("/upkeep/v1/updates/plan?package=demo/site").text)
 	require.EqualValues(t, 1, s.installs.Load())
+}
+
+func TestPlanTellsThatACheckFails(t *testing.T) {
+	s := (&site{check: func(context.Context, *update.Task) error { return errors.New("no space on /srv") }}).open(t)
+	r := s.get("/upkeep/v1/updates/plan?package=demo/site")
+	require.Equal(t, http.StatusOK, r.StatusCode, r.text)
+	require.Equal(t, false, r.json(t)["ready"])
+	require.Contains(t, r.json(t)["reason"], "no space on /srv")
+	r = s.send("GET", "/upkeep/v1/updates/plan?package=demo/site", "", as(reader))
+	require.Equal(t, false, r.json(t)["ready"])
+	require.NotContains(t, r.text, "/srv")
 }
 
 func TestRunIsCancelledAndRolledBackByHTTP(t *testing.T) {

@@ -3,6 +3,7 @@ package httpadapter_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/httpadapter"
 	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/update/source"
 )
 
 func form(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }
@@ -169,6 +171,37 @@ func TestUpdateSurvivesAClientThatHangsUp(t *testing.T) {
 	})
 }
 
+// gate is a Source that waits until it is opened, whatever the context.
+type gate struct {
+	update.Source
+	open chan struct{}
+}
+
+func (g gate) Versions(_ context.Context, name string) iter.Seq2[update.Release, error] {
+	<-g.open
+	return g.Source.Versions(context.Background(), name)
+}
+
+func TestUpdateBeginsAlsoWhenTheClientHungUpBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		versions := gate{source.Static("1.0.0"), make(chan struct{})}
+		s := (&site{source: versions}).open(t)
+		ctx, hangUp := context.WithCancel(t.Context())
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			s.send("POST", "/api/v1/update", updateBody(admin), func(r *http.Request) { *r = *r.WithContext(ctx) })
+		}()
+		synctest.Wait()
+		hangUp()
+		close(versions.open)
+		<-answered
+		run, err := s.updater.Wait(t.Context(), s.history(t)[0].ID)
+		require.NoError(t, err)
+		require.Equal(t, update.StateSucceeded, run.State)
+	})
+}
+
 func TestProgressTellsWhatRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		end := make(chan struct{})
@@ -198,6 +231,9 @@ func TestProgressTellsWhatRuns(t *testing.T) {
 		_, err = s.updater.Wait(t.Context(), run.ID)
 		require.NoError(t, err)
 		want(0, "core", pkg, "theme")
+		_, err = s.db.Locker().Acquire(t.Context(), "tools/a b", "somebody", time.Minute)
+		require.NoError(t, err)
+		want(0, "core") // which is another lock
 	})
 }
 
@@ -228,6 +264,13 @@ func TestProgressOfAnExpiredLockIsIdle(t *testing.T) {
 		for _, item := range []string{"core", pkg} {
 			r := s.send("POST", "/api/v1/update/progress", `{"api_token":"`+reader+`","itemId":"`+item+`"}`)
 			require.EqualValues(t, 0, r.json(t)["progress"], item)
+		}
+
+		_, err = s.db.Locker().Acquire(t.Context(), update.DefaultLock, "somebody", time.Minute)
+		require.NoError(t, err)
+		for item, progress := range map[string]int{"core": 1, pkg: 0} { // the lock is taken, but not for that run
+			r := s.send("POST", "/api/v1/update/progress", `{"api_token":"`+reader+`","itemId":"`+item+`"}`)
+			require.EqualValues(t, progress, r.json(t)["progress"], item)
 		}
 	})
 }

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 )
 
 // readTimeout is how long a client may take to send a body.
@@ -44,7 +43,7 @@ func (c *call) payload() (*body, error) {
 	}
 	switch {
 	case isForm:
-		b.form, b.err = parseForm(b.text)
+		b.form, b.err = parseOnce(string(b.text), badBody)
 	case len(bytes.TrimSpace(b.text)) == 0:
 		b.text = nil
 	default:
@@ -78,8 +77,9 @@ func (c *call) media() (isForm bool, err error) {
 	return false, badMedia.with("Content-Type must be application/json")
 }
 
-// setReadDeadline bounds the time for a body: that which we read, and that
-// which the server reads to its end after a reply that came before.
+// setReadDeadline bounds the time for a body: for our reading, and for that of
+// the server, which reads to its end what nobody wanted. A body that has been
+// read ends the deadline.
 func (c *call) setReadDeadline() {
 	if c.r.ContentLength != 0 {
 		// A ResponseWriter without deadlines is one whose owner sees to them.
@@ -96,26 +96,7 @@ func (c *call) slurp() ([]byte, error) {
 	if err != nil {
 		return nil, badBody.with("cut short")
 	}
-	if c.r.ContentLength != 0 { // or the deadline would look like a client that hung up
-		_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{})
-	}
 	return text, nil
-}
-
-func parseForm(text []byte) (url.Values, error) {
-	form, err := url.ParseQuery(string(text))
-	if err != nil {
-		return nil, badBody.with("malformed form")
-	}
-	for name, values := range form {
-		if len(values) > 1 {
-			return nil, badBody.with(fmt.Sprintf("field %.64q is repeated", name))
-		}
-		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
-			return nil, badBody.with("not UTF-8")
-		}
-	}
-	return form, nil
 }
 
 // decode fills the struct that v points to from the body: an object, or a form
@@ -161,7 +142,7 @@ func bind(text []byte, v reflect.Value) error {
 		}
 		fields := fieldsOf(v.Type())
 		for name, value := range members(text) {
-			i, known := fields[name]
+			i, known := fields[string(name)]
 			if !known {
 				continue
 			}
@@ -185,7 +166,7 @@ func bind(text []byte, v reflect.Value) error {
 		}
 		return nil
 	case v.Type() == reflect.TypeFor[string]() && text[0] == '"':
-		v.SetString(unquote(text))
+		v.SetString(string(unquote(text)))
 		return nil
 	}
 	if err := json.Unmarshal(text, v.Addr().Interface()); err != nil {

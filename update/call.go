@@ -68,7 +68,9 @@ func (r *runner) task(i int, s *Step) *Task {
 	defer r.mu.Unlock()
 	r.step, r.sign, r.notes.step = s, time.Now(), s.Name
 	rec := r.run.Steps[i]
-	t := &Task{Run: r.run.Clone(), Release: r.run.Release.clone(), data: rec.Data}
+	run := r.run
+	run.Steps = nil // a copy of many, for each of many
+	t := &Task{Run: run.Clone(), Release: run.Release.clone(), data: rec.Data}
 	t.Output = output{r, s}
 	t.progress = func(done, total int64, message string) { r.progress(s, done, total, message) }
 	t.keep = func(ctx context.Context, data []byte) error {

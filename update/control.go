@@ -129,7 +129,7 @@ func (u *Updater) Rollback(ctx context.Context, id string, by By) (Run, error) {
 		}
 		return Run{
 			ID: strings.ToLower(rand.Text()), Package: p.Name, Item: p.Lock, From: run.Version, Version: run.From,
-			Release: run.Release, State: StateRollingBack, Steps: last.Clone().Steps, Reason: by.String(),
+			Release: run.Release, State: StateRollingBack, Steps: last.Clone().Steps, Reason: by.Reason,
 			Request: request, Undoes: run.ID,
 		}, nil
 	})

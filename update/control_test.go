@@ -177,6 +177,11 @@ func TestRollbackUndoesARunThatSucceeded(t *testing.T) {
 	var c calls
 	p := app(c.step("a"), c.step("b"))
 	p.Source = versions{"1.0.0", "1.1.0"}
+	undo := p.Steps[1].Undo
+	p.Steps[1].Undo = func(ctx context.Context, task *update.Task) error {
+		require.Equal(t, "1.0.0", task.Previous())
+		return undo(ctx, task)
+	}
 	u := newUpdater(t, p)
 	first, err := u.Update(t.Context(), update.Request{Package: "app", Version: "1.0.0"})
 	require.NoError(t, err)
@@ -199,6 +204,14 @@ func TestRollbackUndoesARunThatSucceeded(t *testing.T) {
 	status, err := u.Status(t.Context(), "app")
 	require.NoError(t, err)
 	require.Equal(t, "1.0.0", status.Version)
+
+	for e, err := range u.Watch(t.Context(), 0) {
+		require.NoError(t, err)
+		if e.Run == back.ID {
+			require.Equal(t, `ann: take app back from 1.1.0 to "1.0.0": wrong release`, e.Actor+": "+e.Message)
+			break
+		}
+	}
 
 	_, err = u.Rollback(t.Context(), back.ID, ann)
 	require.ErrorIs(t, err, update.ErrInvalid)

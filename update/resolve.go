@@ -127,8 +127,8 @@ func (p *Package) gate(ctx context.Context, r Request) error {
 }
 
 // Plan resolves the version and runs the pre-flight check of every step. It
-// changes nothing. A version that is installed is not an error but
-// Plan.UpToDate.
+// changes nothing. A check that fails is ErrFailed, and comes with the plan. A
+// version that is installed is not an error but Plan.UpToDate.
 func (u *Updater) Plan(ctx context.Context, r Request) (Plan, error) {
 	p, err := u.validate(r)
 	if err != nil {
@@ -161,6 +161,7 @@ func (u *Updater) Plan(ctx context.Context, r Request) (Plan, error) {
 
 // check runs every step's pre-flight.
 func (p *Package) check(ctx context.Context, run Run) error {
+	run.Steps = nil
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		if s.Check == nil {
@@ -168,7 +169,7 @@ func (p *Package) check(ctx context.Context, run Run) error {
 		}
 		t := &Task{Run: run.Clone(), Release: run.Release.clone()}
 		if err := s.bounded(ctx, t, s.Check); err != nil {
-			return fmt.Errorf("check of step %q: %w", s.Name, err)
+			return fmt.Errorf("%w: check of step %q: %w", ErrFailed, s.Name, err)
 		}
 	}
 	return nil

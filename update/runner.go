@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -77,7 +78,8 @@ func (r *runner) create() error {
 
 func (r Run) describe() string {
 	if r.Undoes != "" {
-		return fmt.Sprintf("take %s back from %s to %q", r.Package, r.From, r.Version)
+		text := fmt.Sprintf("take %s back from %s to %q", r.Package, r.From, r.Version)
+		return strings.TrimSuffix(text+": "+r.Reason, ": ")
 	}
 	return fmt.Sprintf("bring %s from %q to %s", r.Package, r.From, r.Version)
 }

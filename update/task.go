@@ -14,7 +14,9 @@ const maxData = 1 << 20
 // Task is what a step may know and say. The zero Task, with the fields a step
 // needs, serves the tests of a step: it keeps in memory what Save is given.
 type Task struct {
-	Run     Run     // as it was when the step began; its Token guards effects elsewhere
+	// Run is the run as it was when the step began, without its Steps. Its
+	// Token guards effects elsewhere.
+	Run     Run
 	Release Release // what is to be installed
 	// Output takes what a person may want to read. It becomes EventLog
 	// events, at most 16 KiB a second: of more, the last. What is written
@@ -24,6 +26,16 @@ type Task struct {
 	data     []byte
 	keep     func(ctx context.Context, data []byte) error
 	progress func(done, total int64, message string)
+}
+
+// Previous is the version before Release, "" for none: what an Undo goes back
+// to. In a run that takes another one back, Run.From and Run.Version are
+// exchanged, and Previous is the same all the same.
+func (t *Task) Previous() string {
+	if t.Run.Undoes != "" {
+		return t.Run.Version
+	}
+	return t.Run.From
 }
 
 // Progress reports done of total, in any unit, and shows that the step lives.

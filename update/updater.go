@@ -39,8 +39,8 @@ func (u *Updater) Packages() []string {
 // Start validates the request, takes the lock, records the run and returns;
 // the update goes on in the background and does not end with ctx. A run that a
 // dead process left behind is finished or rolled back first. It returns
-// ErrBusy while another run holds the lock, and ErrUpToDate when there is
-// nothing to do.
+// ErrBusy while another run holds the lock, ErrUpToDate when there is nothing
+// to do, and ErrFailed when a step's pre-flight check fails.
 //
 // When ctx ends before Start has returned, the run may have begun all the
 // same: repeat the request with its RequestID to learn that.

@@ -166,6 +166,7 @@ func TestAFailedCheckChangesNothing(t *testing.T) {
 	_, err := u.Plan(t.Context(), ask)
 	require.ErrorContains(t, err, `check of step "b": no space`)
 	_, err = u.Start(t.Context(), ask)
+	require.ErrorIs(t, err, update.ErrFailed)
 	require.ErrorContains(t, err, `check of step "b": no space`)
 	require.Empty(t, c.take())
 	status, err := u.Status(t.Context(), "app")

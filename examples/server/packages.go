@@ -74,7 +74,7 @@ func tool(dir string) update.Package {
 	})
 	reinstall := install.Undo
 	install.Undo = func(ctx context.Context, t *update.Task) error {
-		if before := t.Run.From; before != "" && t.Run.Undoes == "" || t.Run.Version != "" && t.Run.Undoes != "" {
+		if t.Previous() != "" {
 			return reinstall(ctx, t)
 		}
 		err := os.Remove(binary)

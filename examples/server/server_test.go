@@ -116,7 +116,7 @@ func (c client) page(path string) string {
 }
 
 func TestTheWalkOfTheREADME(t *testing.T) {
-	state := filepath.Join(t.TempDir(), "state")
+	state := filepath.Join(t.TempDir(), "a state #1 100% \u00e9")
 	c, out, stop := start(t, state, 0)
 	require.Contains(t, c.page("/site/"), "release 1.0.0")
 	require.NotContains(t, c.page("/site/"), "class=\"author\"")

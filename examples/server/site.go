@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -32,8 +33,14 @@ func openSite(ctx context.Context, dir string) (*site, error) {
 	if err := os.MkdirAll(s.cache(), 0o700); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(dir, "site.db"))+
-		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)")
+	file, err := filepath.Abs(filepath.Join(dir, "site.db"))
+	if err != nil {
+		return nil, err
+	}
+	uri := url.URL{ // a path may have any characters
+		Scheme: "file", Path: filepath.ToSlash(file), RawQuery: "_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)",
+	}
+	db, err := sql.Open("sqlite", uri.String())
 	if err != nil {
 		return nil, err
 	}

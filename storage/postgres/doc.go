@@ -14,9 +14,10 @@
 // durable as the server's synchronous_commit makes it.
 //
 // A transaction pooler, such as PgBouncer, may stand in between. Unless it
-// knows prepared statements, say default_query_exec_mode=exec in the URL; then
-// nothing LISTENs either. Where LISTEN does not work, Watch learns of other
-// processes' writes by polling, 250 ms later at most.
+// knows prepared statements, say default_query_exec_mode=exec or simple_protocol
+// in the URL; then nothing LISTENs either. Where LISTEN does not work, Watch learns of other
+// processes' writes by polling, 250 ms later at most, or a second later where
+// the network has gone mute on the connection that listens.
 //
 // There is no Backup here: the server's own tools do that better.
 package postgres

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -14,9 +13,9 @@ const channel = "upkeep"
 
 const (
 	pollOften  = 200 * time.Millisecond // while nothing shows that LISTEN works
-	pollSeldom = time.Second            // while it does: the connection could go mute
-	linger     = 3 * time.Second        // without anybody waiting
+	pollSeldom = time.Second            // while it does: its connection may go mute
 	pollLimit  = 2 * time.Second        // for one poll
+	linger     = 3 * time.Second        // without anybody waiting
 )
 
 // hints tells those who wait that somebody may have committed. While there
@@ -24,27 +23,20 @@ const (
 // be broken or have a pooler in between, also polls.
 type hints struct {
 	pool   *pgxpool.Pool
-	listen bool // LISTEN may work: nothing says that a pooler is in between
+	listen bool // whether LISTEN may work
 
-	ctx  context.Context // of the goroutines; ends by close
-	stop context.CancelFunc
 	work sync.WaitGroup
 
-	mu        sync.Mutex
-	next      chan struct{} // closed by the next hint
-	wanted    bool          // somebody has next
-	askedAt   time.Time     // when somebody last took it
-	following bool
-	closed    bool
+	mu      sync.Mutex
+	next    chan struct{}      // closed by the next hint
+	wanted  bool               // somebody has next
+	askedAt time.Time          // when somebody last took it
+	stop    context.CancelFunc // ends the goroutines; nil while there are none
+	closed  bool
 }
 
-func newHints(pool *pgxpool.Pool) *hints {
-	mode := pool.Config().ConnConfig.DefaultQueryExecMode
-	ctx, stop := context.WithCancel(context.Background())
-	return &hints{
-		pool: pool, listen: mode == pgx.QueryExecModeCacheStatement,
-		ctx: ctx, stop: stop, next: make(chan struct{}),
-	}
+func newHints(pool *pgxpool.Pool, listen bool) *hints {
+	return &hints{pool: pool, listen: listen, next: make(chan struct{})}
 }
 
 // changed returns a channel that the next hint closes.
@@ -52,9 +44,13 @@ func (h *hints) changed() <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.wanted, h.askedAt = true, time.Now()
-	if !h.following && !h.closed {
-		h.following = true
-		h.work.Go(h.follow)
+	if h.stop == nil && !h.closed {
+		ctx, stop := context.WithCancel(context.Background())
+		h.stop = stop
+		h.work.Go(func() {
+			defer stop()
+			h.follow(ctx)
+		})
 	}
 	return h.next
 }
@@ -80,15 +76,15 @@ func (h *hints) close() {
 		h.closed = true
 		close(h.next)
 	}
+	if h.stop != nil {
+		h.stop()
+	}
 	h.mu.Unlock()
-	h.stop()
 	h.work.Wait()
 }
 
 // follow gives hints until nobody has asked for one for a while.
-func (h *hints) follow() {
-	ctx, stop := context.WithCancel(h.ctx)
-	defer stop()
+func (h *hints) follow(ctx context.Context) {
 	hears := make(chan bool)
 	if h.listen {
 		h.work.Go(func() { h.keepListening(ctx, hears) })
@@ -125,7 +121,7 @@ func (h *hints) rest() bool {
 		h.hint()
 		return false
 	}
-	h.following = false
+	h.stop = nil
 	return true
 }
 

@@ -115,7 +115,10 @@ func open(ctx context.Context, pool *pgxpool.Pool, c Config) (*DB, error) {
 	if err := pool.Ping(ctx); err != nil {
 		return nil, translate(err)
 	}
-	s := &server{pool: pool, timeout: c.Timeout, hints: newHints(pool)}
+	mode := modeOf(pool.Config().ConnConfig)
+	// Who does without prepared statements has a pooler in between.
+	listen := mode == pgx.QueryExecModeCacheStatement
+	s := &server{pool: pool, mode: mode, timeout: c.Timeout, hints: newHints(pool, listen)}
 	if err := migrate(ctx, s); err != nil {
 		return nil, err
 	}
@@ -133,7 +136,8 @@ func newDB(s *server, db sqlstore.DB, keep storage.Retention) *DB {
 // a savepoint, and what it wrote happens when the transaction commits, or not
 // at all. Leases and journal writes keep others waiting until then, so it
 // should be soon. The transaction must be READ COMMITTED, which is the
-// default; it is the caller's to repeat. Closing the result does nothing.
+// default, and have the search_path of the DB; after a deadlock it is the
+// caller's to repeat. Closing the result does nothing.
 func (d *DB) Within(tx pgx.Tx) storage.Backend {
 	return within{newDB(d.server, newSavepoints(d.server, tx), d.keep)}
 }
@@ -193,9 +197,11 @@ const (
 )
 
 // dialect says that time is the server's and that writers wait for each
-// other, so that events are numbered in the order of their commits.
+// other, so that events are numbered in the order of their commits. Now is the
+// same wherever it stands in a statement; Tick goes on while the statement
+// waits for a lease's row.
 var dialect = sqlstore.Dialect{
-	Now:         "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+	Now:         "(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
 	Tick:        "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
 	JournalLock: journalLock,
 	VersionLock: versionLock,

@@ -1,8 +1,11 @@
+//go:build unix
+
 package postgres_test
 
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -140,6 +143,9 @@ func TestCloseEndsWhatWaitsAndEveryConnection(t *testing.T) {
 	eventually(t, func() bool { return listeners(t, "closing") == 1 }, "nobody listens")
 
 	require.NoError(t, db.Close())
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	require.NotContains(t, string(stacks), "postgres.(*hints)", "a goroutine is left")
 	watching.Wait()
 	require.ErrorIs(t, <-seen, storage.ErrClosed)
 	require.NoError(t, db.Close())

@@ -1,3 +1,5 @@
+//go:build unix
+
 package postgres_test
 
 import (
@@ -209,6 +211,7 @@ func TestListeningHearsOfACommitBeforePollingDoes(t *testing.T) {
 	}
 	eventually(t, func() bool { return listeners(t, "hearing") == 1 }, "nobody listens")
 	first := map[string]int{}
+	began := time.Now()
 	for i := range 10 {
 		r, _ := run(fmt.Sprint(i))
 		_, err := other.Journal().Create(t.Context(), r, update.Event{Kind: update.EventStarted})
@@ -219,4 +222,5 @@ func TestListeningHearsOfACommitBeforePollingDoes(t *testing.T) {
 	stop()
 	watching.Wait()
 	require.Greater(t, first["listening"], 7, "%v", first)
+	require.Less(t, time.Since(began), 15*time.Second, "polling takes a quarter of a second")
 }

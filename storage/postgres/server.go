@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 // server is the sqlstore.DB over a pool of connections.
 type server struct {
 	pool    *pgxpool.Pool
+	mode    pgx.QueryExecMode
 	timeout time.Duration // of one try, and of all the waiting for one
 	hints   *hints
 	calls   gate
@@ -31,13 +33,10 @@ func (s *server) Changed(context.Context) <-chan struct{} { return s.hints.chang
 func (s *server) Write(ctx context.Context, f func(sqlstore.Tx) error) error {
 	err := s.repeat(ctx, func(ctx context.Context) (bool, error) {
 		return s.transact(ctx, transaction{
-			// Who is stopped with a lock in its hand must not keep it for ever.
-			begin: fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = %d",
-				s.timeout.Milliseconds()),
-			limit: s.timeout, writes: true,
+			begin: "BEGIN ISOLATION LEVEL READ COMMITTED", limit: s.timeout, writes: true,
 		}, f)
 	})
-	s.hints.wake()
+	s.hints.wake() // after an error too: it may be there
 	return err
 }
 
@@ -58,7 +57,7 @@ func (s *server) Row(ctx context.Context, query string, args []any, dest ...any)
 		defer release(c)
 		ctx, cancel := context.WithTimeout(ctx, s.patience())
 		defer cancel()
-		err = c.QueryRow(ctx, numbered(query), args...).Scan(dest...)
+		err = c.QueryRow(ctx, numbered(query), in(s.mode, args)...).Scan(dest...)
 		return passes(err, c.Conn().IsClosed()), translate(err)
 	})
 }
@@ -119,18 +118,18 @@ func (s *server) transact(ctx context.Context, how transaction, f func(sqlstore.
 	defer release(c)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), how.limit)
 	defer cancel()
-	pg, err := begin(ctx, c, how.begin, s.patience())
+	pg, err := how.start(ctx, c, s.patience())
 	if err != nil {
 		return passes(err, c.Conn().IsClosed()), translate(err)
 	}
-	t := &tx{ctx: ctx, pg: pg}
+	t := &tx{ctx: ctx, pg: pg, mode: s.mode}
 	if err := t.run(f); err != nil || !how.writes {
 		broken := c.Conn().IsClosed()
 		pg.Rollback(ctx) // failing, it closes the connection: the same
 		if ctx.Err() != nil {
 			return false, fmt.Errorf("%w: not done in %v: %w", storage.ErrBusy, how.limit, err)
 		}
-		return passes(t.failed, broken), err
+		return passes(err, broken), err
 	}
 	if err := ctx.Err(); err != nil {
 		return false, fmt.Errorf("%w: not done in %v: %w", storage.ErrBusy, how.limit, err)
@@ -142,10 +141,13 @@ func (s *server) transact(ctx context.Context, how transaction, f func(sqlstore.
 	return passes(err, false), translate(err)
 }
 
-func begin(ctx context.Context, c *pgxpool.Conn, query string, limit time.Duration) (pgx.Tx, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// start begins the transaction on a server that answers in time. The server
+// ends it too: who is stopped with a lock or a snapshot must not keep it.
+func (how transaction) start(ctx context.Context, c *pgxpool.Conn, patience time.Duration) (pgx.Tx, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return c.BeginTx(ctx, pgx.TxOptions{BeginQuery: query})
+	const idle = "; SET LOCAL idle_in_transaction_session_timeout = "
+	return c.BeginTx(ctx, pgx.TxOptions{BeginQuery: how.begin + idle + strconv.FormatInt(how.limit.Milliseconds(), 10)})
 }
 
 // pause waits and reports whether the context is still good.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package postgres_test
 
 import (
@@ -9,6 +11,7 @@ import (
 	"github.com/upkeep-go/upkeep/storage/storagetest"
 )
 
+// TestEngine counts goroutines and therefore runs alone.
 func TestEngine(t *testing.T) {
 	storagetest.Run(t, harness(func(t testing.TB) string { return shared.url(shared.newSchema(t)) }))
 }
@@ -17,10 +20,14 @@ func TestEngineThroughATransactionPooler(t *testing.T) {
 	if os.Getenv("UPKEEP_FULL") != "1" {
 		t.Skip("UPKEEP_FULL=1 runs the suites through a pooler too")
 	}
-	storagetest.Run(t, harness(func(t testing.TB) string {
-		dir := newPooler(t, shared, shared.newSchema(t))
-		return urlAt(dir, "") + "&default_query_exec_mode=exec"
-	}))
+	for _, mode := range []string{"exec", "simple_protocol"} {
+		t.Run(mode, func(t *testing.T) {
+			dir := newPooler(t, shared)
+			storagetest.Run(t, harness(func(t testing.TB) string {
+				return urlAt(dir, shared.newSchema(t)) + "&default_query_exec_mode=" + mode
+			}))
+		})
+	}
 }
 
 // harness describes the engine on databases whose URLs fresh returns.

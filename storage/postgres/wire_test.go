@@ -1,3 +1,5 @@
+//go:build unix
+
 package postgres_test
 
 import (
@@ -174,87 +176,6 @@ func (n *network) track(open bool, conns ...net.Conn) {
 			n.conns[c] = true
 		} else {
 			delete(n.conns, c)
-		}
-	}
-}
-
-// newPooler stands before the server as a pooler in transaction mode does:
-// every transaction gets another of its few sessions. It returns its folder.
-func newPooler(t testing.TB, s *server, schema string) (dir string) {
-	const sessions = 3
-	idle := make(chan net.Conn, sessions)
-	var greeting []byte // what a session says once it is open
-	for range sessions {
-		c, err := net.Dial("unix", s.socket())
-		require.NoError(t, err)
-		t.Cleanup(func() { c.Close() })
-		_, err = c.Write(startup("user", "upkeep", "database", "postgres", "search_path", schema))
-		require.NoError(t, err)
-		greeting = nil
-		for {
-			f, err := readFrame(c, false)
-			require.NoError(t, err)
-			greeting = append(greeting, f...)
-			if f[0] == 'Z' {
-				break
-			}
-		}
-		idle <- c
-	}
-	return listen(t, func(client net.Conn) {
-		if _, err := readFrame(client, true); err == nil {
-			client.Write(greeting)
-			pool(client, idle)
-		}
-	})
-}
-
-func startup(params ...string) frame {
-	var body bytes.Buffer
-	for _, p := range params {
-		body.WriteString(p + "\x00")
-	}
-	body.WriteByte(0)
-	f := binary.BigEndian.AppendUint32(nil, uint32(8+body.Len()))
-	f = binary.BigEndian.AppendUint32(f, 3<<16)
-	return append(f, body.Bytes()...)
-}
-
-// pool lends the client a session for each of its transactions.
-func pool(client net.Conn, idle chan net.Conn) {
-	var session net.Conn
-	defer func() {
-		if session != nil {
-			session.Write(append([]byte{'Q', 0, 0, 0, 13}, "ROLLBACK\x00"...))
-			for f, err := readFrame(session, false); err == nil && f[0] != 'Z'; {
-				f, err = readFrame(session, false)
-			}
-			idle <- session
-		}
-	}()
-	for {
-		request, err := readFrame(client, false)
-		if err != nil || request[0] == 'X' {
-			return
-		}
-		if session == nil {
-			session = <-idle
-		}
-		session.Write(request)
-		for kind := request[0]; kind == 'Q' || kind == 'S'; { // these are answered
-			reply, err := readFrame(session, false)
-			if err != nil {
-				return
-			}
-			client.Write(reply)
-			if reply[0] != 'Z' {
-				continue
-			}
-			if reply[5] == 'I' {
-				idle <- session
-				session = nil
-			}
-			break
 		}
 	}
 }

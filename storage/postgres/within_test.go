@@ -1,3 +1,5 @@
+//go:build unix
+
 package postgres_test
 
 import (
@@ -91,6 +93,27 @@ func TestAFailureWithinLeavesTheCallersTransactionUsable(t *testing.T) {
 	require.NoError(t, create(ctx, j, "d"))
 	require.NoError(t, tx.Commit(ctx))
 	require.Equal(t, 2, requireWholeOrAbsent(t, db.Journal(), []string{"a", "b", "c", "d"}))
+}
+
+func TestAContextThatEndsDuringACallWithinCostsTheCallerNothing(t *testing.T) {
+	pool, db := application(t)
+	other, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, create(t.Context(), db.Within(other).Journal(), "other")) // keeps the journal
+
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	pid := tx.Conn().PgConn().PID()
+	ctx, end := context.WithCancel(t.Context())
+	result := make(chan error)
+	go func() { result <- create(ctx, db.Within(tx).Journal(), "mine") }()
+	waits := "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'advisory'"
+	eventually(t, func() bool { return count(t, waits, pid) == 1 }, "the call does not wait")
+	end()
+	require.NoError(t, other.Commit(t.Context()))
+	require.NoError(t, <-result)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Equal(t, 2, requireWholeOrAbsent(t, db.Journal(), []string{"mine", "other"}))
 }
 
 func TestStoresWithinMayBeCalledSideBySide(t *testing.T) {

@@ -27,7 +27,7 @@ func (e *engine) copyTo(ctx context.Context, path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(err, fs.ErrExist)
 	}
-	return e.lender.read(ctx, func(s *session) error {
+	return e.lender.copy(ctx, func(s *session) error {
 		temp, err := vacuum(ctx, s, filepath.Dir(path))
 		if err != nil {
 			return err
@@ -116,19 +116,23 @@ func restore(ctx context.Context, backup string, c Config) error {
 		}
 		return publish(temp, path)
 	}
+	return replace(temp, path)
+}
+
+// replace puts a finished file in the place of a database that nobody has open.
+func replace(temp, path string) error {
 	old, err := closeDown(path)
 	if err != nil {
 		return err
 	}
+	defer old.Close()
+	if err := dropLog(path); err != nil { // the index of one, if a process was killed
+		return err
+	}
 	if runtime.GOOS == "windows" { // which does not replace an open file
-		err = old.Close()
-	} else {
-		defer old.Close()
+		old.Close()
 	}
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
+	if err := os.Rename(temp, path); err != nil {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
@@ -141,7 +145,7 @@ func fresh(ctx context.Context, backup, folder string) (temp string, err error) 
 	} else if !info.Mode().IsRegular() {
 		return "", fmt.Errorf("%w: %q is not a file", storage.ErrForeign, backup)
 	}
-	s, err := dial(backup, defaultBusyTimeout, "query_only(1)")
+	s, err := dial(backup, defaultBusyTimeout)
 	if err != nil {
 		return "", unopened(backup, err)
 	}

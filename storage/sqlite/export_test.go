@@ -27,3 +27,10 @@ func (d *DB) CountCommits() *atomic.Int64 {
 	d.engine.writer.commit = func() { n.Add(1); tell() }
 	return n
 }
+
+// Polls reports whether somebody looks for the commits of other processes.
+func (d *DB) Polls() bool {
+	d.engine.notice.mu.Lock()
+	defer d.engine.notice.mu.Unlock()
+	return d.engine.notice.polls
+}

@@ -15,12 +15,6 @@ import (
 	"github.com/upkeep-go/upkeep/update"
 )
 
-// take takes an item for an hour.
-func take(db *sqlite.DB, item string) error {
-	_, err := db.Locker().Acquire(context.Background(), item, fmt.Sprint("process ", os.Getpid()), time.Hour)
-	return err
-}
-
 // heldByChild starts a process that holds an item.
 func heldByChild(t *testing.T, role string) (*sqlite.DB, *child) {
 	path := filepath.Join(t.TempDir(), "state.db")

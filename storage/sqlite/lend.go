@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -17,13 +18,16 @@ import (
 type lender interface {
 	write(f func(*session) error) error
 	read(ctx context.Context, f func(*session) error) error
-	close() error // waits for the readers
+	// copy lends a connection that may VACUUM INTO.
+	copy(ctx context.Context, f func(*session) error) error
+	close() error // waits for the others
 }
 
 // own lends the connections of a file of ours: a writer, and readers that are
 // opened when they are needed.
 type own struct {
-	open   func() (*session, error) // a reader
+	path   string
+	busy   time.Duration
 	writer *session
 	closed chan struct{}
 	slots  chan struct{} // one for each reader there may be
@@ -32,26 +36,21 @@ type own struct {
 	idle []*session
 }
 
-func newOwn(writer *session, readers int, open func() (*session, error)) *own {
-	return &own{writer: writer, open: open, closed: make(chan struct{}), slots: make(chan struct{}, readers)}
+func newOwn(path string, writer *session, busy time.Duration) *own {
+	readers := min(max(2, runtime.GOMAXPROCS(0)), 8)
+	return &own{path: path, writer: writer, busy: busy, closed: make(chan struct{}), slots: make(chan struct{}, readers)}
 }
+
+// reader opens a connection that cannot write.
+func (o *own) reader() (*session, error) { return dial(o.path, o.busy, "query_only(1)") }
 
 func (o *own) write(f func(*session) error) error { return f(o.writer) }
 
 func (o *own) read(ctx context.Context, f func(*session) error) error {
-	select {
-	case <-o.closed:
-		return storage.ErrClosed
-	default:
+	if err := o.enter(ctx); err != nil {
+		return err
 	}
-	select {
-	case o.slots <- struct{}{}:
-	case <-o.closed:
-		return storage.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-o.slots }()
+	defer o.leave()
 	s, err := o.take()
 	if err != nil {
 		return err
@@ -59,6 +58,36 @@ func (o *own) read(ctx context.Context, f func(*session) error) error {
 	defer o.give(s)
 	return f(s)
 }
+
+func (o *own) copy(ctx context.Context, f func(*session) error) error {
+	if err := o.enter(ctx); err != nil {
+		return err
+	}
+	defer o.leave()
+	s, err := dial(o.path, o.busy)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(s), s.Close())
+}
+
+func (o *own) enter(ctx context.Context) error {
+	select {
+	case <-o.closed:
+		return storage.ErrClosed
+	default:
+	}
+	select {
+	case o.slots <- struct{}{}:
+		return nil
+	case <-o.closed:
+		return storage.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (o *own) leave() { <-o.slots }
 
 // take prefers the reader that was used last: its cache is warm.
 func (o *own) take() (*session, error) {
@@ -69,7 +98,7 @@ func (o *own) take() (*session, error) {
 		o.idle = o.idle[:last]
 		return s, nil
 	}
-	return o.open()
+	return o.reader()
 }
 
 func (o *own) give(s *session) {
@@ -119,6 +148,8 @@ func (b *borrowed) read(ctx context.Context, f func(*session) error) error {
 	}
 	return b.borrow(ctx, f)
 }
+
+func (b *borrowed) copy(ctx context.Context, f func(*session) error) error { return b.read(ctx, f) }
 
 func (b *borrowed) borrow(ctx context.Context, f func(*session) error) error {
 	conn, err := b.db.Conn(ctx)

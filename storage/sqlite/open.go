@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,14 +45,11 @@ func open(c Config) (*engine, error) {
 			return nil, err
 		}
 		e, err := connect(path, c)
-		if err != nil {
-			return nil, err
+		if after, gone := os.Stat(path); gone == nil && os.SameFile(before, after) {
+			return e, err
 		}
-		if after, err := os.Stat(path); err == nil && os.SameFile(before, after) {
-			return e, nil
-		}
-		if err := e.close(); err != nil {
-			return nil, err
+		if err == nil {
+			_ = e.close() // of a file that has lost its name
 		}
 	}
 	return nil, fmt.Errorf("%w: %q is being replaced", storage.ErrBusy, path)
@@ -98,9 +94,8 @@ func connect(path string, c Config) (e *engine, err error) {
 	if err := setUp(writer, c); err != nil {
 		return nil, errors.Join(unopened(path, err), writer.Close())
 	}
-	reader := func() (*session, error) { return dial(path, c.BusyTimeout, "query_only(1)") }
-	readers := min(max(2, runtime.GOMAXPROCS(0)), 8)
-	e = startEngine(path, newOwn(writer, readers, reader), c.BusyTimeout, &dataVersion{connect: reader})
+	lender := newOwn(path, writer, c.BusyTimeout)
+	e = startEngine(path, lender, c.BusyTimeout, &dataVersion{connect: lender.reader})
 	ctx := context.Background()
 	err = e.Write(ctx, func(tx sqlstore.Tx) error { return mark(path, tx) })
 	if err == nil {
@@ -139,6 +134,16 @@ func uri(path string, query url.Values) string {
 func setUp(s *session, c Config) error {
 	if _, err := ours(s.path, s); err != nil {
 		return err
+	}
+	// SQLite opens what it cannot write, and begins to write there too.
+	file, ok := s.conn.(interface {
+		IsReadOnly(schema string) (bool, error)
+	})
+	if !ok {
+		return fmt.Errorf("sqlite: %T cannot say whether it can write", s.conn)
+	}
+	if readOnly, err := file.IsReadOnly("main"); err != nil || readOnly {
+		return errors.Join(fmt.Errorf("%w: %q", storage.ErrReadOnly, s.path), err)
 	}
 	var mode string
 	if err := s.Row("PRAGMA journal_mode = WAL", nil, &mode); err != nil {

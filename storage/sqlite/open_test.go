@@ -16,30 +16,6 @@ import (
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
 
-// rawly changes a database behind the engine's back.
-func rawly(t testing.TB, path string, statements ...string) {
-	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
-	for _, s := range statements {
-		_, err := db.Exec(s)
-		require.NoError(t, err, s)
-	}
-}
-
-// made makes a database of ours, closes it and returns its path.
-func made(t testing.TB) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "state.db")
-	db, err := sqlite.Open(sqlite.Config{Path: path})
-	require.NoError(t, err)
-	_, err = db.Locker().Acquire(t.Context(), "core", "me", 1e9)
-	require.NoError(t, err)
-	require.NoError(t, db.Close())
-	return path
-}
-
 func TestOpenSaysWhatIsWrongWithThePath(t *testing.T) {
 	tests := []struct {
 		name  string

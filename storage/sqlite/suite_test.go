@@ -12,15 +12,6 @@ import (
 	"github.com/upkeep-go/upkeep/storage/storagetest"
 )
 
-// open opens a database that is closed when the test ends.
-func open(t testing.TB, c sqlite.Config) *sqlite.DB {
-	t.Helper()
-	db, err := sqlite.Open(c)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	return db
-}
-
 func TestSuites(t *testing.T) {
 	var paths sync.Map // of the open engines
 	openAt := func(t testing.TB, c sqlite.Config) storage.Backend {

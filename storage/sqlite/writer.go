@@ -148,6 +148,9 @@ func (w *writer) run(batch []*job) {
 		}
 		return
 	}
+	if err == nil {
+		w.commit()
+	}
 	for _, j := range batch {
 		if !j.answered() {
 			if j.err == nil {
@@ -155,9 +158,6 @@ func (w *writer) run(batch []*job) {
 			}
 			close(j.done)
 		}
-	}
-	if err == nil {
-		w.commit()
 	}
 }
 

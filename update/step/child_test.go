@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 		children[os.Args[2]](os.Args[3:])
 		os.Exit(0)
 	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // children end when they are done
 	os.Exit(m.Run())
 }
 
@@ -48,22 +49,32 @@ var children = map[string]func(args []string){
 	"family": func(args []string) {
 		asked := make(chan os.Signal, 1)
 		signal.Notify(asked, syscall.SIGTERM)
-		cmd := exec.Command(os.Args[0], "child", "deaf")
+		cmd := exec.Command(os.Args[0], "child", "deaf", args[0]+".deaf")
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Start(); err != nil {
 			panic(err)
+		}
+		for {
+			if _, err := os.Stat(args[0] + ".deaf"); err == nil {
+				break
+			}
+			time.Sleep(time.Millisecond)
 		}
 		pids := fmt.Sprintf("%d %d", os.Getpid(), cmd.Process.Pid)
 		os.WriteFile(args[0]+".new", []byte(pids), 0o600)
 		os.Rename(args[0]+".new", args[0])
 		fmt.Println("started")
 		if len(args) == 1 {
-			<-asked
+			select {
+			case <-asked:
+			case <-time.After(time.Minute):
+			}
 			os.WriteFile(args[0]+".asked", nil, 0o600)
 		}
 	},
-	"deaf": func([]string) {
+	"deaf": func(args []string) {
 		signal.Ignore(syscall.SIGTERM)
+		os.WriteFile(args[0], nil, 0o600)
 		time.Sleep(time.Minute)
 	},
 }

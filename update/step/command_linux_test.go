@@ -52,7 +52,9 @@ func TestNothingOfACommandOutlivesAKilledUpdateIntoTheNextAttempt(t *testing.T) 
 	ended(t, program)
 	require.True(t, alive(itsChild), "else there is nothing to show")
 
-	require.NoError(t, os.Remove(filepath.Join(dir, "pids")))
+	for _, name := range []string{"pids", "pids.deaf"} {
+		require.NoError(t, os.Remove(filepath.Join(dir, name)))
+	}
 	u, closeAll, err := family(dir, "end at once")
 	require.NoError(t, err)
 	defer closeAll()

@@ -45,7 +45,13 @@ func pids(t *testing.T, file string) (program, itsChild int) {
 		}
 		return err == nil
 	}, 10*time.Second, 5*time.Millisecond)
-	t.Cleanup(func() { _ = syscall.Kill(itsChild, syscall.SIGKILL) })
+	t.Cleanup(func() {
+		for _, pid := range []int{program, itsChild} {
+			if alive(pid) {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	})
 	return program, itsChild
 }
 
@@ -61,9 +67,9 @@ func TestCommandRunsAProgramAsItIsWritten(t *testing.T) {
 	var out bytes.Buffer
 	tk := task("one", "1.1.0")
 	tk.Output = &out
-	args := []string{"{version}", "--to={package}@{version}", "$HOME; echo 'x' | *", "", "-x{from}", "{other}"}
-	s := step.Command(step.Exec{Args: child("describe", args...), Dir: dir, Env: []string{"ADDED=at {version}"}})
-	args[0] = "changed"
+	args := child("describe", "{version}", "--to={package}@{version}", "$HOME; echo 'x' | *", "", "-x{from}", "{other}")
+	s := step.Command(step.Exec{Args: args, Dir: dir, Env: []string{"ADDED=at {version}"}})
+	args[3] = "changed"
 	require.NoError(t, s.Check(t.Context(), tk))
 	require.NoError(t, s.Do(t.Context(), tk))
 	var got map[string]any

@@ -15,7 +15,7 @@ import (
 // PublishFiles makes the folder dir hold exactly the files of a release, by
 // one atomic switch: whoever opens a file in dir finds the whole old tree or
 // the whole new one. Who needs several files of one release opens the folder
-// once (os.OpenRoot), and keeps the release it found.
+// once (os.OpenRoot): the release found there stays until the next but one.
 //
 // The switch exchanges two folders, on Linux and macOS in one step of the
 // file system. Elsewhere, and on file systems that cannot do that, it takes

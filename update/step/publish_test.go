@@ -11,7 +11,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
 
@@ -90,24 +89,6 @@ func TestPublishFilesMakesAFolderHoldExactlyARelease(t *testing.T) {
 	})
 }
 
-func TestPublishFilesSetsPlainModesWhateverTheUmask(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "site")
-	src := fstest.MapFS{
-		"page.html":    {Data: []byte("x"), Mode: 0o600},
-		"bin/tool":     {Data: []byte("x"), Mode: 0o500},
-		"secret/a/b.x": {Data: []byte("x"), Mode: 0o4644},
-	}
-	publish := step.PublishFiles(func(update.Release) (fs.FS, error) { return src, nil }, dir)
-	require.NoError(t, publish.Do(t.Context(), task("one", "1.0.0")))
-	for name, mode := range map[string]fs.FileMode{
-		".": 0o755, "bin": 0o755, "secret/a": 0o755, "page.html": 0o644, "bin/tool": 0o755, "secret/a/b.x": 0o644,
-	} {
-		info, err := os.Stat(filepath.Join(dir, name))
-		require.NoError(t, err)
-		require.Equal(t, mode, info.Mode().Perm(), name)
-	}
-}
-
 func TestPublishFilesTakesOverAFolderAndGivesItBack(t *testing.T) {
 	everyWay(t, func(t *testing.T, publish func(dir string) update.Step) {
 		dir := filepath.Join(t.TempDir(), "site")
@@ -140,7 +121,12 @@ func TestPublishFilesUndoesToNothingWhenNothingWasThere(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "site")
 		s, tk := publish(dir), task("one", "1.0.0")
 		require.NoError(t, s.Undo(t.Context(), tk), "nothing was done")
-		require.NoError(t, s.Do(t.Context(), tk))
+		for range 2 { // a do may be run twice
+			require.NoError(t, s.Do(t.Context(), tk))
+			applied, err := s.Probe(t.Context(), tk)
+			require.NoError(t, err)
+			require.Equal(t, update.AppliedYes, applied)
+		}
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "upload"), []byte("by a visitor"), 0o600))
 		require.NoError(t, s.Undo(t.Context(), tk))
 		require.NoDirExists(t, dir)
@@ -170,10 +156,12 @@ func TestPublishFilesIsTakenBackByARollback(t *testing.T) {
 		require.NoError(t, err)
 
 		fails = true
-		run, err := install(t.Context(), u, "1.2.0-rc.1")
-		require.ErrorIs(t, err, update.ErrFailed)
-		require.Equal(t, update.StateRolledBack, run.State)
-		require.Equal(t, published(t, "1.1.0"), tree(t, dir))
+		for range 3 {
+			run, err := install(t.Context(), u, "1.2.0-rc.1")
+			require.ErrorIs(t, err, update.ErrFailed)
+			require.Equal(t, update.StateRolledBack, run.State)
+			require.Equal(t, published(t, "1.1.0"), tree(t, dir))
+		}
 
 		// The release before is still there after that.
 		back, err := u.Rollback(t.Context(), good.ID, update.By{})
@@ -243,6 +231,8 @@ func TestPublishFilesGoesOnAfterACrash(t *testing.T) {
 						require.Equal(t, published(t, "1.0.0"), tree(t, dir))
 					}
 				}
+				require.NoError(t, s.Undo(t.Context(), tk))
+				require.Equal(t, published(t, "1.0.0"), tree(t, dir), "what was there before was kept")
 			})
 		}
 	}
@@ -298,27 +288,41 @@ func TestReadersSeeWholeReleasesWhilePublishFilesSwitches(t *testing.T) {
 
 	ctx, stop := context.WithCancel(t.Context())
 	var readers sync.WaitGroup
-	read := make(chan struct{})
-	for range 4 {
+	read := make([]chan struct{}, 3) // one for each reader
+	for i := range read {
+		read[i] = make(chan struct{})
 		readers.Go(func() {
 			for ctx.Err() == nil {
 				if err := readWhole(dir); err != nil {
 					t.Errorf("reading: %v", err)
+					stop()
 					return
 				}
 				select {
-				case read <- struct{}{}:
+				case read[i] <- struct{}{}:
 				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	for range 2 {
+		readers.Go(func() { // without a pause, to hit the moment of the switch
+			for ctx.Err() == nil {
+				if _, err := os.Stat(filepath.Join(dir, "index.html")); err != nil {
+					t.Errorf("there was a moment without a page: %v", err)
+					stop()
 				}
 			}
 		})
 	}
 	for i := range 30 {
 		require.NoError(t, s.Do(t.Context(), task(fmt.Sprint("run", i), []string{"1.1.0", "1.0.0"}[i%2])))
-		for range 8 { // until each reader has looked at what is there now
-			select {
-			case <-read:
-			case <-t.Context().Done():
+		for _, reader := range read {
+			for range 2 { // the second time it has seen what is there now: a release is kept for one publish more
+				select {
+				case <-reader:
+				case <-ctx.Done():
+				}
 			}
 		}
 	}
@@ -328,9 +332,6 @@ func TestReadersSeeWholeReleasesWhilePublishFilesSwitches(t *testing.T) {
 
 // readWhole reads all files of the release that is at dir.
 func readWhole(dir string) error {
-	if _, err := os.ReadFile(filepath.Join(dir, "index.html")); err != nil {
-		return fmt.Errorf("there was a moment without a page: %w", err)
-	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -356,61 +357,6 @@ func readWhole(dir string) error {
 	}
 	return nil
 }
-
-func TestPublishFilesFindsOutBeforehandWhatItCannotDo(t *testing.T) {
-	home := t.TempDir()
-	link := filepath.Join(home, "link")
-	require.NoError(t, os.Symlink(home, link))
-	file := filepath.Join(home, "file")
-	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	src := func(m fstest.MapFS) step.Tree {
-		return func(update.Release) (fs.FS, error) { return m, nil }
-	}
-	tests := []struct {
-		name, dir, message string
-		src                step.Tree
-	}{
-		{"a release that is not there", "site", `release "1.0.0"`, step.Sub(pages, "pages/{version}")},
-		{"a release without files", "site", "has no files", src(fstest.MapFS{"empty": {Mode: fs.ModeDir}})},
-		{"a link in the release", "site", "neither a file nor a folder", src(fstest.MapFS{"link": {Data: []byte("/etc/passwd"), Mode: fs.ModeSymlink}})},
-		{"a name that leads out", "site", "cannot be a file name", func(update.Release) (fs.FS, error) { return escaping{}, nil }},
-		{"a link instead of a folder", "link", "is not a folder", pagesOf},
-		{"a file instead of a folder", "file", "is not a folder", pagesOf},
-		{"a folder in a folder that is not there", "missing/site", "no such file", pagesOf},
-		{"no source", "site", "cannot publish", nil},
-		{"nowhere", "", "cannot publish", pagesOf},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := tt.dir
-			if dir != "" {
-				dir = filepath.Join(home, dir)
-			}
-			require.ErrorContains(t, step.PublishFiles(tt.src, dir).Check(t.Context(), task("one", "1.0.0")), tt.message)
-		})
-	}
-	require.ErrorContains(t, step.PublishFiles(pagesOf, "/").Check(t.Context(), task("one", "1.0.0")), "cannot publish")
-	require.NoError(t, step.PublishFiles(pagesOf, filepath.Join(home, "site")).Check(t.Context(), task("one", "1.0.0")))
-	entries, err := os.ReadDir(home)
-	require.NoError(t, err)
-	require.Len(t, entries, 2, "a check changes nothing")
-}
-
-// escaping is a tree with a file called "../out".
-type escaping struct{ fstest.MapFS }
-
-func (escaping) Open(name string) (fs.File, error) { return nil, fs.ErrNotExist }
-
-func (escaping) ReadDir(string) ([]fs.DirEntry, error) {
-	info, err := fs.Stat(fstest.MapFS{"out": {}}, "out")
-	return []fs.DirEntry{outside{fs.FileInfoToDirEntry(info)}}, err
-}
-
-func (escaping) Stat(string) (fs.FileInfo, error) { return fs.Stat(fstest.MapFS{}, ".") }
-
-type outside struct{ fs.DirEntry }
-
-func (outside) Name() string { return "../../out" }
 
 func TestPublishFilesDoesNotHalfWriteWhenItIsCancelled(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "site")

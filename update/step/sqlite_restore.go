@@ -60,12 +60,8 @@ func copyPages(ctx context.Context, c *sql.Conn, path string, t *update.Task) er
 		return err // the connection is thrown away: that rolls back what follows
 	}
 	var live []byte
-	var pages int64
 	err = c.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage WHERE pgno = 1").Scan(&live)
 	if err != nil {
-		return err
-	}
-	if err := c.QueryRowContext(ctx, "PRAGMA page_count").Scan(&pages); err != nil {
 		return err
 	}
 	put, err := c.PrepareContext(ctx, "INSERT INTO sqlite_dbpage (pgno, data) VALUES (?, ?)")
@@ -73,52 +69,50 @@ func copyPages(ctx context.Context, c *sql.Conn, path string, t *update.Task) er
 		return err
 	}
 	defer put.Close()
-	first, n := make([]byte, len(live)), int64(1)
-	if _, err := io.ReadFull(f, first); err != nil {
-		return err
-	}
-	if err := adaptHeader(first, live); err != nil {
-		return err
-	}
-	for page := make([]byte, len(live)); ; {
+	var cookie uint32
+	page, n := make([]byte, len(live)), int64(0)
+	for ; ; n++ {
 		if _, err := io.ReadFull(f, page); err == io.EOF {
 			break
 		} else if err != nil {
 			return err
 		}
-		n++
-		if _, err := put.ExecContext(ctx, n, page); err != nil {
+		if n == 0 {
+			if cookie, err = adaptHeader(page, live); err != nil {
+				return err
+			}
+		}
+		if _, err := put.ExecContext(ctx, n+1, page); err != nil {
 			return err
 		}
 		if n%256 == 0 {
 			t.Progress(n, info.Size()/int64(len(page)), "restoring")
 		}
 	}
-	// The first page comes last, and by the same statement the end of the
-	// database, at a page without data: a statement after the first page would
-	// begin by reading a schema that is not to be read on this connection.
-	last := "INSERT INTO sqlite_dbpage (pgno, data) VALUES (1, ?)"
-	if pages > n {
-		last += fmt.Sprintf(", (%d, NULL)", n+1)
+	// A page without data is where the database ends.
+	if _, err := put.ExecContext(ctx, n+1, nil); err != nil {
+		return err
 	}
-	if _, err := c.ExecContext(ctx, last, first); err != nil {
+	// A new cookie makes every connection read the schema again. This one must
+	// not, so it is set last.
+	if _, err := c.ExecContext(ctx, fmt.Sprintf("PRAGMA schema_version = %d", cookie)); err != nil {
 		return err
 	}
 	_, err = c.ExecContext(ctx, "COMMIT")
 	return err
 }
 
-// adaptHeader makes the first page of a copy the first page of the live
-// database: it keeps the journal mode, and a schema cookie that nobody has
-// seen makes every other connection read the schema again. The offsets are
-// those of the SQLite file format, section 1.3.
-func adaptHeader(page, live []byte) error {
-	if [2]byte(page[16:18]) != [2]byte(live[16:18]) || page[20] != live[20] {
-		return fmt.Errorf("step: the copy has pages of another size than the database")
+// adaptHeader makes the first page of a copy one of the live database, whose
+// journal mode and, for now, schema cookie it keeps. It returns a cookie that
+// neither has had. The offsets are those of the SQLite file format, section
+// 1.3.
+func adaptHeader(page, live []byte) (cookie uint32, err error) {
+	const pageSize, journalMode, reserved, schemaCookie = 16, 18, 20, 40
+	if [2]byte(page[pageSize:]) != [2]byte(live[pageSize:]) || page[reserved] != live[reserved] {
+		return 0, fmt.Errorf("step: the copy has pages of another size than the database")
 	}
-	const journalMode, schemaCookie = 18, 40
-	copy(page[journalMode:journalMode+2], live[journalMode:])
-	cookie := max(binary.BigEndian.Uint32(page[schemaCookie:]), binary.BigEndian.Uint32(live[schemaCookie:]))
-	binary.BigEndian.PutUint32(page[schemaCookie:], cookie+1)
-	return nil
+	copy(page[journalMode:reserved], live[journalMode:])
+	cookie = 1 + max(binary.BigEndian.Uint32(page[schemaCookie:]), binary.BigEndian.Uint32(live[schemaCookie:]))
+	copy(page[schemaCookie:schemaCookie+4], live[schemaCookie:])
+	return cookie, nil
 }

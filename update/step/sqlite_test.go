@@ -63,8 +63,10 @@ func values(t *testing.T, db interface {
 	return all
 }
 
+// many adds rows to the table page.
+const many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 200) INSERT INTO page (title) SELECT 'page ' || i || hex(randomblob(200)) FROM n"
+
 func TestSQLiteRestoresWhatItSavedWhileOthersUseTheDatabase(t *testing.T) {
-	many := "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 300) INSERT INTO page (title) SELECT 'page ' || i || hex(randomblob(200)) FROM n"
 	tests := []struct {
 		name    string
 		pragmas []string
@@ -124,13 +126,19 @@ func TestSQLiteRestoresWhatItSavedWhileOthersUseTheDatabase(t *testing.T) {
 			require.Equal(t, mode, values(t, openDB(t, path), "PRAGMA journal_mode"))
 			require.Equal(t, []string{"hello world"}, values(t, db, "SELECT text FROM words WHERE words MATCH 'hello'"))
 
-			// The database is a database: it takes writes, and grows.
-			execSQL(t, other, "INSERT INTO page (title) VALUES ('later')", many, "INSERT INTO words VALUES ('more')")
-			execSQL(t, db, "DELETE FROM page WHERE title != 'later'", "VACUUM")
-			require.Equal(t, []string{"ok"}, values(t, other, "PRAGMA integrity_check"))
-			require.Equal(t, []string{"later"}, values(t, other, "SELECT title FROM page"))
+			stillWorks(t, db, other)
 		})
 	}
+}
+
+// stillWorks writes to a database by two connections, so that it grows and
+// shrinks.
+func stillWorks(t *testing.T, db, other *sql.DB) {
+	t.Helper()
+	execSQL(t, other, "INSERT INTO page (title) VALUES ('later')", many, "INSERT INTO words VALUES ('more')")
+	execSQL(t, db, "DELETE FROM page WHERE title != 'later'", "VACUUM")
+	require.Equal(t, []string{"ok"}, values(t, other, "PRAGMA integrity_check"))
+	require.Equal(t, []string{"later"}, values(t, other, "SELECT title FROM page"))
 }
 
 // site is a database with one page, and where its copies go.
@@ -231,6 +239,24 @@ func TestSQLiteLetsReadersFinishWhatTheyRead(t *testing.T) {
 	require.Len(t, values(t, tx, "SELECT title FROM page"), 2, "a transaction sees one content")
 	require.NoError(t, tx.Rollback())
 	require.Len(t, values(t, db, "SELECT title FROM page"), 1)
+}
+
+func TestSQLiteRestoresTheFileItself(t *testing.T) {
+	db, s := site(t)
+	tk := task("one", "1.1.0")
+	name, err := s.Save(t.Context(), tk)
+	require.NoError(t, err)
+	execSQL(t, db, "CREATE TABLE more (x)", "INSERT INTO more VALUES (zeroblob(100000))")
+	require.NoError(t, s.Restore(t.Context(), tk, name))
+	require.NoError(t, db.Close()) // the last one moves the log into the file
+
+	path := filepath.Join(filepath.Dir(filepath.Dir(s.Dir)), "site.db")
+	restored, err := os.Stat(path)
+	require.NoError(t, err)
+	saved, err := os.Stat(filepath.Join(s.Dir, name))
+	require.NoError(t, err)
+	require.Equal(t, saved.Size(), restored.Size())
+	require.Equal(t, []string{"wal"}, values(t, openDB(t, path), "PRAGMA journal_mode"))
 }
 
 func TestSQLiteRefusesToRestoreWhatWouldDoHarm(t *testing.T) {

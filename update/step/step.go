@@ -17,13 +17,9 @@ func Named(name string, s update.Step) update.Step {
 // fill replaces the placeholders that the package comment names by values
 // that encode returns.
 func fill(s string, t *update.Task, encode func(string) string) string {
-	from := t.Run.From
-	if t.Run.Undoes != "" {
-		from = t.Run.Version // a rollback goes to where the update came from
-	}
 	return strings.NewReplacer(
 		"{version}", encode(t.Release.Version),
-		"{from}", encode(from),
+		"{from}", encode(t.Previous()),
 		"{package}", encode(t.Run.Package),
 	).Replace(s)
 }

@@ -1,0 +1,97 @@
+package sqlite_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/storage/sqlite"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+func TestWatchSeesTheCommitsOfOtherProcesses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	db := open(t, sqlite.Config{Path: path})
+	seen := make(chan time.Time, 1000)
+	go func() {
+		defer close(seen)
+		for _, err := range db.Journal().Watch(t.Context(), -1) {
+			if err != nil {
+				return
+			}
+			seen <- time.Now()
+		}
+	}()
+	time.Sleep(50 * time.Millisecond) // it waits by now; if not, it sees the first event at once
+	c := startChild(t, "acknowledge", path, "x")
+	c.line()
+	written := time.Now()
+	require.Less(t, (<-seen).Sub(written), 2*time.Second, "250 ms, and what a busy machine adds")
+	c.kill()
+}
+
+func TestSomebodyWhoWaitsIsWokenByTheNextCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := scratch(t)
+		db.Changed(t.Context()) // begins to look for other processes, which wakes everybody once
+		synctest.Wait()
+		changed := db.Changed(t.Context())
+		synctest.Wait()
+		select {
+		case <-changed:
+			require.Fail(t, "nothing was committed")
+		default:
+		}
+		began := time.Now()
+		require.NoError(t, db.Write(t.Context(), insert(1)))
+		<-changed
+		require.Zero(t, time.Since(began), "at once, not at the next look")
+	})
+}
+
+func TestNobodyLooksForCommitsWhenNobodyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "state.db")
+		db := open(t, sqlite.Config{Path: path})
+		ctx, cancel := context.WithCancel(t.Context())
+		<-db.Changed(ctx)
+		db.Changed(ctx)
+		time.Sleep(time.Hour)
+		require.True(t, db.Polls(), "somebody waits")
+		cancel()
+		time.Sleep(time.Second)
+		require.False(t, db.Polls())
+		<-db.Changed(t.Context())
+		require.True(t, db.Polls())
+	})
+}
+
+func TestCloseWakesThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, err := sqlite.Open(sqlite.Config{Path: filepath.Join(t.TempDir(), "state.db")})
+		require.NoError(t, err)
+		changed := db.Changed(t.Context())
+		require.NoError(t, db.Close())
+		<-changed
+		<-db.Changed(t.Context())
+	})
+}
+
+func TestAWatcherThatWritesSeesItsOwnEvents(t *testing.T) {
+	db := open(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "state.db"), Relaxed: true})
+	require.NoError(t, create(db, "0", 0))
+	n := 0
+	for e, err := range db.Journal().Watch(t.Context(), 0) {
+		require.NoError(t, err)
+		require.Equal(t, update.EventStarted, e.Kind)
+		if n++; n == 20 {
+			break
+		}
+		require.NoError(t, create(db, string(rune('a'+n)), 0))
+	}
+	require.Equal(t, 20, n)
+}

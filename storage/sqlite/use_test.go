@@ -1,0 +1,214 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/storage/sqlite"
+	"github.com/upkeep-go/upkeep/storage/storagetest"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// application opens a database of an application's own.
+func application(t testing.TB, path string, pragmas string) *sql.DB {
+	app, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)"+pragmas)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, app.Close()) })
+	return app
+}
+
+func shop(t testing.TB) (*sql.DB, *sqlite.DB) {
+	app := application(t, filepath.Join(t.TempDir(), "app.db"), "&_pragma=journal_mode(WAL)")
+	_, err := app.Exec("CREATE TABLE customer (name TEXT)")
+	require.NoError(t, err)
+	db, err := sqlite.Use(t.Context(), app)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	return app, db
+}
+
+// both closes what storagetest closes and the application's database with it.
+type both struct {
+	*sqlite.DB
+	app *sql.DB
+}
+
+func (b both) Close() error { return errors.Join(b.DB.Close(), b.app.Close()) }
+
+func TestSuitesInADatabaseOfTheApplication(t *testing.T) {
+	storagetest.Run(t, storagetest.Harness{
+		Open: func(t testing.TB) storage.Backend {
+			path := filepath.Join(t.TempDir(), "app.db")
+			app, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)")
+			require.NoError(t, err)
+			app.SetMaxOpenConns(1)
+			db, err := sqlite.Use(t.Context(), app)
+			require.NoError(t, err)
+			return both{db, app}
+		},
+	})
+}
+
+func TestWithinIsDoneWithTheCallersTransactionOrNotAtAll(t *testing.T) {
+	for _, commit := range []bool{true, false} {
+		t.Run(map[bool]string{true: "commit", false: "rollback"}[commit], func(t *testing.T) {
+			app, db := shop(t)
+			ctx := t.Context()
+			first, err := db.Locker().Acquire(ctx, "before", "me", time.Hour)
+			require.NoError(t, err)
+
+			tx, err := app.BeginTx(ctx, nil)
+			require.NoError(t, err)
+			_, err = tx.Exec("INSERT INTO customer VALUES ('Ada')")
+			require.NoError(t, err)
+			in := db.Within(tx)
+			lease, err := in.Locker().Acquire(ctx, "core", "me", time.Hour)
+			require.NoError(t, err)
+			_, err = in.Locker().Acquire(ctx, "core", "you", time.Hour)
+			require.ErrorIs(t, err, update.ErrHeld, "a refusal does not end the transaction")
+			got, err := in.Locker().Holder(ctx, "before")
+			require.NoError(t, err)
+			require.Equal(t, first, got)
+			run, err := in.Journal().Create(ctx, update.Run{ID: "r", Package: "demo", Item: "core", Token: lease.Token, State: update.StateRunning})
+			require.NoError(t, err)
+			run.Rev++
+			_, err = in.Journal().Save(ctx, run)
+			require.ErrorIs(t, err, update.ErrStale)
+			got1, err := in.Journal().Get(ctx, "r")
+			require.NoError(t, err)
+			require.EqualValues(t, 1, got1.Rev)
+			require.NoError(t, in.Close())
+			_, err = db.Locker().Holder(ctx, "core")
+			require.ErrorIs(t, err, update.ErrFree, "nobody else sees it yet")
+			if commit {
+				require.NoError(t, tx.Commit())
+			} else {
+				require.NoError(t, tx.Rollback())
+			}
+
+			var customers int
+			require.NoError(t, app.QueryRow("SELECT count(*) FROM customer").Scan(&customers))
+			_, errRun := db.Journal().Get(ctx, "r")
+			_, errLease := db.Locker().Holder(ctx, "core")
+			if commit {
+				require.Equal(t, 1, customers)
+				require.NoError(t, errors.Join(errRun, errLease))
+			} else {
+				require.Zero(t, customers)
+				require.ErrorIs(t, errRun, update.ErrNotFound)
+				require.ErrorIs(t, errLease, update.ErrFree)
+			}
+		})
+	}
+}
+
+func TestWithinCannotWatch(t *testing.T) {
+	app, db := shop(t)
+	tx, err := app.Begin()
+	require.NoError(t, err)
+	defer tx.Rollback()
+	seen := 0
+	for _, err := range db.Within(tx).Journal().Watch(t.Context(), 0) {
+		require.ErrorIs(t, err, errors.ErrUnsupported)
+		seen++
+	}
+	require.Equal(t, 1, seen)
+}
+
+func TestWithinKeepsAContextThatEndedFromTheTransaction(t *testing.T) {
+	app, db := shop(t)
+	tx, err := app.Begin()
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = db.Within(tx).Locker().Acquire(ctx, "core", "me", time.Hour)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = db.Within(tx).Locker().Acquire(t.Context(), "core", "me", time.Hour)
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
+}
+
+func TestUseLeavesTheDatabaseToTheApplication(t *testing.T) {
+	app, db := shop(t)
+	require.NoError(t, db.Close())
+	_, err := db.Locker().Holder(t.Context(), "core")
+	require.ErrorIs(t, err, storage.ErrClosed)
+	require.NoError(t, app.Ping())
+	require.Zero(t, app.Stats().InUse)
+	var mark int
+	require.NoError(t, app.QueryRow("PRAGMA application_id").Scan(&mark))
+	require.Zero(t, mark, "it is not a database of ours")
+
+	rows, err := app.Query("SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' AND name NOT LIKE 'upkeep%'")
+	require.NoError(t, err)
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name string
+		require.NoError(t, rows.Scan(&name))
+		names = append(names, name)
+	}
+	require.Equal(t, []string{"customer"}, names)
+}
+
+func TestUseSaysThatThePoolIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app, db := shop(t)
+		app.SetMaxOpenConns(1)
+		tx, err := app.Begin()
+		require.NoError(t, err)
+		began := time.Now()
+		_, err = db.Locker().Acquire(t.Context(), "core", "me", time.Hour)
+		require.ErrorIs(t, err, storage.ErrBusy)
+		require.Equal(t, 5*time.Second, time.Since(began))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = db.Locker().Acquire(ctx, "core", "me", time.Hour)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NoError(t, tx.Rollback())
+		_, err = db.Locker().Acquire(t.Context(), "core", "me", time.Hour)
+		require.NoError(t, err)
+	})
+}
+
+func TestUseWaitsForWritersOfTheApplication(t *testing.T) {
+	app, db := shop(t)
+	tx, err := app.Begin()
+	require.NoError(t, err)
+	_, err = tx.Exec("INSERT INTO customer VALUES ('Ada')")
+	require.NoError(t, err)
+	done := make(chan error)
+	go func() {
+		_, err := db.Locker().Acquire(t.Context(), "core", "me", time.Hour)
+		done <- err
+	}()
+	select {
+	case <-done:
+		require.Fail(t, "two writers at once")
+	case <-time.After(20 * time.Millisecond):
+	}
+	require.NoError(t, tx.Commit())
+	require.NoError(t, <-done)
+}
+
+func TestUseRefusesOtherDrivers(t *testing.T) {
+	db := sql.OpenDB(other{})
+	defer db.Close()
+	_, err := sqlite.Use(t.Context(), db)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+}
+
+// other is a driver that is not SQLite's.
+type other struct{}
+
+func (other) Connect(context.Context) (driver.Conn, error) { return nil, errors.New("no") }
+func (other) Driver() driver.Driver                        { return nil }

@@ -1,0 +1,60 @@
+//go:build unix
+
+package step_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/update/step"
+)
+
+// writers are steps that write in a folder.
+func writers(dir string) map[string]update.Step {
+	on, _ := step.Maintenance(filepath.Join(dir, "maintenance.json"))
+	return map[string]update.Step{
+		"publish": step.PublishFiles(pagesOf, filepath.Join(dir, "site")), "maintenance": on, "clear": step.ClearDir(dir),
+	}
+}
+
+func init() {
+	// check runs the checks of the writers as a user who owns nothing.
+	children["check"] = func(args []string) {
+		if os.Getuid() == 0 {
+			if err := syscall.Setuid(65534); err != nil {
+				panic(err)
+			}
+		}
+		for name, s := range writers(args[0]) {
+			err := s.Check(context.Background(), task("one", "1.0.0"))
+			fmt.Println(name, err != nil && strings.Contains(err.Error(), "cannot be written: permission denied"))
+		}
+	}
+}
+
+func TestAFolderThatCannotBeWrittenIsFoundBeforehand(t *testing.T) {
+	dir := t.TempDir()
+	for path := dir; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
+		require.NoError(t, os.Chmod(path, 0o755))
+	}
+	for _, s := range writers(dir) {
+		require.NoError(t, s.Check(t.Context(), task("one", "1.0.0")))
+	}
+	require.NoError(t, os.Chmod(dir, 0o555))
+	args := child("check", dir)
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = "/"
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{"publish true", "maintenance true", "clear true"}, strings.Split(strings.TrimSpace(string(out)), "\n"))
+}
