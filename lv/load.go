@@ -26,17 +26,17 @@ func (t *Table) current(ctx context.Context) (*root, error) {
 			return r, nil
 		}
 		r, err := t.load(ctx)
-		if err == nil && r != nil {
+		if err == nil {
 			return r, nil
 		}
-		if err != nil && !errors.Is(err, ErrCompacted) || attempt == loadAttempts {
+		if !errors.Is(err, ErrCompacted) || attempt == loadAttempts {
 			return nil, fmt.Errorf("reading table %q of %q: %w", t.ID.Schema, t.ID.App, err)
 		}
 	}
 }
 
 // load reads the table and makes it the root. Events that come meanwhile are
-// kept for it; if they are lost, the result is nil.
+// kept for it; ErrCompacted if they are lost.
 func (t *Table) load(ctx context.Context) (*root, error) {
 	f := t.service.follower
 	if err := f.lock(ctx); err != nil {
@@ -57,7 +57,10 @@ func (t *Table) load(ctx context.Context) (*root, error) {
 	defer f.unlock()
 	missed := t.missed
 	t.missed = nil
-	if err != nil || lost != f.lost {
+	if err == nil && lost != f.lost {
+		err = ErrCompacted
+	}
+	if err != nil {
 		return nil, err
 	}
 	for _, e := range missed {
