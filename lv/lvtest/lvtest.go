@@ -31,7 +31,12 @@ type Harness struct {
 	// RealTime is set by engines whose clock testing/synctest cannot fake. The
 	// suite then waits for real, for short times.
 	RealTime bool
+	// Histories is how many random histories are compared with the model.
+	// Default 300, or 10,000 with UPKEEP_FULL=1.
+	Histories int
 }
+
+const historiesAgree = "random histories agree with the model"
 
 // RunVersionStore checks that an engine keeps every promise of
 // lv.VersionStore.
@@ -45,7 +50,9 @@ func RunVersionStore(t *testing.T, h Harness) {
 			})
 		})
 	}
-	t.Run("random histories agree with the model", func(t *testing.T) { runHistories(t, h) })
+	t.Run(historiesAgree, func(t *testing.T) {
+		bubble(t, h.RealTime, func(t *testing.T) { h.histories(t) })
+	})
 }
 
 // bubble runs f where time is fake, unless it must be real.

@@ -189,7 +189,7 @@ func first[T any](t testing.TB, n int, all iter.Seq2[T, error]) (items []T) {
 	t.Helper()
 	for item, err := range all {
 		require.NoError(t, err)
-		if items = append(items, item); len(items) == n {
+		if items = append(items, item); len(items) >= n {
 			break
 		}
 	}
@@ -199,6 +199,9 @@ func first[T any](t testing.TB, n int, all iter.Seq2[T, error]) (items []T) {
 // collect returns the first n events after a Seq, for which it waits.
 func collect(t testing.TB, s lv.VersionStore, after int64, n int) []lv.Event {
 	t.Helper()
+	if n == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	events := first(t, n, s.Watch(ctx, after))

@@ -1,0 +1,266 @@
+package lvtest
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// step is one step of a history: what to do, and with what.
+type step [3]byte
+
+// do makes a step.
+func (h *history) do(s step) {
+	h.Helper()
+	x, y := int(s[1]), int(s[2])
+	row, next, env := h.row(x), h.row(x+1+y/8), modelEnvs[y%len(modelEnvs)]
+	switch s[0] % 48 {
+	default:
+		row := modelRows[[]int{0, 0, 0, 0, 1, 1, 2, 3, 4}[x%9]] // some rows have a longer history
+		content := fmt.Sprintf([]string{`{"n":%d}`, `{ "n": %d }`}[y/4%2], y%4)
+		h.edit(lv.Edit{Op: lv.OpSave, Row: row, Content: json.RawMessage(content)})
+	case 1, 2:
+		h.edit(lv.Edit{Op: lv.OpDelete, Row: row})
+	case 3, 4:
+		h.edit(lv.Edit{Op: lv.OpRollback, Version: h.any(x, y)})
+	case 5, 6, 7, 8, 9, 10, 11:
+		h.release(applied(env, working(slices.Compact([]string{row, next})...)...))
+	case 12, 13, 14: // of the row of the version, or of another
+		change := lv.Change{ID: h.find(h.any(x, y)).Row, To: h.any(x, y)}
+		if x%16 == 0 || change.ID == "" {
+			change.ID = row
+		}
+		h.release(applied(modelEnvs[x%len(modelEnvs)], change))
+	case 15, 16:
+		changes := []lv.Change{{ID: row}, {ID: next}}
+		if row == next {
+			changes = changes[:1]
+		}
+		h.release(applied(env, changes...))
+	case 17: // the deletion that waits for its publication
+		deleted := list(h, h.Rows(h.Context(), h.table, lv.View{Working: true, Deleted: true}))
+		if len(deleted) > 0 {
+			r := deleted[x%len(deleted)]
+			h.release(applied(env, lv.Change{ID: r.ID, To: r.Version}))
+		}
+	case 18, 19, 20:
+		if len(h.releases) > 0 {
+			if r := h.releases[x%len(h.releases)]; r.State == lv.ReleaseApplied {
+				h.release(taking(r))
+			}
+		}
+	case 21, 22:
+		change := lv.Change{ID: row, To: h.any(x, y)}
+		if v := h.find(change.To); v.ID != 0 {
+			change.ID = v.Row
+		}
+		if y%4 > 0 {
+			change = expecting(change, h.now.pointers[env][change.ID].ID+lv.VersionID(y%4/3))
+		}
+		h.release(lv.Release{Env: env, State: lv.ReleaseDraft, Changes: []lv.Change{change}})
+	case 23, 24, 25, 34, 35: // what is planned, or now and then what is over, goes on
+		releases := slices.Clone(h.releases)
+		if x%8 > 0 {
+			releases = slices.DeleteFunc(releases, final)
+		}
+		if len(releases) > 0 {
+			r := releases[x%len(releases)]
+			r.State = []lv.ReleaseState{
+				lv.ReleaseApplied, lv.ReleaseApproved, lv.ReleaseApplied, lv.ReleaseScheduled, lv.ReleaseCancelled, lv.ReleaseFailed,
+			}[y%6]
+			r.Rev += int64(x / 240)
+			r.Changes = slices.Clone(r.Changes)
+			h.release(r)
+		}
+	case 26:
+		s := lv.Strategy{Target: h.any(x, y), Priority: int64(x%3 + 1)}
+		s.Rules = lv.Rules{{Object: "user", Field: "id", Relation: lv.RelationEquals, Value: fmt.Sprint(y)}}
+		h.strategy(s)
+	case 27, 32, 33:
+		if len(h.strategies) > 0 {
+			s := h.strategies[x%len(h.strategies)]
+			s.Target, s.Priority, s.Deleted = h.any(x, y), int64(y%3+1), y%8 == 0
+			s.Rev += int64(x / 240)
+			h.strategy(s)
+		}
+	case 28, 29:
+		h.edit(lv.Edit{Op: lv.OpForget, Version: h.any(x, y)})
+	case 30:
+		h.note("reopen")
+		h.VersionStore = h.reopen(x)
+	case 31:
+		if h.repeat != nil {
+			h.note("repeat")
+			h.repeat()
+		}
+	}
+}
+
+// row returns a row that is or was, or now and then any.
+func (h *history) row(n int) string {
+	if len(h.created) == 0 || n%32 == 31 {
+		return modelRows[n%len(modelRows)]
+	}
+	rows := slices.Sorted(maps.Keys(h.created))
+	return rows[n%len(rows)]
+}
+
+// any returns the id of a version, or now and then one that is no more or
+// never was.
+func (h *history) any(x, y int) lv.VersionID {
+	if len(h.versions) == 0 || x%32 == 31 {
+		return h.last + 1000
+	}
+	return h.versions[(x+y*7)%len(h.versions)].ID
+}
+
+// stores are the handles on the state that histories share.
+type stores struct {
+	t       testing.TB
+	harness Harness
+	open    []lv.VersionStore
+	seen    int64 // Seq of the last event
+	tables  int
+}
+
+func (h Harness) stores(t testing.TB) *stores {
+	return &stores{t: t, harness: h, open: []lv.VersionStore{h.Open(t)}}
+}
+
+// handle returns one of up to four handles.
+func (s *stores) handle(n int) lv.VersionStore {
+	if s.harness.Again != nil && len(s.open) < 4 {
+		s.open = append(s.open, s.harness.Again(s.t, s.open[0]))
+	}
+	return s.open[n%len(s.open)]
+}
+
+// play plays a history in a table of its own. It returns why it failed, or "".
+func (s *stores) play(steps []step) string {
+	s.tables++
+	h := &history{
+		model: newModel(), VersionStore: s.open[0], reopen: s.handle, seen: s.seen,
+		table: lv.TableID{App: "history", Schema: fmt.Sprint(s.tables)},
+	}
+	why := failure(s.t, func(t testing.TB) {
+		h.TB = t
+		for _, step := range steps {
+			h.do(step)
+			if !s.harness.RealTime {
+				time.Sleep(time.Millisecond)
+			}
+			h.compare()
+		}
+		h.compareAll()
+	})
+	s.seen = h.seen
+	if why == "" {
+		return ""
+	}
+	return strings.Join(h.steps, "\n") + "\n\n" + why
+}
+
+// failure runs f and returns why it failed, or "".
+func failure(t testing.TB, f func(testing.TB)) string {
+	note := &noter{TB: t}
+	done := make(chan struct{})
+	go func() { // which FailNow may end
+		defer close(done)
+		f(note)
+	}()
+	<-done
+	return note.why
+}
+
+// noter is a test whose first failure is noted, and ends it.
+type noter struct {
+	testing.TB
+	why string
+}
+
+func (n *noter) Errorf(format string, args ...any) {
+	if n.why == "" {
+		n.why = fmt.Sprintf(format, args...)
+	}
+}
+
+func (n *noter) FailNow() { runtime.Goexit() }
+
+// Helper does nothing: it takes a quarter of the time of a history.
+func (n *noter) Helper() {}
+
+// shrink deletes steps as long as the history fails on fresh state, and
+// returns it with why it does.
+func shrink(t testing.TB, h Harness, steps []step, why string) ([]step, string) {
+	for size := len(steps) / 2; size > 0; size /= 2 {
+		for at := 0; at+size <= len(steps); {
+			fewer := slices.Delete(slices.Clone(steps), at, at+size)
+			if w := h.stores(t).play(fewer); w != "" {
+				steps, why = fewer, w
+			} else {
+				at += size
+			}
+		}
+	}
+	return steps, why
+}
+
+// random returns the history of a seed.
+func random(seed uint64) []step {
+	r := rand.New(rand.NewPCG(seed, 0))
+	steps := make([]step, 5+r.IntN(40))
+	for i := range steps {
+		n := r.Uint32()
+		steps[i] = step{byte(n), byte(n >> 8), byte(n >> 16)}
+	}
+	return steps
+}
+
+// histories plays random histories, one after the other.
+func (h Harness) histories(t testing.TB) {
+	n := cmp.Or(h.Histories, 300)
+	if os.Getenv("UPKEEP_FULL") == "1" {
+		n = cmp.Or(h.Histories, 10_000)
+	}
+	s := h.stores(t)
+	for seed := range uint64(n) {
+		if why := s.play(random(seed)); why != "" {
+			steps, why := shrink(t, h, random(seed), why)
+			require.Fail(t, fmt.Sprintf("the history of seed %d fails; in %d steps:\n%s", seed, len(steps), why))
+		}
+	}
+}
+
+// FuzzHistory plays histories that are made of any bytes, three a step.
+func FuzzHistory(f *testing.F, h Harness) {
+	for seed := range uint64(10) {
+		var all []byte
+		for _, s := range random(seed) {
+			all = append(all, s[:]...)
+		}
+		f.Add(all)
+	}
+	f.Fuzz(func(t *testing.T, all []byte) {
+		var steps []step
+		for s := range slices.Chunk(all[:min(len(all), 300)], len(step{})) {
+			steps = append(steps, step(append(slices.Clone(s), 0, 0)[:3]))
+		}
+		bubble(t, h.RealTime, func(t *testing.T) {
+			if why := h.stores(t).play(steps); why != "" {
+				t.Fatal(why)
+			}
+		})
+	})
+}

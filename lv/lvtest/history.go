@@ -1,0 +1,311 @@
+package lvtest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// Random histories are about these.
+var (
+	modelRows = []string{"a", "b", "c", "d", "e"}
+	modelEnvs = []lv.Env{lv.Production, blue, green}
+)
+
+// history plays steps on an engine and on the model, and compares the two.
+type history struct {
+	testing.TB
+	lv.VersionStore // the handle in use
+	*model
+	table  lv.TableID
+	reopen func(n int) lv.VersionStore
+	tick   func()
+	steps  []string // what was done, in words
+	seen   int64    // Seq of the last event of the store
+	last   lv.VersionID
+	repeat func() // makes the last call again
+}
+
+// by is who makes the next call.
+func (h *history) by() lv.Meta {
+	return lv.Meta{Actor: "ann", Desc: fmt.Sprint("step ", len(h.steps)), RequestID: fmt.Sprint(len(h.steps))}
+}
+
+func (h *history) note(format string, args ...any) {
+	h.steps = append(h.steps, fmt.Sprintf(format, args...))
+}
+
+// edit makes one edit.
+func (h *history) edit(e lv.Edit) {
+	h.Helper()
+	h.note("%s %s%s version %d", e.Op, e.Row, e.Content, e.Version)
+	by := h.by()
+	call := func() ([]lv.Version, error) { return h.Write(h.Context(), h.table, []lv.Edit{e}, by) }
+	want, err := h.write(e)
+	got, gotErr := call()
+	require.ErrorIs(h, gotErr, err)
+	if err != nil {
+		return
+	}
+	h.repeat = func() {
+		again, err := call()
+		require.NoError(h, err)
+		require.Equal(h, ids(got), ids(again), "a repeated write returns the first answer")
+	}
+	require.Len(h, got, 1)
+	got[0].Meta.RequestID = ""
+	if want.ID == 0 {
+		require.Greater(h, got[0].ID, h.last, "ids of versions rise")
+		h.last = got[0].ID
+		want.ID, want.Time, want.Meta = got[0].ID, got[0].Time, lv.Meta{Actor: by.Actor, Desc: by.Desc}
+		if h.created[want.Row].IsZero() {
+			h.created[want.Row] = want.Time
+		}
+		saved := lv.Event{Kind: lv.EventSaved, Rows: []lv.Change{h.change(want.Row, h.now.working[want.Row], want)}}
+		h.event(saved, func(int64) {
+			h.versions = append(h.versions, want)
+			h.now.working[want.Row] = want
+		})
+	}
+	want.Live = h.live(want.ID)
+	require.Equal(h, want, got[0])
+	if e.Op == lv.OpForget {
+		h.versions = slices.DeleteFunc(h.versions, func(v lv.Version) bool { return v.ID == want.ID })
+	}
+}
+
+// change is what an event says of a row that moved.
+func (h *history) change(row string, from, to lv.Version) lv.Change {
+	c := lv.Change{ID: row, From: from.ID, To: to.ID}
+	if to.ID != 0 {
+		c.Content, c.CreatedAt, c.UpdatedAt = to.Content, h.created[row], to.Time
+	}
+	return c
+}
+
+// event takes the next event of the store and changes the model with it.
+func (h *history) event(want lv.Event, apply func(seq int64)) {
+	h.Helper()
+	got := collect(h, h.VersionStore, h.seen, 1)[0]
+	require.Greater(h, got.Seq, h.seen, "Seq rises")
+	h.seen = got.Seq
+	want.Seq, want.Time, want.Table, want.Actor = got.Seq, got.Time, h.table, "ann"
+	require.Equal(h, want, got, "the event says what has changed")
+	h.now.seq = got.Seq
+	apply(got.Seq)
+	h.past = append(h.past, h.now.clone())
+}
+
+// release puts a release.
+func (h *history) release(r lv.Release) {
+	h.Helper()
+	h.note("release %d rev %d in %q %s: %s", r.ID, r.Rev, r.Env, r.State, inWords(r.Changes))
+	by := h.by()
+	call := func() (lv.Release, error) { return h.PutRelease(h.Context(), h.table, r, by) }
+	want, last, conflicts, err := h.put(r)
+	got, gotErr := call()
+	require.ErrorIs(h, gotErr, err)
+	if len(conflicts) > 0 {
+		var conflict *lv.ConflictError
+		require.True(h, errors.As(gotErr, &conflict), "%v", gotErr)
+		require.Equal(h, plainChanges(conflicts), plainChanges(conflict.Changes))
+	}
+	if err != nil {
+		return
+	}
+	h.repeat = func() {
+		again, err := call()
+		require.NoError(h, err)
+		require.Equal(h, plain(got), plain(again), "a repeated release returns the first answer")
+	}
+	if last {
+		require.Equal(h, plain(want), plain(got), "the release that moved there last is returned")
+		return
+	}
+	want.ID, want.AppliedAt = got.ID, got.AppliedAt
+	if r.ID == 0 {
+		want.Actor, want.CreatedAt = by.Actor, got.CreatedAt
+		require.True(h, len(h.releases) == 0 || got.ID > h.releases[len(h.releases)-1].ID, "ids of releases rise")
+		h.releases = append(h.releases, want)
+	}
+	require.Equal(h, r.State == lv.ReleaseApplied, !got.AppliedAt.IsZero(), "a release has been applied, or not")
+	h.released(&want)
+	require.Equal(h, plain(want), plain(got))
+	h.releases[slices.IndexFunc(h.releases, func(old lv.Release) bool { return old.ID == want.ID })] = want
+}
+
+// released moves the pointers of the model.
+func (h *history) released(r *lv.Release) {
+	h.Helper()
+	e := lv.Event{Kind: lv.EventPlanned, Env: r.Env, Release: r.ID}
+	if r.State == lv.ReleaseApplied {
+		e.Kind = lv.EventReleased
+		for _, c := range r.Changes {
+			if c.From != c.To {
+				e.Rows = append(e.Rows, h.change(c.ID, lv.Version{ID: c.From}, h.find(c.To)))
+			}
+		}
+	}
+	h.event(e, func(seq int64) {
+		if r.State != lv.ReleaseApplied {
+			return
+		}
+		r.Seq = seq
+		if r.Env != lv.Production {
+			h.envs[r.Env] = true
+		}
+		for _, c := range e.Rows {
+			h.moved[r.Env][c.ID] = seq
+			if h.now.pointers[r.Env][c.ID] = h.find(c.To); c.To == 0 {
+				delete(h.now.pointers[r.Env], c.ID)
+			}
+		}
+	})
+}
+
+// strategy puts a strategy.
+func (h *history) strategy(s lv.Strategy) {
+	h.Helper()
+	h.note("strategy %d rev %d for version %d, priority %d, deleted %v", s.ID, s.Rev, s.Target, s.Priority, s.Deleted)
+	i := slices.IndexFunc(h.strategies, func(old lv.Strategy) bool { return old.ID == s.ID && !old.Deleted })
+	target, want := h.find(s.Target), error(nil)
+	switch {
+	case s.ID != 0 && i < 0:
+		want = lv.ErrNotFound
+	case s.ID != 0 && h.strategies[i].Rev != s.Rev:
+		want = lv.ErrConflict
+	case target.ID == 0:
+		want = lv.ErrNotFound
+	}
+	got, err := h.PutStrategy(h.Context(), h.table, s, h.by())
+	require.ErrorIs(h, err, want)
+	if want != nil {
+		return
+	}
+	s.ID, s.Row, s.Rev = got.ID, target.Row, s.Rev+1
+	if i < 0 {
+		s.Rev, i = 1, len(h.strategies)
+		h.strategies = append(h.strategies, s)
+	}
+	s.Seq = got.Seq
+	shown := h.change(s.Row, lv.Version{}, target)
+	h.event(lv.Event{Kind: lv.EventStrategy, Rows: []lv.Change{shown}, Strategy: &s}, func(seq int64) {
+		require.Equal(h, seq, got.Seq, "a strategy has the Seq of its event")
+	})
+	h.strategies[i] = s
+	require.Equal(h, s, got)
+}
+
+// compare compares every read.
+func (h *history) compare() {
+	h.Helper()
+	n := len(h.steps)
+	for i, v := range modelViews {
+		h.compareView(v)
+		if len(h.past) > 0 && i < pastViews {
+			v.AsOf = h.past[(n*7+i)%len(h.past)].seq
+			h.compareView(v)
+		}
+	}
+	row := modelRows[n%len(modelRows)]
+	for _, q := range []lv.Query{{}, {Row: row}} {
+		var versions []lv.Version
+		for _, v := range slices.Backward(h.versions) {
+			if q.Row == "" || q.Row == v.Row {
+				v.Live = h.live(v.ID)
+				versions = append(versions, v)
+			}
+		}
+		got := list(h, h.Versions(h.Context(), h.table, q))
+		for i := range got {
+			got[i].Meta.RequestID = ""
+		}
+		require.Equal(h, versions, got, "history of %q", q.Row)
+	}
+	for _, q := range []lv.Query{{}, {Row: row}, {State: []lv.ReleaseState{lv.ReleaseApplied, lv.ReleaseDraft}[n%2]}} {
+		var releases []lv.Release
+		for _, r := range slices.Backward(h.releases) {
+			concerns := slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return c.ID == q.Row })
+			if (q.Row == "" || concerns) && (q.State == "" || q.State == r.State) {
+				releases = append(releases, plain(r))
+			}
+		}
+		require.Equal(h, releases, plainAll(list(h, h.Releases(h.Context(), h.table, q))), "releases, %+v", q)
+	}
+	infos := list(h, h.Tables(h.Context(), h.table))
+	require.Equal(h, len(h.past) > 0, len(infos) == 1, "a table is there once it has an event")
+	for _, info := range infos {
+		require.Equal(h, h.info(h.table), info)
+	}
+}
+
+// modelViews are what is compared: the first pastViews as of any event, too.
+var modelViews = []lv.View{
+	{Working: true}, {}, {Env: blue}, {Env: green}, {Own: true}, {Env: blue, Own: true}, {Env: green, Own: true},
+	{Working: true, Status: lv.StatusPublished}, {Working: true, Status: lv.StatusChanged}, {Working: true, Deleted: true},
+}
+
+const pastViews = 7
+
+func (h *history) compareView(v lv.View) {
+	h.Helper()
+	want, wantErr := h.rows(v)
+	var got []lv.Row
+	var err error
+	for r, e := range h.Rows(h.Context(), h.table, v) {
+		if err = e; err == nil {
+			got = append(got, r)
+		}
+	}
+	require.ErrorIs(h, err, wantErr, "%+v", v)
+	if wantErr == nil {
+		require.Equal(h, want, got, "%+v", v)
+	}
+}
+
+// compareAll compares what was as of every event, and what events lead to.
+func (h *history) compareAll() {
+	h.Helper()
+	for _, moment := range h.past {
+		for _, v := range modelViews[:pastViews] {
+			v.AsOf = moment.seq
+			h.compareView(v)
+		}
+	}
+	if len(h.past) == 0 {
+		return
+	}
+	requireTable(h, h.VersionStore, h.table)
+	i := len(h.steps) % len(h.past)
+	from := h.past[i].seq
+	for _, v := range modelViews[:pastViews] {
+		v.AsOf = from
+		if _, err := h.rows(v); err != nil {
+			return // it needs what is forgotten
+		}
+	}
+	events := collect(h, h.VersionStore, from, len(h.past)-1-i)
+	requireReplay(h, h.VersionStore, readAll(h, h.VersionStore, h.table), from, events)
+}
+
+// inWords says what changes ask for.
+func inWords(changes []lv.Change) string {
+	var words []string
+	for _, c := range changes {
+		s := fmt.Sprintf("%s to %d", c.ID, c.To)
+		if c.Working {
+			s = c.ID + " to its working row"
+		}
+		if c.Expect != nil {
+			s += fmt.Sprintf(" from %d", *c.Expect)
+		}
+		words = append(words, s)
+	}
+	return strings.Join(words, ", ")
+}
