@@ -28,17 +28,21 @@ type Table struct {
 // readers, who must not change it.
 func (t *Table) Get(ctx context.Context, id string, v View) (Row, error) {
 	if v.stored() {
-		v.IDs, v.After = []string{id}, ""
-		for row, err := range t.Rows(ctx, v) {
-			return row, err
-		}
-		return Row{}, fmt.Errorf("%w: row %q", ErrNotFound, id)
+		return t.getStored(ctx, id, v)
 	}
 	e, err := t.find(ctx, id, v)
 	if err != nil {
 		return Row{}, err
 	}
 	return e.row(), nil
+}
+
+func (t *Table) getStored(ctx context.Context, id string, v View) (Row, error) {
+	v.IDs, v.After = []string{id}, ""
+	for row, err := range t.Rows(ctx, v) {
+		return row, err
+	}
+	return Row{}, fmt.Errorf("%w: row %q", ErrNotFound, id)
 }
 
 // stored reports that memory does not have what the view shows.

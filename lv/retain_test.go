@@ -1,0 +1,84 @@
+package lv_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/storage/memory"
+)
+
+// versions returns the ids of a row's history, oldest first.
+func (s site) versions(row string) (ids []lv.VersionID) {
+	for v, err := range s.History(context.Background(), lv.Query{Row: row}) {
+		require.NoError(s.t, err)
+		ids = append(ids, v.ID)
+	}
+	slices.Reverse(ids)
+	return ids
+}
+
+func TestRunForgetsWhatNobodyNeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, lv.Config{Store: memory.New().Versions(), Retain: lv.Retention{Versions: 2, Age: time.Hour}})
+		saves := func(row string, names ...string) (ids []lv.VersionID) {
+			for _, name := range names {
+				ids = append(ids, s.save(row, name))
+			}
+			return ids
+		}
+		a := saves("a", "1", "2", "3", "4", "5", "6", "7", "8", "9")
+		for _, step := range []struct {
+			env lv.Env
+			v   lv.VersionID
+		}{{"", a[0]}, {"", a[1]}, {"", a[2]}, {"g", a[3]}} {
+			_, err := s.Release(t.Context(), step.env, ada, step.v)
+			require.NoError(t, err)
+		}
+		s.strategy(lv.Strategy{Target: a[4], Rules: greeted})
+		s.plan(lv.Release{Changes: []lv.Change{{ID: "a", To: a[5]}}})
+		given := s.plan(lv.Release{Changes: []lv.Change{{ID: "a", To: a[6]}}})
+		require.NoError(t, s.Cancel(t.Context(), given.ID, ada))
+		many := make([]lv.Edit, 0, 500)
+		for i := range 250 {
+			many = append(many, lv.Edit{Op: lv.OpSave, Row: "m", Content: page(string(rune('a' + i)))})
+		}
+		_, err := s.Edit(t.Context(), ada, many...)
+		require.NoError(t, err)
+		time.Sleep(30 * time.Minute)
+		young := saves("y", "1", "2", "3", "4")
+
+		time.Sleep(31 * time.Minute)
+		s.run()
+		synctest.Wait()
+		// a[0] is not needed: its successor has been replaced. a[1] is what a
+		// revert would show, a[2] and a[3] are shown, a[4] is a strategy's, a[5]
+		// is planned, a[6] was, and the last two are the newest.
+		require.Equal(t, []lv.VersionID{a[1], a[2], a[3], a[4], a[5], a[7], a[8]}, s.versions("a"))
+		require.Len(t, s.versions("m"), 2)
+		require.Equal(t, young, s.versions("y"))
+		require.Equal(t, "a=3", s.shows(lv.View{}))
+		_, err = s.Get(t.Context(), "a", lv.View{AsOf: 10})
+		require.ErrorIs(t, err, lv.ErrCompacted)
+
+		time.Sleep(61 * time.Minute)
+		require.Equal(t, young[2:], s.versions("y"))
+	})
+}
+
+func TestWithoutRetentionNothingIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		for _, name := range []string{"1", "2", "3"} {
+			s.save("a", name)
+		}
+		s.run()
+		time.Sleep(1000 * time.Hour)
+		require.Len(t, s.versions("a"), 3)
+	})
+}
