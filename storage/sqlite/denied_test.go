@@ -145,7 +145,7 @@ func init() {
 		if err != nil {
 			return err
 		}
-		if err := limitFiles(300_000); err != nil {
+		if err := limitFiles(500_000); err != nil {
 			return err
 		}
 		for i := 0; ; i++ {
