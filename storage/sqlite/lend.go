@@ -17,6 +17,7 @@ import (
 // time; what f panics with passes through.
 type lender interface {
 	write(f func(*session) error) error
+	ready() bool // write does not wait
 	read(ctx context.Context, f func(*session) error) error
 	// copy lends a connection that may VACUUM INTO.
 	copy(ctx context.Context, f func(*session) error) error
@@ -45,6 +46,8 @@ func newOwn(path string, writer *session, busy time.Duration) *own {
 func (o *own) reader() (*session, error) { return dial(o.path, o.busy, "query_only(1)") }
 
 func (o *own) write(f func(*session) error) error { return f(o.writer) }
+
+func (o *own) ready() bool { return true }
 
 func (o *own) read(ctx context.Context, f func(*session) error) error {
 	if err := o.enter(ctx); err != nil {
@@ -139,6 +142,8 @@ func (b *borrowed) write(f func(*session) error) error {
 	}
 	return err
 }
+
+func (b *borrowed) ready() bool { return false }
 
 func (b *borrowed) read(ctx context.Context, f func(*session) error) error {
 	b.readers.RLock()

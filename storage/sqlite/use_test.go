@@ -111,6 +111,24 @@ func TestWithinIsDoneWithTheCallersTransactionOrNotAtAll(t *testing.T) {
 	}
 }
 
+func TestWithinAWriteThatFailsLeavesTheTransactionAsItWas(t *testing.T) {
+	app, db := shop(t)
+	_, err := app.Exec(`CREATE TRIGGER upkeep_full BEFORE INSERT ON upkeep_update_event
+		WHEN new.seq > 1 BEGIN SELECT raise(ABORT, 'full'); END`)
+	require.NoError(t, err)
+	tx, err := app.Begin()
+	require.NoError(t, err)
+	in := db.Within(tx).Journal()
+	run := update.Run{ID: "first", Package: "demo", Item: "core", Token: 1, State: update.StateRunning}
+	_, err = in.Create(t.Context(), run, update.Event{Kind: update.EventStarted})
+	require.NoError(t, err)
+	run.ID = "second"
+	_, err = in.Create(t.Context(), run, update.Event{Kind: update.EventStarted})
+	require.Error(t, err)
+	require.NoError(t, tx.Commit())
+	require.Equal(t, []string{"first"}, runs(t, db))
+}
+
 func TestWithinCannotWatch(t *testing.T) {
 	app, db := shop(t)
 	tx, err := app.Begin()

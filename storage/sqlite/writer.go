@@ -17,20 +17,27 @@ import (
 // of them waits for the last.
 const maxBatch = 512
 
+// quietBatches is for how many batches the callers must have come one by one
+// before one of them may write by itself.
+const quietBatches = 8
+
 // writer commits the closures of many callers in one transaction: one sync of
 // the disk serves all that wait. It takes what is there and never waits for
-// more. Its one goroutine ends with close.
+// more. Its one goroutine ends with close; a caller who finds nobody writing
+// need not wait for it to wake.
 type writer struct {
 	lender lender
 	busy   time.Duration // how long to wait for other processes
 	commit func()        // called after each commit
 
+	writing chan struct{} // full while somebody writes
+	wake    chan struct{} // there is something in the queue, or it is closed
+	done    chan struct{} // closed when the goroutine has returned
+
 	mu     sync.Mutex
 	queue  []*job
+	quiet  int // batches of one since there was a greater one
 	closed bool
-
-	wake chan struct{} // there is something in the queue, or it is closed
-	done chan struct{} // closed when the goroutine has returned
 }
 
 // job is a closure on its way.
@@ -52,7 +59,8 @@ const (
 func startWriter(l lender, busy time.Duration, commit func()) *writer {
 	w := &writer{
 		lender: l, busy: busy, commit: commit,
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		quiet:   quietBatches,
+		writing: make(chan struct{}, 1), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	go w.loop()
 	return w
@@ -64,6 +72,17 @@ func (w *writer) write(ctx context.Context, f func(sqlstore.Tx) error) error {
 		return err
 	}
 	j := &job{ctx: ctx, f: f, done: make(chan struct{})}
+	if w.alone() {
+		err := w.commitAll([]*job{j}, 0)
+		<-w.writing
+		if err == nil {
+			err = j.err
+		}
+		if j.state.Load() == jobStarted || !errors.Is(err, storage.ErrBusy) {
+			return err
+		}
+		// Another process writes: the goroutine waits for it.
+	}
 	if !w.enqueue(j) {
 		return storage.ErrClosed
 	}
@@ -76,6 +95,21 @@ func (w *writer) write(ctx context.Context, f func(sqlstore.Tx) error) error {
 		<-j.done
 	}
 	return j.err
+}
+
+// alone takes the turn if nobody else wants it and the lender never waits.
+func (w *writer) alone() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed || len(w.queue) > 0 || w.quiet < quietBatches || !w.lender.ready() {
+		return false
+	}
+	select {
+	case w.writing <- struct{}{}:
+		return true
+	default:
+		return false
+	}
 }
 
 func (w *writer) enqueue(j *job) bool {
@@ -96,7 +130,7 @@ func (w *writer) signal() {
 	}
 }
 
-// close finishes what is queued and ends the goroutine.
+// close finishes what is under way and queued, and ends the goroutine.
 func (w *writer) close() {
 	w.mu.Lock()
 	w.closed = true
@@ -108,23 +142,39 @@ func (w *writer) close() {
 func (w *writer) loop() {
 	defer close(w.done)
 	for range w.wake {
-		// Let those who were just answered queue their next closure.
-		runtime.Gosched()
-		for batch, closed := w.take(); len(batch) > 0 || closed; batch, closed = w.take() {
-			if len(batch) == 0 {
-				return
-			}
-			w.run(batch)
-			runtime.Gosched()
+		w.writing <- struct{}{}
+		closed := w.drain()
+		<-w.writing
+		if closed {
+			return
 		}
 	}
 }
 
-// take returns the batch that is next, and whether no other will ever come.
+// drain writes until nobody waits, and reports whether nobody ever will.
+func (w *writer) drain() bool {
+	for {
+		// Let those who were just answered queue their next closure.
+		runtime.Gosched()
+		batch, closed := w.take()
+		if len(batch) == 0 {
+			return closed
+		}
+		w.run(batch)
+	}
+}
+
+// take returns the batch that is next, and whether no other will come.
 func (w *writer) take() (batch []*job, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := min(len(w.queue), maxBatch)
+	switch {
+	case n == 1:
+		w.quiet++
+	case n > 1:
+		w.quiet = 0
+	}
 	batch, w.queue = w.queue[:n:n], w.queue[n:]
 	if len(w.queue) == 0 {
 		w.queue = nil
@@ -138,7 +188,7 @@ var errLost = errors.New("sqlite: transaction lost")
 
 // run commits a batch and answers its callers.
 func (w *writer) run(batch []*job) {
-	err := w.lender.write(func(s *session) error { return w.transact(s, batch) })
+	err := w.commitAll(batch, w.busy)
 	if errors.Is(err, errLost) && len(batch) > 1 {
 		// Nothing of it happened; the closure that broke it has its answer.
 		for i, j := range batch {
@@ -147,9 +197,6 @@ func (w *writer) run(batch []*job) {
 			}
 		}
 		return
-	}
-	if err == nil {
-		w.commit()
 	}
 	for _, j := range batch {
 		if !j.answered() {
@@ -170,10 +217,20 @@ func (j *job) answered() bool {
 	}
 }
 
+// commitAll commits a batch on a borrowed connection, and waits no longer than
+// patience for other processes to let it begin.
+func (w *writer) commitAll(batch []*job, patience time.Duration) error {
+	err := w.lender.write(func(s *session) error { return w.transact(s, batch, patience) })
+	if err == nil {
+		w.commit()
+	}
+	return err
+}
+
 // transact runs the closures of a batch in one transaction. The outcome of a
 // closure that failed is in its job.
-func (w *writer) transact(s *session, batch []*job) error {
-	if err := w.patiently(func() error { return s.run("BEGIN IMMEDIATE") }); err != nil {
+func (w *writer) transact(s *session, batch []*job, patience time.Duration) error {
+	if err := patiently(patience, func() error { return s.run("BEGIN IMMEDIATE") }); err != nil {
 		return err
 	}
 	for _, j := range batch {
@@ -182,7 +239,7 @@ func (w *writer) transact(s *session, batch []*job) error {
 			return err
 		}
 	}
-	err := w.patiently(func() error { return s.run("COMMIT") })
+	err := patiently(w.busy, func() error { return s.run("COMMIT") })
 	if err != nil {
 		_ = s.run("ROLLBACK")
 	}
@@ -231,16 +288,14 @@ func call(f func(sqlstore.Tx) error, tx sqlstore.Tx) (err error) {
 	return f(tx)
 }
 
-// patiently repeats f while other processes hold the database, for as long as
-// the busy timeout.
-func (w *writer) patiently(f func() error) error {
-	pause, end := time.Millisecond, time.Now().Add(w.busy)
-	for {
-		err := f()
-		if !errors.Is(err, storage.ErrBusy) || !time.Now().Before(end) {
-			return err
-		}
+// patiently repeats f while other processes hold the database, for some time.
+func patiently(patience time.Duration, f func() error) error {
+	err := f()
+	pause, end := time.Millisecond, time.Now().Add(patience)
+	for errors.Is(err, storage.ErrBusy) && time.Now().Before(end) {
 		time.Sleep(pause)
 		pause = min(2*pause, 8*time.Millisecond)
+		err = f()
 	}
+	return err
 }

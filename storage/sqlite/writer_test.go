@@ -148,14 +148,24 @@ func TestAClosureWhoseContextEndedBeforeItsTurnIsDropped(t *testing.T) {
 }
 
 func TestAClosureOnceStartedHasItsTrueOutcome(t *testing.T) {
-	db := scratch(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	err := db.Write(ctx, func(tx sqlstore.Tx) error {
-		cancel()
-		return insert(1)(tx)
+	synctest.Test(t, func(t *testing.T) {
+		db := scratch(t)
+		cancelled := func(n int64) (context.Context, func(sqlstore.Tx) error) {
+			ctx, cancel := context.WithCancel(t.Context())
+			return ctx, func(tx sqlstore.Tx) error {
+				cancel()
+				synctest.Wait() // its caller knows
+				return insert(n)(tx)
+			}
+		}
+		ctx, f := cancelled(1)
+		require.NoError(t, db.Write(ctx, f))
+		l := lineUp(db)
+		l.add(cancelled(2))
+		l.add(cancelled(3))
+		require.NoError(t, errors.Join(l.run()...))
+		require.Equal(t, []int64{1, 2, 3}, numbers(t, db))
 	})
-	require.NoError(t, err)
-	require.Equal(t, []int64{1}, numbers(t, db))
 }
 
 func TestCallersInTheQueueMayLeave(t *testing.T) {

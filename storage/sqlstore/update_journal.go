@@ -83,14 +83,15 @@ INSERT INTO upkeep_update_step (run, n, record) VALUES (?1, ?2, ?3)
 ON CONFLICT (run, n) DO UPDATE SET record = excluded.record`
 )
 
-// Create keeps the promise of update.Journal.
+// Create keeps the promise of update.Journal. Nothing of r is kept, so the
+// result may share memory with it.
 func (j *Journal) Create(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
 	if r.ID == "" {
 		return update.Run{}, fmt.Errorf("%w: a run has an id", update.ErrInvalid)
 	}
 	var run update.Run
 	err := j.write(ctx, func(tx Tx) error {
-		run = r.Clone()
+		run = r
 		earlier, err := find(tx, r)
 		if err != nil {
 			return err
@@ -126,18 +127,18 @@ func (j *Journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 	return run, nil
 }
 
-// Save keeps the promise of update.Journal.
+// Save keeps the promise of update.Journal. Nothing of r is kept, so the
+// result shares its steps: to copy thousands costs as much as to write one.
 func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
 	var run update.Run
 	err := j.write(ctx, func(tx Tx) error {
-		run = r.Clone()
+		run = r
 		n, err := j.replace(tx, &run)
 		if err != nil {
 			return err
 		}
-		for i, s := range run.Steps {
-			named := func(e update.Event) bool { return e.Step == s.Name }
-			if !slices.ContainsFunc(events, named) {
+		for i := range run.Steps {
+			if !names(events, run.Steps[i].Name) {
 				continue
 			}
 			if err := putStep(tx, n, run, i); err != nil {
@@ -236,6 +237,17 @@ func (j *Journal) replace(tx Tx, run *update.Run) (n int64, err error) {
 	run.CreatedAt, run.UpdatedAt, run.EndedAt = utc(created), utc(updated), utc(ended)
 	run.Request, err = decodeRequest(request)
 	return n, err
+}
+
+// names reports whether one of the events is about the step. It is called for
+// each step of a run, so it copies nothing.
+func names(events []update.Event, step string) bool {
+	for i := range events {
+		if events[i].Step == step {
+			return true
+		}
+	}
+	return false
 }
 
 func putStep(tx Tx, n int64, run update.Run, i int) error {

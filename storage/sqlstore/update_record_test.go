@@ -1,0 +1,83 @@
+package sqlstore_test
+
+import (
+	"database/sql"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/storage/sqlite"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// full is a run with something in every field.
+func full() (update.Run, update.Event) {
+	at := time.Date(2026, 5, 1, 12, 30, 0, 123456789, time.UTC)
+	run := update.Run{
+		ID: "run", Package: "demo/site", Item: "core", From: "1.0.0", Version: "1.1.0",
+		Release: update.Release{
+			Version: "1.1.0", Time: at, URL: "https://example.org/a?b&c", Digest: []byte{1, 2}, Signature: []byte{3}, Size: 4,
+		},
+		State: update.StateRollingBack, Percent: 50, Reason: "it <broke>\xff",
+		Steps: []update.StepRecord{{
+			Name: "publish", Phase: update.PhaseDoing, Attempt: 2, Data: []byte(`{"a":1}`), Error: "no", StartedAt: at, EndedAt: at,
+		}},
+		Request: update.Request{
+			Package: "demo/site", Version: "^1", AllowDowngrade: true, AllowPrerelease: true, Actor: "ada", RequestID: "q",
+		},
+		Undoes: "earlier", Cancel: &update.By{Actor: "bob", Reason: "enough"}, Owner: "host:1", Token: 7,
+	}
+	event := update.Event{
+		Kind: update.EventStep, Step: "publish", Phase: update.PhaseDoing, Actor: "ada", Message: "begun",
+	}
+	return run, event
+}
+
+// stored is what full looks like in the database. It may grow, but what is
+// here must be read for ever: databases have it.
+var stored = map[string]string{
+	"SELECT request FROM upkeep_update_run": `{"package":"demo/site","version":"^1","allow_downgrade":true,` +
+		`"allow_prerelease":true,"actor":"ada","request_id":"q"}`,
+	"SELECT detail FROM upkeep_update_run": `{"from":"1.0.0","version":"1.1.0","release":{"version":"1.1.0",` +
+		`"time":"2026-05-01T12:30:00.123456789Z","url":"https://example.org/a?b\u0026c","digest":"AQI=",` +
+		`"signature":"Aw==","size":4},"state":"rolling_back","percent":50,"reason":["aXQgPGJyb2tlPv8="],` +
+		`"undoes":"earlier","cancel":{"actor":"bob","reason":"enough"},"owner":"host:1"}`,
+	"SELECT record FROM upkeep_update_step": `{"name":"publish","phase":"doing","attempt":2,"data":"eyJhIjoxfQ==",` +
+		`"error":"no","started_at":"2026-05-01T12:30:00.123456789Z","ended_at":"2026-05-01T12:30:00.123456789Z"}`,
+	"SELECT record FROM upkeep_update_event": `{"package":"demo/site","kind":"step","state":"rolling_back",` +
+		`"percent":50,"step":"publish","phase":"doing","actor":"ada","message":"begun"}`,
+}
+
+func TestWhatIsStoredDoesNotChange(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	db, err := sqlite.Open(sqlite.Config{Path: path})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	run, event := full()
+	written, err := db.Journal().Create(t.Context(), run, event)
+	require.NoError(t, err)
+
+	raw, err := sql.Open("sqlite", "file:"+path)
+	require.NoError(t, err)
+	defer raw.Close()
+	for query, want := range stored {
+		var got string
+		require.NoError(t, raw.QueryRow(query).Scan(&got))
+		require.Equal(t, want, got, query)
+	}
+
+	read, err := db.Journal().Get(t.Context(), run.ID)
+	require.NoError(t, err)
+	require.Equal(t, written, read)
+	run.CreatedAt, run.UpdatedAt, run.Rev = read.CreatedAt, read.UpdatedAt, 1
+	require.Equal(t, run, read)
+	for got, err := range db.Journal().Watch(t.Context(), 0) {
+		require.NoError(t, err)
+		event.Seq, event.Time, event.Run, event.Package = 1, got.Time, run.ID, run.Package
+		event.State, event.Percent = run.State, run.Percent
+		require.Equal(t, event, got)
+		break
+	}
+}
