@@ -47,11 +47,10 @@ func (m Meta) check() error {
 func checkRow(id string) error { return checkRequired("row", id) }
 
 // check returns what no source of rows can answer.
-func (v View) check() error {
-	if err := checkName("environment", string(v.Env)); err != nil {
-		return err
-	}
+func (v *View) check() error {
 	switch {
+	case v.Env != Production && checkName("environment", string(v.Env)) != nil:
+		return checkName("environment", string(v.Env))
 	case v.For != nil && (v.Working || v.Own || v.AsOf != 0):
 		return fmt.Errorf("%w: strategies apply to what an environment shows now", ErrInvalid)
 	case !v.Working && (v.Deleted || v.Status != StatusAny):

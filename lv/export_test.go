@@ -1,6 +1,9 @@
 package lv
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Compile gives tests what a Service keeps of a strategy's rules.
 func Compile(r Rules) func(Attributes) bool {
@@ -19,7 +22,7 @@ type Choices struct{ c *choices }
 func NewChoices(indexed bool, strategies ...Strategy) Choices {
 	var list []choice
 	for _, s := range strategies {
-		c, err := newChoice(s, &entry{version: s.Target})
+		c, err := newChoice(s, &entry{Row: Row{Version: s.Target}})
 		if err != nil {
 			panic(err)
 		}
@@ -41,7 +44,7 @@ func NewChoices(indexed bool, strategies ...Strategy) Choices {
 // Choose returns the version that a visitor is shown, or 0.
 func (c Choices) Choose(a Attributes) VersionID {
 	if e := c.c.choose(a); e != nil {
-		return e.version
+		return e.Version
 	}
 	return 0
 }
@@ -53,21 +56,34 @@ type Layer struct{ l layer }
 func NewLayer(mask uint64, ids []string) Layer {
 	entries := make([]*entry, len(ids))
 	for i, id := range ids {
-		entries[i] = &entry{id: id}
+		entries[i] = &entry{Row: Row{ID: id}}
 	}
 	l := newLayer(entries)
 	l.rows.mask = mask
-	l.rows = l.rows.filled(entries)
+	slots := l.rows.slots()
+	for i := range slots {
+		slots[i].hash &= mask
+	}
+	l.rows = l.rows.filled(slots)
 	return Layer{l}
 }
 
-func (l Layer) With(id string, v VersionID) Layer { return Layer{l.l.with(&entry{id: id, version: v})} }
-func (l Layer) Without(id string) Layer           { return Layer{l.l.without(id)} }
+// With returns the layer with rows at a version.
+func (l Layer) With(v VersionID, ids ...string) Layer {
+	var with []*entry
+	for _, id := range ids {
+		with = append(with, &entry{Row: Row{ID: id, Version: v}})
+	}
+	return Layer{l.l.changed(with, nil)}
+}
+
+// Without returns the layer without rows.
+func (l Layer) Without(ids ...string) Layer { return Layer{l.l.changed(nil, ids)} }
 
 // Find returns the version of a row, and whether it is there.
 func (l Layer) Find(id string) (VersionID, bool) {
-	if e := l.l.find(id); e != nil {
-		return e.version, true
+	if e := l.l.rows.find(id); e != nil {
+		return e.Version, true
 	}
 	return 0, false
 }
@@ -76,7 +92,24 @@ func (l Layer) Find(id string) (VersionID, bool) {
 func (l Layer) After(id string) []string {
 	var ids []string
 	for e := range l.l.after(id) {
-		ids = append(ids, e.id)
+		ids = append(ids, e.ID)
 	}
 	return slices.Clip(ids)
+}
+
+// Root gives benchmarks what readers see of a table.
+type Root struct{ r *root }
+
+// NewRoot returns a root of n rows, row-0000000 and so on.
+func NewRoot(n int) Root {
+	entries := make([]*entry, n)
+	for i := range entries {
+		entries[i] = &entry{Row: Row{ID: fmt.Sprintf("row-%07d", i), Version: VersionID(i + 1), Content: []byte("{}")}}
+	}
+	return Root{&root{production: newLayer(entries)}}
+}
+
+// Released returns the root after one row was published.
+func (r Root) Released(c Change) Root {
+	return Root{r.r.released(Event{Seq: r.r.seq + 1, Rows: []Change{c}})}
 }

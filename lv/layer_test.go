@@ -32,9 +32,8 @@ func requireLayer(t *testing.T, want map[string]lv.VersionID, l lv.Layer, asked 
 	}
 }
 
-// Few bits of the hash make every level of the tree, and rows whose hashes are
-// the same, appear in a small table.
-var masks = map[string]uint64{"all bits": ^uint64(0), "three bits": 7, "one bit, high": 1 << 58, "none": 0}
+// Few bits of the hash crowd rows into few shards, and make hashes the same.
+var masks = map[string]uint64{"all bits": ^uint64(0), "three bits": 7, "the bits of pages": 0xff00, "none": 0}
 
 func TestALayerIsAMapThatIsSorted(t *testing.T) {
 	for name, mask := range masks {
@@ -48,7 +47,7 @@ func TestALayerIsAMapThatIsSorted(t *testing.T) {
 					l = l.Without(id)
 					delete(want, id)
 				} else {
-					l = l.With(id, lv.VersionID(step))
+					l = l.With(lv.VersionID(step), id)
 					want[id] = lv.VersionID(step)
 				}
 				if step%20 == 0 {
@@ -76,7 +75,7 @@ func TestALayerIsBuiltAtOnce(t *testing.T) {
 				if n <= 33 {
 					requireLayer(t, want, l, "0000x", "z", "")
 				}
-				l = l.With("0500x", 7).Without("0000")
+				l = l.With(7, "0500x").Without("0000")
 				want["0500x"] = 7
 				delete(want, "0000")
 				require.Equal(t, slices.Sorted(maps.Keys(want)), l.After(""))
@@ -102,7 +101,7 @@ func TestALayerNeverChanges(t *testing.T) {
 					next.l = next.l.Without(id)
 					delete(next.want, id)
 				} else {
-					next.l = next.l.With(id, lv.VersionID(step))
+					next.l = next.l.With(lv.VersionID(step), id)
 					next.want[id] = lv.VersionID(step)
 				}
 				states = append(states, next)
@@ -123,7 +122,7 @@ func TestALayerOfManyRowsKeepsItsOrderWhileRowsComeAndGo(t *testing.T) {
 			l = l.Without(id)
 			delete(want, id)
 		} else {
-			l = l.With(id, 0)
+			l = l.With(0, id)
 			want[id] = true
 		}
 	}

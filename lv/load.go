@@ -106,17 +106,31 @@ func (t *Table) read(ctx context.Context) (*root, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &root{seq: info.Seq, grays: map[Env]layer{}}
-	if r.production, err = t.readLayer(ctx, View{AsOf: info.Seq}); err != nil {
+	r := &root{seq: info.Seq, published: info.Seq, grays: map[Env]layer{}}
+	if r.strategies, err = t.readStrategies(ctx, info.Strategies); err != nil {
 		return nil, err
 	}
+	entries, err := t.readRows(ctx, View{AsOf: info.Seq})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		e.choices = r.strategies[e.ID]
+	}
+	r.production = newLayer(entries)
 	for _, env := range info.Envs {
-		if r.grays[env], err = t.readLayer(ctx, View{Env: env, Own: true, AsOf: info.Seq}); err != nil {
+		entries, err := t.readRows(ctx, View{Env: env, Own: true, AsOf: info.Seq})
+		if err != nil {
 			return nil, err
 		}
+		r.grays[env] = newLayer(entries)
 	}
+	return r, nil
+}
+
+func (t *Table) readStrategies(ctx context.Context, all []Strategy) (map[string]*choices, error) {
 	byRow := map[string][]choice{}
-	for _, s := range info.Strategies {
+	for _, s := range all {
 		show, err := t.readTarget(ctx, s)
 		if err != nil {
 			return nil, err
@@ -131,11 +145,11 @@ func (t *Table) read(ctx context.Context) (*root, error) {
 			byRow[s.Row] = append(byRow[s.Row], *c)
 		}
 	}
-	r.strategies = make(map[string]*choices, len(byRow))
+	strategies := make(map[string]*choices, len(byRow))
 	for row, list := range byRow {
-		r.strategies[row] = newChoices(list)
+		strategies[row] = newChoices(list)
 	}
-	return r, nil
+	return strategies, nil
 }
 
 // info returns the table but for its rows; of one that nobody has written to,
@@ -147,15 +161,15 @@ func (t *Table) info(ctx context.Context) (TableInfo, error) {
 	return TableInfo{ID: t.ID}, ctx.Err()
 }
 
-func (t *Table) readLayer(ctx context.Context, v View) (layer, error) {
-	var entries []*entry
+// readRows returns the rows of a view by rising id.
+func (t *Table) readRows(ctx context.Context, v View) (entries []*entry, err error) {
 	for row, err := range t.service.config.Store.Rows(ctx, t.ID, v) {
 		if err != nil {
-			return layer{}, err
+			return nil, err
 		}
-		entries = append(entries, entryOfRow(row))
+		entries = append(entries, &entry{Row: row})
 	}
-	return newLayer(entries), nil
+	return entries, nil
 }
 
 // readTarget returns what a strategy shows, or nil if it is gone.
@@ -172,7 +186,7 @@ func (t *Table) readTarget(ctx context.Context, s Strategy) (*entry, error) {
 	// version does.
 	for working, err := range t.service.config.Store.Rows(ctx, t.ID, View{Working: true, IDs: []string{s.Row}}) {
 		row.CreatedAt = working.CreatedAt
-		return entryOfRow(row), err
+		return &entry{Row: row}, err
 	}
 	for older, err := range t.service.config.Store.Versions(ctx, t.ID, Query{Row: s.Row}) {
 		if err != nil {
@@ -180,7 +194,7 @@ func (t *Table) readTarget(ctx context.Context, s Strategy) (*entry, error) {
 		}
 		row.CreatedAt = older.Time
 	}
-	return entryOfRow(row), nil
+	return &entry{Row: row}, nil
 }
 
 // version returns a version of the table. The row may be "".

@@ -6,46 +6,34 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
-	"time"
 )
 
-// An entry is a version of a row as readers see it. It never changes, but for
-// the values that Typed keeps of it.
+// An entry is a version of a row as readers see it, without Content for a
+// deletion. It never changes, but for the values that Typed keeps of it.
 type entry struct {
-	id               string
-	version          VersionID
-	content          []byte // nil for a deletion
-	created, updated int64  // Unix milliseconds
-	typed            atomic.Pointer[typedValue]
-}
-
-func entryOfRow(r Row) *entry {
-	return &entry{
-		id: r.ID, version: r.Version, content: r.Content,
-		created: r.CreatedAt.UnixMilli(), updated: r.UpdatedAt.UnixMilli(),
-	}
+	Row
+	choices *choices // of the row, in production
+	typed   atomic.Pointer[typedValue]
 }
 
 func entryOfChange(c Change) *entry {
-	return &entry{
-		id: c.ID, version: c.To, content: c.Content,
-		created: c.CreatedAt.UnixMilli(), updated: c.UpdatedAt.UnixMilli(),
-	}
+	return &entry{Row: Row{ID: c.ID, Version: c.To, Content: c.Content, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}}
 }
 
 // shows reports whether there is something to see.
-func (e *entry) shows() bool { return e != nil && e.content != nil }
+func (e *entry) shows() bool { return e != nil && e.Content != nil }
 
-func (e *entry) row() Row {
-	return Row{
-		ID: e.id, Version: e.version, Content: e.content,
-		CreatedAt: time.UnixMilli(e.created).UTC(), UpdatedAt: time.UnixMilli(e.updated).UTC(),
-	}
+// chosenBy returns e with other strategies.
+func (e *entry) chosenBy(c *choices) *entry {
+	next := &entry{Row: e.Row, choices: c}
+	next.typed.Store(e.typed.Load())
+	return next
 }
 
 // A layer is what one environment points at: found by id, and by rising id.
+// The zero layer is empty and stays so.
 type layer struct {
-	rows trie
+	rows shards
 	ids  order
 }
 
@@ -53,21 +41,24 @@ type layer struct {
 func newLayer(entries []*entry) layer {
 	ids := make([]string, len(entries))
 	for i, e := range entries {
-		ids[i] = e.id
+		ids[i] = e.ID
 	}
-	return layer{newTrie(entries), newOrder(ids)}
+	return layer{newShards(entries), newOrder(ids)}
 }
 
-func (l layer) with(e *entry) layer {
-	if l.rows.find(e.id) == nil {
-		l.ids = l.ids.with(e.id)
+// changed returns the layer with some entries in the place of those of the
+// same ids, and without some ids.
+func (l layer) changed(with []*entry, without []string) layer {
+	for _, e := range with {
+		if l.rows.find(e.ID) == nil {
+			l.ids = l.ids.with(e.ID)
+		}
 	}
-	l.rows = l.rows.with(e)
+	for _, id := range without {
+		l.ids = l.ids.without(id)
+	}
+	l.rows = l.rows.changed(with, without)
 	return l
-}
-
-func (l layer) without(id string) layer {
-	return layer{l.rows.without(id), l.ids.without(id)}
 }
 
 // after yields the entries with greater ids.
@@ -84,30 +75,37 @@ func (l layer) after(id string) iter.Seq[*entry] {
 // A root is all that readers see of a table after one event. It never changes.
 type root struct {
 	seq        int64 // of the last event in it
+	published  int64 // of the last release to production in it
 	production layer // without deletions
 	grays      map[Env]layer
-	strategies map[string]*choices // by row
+	strategies map[string]*choices // by row; entries of production know theirs
 }
 
 // find returns what a visitor sees of a row; it may be nil or a deletion.
 func (r *root) find(env Env, visitor Attributes, id string) *entry {
+	public := r.production.rows.find(id)
 	if visitor != nil {
-		if e := r.strategies[id].choose(visitor); e != nil {
+		var c *choices
+		if public != nil {
+			c = public.choices
+		} else {
+			c = r.strategies[id]
+		}
+		if e := c.choose(visitor); e != nil {
 			return e
 		}
 	}
 	if env != Production {
-		if e := r.grays[env].find(id); e != nil {
+		if e := r.own(env, id); e != nil {
 			return e
 		}
 	}
-	return r.production.rows.find(id)
+	return public
 }
 
-func (l layer) find(id string) *entry {
-	if l.rows.root == nil { // a gray that nobody has published to has no seed either
-		return nil
-	}
+// own returns what a gray points a row at, which may be nil or a deletion.
+func (r *root) own(gray Env, id string) *entry {
+	l := r.grays[gray]
 	return l.rows.find(id)
 }
 
@@ -124,7 +122,7 @@ func (r *root) all(env Env, visitor Attributes, after string) iter.Seq[*entry] {
 				chosen = append(chosen, e)
 			}
 		}
-		slices.SortFunc(chosen, func(a, b *entry) int { return cmp.Compare(a.id, b.id) })
+		slices.SortFunc(chosen, func(a, b *entry) int { return cmp.Compare(a.ID, b.ID) })
 		shown = overlay(shown, slices.Values(chosen))
 	}
 	return func(yield func(*entry) bool) {
@@ -144,12 +142,12 @@ func overlay(below, above iter.Seq[*entry]) iter.Seq[*entry] {
 		defer stop()
 		over, more := next()
 		for e := range below {
-			for ; more && over.id < e.id; over, more = next() {
+			for ; more && over.ID < e.ID; over, more = next() {
 				if !yield(over) {
 					return
 				}
 			}
-			if more && over.id == e.id {
+			if more && over.ID == e.ID {
 				e = over
 				over, more = next()
 			}
@@ -169,32 +167,31 @@ func overlay(below, above iter.Seq[*entry]) iter.Seq[*entry] {
 func (r *root) released(e Event) *root {
 	next := *r
 	next.seq = e.Seq
-	to := r.production
-	if e.Env != Production {
-		to = r.gray(e.Env)
-	}
+	var with []*entry
+	var without []string
 	for _, c := range e.Rows {
 		// A deletion removes a row from production, but in a gray it hides one.
 		if c.To == 0 || c.Content == nil && e.Env == Production {
-			to = to.without(c.ID)
-		} else {
-			to = to.with(entryOfChange(c))
+			without = append(without, c.ID)
+			continue
 		}
+		one := entryOfChange(c)
+		if e.Env == Production {
+			one.choices = r.strategies[c.ID]
+		}
+		with = append(with, one)
 	}
 	if e.Env == Production {
-		next.production = to
+		next.production, next.published = r.production.changed(with, without), e.Seq
 		return &next
 	}
-	next.grays = maps.Clone(r.grays)
-	next.grays[e.Env] = to
-	return &next
-}
-
-func (r *root) gray(env Env) layer {
-	if l, ok := r.grays[env]; ok {
-		return l
+	gray, known := r.grays[e.Env]
+	if !known {
+		gray = newLayer(nil)
 	}
-	return newLayer(nil)
+	next.grays = maps.Clone(r.grays)
+	next.grays[e.Env] = gray.changed(with, without)
+	return &next
 }
 
 // decided returns the root after an EventStrategy.
@@ -202,14 +199,12 @@ func (r *root) decided(e Event, log func(Strategy, error)) *root {
 	next := *r
 	next.seq = e.Seq
 	next.strategies = maps.Clone(r.strategies)
-	if next.strategies == nil {
-		next.strategies = map[string]*choices{}
-	}
 	s := *e.Strategy
-	// A strategy may have had another row before.
+	touched := []string{s.Row}
 	for row, c := range next.strategies {
-		if c.has(s.ID) {
+		if c.has(s.ID) { // it may have been of another row
 			next.strategies[row] = c.without(s.ID)
+			touched = append(touched, row)
 		}
 	}
 	if i := slices.IndexFunc(e.Rows, func(c Change) bool { return c.To == s.Target }); i >= 0 {
@@ -219,6 +214,15 @@ func (r *root) decided(e Event, log func(Strategy, error)) *root {
 			next.strategies[s.Row] = next.strategies[s.Row].with(*c)
 		}
 	}
-	maps.DeleteFunc(next.strategies, func(_ string, c *choices) bool { return c == nil })
+	var public []*entry
+	for _, row := range touched {
+		if next.strategies[row] == nil {
+			delete(next.strategies, row)
+		}
+		if e := r.production.rows.find(row); e != nil {
+			public = append(public, e.chosenBy(next.strategies[row]))
+		}
+	}
+	next.production = r.production.changed(public, nil)
 	return &next
 }

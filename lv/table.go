@@ -30,11 +30,11 @@ func (t *Table) Get(ctx context.Context, id string, v View) (Row, error) {
 	if v.stored() {
 		return t.getStored(ctx, id, v)
 	}
-	e, err := t.find(ctx, id, v)
+	e, err := t.find(ctx, id, &v)
 	if err != nil {
 		return Row{}, err
 	}
-	return e.row(), nil
+	return e.Row, nil
 }
 
 func (t *Table) getStored(ctx context.Context, id string, v View) (Row, error) {
@@ -51,7 +51,7 @@ func (v *View) stored() bool {
 }
 
 // find returns one row of a view that memory has.
-func (t *Table) find(ctx context.Context, id string, v View) (*entry, error) {
+func (t *Table) find(ctx context.Context, id string, v *View) (*entry, error) {
 	if err := v.check(); err != nil {
 		return nil, err
 	}
@@ -66,9 +66,9 @@ func (t *Table) find(ctx context.Context, id string, v View) (*entry, error) {
 }
 
 // view returns one row of a view, or nil.
-func (r *root) view(v View, id string) *entry {
+func (r *root) view(v *View, id string) *entry {
 	if v.Own {
-		return r.grays[v.Env].find(id)
+		return r.own(v.Env, id)
 	}
 	if e := r.find(v.Env, v.For, id); e.shows() {
 		return e
@@ -87,7 +87,7 @@ func (t *Table) Rows(ctx context.Context, v View) iter.Seq2[Row, error] {
 					yield(Row{}, err)
 					return
 				}
-				if !yield(e.row(), nil) {
+				if !yield(e.Row, nil) {
 					return
 				}
 			}
@@ -124,7 +124,7 @@ func (r *root) rows(v View) iter.Seq[*entry] {
 	case len(v.IDs) > 0:
 		return func(yield func(*entry) bool) {
 			for _, id := range v.IDs {
-				if e := r.view(v, id); e != nil && id > v.After && !yield(e) {
+				if e := r.view(&v, id); e != nil && id > v.After && !yield(e) {
 					return
 				}
 			}

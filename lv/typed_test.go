@@ -137,6 +137,7 @@ func TestSubscribeFollowsProduction(t *testing.T) {
 		do(func() { s.save("a", "1") })
 		do(func() { s.publish(lv.Production, "a") }, "map[a:{1}]")
 		do(func() { s.publish("g", "a") })
+		do(func() { s.strategy(lv.Strategy{Target: s.save("a", "2"), Rules: greeted}) })
 		do(func() {
 			_, err := s.Save(ctx, "b", json.RawMessage(`[]`), ada)
 			require.NoError(t, err)

@@ -1,0 +1,299 @@
+package lv_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite" // the peer of BenchmarkGet
+
+	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/storage/memory"
+	"github.com/upkeep-go/upkeep/storage/sqlite"
+)
+
+// rounds is how often each contender runs; they take turns, because the
+// machine is not the same from one second to the next.
+const rounds = 5
+
+func median(all []float64) float64 {
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// timed returns how long f takes, in nanoseconds a call.
+func timed(n int, f func(i int)) float64 {
+	start := time.Now()
+	for i := range n {
+		f(i)
+	}
+	return float64(time.Since(start).Nanoseconds()) / float64(n)
+}
+
+var content = []byte(`{"text":"` + strings.Repeat("x", 256-len(`{"text":""}`)) + `"}`)
+
+// published returns a site with n rows in production.
+func published(b *testing.B, store lv.VersionStore, n int) (site, []string) {
+	s := serve(b, lv.Config{Store: store})
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("row-%07d", i)
+	}
+	for some := range slices.Chunk(ids, 1000) {
+		edits := make([]lv.Edit, len(some))
+		for i, id := range some {
+			edits[i] = lv.Edit{Op: lv.OpSave, Row: id, Content: content}
+		}
+		_, err := s.Edit(b.Context(), ada, edits...)
+		require.NoError(b, err)
+		s.publish(lv.Production, some...)
+	}
+	_, err := s.Get(b.Context(), ids[0], lv.View{})
+	require.NoError(b, err)
+	return s, ids
+}
+
+// BenchmarkGet reads rows of production by their ids, out of 10,000, and does
+// the same by a prepared statement on a table of SQLite. x-sqlite is how many
+// times faster the former is.
+func BenchmarkGet(b *testing.B) {
+	const n, ours, theirs = 10_000, 500_000, 5_000
+	s, ids := published(b, memory.New().Versions(), n)
+	peer := preparedRead(b, ids)
+	ctx := context.Background()
+	get := func(i int) {
+		if _, err := s.Get(ctx, ids[i*7919%n], lv.View{}); err != nil {
+			b.Error(err)
+		}
+	}
+	for b.Loop() {
+		var fast, slow []float64
+		for range rounds {
+			fast = append(fast, timed(ours, get))
+			slow = append(slow, timed(theirs, func(i int) { peer(ids[i*7919%n]) }))
+		}
+		b.ReportMetric(median(slow)/median(fast), "x-sqlite")
+		b.ReportMetric(median(fast), "ns/get")
+		b.ReportMetric(testing.AllocsPerRun(1000, func() { get(1) }), "allocs/get")
+	}
+}
+
+func preparedRead(b *testing.B, ids []string) func(id string) {
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(b.TempDir(), "peer.db")+"?_pragma=journal_mode(WAL)")
+	require.NoError(b, err)
+	b.Cleanup(func() { db.Close() })
+	conn, err := db.Conn(b.Context())
+	require.NoError(b, err)
+	_, err = conn.ExecContext(b.Context(), `CREATE TABLE production (id TEXT PRIMARY KEY, version INTEGER, content BLOB) WITHOUT ROWID, STRICT`)
+	require.NoError(b, err)
+	tx, err := conn.BeginTx(b.Context(), nil)
+	require.NoError(b, err)
+	for i, id := range ids {
+		_, err := tx.Exec(`INSERT INTO production VALUES (?1, ?2, ?3)`, id, i, content)
+		require.NoError(b, err)
+	}
+	require.NoError(b, tx.Commit())
+	read, err := conn.PrepareContext(b.Context(), `SELECT version, content FROM production WHERE id = ?1`)
+	require.NoError(b, err)
+	return func(id string) {
+		var version int64
+		var text sql.RawBytes
+		rows, err := read.QueryContext(context.Background(), id)
+		if err == nil && rows.Next() {
+			err = rows.Scan(&version, &text)
+			rows.Close()
+		}
+		if err != nil || len(text) == 0 {
+			b.Error(err)
+		}
+	}
+}
+
+// BenchmarkGetWhilePublishing reads rows of production alone, and while 16
+// publishers write to SQLite as fast as they can. x-alone is the 99th
+// percentile of a read, in batches of 64, against that of reading alone.
+func BenchmarkGetWhilePublishing(b *testing.B) {
+	const n, publishers = 10_000, 16
+	db, err := sqlite.Open(sqlite.Config{Path: filepath.Join(b.TempDir(), "upkeep.db")})
+	require.NoError(b, err)
+	defer db.Close()
+	s, ids := published(b, db.Versions(), n)
+	ctx := context.Background()
+	for b.Loop() {
+		var alone, busy []float64
+		count := 0
+		for range rounds {
+			alone = append(alone, p99Read(b, s, ids))
+			stop, cancel := context.WithCancel(ctx)
+			var writers sync.WaitGroup
+			var counts [publishers]int
+			for p := range publishers {
+				writers.Go(func() {
+					for ; stop.Err() == nil; counts[p]++ {
+						id := ids[(p*613+counts[p]*17)%n]
+						if _, err := s.Save(ctx, id, page(fmt.Sprint(p, counts[p])), ada); err != nil {
+							b.Error(err)
+						}
+						if _, err := s.Publish(ctx, lv.Production, ada, id); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			busy = append(busy, p99Read(b, s, ids))
+			cancel()
+			writers.Wait()
+			for _, c := range counts {
+				count += c
+			}
+		}
+		b.ReportMetric(median(busy)/median(alone), "x-alone")
+		b.ReportMetric(median(busy), "p99-ns/get")
+		b.ReportMetric(float64(count)/rounds, "publishes/round")
+	}
+}
+
+// p99Read returns the 99th percentile of the time of a Get, over half a second.
+func p99Read(b *testing.B, s site, ids []string) float64 {
+	const batch = 64
+	var times []float64
+	for start := time.Now(); time.Since(start) < 500*time.Millisecond; {
+		from := len(times) * batch
+		times = append(times, timed(batch, func(i int) {
+			if _, err := s.Get(context.Background(), ids[(from+i)*7919%len(ids)], lv.View{}); err != nil {
+				b.Error(err)
+			}
+		}))
+	}
+	slices.Sort(times)
+	return times[len(times)*99/100]
+}
+
+// BenchmarkPublishVisible measures what it takes to show a publish to readers
+// of 10,000 rows, against a copy of a map of them.
+func BenchmarkPublishVisible(b *testing.B) {
+	const n = 10_000
+	root, full := lv.NewRoot(n), make(map[string]lv.Row, n)
+	for i := range n {
+		id := fmt.Sprintf("row-%07d", i)
+		full[id] = lv.Row{ID: id, Version: lv.VersionID(i + 1), Content: content}
+	}
+	for b.Loop() {
+		var publish, copied []float64
+		for range rounds {
+			publish = append(publish, timed(20_000, func(i int) {
+				root = root.Released(lv.Change{ID: fmt.Sprintf("row-%07d", i*7919%n), To: lv.VersionID(n + i), Content: content})
+			}))
+			copied = append(copied, timed(20, func(i int) {
+				next := make(map[string]lv.Row, len(full))
+				for id, row := range full {
+					next[id] = row
+				}
+				full = next
+			}))
+		}
+		b.ReportMetric(median(publish)/median(copied), "x-copy")
+		b.ReportMetric(median(publish), "ns/publish")
+	}
+}
+
+// BenchmarkStrategies reads one row of 1,000 that have a strategy each, as a
+// visitor, against a row that is the only one with a strategy.
+func BenchmarkStrategies(b *testing.B) {
+	const n = 1000
+	one, ids := published(b, memory.New().Versions(), n)
+	many, _ := published(b, memory.New().Versions(), n)
+	target := func(s site, id string) lv.VersionID {
+		row, err := s.Get(b.Context(), id, lv.View{})
+		require.NoError(b, err)
+		return row.Version
+	}
+	one.strategy(lv.Strategy{Target: target(one, ids[500]), Rules: greeted})
+	for _, id := range ids {
+		many.strategy(lv.Strategy{Target: target(many, id), Rules: greeted})
+	}
+	visitor := hello("Hello, world")
+	read := func(s site) func(int) {
+		return func(int) {
+			if _, err := s.Get(context.Background(), ids[500], lv.View{For: visitor}); err != nil {
+				b.Error(err)
+			}
+		}
+	}
+	for b.Loop() {
+		var few, all []float64
+		for range rounds {
+			few = append(few, timed(300_000, read(one)))
+			all = append(all, timed(300_000, read(many)))
+		}
+		b.ReportMetric(median(all)/median(few), "x-one")
+		b.ReportMetric(median(all), "ns/get")
+		get := read(many)
+		b.ReportMetric(testing.AllocsPerRun(1000, func() { get(0) }), "allocs/get")
+	}
+}
+
+// crowd is a store of one table with many rows, which it keeps nowhere.
+type crowd struct {
+	lv.VersionStore
+	rows int
+}
+
+func (c crowd) Tables(context.Context, ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
+	return func(yield func(lv.TableInfo, error) bool) {
+		yield(lv.TableInfo{ID: lv.TableID{App: "app", Schema: "banners"}, Seq: 1}, nil)
+	}
+}
+
+func (c crowd) Rows(context.Context, lv.TableID, lv.View) iter.Seq2[lv.Row, error] {
+	return func(yield func(lv.Row, error) bool) {
+		for i := range c.rows {
+			row := lv.Row{
+				ID: fmt.Sprintf("row-%07d", i), Version: lv.VersionID(i + 1), Content: slices.Clone(content),
+				CreatedAt: time.UnixMilli(1), UpdatedAt: time.UnixMilli(1),
+			}
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}
+
+// BenchmarkMemory measures what a row of 256 bytes takes in memory: 1,000,000
+// of them with UPKEEP_FULL=1, else 100,000.
+func BenchmarkMemory(b *testing.B) {
+	n := 100_000
+	if os.Getenv("UPKEEP_FULL") != "" {
+		n = 1_000_000
+	}
+	for b.Loop() {
+		before := heap()
+		start := time.Now()
+		s := serve(b, lv.Config{Store: crowd{rows: n}})
+		_, err := s.Get(b.Context(), "row-0000000", lv.View{})
+		require.NoError(b, err)
+		b.ReportMetric(time.Since(start).Seconds(), "s/load")
+		perRow := float64(heap()-before) / float64(n)
+		b.ReportMetric(perRow, "B/row")
+		b.ReportMetric(perRow/(1.5*256+200), "x-goal")
+		runtime.KeepAlive(s)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
