@@ -95,15 +95,15 @@ func (h *history) do(s step) {
 			s.Rev += int64(x / 240)
 			h.strategy(s)
 		}
-	case 28, 29:
+	case 28, 29, 36, 37:
 		h.edit(lv.Edit{Op: lv.OpForget, Version: h.any(x, y)})
 	case 30:
 		h.note("reopen")
 		h.VersionStore = h.reopen(x)
 	case 31:
-		if h.repeat != nil {
-			h.note("repeat")
-			h.repeat()
+		if n := len(h.calls); n > 0 {
+			h.note("repeat call %d", x%n)
+			h.calls[x%n]()
 		}
 	}
 }

@@ -29,7 +29,7 @@ type history struct {
 	steps  []string // what was done, in words
 	seen   int64    // Seq of the last event of the store
 	last   lv.VersionID
-	repeat func() // makes the last call again
+	calls  []func() // each makes a call again
 }
 
 // by is who makes the next call.
@@ -40,6 +40,9 @@ func (h *history) by() lv.Meta {
 func (h *history) note(format string, args ...any) {
 	h.steps = append(h.steps, fmt.Sprintf(format, args...))
 }
+
+// again keeps a call that can be made again.
+func (h *history) again(call func()) { h.calls = append(h.calls, call) }
 
 // edit makes one edit.
 func (h *history) edit(e lv.Edit) {
@@ -53,11 +56,11 @@ func (h *history) edit(e lv.Edit) {
 	if err != nil {
 		return
 	}
-	h.repeat = func() {
+	h.again(func() {
 		again, err := call()
 		require.NoError(h, err)
 		require.Equal(h, ids(got), ids(again), "a repeated write returns the first answer")
-	}
+	})
 	require.Len(h, got, 1)
 	got[0].Meta.RequestID = ""
 	if want.ID == 0 {
@@ -92,8 +95,9 @@ func (h *history) change(row string, from, to lv.Version) lv.Change {
 // event takes the next event of the store and changes the model with it.
 func (h *history) event(want lv.Event, apply func(seq int64)) {
 	h.Helper()
-	got := collect(h, h.VersionStore, h.seen, 1)[0]
+	got := nth(h, 0, collect(h, h.VersionStore, h.seen, 1))
 	require.Greater(h, got.Seq, h.seen, "Seq rises")
+	requireStamp(h, got.Time)
 	h.seen = got.Seq
 	want.Seq, want.Time, want.Table, want.Actor = got.Seq, got.Time, h.table, "ann"
 	require.Equal(h, want, got, "the event says what has changed")
@@ -119,11 +123,11 @@ func (h *history) release(r lv.Release) {
 	if err != nil {
 		return
 	}
-	h.repeat = func() {
+	h.again(func() {
 		again, err := call()
 		require.NoError(h, err)
 		require.Equal(h, plain(got), plain(again), "a repeated release returns the first answer")
-	}
+	})
 	if last {
 		require.Equal(h, plain(want), plain(got), "the release that moved there last is returned")
 		return

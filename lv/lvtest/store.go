@@ -91,8 +91,14 @@ func (t *storeTest) save(row, name string) lv.Version {
 	t.Helper()
 	return t.write(saving(row, name))[0]
 }
-func (t *storeTest) remove(row string) lv.Version     { t.Helper(); return t.write(deleting(row))[0] }
-func (t *storeTest) rollback(v lv.Version) lv.Version { t.Helper(); return t.write(rolling(v))[0] }
+func (t *storeTest) remove(row string) lv.Version {
+	t.Helper()
+	return nth(t, 0, t.write(deleting(row)))
+}
+func (t *storeTest) rollback(v lv.Version) lv.Version {
+	t.Helper()
+	return nth(t, 0, t.write(rolling(v)))
+}
 func (t *storeTest) saveJSON(row, content string) lv.Version {
 	t.Helper()
 	return t.write(lv.Edit{Op: lv.OpSave, Row: row, Content: json.RawMessage(content)})[0]
@@ -130,6 +136,15 @@ func (t *storeTest) publish(env lv.Env, rows ...string) lv.Release {
 func (t *storeTest) rows(v lv.View) []lv.Row {
 	t.Helper()
 	return list(t, t.Rows(t.Context(), pages, v))
+}
+
+// row returns the first row of a view of pages.
+func (t *storeTest) row(v lv.View) lv.Row { t.Helper(); return nth(t, 0, t.rows(v)) }
+
+// newest returns the newest version of a row of pages.
+func (t *storeTest) newest(row string) lv.Version {
+	t.Helper()
+	return nth(t, 0, t.history(lv.Query{Row: row}))
 }
 
 // shows checks what a view of pages shows: rows as "id=name", deletions as
@@ -194,6 +209,13 @@ func first[T any](t testing.TB, n int, all iter.Seq2[T, error]) (items []T) {
 		}
 	}
 	return items
+}
+
+// nth returns an item of a list, which must be there.
+func nth[T any](t testing.TB, i int, items []T) T {
+	t.Helper()
+	require.Greater(t, len(items), i, "the list is too short")
+	return items[i]
 }
 
 // collect returns the first n events after a Seq, for which it waits.

@@ -57,7 +57,7 @@ func resultsAreCopies(t *storeTest) {
 	s = t.putStrategy(s)
 	t.publish(green, "a")
 	t.publish(blue, "a")
-	before, events := readAll(t, t.VersionStore, pages), t.log()
+	before := t.dump()
 
 	mess(v.Content)
 	messRelease(r)
@@ -89,8 +89,15 @@ func resultsAreCopies(t *storeTest) {
 			messStrategy(*e.Strategy)
 		}
 	}
-	require.Equal(t, before, readAll(t, t.VersionStore, pages), "what a call returns is the caller's to change")
-	require.Equal(t, events, t.log(), "what a call returns is the caller's to change")
+	require.Equal(t, before, t.dump(), "what a call returns is the caller's to change")
+}
+
+// dump writes down all that can be read of pages.
+func (t *storeTest) dump() string {
+	t.Helper()
+	text, err := json.MarshalIndent([]any{readAll(t, t.VersionStore, pages), t.log()}, "", " ")
+	require.NoError(t, err, "what can be read is JSON")
+	return string(text)
 }
 
 func messRelease(r lv.Release) {
@@ -104,7 +111,9 @@ func messRelease(r lv.Release) {
 
 func messStrategy(s lv.Strategy) {
 	mess(s.Extra)
-	clear(s.Rules[0].Rules)
+	for _, r := range s.Rules {
+		clear(r.Rules)
+	}
 	clear(s.Rules)
 }
 
@@ -119,25 +128,26 @@ func argumentsAreCopied(t *storeTest) {
 	t.put(plan)
 	t.put(release)
 	t.putStrategy(s)
-	before, events := readAll(t, t.VersionStore, pages), t.log()
+	before := t.dump()
 	mess(edits[0].Content)
 	clear(edits)
 	messRelease(plan)
 	messRelease(release)
 	messStrategy(s)
-	require.Equal(t, before, readAll(t, t.VersionStore, pages), "what a call was given is the caller's to change")
-	require.Equal(t, events, t.log(), "what a call was given is the caller's to change")
+	require.Equal(t, before, t.dump(), "what a call was given is the caller's to change")
 }
+
+func rowInWords(r lv.Row) string { return fmt.Sprint(r.ID, " at ", r.Version) }
 
 // lists are the lists of a store with 20 items in each, but for Tables.
 func (t *storeTest) lists(ctx context.Context) map[string]iter.Seq2[string, error] {
 	return map[string]iter.Seq2[string, error]{
-		"Rows, working":    named(t.Rows(ctx, pages, lv.View{Working: true}), func(r lv.Row) string { return r.ID }),
-		"Rows, production": named(t.Rows(ctx, pages, lv.View{}), func(r lv.Row) string { return r.ID }),
-		"Rows, as of":      named(t.Rows(ctx, pages, lv.View{AsOf: t.info().Seq}), func(r lv.Row) string { return r.ID }),
-		"Rows, status":     named(t.Rows(ctx, pages, lv.View{Working: true, Status: lv.StatusPublished}), func(r lv.Row) string { return r.ID }),
+		"Rows, working":    named(t.Rows(ctx, pages, lv.View{Working: true}), rowInWords),
+		"Rows, production": named(t.Rows(ctx, pages, lv.View{}), rowInWords),
+		"Rows, as of":      named(t.Rows(ctx, pages, lv.View{AsOf: t.info().Seq}), rowInWords),
+		"Rows, status":     named(t.Rows(ctx, pages, lv.View{Working: true, Status: lv.StatusPublished}), rowInWords),
 		"Versions":         named(t.Versions(ctx, pages, lv.Query{}), func(v lv.Version) string { return v.Row }),
-		"Releases":         named(t.Releases(ctx, pages, lv.Query{}), func(r lv.Release) string { return r.Changes[0].ID }),
+		"Releases":         named(t.Releases(ctx, pages, lv.Query{}), func(r lv.Release) string { return fmt.Sprint(r.ID) }),
 		"Tables":           named(t.Tables(ctx), func(i lv.TableInfo) string { return i.ID.App + i.ID.Schema }),
 	}
 }

@@ -42,7 +42,7 @@ func manyWriters(t *storeTest) {
 	require.Equal(t, slices.Sorted(slices.Values(slices.Concat(got...))), all, "every version is there, once")
 	shared := t.history(lv.Query{Row: "shared"})
 	require.Len(t, shared, writers*writes)
-	require.Equal(t, shared[0].ID, t.rows(lv.View{Working: true, IDs: []string{"shared"}})[0].Version, "the newest version is the working row")
+	require.Equal(t, shared[0].ID, t.row(lv.View{Working: true, IDs: []string{"shared"}}).Version, "the newest version is the working row")
 }
 
 func manyPublishers(t *storeTest) {
@@ -66,11 +66,12 @@ func manyPublishers(t *storeTest) {
 	releases := t.releases(lv.Query{})
 	require.Len(t, releases, len(versions))
 	for _, r := range slices.Backward(releases) {
+		require.Len(t, r.Changes, 1)
 		require.Equal(t, at, r.Changes[0].From, "every release says what it has found")
 		require.Greater(t, r.Seq, seq, "releases and events have one order")
 		at, seq = r.Changes[0].To, r.Seq
 	}
-	require.Equal(t, at, t.rows(lv.View{})[0].Version, "the last release is what production shows")
+	require.Equal(t, at, t.row(lv.View{}).Version, "the last release is what production shows")
 }
 
 // one lets many try at once, of whom one may succeed; the others must get
@@ -110,7 +111,7 @@ func oneOfMany(t *storeTest) {
 		_, err := t.PutRelease(t.Context(), pages, mine, ann)
 		return err
 	})
-	plan = t.releases(lv.Query{State: lv.ReleaseDraft})[0]
+	plan = nth(t, 0, t.releases(lv.Query{State: lv.ReleaseDraft}))
 	plan.State = lv.ReleaseApplied
 	one(t, lv.ErrTooLate, func(int) error {
 		_, err := t.PutRelease(t.Context(), pages, plan, ann)
@@ -214,7 +215,7 @@ func twoHandlesRows(t *storeTest) {
 
 	v3, err := other.Write(t.Context(), pages, []lv.Edit{saving("b", "1"), rolling(v1)}, ann)
 	require.NoError(t, err)
-	require.Greater(t, t.save("c", "1").ID, v3[1].ID, "ids rise for all handles")
+	require.Greater(t, t.save("c", "1").ID, nth(t, 1, v3).ID, "ids rise for all handles")
 	plan.State = lv.ReleaseApplied
 	_, err = other.PutRelease(t.Context(), pages, plan, ann)
 	require.NoError(t, err, "any handle applies a plan")

@@ -23,6 +23,7 @@ func rowsByID(t *storeTest) {
 	slices.Reverse(backwards)
 	for _, id := range awkward {
 		t.save(id, "1")
+		time.Sleep(time.Millisecond)
 	}
 	t.publish(lv.Production, backwards...)
 	t.publish(green, awkward[3], awkward[9], awkward[0])
@@ -72,7 +73,7 @@ func rowsAsked(t *storeTest) {
 
 func rowsByStatus(t *storeTest) {
 	t.write(saving("edited", "1"), saving("same", "1"), saving("rolled", "1"), saving("deleted", "1"), saving("gone", "1"))
-	old := t.history(lv.Query{Row: "rolled"})[0]
+	old := t.newest("rolled")
 	t.save("rolled", "2")
 	t.publish(lv.Production, "edited", "same", "rolled", "deleted", "gone")
 	t.write(saving("edited", "2"), rolling(old), deleting("deleted"), deleting("gone"), saving("new", "1"), saving("never", "1"))
@@ -108,9 +109,9 @@ func pagesOfRows(t *storeTest) {
 			}
 			v.After = page[len(page)-1].ID
 			got = append(got, slices.DeleteFunc(rowIDs(page), func(id string) bool { return !slices.Contains(want, id) })...)
-			between := v.After[:len("row 000")] + " and a half " + name
-			t.save(between, "1")
-			t.publish(lv.Production, between)
+			before, behind := "row 000 and "+v.After, v.After[:len("row 000")]+" and a half "+name
+			t.write(saving(before, "1"), saving(behind, "1"))
+			t.publish(lv.Production, before, behind)
 		}
 		require.Equal(t, want, got, "pages neither repeat nor skip old rows: %s", name)
 	}
@@ -178,14 +179,14 @@ func tableSeq(t *storeTest) {
 		func() { t.save("a", "1") },
 		func() { t.publish(lv.Production, "a") },
 		func() { t.put(draft(lv.Change{ID: "a"})) },
-		func() { t.putStrategy(strategy(t.history(lv.Query{})[0])) },
+		func() { t.putStrategy(strategy(t.newest("a"))) },
 		func() { t.remove("a") },
 	} {
 		write()
 		seq := t.info().Seq
 		require.Greater(t, seq, last, "every write is an event of the table")
 		last = seq
-		require.Equal(t, seq, collect(t, t.VersionStore, seq-1, 1)[0].Seq, "Seq is that of the table's last event")
+		require.Equal(t, seq, nth(t, 0, collect(t, t.VersionStore, seq-1, 1)).Seq, "Seq is that of the table's last event")
 		t.writeElsewhere(fmt.Sprint(seq))
 		require.Equal(t, seq, t.info().Seq, "the events of another table are not this one's")
 	}
@@ -215,7 +216,7 @@ func asOfEvery(t *storeTest) {
 			m.rows = append(m.rows, rows)
 		}
 		t.writeElsewhere(fmt.Sprint(m.seqs[0]))
-		m.seqs[1] = list(t, t.Tables(t.Context(), banners))[0].Seq
+		m.seqs[1] = nth(t, 0, list(t, t.Tables(t.Context(), banners))).Seq
 		moments = append(moments, m)
 		time.Sleep(2 * time.Millisecond)
 	}

@@ -37,7 +37,7 @@ func published(t *storeTest) {
 	t.shows(lv.View{}, "a=1")
 	t.shows(lv.View{Working: true, Status: lv.StatusChanged}, "a=2", "b=1")
 	r = t.publish(lv.Production, "b", "a")
-	require.Equal(t, []lv.Change{{ID: "b", To: t.history(lv.Query{Row: "b"})[0].ID}, {ID: "a", From: v1.ID, To: v2.ID}},
+	require.Equal(t, []lv.Change{{ID: "b", To: t.newest("b").ID}, {ID: "a", From: v1.ID, To: v2.ID}},
 		plain(r).Changes, "a release says what was there, in the order of its changes")
 	t.shows(lv.View{}, "a=2", "b=1")
 }
@@ -68,7 +68,7 @@ func statusByContent(t *storeTest) {
 	t.publish(lv.Production, "a")
 	status := func(want lv.Status, why string) {
 		t.Helper()
-		require.Equal(t, want, t.rows(lv.View{Working: true})[0].Status, why)
+		require.Equal(t, want, t.row(lv.View{Working: true}).Status, why)
 	}
 	status(lv.StatusPublished, "what was just published")
 	t.saveJSON("a", `{"a": 1.0, "b": [2, 1]}`)
@@ -165,7 +165,7 @@ func grayDeletion(t *storeTest) {
 	t.shows(lv.View{Env: blue}, "a=1", "b=1")
 	t.shows(lv.View{}, "a=1", "b=1")
 	require.Len(t, t.rows(lv.View{Working: true, Deleted: true}), 1, "a deletion in a gray is not published yet")
-	require.Equal(t, d.ID, t.rows(lv.View{Env: green, Own: true})[0].Version)
+	require.Equal(t, d.ID, t.row(lv.View{Env: green, Own: true}).Version)
 
 	t.release(green, lv.Change{ID: "a"})
 	t.shows(lv.View{Env: green}, "a=1", "b=1")
@@ -185,7 +185,7 @@ func deletionPublished(t *storeTest) {
 	t.unchanged(func() {
 		require.Equal(t, r.ID, t.release(lv.Production, to(d)).ID, "a deletion is published once")
 	})
-	require.Equal(t, []lv.Env{lv.Production}, t.history(lv.Query{})[0].Live, "production points at the deletion")
+	require.Equal(t, []lv.Env{lv.Production}, t.newest("a").Live, "production points at the deletion")
 
 	t.save("a", "1")
 	t.shows(lv.View{Working: true, Status: lv.StatusChanged}, "a=1")
@@ -199,8 +199,8 @@ func resets(t *storeTest) {
 	b2 := t.write(saving("a", "2"), saving("b", "2"), deleting("c"))[1]
 	t.publish(green, "a", "b", "c")
 	r := t.release(green, lv.Change{ID: "a"}, lv.Change{ID: "c"})
-	require.Zero(t, r.Changes[0].To)
-	require.NotZero(t, r.Changes[0].From)
+	require.Zero(t, nth(t, 0, r.Changes).To)
+	require.NotZero(t, nth(t, 0, r.Changes).From)
 	t.shows(lv.View{Env: green}, "a=1", "b=2", "c=1")
 	t.shows(lv.View{Env: green, Own: true}, "b=2")
 	require.Equal(t, []lv.Env{green}, t.info().Envs, "a gray that follows production is still there")
@@ -223,8 +223,7 @@ func (t *storeTest) version(v lv.Version) lv.Version {
 
 func releasesAllOrNone(t *storeTest) {
 	a, b := t.save("a", "1"), t.save("b", "1")
-	elsewhere, err := t.Write(t.Context(), banners, []lv.Edit{saving("c", "2")}, ann)
-	require.NoError(t, err)
+	elsewhere := t.writeElsewhere("c")
 	t.publish(lv.Production, "a")
 	a2 := t.save("a", "2")
 	for _, env := range []lv.Env{lv.Production, green} {
@@ -233,7 +232,7 @@ func releasesAllOrNone(t *storeTest) {
 			"the greatest version":          {ID: "c", To: math.MaxInt64},
 			"a negative version":            {ID: "c", To: -1},
 			"a version of another row":      {ID: "c", To: b.ID},
-			"a version of another table":    {ID: "c", To: elsewhere[0].ID},
+			"a version of another table":    {ID: "c", To: elsewhere.ID},
 			"a working row that never was":  {ID: "c", Working: true},
 			"no version of an unknown row":  {ID: "c"},
 			"a version for an unknown row":  {ID: "c", To: a.ID},

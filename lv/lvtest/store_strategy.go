@@ -56,7 +56,7 @@ func strategyReturns(t *storeTest) {
 	require.Positive(t, want.ID)
 	require.Equal(t, want, got, "a strategy comes back as it was written")
 	require.Equal(t, []lv.Strategy{want}, t.info().Strategies, "the table has the strategy")
-	require.Equal(t, &want, t.log()[1].Strategy, "the event has the strategy")
+	require.Equal(t, &want, nth(t, 1, t.log()).Strategy, "the event has the strategy")
 }
 
 func strategyReplaced(t *storeTest) {
@@ -138,7 +138,7 @@ func strategyDeleted(t *storeTest) {
 		t.refusedStrategy(lv.ErrNotFound, "a deleted strategy is gone", s)
 	}
 	require.Greater(t, t.putStrategy(strategy(v)).ID, deleted.ID, "ids are not used again")
-	require.Equal(t, collect(t, t.VersionStore, deleted.Seq-1, 1)[0].Strategy, &deleted, "the event has the deleted strategy")
+	require.Equal(t, nth(t, 0, collect(t, t.VersionStore, deleted.Seq-1, 1)).Strategy, &deleted, "the event has the deleted strategy")
 }
 
 func repeatedStrategy(t *storeTest) {

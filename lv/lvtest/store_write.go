@@ -141,9 +141,9 @@ func contentsReturn(t *storeTest) {
 		t.publish(lv.Production, row)
 		for what, got := range map[string]json.RawMessage{
 			"the answer":  v.Content,
-			"the history": t.history(lv.Query{Row: row})[0].Content,
-			"the working": t.rows(lv.View{Working: true, IDs: []string{row}})[0].Content,
-			"production":  t.rows(lv.View{IDs: []string{row}})[0].Content,
+			"the history": t.newest(row).Content,
+			"the working": t.row(lv.View{Working: true, IDs: []string{row}}).Content,
+			"production":  t.row(lv.View{IDs: []string{row}}).Content,
 		} {
 			require.Equal(t, content, string(got), "%s has the content byte by byte", what)
 		}
@@ -244,15 +244,14 @@ func rollbackUndeletes(t *storeTest) {
 	require.Equal(t, v1.ID, v3.Source)
 	t.shows(lv.View{Working: true}, "a=1")
 	t.shows(lv.View{Working: true, Deleted: true}, []string(nil)...)
-	require.Equal(t, v1.Time, t.rows(lv.View{Working: true})[0].CreatedAt, "an undeleted row keeps the time of its creation")
+	require.Equal(t, v1.Time, t.row(lv.View{Working: true}).CreatedAt, "an undeleted row keeps the time of its creation")
 }
 
 func rollbackUnknown(t *storeTest) {
 	v := t.save("a", "1")
-	elsewhere, err := t.Write(t.Context(), banners, []lv.Edit{saving("a", "2")}, ann)
-	require.NoError(t, err)
+	elsewhere := t.writeElsewhere("elsewhere")
 	deletion := t.remove("a")
-	for _, unknown := range []lv.VersionID{0, -1, elsewhere[0].ID, deletion.ID + 1000, math.MaxInt64} {
+	for _, unknown := range []lv.VersionID{0, -1, elsewhere.ID, deletion.ID + 1000, math.MaxInt64} {
 		t.refusedEdits(lv.ErrNotFound, "no version of this table", lv.Edit{Op: lv.OpRollback, Version: unknown})
 	}
 	t.rollback(v)
@@ -298,11 +297,12 @@ func repeatedWrite(t *storeTest) {
 		require.NoError(t, err)
 		require.Equal(t, ids(first), ids(again), "a repeated request returns the first answer")
 	})
-	for _, other := range []lv.Meta{{Actor: "ann", RequestID: "2"}, {Actor: "ann"}, {Actor: "ann"}} {
-		next, err := write(pages, other, saving("a", "of "+fmt.Sprint(other, first[0].ID)))
+	last := first
+	for _, other := range []lv.Meta{{Actor: "ann", RequestID: "2"}, {Actor: "ann"}, {Actor: "ann"}, {Actor: "ann", RequestID: "3"}} {
+		next, err := write(pages, other, saving("a", fmt.Sprint("after ", ids(last))))
 		require.NoError(t, err)
-		require.NotEqual(t, ids(first)[:1], ids(next), "another request is another write")
-		t.save("a", "between")
+		require.Greater(t, nth(t, 0, next).ID, nth(t, 0, last).ID, "another request, or none, is another write")
+		last = next
 	}
 	elsewhere, err := write(banners, by, saving("a", "1"), saving("b", "1"))
 	require.NoError(t, err)

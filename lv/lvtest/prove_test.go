@@ -1,0 +1,106 @@
+package lvtest_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/provetest"
+	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/lv/lvtest"
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/storage/memory"
+)
+
+// The proof of a suite is an engine that is broken on purpose. A mutant breaks
+// one promise; the case it names must catch it, and every case of the suite is
+// named by a mutant.
+
+// mutant breaks one promise of lv.VersionStore.
+type mutant struct {
+	what    string // it does
+	caught  string // by this case
+	wrap    breaking
+	again   func(first lv.VersionStore) lv.VersionStore // default: the same store
+	retain  func(*storage.Retention)                    // default: as asked
+	unnoted bool                                        // by random histories
+}
+
+func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
+	var mutants []provetest.Mutant
+	for _, m := range all() {
+		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: harness(m).Cases()})
+	}
+	provetest.Prove(t, mutants)
+}
+
+func TestRandomHistoriesCatchABrokenEngine(t *testing.T) {
+	var mutants []provetest.Mutant
+	for _, m := range all() {
+		if !m.unnoted {
+			h := harness(m)
+			h.Histories = 300
+			cases := slices.DeleteFunc(h.Cases(), func(c provetest.Case) bool { return c.Name != histories })
+			mutants = append(mutants, provetest.Mutant{What: m.what, Caught: histories, Cases: cases})
+		}
+	}
+	provetest.Prove(t, mutants)
+}
+
+// all returns all mutants.
+func all() []mutant {
+	return slices.Concat(writeMutants, releaseMutants, planMutants, rowsMutants, historyMutants, forgetMutants,
+		strategyMutants, callMutants, manyMutants, watchMutants, consistencyMutants)
+}
+
+func harness(m mutant) lvtest.Harness {
+	open := func(r storage.Retention) lv.VersionStore {
+		db := memory.New()
+		db.Retention = r
+		if m.wrap == nil {
+			return db.Versions()
+		}
+		return m.wrap(db.Versions())
+	}
+	return lvtest.Harness{
+		Open: func(testing.TB) lv.VersionStore { return open(storage.Retention{}) },
+		Again: func(_ testing.TB, first lv.VersionStore) lv.VersionStore {
+			if m.again == nil {
+				return first
+			}
+			return m.again(first)
+		},
+		Retain: func(_ testing.TB, events int, age time.Duration) lv.VersionStore {
+			r := storage.Retention{Events: events, Age: age}
+			if m.retain != nil {
+				m.retain(&r)
+			}
+			return open(r)
+		},
+		Histories: 30,
+	}
+}
+
+// A wrapper around an engine, such as one that counts or retries, passes too.
+func TestAStoreBehindASlowWrapperPasses(t *testing.T) {
+	const pause = 100 * time.Microsecond
+	h := harness(mutant{wrap: func(s lv.VersionStore) lv.VersionStore {
+		return &store{
+			VersionStore: s,
+			write: func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+				time.Sleep(pause)
+				defer time.Sleep(pause)
+				return s.Write(ctx, t, edits, by)
+			},
+			putRelease: func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+				time.Sleep(pause)
+				defer time.Sleep(pause)
+				return s.PutRelease(ctx, t, r, by)
+			},
+		}
+	}})
+	lvtest.RunVersionStore(t, h)
+}
+
+func FuzzHistory(f *testing.F) { lvtest.FuzzHistory(f, harness(mutant{})) }
