@@ -5,15 +5,6 @@ import (
 	"slices"
 )
 
-// Compile gives tests what a Service keeps of a strategy's rules.
-func Compile(r Rules) func(Attributes) bool {
-	match, err := r.compile("")
-	if err != nil {
-		panic(err)
-	}
-	return match
-}
-
 // Choices gives tests the strategies of one row.
 type Choices struct{ c *choices }
 

@@ -41,7 +41,7 @@ func percent(p float64, seed string) lv.Rules {
 func TestAPercentageOnlyGainsVisitors(t *testing.T) {
 	match := make([]func(lv.Attributes) bool, 0, 101)
 	for p := range 101 {
-		match = append(match, lv.Compile(percent(float64(p), "s")))
+		match = append(match, compiled(t, percent(float64(p), "s")))
 	}
 	for id := range 500 {
 		visitor := lv.Attributes{"user.id": fmt.Sprint(id)}
@@ -75,7 +75,7 @@ func TestAPercentageIsAFairShare(t *testing.T) {
 
 func TestAPercentageHasStepsOfAHundredth(t *testing.T) {
 	in := func(p float64) (n int) {
-		match := lv.Compile(percent(p, "s"))
+		match := compiled(t, percent(p, "s"))
 		for id := range 100_000 {
 			if match(lv.Attributes{"user.id": fmt.Sprint(id)}) {
 				n++
@@ -85,6 +85,19 @@ func TestAPercentageHasStepsOfAHundredth(t *testing.T) {
 	}
 	require.InDelta(t, 10, in(0.01), 10)
 	require.InDelta(t, 50_000, in(50), 500)
+}
+
+func TestAPercentageWithoutASeedIsSeededByWhoCompilesIt(t *testing.T) {
+	one, err := percent(50, "").Compile("1")
+	require.NoError(t, err)
+	two, err := percent(50, "").Compile("2")
+	require.NoError(t, err)
+	u1 := lv.Attributes{"user.id": "u1"} // in buckets 2990 and 5248
+	require.True(t, one(u1))
+	require.False(t, two(u1))
+	own, err := percent(50, "1").Compile("2")
+	require.NoError(t, err)
+	require.True(t, own(u1))
 }
 
 func TestAPercentageIsOfTheRulesAttributeUnlessItNamesOne(t *testing.T) {

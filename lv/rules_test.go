@@ -187,6 +187,8 @@ func TestRulesBuiltInGoAreCheckedToo(t *testing.T) {
 		"a NaN of percentages": {{Relation: "percentage", Value: lv.Percentage{Percent: math.NaN(), By: "a"}}},
 	} {
 		require.ErrorIs(t, rules.Check(), lv.ErrInvalid, name)
+		_, err := rules.Compile("")
+		require.ErrorIs(t, err, lv.ErrInvalid, name)
 		require.False(t, rules.Match(lv.Attributes{"a": "x"}), name)
 	}
 }
@@ -196,6 +198,12 @@ func TestRulesOfALaterReleaseAreReadButMatchNobody(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(`[{"field":"a","relation":"near","value":"x"}]`), &rules))
 	require.ErrorIs(t, rules.Check(), lv.ErrInvalid)
 	require.False(t, rules.Match(lv.Attributes{"a": "x"}))
+}
+
+func compiled(t *testing.T, r lv.Rules) func(lv.Attributes) bool {
+	match, err := r.Compile("")
+	require.NoError(t, err)
+	return match
 }
 
 func TestMatchingCompiledRulesDoesNotAllocate(t *testing.T) {
@@ -210,7 +218,7 @@ func TestMatchingCompiledRulesDoesNotAllocate(t *testing.T) {
 		{"type":"or","rules":[{"object":"user","field":"beta","relation":"eq","value":true},{"object":"user","field":"no","relation":"notExists"}]},
 		{"relation":"percentage","value":{"percent":100,"by":"user.id"}}]}]`))
 	require.NoError(t, err)
-	match := lv.Compile(rules)
+	match := compiled(t, rules)
 	visitor := lv.Attributes{
 		"env.content": "Hello, world", "user.age": "42", "user.country": "fr", "app.version": "1.10.2",
 		"app.time": "2026-03-01T10:00:00Z", "app.name": "upkeep", "user.beta": "yes", "user.id": "u1",
