@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -41,7 +42,7 @@ type Credential struct {
 	API    API
 	Secret string // api_token, mwcloud-sid, authkey, Authorization, access_token
 	ID     string // mwcloud-uid, authid
-	Scope  string // appid/schemaid, env_id
+	Scope  string // appid/schemaid, or appid alone; env_id
 	Actor  string // Staffname
 }
 
@@ -53,6 +54,9 @@ type Principal struct {
 	Role Role
 	// Roles gives another role in some of the APIs. Default: none.
 	Roles map[API]Role
+	// Scopes are where Secrets knows the principal: "appid", or
+	// "appid/schemaid" of one table. Default: everywhere.
+	Scopes []string
 }
 
 // In returns the principal's role in an API.
@@ -74,8 +78,10 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, c Credential, needs Role) (Principal, error)
 }
 
-// Secrets is the Authenticator of a fixed table: secret to principal. It is
-// meant for a handful of tokens: every secret is hashed and compared for every
+// Secrets is the Authenticator of a fixed table: secret to principal. Where an
+// API sends an id with the secret it must be the principal's: the authkey of
+// an app and its authid are {authkey: {ID: authid, Role: Editor, Scopes: {appid}}}.
+// It is meant for a handful of tokens: every secret is hashed and compared for every
 // request, in a time that does not depend on which one matches, or whether.
 type Secrets map[string]Principal
 
@@ -93,13 +99,20 @@ func (s Secrets) Authenticate(_ context.Context, c Credential, needs Role) (Prin
 			found, known = principal, 1
 		}
 	}
-	if known == 0 {
+	if known == 0 || c.ID != "" && c.ID != found.ID || !found.within(c.Scope) {
 		return Principal{}, ErrBadCredential
 	}
 	if found.In(c.API) < needs {
 		return Principal{}, ErrForbidden
 	}
 	return found, nil
+}
+
+// within reports whether a scope is one of the principal's, or in one.
+func (p Principal) within(scope string) bool {
+	return len(p.Scopes) == 0 || slices.ContainsFunc(p.Scopes, func(s string) bool {
+		return s != "" && (scope == s || strings.HasPrefix(scope, s+"/"))
+	})
 }
 
 // AllowAll lets everybody do everything. It is for tests; New warns of it in

@@ -138,9 +138,9 @@ func (c *call) reply(status int, body any) error {
 
 // send sends an answer. An error of the connection has nobody to go to.
 func (c *call) send(reply answer) {
-	text, err := json.Marshal(reply.body)
-	if err != nil {
-		panic(fmt.Errorf("encoding a %T: %w", reply.body, err))
+	text, isEncoded := reply.body.(encoded)
+	if !isEncoded {
+		text = encode(reply.body)
 	}
 	header := c.w.Header()
 	if reply.body == nil {
@@ -151,7 +151,7 @@ func (c *call) send(reply answer) {
 	if reply.challenge != "" {
 		header.Set("WWW-Authenticate", reply.challenge)
 	}
-	if reply.status != http.StatusNoContent {
+	if reply.status != http.StatusNoContent && reply.status != http.StatusNotModified {
 		header.Set("Content-Length", strconv.Itoa(len(text)))
 	}
 	if c.route != nil && c.route.slow {
@@ -162,6 +162,17 @@ func (c *call) send(reply answer) {
 	if c.r.Method != http.MethodHead {
 		_, _ = c.w.Write(text)
 	}
+}
+
+// encoded is a body that is JSON already.
+type encoded []byte
+
+func encode(v any) encoded {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Errorf("encoding a %T: %w", v, err))
+	}
+	return text
 }
 
 func orJSON(media string) string {

@@ -54,12 +54,16 @@ type contractSystem struct {
 type fixture struct {
 	handler http.Handler
 	observe func(text string) error // looks at the service, for the texts of observe
+	// replace puts real ids in place of the placeholders of a step; nil: there
+	// are none.
+	replace func(contractStep) contractStep
 }
 
 // contractSystems are the systems that the adapter serves, by their names in
 // the files.
 var contractSystems = map[string]contractSystem{
-	"wncms-update": {vocabulary: updateVocabulary, build: buildUpdate},
+	"wncms-update":      {vocabulary: updateVocabulary, build: buildUpdate},
+	"wuji-row-versions": {vocabulary: lvVocabulary, build: buildLV},
 }
 
 // corpus is one file of cases, or several of one stem.
@@ -244,6 +248,9 @@ func (s contractStep) take(t *testing.T, f fixture) error {
 	}
 	if s.Request == nil || s.Expect == nil {
 		return errors.New("a request and what to expect are needed")
+	}
+	if f.replace != nil {
+		s = f.replace(s)
 	}
 	r, err := s.Request.build()
 	if err != nil {

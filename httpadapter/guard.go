@@ -116,7 +116,11 @@ func (c *call) flag(name string) (bool, error) {
 
 // number returns a query parameter that is a whole number of at least low; absent is byDefault.
 func (c *call) number(name string, low, byDefault int64) (int64, error) {
-	text := c.query.Get(name)
+	return numberIn(c.query, name, low, byDefault)
+}
+
+func numberIn(query url.Values, name string, low, byDefault int64) (int64, error) {
+	text := query.Get(name)
 	if text == "" {
 		return byDefault, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -21,6 +22,9 @@ type Config struct {
 	// Update serves the WNCMS update API and /upkeep/v1/updates/. The routes
 	// of a nil service do not exist; at least one is required.
 	Update *update.Updater
+	// LV serves the row-version API, under /lv/ and /api/lv/, and
+	// /upkeep/v1/lv/.
+	LV *lv.Service
 
 	// Auth decides about every request. Default: refuse all.
 	Auth Authenticator
@@ -30,6 +34,10 @@ type Config struct {
 	// name always means the package, and "core" every package that shares
 	// update.DefaultLock, unless Items says otherwise.
 	Items map[string]string
+	// Tables are tables of LV that may be written to though nobody has done
+	// so yet. Others are not found until the program itself writes to them.
+	// An App has no slash.
+	Tables []lv.TableID
 	// Prefix comes before every route, such as "/svc". Default none.
 	Prefix string
 	// TrustedOrigins, such as "https://admin.example", may send cross-site
@@ -49,7 +57,7 @@ type Config struct {
 
 // Limits bound what comes from outside. A zero field means its default.
 type Limits struct {
-	Body             int64 // bytes of a body; default 64 KiB
+	Body             int64 // bytes of a body; default 64 KiB, 1 MiB for lv
 	Streams          int   // open event streams in all; default 256
 	PrincipalStreams int   // open event streams of one principal; default 16
 	// Logins is how many failed logins a minute one remote address has,
@@ -57,6 +65,8 @@ type Limits struct {
 	// a proxy every request has the proxy's address, unless a middleware
 	// before the Adapter sets Request.RemoteAddr.
 	Logins int
+
+	large int64 // bytes of a body of lv
 }
 
 // Mux is what routes are registered on: an *http.ServeMux, and most others.
@@ -113,7 +123,7 @@ func (a *Adapter) mount(routes []route) {
 
 // complete checks the Config and fills in the defaults.
 func (c *Config) complete() error {
-	if c.Update == nil {
+	if c.Update == nil && c.LV == nil {
 		return errors.New("Config has no service to serve")
 	}
 	if c.Prefix != "" && (c.Prefix == "/" || path.Clean("/"+c.Prefix) != c.Prefix || strings.ContainsAny(c.Prefix, "{} \t?#%")) {
@@ -121,8 +131,14 @@ func (c *Config) complete() error {
 	}
 	c.Items = maps.Clone(c.Items)
 	for item, pkg := range c.Items {
-		if item == "" || !slices.Contains(c.Update.Packages(), pkg) {
+		if item == "" || c.Update == nil || !slices.Contains(c.Update.Packages(), pkg) {
 			return fmt.Errorf("item %q: no package %q", item, pkg)
+		}
+	}
+	c.Tables = slices.Clone(c.Tables)
+	for _, id := range c.Tables {
+		if c.LV == nil || checkApp(id.App) != nil || checkID(id.Schema) != nil {
+			return fmt.Errorf("table %q of %q: no name of a table, or no LV", id.Schema, id.App)
 		}
 	}
 	if secrets, ok := c.Auth.(Secrets); ok {
@@ -140,6 +156,7 @@ func (c *Config) complete() error {
 	if l.Body < 0 || l.Streams < 0 || l.PrincipalStreams < 0 {
 		return errors.New("a limit is negative")
 	}
+	l.large = cmp.Or(l.Body, 1<<20)
 	l.Body = cmp.Or(l.Body, 64<<10)
 	l.Streams = cmp.Or(l.Streams, 256)
 	l.PrincipalStreams = cmp.Or(l.PrincipalStreams, 16)

@@ -13,6 +13,7 @@ type API string
 const (
 	UpkeepAPI API = "upkeep" // what belongs to no domain
 	UpdateAPI API = "update" // WNCMS update API
+	LVAPI     API = "lv"     // row-version API of Wuji
 )
 
 // Route is one route.
@@ -32,6 +33,7 @@ type route struct {
 	ids    []string // the names of the pattern's wildcards
 	body   int64    // bytes of a body at most; 0: none is read
 	form   bool     // the body may be a form
+	plain  bool     // the body is JSON whatever its Content-Type says
 	slow   bool     // the reply may take longer than the server's WriteTimeout
 	query  []field  // query parameters, for openapi.json
 	takes  any      // a body of the zero value, for openapi.json
@@ -62,7 +64,7 @@ type dialect struct {
 type answer struct {
 	status int
 	media  string // Content-Type; default application/json
-	body   any    // encoded as JSON; nil: none
+	body   any    // encoded as JSON, unless it is encoded; nil: none
 	// challenge is what a 401 asks for in WWW-Authenticate, if anything.
 	challenge string
 }
@@ -75,6 +77,11 @@ func (a *Adapter) table() []route {
 		u := &updateAPI{updates: a.config.Update, items: a.config.Items}
 		routes = append(routes, u.documentedRoutes(a.config)...)
 		routes = append(routes, u.ownRoutes(a.config)...)
+	}
+	if a.config.LV != nil {
+		l := newLVAPI(a.config)
+		routes = append(routes, l.documentedRoutes()...)
+		// own
 	}
 	for i := range routes {
 		routes[i].ids = pathNames(routes[i].Pattern)
@@ -89,6 +96,9 @@ func (a *Adapter) subtrees() map[string]dialect {
 	trees := map[string]dialect{"/upkeep/v1": own}
 	if a.config.Update != nil {
 		trees["/api/v1/update"] = wncms
+	}
+	if a.config.LV != nil {
+		trees["/lv"], trees["/api/lv"] = wuji, wuji
 	}
 	return trees
 }

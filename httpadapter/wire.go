@@ -57,6 +57,9 @@ func (c *call) payload() (*body, error) {
 // media tells whether the body is a form; else it is JSON, which is also what
 // text/plain and no Content-Type at all mean.
 func (c *call) media() (isForm bool, err error) {
+	if c.route.plain {
+		return false, nil
+	}
 	header := c.r.Header.Values("Content-Type")
 	if len(header) == 0 {
 		return false, nil

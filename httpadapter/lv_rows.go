@@ -1,0 +1,340 @@
+package httpadapter
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// statusReply is a working row.
+type statusReply struct {
+	ObjectID  string          `json:"objectId"`
+	VersionID string          `json:"versionId"`
+	Status    lv.Status       `json:"status"`
+	Content   json.RawMessage `json:"content"`
+	MTime     int64           `json:"mtime"` // Unix ms
+}
+
+// versionReply is a version of a row. Content is null if it is a deletion.
+type versionReply struct {
+	VersionID string          `json:"versionId"`
+	Op        lv.Op           `json:"op"`
+	Content   json.RawMessage `json:"content"`
+	Desc      string          `json:"desc"`
+	Actor     string          `json:"actor"`
+	Time      int64           `json:"time"` // Unix ms
+}
+
+// recordReply is a deletion that is not published.
+type recordReply struct {
+	ActionID  string `json:"actionId"`
+	ObjectID  string `json:"objectId"`
+	VersionID string `json:"versionId"` // what production still shows
+	Actor     string `json:"actor"`
+	Time      int64  `json:"time"` // Unix ms
+}
+
+// checkBody names rows.
+type checkBody struct {
+	IDs []string `json:"ids"`
+}
+
+// checkReply is the status of a row; 0: there is no such working row.
+type checkReply struct {
+	ID     string    `json:"id"`
+	Status lv.Status `json:"status"`
+}
+
+// queryBody is the query that does not fit the URL: its names and values.
+type queryBody struct {
+	Query map[string]json.RawMessage `json:"query"`
+}
+
+// rowMembers are the members that every row has beside those of its content.
+type rowMembers struct {
+	ID      string `json:"_id"`
+	Version string `json:"_version"`
+	CTime   int64  `json:"_ctime"` // Unix ms
+	MTime   int64  `json:"_mtime"` // Unix ms
+}
+
+func (l *lvAPI) status(c *call) error {
+	status, known := map[string]lv.Status{"0": lv.StatusAny, "1": lv.StatusPublished, "2": lv.StatusChanged}[c.r.PathValue("status")]
+	if !known {
+		return badID.with("status must be 0, 1 or 2")
+	}
+	t, err := l.table(c)
+	if err != nil {
+		return err
+	}
+	page, err := c.page(c.query)
+	if err != nil {
+		return err
+	}
+	reply := []statusReply{}
+	for row, err := range page.of(t.Rows(c.r.Context(), lv.View{Working: true, Status: status, After: page.after})) {
+		if err != nil {
+			return err
+		}
+		reply = append(reply, statusReply{row.ID, decimal(row.Version), row.Status, row.Content, row.UpdatedAt.UnixMilli()})
+	}
+	return c.done(reply)
+}
+
+func (l *lvAPI) list(c *call) error {
+	t, err := l.table(c)
+	if err != nil {
+		return err
+	}
+	row := c.r.PathValue("objectId")
+	var reply []versionReply
+	for v, err := range t.History(c.r.Context(), lv.Query{Row: row}) {
+		if err != nil {
+			return err
+		}
+		reply = append(reply, versionReply{decimal(v.ID), v.Op, v.Content, v.Meta.Desc, v.Meta.Actor, v.Time.UnixMilli()})
+	}
+	if reply == nil {
+		return fmt.Errorf("%w: row %q", lv.ErrNotFound, row)
+	}
+	return c.done(reply)
+}
+
+func (l *lvAPI) record(c *call) error {
+	t, err := l.table(c)
+	if err != nil {
+		return err
+	}
+	reply := []recordReply{}
+	for row, err := range t.Rows(c.r.Context(), lv.View{Working: true, Deleted: true}) {
+		if err != nil {
+			return err
+		}
+		shown, err := t.Get(c.r.Context(), row.ID, lv.View{})
+		if errors.Is(err, lv.ErrNotFound) {
+			continue // it has been published since
+		}
+		if err != nil {
+			return err
+		}
+		deletion, err := version(c.r.Context(), t, row.Version)
+		if err != nil {
+			return err
+		}
+		reply = append(reply, recordReply{
+			ActionID: decimal(row.Version), ObjectID: row.ID, VersionID: decimal(shown.Version),
+			Actor: deletion.Meta.Actor, Time: deletion.Time.UnixMilli(),
+		})
+	}
+	return c.done(reply)
+}
+
+func (l *lvAPI) check(c *call) error {
+	t, err := l.table(c)
+	if err != nil {
+		return err
+	}
+	var b checkBody
+	if err := c.decodeOptional(&b); err != nil {
+		return err
+	}
+	if err := checkBatch("ids", b.IDs); err != nil {
+		return err
+	}
+	statuses := map[string]lv.Status{}
+	for row, err := range t.Rows(c.r.Context(), lv.View{Working: true, IDs: b.IDs}) {
+		if err != nil {
+			return err
+		}
+		statuses[row.ID] = row.Status
+	}
+	reply := []checkReply{}
+	for _, id := range b.IDs {
+		reply = append(reply, checkReply{id, statuses[id]})
+	}
+	return c.done(reply)
+}
+
+// checkBatch checks a list of ids that is needed.
+func checkBatch(name string, ids []string) error {
+	if len(ids) == 0 || len(ids) > maxBatch {
+		return badBody.with(fmt.Sprintf("%s: want 1 to %d ids", name, maxBatch))
+	}
+	for _, id := range ids {
+		if err := checkID(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lvAPI) prod(c *call) error { return l.read(c, lv.Production) }
+
+func (l *lvAPI) gray(c *call) error { return l.read(c, lv.Env(c.r.PathValue("grayId"))) }
+
+// read lists what readers of an environment see. Strategies apply if the
+// query has attributes of a visitor: names with a dot, such as env.content.
+func (l *lvAPI) read(c *call, env lv.Env) error {
+	t, err := l.table(c)
+	if err != nil {
+		return err
+	}
+	query, err := c.wholeQuery()
+	if err != nil {
+		return err
+	}
+	page, err := c.page(query)
+	if err != nil {
+		return err
+	}
+	unchanged, err := c.tag(t)
+	if err != nil || unchanged {
+		return err
+	}
+	view := lv.View{Env: env, For: attributesOf(query), After: page.after}
+	text := encoded(`{"code":200,"msg":"","data":[`)
+	first := true
+	for row, err := range page.of(t.Rows(c.r.Context(), view)) {
+		if err != nil {
+			return err
+		}
+		if !first {
+			text = append(text, ',')
+		}
+		first = false
+		text = appendRow(text, row)
+	}
+	return c.reply(http.StatusOK, append(text, "]}"...))
+}
+
+// tag sets the ETag of what memory shows of a table, and answers a GET that
+// knows it.
+func (c *call) tag(t *lv.Table) (unchanged bool, err error) {
+	seq, err := t.Seq(c.r.Context()) // before the rows are read: they may be newer than they say
+	if err != nil {
+		return false, err
+	}
+	tag := fmt.Sprintf(`"%d"`, seq)
+	c.w.Header().Set("ETag", tag)
+	if c.r.Method == http.MethodPost {
+		return false, nil
+	}
+	for _, known := range strings.Split(strings.Join(c.r.Header.Values("If-None-Match"), ","), ",") {
+		if strings.TrimPrefix(strings.TrimSpace(known), "W/") == tag {
+			c.send(answer{status: http.StatusNotModified})
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// wholeQuery returns the query of the URL with that of the body, in which no
+// name comes again.
+func (c *call) wholeQuery() (url.Values, error) {
+	var b queryBody
+	if err := c.decodeOptional(&b); err != nil {
+		return nil, err
+	}
+	query := url.Values{}
+	maps.Copy(query, c.query)
+	for name, value := range b.Query {
+		if query.Has(name) {
+			return nil, badBody.with(fmt.Sprintf("%.64q is in the URL", name))
+		}
+		switch value[0] {
+		case '"':
+			query.Set(name, string(unquote(value)))
+		case '{', '[', 'n':
+			return nil, badBody.with(fmt.Sprintf("query: %.64q: want a string, a number or a boolean", name))
+		default:
+			query.Set(name, string(value))
+		}
+	}
+	return query, nil
+}
+
+// attributesOf returns the attributes of a visitor in a query, or nil.
+func attributesOf(query url.Values) lv.Attributes {
+	var attributes lv.Attributes
+	for name, values := range query {
+		if strings.Contains(name, ".") {
+			if attributes == nil {
+				attributes = lv.Attributes{}
+			}
+			attributes[name] = values[0]
+		}
+	}
+	return attributes
+}
+
+// page is a part of a list.
+type page struct {
+	after string // the id before it
+	size  int64  // at most; 0: all
+}
+
+func (c *call) page(query url.Values) (page, error) {
+	size, err := numberIn(query, "size", 1, 0)
+	return page{after: query.Get("after"), size: size}, err
+}
+
+// of yields the first rows of a list.
+func (p page) of(rows iter.Seq2[lv.Row, error]) iter.Seq2[lv.Row, error] {
+	return func(yield func(lv.Row, error) bool) {
+		left := p.size
+		for row, err := range rows {
+			if !yield(row, err) {
+				return
+			}
+			if left--; left == 0 {
+				return
+			}
+		}
+	}
+}
+
+// appendRow appends a row as readers see it: the members of its content, and
+// ours, which come first and win. A content that is no object is the member
+// _content.
+func appendRow(text []byte, row lv.Row) []byte {
+	text = append(text, `{"_id":`...)
+	text = append(text, encode(row.ID)...)
+	text = append(text, `,"_version":"`...)
+	text = strconv.AppendInt(text, int64(row.Version), 10)
+	text = append(text, `","_ctime":`...)
+	text = strconv.AppendInt(text, row.CreatedAt.UnixMilli(), 10)
+	text = append(text, `,"_mtime":`...)
+	text = strconv.AppendInt(text, row.UpdatedAt.UnixMilli(), 10)
+	content := bytes.TrimSpace(row.Content)
+	if len(content) == 0 || content[0] != '{' {
+		return append(append(append(text, `,"_content":`...), content...), '}')
+	}
+	if bytes.Contains(content, []byte(`"_`)) || bytes.Contains(content, []byte(`"\u005`)) {
+		content = withoutOurs(content)
+	}
+	if rest := bytes.TrimSpace(content[1:]); rest[0] != '}' {
+		return append(append(text, ','), rest...)
+	}
+	return append(text, '}')
+}
+
+// withoutOurs returns an object without the members that a row has anyway.
+func withoutOurs(content []byte) []byte {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(content, &object); err != nil {
+		panic(fmt.Errorf("reading a content: %w", err)) // no engine takes one that is not JSON
+	}
+	for _, name := range []string{"_id", "_version", "_ctime", "_mtime"} {
+		delete(object, name)
+	}
+	return encode(object)
+}

@@ -1,0 +1,295 @@
+package httpadapter
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// strategyMembers are the members of a strategy that the document has. Others
+// are kept as they are. Objects, rules and strategyInfo are texts of JSON;
+// they may come as JSON too, and are answered as text.
+type strategyMembers struct {
+	ID           string `json:"strategyId,omitempty"` // in replies
+	Objects      string `json:"objects"`
+	Priority     string `json:"priority"`
+	Rules        string `json:"rules"`
+	SchemaID     string `json:"schemaId"`
+	Stage        int    `json:"stage"`
+	Status       int    `json:"status"` // 1 is on
+	StrategyInfo string `json:"strategyInfo"`
+	Target       string `json:"target"`
+	Title        string `json:"title"`
+	Type         string `json:"type"` // row
+}
+
+// patchAttempts is how often a patch looks again when others change the
+// strategy at the same time.
+const patchAttempts = 10
+
+// needed are the members without which a strategy is not created.
+var needed = []string{
+	"objects", "priority", "rules", "schemaId", "stage", "status", "strategyInfo", "target", "title", "type",
+}
+
+func (l *lvAPI) strategies(c *call) error {
+	t, err := l.table(c)
+	if err != nil {
+		return err
+	}
+	all, err := t.Strategies(c.r.Context())
+	if err != nil {
+		return err
+	}
+	reply := []map[string]any{}
+	for _, s := range all {
+		reply = append(reply, strategyOf(t, s))
+	}
+	return c.done(reply)
+}
+
+func (l *lvAPI) createStrategy(c *call) error {
+	t, err := l.table(c)
+	if err != nil {
+		return err
+	}
+	var members map[string]json.RawMessage
+	if err := c.decode(&members); err != nil {
+		return err
+	}
+	for _, name := range needed {
+		if value := members[name]; len(value) == 0 || string(value) == "null" || string(value) == `""` {
+			return badBody.with(name + " is needed")
+		}
+	}
+	var s lv.Strategy
+	if err := assign(&s, members, t.ID.Schema); err != nil {
+		return err
+	}
+	by, err := c.byStaff("")
+	if err != nil {
+		return err
+	}
+	if s, err = t.SaveStrategy(c.r.Context(), s, by); err != nil {
+		return err
+	}
+	return c.done(strategyOf(t, s))
+}
+
+func (l *lvAPI) patchStrategy(c *call) error {
+	t, err := l.table(c)
+	if err != nil {
+		return err
+	}
+	var members map[string]json.RawMessage
+	if err := c.decode(&members); err != nil {
+		return err
+	}
+	by, err := c.byStaff("")
+	if err != nil {
+		return err
+	}
+	for range patchAttempts {
+		var s lv.Strategy
+		if s, err = strategy(c.r.Context(), t, c.r.PathValue("strategyId")); err != nil {
+			return err
+		}
+		if err = assign(&s, members, t.ID.Schema); err != nil {
+			return err
+		}
+		if s, err = t.SaveStrategy(c.r.Context(), s, by); err == nil {
+			return c.done(strategyOf(t, s))
+		}
+		if !errors.Is(err, lv.ErrConflict) {
+			return err
+		}
+	}
+	return err
+}
+
+func (l *lvAPI) deleteStrategy(c *call) error {
+	t, err := l.table(c)
+	if err != nil {
+		return err
+	}
+	by, err := c.byStaff("")
+	if err != nil {
+		return err
+	}
+	s, err := strategy(c.r.Context(), t, c.r.PathValue("strategyId"))
+	if err != nil {
+		return err
+	}
+	if err := t.DeleteStrategy(c.r.Context(), s.ID, by); err != nil {
+		return err
+	}
+	return c.done(strategyOf(t, s))
+}
+
+// strategy returns the strategy that text names, or lv.ErrNotFound.
+func strategy(ctx context.Context, t *lv.Table, text string) (lv.Strategy, error) {
+	id, err := decimalOf("strategy", text)
+	if err != nil {
+		return lv.Strategy{}, err
+	}
+	all, err := t.Strategies(ctx)
+	if err != nil {
+		return lv.Strategy{}, err
+	}
+	for _, s := range all {
+		if s.ID == id {
+			return s, nil
+		}
+	}
+	return lv.Strategy{}, fmt.Errorf("%w: strategy %d", lv.ErrNotFound, id)
+}
+
+// assign sets what members say of a strategy. A null leaves a member of the
+// document alone, and drops another one.
+func assign(s *lv.Strategy, members map[string]json.RawMessage, schema string) error {
+	extra := map[string]json.RawMessage{}
+	if len(s.Extra) > 0 {
+		if err := json.Unmarshal(s.Extra, &extra); err != nil {
+			return fmt.Errorf("reading the members of strategy %d: %w", s.ID, err)
+		}
+	}
+	for name, value := range members {
+		set, known := strategySetters[name]
+		switch {
+		case string(value) == "null":
+			if !known {
+				delete(extra, name)
+			}
+		case known:
+			if err := set(s, extra, value); err != nil {
+				return err
+			}
+		default:
+			extra[name] = value
+		}
+	}
+	if given, ok := members["schemaId"]; ok && string(given) != "null" {
+		if text, err := textOf("schemaId", given); err != nil || text != schema {
+			return badBody.with("schemaId is not schemaid")
+		}
+	}
+	s.Extra = json.RawMessage(encode(extra))
+	return nil
+}
+
+// setter sets a member of a strategy, whose value is not null. What the
+// strategy has no field for goes into extra.
+type setter func(s *lv.Strategy, extra map[string]json.RawMessage, value json.RawMessage) error
+
+// strategySetters are the members of the document.
+var strategySetters = map[string]setter{
+	"strategyId":   func(*lv.Strategy, map[string]json.RawMessage, json.RawMessage) error { return nil },
+	"schemaId":     func(*lv.Strategy, map[string]json.RawMessage, json.RawMessage) error { return nil },
+	"objects":      keepText("objects"),
+	"strategyInfo": keepText("strategyInfo"),
+	"title": func(s *lv.Strategy, _ map[string]json.RawMessage, value json.RawMessage) (err error) {
+		s.Title, err = textOf("title", value)
+		return err
+	},
+	"type": func(_ *lv.Strategy, _ map[string]json.RawMessage, value json.RawMessage) error {
+		if text, err := textOf("type", value); err != nil || text != "row" {
+			return badBody.with(`type: want "row"`)
+		}
+		return nil
+	},
+	"stage": func(_ *lv.Strategy, extra map[string]json.RawMessage, value json.RawMessage) error {
+		if _, err := strconv.ParseInt(string(value), 10, 64); err != nil {
+			return badBody.with("stage: want an integer")
+		}
+		extra["stage"] = value
+		return nil
+	},
+	"status": func(s *lv.Strategy, _ map[string]json.RawMessage, value json.RawMessage) error {
+		if text := string(value); text != "0" && text != "1" {
+			return badBody.with("status: want 0 or 1")
+		}
+		s.Disabled = string(value) == "0"
+		return nil
+	},
+	"priority": func(s *lv.Strategy, _ map[string]json.RawMessage, value json.RawMessage) (err error) {
+		if s.Priority, err = strconv.ParseInt(bare(value), 10, 64); err != nil {
+			return badBody.with("priority: want an integer")
+		}
+		return nil
+	},
+	"target": func(s *lv.Strategy, _ map[string]json.RawMessage, value json.RawMessage) (err error) {
+		s.Target, err = versionOf(bare(value))
+		return err
+	},
+	"rules": func(s *lv.Strategy, _ map[string]json.RawMessage, value json.RawMessage) (err error) {
+		s.Rules, err = rulesOf(value)
+		return err
+	},
+}
+
+// rulesOf reads rules that are JSON, or a text of JSON.
+func rulesOf(value json.RawMessage) (lv.Rules, error) {
+	return lv.ParseRules([]byte(bare(value)))
+}
+
+// keepText keeps a member that is a text of JSON, or JSON.
+func keepText(name string) setter {
+	return func(_ *lv.Strategy, extra map[string]json.RawMessage, value json.RawMessage) error {
+		text := []byte(bare(value))
+		if err := scan(text); err != nil {
+			return badBody.with(fmt.Sprintf("%s: %s", name, err))
+		}
+		if value[0] != '"' {
+			var compact bytes.Buffer
+			if err := json.Compact(&compact, text); err != nil {
+				return badBody.with(fmt.Sprintf("%s: %s", name, err))
+			}
+			text = compact.Bytes()
+		}
+		extra[name] = json.RawMessage(encode(string(text)))
+		return nil
+	}
+}
+
+// bare returns the text of a string, or a value that is none as it stands.
+func bare(value json.RawMessage) string {
+	if value[0] == '"' {
+		return string(unquote(value))
+	}
+	return string(value)
+}
+
+func textOf(name string, value json.RawMessage) (string, error) {
+	if value[0] != '"' {
+		return "", badBody.with(name + ": want a string")
+	}
+	return string(unquote(value)), nil
+}
+
+// strategyOf returns the members of a strategy, as the document spells them.
+// Those that were never given, because a program made the strategy, are what
+// the document says to copy.
+func strategyOf(t *lv.Table, s lv.Strategy) map[string]any {
+	members := map[string]any{"objects": "[]", "stage": 0, "strategyInfo": `{"type":"grayScaleRelease"}`}
+	var extra map[string]json.RawMessage
+	if json.Unmarshal(s.Extra, &extra) == nil { // a program may keep something else there
+		for name, value := range extra {
+			members[name] = value
+		}
+	}
+	status := 1
+	if s.Disabled {
+		status = 0
+	}
+	maps.Copy(members, map[string]any{
+		"strategyId": decimal(s.ID), "priority": decimal(s.Priority), "rules": string(encode(s.Rules)),
+		"schemaId": t.ID.Schema, "status": status, "target": decimal(s.Target), "title": s.Title, "type": "row",
+	})
+	return members
+}
