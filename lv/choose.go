@@ -8,10 +8,9 @@ import (
 
 // A choice is a strategy that is ready to be asked.
 type choice struct {
-	strategy, priority int64
-	rules              Rules
-	match              matcher
-	show               *entry
+	strategy Strategy
+	match    matcher
+	show     *entry
 }
 
 // newChoice returns nil for a strategy that is disabled or deleted, and an
@@ -24,7 +23,7 @@ func newChoice(s Strategy, show *entry) (*choice, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &choice{s.ID, s.Priority, s.Rules, match, show}, nil
+	return &choice{s, match, show}, nil
 }
 
 // choices are the strategies of one row, in the order in which they are tried.
@@ -42,7 +41,7 @@ func newChoices(list []choice) *choices {
 		return nil
 	}
 	slices.SortFunc(list, func(a, b choice) int {
-		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(b.strategy, a.strategy))
+		return cmp.Or(cmp.Compare(b.strategy.Priority, a.strategy.Priority), cmp.Compare(b.strategy.ID, a.strategy.ID))
 	})
 	c := &choices{list: list}
 	if len(list) > maxUnindexed {
@@ -52,7 +51,7 @@ func newChoices(list []choice) *choices {
 }
 
 func (c *choices) has(strategy int64) bool {
-	return c != nil && slices.ContainsFunc(c.list, func(one choice) bool { return one.strategy == strategy })
+	return c != nil && slices.ContainsFunc(c.list, func(one choice) bool { return one.strategy.ID == strategy })
 }
 
 func (c *choices) with(one choice) *choices {
@@ -64,7 +63,7 @@ func (c *choices) with(one choice) *choices {
 }
 
 func (c *choices) without(strategy int64) *choices {
-	return newChoices(slices.DeleteFunc(slices.Clone(c.list), func(one choice) bool { return one.strategy == strategy }))
+	return newChoices(slices.DeleteFunc(slices.Clone(c.list), func(one choice) bool { return one.strategy.ID == strategy }))
 }
 
 // choose returns what the first strategy that matches shows, or nil.
@@ -108,7 +107,7 @@ func newChoiceIndex(list []choice) *choiceIndex {
 	all := make([]guarded, len(list))
 	count := map[string]int{}
 	for i, c := range list {
-		all[i].attribute, all[i].values = guardOf(c.rules)
+		all[i].attribute, all[i].values = guardOf(c.strategy.Rules)
 		count[all[i].attribute]++
 	}
 	delete(count, "")

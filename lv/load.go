@@ -100,58 +100,6 @@ func (t *Table) inert(ctx context.Context) func(Strategy, error) {
 	}
 }
 
-// read reads the table as of its last event.
-func (t *Table) read(ctx context.Context) (*root, error) {
-	info, err := t.info(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r := &root{seq: info.Seq, published: info.Seq, grays: map[Env]layer{}}
-	if r.strategies, err = t.readStrategies(ctx, info.Strategies); err != nil {
-		return nil, err
-	}
-	entries, err := t.readRows(ctx, View{AsOf: info.Seq})
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		e.choices = r.strategies[e.ID]
-	}
-	r.production = newLayer(entries)
-	for _, env := range info.Envs {
-		entries, err := t.readRows(ctx, View{Env: env, Own: true, AsOf: info.Seq})
-		if err != nil {
-			return nil, err
-		}
-		r.grays[env] = newLayer(entries)
-	}
-	return r, nil
-}
-
-func (t *Table) readStrategies(ctx context.Context, all []Strategy) (map[string]*choices, error) {
-	byRow := map[string][]choice{}
-	for _, s := range all {
-		show, err := t.readTarget(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		if show == nil {
-			continue
-		}
-		c, err := newChoice(s, show)
-		if err != nil {
-			t.inert(ctx)(s, err)
-		} else if c != nil {
-			byRow[s.Row] = append(byRow[s.Row], *c)
-		}
-	}
-	strategies := make(map[string]*choices, len(byRow))
-	for row, list := range byRow {
-		strategies[row] = newChoices(list)
-	}
-	return strategies, nil
-}
-
 // info returns the table but for its rows; of one that nobody has written to,
 // only the id.
 func (t *Table) info(ctx context.Context) (TableInfo, error) {
@@ -159,42 +107,6 @@ func (t *Table) info(ctx context.Context) (TableInfo, error) {
 		return info, err
 	}
 	return TableInfo{ID: t.ID}, ctx.Err()
-}
-
-// readRows returns the rows of a view by rising id.
-func (t *Table) readRows(ctx context.Context, v View) (entries []*entry, err error) {
-	for row, err := range t.service.config.Store.Rows(ctx, t.ID, v) {
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, &entry{Row: row})
-	}
-	return entries, nil
-}
-
-// readTarget returns what a strategy shows, or nil if it is gone.
-func (t *Table) readTarget(ctx context.Context, s Strategy) (*entry, error) {
-	v, err := t.version(ctx, s.Row, s.Target)
-	if errors.Is(err, ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	row := Row{ID: v.Row, Version: v.ID, Content: v.Content, CreatedAt: v.Time, UpdatedAt: v.Time}
-	// A row knows when it was created; of one that is deleted the oldest
-	// version does.
-	for working, err := range t.service.config.Store.Rows(ctx, t.ID, View{Working: true, IDs: []string{s.Row}}) {
-		row.CreatedAt = working.CreatedAt
-		return &entry{Row: row}, err
-	}
-	for older, err := range t.service.config.Store.Versions(ctx, t.ID, Query{Row: s.Row}) {
-		if err != nil {
-			return nil, err
-		}
-		row.CreatedAt = older.Time
-	}
-	return &entry{Row: row}, nil
 }
 
 // version returns a version of the table. The row may be "".

@@ -17,6 +17,31 @@ const (
 // returns the error that says which. What fails is logged and tried again. It
 // may run in any number of processes.
 func (s *Service) Run(ctx context.Context) error {
+	s.stale.addAll()
+	jobs := []job{
+		{"following", 0, s.follower.follow},
+		{"releases that are due", 0, new(planner{service: s}).run},
+	}
+	if s.config.Retain.Versions > 0 {
+		jobs = append(jobs, job{"retention", retentionPause, s.retain})
+	}
+	return s.run(ctx, jobs)
+}
+
+// Follow is Run without releases that are due and without retention: readers
+// see the writes of other processes, and nothing is written.
+func (s *Service) Follow(ctx context.Context) error {
+	return s.run(ctx, []job{{"following", 0, s.follower.follow}})
+}
+
+// A job is done again and again, with a pause in between.
+type job struct {
+	name  string
+	pause time.Duration
+	do    func(context.Context) error
+}
+
+func (s *Service) run(ctx context.Context, jobs []job) error {
 	done, err := s.begin()
 	if err != nil {
 		return err
@@ -25,29 +50,24 @@ func (s *Service) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var work sync.WaitGroup
-	work.Go(func() {
-		select {
-		case <-s.stopping:
-			cancel(ErrClosed)
-		case <-ctx.Done():
-		}
-	})
-	work.Go(func() { s.repeat(ctx, "following", 0, s.follower.follow) })
-	s.stale.addAll()
-	work.Go(func() { s.repeat(ctx, "releases that are due", 0, new(planner{service: s}).run) })
-	if s.config.Retain.Versions > 0 {
-		work.Go(func() { s.repeat(ctx, "retention", retentionPause, s.retain) })
+	for _, j := range jobs {
+		work.Go(func() { s.repeat(ctx, j) })
+	}
+	select {
+	case <-s.stopping:
+		cancel(ErrClosed)
+	case <-ctx.Done():
 	}
 	work.Wait()
 	return context.Cause(ctx)
 }
 
-// repeat calls do until ctx ends, with a pause in between.
-func (s *Service) repeat(ctx context.Context, what string, pause time.Duration, do func(context.Context) error) {
+// repeat does a job until ctx ends. What fails is logged and tried again.
+func (s *Service) repeat(ctx context.Context, j job) {
 	for ctx.Err() == nil {
-		wait := pause
-		if err := do(ctx); err != nil && ctx.Err() == nil {
-			s.config.Logger.ErrorContext(ctx, "lv: "+what+" failed", "err", err)
+		wait := j.pause
+		if err := j.do(ctx); err != nil && ctx.Err() == nil {
+			s.config.Logger.ErrorContext(ctx, "lv: "+j.name+" failed", "err", err)
 			wait = retryPause
 		}
 		timer := time.NewTimer(wait)

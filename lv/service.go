@@ -18,6 +18,9 @@ type Config struct {
 	// Approve decides whether a release may be approved by this actor, usually
 	// with ErrForbidden. Default: anybody but its author.
 	Approve func(ctx context.Context, r Release, by Meta) error
+	// Read reads a table into memory. Default: from Store. It is for stores
+	// that know no past, as that of package lv/replica.
+	Read func(ctx context.Context, id TableID) (Snapshot, error)
 	// Retain says which versions Run may forget. Default: none.
 	Retain Retention
 	// Logger receives one line per release. Default: discard.

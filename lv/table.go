@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -148,8 +149,11 @@ func (t *Table) Seq(ctx context.Context) (int64, error) {
 
 // Envs returns the grays that somebody has published to, by name.
 func (t *Table) Envs(ctx context.Context) ([]Env, error) {
-	info, err := t.info(ctx)
-	return info.Envs, err
+	r, err := t.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(r.grays)), nil
 }
 
 // History yields versions, newest first.

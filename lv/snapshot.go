@@ -1,0 +1,172 @@
+package lv
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+	"maps"
+	"slices"
+)
+
+// A Snapshot is all that readers see of a table after one event. With the
+// events that follow it, that is enough to go on reading elsewhere.
+type Snapshot struct {
+	Seq   int64 // the event whose state it is
+	After int64 // the event of the store after which to Watch: this one or a later one
+	Grays []Env // those that somebody has published to, by name
+	// Rows yields what Production or a gray points at itself, by rising id. A
+	// deletion that a gray holds has no Content.
+	Rows func(Env) iter.Seq2[Row, error]
+	// Strategies are those that are not disabled, in the order in which they
+	// are tried. They may be fewer than those of the table: one that cannot be
+	// used is left out.
+	Strategies []StrategyRow
+}
+
+// StrategyRow is a strategy and the row it shows, which has no Content if it
+// is a deletion.
+type StrategyRow struct {
+	Strategy
+	Shows Row
+}
+
+// Snapshot returns what readers see now. It copies no rows: their Content is
+// shared by all readers, who must not change it.
+func (t *Table) Snapshot(ctx context.Context) (Snapshot, error) {
+	// The events up to the position are in every root that is read after it.
+	// There is none before the first root.
+	if _, err := t.current(ctx); err != nil {
+		return Snapshot{}, err
+	}
+	after := t.service.follower.position.Load()
+	r, err := t.current(ctx)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	s := Snapshot{Seq: r.seq, After: max(after, r.seq), Grays: slices.Sorted(maps.Keys(r.grays))}
+	s.Rows = func(env Env) iter.Seq2[Row, error] {
+		l := r.production
+		if env != Production {
+			l = r.grays[env]
+		}
+		return func(yield func(Row, error) bool) {
+			for e := range l.after("") {
+				if !yield(e.Row, nil) {
+					return
+				}
+			}
+		}
+	}
+	for _, c := range r.strategies {
+		for _, one := range c.list {
+			s.Strategies = append(s.Strategies, StrategyRow{one.strategy, one.show.Row})
+		}
+	}
+	slices.SortFunc(s.Strategies, func(a, b StrategyRow) int {
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(b.ID, a.ID))
+	})
+	return s, nil
+}
+
+// read reads the table as of its last event.
+func (t *Table) read(ctx context.Context) (*root, error) {
+	read := t.service.config.Read
+	if read == nil {
+		read = t.service.readStore
+	}
+	s, err := read(ctx, t.ID)
+	if err != nil {
+		return nil, err
+	}
+	r := &root{seq: s.Seq, published: s.Seq, grays: map[Env]layer{}, strategies: t.choices(ctx, s.Strategies)}
+	entries, err := entriesOf(s.Rows(Production))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		e.choices = r.strategies[e.ID]
+	}
+	r.production = newLayer(entries)
+	for _, env := range s.Grays {
+		entries, err := entriesOf(s.Rows(env))
+		if err != nil {
+			return nil, err
+		}
+		r.grays[env] = newLayer(entries)
+	}
+	return r, nil
+}
+
+func entriesOf(rows iter.Seq2[Row, error]) (entries []*entry, err error) {
+	for row, err := range rows {
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, &entry{Row: row})
+	}
+	return entries, nil
+}
+
+// choices returns strategies by row, ready to be asked.
+func (t *Table) choices(ctx context.Context, all []StrategyRow) map[string]*choices {
+	byRow := map[string][]choice{}
+	for _, s := range all {
+		c, err := newChoice(s.Strategy, &entry{Row: s.Shows})
+		if err != nil {
+			t.inert(ctx)(s.Strategy, err)
+		} else if c != nil {
+			byRow[s.Row] = append(byRow[s.Row], *c)
+		}
+	}
+	strategies := make(map[string]*choices, len(byRow))
+	for row, list := range byRow {
+		strategies[row] = newChoices(list)
+	}
+	return strategies
+}
+
+// readStore is Config.Read for a store.
+func (s *Service) readStore(ctx context.Context, id TableID) (Snapshot, error) {
+	t := &Table{ID: id, service: s}
+	info, err := t.info(ctx)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	snapshot := Snapshot{Seq: info.Seq, After: info.Seq, Grays: info.Envs}
+	for _, strategy := range info.Strategies {
+		shows, err := t.target(ctx, strategy)
+		switch {
+		case err == nil:
+			snapshot.Strategies = append(snapshot.Strategies, StrategyRow{strategy, shows})
+		case !errors.Is(err, ErrNotFound):
+			return Snapshot{}, err
+		}
+	}
+	snapshot.Rows = func(env Env) iter.Seq2[Row, error] {
+		return s.config.Store.Rows(ctx, id, View{Env: env, Own: env != Production, AsOf: info.Seq})
+	}
+	return snapshot, nil
+}
+
+// target returns what a strategy shows.
+func (t *Table) target(ctx context.Context, s Strategy) (Row, error) {
+	v, err := t.version(ctx, s.Row, s.Target)
+	if err != nil {
+		return Row{}, err
+	}
+	row := Row{ID: v.Row, Version: v.ID, Content: v.Content, UpdatedAt: v.Time}
+	// A row knows when it was created; of one that is deleted the oldest
+	// version does.
+	for working, err := range t.service.config.Store.Rows(ctx, t.ID, View{Working: true, IDs: []string{s.Row}}) {
+		row.CreatedAt = working.CreatedAt
+		return row, err
+	}
+	for older, err := range t.service.config.Store.Versions(ctx, t.ID, Query{Row: s.Row}) {
+		if err != nil {
+			return Row{}, err
+		}
+		row.CreatedAt = older.Time
+	}
+	return row, nil
+}
