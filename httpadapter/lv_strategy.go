@@ -29,9 +29,8 @@ type strategyMembers struct {
 	Type         string `json:"type"` // row
 }
 
-// patchAttempts is how often a patch looks again when others change the
-// strategy at the same time.
-const patchAttempts = 10
+// attempts is how often something is tried anew that others overtake.
+const attempts = 10
 
 // needed are the members without which a strategy is not created.
 var needed = []string{
@@ -95,7 +94,7 @@ func (l *lvAPI) patchStrategy(c *call) error {
 	if err != nil {
 		return err
 	}
-	for range patchAttempts {
+	for range attempts {
 		var s lv.Strategy
 		if s, err = strategy(c.r.Context(), t, c.r.PathValue("strategyId")); err != nil {
 			return err

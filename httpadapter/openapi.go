@@ -93,7 +93,7 @@ func (r *route) replies() object {
 	switch r.gives.(type) {
 	case nil:
 		return object{}
-	case eventReply:
+	case eventReply, changeEvent:
 		return content("text/event-stream", r.gives)
 	}
 	return content("application/json", r.gives)

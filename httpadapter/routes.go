@@ -81,7 +81,7 @@ func (a *Adapter) table() []route {
 	if a.config.LV != nil {
 		l := newLVAPI(a.config)
 		routes = append(routes, l.documentedRoutes()...)
-		// own
+		routes = append(routes, l.ownRoutes()...)
 	}
 	for i := range routes {
 		routes[i].ids = pathNames(routes[i].Pattern)
