@@ -1,0 +1,226 @@
+package httpadapter
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// openStates are those of releases that wait for somebody.
+var openStates = []lv.ReleaseState{lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled}
+
+func (l *lvAPI) changelists(c *call) error {
+	states := openStates
+	switch state := lv.ReleaseState(c.query.Get("state")); state {
+	case "":
+	case lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled, lv.ReleaseFailed, lv.ReleaseCancelled:
+		states = []lv.ReleaseState{state}
+	default:
+		return badQuery.with(fmt.Sprintf("state %.64q is none of a changelist", state))
+	}
+	return l.listReleases(c, states...)
+}
+
+func (l *lvAPI) releases(c *call) error {
+	switch state := lv.ReleaseState(c.query.Get("state")); state {
+	case "", lv.ReleaseApplied, lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled, lv.ReleaseFailed, lv.ReleaseCancelled:
+		return l.listReleases(c, state)
+	default:
+		return badQuery.with(fmt.Sprintf("there is no state %.64q", state))
+	}
+}
+
+// listReleases lists the releases in any of these states, newest first.
+func (l *lvAPI) listReleases(c *call, states ...lv.ReleaseState) error {
+	t, err := l.table(c)
+	if err != nil {
+		return err
+	}
+	limit, err := c.limit()
+	if err != nil {
+		return err
+	}
+	after, err := c.before()
+	if err != nil {
+		return err
+	}
+	var found []lv.Release
+	for _, state := range states {
+		some, err := newest(c.r.Context(), t, lv.Query{Row: c.query.Get("object_id"), After: after, State: state}, limit+1)
+		if err != nil {
+			return err
+		}
+		found = append(found, some...)
+	}
+	slices.SortFunc(found, func(a, b lv.Release) int { return cmp.Compare(b.ID, a.ID) })
+	reply := releasesReply{Releases: []releaseReply{}}
+	for i, r := range found {
+		if i == limit {
+			reply.Next = reply.Releases[limit-1].ID
+			break
+		}
+		reply.Releases = append(reply.Releases, releaseOf(r))
+	}
+	return c.reply(http.StatusOK, reply)
+}
+
+// newest returns at most n releases.
+func newest(ctx context.Context, t *lv.Table, q lv.Query, n int) (some []lv.Release, err error) {
+	for r, err := range t.Releases(ctx, q) {
+		if err != nil {
+			return nil, err
+		}
+		if some = append(some, r); len(some) == n {
+			break
+		}
+	}
+	return some, nil
+}
+
+func (l *lvAPI) plan(c *call) error {
+	t, err := l.table(c)
+	if err != nil {
+		return err
+	}
+	var b planBody
+	if err := c.decode(&b); err != nil {
+		return err
+	}
+	by, err := l.because(c, b.Desc, b.RequestID)
+	if err != nil {
+		return err
+	}
+	plan, err := b.release()
+	if err != nil {
+		return err
+	}
+	r, err := t.Plan(c.r.Context(), plan, by)
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusCreated, releaseOf(r))
+}
+
+// release returns what a body plans.
+func (b planBody) release() (lv.Release, error) {
+	plan := lv.Release{Env: lv.Env(b.Env), Desc: b.Desc}
+	if len(b.Changes) == 0 || len(b.Changes) > maxBatch {
+		return plan, badBody.with(fmt.Sprintf("changes: want 1 to %d", maxBatch))
+	}
+	if b.Env != "" {
+		if err := checkID(b.Env); err != nil {
+			return plan, err
+		}
+	}
+	for i, change := range b.Changes {
+		planned := lv.Change{ID: change.ObjectID, Working: change.To == "working"}
+		if planned.ID != "" {
+			if err := checkID(planned.ID); err != nil {
+				return plan, err
+			}
+		}
+		var err error
+		switch change.To {
+		case "working", "none":
+		case "":
+			return plan, badBody.with(fmt.Sprintf(`changes: %d: to: want a version, "working" or "none"`, i))
+		default:
+			if planned.To, err = versionOf(change.To); err != nil {
+				return plan, err
+			}
+		}
+		switch change.Expect {
+		case "":
+		case "none":
+			planned.Expect = new(lv.VersionID)
+		default:
+			expected, err := versionOf(change.Expect)
+			if err != nil {
+				return plan, err
+			}
+			planned.Expect = &expected
+		}
+		plan.Changes = append(plan.Changes, planned)
+	}
+	return plan, nil
+}
+
+// amending calls f with the release in the path, and answers with what it has
+// become.
+func (l *lvAPI) amending(c *call, t *lv.Table, f func(ctx context.Context, release int64) (lv.Release, error)) error {
+	id, err := decimalOf("release", c.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	r, err := f(c.r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, releaseOf(r))
+}
+
+func (l *lvAPI) approve(c *call) error {
+	t, by, err := l.why(c)
+	if err != nil {
+		return err
+	}
+	return l.amending(c, t, func(ctx context.Context, id int64) (lv.Release, error) { return t.Approve(ctx, id, by) })
+}
+
+func (l *lvAPI) apply(c *call) error {
+	t, by, err := l.why(c)
+	if err != nil {
+		return err
+	}
+	return l.amending(c, t, func(ctx context.Context, id int64) (lv.Release, error) { return t.Apply(ctx, id, by) })
+}
+
+func (l *lvAPI) revert(c *call) error {
+	t, by, err := l.why(c)
+	if err != nil {
+		return err
+	}
+	return l.amending(c, t, func(ctx context.Context, id int64) (lv.Release, error) { return t.Revert(ctx, id, by) })
+}
+
+func (l *lvAPI) schedule(c *call) error {
+	t, err := l.table(c)
+	if err != nil {
+		return err
+	}
+	var b scheduleBody
+	if err := c.decode(&b); err != nil {
+		return err
+	}
+	by, err := l.because(c, b.Desc, b.RequestID)
+	if err != nil {
+		return err
+	}
+	at, err := time.Parse(time.RFC3339, b.At)
+	if err != nil {
+		return badBody.with("at: want a time of RFC 3339")
+	}
+	return l.amending(c, t, func(ctx context.Context, id int64) (lv.Release, error) { return t.Schedule(ctx, id, at, by) })
+}
+
+func (l *lvAPI) cancel(c *call) error {
+	t, by, err := l.why(c)
+	if err != nil {
+		return err
+	}
+	return l.amending(c, t, func(ctx context.Context, id int64) (lv.Release, error) {
+		if err := t.Cancel(ctx, id, by); err != nil {
+			return lv.Release{}, err
+		}
+		some, err := newest(ctx, t, lv.Query{After: id + 1}, 1)
+		if err != nil || len(some) == 0 {
+			return lv.Release{}, err
+		}
+		return some[0], nil
+	})
+}

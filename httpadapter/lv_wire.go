@@ -1,0 +1,249 @@
+package httpadapter
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// What our own routes about rows take and give. Ids of versions, releases and
+// strategies are decimal texts, "0" for none: they may be more than a number
+// of JavaScript can hold. A request_id that is repeated gets the first answer.
+
+// whyBody says why.
+type whyBody struct {
+	Desc      string `json:"desc"`
+	RequestID string `json:"request_id"`
+}
+
+// saveBody is what a working row is to say.
+type saveBody struct {
+	Content   json.RawMessage `json:"content"`
+	Desc      string          `json:"desc"`
+	RequestID string          `json:"request_id"`
+}
+
+// planBody is a change list.
+type planBody struct {
+	Env       string       `json:"env"` // default: production
+	Changes   []changeBody `json:"changes"`
+	Desc      string       `json:"desc"`
+	RequestID string       `json:"request_id"`
+}
+
+// changeBody moves the pointer of one row.
+type changeBody struct {
+	ObjectID string `json:"object_id"` // may be left out beside a version
+	To       string `json:"to"`        // a version, "working" or "none"
+	Expect   string `json:"expect"`    // a version or "none"; default: what is there when it is planned
+}
+
+// scheduleBody says when a release is due.
+type scheduleBody struct {
+	At        string `json:"at"` // RFC 3339
+	Desc      string `json:"desc"`
+	RequestID string `json:"request_id"`
+}
+
+// testBody is rules, as JSON or a text of it, and a visitor.
+type testBody struct {
+	Rules      json.RawMessage   `json:"rules"`
+	Attributes map[string]string `json:"attributes"` // "object.field" to value
+}
+
+type testReply struct {
+	Matches bool `json:"matches"`
+}
+
+type tablesReply struct {
+	Tables []tableReply `json:"tables"`
+}
+
+type tableReply struct {
+	App        string   `json:"app"`
+	Schema     string   `json:"schema"`
+	Seq        int64    `json:"seq"` // of its last event
+	Envs       []lv.Env `json:"envs"`
+	Strategies int      `json:"strategies"` // how many
+}
+
+type tableName struct {
+	App    string `json:"app"`
+	Schema string `json:"schema"`
+}
+
+type environmentsReply struct {
+	Envs []lv.Env `json:"envs"` // production, which is "", and the grays
+}
+
+type rowsReply struct {
+	Rows []rowReply `json:"rows"`
+	Next string     `json:"next,omitempty"` // where after goes on; absent on the last page
+}
+
+type rowReply struct {
+	ObjectID string          `json:"object_id"`
+	Version  string          `json:"version"`
+	Content  json.RawMessage `json:"content"`          // null: a deletion
+	Status   lv.Status       `json:"status,omitempty"` // of a working row
+	CTime    time.Time       `json:"ctime"`
+	MTime    time.Time       `json:"mtime"`
+}
+
+func rowOf(r lv.Row) rowReply {
+	return rowReply{r.ID, decimal(r.Version), r.Content, r.Status, r.CreatedAt, r.UpdatedAt}
+}
+
+// savedReply is the version that a change of a working row has left.
+type savedReply struct {
+	ObjectID string    `json:"object_id"`
+	Version  string    `json:"version"`
+	Op       lv.Op     `json:"op"`
+	Actor    string    `json:"actor"`
+	Desc     string    `json:"desc"`
+	Time     time.Time `json:"time"`
+}
+
+func savedOf(v lv.Version) savedReply {
+	return savedReply{v.Row, decimal(v.ID), v.Op, v.Meta.Actor, v.Meta.Desc, v.Time}
+}
+
+type diffReply struct {
+	ObjectID    string            `json:"object_id"`
+	Differences []differenceReply `json:"differences"`
+}
+
+// differenceReply is a field with two values. One that is not there is absent.
+type differenceReply struct {
+	Path string          `json:"path"` // JSON Pointer
+	From json.RawMessage `json:"from,omitempty"`
+	To   json.RawMessage `json:"to,omitempty"`
+}
+
+type releasesReply struct {
+	Releases []releaseReply `json:"releases"`
+	Next     string         `json:"next,omitempty"` // where after goes on; absent on the last page
+}
+
+type releaseReply struct {
+	ID        string          `json:"id"`
+	Env       lv.Env          `json:"env"`
+	State     lv.ReleaseState `json:"state"`
+	Changes   []changeReply   `json:"changes"`
+	Desc      string          `json:"desc"`
+	Actor     string          `json:"actor"`
+	Approver  string          `json:"approver,omitempty"`
+	At        time.Time       `json:"at,omitzero"` // when it is due
+	Reverts   string          `json:"reverts,omitempty"`
+	CreatedAt time.Time       `json:"created_at"`
+	AppliedAt time.Time       `json:"applied_at,omitzero"`
+	Seq       int64           `json:"seq,omitempty"` // of the event that applied it
+	Rev       int64           `json:"rev"`
+}
+
+// changeReply is the move of one pointer. To is "0" if a gray follows
+// production again.
+type changeReply struct {
+	ObjectID string  `json:"object_id"`
+	From     string  `json:"from"`
+	To       string  `json:"to"`
+	Expect   *string `json:"expect,omitempty"`
+}
+
+func releaseOf(r lv.Release) releaseReply {
+	reply := releaseReply{
+		ID: decimal(r.ID), Env: r.Env, State: r.State, Changes: changesOf(r.Changes), Desc: r.Desc, Actor: r.Actor,
+		Approver: r.Approver, At: r.At, CreatedAt: r.CreatedAt, AppliedAt: r.AppliedAt, Seq: r.Seq, Rev: r.Rev,
+	}
+	if r.Reverts != 0 {
+		reply.Reverts = decimal(r.Reverts)
+	}
+	return reply
+}
+
+func changesOf(all []lv.Change) []changeReply {
+	reply := make([]changeReply, 0, len(all))
+	for _, c := range all {
+		change := changeReply{ObjectID: c.ID, From: decimal(c.From), To: decimal(c.To)}
+		if c.Expect != nil {
+			expected := decimal(*c.Expect)
+			change.Expect = &expected
+		}
+		reply = append(reply, change)
+	}
+	return reply
+}
+
+// snapshotReply is all that a table publishes. A gray has only what it points
+// at itself; a row without a content is hidden in it.
+type snapshotReply struct {
+	Seq        int64                 `json:"seq"` // changes go on after it
+	Envs       map[lv.Env][]rowReply `json:"envs"`
+	Strategies []strategyReply       `json:"strategies"`
+}
+
+type strategyReply struct {
+	ID       string          `json:"id"`
+	Title    string          `json:"title"`
+	ObjectID string          `json:"object_id"`
+	Target   string          `json:"target"`
+	Priority int64           `json:"priority"`
+	Disabled bool            `json:"disabled"`
+	Rules    json.RawMessage `json:"rules"`
+	Extra    json.RawMessage `json:"extra,omitempty"`
+	Rev      int64           `json:"rev"`
+	Seq      int64           `json:"seq"` // of the event that saved it
+	Deleted  bool            `json:"deleted,omitempty"`
+	// Row is what it shows, in a snapshot; null if that is forgotten. In an
+	// event it is the one in rows.
+	Row *rowReply `json:"row,omitempty"`
+}
+
+func strategyReplyOf(s lv.Strategy) strategyReply {
+	return strategyReply{
+		ID: decimal(s.ID), Title: s.Title, ObjectID: s.Row, Target: decimal(s.Target), Priority: s.Priority,
+		Disabled: s.Disabled, Rules: json.RawMessage(encode(s.Rules)), Extra: s.Extra, Rev: s.Rev, Seq: s.Seq, Deleted: s.Deleted,
+	}
+}
+
+// changeEvent is something that happened to a table.
+type changeEvent struct {
+	Seq      int64          `json:"seq"`
+	Time     time.Time      `json:"time"`
+	Table    tableName      `json:"table"`
+	Kind     lv.EventKind   `json:"kind"`
+	Env      lv.Env         `json:"env"`
+	Release  string         `json:"release,omitempty"`
+	Rows     []movedRow     `json:"rows"`
+	Strategy *strategyReply `json:"strategy,omitempty"`
+	Actor    string         `json:"actor"`
+}
+
+// movedRow is a row that moved, and what it shows now.
+type movedRow struct {
+	ObjectID string          `json:"object_id"`
+	From     string          `json:"from"`
+	To       string          `json:"to"`
+	Content  json.RawMessage `json:"content"` // null: it is deleted, or To is "0"
+	CTime    time.Time       `json:"ctime,omitzero"`
+	MTime    time.Time       `json:"mtime,omitzero"`
+}
+
+func changeEventOf(e lv.Event) changeEvent {
+	data := changeEvent{
+		Seq: e.Seq, Time: e.Time, Table: tableName{e.Table.App, e.Table.Schema}, Kind: e.Kind, Env: e.Env,
+		Rows: []movedRow{}, Actor: e.Actor,
+	}
+	if e.Release != 0 {
+		data.Release = decimal(e.Release)
+	}
+	for _, c := range e.Rows {
+		data.Rows = append(data.Rows, movedRow{c.ID, decimal(c.From), decimal(c.To), c.Content, c.CreatedAt, c.UpdatedAt})
+	}
+	if e.Strategy != nil {
+		s := strategyReplyOf(*e.Strategy)
+		data.Strategy = &s
+	}
+	return data
+}
