@@ -206,47 +206,54 @@ func (h *history) strategy(s lv.Strategy) {
 	require.Equal(h, s, got)
 }
 
-// compare compares every read.
+// compare compares every read, and one as of a past event.
 func (h *history) compare() {
 	h.Helper()
 	n := len(h.steps)
-	for i, v := range modelViews {
+	for _, v := range modelViews {
 		h.compareView(v)
-		if len(h.past) > 0 && i < pastViews {
-			v.AsOf = h.past[(n*7+i)%len(h.past)].seq
-			h.compareView(v)
-		}
+	}
+	if len(h.past) > 0 {
+		v := modelViews[n%pastViews]
+		v.AsOf = h.past[n*7%len(h.past)].seq
+		h.compareView(v)
 	}
 	row := modelRows[n%len(modelRows)]
-	for _, q := range []lv.Query{{}, {Row: row}} {
-		var versions []lv.Version
-		for _, v := range slices.Backward(h.versions) {
-			if q.Row == "" || q.Row == v.Row {
-				v.Live = h.live(v.ID)
-				versions = append(versions, v)
-			}
-		}
-		got := list(h, h.Versions(h.Context(), h.table, q))
-		for i := range got {
-			got[i].Meta.RequestID = ""
-		}
-		require.Equal(h, versions, got, "history of %q", q.Row)
-	}
-	for _, q := range []lv.Query{{}, {Row: row}, {State: []lv.ReleaseState{lv.ReleaseApplied, lv.ReleaseDraft}[n%2]}} {
-		var releases []lv.Release
-		for _, r := range slices.Backward(h.releases) {
-			concerns := slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return c.ID == q.Row })
-			if (q.Row == "" || concerns) && (q.State == "" || q.State == r.State) {
-				releases = append(releases, plain(r))
-			}
-		}
-		require.Equal(h, releases, plainAll(list(h, h.Releases(h.Context(), h.table, q))), "releases, %+v", q)
-	}
+	h.compareHistory(lv.Query{Row: []string{"", row}[n%2]})
+	h.compareReleases([]lv.Query{{}, {Row: row}, {State: lv.ReleaseApplied}, {State: lv.ReleaseDraft}}[n%4])
 	infos := list(h, h.Tables(h.Context(), h.table))
 	require.Equal(h, len(h.past) > 0, len(infos) == 1, "a table is there once it has an event")
 	for _, info := range infos {
 		require.Equal(h, h.info(h.table), info)
 	}
+}
+
+func (h *history) compareHistory(q lv.Query) {
+	h.Helper()
+	var want []lv.Version
+	for _, v := range slices.Backward(h.versions) {
+		if q.Row == "" || q.Row == v.Row {
+			v.Live = h.live(v.ID)
+			want = append(want, v)
+		}
+	}
+	got := list(h, h.Versions(h.Context(), h.table, q))
+	for i := range got {
+		got[i].Meta.RequestID = ""
+	}
+	require.Equal(h, want, got, "history of %q", q.Row)
+}
+
+func (h *history) compareReleases(q lv.Query) {
+	h.Helper()
+	var want []lv.Release
+	for _, r := range slices.Backward(h.releases) {
+		concerns := slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return c.ID == q.Row })
+		if (q.Row == "" || concerns) && (q.State == "" || q.State == r.State) {
+			want = append(want, plain(r))
+		}
+	}
+	require.Equal(h, want, plainAll(list(h, h.Releases(h.Context(), h.table, q))), "releases, %+v", q)
 }
 
 // modelViews are what is compared: the first pastViews as of any event, too.
@@ -276,14 +283,18 @@ func (h *history) compareView(v lv.View) {
 // compareAll compares what was as of every event, and what events lead to.
 func (h *history) compareAll() {
 	h.Helper()
-	for _, moment := range h.past {
-		for _, v := range modelViews[:pastViews] {
+	h.compare()
+	h.compareHistory(lv.Query{})
+	h.compareReleases(lv.Query{})
+	if len(h.past) == 0 {
+		return
+	}
+	for i, moment := range h.past {
+		for j := range 3 { // of seven, in turn
+			v := modelViews[(i*3+j)%pastViews]
 			v.AsOf = moment.seq
 			h.compareView(v)
 		}
-	}
-	if len(h.past) == 0 {
-		return
 	}
 	requireTable(h, h.VersionStore, h.table)
 	i := len(h.steps) % len(h.past)

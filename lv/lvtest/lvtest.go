@@ -31,8 +31,8 @@ type Harness struct {
 	// RealTime is set by engines whose clock testing/synctest cannot fake. The
 	// suite then waits for real, for short times.
 	RealTime bool
-	// Histories is how many random histories are compared with the model.
-	// Default 300, or 10,000 with UPKEEP_FULL=1.
+	// Histories is how many random histories are compared with the model when
+	// UPKEEP_FULL=1. Default 10,000. Otherwise it is 300 at most.
 	Histories int
 }
 

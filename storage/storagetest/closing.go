@@ -2,7 +2,9 @@ package storagetest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"iter"
 	"reflect"
 	"runtime"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -35,6 +38,7 @@ func (h Harness) cases() []backendCase {
 		cases = append(cases,
 			backendCase{"leases and tokens survive reopening", locksSurvive},
 			backendCase{"runs and events survive reopening", runsSurvive},
+			backendCase{"rows and what was released survive reopening", rowsSurvive},
 		)
 	}
 	return cases
@@ -48,16 +52,38 @@ func aRun(id string) update.Run {
 	}
 }
 
+// What cases keep of package lv.
+var (
+	pages = lv.TableID{App: "demo", Schema: "pages"}
+	ann   = lv.Meta{Actor: "ann"}
+)
+
+func saving(row string, n int) []lv.Edit {
+	return []lv.Edit{{Op: lv.OpSave, Row: row, Content: json.RawMessage(fmt.Sprintf(`{"n": %d}`, n))}}
+}
+
+func releasing(v lv.Version) lv.Release {
+	return lv.Release{State: lv.ReleaseApplied, Changes: []lv.Change{{ID: v.Row, To: v.ID}}}
+}
+
+func showing(v lv.Version) lv.Strategy {
+	rule := lv.Rule{Object: "user", Field: "city", Relation: lv.RelationEquals, Value: "Nice"}
+	return lv.Strategy{Target: v.ID, Rules: lv.Rules{rule}}
+}
+
 func sameStores(t testing.TB, h Harness) {
 	b := h.open(t)
 	for _, stores := range [][2]any{
 		{b.Locker(), b.Locker()},
 		{b.Journal(), b.Journal()},
+		{b.Versions(), b.Versions()},
 	} {
 		require.True(t, reflect.TypeOf(stores[0]).Comparable(), "%T is not comparable", stores[0])
 		require.True(t, stores[0] == stores[1], "two calls return two values of %T", stores[0])
 	}
-	require.False(t, b.Locker() == h.open(t).Locker(), "two engines share a Locker")
+	other := h.open(t)
+	require.False(t, b.Locker() == other.Locker(), "two engines share a Locker")
+	require.False(t, b.Versions() == other.Versions(), "two engines share a VersionStore")
 }
 
 func closedTwice(t testing.TB, h Harness) {
@@ -75,6 +101,10 @@ func closedRefuses(t testing.TB, h Harness) {
 	run, err := journal.Create(ctx, aRun("1"), update.Event{Kind: update.EventStarted})
 	require.NoError(t, err)
 	history, watch := journal.History(ctx, update.Query{}), journal.Watch(ctx, 0)
+	versions := b.Versions()
+	saved, err := versions.Write(ctx, pages, saving("a", 1), ann)
+	require.NoError(t, err)
+	rows := versions.Rows(ctx, pages, lv.View{Working: true})
 	require.NoError(t, b.Close())
 
 	_, acquire := locker.Acquire(ctx, "other", "me", time.Hour)
@@ -90,39 +120,48 @@ func closedRefuses(t testing.TB, h Harness) {
 	} {
 		require.ErrorIs(t, err, storage.ErrClosed, op)
 	}
+	_, write := versions.Write(ctx, pages, saving("a", 2), ann)
+	_, put := versions.PutRelease(ctx, pages, releasing(saved[0]), ann)
+	_, strategy := versions.PutStrategy(ctx, pages, showing(saved[0]), ann)
+	for op, err := range map[string]error{"Write": write, "PutRelease": put, "PutStrategy": strategy} {
+		require.ErrorIs(t, err, storage.ErrClosed, op)
+	}
+	requireClosed(t, "Rows", rows)
+	requireClosed(t, "Rows", versions.Rows(ctx, pages, lv.View{}))
+	requireClosed(t, "Versions", versions.Versions(ctx, pages, lv.Query{}))
+	requireClosed(t, "Releases", versions.Releases(ctx, pages, lv.Query{}))
+	requireClosed(t, "Tables", versions.Tables(ctx))
+	requireClosed(t, "Watch of versions", versions.Watch(ctx, 0))
+	requireClosed(t, "History", history)
+	requireClosed(t, "Watch", watch)
+	requireClosed(t, "Watch", b.Journal().Watch(ctx, -1))
+}
+
+// requireClosed checks that a list is ErrClosed and nothing else.
+func requireClosed[T any](t testing.TB, list string, all iter.Seq2[T, error]) {
+	t.Helper()
 	pairs := 0
-	for _, err := range history {
-		require.ErrorIs(t, err, storage.ErrClosed, "History")
+	for _, err := range all {
+		require.ErrorIs(t, err, storage.ErrClosed, list)
 		pairs++
 	}
-	for _, err := range watch {
-		require.ErrorIs(t, err, storage.ErrClosed, "Watch")
-		pairs++
-	}
-	for _, err := range b.Journal().Watch(ctx, -1) {
-		require.ErrorIs(t, err, storage.ErrClosed, "Watch")
-		pairs++
-	}
-	require.Equal(t, 3, pairs, "an error is the last pair")
+	require.Equal(t, 1, pairs, "%s: an error is the last pair", list)
 }
 
 func closingEndsWatches(t testing.TB, h Harness) {
 	b := h.open(t)
 	_, err := b.Journal().Create(t.Context(), aRun("1"), update.Event{Kind: update.EventStarted})
 	require.NoError(t, err)
+	_, err = b.Versions().Write(t.Context(), pages, saving("a", 1), ann)
+	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	const watchers = 3
+	const watchers = 6
 	waiting := make(chan bool, watchers)
 	ended := make(chan error, watchers)
-	for range watchers {
-		go func() {
-			var last error
-			for _, last = range b.Journal().Watch(ctx, 0) {
-				waiting <- true
-			}
-			ended <- last
-		}()
+	for range watchers / 2 {
+		go func() { ended <- lastOf(b.Journal().Watch(ctx, 0), waiting) }()
+		go func() { ended <- lastOf(b.Versions().Watch(ctx, 0), waiting) }()
 	}
 	for range watchers {
 		<-waiting
@@ -132,6 +171,14 @@ func closingEndsWatches(t testing.TB, h Harness) {
 	for range watchers {
 		require.ErrorIs(t, <-ended, storage.ErrClosed, "a Watch ends with the engine")
 	}
+}
+
+// lastOf tells of every pair of a list and returns the error of the last.
+func lastOf[T any](all iter.Seq2[T, error], pairs chan<- bool) (last error) {
+	for _, last = range all {
+		pairs <- true
+	}
+	return last
 }
 
 func closingAmidCalls(t testing.TB, h Harness) {
@@ -198,6 +245,14 @@ func (h Harness) use(t testing.TB) {
 		_, err = b.Journal().Create(t.Context(), aRun(fmt.Sprint(i)), update.Event{})
 		require.NoError(t, err)
 		for _, err := range b.Journal().Watch(t.Context(), 0) {
+			require.NoError(t, err)
+			break
+		}
+		saved, err := b.Versions().Write(t.Context(), pages, saving("a", i), ann)
+		require.NoError(t, err)
+		_, err = b.Versions().PutRelease(t.Context(), pages, releasing(saved[0]), ann)
+		require.NoError(t, err)
+		for _, err := range b.Versions().Watch(t.Context(), 0) {
 			require.NoError(t, err)
 			break
 		}

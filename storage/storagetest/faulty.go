@@ -6,6 +6,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -21,16 +22,18 @@ type Fault func(op string, call func() error) error
 // concurrent use. Its Close does not.
 type Faulty struct {
 	storage.Backend
-	locker  faultyLocker
-	journal faultyJournal
+	locker   faultyLocker
+	journal  faultyJournal
+	versions faultyVersions
 }
 
 // NewFaulty returns b behind a fault.
 func NewFaulty(b storage.Backend, fault Fault) *Faulty {
 	return &Faulty{
-		Backend: b,
-		locker:  faultyLocker{b.Locker(), fault},
-		journal: faultyJournal{b.Journal(), fault},
+		Backend:  b,
+		locker:   faultyLocker{b.Locker(), fault},
+		journal:  faultyJournal{b.Journal(), fault},
+		versions: faultyVersions{b.Versions(), fault},
 	}
 }
 
@@ -39,6 +42,10 @@ func (f *Faulty) Locker() update.Locker { return &f.locker }
 
 // Journal returns the Journal behind the fault.
 func (f *Faulty) Journal() update.Journal { return &f.journal }
+
+// Versions returns the VersionStore behind the fault. Its Watch asks for the
+// op "WatchVersions".
+func (f *Faulty) Versions() lv.VersionStore { return &f.versions }
 
 // through makes a call through a fault. An error of the fault's own comes
 // without the result.
@@ -112,4 +119,41 @@ func (f *faultyJournal) History(ctx context.Context, q update.Query) iter.Seq2[u
 
 func (f *faultyJournal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
 	return list(f.fault, "Watch", f.journal.Watch(ctx, after))
+}
+
+type faultyVersions struct {
+	versions lv.VersionStore
+	fault    Fault
+}
+
+func (f *faultyVersions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+	return through(f.fault, "Write", func() ([]lv.Version, error) { return f.versions.Write(ctx, t, edits, by) })
+}
+
+func (f *faultyVersions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+	return through(f.fault, "PutRelease", func() (lv.Release, error) { return f.versions.PutRelease(ctx, t, r, by) })
+}
+
+func (f *faultyVersions) PutStrategy(ctx context.Context, t lv.TableID, s lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+	return through(f.fault, "PutStrategy", func() (lv.Strategy, error) { return f.versions.PutStrategy(ctx, t, s, by) })
+}
+
+func (f *faultyVersions) Rows(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
+	return list(f.fault, "Rows", f.versions.Rows(ctx, t, v))
+}
+
+func (f *faultyVersions) Versions(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
+	return list(f.fault, "Versions", f.versions.Versions(ctx, t, q))
+}
+
+func (f *faultyVersions) Releases(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
+	return list(f.fault, "Releases", f.versions.Releases(ctx, t, q))
+}
+
+func (f *faultyVersions) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
+	return list(f.fault, "Tables", f.versions.Tables(ctx, ids...))
+}
+
+func (f *faultyVersions) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
+	return list(f.fault, "WatchVersions", f.versions.Watch(ctx, after))
 }

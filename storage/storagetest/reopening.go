@@ -2,11 +2,15 @@ package storagetest
 
 import (
 	"context"
+	"fmt"
+	"iter"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -78,6 +82,85 @@ func runsSurvive(t testing.TB, h Harness) {
 	_, err = b.Journal().Create(t.Context(), aRun("3"), update.Event{Kind: update.EventStarted})
 	require.NoError(t, err)
 	require.Greater(t, firstEvents(t, b, 4)[3].Seq, events[2].Seq, "Seq rises through reopening")
+}
+
+func rowsSurvive(t testing.TB, h Harness) {
+	ctx, first := t.Context(), h.open(t)
+	versions := first.Versions()
+	write := func(edits ...[]lv.Edit) (all []lv.Version) {
+		t.Helper()
+		all, err := versions.Write(ctx, pages, slices.Concat(edits...), ann)
+		require.NoError(t, err)
+		return all
+	}
+	put := func(r lv.Release) lv.Release {
+		t.Helper()
+		r, err := versions.PutRelease(ctx, pages, r, lv.Meta{Actor: "ann", RequestID: fmt.Sprint(r.ID, r.Env, r.State)})
+		require.NoError(t, err)
+		return r
+	}
+	saved := write(saving("a", 1), saving("b", 1))
+	released := put(releasing(saved[0]))
+	last := write(saving("a", 2), []lv.Edit{{Op: lv.OpDelete, Row: "b"}})
+	gray := releasing(last[0])
+	gray.Env = "green"
+	put(gray)
+	plan := releasing(last[1])
+	plan.State = lv.ReleaseDraft
+	plan = put(plan)
+	_, err := versions.PutStrategy(ctx, pages, showing(last[0]), ann)
+	require.NoError(t, err)
+	before := readRows(t, versions)
+
+	versions = h.reopen(t, first).Versions()
+	require.Equal(t, before, readRows(t, versions), "rows and what was released survive reopening")
+	require.Equal(t, released.ID, put(releasing(saved[0])).ID, "requests survive reopening")
+	require.Greater(t, write(saving("c", 1))[0].ID, last[1].ID, "ids of versions rise through reopening")
+	plan.State = lv.ReleaseApplied
+	require.Greater(t, put(plan).Seq, before.tables[0].Seq, "a plan survives reopening, and Seq rises through it")
+}
+
+// rowsRead is what can be read of pages.
+type rowsRead struct {
+	tables   []lv.TableInfo
+	rows     [][]lv.Row
+	versions []lv.Version
+	releases []lv.Release
+	events   []lv.Event
+}
+
+func readRows(t testing.TB, s lv.VersionStore) rowsRead {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r := rowsRead{
+		tables:   all(t, s.Tables(ctx)),
+		versions: all(t, s.Versions(ctx, pages, lv.Query{})),
+		releases: all(t, s.Releases(ctx, pages, lv.Query{})),
+	}
+	require.Len(t, r.tables, 1)
+	for _, v := range []lv.View{
+		{}, {Working: true}, {Working: true, Status: lv.StatusChanged}, {Env: "green"}, {Env: "green", Own: true},
+		{AsOf: r.tables[0].Seq - 3}, {Working: true, AsOf: r.tables[0].Seq - 3},
+	} {
+		r.rows = append(r.rows, all(t, s.Rows(ctx, pages, v)))
+	}
+	for e, err := range s.Watch(ctx, 0) {
+		require.NoError(t, err)
+		if r.events = append(r.events, e); e.Seq == r.tables[0].Seq {
+			break
+		}
+	}
+	return r
+}
+
+func all[T any](t testing.TB, list iter.Seq2[T, error]) (items []T) {
+	t.Helper()
+	for item, err := range list {
+		require.NoError(t, err)
+		items = append(items, item)
+	}
+	return items
 }
 
 // firstEvents returns the first n events, which must be there.

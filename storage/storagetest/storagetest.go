@@ -30,6 +30,8 @@ type Harness struct {
 	// RealTime is set by engines whose clock testing/synctest cannot fake. The
 	// suites then wait for real, with short leases.
 	RealTime bool
+	// Histories is that of lvtest.Harness: fewer for an engine that is slow.
+	Histories int
 }
 
 // Run checks that an engine keeps every promise of storage.Backend and of the
@@ -107,7 +109,8 @@ func (h Harness) versions() lvtest.Harness {
 			first = h.open(t)
 			return first.Versions()
 		},
-		RealTime: h.RealTime,
+		RealTime:  h.RealTime,
+		Histories: h.Histories,
 	}
 	if h.Again != nil {
 		u.Again = func(t testing.TB, _ lv.VersionStore) lv.VersionStore {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
+	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/storage/storagetest"
@@ -19,13 +20,15 @@ import (
 // handle is one of many on an engine in memory, which outlives it.
 type handle struct {
 	*storagetest.Faulty
-	db      *memory.DB
-	journal journal
-	close   context.CancelFunc
+	db       *memory.DB
+	journal  journal
+	versions versions
+	close    context.CancelFunc
 }
 
-func (h *handle) Journal() update.Journal { return &h.journal }
-func (h *handle) Close() error            { h.close(); return nil }
+func (h *handle) Journal() update.Journal   { return &h.journal }
+func (h *handle) Versions() lv.VersionStore { return &h.versions }
+func (h *handle) Close() error              { h.close(); return nil }
 
 // journal ends its watches with the handle.
 type journal struct {
@@ -34,12 +37,27 @@ type journal struct {
 }
 
 func (j *journal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
-	return func(yield func(update.Event, error) bool) {
+	return whileOpen(ctx, j.open, func(ctx context.Context) iter.Seq2[update.Event, error] { return j.Journal.Watch(ctx, after) })
+}
+
+// versions ends its watches with the handle.
+type versions struct {
+	lv.VersionStore
+	open context.Context
+}
+
+func (s *versions) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
+	return whileOpen(ctx, s.open, func(ctx context.Context) iter.Seq2[lv.Event, error] { return s.VersionStore.Watch(ctx, after) })
+}
+
+// whileOpen ends a list with a handle.
+func whileOpen[T any](ctx, open context.Context, list func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		defer context.AfterFunc(j.open, cancel)()
-		for e, err := range j.Journal.Watch(ctx, after) {
-			if err != nil && j.open.Err() != nil {
+		defer context.AfterFunc(open, cancel)()
+		for e, err := range list(ctx) {
+			if err != nil && open.Err() != nil {
 				err = storage.ErrClosed
 			}
 			if !yield(e, err) {
@@ -58,7 +76,7 @@ func handleOn(db *memory.DB, err error) *handle {
 		}
 		return call()
 	})
-	return &handle{f, db, journal{f.Journal(), open}, closing}
+	return &handle{f, db, journal{f.Journal(), open}, versions{f.Versions(), open}, closing}
 }
 
 // harness is of handles: Run passes on it.
@@ -73,6 +91,7 @@ func harness() storagetest.Harness {
 			db.Retention = r
 			return handleOn(db, storage.ErrClosed)
 		},
+		Histories: 30,
 	}
 }
 
@@ -142,6 +161,16 @@ func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
 		{"says another reason", "a closed engine refuses every call", opening(func() storage.Backend {
 			return handleOn(memory.New(), update.ErrClosed)
 		})},
+		{"watches versions on", "closing an engine ends every watch", opening(func() storage.Backend {
+			h := handleOn(memory.New(), storage.ErrClosed)
+			h.versions.open = context.Background()
+			return h
+		})},
+		{"writes rows when closed", "a closed engine refuses every call", opening(func() storage.Backend {
+			h := handleOn(memory.New(), storage.ErrClosed)
+			h.versions.VersionStore = h.db.Versions()
+			return h
+		})},
 		{"watches on", "closing an engine ends every watch", opening(func() storage.Backend {
 			return &changed{Backend: memory.New(), close: func() error { return nil }}
 		})},
@@ -154,6 +183,7 @@ func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
 			return memory.New()
 		})},
 		{"forgets locks", "leases and tokens survive reopening", forgetful},
+		{"forgets rows", "rows and what was released survive reopening", forgetful},
 		{"forgets runs", "runs and events survive reopening", forgetful},
 	} {
 		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: m.h.Cases()})
