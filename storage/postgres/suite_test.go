@@ -44,7 +44,8 @@ func harness(fresh func(testing.TB) string) storagetest.Harness {
 		Again: func(t testing.TB, first storage.Backend) storage.Backend {
 			return open(t, postgres.Config{URL: urls[first]})
 		},
-		Retain:   retain,
-		RealTime: true,
+		Retain:    retain,
+		RealTime:  true,
+		Histories: 300,
 	}
 }

@@ -55,6 +55,7 @@ func TestSuitesInADatabaseOfTheApplication(t *testing.T) {
 			require.NoError(t, err)
 			return both{db, app}
 		},
+		Histories: 30,
 	})
 }
 
