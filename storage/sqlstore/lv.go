@@ -20,7 +20,7 @@ type Versions struct {
 	d    Dialect
 	keep storage.Retention
 
-	insertEvent, firstYoung string
+	findPointer, findGray, findTarget, findHead string
 
 	tables sync.Map     // lv.TableID to int64: those that are known to be there
 	pruned atomic.Int64 // when this process last pruned, Unix milliseconds
@@ -39,8 +39,10 @@ func NewVersions(db DB, keep storage.Retention) *Versions {
 	d := db.Dialect()
 	return &Versions{
 		db: db, d: d, keep: keep,
-		insertEvent: d.clocked(8, lvEventInsert),
-		firstYoung:  d.clocked(2, lvEventFirstYoung),
+		findPointer: d.clocked(3, lvPointerFind),
+		findGray:    d.clocked(4, lvGrayFind),
+		findTarget:  d.clocked(2, lvTargetFind),
+		findHead:    d.clocked(0, lvHeadFind),
 	}
 }
 
@@ -51,8 +53,8 @@ func (s *Versions) On(db DB) *Versions { return NewVersions(db, s.keep) }
 const (
 	lvTableFind   = `SELECT id FROM upkeep_lv_table WHERE app = ?1 AND schema = ?2`
 	lvTableInsert = `
-INSERT INTO upkeep_lv_table (id, app, schema, seq)
-VALUES ((SELECT coalesce(max(id), 0) + 1 FROM upkeep_lv_table), ?1, ?2, 0) RETURNING id`
+INSERT INTO upkeep_lv_table (id, app, schema)
+VALUES ((SELECT coalesce(max(id), 0) + 1 FROM upkeep_lv_table), ?1, ?2) RETURNING id`
 
 	lvAnswerFind   = `SELECT answer FROM upkeep_lv_request WHERE tbl = ?1 AND id = ?2`
 	lvAnswerInsert = `INSERT INTO upkeep_lv_request (tbl, id, answer) VALUES (?1, ?2, ?3)`
@@ -105,10 +107,22 @@ func (s *Versions) read(ctx context.Context, id lv.TableID, f func(lvTable) erro
 // lvWriting is one write to a table under way.
 type lvWriting struct {
 	lvTable
-	by  lv.Meta
-	seq int64 // of its event
-	now int64 // the time of that, Unix milliseconds
+	by    lv.Meta
+	seq   int64 // of its event
+	given int64 // the last id that was given before it
+	now   int64 // the time of it, Unix milliseconds
 }
+
+// head is where a statement that has lvHead leaves what it says.
+func (w *lvWriting) head() []any { return []any{&w.seq, &w.given, &w.now} }
+
+// lvHead says where the events are, and what time it is: columns for the
+// statement that a write begins with.
+const lvHead = `
+	coalesce((SELECT e.seq FROM upkeep_lv_event e ORDER BY e.seq DESC LIMIT 1), 0) + 1,
+	coalesce((SELECT e.version FROM upkeep_lv_event e ORDER BY e.seq DESC LIMIT 1), 0), {now}`
+
+const lvHeadFind = `SELECT` + lvHead
 
 // lvAnswer is what a write returns: one of these.
 type lvAnswer struct {
@@ -191,7 +205,11 @@ func (w *lvWriting) create() error {
 	if w.n > 0 {
 		return nil
 	}
-	return w.Row(lvTableInsert, []any{[]byte(w.id.App), []byte(w.id.Schema)}, &w.n)
+	if err := w.Row(lvTableInsert, []any{[]byte(w.id.App), []byte(w.id.Schema)}, &w.n); err != nil {
+		return err
+	}
+	_, err := w.Exec(lvEnvInsert, w.n, []byte(lv.Production))
+	return err
 }
 
 // errOtherRequest reports a request id that has got another kind of answer.

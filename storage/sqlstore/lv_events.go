@@ -13,27 +13,19 @@ import (
 // Events are numbered without a gap, in the order of their commits: a reader
 // that finds one missing knows that it was pruned.
 const (
-	// lvEventInsert also counts the ids of versions: the newest event has the
-	// last. A subject below 0 is the event's own seq.
+	// The newest event has the last id that was given to a version.
 	lvEventInsert = `
 INSERT INTO upkeep_lv_event (seq, time_ms, tbl, kind, env, subject, actor, version, moved, strategy)
-VALUES (
-	coalesce((SELECT max(seq) FROM upkeep_lv_event), 0) + 1, {now}, ?1, ?2, ?3,
-	CASE WHEN CAST(?4 AS BIGINT) < 0 THEN coalesce((SELECT max(seq) FROM upkeep_lv_event), 0) + 1 ELSE CAST(?4 AS BIGINT) END, ?5,
-	coalesce((SELECT version FROM upkeep_lv_event ORDER BY seq DESC LIMIT 1), 0) + CAST(?6 AS BIGINT), ?7, ?8)
-RETURNING seq, time_ms, version`
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`
 
 	lvEventNewest = `SELECT coalesce(max(seq), 0) FROM upkeep_lv_event`
 	lvEventOldest = `SELECT coalesce(min(seq), 0) FROM upkeep_lv_event`
 
-	// lvEventFirstYoung finds the first event before ?1 that is at most ?2 old.
+	// lvEventFirstYoung finds the first event before ?1 that is not before the
+	// time ?2.
 	lvEventFirstYoung = `
-SELECT coalesce(min(seq), ?1) FROM upkeep_lv_event WHERE seq < ?1 AND time_ms >= {now} - ?2`
+SELECT coalesce(min(seq), ?1) FROM upkeep_lv_event WHERE seq < ?1 AND time_ms >= ?2`
 
-	lvTablesPruned = `
-UPDATE upkeep_lv_table SET seq =
-	(SELECT max(e.seq) FROM upkeep_lv_event e WHERE e.tbl = upkeep_lv_table.id AND e.seq < ?1)
-WHERE id IN (SELECT tbl FROM upkeep_lv_event WHERE seq < ?1)`
 	lvEventPrune   = `DELETE FROM upkeep_lv_event WHERE seq < ?1`
 	lvVersionPrune = `
 DELETE FROM upkeep_lv_version WHERE id IN (
@@ -52,22 +44,18 @@ type lvEvent struct {
 	strategy string
 }
 
-// event writes the one event of a write, takes its time for that of the write,
-// and returns the last id that may be given to a version.
-func (w *lvWriting) event(e lvEvent) (last int64, err error) {
+// event writes the one event of a write, which has read its head.
+func (w *lvWriting) event(e lvEvent) error {
 	if e.subject == 0 && e.kind != lv.EventSaved {
-		e.subject = -1
+		e.subject = w.seq
 	}
-	args := w.s.d.withNow(w.n, string(e.kind), []byte(e.env), e.subject, []byte(w.by.Actor),
-		int64(e.versions), int64(e.moved), e.strategy)
-	if err := w.Row(w.s.insertEvent, args, &w.seq, &w.now, &last); err != nil {
-		return 0, err
-	}
-	if !w.s.due(w.seq, w.now) {
-		return last, nil
+	_, err := w.Exec(lvEventInsert, w.seq, w.now, w.n, string(e.kind), []byte(e.env), e.subject, []byte(w.by.Actor),
+		w.given+int64(e.versions), int64(e.moved), e.strategy)
+	if err != nil || !w.s.due(w.seq, w.now) {
+		return err
 	}
 	w.s.pruned.Store(w.now)
-	return last, w.s.prune(w, w.seq)
+	return w.prune()
 }
 
 // due reports that it is time to prune: every 1,000 events, every tenth of
@@ -80,22 +68,21 @@ func (s *Versions) due(seq, now int64) bool {
 
 // prune deletes the oldest events that are too many or too old, never the
 // newest, and what was kept for them. What is left has no gap.
-func (s *Versions) prune(tx Tx, newest int64) error {
-	var oldest int64
-	if err := tx.Row(lvEventOldest, nil, &oldest); err != nil {
+func (w *lvWriting) prune() error {
+	var oldest, young int64
+	if err := w.Row(lvEventOldest, nil, &oldest); err != nil {
 		return err
 	}
-	end := min(oldest+pruneChunk, newest) // the first event that must stay
-	keep := min(newest-int64(s.keep.Events)+1, end)
-	var young int64
-	if err := tx.Row(s.firstYoung, s.d.withNow(end, s.keep.Age.Milliseconds()), &young); err != nil {
+	end := min(oldest+pruneChunk, w.seq) // the first event that must stay
+	keep := min(w.seq-int64(w.s.keep.Events)+1, end)
+	if err := w.Row(lvEventFirstYoung, []any{end, w.now - w.s.keep.Age.Milliseconds()}, &young); err != nil {
 		return err
 	}
 	if keep = max(keep, young); keep <= oldest {
 		return nil
 	}
-	for _, query := range []string{lvTablesPruned, lvEventPrune, lvVersionPrune} {
-		if _, err := tx.Exec(query, keep); err != nil {
+	for _, query := range []string{lvEventPrune, lvVersionPrune} {
+		if _, err := w.Exec(query, keep); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/upkeep-go/upkeep/lv"
 )
@@ -143,8 +144,9 @@ SELECT v.name, CASE
 		JOIN upkeep_lv_release p ON p.tbl = c.tbl AND p.id = c.release
 		WHERE c.to_version = v.id AND c.moved = 0 AND p.state IN ('draft', 'approved', 'scheduled'))
 		THEN 'a planned release'
-	WHEN EXISTS (SELECT 1 FROM upkeep_lv_change c
-		WHERE c.from_version = v.id AND c.from_version > 0 AND NOT EXISTS (SELECT 1 FROM upkeep_lv_change o
+	WHEN EXISTS (SELECT 1 FROM upkeep_lv_env e
+		JOIN upkeep_lv_change c ON c.tbl = e.tbl AND c.env = e.name AND c.name = v.name AND c.moved > 0
+		WHERE e.tbl = v.tbl AND c.from_version = v.id AND NOT EXISTS (SELECT 1 FROM upkeep_lv_change o
 			JOIN upkeep_lv_row w ON w.tbl = o.tbl AND w.name = o.name
 			LEFT JOIN upkeep_lv_gray g ON g.tbl = o.tbl AND g.env = o.env AND g.name = o.name
 			WHERE o.release = c.release
@@ -196,12 +198,15 @@ FROM upkeep_lv_release p `
 		`WHERE p.tbl = ?1 AND p.id < ?2 AND p.state = 'applied' ORDER BY p.id DESC LIMIT 16`
 	lvReleasesInState = lvReleaseColumns +
 		`WHERE p.tbl = ?1 AND p.id < ?2 AND p.state = ?3 AND p.state <> 'applied' ORDER BY p.id DESC LIMIT 16`
-	lvReleasesOfRow = lvReleaseColumns + `
-JOIN upkeep_lv_change c ON c.release = p.id AND c.tbl = p.tbl
-WHERE c.tbl = ?1 AND c.release < ?2 AND c.name = ?3 ORDER BY c.release DESC LIMIT 16`
-	lvReleasesOfRowInState = lvReleaseColumns + `
-JOIN upkeep_lv_change c ON c.release = p.id AND c.tbl = p.tbl
-WHERE c.tbl = ?1 AND c.release < ?2 AND c.name = ?3 AND p.state = ?4 ORDER BY c.release DESC LIMIT 16`
+
+	lvMovesOfRow = `
+SELECT c.release FROM upkeep_lv_change c
+WHERE c.tbl = ?1 AND c.env = ?4 AND c.name = ?3 AND c.moved > 0 AND c.moved < ?2 AND c.release = c.moved
+ORDER BY c.moved DESC LIMIT 16`
+	lvPlansOfRow = `
+SELECT c.release FROM upkeep_lv_change c JOIN upkeep_lv_release p ON p.tbl = c.tbl AND p.id = c.release
+WHERE c.tbl = ?1 AND c.name = ?3 AND c.release < ?2 AND c.moved <> c.release AND (length(CAST(?4 AS TEXT)) = 0 OR p.state = ?4)
+ORDER BY c.release DESC LIMIT 16`
 
 	lvChanges = `
 SELECT name, from_version, to_version, CASE WHEN expect IS NULL THEN 0 ELSE 1 END, coalesce(expect, 0)
@@ -223,10 +228,8 @@ func (s *Versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter
 				page, err = t.releases(lvReleasesApplied, t.n, before)
 			case q.Row == "":
 				page, err = t.releases(lvReleasesInState, t.n, before, string(q.State))
-			case q.State == "":
-				page, err = t.releases(lvReleasesOfRow, t.n, before, []byte(q.Row))
 			default:
-				page, err = t.releases(lvReleasesOfRowInState, t.n, before, []byte(q.Row), string(q.State))
+				page, err = t.releasesOfRow(q, before)
 			}
 			return err
 		})
@@ -235,6 +238,41 @@ func (s *Versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter
 		}
 		return page, nil
 	})
+}
+
+// releasesOfRow merges what was applied at once, from each environment, with
+// what was planned.
+func (t lvTable) releasesOfRow(q lv.Query, before int64) (page []lv.Release, err error) {
+	var ids []int64
+	add := func(scan func(...any) error) error {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	}
+	err = t.Query(lvPlansOfRow, []any{t.n, before, []byte(q.Row), string(q.State)}, add)
+	if err == nil && (q.State == "" || q.State == lv.ReleaseApplied) {
+		var envs []lv.Env
+		envs, err = t.envs()
+		for _, env := range envs {
+			if err == nil {
+				err = t.Query(lvMovesOfRow, []any{t.n, before, []byte(q.Row), []byte(env)}, add)
+			}
+		}
+	}
+	slices.Sort(ids)
+	slices.Reverse(ids)
+	for _, id := range ids[:min(len(ids), releasePage)] {
+		var r *lv.Release
+		if err == nil {
+			r, err = t.release(id)
+		}
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, *r)
+	}
+	return page, err
 }
 
 // releases reads releases with their changes.

@@ -14,7 +14,7 @@ const (
 	// lvPointerFind reads a row, its pointer in production, and the version ?3
 	// of it.
 	lvPointerFind = `
-SELECT r.working, w.digest, r.live, coalesce(t.id, 0), t.digest
+SELECT r.working, w.digest, r.live, coalesce(t.id, 0), t.digest,` + lvHead + `
 FROM upkeep_lv_row r
 JOIN upkeep_lv_version w ON w.id = r.working
 LEFT JOIN upkeep_lv_version t ON t.id = ?3 AND t.tbl = r.tbl AND t.name = r.name AND t.forgotten = 0
@@ -22,7 +22,7 @@ WHERE r.tbl = ?1 AND r.name = ?2`
 
 	// lvGrayFind is the same for the gray ?4.
 	lvGrayFind = `
-SELECT r.working, w.digest, coalesce(g.version, 0), coalesce(t.id, 0), t.digest
+SELECT r.working, w.digest, coalesce(g.version, 0), coalesce(t.id, 0), t.digest,` + lvHead + `
 FROM upkeep_lv_row r
 JOIN upkeep_lv_version w ON w.id = r.working
 LEFT JOIN upkeep_lv_version t ON t.id = ?3 AND t.tbl = r.tbl AND t.name = r.name AND t.forgotten = 0
@@ -35,12 +35,12 @@ WHERE tbl = ?1 AND env = ?2 AND name = ?3 AND moved > 0 ORDER BY moved DESC LIMI
 
 	lvReleaseInsert = `
 INSERT INTO upkeep_lv_release
-	(tbl, id, env, state, rev, seq, reverts, at_ms, created_ms, applied_ms, actor, approver, descr)
-VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
+	(tbl, id, env, state, rev, seq, changed, reverts, at_ms, created_ms, applied_ms, actor, approver, descr)
+VALUES (?1, ?2, ?3, ?4, 1, ?5, ?2, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
 
 	lvReleaseUpdate = `
 UPDATE upkeep_lv_release SET env = ?3, state = ?4, rev = rev + 1, seq = ?5, reverts = ?6, at_ms = ?7,
-	applied_ms = ?8, approver = ?9, descr = ?10
+	applied_ms = ?8, approver = ?9, descr = ?10, changed = ?11
 WHERE tbl = ?1 AND id = ?2`
 
 	lvChangeInsert = `
@@ -126,7 +126,7 @@ func (w *lvWriting) putRelease(r lv.Release) (*lv.Release, error) {
 	if apply {
 		e.kind, e.moved = lv.EventReleased, moved
 	}
-	if _, err := w.event(e); err != nil {
+	if err := w.event(e); err != nil {
 		return nil, err
 	}
 	r.Changes, r.AppliedAt, r.Seq = nil, time.Time{}, 0
@@ -200,12 +200,13 @@ func (w *lvWriting) move(env lv.Env, c lv.Change) (lvMove, error) {
 		expect := *c.Expect
 		m.Expect = &expect
 	}
-	query, args := lvPointerFind, []any{w.n, []byte(c.ID), int64(c.To)}
+	query, args := w.s.findPointer, []any{w.n, []byte(c.ID), int64(c.To)}
 	if env != lv.Production {
-		query, args = lvGrayFind, append(args, []byte(env))
+		query, args = w.s.findGray, append(args, []byte(env))
 	}
 	var working, target int64
-	err := w.Row(query, args, &working, &m.working, &m.position, &target, &m.target)
+	dest := append([]any{&working, &m.working, &m.position, &target, &m.target}, w.head()...)
+	err := w.Row(query, w.s.d.withNow(args...), dest...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return lvMove{}, fmt.Errorf("%w: row %q", lv.ErrNotFound, c.ID)
@@ -251,7 +252,7 @@ func (w *lvWriting) keep(r *lv.Release, old *lv.Release) (err error) {
 	}
 	r.Rev, r.Actor, r.CreatedAt = old.Rev+1, old.Actor, old.CreatedAt
 	_, err = w.Exec(lvReleaseUpdate, w.n, r.ID, []byte(r.Env), string(r.State), r.Seq, r.Reverts, at,
-		lvMillis(r.AppliedAt), []byte(r.Approver), []byte(r.Desc))
+		lvMillis(r.AppliedAt), []byte(r.Approver), []byte(r.Desc), w.seq)
 	if err == nil {
 		_, err = w.Exec(lvChangesDelete, r.ID)
 	}

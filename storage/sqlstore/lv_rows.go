@@ -145,7 +145,7 @@ SELECT coalesce((SELECT min(seq) FROM upkeep_lv_event), 0), coalesce((SELECT max
 
 // moment finds the moment after an event, which is now for 0.
 func (t lvTable) moment(seq int64) (m lvMoment, err error) {
-	var oldest, newest, own int64
+	var oldest, newest int64
 	if err := t.Row(lvMomentFind, []any{seq}, &oldest, &newest, &m.version); err != nil {
 		return m, err
 	}
@@ -156,7 +156,8 @@ func (t lvTable) moment(seq int64) (m lvMoment, err error) {
 	if seq > newest {
 		return m, fmt.Errorf("%w: event %d", lv.ErrNotFound, seq)
 	}
-	if err := t.Row(lvTableSeq, []any{t.n}, &own); err != nil {
+	own, err := t.seq()
+	if err != nil {
 		return m, err
 	}
 	if m.now = seq >= own; !m.now && seq < oldest {
@@ -178,12 +179,15 @@ func (q *lvQuery) arg(value any) string {
 	return "?" + strconv.Itoa(len(q.args))
 }
 
+// A page ends.
+var lvRowLimit = " LIMIT " + strconv.Itoa(rowPage)
+
 const lvRowColumns = `SELECT r.name, v.id, r.created_ms, r.state, v.time_ms, v.forgotten, b.content FROM `
 
 // lvPageQuery reads the rows of a view after one, in their order.
 func lvPageQuery(t lvTable, v lv.View, m lvMoment, after string) lvQuery {
 	q := lvViewQuery(t, v, m, ">", after)
-	q.text += " LIMIT " + strconv.Itoa(rowPage)
+	q.text += lvRowLimit
 	return q
 }
 
@@ -207,6 +211,10 @@ func lvViewQuery(t lvTable, v lv.View, m lvMoment, compare, name string) lvQuery
 	q := lvQuery{args: []any{t.n, []byte(name)}, status: v.Working && v.AsOf == 0}
 	from, named, where := "upkeep_lv_row r", "r", ""
 	switch gray := " AND g.env = "; {
+	case v.Working && compare == ">" && lvStates(v) != "": // of itself SQLite takes the primary key
+		from = "(SELECT r.tbl, r.name FROM upkeep_lv_row r WHERE r.tbl = ?1 AND r.name > ?2" + lvStates(v) +
+			" ORDER BY r.name" + lvRowLimit + ") k\nJOIN upkeep_lv_row r ON r.tbl = k.tbl AND r.name = k.name"
+		named = "k"
 	case v.Working:
 		where = lvStates(v)
 	case v.Env == lv.Production:

@@ -12,7 +12,7 @@ import (
 
 const (
 	lvStrategyFind   = `SELECT rev, deleted FROM upkeep_lv_strategy WHERE id = ?2 AND tbl = ?1`
-	lvTargetFind     = `SELECT name FROM upkeep_lv_version WHERE id = ?2 AND tbl = ?1 AND forgotten = 0`
+	lvTargetFind     = `SELECT name,` + lvHead + ` FROM upkeep_lv_version WHERE id = ?2 AND tbl = ?1 AND forgotten = 0`
 	lvStrategyInsert = `
 INSERT INTO upkeep_lv_strategy (id, tbl, target, priority, deleted, rev, seq, record)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -46,7 +46,7 @@ func (w *lvWriting) putStrategy(s lv.Strategy) (*lv.Strategy, error) {
 		return nil, err
 	}
 	var name []byte
-	err := w.Row(lvTargetFind, []any{w.n, int64(s.Target)}, &name)
+	err := w.Row(w.s.findTarget, w.s.d.withNow(w.n, int64(s.Target)), append([]any{&name}, w.head()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("%w: version %d", lv.ErrNotFound, s.Target)
 	}
@@ -58,7 +58,7 @@ func (w *lvWriting) putStrategy(s lv.Strategy) (*lv.Strategy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err = w.event(lvEvent{kind: lv.EventStrategy, subject: s.ID, moved: 1, strategy: record}); err != nil {
+	if err = w.event(lvEvent{kind: lv.EventStrategy, subject: s.ID, moved: 1, strategy: record}); err != nil {
 		return nil, err
 	}
 	s.ID, s.Seq = cmp.Or(s.ID, w.seq), w.seq

@@ -14,10 +14,14 @@ const (
 	lvTablesFirst = `SELECT id, app, schema FROM upkeep_lv_table ORDER BY app, schema LIMIT 16`
 	lvTablesAfter = `
 SELECT id, app, schema FROM upkeep_lv_table WHERE (app, schema) > (?1, ?2) ORDER BY app, schema LIMIT 16`
-	lvTableSeq = `
-SELECT coalesce((SELECT max(e.seq) FROM upkeep_lv_event e WHERE e.tbl = ?1),
-	(SELECT t.seq FROM upkeep_lv_table t WHERE t.id = ?1), 0)`
-	lvEnvs = `SELECT name FROM upkeep_lv_env WHERE tbl = ?1 ORDER BY name`
+	// lvTableSeqs finds the last event of a table of each kind: events
+	// themselves are found by their seq alone.
+	lvTableSeqs = `
+SELECT coalesce((SELECT v.seq FROM upkeep_lv_version v WHERE v.tbl = ?1 ORDER BY v.id DESC LIMIT 1), 0),
+	coalesce((SELECT max(r.id) FROM upkeep_lv_release r WHERE r.tbl = ?1), 0),
+	coalesce((SELECT max(r.changed) FROM upkeep_lv_release r WHERE r.tbl = ?1 AND r.changed <> r.id), 0),
+	coalesce((SELECT max(y.seq) FROM upkeep_lv_strategy y WHERE y.tbl = ?1), 0)`
+	lvEnvs = `SELECT name FROM upkeep_lv_env WHERE tbl = ?1 ORDER BY name` // Production is the first
 )
 
 const tablePage = 16
@@ -93,17 +97,16 @@ func (s *Versions) tablePage(tx Tx, query string, args ...any) (page []lv.TableI
 // info reads what there is of a table but for its rows.
 func (t lvTable) info() (lv.TableInfo, error) {
 	info := lv.TableInfo{ID: t.id}
-	if err := t.Row(lvTableSeq, []any{t.n}, &info.Seq); err != nil {
+	var err error
+	if info.Seq, err = t.seq(); err != nil {
 		return info, err
 	}
-	err := t.Query(lvEnvs, []any{t.n}, func(scan func(...any) error) error {
-		var name []byte
-		err := scan(&name)
-		info.Envs = append(info.Envs, lv.Env(name))
-		return err
-	})
+	envs, err := t.envs()
 	if err != nil {
 		return info, err
+	}
+	if len(envs) > 1 {
+		info.Envs = envs[1:]
 	}
 	err = t.Query(lvStrategies, []any{t.n}, func(scan func(...any) error) error {
 		var id, seq int64
@@ -117,4 +120,22 @@ func (t lvTable) info() (lv.TableInfo, error) {
 		return err
 	})
 	return info, err
+}
+
+// seq returns that of the last event of the table.
+func (t lvTable) seq() (int64, error) {
+	var saved, released, planned, chosen int64
+	err := t.Row(lvTableSeqs, []any{t.n}, &saved, &released, &planned, &chosen)
+	return max(saved, released, planned, chosen), err
+}
+
+// envs returns Production and the grays of the table, by name.
+func (t lvTable) envs() (envs []lv.Env, err error) {
+	err = t.Query(lvEnvs, []any{t.n}, func(scan func(...any) error) error {
+		var name []byte
+		err := scan(&name)
+		envs = append(envs, lv.Env(name))
+		return err
+	})
+	return envs, err
 }

@@ -243,12 +243,14 @@ func (e *lvEdits) flush() error {
 	if err := e.create(); err != nil {
 		return err
 	}
-	last, err := e.event(lvEvent{kind: lv.EventSaved, versions: len(e.fresh), moved: len(e.fresh)})
-	if err != nil {
+	if err := e.Row(e.s.findHead, e.s.d.withNow(), e.head()...); err != nil {
+		return err
+	}
+	if err := e.event(lvEvent{kind: lv.EventSaved, versions: len(e.fresh), moved: len(e.fresh)}); err != nil {
 		return err
 	}
 	for i, f := range e.fresh {
-		f.ID = lv.VersionID(last - int64(len(e.fresh)-1-i))
+		f.ID = lv.VersionID(e.given + int64(i) + 1)
 		f.Time = utc(e.now)
 		if err := e.insert(f); err != nil {
 			return err

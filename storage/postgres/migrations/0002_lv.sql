@@ -5,7 +5,6 @@ CREATE TABLE upkeep_lv_table (
 	id     BIGINT  PRIMARY KEY,
 	app    BYTEA   NOT NULL,
 	schema BYTEA   NOT NULL,
-	seq    BIGINT  NOT NULL, -- of its last event that was pruned; 0: none
 	UNIQUE (app, schema)
 );
 
@@ -36,6 +35,7 @@ CREATE TABLE upkeep_lv_gray (
 
 CREATE INDEX upkeep_lv_gray_version ON upkeep_lv_gray (version) WHERE version > 0;
 
+-- Production, and the grays that somebody has published to.
 CREATE TABLE upkeep_lv_env (
 	tbl  BIGINT  NOT NULL,
 	name BYTEA   NOT NULL,
@@ -75,6 +75,7 @@ CREATE TABLE upkeep_lv_release (
 	state      TEXT    NOT NULL,
 	rev        BIGINT  NOT NULL,
 	seq        BIGINT  NOT NULL, -- of the event that applied it; 0: not applied
+	changed    BIGINT  NOT NULL, -- seq of its last event
 	reverts    BIGINT  NOT NULL,
 	at_ms      BIGINT  NOT NULL, -- 0: none
 	created_ms BIGINT  NOT NULL,
@@ -85,6 +86,7 @@ CREATE TABLE upkeep_lv_release (
 	PRIMARY KEY (tbl, id)
 );
 
+CREATE INDEX upkeep_lv_release_changed ON upkeep_lv_release (tbl, changed) WHERE changed <> id;
 CREATE INDEX upkeep_lv_release_state ON upkeep_lv_release (tbl, state, id) WHERE state <> 'applied';
 
 -- What releases change, and the log of all pointers.
@@ -101,9 +103,11 @@ CREATE TABLE upkeep_lv_change (
 	PRIMARY KEY (release, n)
 );
 
-CREATE INDEX upkeep_lv_change_pointer ON upkeep_lv_change (tbl, env, name, moved) WHERE moved > 0;
-CREATE INDEX upkeep_lv_change_row ON upkeep_lv_change (tbl, name, release);
-CREATE INDEX upkeep_lv_change_from ON upkeep_lv_change (from_version) WHERE from_version > 0;
+-- What a release moved when it was made is found by its pointer, all else by
+-- its row.
+CREATE INDEX upkeep_lv_change_pointer
+	ON upkeep_lv_change (tbl, env, name, moved, from_version, to_version, release) WHERE moved > 0;
+CREATE INDEX upkeep_lv_change_row ON upkeep_lv_change (tbl, name, release) WHERE moved <> release;
 CREATE INDEX upkeep_lv_change_plan ON upkeep_lv_change (to_version) WHERE moved = 0;
 
 -- The id is the seq of the event that made it.
@@ -119,6 +123,7 @@ CREATE TABLE upkeep_lv_strategy (
 );
 
 CREATE INDEX upkeep_lv_strategy_order ON upkeep_lv_strategy (tbl, priority, id) WHERE deleted = 0;
+CREATE INDEX upkeep_lv_strategy_seq ON upkeep_lv_strategy (tbl, seq);
 CREATE INDEX upkeep_lv_strategy_target ON upkeep_lv_strategy (target) WHERE deleted = 0;
 
 -- The rows that an event tells of are the versions that have its seq, or the
@@ -135,8 +140,6 @@ CREATE TABLE upkeep_lv_event (
 	moved    BIGINT  NOT NULL, -- how many rows it tells of
 	strategy TEXT    NOT NULL  -- JSON; '': none
 );
-
-CREATE INDEX upkeep_lv_event_table ON upkeep_lv_event (tbl, seq);
 
 -- The first answer to a request.
 CREATE TABLE upkeep_lv_request (
