@@ -28,9 +28,15 @@ func (a *Adapter) Add(r Route, handle func(w http.ResponseWriter, r *http.Reques
 }
 
 // TakesBody reports whether the route with this pattern and method reads a body.
-func (a *Adapter) TakesBody(pattern, method string) bool {
+func (a *Adapter) TakesBody(pattern, method string) bool { return a.BodyLimit(pattern, method) > 0 }
+
+// BodyLimit returns how many bytes of a body it reads at most.
+func (a *Adapter) BodyLimit(pattern, method string) int64 {
 	r, err := a.mounted[pattern].route(method)
-	return err == nil && r.body > 0
+	if err != nil {
+		return 0
+	}
+	return r.body
 }
 
 // Addresses returns how many addresses with failed logins are remembered.

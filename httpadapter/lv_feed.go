@@ -2,94 +2,57 @@ package httpadapter
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"net/http"
+	"time"
 
 	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/lv/replica"
 )
 
-// snapshot shows what Production and the grays point at and the strategies,
-// all as of one event, after which changes go on. It is read again if the
-// event is forgotten meanwhile.
+// snapshotReply is what a snapshot looks like, for openapi.json.
+type snapshotReply struct {
+	Table      replica.Table            `json:"table"`
+	Seq        int64                    `json:"seq"`   // of the event whose state it is
+	After      int64                    `json:"after"` // where changes go on
+	Strategies []replica.Strategy       `json:"strategies"`
+	Envs       map[lv.Env][]replica.Row `json:"envs"` // a gray has only what it points at itself
+}
+
+// snapshot sends all that readers see of a table, row by row.
 func (l *lvAPI) snapshot(c *call) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
-	for range attempts {
-		var reply snapshotReply
-		if reply, err = l.snapshotOf(c.r.Context(), t); err == nil {
-			return c.reply(http.StatusOK, reply)
-		}
-		if !errors.Is(err, lv.ErrCompacted) {
-			break
-		}
+	if unchanged, err := c.tag(t); err != nil || unchanged {
+		return err
 	}
-	return err
-}
-
-func (l *lvAPI) snapshotOf(ctx context.Context, t *lv.Table) (reply snapshotReply, err error) {
-	reply = snapshotReply{Envs: map[lv.Env][]rowReply{lv.Production: {}}, Strategies: []strategyReply{}}
-	var info lv.TableInfo
-	for found, err := range l.service.Tables(ctx, t.ID) {
-		if err != nil {
-			return reply, err
-		}
-		info = found
-	}
-	if info.Seq == 0 { // nobody has written to the table
-		return reply, nil
-	}
-	reply.Seq = info.Seq
-	for _, env := range environmentsOf(info.Envs) {
-		rows := []rowReply{}
-		for row, err := range t.Rows(ctx, lv.View{Env: env, Own: true, AsOf: info.Seq}) {
-			if err != nil {
-				return reply, err
-			}
-			rows = append(rows, rowOf(row))
-		}
-		reply.Envs[env] = rows
-	}
-	for _, s := range info.Strategies {
-		shown, err := target(ctx, t, s)
-		if err != nil {
-			return reply, err
-		}
-		own := strategyReplyOf(s)
-		own.Row = shown
-		reply.Strategies = append(reply.Strategies, own)
-	}
-	return reply, nil
-}
-
-// target returns what a strategy shows, or nil if that is forgotten.
-func target(ctx context.Context, t *lv.Table, s lv.Strategy) (*rowReply, error) {
-	v, err := version(ctx, t, s.Target)
-	if errors.Is(err, lv.ErrNotFound) {
-		return nil, nil
-	}
+	s, err := t.Snapshot(c.r.Context())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	row := lv.Row{ID: v.Row, Version: v.ID, Content: v.Content, CreatedAt: v.Time, UpdatedAt: v.Time}
-	working, err := t.Get(ctx, v.Row, lv.View{Working: true})
-	switch {
-	case err == nil:
-		row.CreatedAt = working.CreatedAt
-	case errors.Is(err, lv.ErrNotFound): // it is deleted: the oldest version knows
-		for older, err := range t.History(ctx, lv.Query{Row: v.Row}) {
-			if err != nil {
-				return nil, err
-			}
-			row.CreatedAt = older.Time
-		}
-	default:
-		return nil, err
+	c.w.Header().Set("Content-Type", "application/json")
+	c.status = http.StatusOK
+	c.w.WriteHeader(http.StatusOK)
+	w := &patientWriter{w: c.w, control: http.NewResponseController(c.w)}
+	if err := replica.WriteSnapshot(w, t.ID, s); err != nil {
+		panic(http.ErrAbortHandler) // so that the client sees a broken reply, not a short one
 	}
-	shown := rowOf(row)
-	return &shown, nil
+	return nil
+}
+
+// patientWriter gives each write as long as a client may take to accept it.
+// The server's own WriteTimeout counts from the request.
+type patientWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (p *patientWriter) Write(text []byte) (int, error) {
+	// A ResponseWriter without deadlines is one whose owner sees to them.
+	_ = p.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	return p.w.Write(text)
 }
 
 // changes streams what happens to the tables in the query, or to all.
@@ -99,13 +62,18 @@ func (l *lvAPI) changes(c *call) error {
 		return err
 	}
 	app, schema := c.query.Get("appid"), c.query.Get("schemaid")
+	if app != "" && schema != "" {
+		if _, err := l.table(c); err != nil {
+			return err
+		}
+	}
 	return c.stream(after, func(ctx context.Context, after int64) iter.Seq2[event, error] {
 		return func(yield func(event, error) bool) {
 			for e, err := range l.service.Watch(ctx, after) {
 				if err == nil && (app != "" && e.Table.App != app || schema != "" && e.Table.Schema != schema) {
 					continue
 				}
-				if !yield(event{id: e.Seq, name: string(e.Kind), data: changeEventOf(e)}, err) {
+				if !yield(event{id: e.Seq, name: string(e.Kind), data: replica.EventOf(e)}, err) {
 					return
 				}
 			}

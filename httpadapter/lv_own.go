@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/lv/replica"
 )
 
 // ownRoutes are those under /upkeep/v1/lv.
@@ -31,9 +32,10 @@ func (l *lvAPI) ownRoutes() []route {
 	const post = http.MethodPost
 	test := change(post, "/strategies/test", "Tell whether a visitor matches rules", testBody{}, testReply{}, l.testRules)
 	test.Needs, test.Changes = Reader, false
-	changes := see("/changes", "Follow what happens to tables, as Server-Sent Events", changeEvent{}, l.changes,
+	changes := see("/changes", "Follow what happens to tables, as Server-Sent Events", replica.Event{}, l.changes,
 		field{"after", "begin after the event with this seq; default: now; Last-Event-ID goes before it"})
-	changes.Methods = []string{http.MethodGet}
+	snapshot := see("/snapshot", "Show all that readers see of a table, as of one event", snapshotReply{}, l.snapshot)
+	changes.Methods, snapshot.Methods = snapshot.Methods[:1], snapshot.Methods[:1] // a HEAD would have to wait for the end
 	after := field{"after", "continue after the entry with this id"}
 	return []route{
 		see("/tables", "List the tables", tablesReply{}, l.tables),
@@ -59,7 +61,7 @@ func (l *lvAPI) ownRoutes() []route {
 		change(post, "/releases/{id}/revert", "Take back an applied release, whole", whyBody{}, releaseReply{}, l.revert),
 		test,
 		changes,
-		see("/snapshot", "Show all that a table publishes, as of one event", snapshotReply{}, l.snapshot),
+		snapshot,
 	}
 }
 

@@ -68,11 +68,6 @@ type tableReply struct {
 	Strategies int      `json:"strategies"` // how many
 }
 
-type tableName struct {
-	App    string `json:"app"`
-	Schema string `json:"schema"`
-}
-
 type environmentsReply struct {
 	Envs []lv.Env `json:"envs"` // production, which is "", and the grays
 }
@@ -87,12 +82,12 @@ type rowReply struct {
 	Version  string          `json:"version"`
 	Content  json.RawMessage `json:"content"`          // null: a deletion
 	Status   lv.Status       `json:"status,omitempty"` // of a working row
-	CTime    time.Time       `json:"ctime"`
-	MTime    time.Time       `json:"mtime"`
+	CTime    int64           `json:"ctime"`            // when the row was created, Unix ms
+	MTime    int64           `json:"mtime"`            // when the version was, Unix ms
 }
 
 func rowOf(r lv.Row) rowReply {
-	return rowReply{r.ID, decimal(r.Version), r.Content, r.Status, r.CreatedAt, r.UpdatedAt}
+	return rowReply{r.ID, decimal(r.Version), r.Content, r.Status, r.CreatedAt.UnixMilli(), r.UpdatedAt.UnixMilli()}
 }
 
 // savedReply is the version that a change of a working row has left.
@@ -173,77 +168,4 @@ func changesOf(all []lv.Change) []changeReply {
 		reply = append(reply, change)
 	}
 	return reply
-}
-
-// snapshotReply is all that a table publishes. A gray has only what it points
-// at itself; a row without a content is hidden in it.
-type snapshotReply struct {
-	Seq        int64                 `json:"seq"` // changes go on after it
-	Envs       map[lv.Env][]rowReply `json:"envs"`
-	Strategies []strategyReply       `json:"strategies"`
-}
-
-type strategyReply struct {
-	ID       string          `json:"id"`
-	Title    string          `json:"title"`
-	ObjectID string          `json:"object_id"`
-	Target   string          `json:"target"`
-	Priority int64           `json:"priority"`
-	Disabled bool            `json:"disabled"`
-	Rules    json.RawMessage `json:"rules"`
-	Extra    json.RawMessage `json:"extra,omitempty"`
-	Rev      int64           `json:"rev"`
-	Seq      int64           `json:"seq"` // of the event that saved it
-	Deleted  bool            `json:"deleted,omitempty"`
-	// Row is what it shows, in a snapshot; null if that is forgotten. In an
-	// event it is the one in rows.
-	Row *rowReply `json:"row,omitempty"`
-}
-
-func strategyReplyOf(s lv.Strategy) strategyReply {
-	return strategyReply{
-		ID: decimal(s.ID), Title: s.Title, ObjectID: s.Row, Target: decimal(s.Target), Priority: s.Priority,
-		Disabled: s.Disabled, Rules: json.RawMessage(encode(s.Rules)), Extra: s.Extra, Rev: s.Rev, Seq: s.Seq, Deleted: s.Deleted,
-	}
-}
-
-// changeEvent is something that happened to a table.
-type changeEvent struct {
-	Seq      int64          `json:"seq"`
-	Time     time.Time      `json:"time"`
-	Table    tableName      `json:"table"`
-	Kind     lv.EventKind   `json:"kind"`
-	Env      lv.Env         `json:"env"`
-	Release  string         `json:"release,omitempty"`
-	Rows     []movedRow     `json:"rows"`
-	Strategy *strategyReply `json:"strategy,omitempty"`
-	Actor    string         `json:"actor"`
-}
-
-// movedRow is a row that moved, and what it shows now.
-type movedRow struct {
-	ObjectID string          `json:"object_id"`
-	From     string          `json:"from"`
-	To       string          `json:"to"`
-	Content  json.RawMessage `json:"content"` // null: it is deleted, or To is "0"
-	CTime    time.Time       `json:"ctime,omitzero"`
-	MTime    time.Time       `json:"mtime,omitzero"`
-}
-
-func changeEventOf(e lv.Event) changeEvent {
-	data := changeEvent{
-		Seq: e.Seq, Time: e.Time, Table: tableName{e.Table.App, e.Table.Schema}, Kind: e.Kind, Env: e.Env,
-		Rows: []movedRow{}, Actor: e.Actor,
-	}
-	if e.Release != 0 {
-		data.Release = decimal(e.Release)
-	}
-	for _, c := range e.Rows {
-		data.Rows = append(data.Rows, movedRow{c.ID, decimal(c.From), decimal(c.To), c.Content, c.CreatedAt, c.UpdatedAt})
-	}
-	if e.Strategy != nil {
-		s := strategyReplyOf(*e.Strategy)
-		data.Strategy = &s
-	}
-	return data
 }

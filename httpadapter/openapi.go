@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/upkeep-go/upkeep/lv/replica"
 )
 
 // openapiRoute serves the description of all routes.
@@ -93,7 +95,7 @@ func (r *route) replies() object {
 	switch r.gives.(type) {
 	case nil:
 		return object{}
-	case eventReply, changeEvent:
+	case eventReply, replica.Event:
 		return content("text/event-stream", r.gives)
 	}
 	return content("application/json", r.gives)
@@ -113,6 +115,8 @@ func schemaOf(t reflect.Type) object {
 		return object{"type": "string", "format": "date-time"}
 	case t == reflect.TypeFor[json.RawMessage]():
 		return object{}
+	case t.Kind() == reflect.Int64 && t.Implements(reflect.TypeFor[json.Marshaler]()):
+		return object{"type": "string"} // a number beyond what JavaScript can hold
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

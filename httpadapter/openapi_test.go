@@ -31,8 +31,8 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 			require.Equal(t, route.Needs.String(), operation["x-upkeep-role"])
 			require.Equal(t, strings.Contains(route.Pattern, "/upkeep/v1/"), operation["security"] != nil)
 			require.Equal(t, s.adapter.TakesBody(route.Pattern, method), operation["requestBody"] != nil)
-			for _, name := range wildcard.FindAllString(route.Pattern, -1) {
-				require.Equal(t, strings.Trim(name, "{}"), operation["parameters"].([]any)[0].(map[string]any)["name"])
+			for i, name := range wildcard.FindAllString(route.Pattern, -1) {
+				require.Equal(t, strings.Trim(name, "{}"), operation["parameters"].([]any)[i].(map[string]any)["name"])
 			}
 			described++
 		}

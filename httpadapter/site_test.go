@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
@@ -25,6 +26,7 @@ import (
 const (
 	admin  = "the-token-of-ann" // whose role is Admin
 	reader = "the-token-of-rob" // whose role is Reader
+	appKey = "the-key-of-kit"   // whose role is Editor, in the app app
 	pkg    = "demo/site"
 )
 
@@ -33,6 +35,7 @@ type site struct {
 	db       storage.Backend
 	journal  *touchyJournal
 	updater  *update.Updater
+	rows     *lv.Service
 	adapter  *httpadapter.Adapter
 	mux      *http.ServeMux
 	log      *safeBuffer
@@ -80,11 +83,13 @@ func (s *site) open(t testing.TB) *site {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.updater.Close()) })
+	s.rows = newRows(t, db.Versions())
 	c := httpadapter.Config{
-		Update: s.updater,
+		Update: s.updater, LV: s.rows, Tables: []lv.TableID{{App: "app", Schema: "empty"}},
 		Auth: httpadapter.Secrets{
 			admin:  {ID: "ann", Role: httpadapter.Admin},
 			reader: {ID: "rob", Role: httpadapter.Reader},
+			appKey: {ID: "kit", Role: httpadapter.Editor, Scopes: []string{"app"}},
 		},
 		Logger: slog.New(slog.NewTextHandler(s.log, nil)),
 	}
