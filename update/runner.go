@@ -28,6 +28,7 @@ type runner struct {
 	cancelForward  context.CancelCauseFunc
 
 	saving chan struct{} // one save at a time
+	copied []StepRecord  // the steps that the save under way writes
 
 	mu    sync.Mutex
 	run   Run // as it will be once notes are saved
@@ -149,7 +150,8 @@ func (r *runner) save(ctx context.Context, change func(*Run), events ...Event) e
 	}
 	r.mu.Lock()
 	run, gathered := r.run, r.notes.take()
-	run.Steps = slices.Clone(run.Steps)
+	r.copied = append(r.copied[:0], run.Steps...)
+	run.Steps = r.copied
 	r.mu.Unlock()
 	change(&run)
 	all := append(gathered.events(), events...)
