@@ -77,12 +77,26 @@ func (s SQLite) name(ctx context.Context, t *update.Task) (string, error) {
 
 // save makes the copy called name, unless it is there.
 func (s SQLite) save(ctx context.Context, t *update.Task, name string) error {
+	if _, err := os.Stat(filepath.Join(s.Dir, name)); err == nil {
+		return nil
+	}
+	return s.write(name, func(f *os.File) error {
+		defer watchGrowth(f, t)()
+		return s.with(ctx, func(c *sql.Conn) error {
+			if err := vacuumInto(ctx, c, f.Name()); err != nil {
+				return err
+			}
+			t.Progress(0, 0, "checking the copy")
+			return checkCopy(ctx, c, f.Name())
+		})
+	})
+}
+
+// write makes a file in Dir, whole or not at all, of what fill puts into it.
+func (s SQLite) write(name string, fill func(f *os.File) error) error {
 	path, err := filepath.Abs(filepath.Join(s.Dir, name))
 	if err != nil {
 		return err
-	}
-	if _, err := os.Stat(path); err == nil {
-		return nil
 	}
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return err
@@ -93,15 +107,10 @@ func (s SQLite) save(ctx context.Context, t *update.Task, name string) error {
 	}
 	defer os.Remove(f.Name()) // nothing is left of it once it is renamed
 	defer f.Close()
-	defer watchGrowth(f, t)()
-	err = s.with(ctx, func(c *sql.Conn) error {
-		if err := vacuumInto(ctx, c, f.Name()); err != nil {
-			return err
-		}
-		t.Progress(0, 0, "checking the copy")
-		return checkCopy(ctx, c, f.Name())
-	})
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := fill(f); err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
