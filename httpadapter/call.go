@@ -99,10 +99,10 @@ func (c *call) fail(err error) {
 		}
 		return
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		err = unavailable // the client has gone, or ran out of patience
-	}
 	reply, known := c.speaks.failure(err)
+	if !known && c.hasLeft(err) {
+		reply, known = c.speaks.failure(unavailable)
+	}
 	if !known {
 		id := rand.Text()
 		c.adapter.log.ErrorContext(c.r.Context(), "httpadapter: request failed",
@@ -114,6 +114,13 @@ func (c *call) fail(err error) {
 		c.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refused.retry.Seconds()))))
 	}
 	c.send(reply)
+}
+
+// hasLeft reports whether err says only that the client has gone, or ran out
+// of patience. Other deadlines than the request's are failures of ours.
+func (c *call) hasLeft(err error) bool {
+	ctx := c.r.Context()
+	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
 }
 
 // about describes the request for the log. It leaves out the query and the
