@@ -54,7 +54,7 @@ func vacuum(ctx context.Context, s *session, folder string) (temp string, err er
 	temp = f.Name()
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
-			os.Remove(temp)
+			os.Remove(f.Name())
 		}
 	}()
 	err = s.within(ctx, func() error {

@@ -20,14 +20,14 @@ import (
 
 // application opens a database of an application's own.
 func application(t testing.TB, path string, pragmas string) *sql.DB {
-	app, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)"+pragmas)
+	app, err := sql.Open("sqlite", "file:"+path+"?"+pragmas)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, app.Close()) })
 	return app
 }
 
 func shop(t testing.TB) (*sql.DB, *sqlite.DB) {
-	app := application(t, filepath.Join(t.TempDir(), "app.db"), "&_pragma=journal_mode(WAL)")
+	app := application(t, filepath.Join(t.TempDir(), "app.db"), "_pragma=journal_mode(WAL)")
 	_, err := app.Exec("CREATE TABLE customer (name TEXT)")
 	require.NoError(t, err)
 	db, err := sqlite.Use(t.Context(), app)
@@ -199,23 +199,23 @@ func TestUseSaysThatThePoolIsBusy(t *testing.T) {
 }
 
 func TestUseWaitsForWritersOfTheApplication(t *testing.T) {
-	app, db := shop(t)
-	tx, err := app.Begin()
-	require.NoError(t, err)
-	_, err = tx.Exec("INSERT INTO customer VALUES ('Ada')")
-	require.NoError(t, err)
-	done := make(chan error)
-	go func() {
-		_, err := db.Locker().Acquire(t.Context(), "core", "me", time.Hour)
-		done <- err
-	}()
-	select {
-	case <-done:
-		require.Fail(t, "two writers at once")
-	case <-time.After(20 * time.Millisecond):
-	}
-	require.NoError(t, tx.Commit())
-	require.NoError(t, <-done)
+	synctest.Test(t, func(t *testing.T) {
+		app, db := shop(t)
+		tx, err := app.Begin()
+		require.NoError(t, err)
+		_, err = tx.Exec("INSERT INTO customer VALUES ('Ada')")
+		require.NoError(t, err)
+		done := make(chan error)
+		go func() { done <- take(db, "core") }()
+		time.Sleep(4 * time.Second)
+		select {
+		case <-done:
+			require.Fail(t, "two writers at once")
+		default:
+		}
+		require.NoError(t, tx.Commit())
+		require.NoError(t, <-done)
+	})
 }
 
 func TestUseRefusesOtherDrivers(t *testing.T) {

@@ -21,7 +21,8 @@ type Journal struct {
 
 	insertRun, saveRun, moveRun, insertEvent, firstYoung string
 
-	pruned atomic.Int64 // when this process last pruned, Unix milliseconds
+	written atomic.Int64 // events since this process last pruned
+	pruned  atomic.Int64 // when that was, Unix milliseconds
 }
 
 var _ update.Journal = (*Journal)(nil)
@@ -83,8 +84,7 @@ INSERT INTO upkeep_update_step (run, n, record) VALUES (?1, ?2, ?3)
 ON CONFLICT (run, n) DO UPDATE SET record = excluded.record`
 )
 
-// Create keeps the promise of update.Journal. Nothing of r is kept, so the
-// result may share memory with it.
+// Create keeps the promise of update.Journal.
 func (j *Journal) Create(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
 	if r.ID == "" {
 		return update.Run{}, fmt.Errorf("%w: a run has an id", update.ErrInvalid)
@@ -124,11 +124,10 @@ func (j *Journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 	if err != nil {
 		return update.Run{}, fmt.Errorf("creating run %q: %w", r.ID, err)
 	}
-	return run, nil
+	return run.Clone(), nil
 }
 
-// Save keeps the promise of update.Journal. Nothing of r is kept, so the
-// result shares its steps: to copy thousands costs as much as to write one.
+// Save keeps the promise of update.Journal.
 func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
 	var run update.Run
 	err := j.write(ctx, func(tx Tx) error {
@@ -150,7 +149,7 @@ func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event
 	if err != nil {
 		return update.Run{}, fmt.Errorf("saving run %q: %w", r.ID, err)
 	}
-	return run, nil
+	return run.Clone(), nil
 }
 
 // write runs f as a write of the journal: after every earlier one.
