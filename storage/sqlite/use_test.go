@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -44,7 +45,12 @@ type both struct {
 
 func (b both) Close() error { return errors.Join(b.DB.Close(), b.app.Close()) }
 
+// TestSuitesInADatabaseOfTheApplication takes long, because nothing is kept
+// prepared on connections that are borrowed.
 func TestSuitesInADatabaseOfTheApplication(t *testing.T) {
+	if os.Getenv("UPKEEP_FULL") == "" {
+		t.Skip("UPKEEP_FULL=1 runs it")
+	}
 	storagetest.Run(t, storagetest.Harness{
 		Open: func(t testing.TB) storage.Backend {
 			path := filepath.Join(t.TempDir(), "app.db")
@@ -55,6 +61,35 @@ func TestSuitesInADatabaseOfTheApplication(t *testing.T) {
 			require.NoError(t, err)
 			return both{db, app}
 		},
+	})
+}
+
+func TestWatchSeesWhatTheApplicationCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app, db := shop(t)
+		app.SetMaxOpenConns(1) // of which Watch keeps none
+		seen := make(chan string)
+		go func() {
+			defer close(seen)
+			for e, err := range db.Journal().Watch(t.Context(), 0) {
+				if err != nil {
+					return
+				}
+				seen <- e.Run
+			}
+		}()
+		require.NoError(t, create(db, "by itself", 0))
+		require.Equal(t, "by itself", <-seen)
+
+		tx, err := app.Begin()
+		require.NoError(t, err)
+		run := update.Run{ID: "within", Package: "demo/site", Item: "core", State: update.StateRunning, Token: 1}
+		_, err = db.Within(tx).Journal().Create(t.Context(), run, update.Event{Kind: update.EventStarted})
+		require.NoError(t, err)
+		require.NoError(t, tx.Commit())
+		committed := time.Now()
+		require.Equal(t, "within", <-seen)
+		require.LessOrEqual(t, time.Since(committed), 250*time.Millisecond)
 	})
 }
 
