@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,8 +23,10 @@ type SQLite struct {
 	// Dir is required: the folder for the copies. It is made (mode 0700) when
 	// it is not there; copies have mode 0600.
 	Dir string
-	// Keep is how many copies of this database stay in Dir, the newest.
-	// Default 3, at least 2.
+	// Keep is how many copies of this database stay in Dir: of those made
+	// before a run, and of those made before a Restore, the newest each. The
+	// copy that was made before the last migration of [MigrateSQL] stays in
+	// any case, since its Undo goes back to it. Default 3, at least 2.
 	Keep int
 }
 
@@ -66,7 +67,7 @@ func (s SQLite) Save(ctx context.Context, t *update.Task) (string, error) {
 	if err := s.save(ctx, t, name); err != nil {
 		return "", fmt.Errorf("saving the database to %q: %w", filepath.Join(s.Dir, name), err)
 	}
-	return name, s.sweep(strings.TrimSuffix(name, t.Run.ID+".db"), name)
+	return name, s.sweep(ctx, strings.TrimSuffix(name, t.Run.ID+".db"), name)
 }
 
 // name is that of the copy for the run of t.
@@ -224,43 +225,4 @@ func (s SQLite) prefix(ctx context.Context) (string, error) {
 	base := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 	hash := sha256.Sum256([]byte(file))
 	return fmt.Sprintf("%s-%x-", base, hash[:4]), nil
-}
-
-// sweep removes what a dead process left half made, and all copies but the
-// newest Keep, never the one called keep.
-func (s SQLite) sweep(prefix, keep string) error {
-	entries, err := os.ReadDir(s.Dir)
-	if err != nil {
-		return err
-	}
-	type copied struct {
-		name string
-		at   time.Time
-	}
-	var copies []copied
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || e.Name() == keep {
-			continue
-		}
-		switch {
-		case strings.HasPrefix(e.Name(), tempPrefix+prefix):
-			_ = os.Remove(filepath.Join(s.Dir, e.Name()))
-		case strings.HasPrefix(e.Name(), prefix) && strings.HasSuffix(e.Name(), ".db"):
-			copies = append(copies, copied{e.Name(), info.ModTime()})
-		}
-	}
-	slices.SortFunc(copies, func(a, b copied) int { return b.at.Compare(a.at) })
-	n := s.Keep
-	if n == 0 {
-		n = 3
-	}
-	for i, c := range copies {
-		if i+1 >= max(n, 2) {
-			if err := os.Remove(filepath.Join(s.Dir, c.name)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

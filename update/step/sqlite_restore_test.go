@@ -1,16 +1,20 @@
 package step_test
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
@@ -113,5 +117,55 @@ func TestSQLiteRestoresADatabaseOfMoreThanAGigabyte(t *testing.T) {
 	for db, rows := range map[*sql.DB]int{db: 3, replaced: 4} {
 		require.Len(t, values(t, db, "SELECT title FROM page"), rows)
 		require.Equal(t, []string{"ok"}, values(t, db, "PRAGMA integrity_check"))
+	}
+}
+
+func TestSQLiteKeepsTheCopyThatARollbackNeeds(t *testing.T) {
+	const applies, changesNothing, breaks = "CREATE TABLE more (x);", "", "INSERT INTO nowhere VALUES (1);"
+	for name, sql := range map[string]string{
+		"whose migrations were undone": applies, "which had none": changesNothing, "whose migration is broken": breaks,
+	} {
+		t.Run("in spite of failed runs "+name, func(t *testing.T) {
+			db, s := site(t)
+			content := map[string]string{"0001_news.sql": first}
+			fails := false
+			u := newUpdater(t,
+				step.BackupSQLite(s),
+				step.MigrateSQL(step.Migrations{DB: db, Files: fixed(content), Backup: s}),
+				update.Step{Name: "health", Do: func(context.Context, *update.Task) error {
+					if fails {
+						return errors.New("not well")
+					}
+					return nil
+				}})
+			_, err := install(t.Context(), u, "1.0.0")
+			require.NoError(t, err)
+			content["0002_body.sql"] = second
+			good, err := install(t.Context(), u, "1.1.0")
+			require.NoError(t, err)
+
+			fails = true
+			if sql != "" {
+				content["0003_next.sql"] = sql
+			}
+			for range 5 {
+				execSQL(t, db, "INSERT INTO page VALUES ('later')")
+				run, err := install(t.Context(), u, "1.2.0-rc.1")
+				require.ErrorIs(t, err, update.ErrFailed)
+				require.Equal(t, update.StateRolledBack, run.State)
+			}
+			kept := copies(t, s)
+			replaced := slices.DeleteFunc(slices.Clone(kept), func(name string) bool { return !strings.Contains(name, "-replaced-") })
+			require.LessOrEqual(t, len(replaced), 4, "and the others go")
+			require.Len(t, kept, len(replaced)+4)
+
+			delete(content, "0003_next.sql")
+			back, err := u.Rollback(t.Context(), good.ID, update.By{})
+			require.NoError(t, err)
+			_, err = u.Wait(t.Context(), back.ID)
+			require.NoError(t, err)
+			require.Equal(t, []string{"0001_news.sql"}, recorded(t, db))
+			require.Equal(t, []string{"title"}, values(t, db, "SELECT name FROM pragma_table_info('news')"))
+		})
 	}
 }
