@@ -222,7 +222,7 @@ func writeFile(root *os.Root, tree fs.FS, f file) error {
 	return errors.Join(err, to.Chmod(f.mode), to.Sync(), to.Close())
 }
 
-// digest is the SHA-256 of a tree's names, types and contents. Links are not
+// digest is the SHA-256 of a tree's names, modes and contents. Links are not
 // followed.
 func digest(ctx context.Context, t *update.Task, dir string) (string, error) {
 	root, err := os.OpenRoot(dir)
@@ -241,7 +241,11 @@ func digest(ctx context.Context, t *update.Task, dir string) (string, error) {
 		}
 		n++
 		t.Progress(0, 0, fmt.Sprintf("%d files read", n))
-		return digestEntry(sum, root, name, e.Type())
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		return digestEntry(sum, root, name, info.Mode())
 	})
 	return hex.EncodeToString(sum.Sum(nil)), err
 }
