@@ -15,7 +15,8 @@ import (
 // Backup writes a consistent, checked copy to a new file, which only its owner
 // can read; an existing file is fs.ErrExist. The database can be used
 // meanwhile. Of a database opened by Use, everything is copied, the
-// application's own tables too.
+// application's own tables too. Whoever is killed meanwhile leaves a file
+// .upkeep-copy-* beside the backup, which nobody needs.
 func (d *DB) Backup(ctx context.Context, path string) error {
 	if err := d.engine.copyTo(ctx, path); err != nil {
 		return fmt.Errorf("backing up to %q: %w", path, err)

@@ -38,6 +38,7 @@ const defaultBusyTimeout = 5 * time.Second
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
 	engine  *engine
+	keep    storage.Retention
 	locker  *sqlstore.Locker
 	journal *sqlstore.Journal
 }
@@ -104,7 +105,7 @@ func use(ctx context.Context, db *sql.DB) (*engine, error) {
 }
 
 func newDB(e *engine, keep storage.Retention) *DB {
-	return &DB{engine: e, locker: sqlstore.NewLocker(e), journal: sqlstore.NewJournal(e, keep)}
+	return &DB{engine: e, keep: keep, locker: sqlstore.NewLocker(e), journal: sqlstore.NewJournal(e, keep)}
 }
 
 // Locker returns the locks of the database.

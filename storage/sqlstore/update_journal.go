@@ -46,10 +46,6 @@ func NewJournal(db DB, keep storage.Retention) *Journal {
 	}
 }
 
-// On returns the same journal in a transaction of the caller's, which db stands
-// for.
-func (j *Journal) On(db DB) *Journal { return NewJournal(db, j.keep) }
-
 // Runs are numbered in the order of their creation. Their steps and events
 // are rows of their own, so that a save writes what changed and no more.
 const (
