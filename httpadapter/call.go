@@ -104,16 +104,21 @@ func (c *call) fail(err error) {
 		reply, known = c.speaks.failure(unavailable)
 	}
 	if !known {
-		id := rand.Text()
-		c.adapter.log.ErrorContext(c.r.Context(), "httpadapter: request failed",
-			append(c.about(err), slog.String("request_id", id))...)
-		reply, _ = c.speaks.failure(internal(id))
+		reply, _ = c.speaks.failure(internal(c.report(err)))
 	}
 	var refused *refusal
 	if errors.As(err, &refused) && refused.retry > 0 {
 		c.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refused.retry.Seconds()))))
 	}
 	c.send(reply)
+}
+
+// report logs what nobody outside may know, and returns the id under which.
+func (c *call) report(err error) (requestID string) {
+	id := rand.Text()
+	c.adapter.log.ErrorContext(c.r.Context(), "httpadapter: request failed",
+		append(c.about(err), slog.String("request_id", id))...)
+	return id
 }
 
 // hasLeft reports whether err says only that the client has gone, or ran out

@@ -92,8 +92,6 @@ var wncmsFailures = []struct {
 	{update.ErrDisabled, http.StatusOK, "Core update disabled"},
 	{update.ErrInvalid, http.StatusBadRequest, invalidUpdate},
 	{update.ErrNotFound, http.StatusBadRequest, invalidUpdate},
-	{update.ErrFailed, http.StatusOK, "Update failed"},
-	{update.ErrCancelled, http.StatusOK, "Update failed"},
 	{update.ErrClosed, http.StatusServiceUnavailable, "Service unavailable"},
 }
 
@@ -131,21 +129,38 @@ func (u *updateAPI) start(c *call) error {
 	}
 	request := update.Request{Package: b.Package, Version: b.Version, Actor: c.by.ID}
 	run, err := u.updates.Start(context.WithoutCancel(c.r.Context()), request)
-	if errors.Is(err, update.ErrUpToDate) {
-		return u.upToDate(c, b.Package)
-	}
-	if err != nil {
-		return err
-	}
-	run, err = u.updates.Wait(c.r.Context(), run.ID)
 	switch {
-	case run.State.Done() && run.Err() != nil:
-		c.send(wncmsFail(http.StatusOK, fmt.Sprintf("Update failed (run %s)", run.ID)))
-		return nil
+	case errors.Is(err, update.ErrFailed): // a pre-flight check, whatever it says
+		return c.updateFailed("request " + c.report(err))
+	case errors.Is(err, update.ErrUpToDate):
+		return u.upToDate(c, b.Package)
 	case err != nil:
 		return err
 	}
-	return c.reply(http.StatusOK, updated(run.Version))
+	return u.await(c, run.ID)
+}
+
+// await answers when a run has ended.
+func (u *updateAPI) await(c *call, id string) error {
+	run, err := u.updates.Wait(c.r.Context(), id)
+	switch {
+	case run.ID == "": // nobody can tell what became of it
+		return err
+	case run.State == update.StateSucceeded:
+		return c.reply(http.StatusOK, updated(run.Version))
+	case run.State.Done():
+		return c.updateFailed("run " + id)
+	case c.hasLeft(err):
+		return err
+	}
+	c.report(fmt.Errorf("run %q was given up: %w", id, err))
+	return c.updateFailed("run " + id)
+}
+
+// updateFailed answers with where to look for the reason.
+func (c *call) updateFailed(where string) error {
+	c.send(wncmsFail(http.StatusOK, "Update failed ("+where+")"))
+	return nil
 }
 
 // upToDate answers an update that had nothing to do like the one that did it.

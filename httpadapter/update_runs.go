@@ -69,8 +69,6 @@ var updateProblems = ownFailure([]failure{
 	{update.ErrStale, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
 	{update.ErrLost, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
 	{update.ErrFree, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
-	{update.ErrFailed, http.StatusConflict, "failed", "The update failed", false},
-	{update.ErrCancelled, http.StatusConflict, "cancelled", "The update was cancelled", false},
 	{update.ErrClosed, http.StatusServiceUnavailable, "unavailable", "Service unavailable", false},
 })
 
@@ -141,6 +139,10 @@ func (u *updateAPI) startRun(c *call) error {
 		Package: b.Package, Version: b.Version, AllowDowngrade: b.AllowDowngrade,
 		AllowPrerelease: b.AllowPrerelease, RequestID: b.RequestID, Actor: c.by.ID,
 	})
+	if errors.Is(err, update.ErrFailed) { // a pre-flight check, whatever it says: who may start a run may know
+		c.send(problemAnswer(http.StatusConflict, "failed", "A check before the update failed", err.Error()))
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -3,11 +3,14 @@ package httpadapter_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,10 +101,58 @@ func TestDocumentedUpdateKeepsInternalsToItself(t *testing.T) {
 	require.Equal(t, http.StatusOK, r.StatusCode)
 	id := s.history(t)[0].ID
 	require.JSONEq(t, `{"status":"fail","message":"Update failed (run `+id+`)"}`, r.text)
+	require.Empty(t, s.log.String(), "the run has the reason")
 
 	require.Contains(t, s.get("/upkeep/v1/updates/runs/"+id).text, "hunter2", "an administrator sees why")
 	require.NotContains(t, s.send("GET", "/upkeep/v1/updates/runs/"+id, "", as(reader)).text, "hunter2")
 	require.NotContains(t, s.send("GET", "/upkeep/v1/updates/runs", "", as(reader)).text, "hunter2")
+}
+
+func TestFailingCheckIsToldToAdminsAndTheLogOnly(t *testing.T) {
+	for name, kind := range map[string]error{
+		"of its own":           errors.New("df"),
+		"a timeout":            context.DeadlineExceeded,
+		"like nothing to do":   update.ErrUpToDate,
+		"like a bad request":   update.ErrInvalid,
+		"like another's error": update.ErrBusy,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := (&site{check: func(context.Context, *update.Task) error { return fmt.Errorf("no space on /srv: %w", kind) }}).open(t)
+			r := s.send("POST", "/api/v1/update", updateBody(admin))
+			require.Equal(t, http.StatusOK, r.StatusCode, r.text)
+			id := regexp.MustCompile(`^Update failed \(request ([A-Z2-7]{26})\)$`).FindStringSubmatch(r.json(t)["message"].(string))
+			require.Len(t, id, 2, r.text)
+			require.Equal(t, "fail", r.json(t)["status"])
+			require.Contains(t, s.log.String(), "no space on /srv")
+			require.Contains(t, s.log.String(), "request_id="+id[1])
+
+			r = s.post(runs, `{"package":"demo/site"}`)
+			require.Equal(t, http.StatusConflict, r.StatusCode, r.text)
+			require.Equal(t, "failed", r.problem(t))
+			require.Contains(t, r.json(t)["detail"], `check of step "install": no space on /srv`)
+			require.Empty(t, s.history(t))
+		})
+	}
+}
+
+func TestDocumentedUpdateThatIsGivenUpSaysWhichRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var full atomic.Bool
+		s := (&site{install: func(context.Context, *update.Task) error { full.Store(true); return nil }}).open(t)
+		s.journal.save = func() error {
+			if full.Load() {
+				return errors.New("disk full: /var/lib/upkeep.db")
+			}
+			return nil
+		}
+		r := s.send("POST", "/api/v1/update", updateBody(admin))
+		run := s.history(t)[0]
+		require.Equal(t, update.StateRunning, run.State, "it waits to be taken up")
+		require.Equal(t, http.StatusOK, r.StatusCode)
+		require.JSONEq(t, `{"status":"fail","message":"Update failed (run `+run.ID+`)"}`, r.text)
+		require.Contains(t, s.log.String(), "disk full")
+		require.Contains(t, s.log.String(), run.ID)
+	})
 }
 
 func TestDocumentedUpdateThatIsCancelledFails(t *testing.T) {
@@ -162,6 +213,7 @@ func TestUpdateSurvivesAClientThatHangsUp(t *testing.T) {
 		synctest.Wait()
 		hangUp()
 		<-answered // the handler does not stay behind
+		require.Empty(t, s.log.String())
 		run := s.history(t)[0]
 		require.Equal(t, update.StateRunning, run.State)
 		close(end)
