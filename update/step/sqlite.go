@@ -11,13 +11,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/upkeep-go/upkeep/update"
 )
 
 // SQLite is the [Backup] of a SQLite database in a file, by any driver. It
 // works while the database is in use.
+//
+// A statement that works on a whole file gives no sign of progress: the step
+// counts as alive meanwhile, for a minute and a second for every 256 KiB, by a
+// goroutine that it waits for.
 type SQLite struct {
 	DB *sql.DB // required
 	// Dir is required: the folder for the copies. It is made (mode 0700) when
@@ -87,8 +90,7 @@ func (s SQLite) save(ctx context.Context, t *update.Task, name string) error {
 			if err := vacuumInto(ctx, c, f.Name()); err != nil {
 				return err
 			}
-			t.Progress(0, 0, "checking the copy")
-			return checkCopy(ctx, c, f.Name())
+			return checkCopy(ctx, t, c, f.Name())
 		})
 	})
 }
@@ -136,31 +138,13 @@ func vacuumInto(ctx context.Context, c *sql.Conn, path string) error {
 	return err
 }
 
-// watchGrowth reports progress whenever f has grown, until stop is called.
-func watchGrowth(f *os.File, t *update.Task) (stop func()) {
-	done, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		ticker := time.NewTicker(time.Second)
-		defer ticker.Stop()
-		var last int64
-		for {
-			select {
-			case <-done:
-				return
-			case <-ticker.C:
-			}
-			if info, err := f.Stat(); err == nil && info.Size() > last {
-				last = info.Size()
-				t.Progress(0, 0, fmt.Sprintf("%d bytes saved", last))
-			}
-		}
-	}()
-	return func() { close(done); <-stopped }
-}
-
 // checkCopy tells whether the database file at path is sound.
-func checkCopy(ctx context.Context, c *sql.Conn, path string) error {
+func checkCopy(ctx context.Context, t *update.Task, c *sql.Conn, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	defer vouch(t, "checking the copy", info.Size())()
 	if _, err := c.ExecContext(ctx, "ATTACH ? AS upkeep_copy", path); err != nil {
 		return err
 	}
@@ -171,7 +155,7 @@ func checkCopy(ctx context.Context, c *sql.Conn, path string) error {
 	if verdict != "ok" {
 		return fmt.Errorf("step: integrity check of %q: %s", path, verdict)
 	}
-	_, err := c.ExecContext(ctx, "DETACH upkeep_copy")
+	_, err = c.ExecContext(ctx, "DETACH upkeep_copy")
 	return err
 }
 

@@ -32,7 +32,7 @@ func (s SQLite) Restore(ctx context.Context, t *update.Task, name string) error 
 		return fmt.Errorf("restoring the database: %w", err)
 	}
 	err = s.with(ctx, func(c *sql.Conn) error {
-		if err := checkCopy(ctx, c, path); err != nil {
+		if err := checkCopy(ctx, t, c, path); err != nil {
 			return err
 		}
 		if _, err := c.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
@@ -139,6 +139,7 @@ func copyPages(ctx context.Context, c *sql.Conn, path string, t *update.Task) er
 	if _, err := c.ExecContext(ctx, fmt.Sprintf("PRAGMA schema_version = %d", cookie)); err != nil {
 		return err
 	}
+	defer vouch(t, "committing", info.Size())()
 	_, err = c.ExecContext(ctx, "COMMIT")
 	return err
 }
