@@ -98,8 +98,9 @@ func (u *updateAPI) packages(c *call) error {
 			run := c.runOf(*status.Run)
 			pkg.Run = &run
 		}
-		if l := status.Lease; l != nil {
-			pkg.Lock = &lockReply{l.Item, l.Owner, l.Token, l.AcquiredAt, l.ExpiresAt}
+		if status.Lease != nil {
+			lock := c.lockOf(*status.Lease)
+			pkg.Lock = &lock
 		}
 		reply.Packages = append(reply.Packages, pkg)
 	}

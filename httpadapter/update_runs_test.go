@@ -213,3 +213,22 @@ func TestLockIsBrokenByItsToken(t *testing.T) {
 		require.ErrorIs(t, err, update.ErrFree)
 	})
 }
+
+func TestReadersDoNotSeeWhichProcessWorks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		s := (&site{install: func(context.Context, *update.Task) error { <-end; return nil }}).open(t)
+		run, err := s.updater.Start(t.Context(), update.Request{Package: pkg})
+		require.NoError(t, err)
+		require.NotEmpty(t, run.Owner)
+		for _, path := range []string{"/upkeep/v1/updates/packages", runs, runs + "/" + run.ID} {
+			require.Contains(t, s.get(path).text, `"owner":"`+run.Owner+`"`)
+			r := s.send("GET", path, "", as(reader))
+			require.Equal(t, http.StatusOK, r.StatusCode)
+			require.NotContains(t, r.text, "owner")
+			require.NotContains(t, r.text, run.Owner)
+		}
+		require.Contains(t, s.send("GET", "/upkeep/v1/updates/packages", "", as(reader)).text, `"lock":{"item":"core"`)
+		close(end)
+	})
+}
