@@ -319,6 +319,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"a pattern as prefix":      {Update: u, Prefix: "/{x}"},
 		"a prefix upwards":         {Update: u, Prefix: "/a/../b"},
 		"an item of no package":    {Update: u, Items: map[string]string{"theme": "demo/other"}},
+		"an item that is a name":   {Update: u, Items: map[string]string{pkg: "demo/tool"}},
 		"an empty item":            {Update: u, Items: map[string]string{"": pkg}},
 		"an empty secret":          {Update: u, Auth: httpadapter.Secrets{"": {Role: httpadapter.Admin}}},
 		"an origin with a path":    {Update: u, TrustedOrigins: []string{"https://admin.example/x"}},

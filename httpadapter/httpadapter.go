@@ -27,8 +27,9 @@ type Config struct {
 	// ProgressOpen lets anybody ask for update progress, without a token.
 	ProgressOpen bool
 	// Items maps further itemIds of update progress to packages. A package's
-	// name always means the package, and "core" every package that shares
-	// update.DefaultLock, unless Items says otherwise.
+	// name always means the package and cannot be mapped to another; "core",
+	// unless it is such a name or stands in Items, means every package that
+	// shares update.DefaultLock.
 	Items map[string]string
 	// Prefix comes before every route, such as "/svc". Default none.
 	Prefix string
@@ -120,9 +121,15 @@ func (c *Config) complete() error {
 		return fmt.Errorf("bad prefix %q: want something like /svc", c.Prefix)
 	}
 	c.Items = maps.Clone(c.Items)
+	packages := c.Update.Packages()
 	for item, pkg := range c.Items {
-		if item == "" || !slices.Contains(c.Update.Packages(), pkg) {
+		switch {
+		case item == "":
+			return fmt.Errorf("the item of package %q is empty", pkg)
+		case !slices.Contains(packages, pkg):
 			return fmt.Errorf("item %q: no package %q", item, pkg)
+		case item != pkg && slices.Contains(packages, item):
+			return fmt.Errorf("item %q is the name of a package and cannot mean package %q", item, pkg)
 		}
 	}
 	if secrets, ok := c.Auth.(Secrets); ok {

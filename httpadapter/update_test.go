@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
 )
@@ -286,6 +287,34 @@ func TestProgressTellsWhatRuns(t *testing.T) {
 		_, err = s.db.Locker().Acquire(t.Context(), "tools/a b", "somebody", time.Minute)
 		require.NoError(t, err)
 		want(0, "core") // which is another lock
+	})
+}
+
+func TestProgressItemMeansWhatIsNamedSoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		wait := []update.Step{{Name: "wait", Do: func(context.Context, *update.Task) error { <-end; return nil }}}
+		progress := func(names []string, items map[string]string, runs, item string) any {
+			db := memory.New()
+			var packages []update.Package
+			for _, name := range names {
+				packages = append(packages, update.Package{Name: name, Source: source.Static("1.0.0"), Steps: wait})
+			}
+			u := newUpdater(t, db, packages...)
+			_, err := u.Start(t.Context(), update.Request{Package: runs})
+			require.NoError(t, err)
+			adapter, err := httpadapter.New(httpadapter.Config{Update: u, Items: items, ProgressOpen: true, Logger: quiet})
+			require.NoError(t, err)
+			s := &site{mux: http.NewServeMux()}
+			adapter.Register(s.mux)
+			return s.send("POST", "/api/v1/update/progress", `{"itemId":"`+item+`"}`).json(t)["progress"]
+		}
+		require.EqualValues(t, 1, progress([]string{"a", "b"}, nil, "b", "core"), "the lock")
+		require.EqualValues(t, 0, progress([]string{"a", "core"}, nil, "a", "core"), "a package of that name goes before the lock")
+		require.EqualValues(t, 1, progress([]string{"a", "core"}, nil, "core", "core"))
+		require.EqualValues(t, 0, progress([]string{"a", "b"}, map[string]string{"core": "a"}, "b", "core"), "and so does an item")
+		require.EqualValues(t, 1, progress([]string{"a", "b"}, map[string]string{"a": "a"}, "a", "a"))
+		close(end)
 	})
 }
 
