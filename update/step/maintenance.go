@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -94,7 +95,7 @@ func lowerFlag(file string, t *update.Task) error {
 	if earlier.Run != "" {
 		return writeFlag(file, earlier)
 	}
-	return removeDurable(file)
+	return durable.Remove(file)
 }
 
 func writeFlag(file string, f Flag) error {
@@ -102,7 +103,7 @@ func writeFlag(file string, f Flag) error {
 	if err != nil {
 		return err
 	}
-	return writeDurable(file, append(data, '\n'), 0o644)
+	return durable.Write(file, append(data, '\n'), 0o644)
 }
 
 // owner is the run that r is about: a rollback acts for the run it takes back.

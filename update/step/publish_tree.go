@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -84,7 +85,7 @@ func (p *publisher) slowSwap(other string) error {
 
 // sync makes a switch durable.
 func (p *publisher) sync() error {
-	return errors.Join(syncDir(filepath.Dir(p.dir)), syncDir(p.beside("")))
+	return errors.Join(durable.SyncDir(filepath.Dir(p.dir)), durable.SyncDir(p.beside("")))
 }
 
 // sweep removes what is beside dir but the tree called keep and, of the
@@ -205,7 +206,7 @@ func (p *publisher) stage(ctx context.Context, t *update.Task, name string) erro
 		if err := root.Chmod(name, 0o755); err != nil { // whatever the umask
 			return err
 		}
-		if err := syncDir(filepath.Join(root.Name(), name)); err != nil {
+		if err := durable.SyncDir(filepath.Join(root.Name(), name)); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -119,7 +120,7 @@ func (s SQLite) write(name string, fill func(f *os.File) error) error {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(s.Dir)
+	return durable.SyncDir(s.Dir)
 }
 
 // vacuumInto copies the database as it is. What the application asked of its
