@@ -35,14 +35,10 @@ func (r Role) String() string {
 	return fmt.Sprintf("Role(%d)", int(r))
 }
 
-// Credential is what a request carried, whatever the API calls it. A field
-// that the API does not have is empty.
+// Credential is what a request carried, whatever the API calls it.
 type Credential struct {
 	API    API
-	Secret string // api_token, mwcloud-sid, authkey, Authorization, access_token
-	ID     string // mwcloud-uid, authid
-	Scope  string // appid/schemaid, env_id
-	Actor  string // Staffname
+	Secret string // the api_token, or the bearer token of our own routes
 }
 
 // Principal is who asks.

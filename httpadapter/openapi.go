@@ -1,7 +1,6 @@
 package httpadapter
 
 import (
-	"encoding/json"
 	"net/http"
 	"reflect"
 	"strings"
@@ -108,11 +107,8 @@ func content(media string, v any) object {
 
 // schemaOf describes what encoding/json makes of a type of this package.
 func schemaOf(t reflect.Type) object {
-	switch {
-	case t == reflect.TypeFor[time.Time]():
+	if t == reflect.TypeFor[time.Time]() {
 		return object{"type": "string", "format": "date-time"}
-	case t == reflect.TypeFor[json.RawMessage]():
-		return object{}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

@@ -69,3 +69,23 @@ func TestOpenAPIDescribesBodies(t *testing.T) {
 	require.Contains(t, problem, "application/problem+json")
 	require.Contains(t, at("paths", events, "get", "responses", "2XX", "content"), "text/event-stream")
 }
+
+// encoding/json, which fills what is not flat, would take ITEMID for itemId.
+func TestBodiesAreFlat(t *testing.T) {
+	s := new(site).open(t)
+	document := s.get("/upkeep/v1/openapi.json").json(t)
+	bodies := 0
+	for path, item := range document["paths"].(map[string]any) {
+		post, _ := item.(map[string]any)["post"].(map[string]any)
+		body, _ := post["requestBody"].(map[string]any)
+		if body == nil {
+			continue
+		}
+		schema := body["content"].(map[string]any)["application/json"].(map[string]any)["schema"].(map[string]any)
+		for name, property := range schema["properties"].(map[string]any) {
+			require.Contains(t, []any{"string", "boolean", "integer"}, property.(map[string]any)["type"], "%s %s", path, name)
+		}
+		bodies++
+	}
+	require.Equal(t, 6, bodies)
+}

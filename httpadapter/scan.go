@@ -322,25 +322,3 @@ func members(object []byte) iter.Seq2[[]byte, []byte] {
 		}
 	}
 }
-
-// elements yields the values of an array that has been scanned.
-func elements(array []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		s := scanner{text: array}
-		s.space()
-		s.at++ // the bracket
-		for {
-			s.space()
-			if c := s.peek(); c == ']' || c == 0 {
-				return
-			}
-			start := s.at
-			_ = s.value(0)
-			if !yield(array[start:s.at]) {
-				return
-			}
-			s.space()
-			s.at++ // the comma or the closing bracket
-		}
-	}
-}
