@@ -96,6 +96,10 @@ func use(ctx context.Context, db *sql.DB) (*engine, error) {
 	if err != nil {
 		return nil, translate("the application's database", err)
 	}
+	if path == "" && db.Stats().MaxOpenConnections != 1 {
+		return nil, errors.New("sqlite: each connection to a database in memory has one of its own; " +
+			"call SetMaxOpenConns(1), or use storage/memory")
+	}
 	lender := &borrowed{db: db, path: path, timeout: defaultBusyTimeout}
 	e := startEngine(path, lender, defaultBusyTimeout, blind{})
 	if err := sqlstore.Migrate(ctx, e.Write, migrations()); err != nil {

@@ -265,3 +265,15 @@ type other struct{}
 
 func (other) Connect(context.Context) (driver.Conn, error) { return nil, errors.New("no") }
 func (other) Driver() driver.Driver                        { return nil }
+
+func TestAPoolOnADatabaseInMemoryIsRefused(t *testing.T) {
+	app, err := sql.Open("sqlite", ":memory:")
+	require.NoError(t, err)
+	defer app.Close()
+	_, err = sqlite.Use(t.Context(), app)
+	require.ErrorContains(t, err, "SetMaxOpenConns(1)")
+	app.SetMaxOpenConns(1)
+	db, err := sqlite.Use(t.Context(), app)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+}
