@@ -52,12 +52,15 @@ func TestSQLiteRestoreLosesNoRowThatWasAcknowledged(t *testing.T) {
 			tk.Output = onWrite(func() { order(hasty, "in between") })
 			stop, started := make(chan struct{}), make(chan struct{})
 			var writer sync.WaitGroup
-			other := openDB(t, path, "busy_timeout(5000)")
+			other := openDB(t, path, "busy_timeout(5000)", "synchronous(OFF)")
 			writer.Go(func() {
 				for i := 0; ; i++ {
 					order(other, fmt.Sprint("order ", i))
 					if i == 0 {
 						close(started)
+					}
+					for range 20 { // leaves the lock to others
+						_, _ = other.Exec("SELECT count(*) FROM page")
 					}
 					select {
 					case <-stop:
