@@ -54,9 +54,10 @@ type Limits struct {
 	Streams          int   // open event streams in all; default 256
 	PrincipalStreams int   // open event streams of one principal; default 16
 	// Logins is how many failed logins a minute one remote address has,
-	// IPv6 addresses by their /64; default 10, negative for no limit. Behind
-	// a proxy every request has the proxy's address, unless a middleware
-	// before the Adapter sets Request.RemoteAddr.
+	// IPv6 addresses by their /64; default 10, negative for no limit. No more
+	// credentials of an address are checked at the same time; further ones
+	// wait. Behind a proxy every request has the proxy's address, unless a
+	// middleware before the Adapter sets Request.RemoteAddr.
 	Logins int
 }
 

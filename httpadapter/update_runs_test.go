@@ -189,6 +189,15 @@ func TestRunIsCancelledAndRolledBackByHTTP(t *testing.T) {
 	require.Equal(t, runs+"/"+undo, r.Header.Get("Location"))
 	require.Equal(t, id, r.json(t)["undoes"])
 	require.Equal(t, "ann", r.json(t)["actor"])
+	require.Equal(t, "too blue", r.json(t)["reason"])
+	for e, err := range s.updater.Watch(t.Context(), 0) {
+		require.NoError(t, err)
+		if e.Run == undo && e.Kind == update.EventStarted {
+			require.Equal(t, "ann", e.Actor)
+			require.Contains(t, e.Message, "too blue")
+			break
+		}
+	}
 }
 
 func TestLockIsBrokenByItsToken(t *testing.T) {
