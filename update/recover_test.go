@@ -174,6 +174,8 @@ func TestCloseLeavesARunBetweenTwoSteps(t *testing.T) {
 		require.NoError(t, u.Close())
 		require.Equal(t, []string{"do a"}, c.take())
 		require.ErrorIs(t, <-waited, update.ErrClosed)
+		_, err = u.Wait(t.Context(), run.ID)
+		require.ErrorIs(t, err, update.ErrClosed, "nobody here works on it any more")
 
 		next := newUpdaterOn(t, state, app(a, c.step("b")))
 		start := time.Now()

@@ -255,7 +255,7 @@ func (u *Updater) Wait(ctx context.Context, id string) (Run, error) {
 			return run, run.Err()
 		}
 		if r == nil {
-			if err := pause(ctx, waitInterval); err != nil {
+			if err := u.pause(ctx, waitInterval); err != nil {
 				return run, err
 			}
 			continue
@@ -350,6 +350,16 @@ func (u *Updater) Close() error {
 	u.mu.Unlock()
 	u.work.Wait()
 	return nil
+}
+
+// pause waits for d or the end of ctx, unless the Updater is closed.
+func (u *Updater) pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-u.stopping:
+		return ErrClosed
+	default:
+		return pause(ctx, d)
+	}
 }
 
 // pause waits for d or the end of ctx.
