@@ -40,10 +40,10 @@ func (r Role) String() string {
 // that the API does not have is empty.
 type Credential struct {
 	API    API
-	Secret string // api_token, mwcloud-sid, authkey, Authorization, access_token
-	ID     string // mwcloud-uid, authid
-	Scope  string // appid/schemaid, or appid alone; env_id
-	Actor  string // Staffname
+	Secret string // the api_token, the authkey, or the bearer token of our own routes
+	ID     string // the authid
+	Scope  string // appid/schemaid, or appid alone
+	Actor  string // the Staffname
 }
 
 // Principal is who asks.
@@ -149,29 +149,34 @@ func bearer(r *http.Request) (string, error) {
 
 // authenticate finds out who asks, and whether they may.
 func (c *call) authenticate() error {
-	a, needs := c.adapter, c.route.Needs
-	if needs == Nobody {
+	if c.route.Needs == Nobody {
 		return nil
 	}
 	address := remoteAddress(c.r)
-	if wait := a.logins.blocked(address); wait > 0 {
-		return tooMany.after(wait)
+	if err := c.adapter.logins.allows(address); err != nil {
+		return err // before a body is read for its credential
 	}
 	credential, err := c.route.speaks.credential(c)
-	var who Principal
+	if err != nil && !errors.Is(err, ErrBadCredential) {
+		return err
+	}
+	return c.adapter.logins.try(c.r.Context(), address, func() error {
+		if err != nil {
+			return err
+		}
+		return c.identify(credential)
+	})
+}
+
+// identify asks whose a credential is.
+func (c *call) identify(credential Credential) error {
+	credential.API = c.route.API
+	who, err := c.adapter.config.Auth.Authenticate(c.r.Context(), credential, c.route.Needs)
+	if err == nil && who.In(c.route.API) < c.route.Needs {
+		err = ErrForbidden
+	}
 	if err == nil {
-		credential.API = c.route.API
-		who, err = a.config.Auth.Authenticate(c.r.Context(), credential, needs)
+		c.by = who
 	}
-	switch {
-	case errors.Is(err, ErrBadCredential):
-		a.logins.failed(address)
-		return err
-	case err != nil:
-		return err
-	case who.In(c.route.API) < needs:
-		return ErrForbidden
-	}
-	c.by = who
-	return nil
+	return err
 }

@@ -99,21 +99,33 @@ func (c *call) fail(err error) {
 		}
 		return
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		err = unavailable // the client has gone, or ran out of patience
-	}
 	reply, known := c.speaks.failure(err)
+	if !known && c.hasLeft(err) {
+		reply, known = c.speaks.failure(unavailable)
+	}
 	if !known {
-		id := rand.Text()
-		c.adapter.log.ErrorContext(c.r.Context(), "httpadapter: request failed",
-			append(c.about(err), slog.String("request_id", id))...)
-		reply, _ = c.speaks.failure(internal(id))
+		reply, _ = c.speaks.failure(internal(c.report(err)))
 	}
 	var refused *refusal
 	if errors.As(err, &refused) && refused.retry > 0 {
 		c.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refused.retry.Seconds()))))
 	}
 	c.send(reply)
+}
+
+// report logs what nobody outside may know, and returns the id under which.
+func (c *call) report(err error) (requestID string) {
+	id := rand.Text()
+	c.adapter.log.ErrorContext(c.r.Context(), "httpadapter: request failed",
+		append(c.about(err), slog.String("request_id", id))...)
+	return id
+}
+
+// hasLeft reports whether err says only that the client has gone, or ran out
+// of patience. Other deadlines than the request's are failures of ours.
+func (c *call) hasLeft(err error) bool {
+	ctx := c.r.Context()
+	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
 }
 
 // about describes the request for the log. It leaves out the query and the

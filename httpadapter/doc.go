@@ -17,19 +17,33 @@
 //
 // Everything is refused by default: without an [Authenticator] every route
 // answers that the credential is wrong. A Reader sees runs; what their steps
-// print and why they fail is shown to an Admin, who may also change things.
+// print, why they fail and in which process is shown to an Admin, who may also
+// change things.
 //
 // A request passes, in this order, its method, its size, the origin it comes
 // from, its credential, the rights of who sent it, its content, and then one
 // method of a domain. HEAD never acts; cross-site requests change nothing,
 // whatever their method; JSON must be what every parser reads alike, and names
 // match exactly; errors that nobody outside should see go to the log under a
-// request id, and only the id goes out.
+// request id, and only the id goes out. Where an API has the credential in the
+// body, as the WNCMS one does, the body comes before it: anybody can make the
+// adapter read Limits.Body bytes for 30 seconds.
 //
 // The routes of an API stand in one table, see [Adapter.Routes]: registration,
 // dispatch by method, the description and most of the tests come from it.
 //
 // The adapter trusts what the server tells it about a request. Behind a proxy
-// that reads ambiguous requests in another way than net/http, such as one with
-// both Content-Length and Transfer-Encoding, let the proxy refuse them.
+// every request comes from the proxy's address, and all clients share its
+// Limits.Logins: a middleware before the adapter must set Request.RemoteAddr
+// from what that proxy, and nobody else, says. Behind a proxy that reads
+// ambiguous requests in another way than net/http, such as one with both
+// Content-Length and Transfer-Encoding, let the proxy refuse them.
+//
+// An open event stream ends with its client, so http.Server.Shutdown would wait
+// for it for ever, as it does for an update whose client waits. Give Shutdown a
+// context with a deadline, and then call Close:
+//
+//	if err := server.Shutdown(ctx); err != nil {
+//		server.Close() // ends the streams; updates go on until their Updater closes
+//	}
 package httpadapter

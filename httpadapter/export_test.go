@@ -46,6 +46,13 @@ func (a *Adapter) Addresses() int {
 	return len(a.logins.young) + len(a.logins.old)
 }
 
+// Attempts returns how many addresses have credentials that are being checked.
+func (a *Adapter) Attempts() int {
+	a.logins.mu.Lock()
+	defer a.logins.mu.Unlock()
+	return len(a.logins.trying)
+}
+
 // OpenStreams returns how many event streams are open.
 func (a *Adapter) OpenStreams() int {
 	a.streams.mu.Lock()

@@ -190,11 +190,32 @@ func TestUnknownErrorsAreNotTold(t *testing.T) {
 
 func TestCallerThatLeavesIsNoErrorOfOurs(t *testing.T) {
 	s := new(site).open(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	s.journal.before = func() error { cancel(); return ctx.Err() }
-	r := s.send("GET", runs+"/x", "", as(admin), func(r *http.Request) { *r = *r.WithContext(ctx) })
-	require.Equal(t, http.StatusServiceUnavailable, r.StatusCode)
-	require.Empty(t, s.log.String())
+	shutdown := errors.New("the proxy shuts down")
+	for _, err := range []error{context.Canceled, shutdown} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		s.journal.before = func() error { cancel(shutdown); return fmt.Errorf("reading: %w", err) }
+		r := s.send("GET", runs+"/x", "", as(admin), func(r *http.Request) { *r = *r.WithContext(ctx) })
+		require.Equal(t, http.StatusServiceUnavailable, r.StatusCode)
+		require.Equal(t, "unavailable", r.problem(t))
+		require.Empty(t, s.log.String())
+	}
+}
+
+func TestTimeoutThatIsNotTheCallersIsAnErrorOfOurs(t *testing.T) {
+	for _, err := range []error{context.Canceled, context.DeadlineExceeded} {
+		s := new(site).open(t)
+		s.journal.before = func() error { return fmt.Errorf("asking db-7: %w", err) }
+		for _, r := range []reply{s.get(runs + "/x"), s.send("POST", "/api/v1/update", updateBody(admin))} {
+			require.Equal(t, http.StatusInternalServerError, r.StatusCode, r.text)
+			_, id, told := strings.Cut(r.text, "request ")
+			require.True(t, told, r.text)
+			require.Contains(t, s.log.String(), "request_id="+id[:26])
+		}
+		require.Equal(t, 2, strings.Count(s.log.String(), "db-7"))
+
+		s.journal.before = func() error { return fmt.Errorf("%w: %w", update.ErrNotFound, err) }
+		require.Equal(t, http.StatusNotFound, s.get(runs+"/x").StatusCode, "what the domain makes of it goes first")
+	}
 }
 
 func TestIDsInPathsAreChecked(t *testing.T) {
@@ -320,6 +341,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"a pattern as prefix":      {Update: u, Prefix: "/{x}"},
 		"a prefix upwards":         {Update: u, Prefix: "/a/../b"},
 		"an item of no package":    {Update: u, Items: map[string]string{"theme": "demo/other"}},
+		"an item that is a name":   {Update: u, Items: map[string]string{pkg: "demo/tool"}},
 		"an empty item":            {Update: u, Items: map[string]string{"": pkg}},
 		"an empty secret":          {Update: u, Auth: httpadapter.Secrets{"": {Role: httpadapter.Admin}}},
 		"an origin with a path":    {Update: u, TrustedOrigins: []string{"https://admin.example/x"}},

@@ -31,8 +31,9 @@ type Config struct {
 	// ProgressOpen lets anybody ask for update progress, without a token.
 	ProgressOpen bool
 	// Items maps further itemIds of update progress to packages. A package's
-	// name always means the package, and "core" every package that shares
-	// update.DefaultLock, unless Items says otherwise.
+	// name always means the package and cannot be mapped to another; "core",
+	// unless it is such a name or stands in Items, means every package that
+	// shares update.DefaultLock.
 	Items map[string]string
 	// Tables are tables of LV that may be written to though nobody has done
 	// so yet. Others are not found until the program itself writes to them.
@@ -61,9 +62,10 @@ type Limits struct {
 	Streams          int   // open event streams in all; default 256
 	PrincipalStreams int   // open event streams of one principal; default 16
 	// Logins is how many failed logins a minute one remote address has,
-	// IPv6 addresses by their /64; default 10, negative for no limit. Behind
-	// a proxy every request has the proxy's address, unless a middleware
-	// before the Adapter sets Request.RemoteAddr.
+	// IPv6 addresses by their /64; default 10, negative for no limit. No more
+	// credentials of an address are checked at the same time; further ones
+	// wait. Behind a proxy every request has the proxy's address, unless a
+	// middleware before the Adapter sets Request.RemoteAddr.
 	Logins int
 
 	large int64 // bytes of a body of lv
@@ -130,9 +132,18 @@ func (c *Config) complete() error {
 		return fmt.Errorf("bad prefix %q: want something like /svc", c.Prefix)
 	}
 	c.Items = maps.Clone(c.Items)
+	var packages []string
+	if c.Update != nil {
+		packages = c.Update.Packages()
+	}
 	for item, pkg := range c.Items {
-		if item == "" || c.Update == nil || !slices.Contains(c.Update.Packages(), pkg) {
+		switch {
+		case item == "":
+			return fmt.Errorf("the item of package %q is empty", pkg)
+		case !slices.Contains(packages, pkg):
 			return fmt.Errorf("item %q: no package %q", item, pkg)
+		case item != pkg && slices.Contains(packages, item):
+			return fmt.Errorf("item %q is the name of a package and cannot mean package %q", item, pkg)
 		}
 	}
 	c.Tables = slices.Clone(c.Tables)

@@ -1,6 +1,8 @@
 package httpadapter
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -11,13 +13,16 @@ import (
 const maxAddresses = 10_000
 
 // loginLimiter slows down guessing: a bucket of tries for each address, filled
-// up at a steady rate. Addresses are kept in two generations; when the young
-// one is full it becomes the old one, and the old one is forgotten.
+// up at a steady rate. A credential that is being checked has one of the tries
+// and keeps it only if it is bad, so that guesses at the same time are no more
+// than guesses one after another. Addresses are kept in two generations; when
+// the young one is full it becomes the old one, and the old one is forgotten.
 type loginLimiter struct {
 	perMinute int // 0: no limit
 
 	mu         sync.Mutex
 	young, old map[string]bucket
+	trying     map[string]*attempts // addresses with credentials that are being checked
 }
 
 // bucket is what is left of an address's tries at a time.
@@ -26,39 +31,125 @@ type bucket struct {
 	at    time.Time
 }
 
-func newLoginLimiter(perMinute int) *loginLimiter {
-	return &loginLimiter{perMinute: max(perMinute, 0), young: map[string]bucket{}}
+// attempts are the requests of an address whose credentials are being checked,
+// or wait for that.
+type attempts struct {
+	requests int
+	checking int
+	ended    chan struct{} // wakes one that waits
 }
 
-// blocked returns how long the address must wait before its next try.
-func (l *loginLimiter) blocked(address string) time.Duration {
+func newLoginLimiter(perMinute int) *loginLimiter {
+	return &loginLimiter{perMinute: max(perMinute, 0), young: map[string]bucket{}, trying: map[string]*attempts{}}
+}
+
+// allows refuses an address that has no tries left.
+func (l *loginLimiter) allows(address string) error {
 	if l.perMinute == 0 {
-		return 0
+		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.bucket(address, time.Now())
-	if b.tries >= 1 {
-		return 0
-	}
-	return time.Duration((1 - b.tries) / float64(l.perMinute) * float64(time.Minute))
+	return l.refusal(l.bucket(address, time.Now()))
 }
 
-// failed takes one try from the address.
-func (l *loginLimiter) failed(address string) {
+// try calls check, which finds out whose a credential is, with one of the
+// address's tries, and gives that back unless the error is ErrBadCredential.
+// While all that are left are taken it waits: a good credential is not refused
+// for those that are checked beside it.
+func (l *loginLimiter) try(ctx context.Context, address string, check func() error) (err error) {
 	if l.perMinute == 0 {
+		return check()
+	}
+	now := l.enter(address)
+	defer l.leave(address, now)
+	for {
+		taken, err := l.take(address, now)
+		if err != nil {
+			return err
+		}
+		if taken {
+			break
+		}
+		select {
+		case <-now.ended:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	defer func() { l.end(address, now, errors.Is(err, ErrBadCredential)) }()
+	return check()
+}
+
+func (l *loginLimiter) enter(address string) *attempts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.trying[address]
+	if now == nil {
+		now = &attempts{ended: make(chan struct{}, 1)}
+		l.trying[address] = now
+	}
+	now.requests++
+	return now
+}
+
+func (l *loginLimiter) leave(address string, now *attempts) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.requests--; now.requests == 0 {
+		delete(l.trying, address)
+	}
+}
+
+// take takes a try, unless those that are being checked have all that are
+// left. What one may learn is for the next one that waits to learn too.
+func (l *loginLimiter) take(address string, now *attempts) (taken bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.bucket(address, time.Now())
+	if err := l.refusal(b); err != nil {
+		now.wake()
+		return false, err
+	}
+	if float64(now.checking+1) > b.tries {
+		return false, nil
+	}
+	now.checking++
+	now.wake()
+	return true, nil
+}
+
+// end gives a try back, or keeps it if the credential was bad.
+func (l *loginLimiter) end(address string, now *attempts, bad bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now.checking--
+	now.wake()
+	if !bad {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	b := l.bucket(address, time.Now())
-	// Failures that ran at the same time may take more than there is; a
-	// bucket never owes more than a minute.
-	b.tries = max(b.tries-1, -float64(l.perMinute))
+	b.tries--
 	if _, known := l.young[address]; !known && len(l.young) >= maxAddresses/2 {
 		l.young, l.old = map[string]bucket{}, l.young
 	}
 	l.young[address] = b
+}
+
+// wake wakes one that waits, if any.
+func (a *attempts) wake() {
+	select {
+	case a.ended <- struct{}{}:
+	default:
+	}
+}
+
+// refusal returns nil for a bucket with tries in it.
+func (l *loginLimiter) refusal(b bucket) error {
+	if b.tries >= 1 {
+		return nil
+	}
+	return tooMany.after(time.Duration((1 - b.tries) / float64(l.perMinute) * float64(time.Minute)))
 }
 
 // bucket returns the address's bucket as it is now. The caller holds mu.

@@ -29,8 +29,8 @@ type strategyMembers struct {
 	Type         string `json:"type"` // row
 }
 
-// attempts is how often something is tried anew that others overtake.
-const attempts = 10
+// maxTries is how often something is tried anew that others overtake.
+const maxTries = 10
 
 // needed are the members without which a strategy is not created.
 var needed = []string{
@@ -94,7 +94,7 @@ func (l *lvAPI) patchStrategy(c *call) error {
 	if err != nil {
 		return err
 	}
-	for range attempts {
+	for range maxTries {
 		var s lv.Strategy
 		if s, err = strategy(c.r.Context(), t, c.r.PathValue("strategyId")); err != nil {
 			return err

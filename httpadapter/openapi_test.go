@@ -69,3 +69,40 @@ func TestOpenAPIDescribesBodies(t *testing.T) {
 	require.Contains(t, problem, "application/problem+json")
 	require.Contains(t, at("paths", events, "get", "responses", "2XX", "content"), "text/event-stream")
 }
+
+// encoding/json, which fills what bind does not look into, would take ITEMID
+// for itemId.
+func TestBodiesHaveOnlyMembersWhoseNamesMatchExactly(t *testing.T) {
+	s := new(site).open(t)
+	document := s.get("/upkeep/v1/openapi.json").json(t)
+	bodies := 0
+	for path, item := range document["paths"].(map[string]any) {
+		post, _ := item.(map[string]any)["post"].(map[string]any)
+		body, _ := post["requestBody"].(map[string]any)
+		if body == nil {
+			continue
+		}
+		schema := body["content"].(map[string]any)["application/json"].(map[string]any)["schema"].(map[string]any)
+		for name, property := range schema["properties"].(map[string]any) {
+			requireExact(t, property, path, name)
+		}
+		bodies++
+	}
+	require.Equal(t, 6+2*13+7, bodies)
+}
+
+// requireExact requires something without names, an array of objects, which
+// bind looks into, or names of any kind.
+func requireExact(t *testing.T, property any, path, name string) {
+	schema := property.(map[string]any)
+	if items, ok := schema["items"].(map[string]any); ok {
+		require.NotEqual(t, "array", items["type"], "%s %s", path, name)
+		properties, _ := items["properties"].(map[string]any)
+		for below, property := range properties {
+			requireExact(t, property, path, name+"."+below)
+		}
+		return
+	}
+	require.Contains(t, []any{nil, "string", "boolean", "integer", "object"}, schema["type"], "%s %s", path, name)
+	require.NotContains(t, schema, "properties", "%s %s", path, name)
+}

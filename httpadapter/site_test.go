@@ -173,11 +173,11 @@ func (s *site) history(t testing.TB) []update.Run {
 	return runs
 }
 
-// touchyJournal is a journal whose reads do what a test wants before they
-// read, and after they watched.
+// touchyJournal is a journal that does what a test wants before it reads or
+// saves, and after it watched.
 type touchyJournal struct {
 	update.Journal
-	before         func() error
+	before, save   func() error
 	watch, watched func()
 }
 
@@ -188,6 +188,15 @@ func (j *touchyJournal) Get(ctx context.Context, id string) (update.Run, error) 
 		}
 	}
 	return j.Journal.Get(ctx, id)
+}
+
+func (j *touchyJournal) Save(ctx context.Context, run update.Run, events ...update.Event) (update.Run, error) {
+	if j.save != nil {
+		if err := j.save(); err != nil {
+			return update.Run{}, err
+		}
+	}
+	return j.Journal.Save(ctx, run, events...)
 }
 
 // safeBuffer is a buffer for many goroutines.

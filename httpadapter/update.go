@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -92,8 +93,6 @@ var wncmsFailures = []struct {
 	{update.ErrDisabled, http.StatusOK, "Core update disabled"},
 	{update.ErrInvalid, http.StatusBadRequest, invalidUpdate},
 	{update.ErrNotFound, http.StatusBadRequest, invalidUpdate},
-	{update.ErrFailed, http.StatusOK, "Update failed"},
-	{update.ErrCancelled, http.StatusOK, "Update failed"},
 	{update.ErrClosed, http.StatusServiceUnavailable, "Service unavailable"},
 }
 
@@ -131,21 +130,38 @@ func (u *updateAPI) start(c *call) error {
 	}
 	request := update.Request{Package: b.Package, Version: b.Version, Actor: c.by.ID}
 	run, err := u.updates.Start(context.WithoutCancel(c.r.Context()), request)
-	if errors.Is(err, update.ErrUpToDate) {
-		return u.upToDate(c, b.Package)
-	}
-	if err != nil {
-		return err
-	}
-	run, err = u.updates.Wait(c.r.Context(), run.ID)
 	switch {
-	case run.State.Done() && run.Err() != nil:
-		c.send(wncmsFail(http.StatusOK, fmt.Sprintf("Update failed (run %s)", run.ID)))
-		return nil
+	case errors.Is(err, update.ErrFailed): // a pre-flight check, whatever it says
+		return c.updateFailed("request " + c.report(err))
+	case errors.Is(err, update.ErrUpToDate):
+		return u.upToDate(c, b.Package)
 	case err != nil:
 		return err
 	}
-	return c.reply(http.StatusOK, updated(run.Version))
+	return u.await(c, run.ID)
+}
+
+// await answers when a run has ended.
+func (u *updateAPI) await(c *call, id string) error {
+	run, err := u.updates.Wait(c.r.Context(), id)
+	switch {
+	case run.ID == "": // nobody can tell what became of it
+		return err
+	case run.State == update.StateSucceeded:
+		return c.reply(http.StatusOK, updated(run.Version))
+	case run.State.Done():
+		return c.updateFailed("run " + id)
+	case c.hasLeft(err):
+		return err
+	}
+	c.report(fmt.Errorf("run %q was given up: %w", id, err))
+	return c.updateFailed("run " + id)
+}
+
+// updateFailed answers with where to look for the reason.
+func (c *call) updateFailed(where string) error {
+	c.send(wncmsFail(http.StatusOK, "Update failed ("+where+")"))
+	return nil
 }
 
 // upToDate answers an update that had nothing to do like the one that did it.
@@ -170,13 +186,14 @@ func (u *updateAPI) progress(c *call) error {
 	if b.Item == "" {
 		return update.ErrInvalid
 	}
-	runs, known, err := u.running(c.r.Context(), b.Item)
-	if err != nil {
-		return err
-	}
+	pkg, known := u.means(b.Item)
 	if !known {
 		c.send(wncmsFail(http.StatusOK, "Unknown itemId"))
 		return nil
+	}
+	runs, err := u.running(c.r.Context(), pkg)
+	if err != nil {
+		return err
 	}
 	reply := progressReply{Status: "success", Message: "Successfully fetched updating progress"}
 	if runs {
@@ -185,31 +202,38 @@ func (u *updateAPI) progress(c *call) error {
 	return c.reply(http.StatusOK, reply)
 }
 
-// running reports whether an update of the item runs. A run whose lock has
-// expired does not: its process is dead, or does not know yet that it lost.
-func (u *updateAPI) running(ctx context.Context, item string) (runs, known bool, err error) {
-	packages := u.updates.Packages()
-	pkg, mapped := u.items[item]
-	if !mapped && item != update.DefaultLock {
-		pkg = item
+// means returns the package that an itemId stands for, "" for every package
+// that shares update.DefaultLock.
+func (u *updateAPI) means(item string) (pkg string, known bool) {
+	if slices.Contains(u.updates.Packages(), item) {
+		return item, true
 	}
-	for _, name := range packages {
+	if pkg, mapped := u.items[item]; mapped {
+		return pkg, true
+	}
+	return "", item == update.DefaultLock
+}
+
+// running reports whether an update runs: of the package, or of any that
+// shares update.DefaultLock. A run whose lock has expired does not: its process
+// is dead, or does not know yet that it lost.
+func (u *updateAPI) running(ctx context.Context, pkg string) (bool, error) {
+	for _, name := range u.updates.Packages() {
 		if pkg != "" && name != pkg {
 			continue
 		}
-		known = true
 		status, err := u.updates.Status(ctx, name)
 		if err != nil {
-			return false, true, err
+			return false, err
 		}
 		lease, run := status.Lease, status.Run
 		switch {
 		case lease == nil:
 		case pkg == "" && lease.Item == update.DefaultLock:
-			return true, true, nil
+			return true, nil
 		case pkg != "" && run != nil && run.Token == lease.Token:
-			return true, true, nil
+			return true, nil
 		}
 	}
-	return false, known || pkg == "", nil
+	return false, nil
 }

@@ -69,8 +69,6 @@ var updateProblems = ownFailure([]failure{
 	{update.ErrStale, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
 	{update.ErrLost, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
 	{update.ErrFree, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
-	{update.ErrFailed, http.StatusConflict, "failed", "The update failed", false},
-	{update.ErrCancelled, http.StatusConflict, "cancelled", "The update was cancelled", false},
 	{update.ErrClosed, http.StatusServiceUnavailable, "unavailable", "Service unavailable", false},
 })
 
@@ -100,8 +98,9 @@ func (u *updateAPI) packages(c *call) error {
 			run := c.runOf(*status.Run)
 			pkg.Run = &run
 		}
-		if l := status.Lease; l != nil {
-			pkg.Lock = &lockReply{l.Item, l.Owner, l.Token, l.AcquiredAt, l.ExpiresAt}
+		if status.Lease != nil {
+			lock := c.lockOf(*status.Lease)
+			pkg.Lock = &lock
 		}
 		reply.Packages = append(reply.Packages, pkg)
 	}
@@ -141,6 +140,10 @@ func (u *updateAPI) startRun(c *call) error {
 		Package: b.Package, Version: b.Version, AllowDowngrade: b.AllowDowngrade,
 		AllowPrerelease: b.AllowPrerelease, RequestID: b.RequestID, Actor: c.by.ID,
 	})
+	if errors.Is(err, update.ErrFailed) { // a pre-flight check, whatever it says: who may start a run may know
+		c.send(problemAnswer(http.StatusConflict, "failed", "A check before the update failed", err.Error()))
+		return nil
+	}
 	if err != nil {
 		return err
 	}

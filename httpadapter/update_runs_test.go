@@ -189,6 +189,15 @@ func TestRunIsCancelledAndRolledBackByHTTP(t *testing.T) {
 	require.Equal(t, runs+"/"+undo, r.Header.Get("Location"))
 	require.Equal(t, id, r.json(t)["undoes"])
 	require.Equal(t, "ann", r.json(t)["actor"])
+	require.Equal(t, "too blue", r.json(t)["reason"])
+	for e, err := range s.updater.Watch(t.Context(), 0) {
+		require.NoError(t, err)
+		if e.Run == undo && e.Kind == update.EventStarted {
+			require.Equal(t, "ann", e.Actor)
+			require.Contains(t, e.Message, "too blue")
+			break
+		}
+	}
 }
 
 func TestLockIsBrokenByItsToken(t *testing.T) {
@@ -211,5 +220,24 @@ func TestLockIsBrokenByItsToken(t *testing.T) {
 		require.Empty(t, r.text)
 		_, err = s.db.Locker().Holder(t.Context(), "tools/a b")
 		require.ErrorIs(t, err, update.ErrFree)
+	})
+}
+
+func TestReadersDoNotSeeWhichProcessWorks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		s := (&site{install: func(context.Context, *update.Task) error { <-end; return nil }}).open(t)
+		run, err := s.updater.Start(t.Context(), update.Request{Package: pkg})
+		require.NoError(t, err)
+		require.NotEmpty(t, run.Owner)
+		for _, path := range []string{"/upkeep/v1/updates/packages", runs, runs + "/" + run.ID} {
+			require.Contains(t, s.get(path).text, `"owner":"`+run.Owner+`"`)
+			r := s.send("GET", path, "", as(reader))
+			require.Equal(t, http.StatusOK, r.StatusCode)
+			require.NotContains(t, r.text, "owner")
+			require.NotContains(t, r.text, run.Owner)
+		}
+		require.Contains(t, s.send("GET", "/upkeep/v1/updates/packages", "", as(reader)).text, `"lock":{"item":"core"`)
+		close(end)
 	})
 }

@@ -3,11 +3,14 @@ package httpadapter_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
 )
@@ -98,10 +102,58 @@ func TestDocumentedUpdateKeepsInternalsToItself(t *testing.T) {
 	require.Equal(t, http.StatusOK, r.StatusCode)
 	id := s.history(t)[0].ID
 	require.JSONEq(t, `{"status":"fail","message":"Update failed (run `+id+`)"}`, r.text)
+	require.Empty(t, s.log.String(), "the run has the reason")
 
 	require.Contains(t, s.get("/upkeep/v1/updates/runs/"+id).text, "hunter2", "an administrator sees why")
 	require.NotContains(t, s.send("GET", "/upkeep/v1/updates/runs/"+id, "", as(reader)).text, "hunter2")
 	require.NotContains(t, s.send("GET", "/upkeep/v1/updates/runs", "", as(reader)).text, "hunter2")
+}
+
+func TestFailingCheckIsToldToAdminsAndTheLogOnly(t *testing.T) {
+	for name, kind := range map[string]error{
+		"of its own":           errors.New("df"),
+		"a timeout":            context.DeadlineExceeded,
+		"like nothing to do":   update.ErrUpToDate,
+		"like a bad request":   update.ErrInvalid,
+		"like another's error": update.ErrBusy,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := (&site{check: func(context.Context, *update.Task) error { return fmt.Errorf("no space on /srv: %w", kind) }}).open(t)
+			r := s.send("POST", "/api/v1/update", updateBody(admin))
+			require.Equal(t, http.StatusOK, r.StatusCode, r.text)
+			id := regexp.MustCompile(`^Update failed \(request ([A-Z2-7]{26})\)$`).FindStringSubmatch(r.json(t)["message"].(string))
+			require.Len(t, id, 2, r.text)
+			require.Equal(t, "fail", r.json(t)["status"])
+			require.Contains(t, s.log.String(), "no space on /srv")
+			require.Contains(t, s.log.String(), "request_id="+id[1])
+
+			r = s.post(runs, `{"package":"demo/site"}`)
+			require.Equal(t, http.StatusConflict, r.StatusCode, r.text)
+			require.Equal(t, "failed", r.problem(t))
+			require.Contains(t, r.json(t)["detail"], `check of step "install": no space on /srv`)
+			require.Empty(t, s.history(t))
+		})
+	}
+}
+
+func TestDocumentedUpdateThatIsGivenUpSaysWhichRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var full atomic.Bool
+		s := (&site{install: func(context.Context, *update.Task) error { full.Store(true); return nil }}).open(t)
+		s.journal.save = func() error {
+			if full.Load() {
+				return errors.New("disk full: /var/lib/upkeep.db")
+			}
+			return nil
+		}
+		r := s.send("POST", "/api/v1/update", updateBody(admin))
+		run := s.history(t)[0]
+		require.Equal(t, update.StateRunning, run.State, "it waits to be taken up")
+		require.Equal(t, http.StatusOK, r.StatusCode)
+		require.JSONEq(t, `{"status":"fail","message":"Update failed (run `+run.ID+`)"}`, r.text)
+		require.Contains(t, s.log.String(), "disk full")
+		require.Contains(t, s.log.String(), run.ID)
+	})
 }
 
 func TestDocumentedUpdateThatIsCancelledFails(t *testing.T) {
@@ -162,6 +214,7 @@ func TestUpdateSurvivesAClientThatHangsUp(t *testing.T) {
 		synctest.Wait()
 		hangUp()
 		<-answered // the handler does not stay behind
+		require.Empty(t, s.log.String())
 		run := s.history(t)[0]
 		require.Equal(t, update.StateRunning, run.State)
 		close(end)
@@ -234,6 +287,34 @@ func TestProgressTellsWhatRuns(t *testing.T) {
 		_, err = s.db.Locker().Acquire(t.Context(), "tools/a b", "somebody", time.Minute)
 		require.NoError(t, err)
 		want(0, "core") // which is another lock
+	})
+}
+
+func TestProgressItemMeansWhatIsNamedSoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		wait := []update.Step{{Name: "wait", Do: func(context.Context, *update.Task) error { <-end; return nil }}}
+		progress := func(names []string, items map[string]string, runs, item string) any {
+			db := memory.New()
+			var packages []update.Package
+			for _, name := range names {
+				packages = append(packages, update.Package{Name: name, Source: source.Static("1.0.0"), Steps: wait})
+			}
+			u := newUpdater(t, db, packages...)
+			_, err := u.Start(t.Context(), update.Request{Package: runs})
+			require.NoError(t, err)
+			adapter, err := httpadapter.New(httpadapter.Config{Update: u, Items: items, ProgressOpen: true, Logger: quiet})
+			require.NoError(t, err)
+			s := &site{mux: http.NewServeMux()}
+			adapter.Register(s.mux)
+			return s.send("POST", "/api/v1/update/progress", `{"itemId":"`+item+`"}`).json(t)["progress"]
+		}
+		require.EqualValues(t, 1, progress([]string{"a", "b"}, nil, "b", "core"), "the lock")
+		require.EqualValues(t, 0, progress([]string{"a", "core"}, nil, "a", "core"), "a package of that name goes before the lock")
+		require.EqualValues(t, 1, progress([]string{"a", "core"}, nil, "core", "core"))
+		require.EqualValues(t, 0, progress([]string{"a", "b"}, map[string]string{"core": "a"}, "b", "core"), "and so does an item")
+		require.EqualValues(t, 1, progress([]string{"a", "b"}, map[string]string{"a": "a"}, "a", "a"))
+		close(end)
 	})
 }
 

@@ -39,7 +39,7 @@ type packageReply struct {
 
 type lockReply struct {
 	Item       string    `json:"item"`
-	Owner      string    `json:"owner"`
+	Owner      string    `json:"owner,omitempty"`
 	Token      int64     `json:"token"`
 	AcquiredAt time.Time `json:"acquired_at"`
 	ExpiresAt  time.Time `json:"expires_at"`
@@ -110,8 +110,9 @@ type eventReply struct {
 	Message string           `json:"message,omitempty"`
 }
 
-// details reports whether the caller may see what steps print and why they
-// fail, which can tell more about a machine than every reader should know.
+// details reports whether the caller may see what steps print, why they fail
+// and in which process, which can tell more about a machine than every reader
+// should know.
 func (c *call) details() bool { return c.by.In(UpdateAPI) >= Admin }
 
 // runOf is what a caller may see of a run. What steps keep for themselves is
@@ -134,6 +135,15 @@ func (c *call) runOf(r update.Run) runReply {
 		for i := range reply.Steps {
 			reply.Steps[i].Error = ""
 		}
+	}
+	return reply
+}
+
+// lockOf is what a caller may see of a lease.
+func (c *call) lockOf(l update.Lease) lockReply {
+	reply := lockReply{l.Item, l.Owner, l.Token, l.AcquiredAt, l.ExpiresAt}
+	if !c.details() {
+		reply.Owner = ""
 	}
 	return reply
 }

@@ -112,7 +112,7 @@ func (c *call) decode(v any) error {
 	}
 	target := reflect.ValueOf(v).Elem()
 	if b.form != nil {
-		err = bindForm(b.form, target)
+		bindForm(b.form, target)
 	} else if b.text = bytes.TrimSpace(b.text); len(b.text) == 0 || b.text[0] != '{' {
 		err = errors.New("want a JSON object")
 	} else {
@@ -133,13 +133,13 @@ func (c *call) decodeOptional(v any) error {
 }
 
 // bind is json.Unmarshal for scanned text, but names match exactly: to
-// encoding/json, API_TOKEN is api_token. It looks into structs, pointers to
-// structs and slices of structs; anything else is encoding/json's.
+// encoding/json, API_TOKEN is api_token. It looks into structs and slices of
+// structs; anything else is encoding/json's.
 func bind(text []byte, v reflect.Value) error {
 	switch {
 	case string(text) == "null":
 		return nil
-	case isRecord(v.Type()):
+	case v.Kind() == reflect.Struct:
 		if text[0] != '{' {
 			return errors.New("want an object")
 		}
@@ -154,10 +154,7 @@ func bind(text []byte, v reflect.Value) error {
 			}
 		}
 		return nil
-	case v.Kind() == reflect.Pointer && isRecord(v.Type().Elem()):
-		v.Set(reflect.New(v.Type().Elem()))
-		return bind(text, v.Elem())
-	case v.Kind() == reflect.Slice && isRecord(v.Type().Elem()):
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
 		if text[0] != '[' {
 			return errors.New("want an array")
 		}
@@ -183,38 +180,26 @@ func bind(text []byte, v reflect.Value) error {
 }
 
 // bindForm fills the string fields of a struct.
-func bindForm(form url.Values, v reflect.Value) error {
+func bindForm(form url.Values, v reflect.Value) {
 	fields := fieldsOf(v.Type())
 	for name, values := range form {
 		if i, known := fields[name]; known {
 			v.Field(i).SetString(values[0])
 		}
 	}
-	return nil
 }
 
-// isRecord reports whether t is a struct that has no JSON form of its own.
-func isRecord(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(unmarshaler)
-}
-
-var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
-
-// jsonKind names what JSON has for a Go type.
+// jsonKind names what JSON has for the Go type of a field.
 func jsonKind(t reflect.Type) string {
 	switch t.Kind() {
-	case reflect.Pointer:
-		return jsonKind(t.Elem())
 	case reflect.String:
 		return "string"
 	case reflect.Bool:
 		return "boolean"
-	case reflect.Slice, reflect.Array:
+	case reflect.Slice:
 		return "array"
-	case reflect.Struct, reflect.Map:
+	case reflect.Map:
 		return "object"
-	case reflect.Float32, reflect.Float64:
-		return "number"
 	}
 	return "integer"
 }

@@ -38,8 +38,8 @@ var (
 	ErrCorrupt = errors.New("storage: damaged")
 )
 
-// Retention says which events an engine keeps for Watch. A zero field means
-// its documented default.
+// Retention says which events an engine keeps for Watch. A field that is not
+// positive means its documented default.
 type Retention struct {
 	Events int           // at most; default 100,000
 	Age    time.Duration // at most; default 30 days

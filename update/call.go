@@ -12,22 +12,29 @@ var (
 	errJournal   = errors.New("update: journal not written")
 )
 
-// call runs one function of step i and watches over it: a step that shows no
+// call runs one function of step i under watch.
+func (r *runner) call(ctx context.Context, i int, s *Step, f func(context.Context, *Task) error) error {
+	t := r.task(i, s)
+	defer r.callEnded()
+	return r.u.call(ctx, s, t, f, r.lastSign)
+}
+
+// call runs one function of a step and watches over it: a step that shows no
 // sign of life for LockTTL is cancelled with ErrStalled, and one that does not
 // return for a sixth of that after its context has ended is left alone, so
 // that the lock can be free. Close still waits for it.
-func (r *runner) call(ctx context.Context, i int, s *Step, f func(context.Context, *Task) error) error {
+func (u *Updater) call(
+	ctx context.Context, s *Step, t *Task, f func(context.Context, *Task) error, lastSign func() time.Time,
+) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	t := r.task(i, s)
-	defer r.callEnded()
 	done := make(chan error, 1)
-	r.u.work.Go(func() {
+	u.work.Go(func() {
 		err := errors.New("the step ended its goroutine")
 		defer func() { done <- err }()
 		err = s.bounded(ctx, t, f)
 	})
-	stall, grace := r.u.config.LockTTL, r.u.config.LockTTL/6
+	stall, grace := u.config.LockTTL, u.config.LockTTL/6
 	timer := time.NewTimer(stall)
 	defer timer.Stop()
 	for {
@@ -35,20 +42,20 @@ func (r *runner) call(ctx context.Context, i int, s *Step, f func(context.Contex
 		case err := <-done:
 			return err
 		case <-ctx.Done():
-			return r.awaitEnd(ctx, done, grace)
+			return awaitEnd(ctx, done, grace)
 		case <-timer.C:
 		}
-		silent := time.Since(r.lastSign())
+		silent := time.Since(lastSign())
 		if silent >= stall {
 			cancel(fmt.Errorf("%w: no progress for %s", ErrStalled, stall))
-			return r.awaitEnd(ctx, done, grace)
+			return awaitEnd(ctx, done, grace)
 		}
 		timer.Reset(stall - silent)
 	}
 }
 
 // awaitEnd gives a cancelled step some time to return.
-func (r *runner) awaitEnd(ctx context.Context, done <-chan error, grace time.Duration) error {
+func awaitEnd(ctx context.Context, done <-chan error, grace time.Duration) error {
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {

@@ -10,8 +10,9 @@ import (
 
 // Cancel asks the run to stop and to undo what it did. It returns once that is
 // recorded; the process that works on the run sees it within a second. It
-// returns ErrTooLate after the point of no return; cancelling a run that is
-// done, or on its way back, is not an error.
+// returns ErrTooLate after the point of no return, and ErrStale for a run that
+// nobody works on while its lock has gone on to another; cancelling a run that
+// is done, or on its way back, is not an error.
 func (u *Updater) Cancel(ctx context.Context, id string, by By) error {
 	by = by.bounded()
 	run, err := u.amend(ctx, id, func(run *Run) (Event, error) {
@@ -116,7 +117,7 @@ func (u *Updater) Rollback(ctx context.Context, id string, by By) (Run, error) {
 	if err := p.gate(ctx, request); err != nil {
 		return Run{}, err
 	}
-	return u.begin(ctx, p, func() (Run, error) {
+	return u.begin(ctx, p, func(ctx context.Context) (Run, error) {
 		last, err := u.lastEffect(ctx, run)
 		if err != nil {
 			return Run{}, err

@@ -22,8 +22,9 @@ type Journal interface {
 	// Request, CreatedAt and the names and order of the steps never change. It
 	// returns ErrNotFound for an unknown run, and ErrStale unless the stored
 	// Rev is r.Rev and no greater Token has written to r.Item. Of the result
-	// the Rev, which is the next, and the engine's UpdatedAt and EndedAt count;
-	// EndedAt is the time of the first save with State.Done.
+	// the Rev, which is the next, and the engine's UpdatedAt and EndedAt count,
+	// the latter the time of the first save with State.Done; the rest may share
+	// memory with r.
 	Save(ctx context.Context, r Run, events ...Event) (Run, error)
 
 	// Get returns a run, or ErrNotFound.

@@ -4,28 +4,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // Recover finishes or rolls back the runs that dead processes left behind and
-// returns. Runs that somebody works on are left alone. A program that swaps
-// its own binary calls it when it starts.
+// returns. Runs that somebody works on are left alone; runs under different
+// locks are recovered at the same time. When ctx ends the work goes on. A
+// program that swaps its own binary calls it when it starts.
 func (u *Updater) Recover(ctx context.Context) error {
 	left, err := u.left(ctx, func(Run) bool { return true })
 	if err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
-	var failures []error
-	for _, run := range left {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		err := u.adopt(ctx, u.packages[run.Package], run.ID)
-		if errors.Is(err, ErrClosed) {
-			return err
-		}
+	var pending []<-chan error
+	for len(left) > 0 {
+		item := left[0].Item
+		var ids []string
+		left = slices.DeleteFunc(left, func(run Run) bool {
+			if run.Item == item {
+				ids = append(ids, run.ID)
+			}
+			return run.Item == item
+		})
+		result, err := u.adopt(ctx, item, ids...)
 		if err != nil {
-			failures = append(failures, fmt.Errorf("recover run %q: %w", run.ID, err))
+			return err
+		}
+		pending = append(pending, result)
+	}
+	var failures []error
+	for _, result := range pending {
+		select {
+		case err := <-result:
+			failures = append(failures, err)
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 	return errors.Join(failures...)
@@ -43,52 +57,61 @@ func (u *Updater) left(ctx context.Context, picks func(Run) bool) ([]Run, error)
 		ours := u.live[run.ID] != nil
 		u.mu.Unlock()
 		if u.packages[run.Package] != nil && !ours && picks(run) {
-			runs = append([]Run{run}, runs...)
+			runs = append(runs, run)
 		}
 	}
+	slices.Reverse(runs)
 	return runs, nil
 }
 
-// adopt takes the lock and works on a run that is left; if somebody else has
-// the lock, the run is theirs. The work goes on when ctx ends.
-func (u *Updater) adopt(ctx context.Context, p *Package, id string) error {
+// adopt takes the lock that runs were left under and works on them in the
+// background; if somebody else has the lock, the runs are theirs.
+func (u *Updater) adopt(ctx context.Context, item string, ids ...string) (<-chan error, error) {
 	result := make(chan error, 1)
-	err := u.background(func() {
-		held, err := Hold(ctx, u.config.Locker, p.Lock, HoldConfig{Owner: u.config.Owner, TTL: u.config.LockTTL})
-		if errors.Is(err, ErrHeld) {
-			err = nil
+	return result, u.background(func() {
+		held, err := u.hold(ctx, item)
+		if err != nil {
+			if errors.Is(err, ErrHeld) {
+				err = nil
+			}
 			result <- err
 			return
 		}
-		var ended []Run
-		if err == nil {
-			ended, err = u.takeOver(p, held, id)
-			err = errors.Join(err, held.Release())
+		var taken []*runner
+		for _, id := range ids {
+			r, e := u.takeOver(held, id)
+			if e != nil {
+				err = errors.Join(err, fmt.Errorf("recover run %q: %w", id, e))
+			}
+			if r != nil {
+				taken = append(taken, r)
+			}
+			if held.Context().Err() != nil || errors.Is(e, errClosing) {
+				break
+			}
+		}
+		err = errors.Join(err, held.Release())
+		for _, r := range taken {
+			u.forget(r)
 		}
 		result <- err
-		u.report(ended...)
+		u.report(taken...)
 	})
-	if err != nil {
-		return err
-	}
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
-// settle finishes or rolls back what dead processes left under a lock, and
-// returns the runs that it ended.
-func (u *Updater) settle(item string, held *Held) (settled []Run, err error) {
-	left, err := u.left(held.Context(), func(run Run) bool { return u.packages[run.Package].Lock == item })
+// settle finishes or rolls back what dead processes left under the lock of p,
+// and what they left of p under another one, and returns who worked on it.
+func (u *Updater) settle(p *Package, held *Held) (settled []*runner, err error) {
+	left, err := u.left(held.Context(), func(run Run) bool { return run.Item == p.Lock || run.Package == p.Name })
 	if err != nil {
 		return nil, err
 	}
 	for _, run := range left {
-		ended, err := u.takeOver(u.packages[run.Package], held, run.ID)
-		settled = append(settled, ended...)
+		r, err := u.settleOne(run, held)
+		if r != nil {
+			u.forget(r)
+			settled = append(settled, r)
+		}
 		if err != nil {
 			return settled, fmt.Errorf("settle run %q: %w", run.ID, err)
 		}
@@ -96,29 +119,38 @@ func (u *Updater) settle(item string, held *Held) (settled []Run, err error) {
 	return settled, nil
 }
 
-// takeOver works on a run that is left, under held, and returns it if it has
-// brought it to its end.
-func (u *Updater) takeOver(p *Package, held *Held, id string) (ended []Run, err error) {
+func (u *Updater) settleOne(run Run, held *Held) (*runner, error) {
+	if run.Item == held.Lease().Item {
+		return u.takeOver(held, run.ID)
+	}
+	// The package had another lock when the run began.
+	other, err := u.hold(held.Context(), run.Item)
+	if err != nil {
+		return nil, busy(err)
+	}
+	r, err := u.takeOver(other, run.ID)
+	return r, errors.Join(err, other.Release())
+}
+
+// takeOver works on a run that was left, under held, and returns who did. A
+// run that is done has nobody.
+func (u *Updater) takeOver(held *Held, id string) (*runner, error) {
 	lease := held.Lease()
 	run, err := u.amend(held.Context(), id, func(run *Run) (Event, error) {
 		if run.State.Done() {
 			return Event{}, nil
 		}
 		gone := run.Owner
-		run.Item, run.Token, run.Owner = lease.Item, lease.Token, lease.Owner
+		run.Token, run.Owner = lease.Token, lease.Owner
 		return Event{Kind: EventRecovered, Message: "the process " + gone + " is gone"}, nil
 	})
 	if err != nil || run.State.Done() {
 		return nil, err
 	}
-	r := u.newRunner(p, held, run)
+	r := u.newRunner(u.packages[run.Package], held, run)
 	u.register(r)
-	err = r.work()
-	run = u.forget(r, err)
-	if err != nil {
-		return nil, err
-	}
-	return []Run{run}, nil
+	r.failure = r.work()
+	return r, r.failure
 }
 
 // Run recovers now and whenever another process dies, until ctx ends or the

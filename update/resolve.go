@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	version "github.com/hashicorp/go-version"
 )
@@ -130,6 +132,10 @@ func (p *Package) gate(ctx context.Context, r Request) error {
 // changes nothing. A check that fails is ErrFailed, and comes with the plan. A
 // version that is installed is not an error but Plan.UpToDate.
 func (u *Updater) Plan(ctx context.Context, r Request) (Plan, error) {
+	if err := u.enter(); err != nil {
+		return Plan{}, err
+	}
+	defer u.work.Done()
 	p, err := u.validate(r)
 	if err != nil {
 		return Plan{}, err
@@ -156,21 +162,38 @@ func (u *Updater) Plan(ctx context.Context, r Request) (Plan, error) {
 	for _, s := range p.Steps {
 		plan.Steps = append(plan.Steps, s.Name)
 	}
-	return plan, p.check(ctx, p.newRun(r, from, release))
+	return plan, u.check(ctx, p, p.newRun(r, from, release))
 }
 
 // check runs every step's pre-flight.
-func (p *Package) check(ctx context.Context, run Run) error {
+func (u *Updater) check(ctx context.Context, p *Package, run Run) error {
 	run.Steps = nil
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		if s.Check == nil {
 			continue
 		}
-		t := &Task{Run: run.Clone(), Release: run.Release.clone()}
-		if err := s.bounded(ctx, t, s.Check); err != nil {
+		if err := u.checkOne(ctx, s, run); err != nil {
 			return fmt.Errorf("%w: check of step %q: %w", ErrFailed, s.Name, err)
 		}
 	}
 	return nil
+}
+
+// checkOne runs one pre-flight. It shows that it lives as a step does.
+func (u *Updater) checkOne(ctx context.Context, s *Step, run Run) error {
+	var sign atomic.Pointer[time.Time]
+	alive := func() { now := time.Now(); sign.Store(&now) }
+	alive()
+	t := &Task{Run: run.Clone(), Release: run.Release.clone(), Output: signs(alive)}
+	t.progress = func(int64, int64, string) { alive() }
+	return u.call(ctx, s, t, s.Check, func() time.Time { return *sign.Load() })
+}
+
+// signs is an output of which only that it comes is of interest.
+type signs func()
+
+func (alive signs) Write(p []byte) (int, error) {
+	alive()
+	return len(p), nil
 }

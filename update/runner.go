@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // errClosing stops a run between two steps because its Updater closes.
@@ -21,12 +22,13 @@ type runner struct {
 	held *Held
 
 	gone    chan struct{} // closed when this process works on the run no more
-	failure error         // why, if the run is not done; set before gone closes
+	failure error         // why the run is not done; set before gone closes
 
 	forwardContext context.Context // ends with the lease, and when the run is cancelled
 	cancelForward  context.CancelCauseFunc
 
 	saving chan struct{} // one save at a time
+	copied []StepRecord  // the steps that the save under way writes
 
 	mu    sync.Mutex
 	run   Run // as it will be once notes are saved
@@ -67,6 +69,8 @@ func (r *runner) create() error {
 	})
 	if errors.Is(err, ErrExists) && stored.ID == r.run.ID {
 		err = nil // the reply of an earlier try was lost
+	} else if errors.Is(err, ErrExists) {
+		err = errRepeated
 	}
 	r.run = stored
 	if err != nil {
@@ -93,41 +97,41 @@ func (u *Updater) register(r *runner) {
 // finish works on r's run, releases the lock and tells who wants to know of it
 // and of the runs that were settled before. A run whose lease was lost is
 // taken up again if nobody else has.
-func (u *Updater) finish(r *runner, settled []Run) {
-	err := r.work()
-	lost := errors.Is(err, ErrLost) && !errors.Is(err, errAbandoned)
-	if e := r.held.Release(); e != nil {
-		u.config.Logger.Warn("update: lock not released", "run", r.run.ID, "err", e)
+func (u *Updater) finish(r *runner, settled []*runner) {
+	r.failure = r.work()
+	if err := r.held.Release(); err != nil {
+		u.config.Logger.Warn("update: lock not released", "run", r.run.ID, "err", err)
 	}
-	run := u.forget(r, err)
-	if err == nil {
-		settled = append(settled, run)
-	}
-	u.report(settled...)
-	if lost {
-		if err := u.adopt(context.Background(), r.p, r.run.ID); err != nil {
+	u.forget(r)
+	u.report(append(settled, r)...)
+	if r.lost() {
+		if _, err := u.adopt(context.Background(), r.run.Item, r.run.ID); err != nil {
 			u.config.Logger.Warn("update: run not taken up again", "run", r.run.ID, "err", err)
 		}
 	}
 }
 
-// forget makes r's run one that this process does not work on, and returns it.
-func (u *Updater) forget(r *runner, err error) Run {
-	run := r.snapshot()
-	r.cancelForward(context.Canceled)
-	u.mu.Lock()
-	delete(u.live, run.ID)
-	u.mu.Unlock()
-	if !errors.Is(err, ErrLost) {
-		r.failure = err
-	}
-	close(r.gone)
-	return run
+// lost reports that the work ended with the lease, and nothing of it goes on.
+func (r *runner) lost() bool {
+	return errors.Is(r.failure, errOvertaken) && !errors.Is(r.failure, errAbandoned)
 }
 
-// report tells of runs that have ended. Their lock is free.
-func (u *Updater) report(runs ...Run) {
-	for _, run := range runs {
+// forget makes r's run one that this process does not work on.
+func (u *Updater) forget(r *runner) {
+	r.cancelForward(context.Canceled)
+	u.mu.Lock()
+	delete(u.live, r.run.ID)
+	u.mu.Unlock()
+	close(r.gone)
+}
+
+// report tells of the runs that have ended. Their lock is free.
+func (u *Updater) report(runners ...*runner) {
+	for _, r := range runners {
+		if r.failure != nil {
+			continue
+		}
+		run := r.snapshot()
 		u.config.Logger.Info("update finished", "run", run.ID, "package", run.Package, "from", run.From,
 			"version", run.Version, "state", string(run.State), "reason", run.Reason)
 		u.config.OnFinish(run)
@@ -145,8 +149,9 @@ func (r *runner) save(ctx context.Context, change func(*Run), events ...Event) e
 		return context.Cause(ctx)
 	}
 	r.mu.Lock()
-	run, gathered := r.run.Clone(), r.notes
-	r.notes.clear()
+	run, gathered := r.run, r.notes.take()
+	r.copied = append(r.copied[:0], run.Steps...)
+	run.Steps = r.copied
 	r.mu.Unlock()
 	change(&run)
 	all := append(gathered.events(), events...)
@@ -169,7 +174,11 @@ func (r *runner) save(ctx context.Context, change func(*Run), events ...Event) e
 	return nil
 }
 
-var errAgain = errors.New("update: the run has changed")
+var (
+	errAgain     = errors.New("update: the run has changed")
+	errRepeated  = errors.New("update: the request came twice at once")
+	errOvertaken = fmt.Errorf("%w: somebody else may act", ErrLost)
+)
 
 // reconcile finds out why a save was refused: it had been made already and the
 // reply was lost; or somebody asked to cancel the run, which run then learns;
@@ -180,10 +189,10 @@ func (r *runner) reconcile(ctx context.Context, run *Run) (Run, error) {
 		return stored, err
 	}
 	if stored.Token != run.Token {
-		return stored, fmt.Errorf("%w: the run has another owner", ErrLost)
+		return stored, fmt.Errorf("%w: the run has another owner", errOvertaken)
 	}
 	if stored.Rev == run.Rev {
-		return stored, fmt.Errorf("%w: the lock has another owner", ErrLost)
+		return stored, fmt.Errorf("%w: the lock has another owner", errOvertaken)
 	}
 	if stored.Rev == run.Rev+1 && sameRecord(stored, *run) {
 		return stored, nil
@@ -222,10 +231,10 @@ func (r *runner) retry(ctx context.Context, f func(context.Context) error) error
 		}
 		err := f(ctx)
 		switch {
-		case err == nil, errors.Is(err, ErrLost), errors.Is(err, ErrExists), errors.Is(err, ErrNotFound), errors.Is(err, ErrInvalid):
+		case err == nil, errors.Is(err, errOvertaken), errors.Is(err, ErrExists), errors.Is(err, ErrNotFound), errors.Is(err, ErrInvalid):
 			return err
 		case errors.Is(err, ErrStale):
-			return fmt.Errorf("%w: %w", ErrLost, err)
+			return fmt.Errorf("%w: %w", errOvertaken, err)
 		case errors.Is(err, errAgain):
 			continue
 		case wait > 3*time.Second:
@@ -276,13 +285,39 @@ const maxLog = 16 << 10
 
 func (n *notes) any() bool { return len(n.log) > 0 || n.progress != nil || len(n.outcomes) > 0 }
 
-func (n *notes) clear() { *n = notes{step: n.step} }
+// take returns the notes and leaves none, but for the beginning of a character
+// whose end is still to come.
+func (n *notes) take() notes {
+	taken := *n
+	whole := len(n.log) - len(partial(n.log))
+	*n = notes{step: n.step, log: slices.Clone(n.log[whole:])}
+	taken.log = taken.log[:whole]
+	return taken
+}
+
+// partial is the beginning of a character at the end of text, if there is one.
+func partial(text []byte) []byte {
+	for i := len(text) - 1; i >= 0 && i >= len(text)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(text[i]) {
+			if utf8.FullRune(text[i:]) {
+				return nil
+			}
+			return text[i:]
+		}
+	}
+	return nil
+}
 
 func (n *notes) output(p []byte) {
 	n.log = append(n.log, p...)
-	if extra := len(n.log) - maxLog; extra > 0 {
-		n.log = slices.Delete(n.log, 0, extra)
+	extra := len(n.log) - maxLog
+	if extra <= 0 {
+		return
 	}
+	for extra < len(n.log) && !utf8.RuneStart(n.log[extra]) {
+		extra++
+	}
+	n.log = slices.Delete(n.log, 0, extra)
 }
 
 // putBack returns notes of a save that failed.

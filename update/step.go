@@ -9,7 +9,10 @@ import (
 //
 // Its functions are called one at a time, with a context that ends when the
 // run is cancelled, loses its lock, stalls, or after Timeout. A panic in one is
-// its error.
+// its error. One that does not return for a sixth of Config.LockTTL after its
+// context has ended is left alone: the run has failed with nothing undone, and
+// its lock is free. A step that was begun three times without an end, because
+// the process died each time, has failed.
 type Step struct {
 	Name string // required, unique in the package, 1 to 128 bytes
 	// Do has the effect. Required. It must bear being run again after a

@@ -60,7 +60,8 @@ type Package struct {
 type Request struct {
 	Package string // required
 	// Version is "" or "latest", an exact version, or a constraint such as
-	// "^1.2", "~1.2", "1.*", ">=1.2, <2" or "1.2 || 2.0". At most 256 bytes.
+	// "^1.2", "~1.2", "1.*", ">=1.2, <2" or "1.2 || 2.0"; as in Composer, "~1.2"
+	// is below 2 and "~1.2.0" below 1.3. At most 256 bytes.
 	Version string
 	// AllowDowngrade allows a version below the installed one.
 	AllowDowngrade bool

@@ -40,7 +40,8 @@ func (u *Updater) Packages() []string {
 // the update goes on in the background and does not end with ctx. A run that a
 // dead process left behind is finished or rolled back first. It returns
 // ErrBusy while another run holds the lock, ErrUpToDate when there is nothing
-// to do, and ErrFailed when a step's pre-flight check fails.
+// to do, ErrFailed when a step's pre-flight check fails, and ErrLost when the
+// lock was lost before the run could be recorded.
 //
 // When ctx ends before Start has returned, the run may have begun all the
 // same: repeat the request with its RequestID to learn that.
@@ -59,7 +60,7 @@ func (u *Updater) Start(ctx context.Context, r Request) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	return u.begin(ctx, p, func() (Run, error) {
+	return u.begin(ctx, p, func(ctx context.Context) (Run, error) {
 		from, err := u.current(ctx, p)
 		if err != nil {
 			return Run{}, err
@@ -68,7 +69,7 @@ func (u *Updater) Start(ctx context.Context, r Request) (Run, error) {
 			return Run{}, err
 		}
 		run := p.newRun(r, from, release)
-		return run, p.check(ctx, run)
+		return run, u.check(ctx, p, run)
 	})
 }
 
@@ -104,7 +105,7 @@ func (u *Updater) earlier(ctx context.Context, r Request) (Run, bool, error) {
 
 // begin takes the lock of p, settles what a dead process left under it,
 // records the run that build makes and works on it in the background.
-func (u *Updater) begin(ctx context.Context, p *Package, build func() (Run, error)) (Run, error) {
+func (u *Updater) begin(ctx context.Context, p *Package, build func(context.Context) (Run, error)) (Run, error) {
 	type answer struct {
 		run Run
 		err error
@@ -116,7 +117,7 @@ func (u *Updater) begin(ctx context.Context, p *Package, build func() (Run, erro
 			started <- answer{err: err}
 			return
 		}
-		settled, err := u.settle(p.Lock, held)
+		settled, err := u.settle(p, held)
 		r := &runner{}
 		if err == nil {
 			r, err = u.admit(ctx, p, held, build)
@@ -135,8 +136,8 @@ func (u *Updater) begin(ctx context.Context, p *Package, build func() (Run, erro
 	}
 	select {
 	case a := <-started:
-		if errors.Is(a.err, ErrExists) {
-			return a.run, nil // the same request came twice at once
+		if errors.Is(a.err, errRepeated) {
+			return a.run, nil
 		}
 		return a.run, a.err
 	case <-ctx.Done():
@@ -149,12 +150,12 @@ func (u *Updater) begin(ctx context.Context, p *Package, build func() (Run, erro
 func (u *Updater) lock(ctx context.Context, p *Package) (*Held, error) {
 	for {
 		r := u.ending(p.Lock)
-		held, err := Hold(ctx, u.config.Locker, p.Lock, HoldConfig{Owner: u.config.Owner, TTL: u.config.LockTTL})
+		held, err := u.hold(ctx, p.Lock)
 		if !errors.Is(err, ErrHeld) {
 			return held, err
 		}
 		if r == nil {
-			return nil, fmt.Errorf("%w: %w", ErrBusy, err)
+			return nil, busy(err)
 		}
 		select {
 		case <-r.gone:
@@ -162,6 +163,18 @@ func (u *Updater) lock(ctx context.Context, p *Package) (*Held, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+func (u *Updater) hold(ctx context.Context, item string) (*Held, error) {
+	return Hold(ctx, u.config.Locker, item, HoldConfig{Owner: u.config.Owner, TTL: u.config.LockTTL})
+}
+
+// busy makes an ErrHeld an ErrBusy too.
+func busy(err error) error {
+	if errors.Is(err, ErrHeld) {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return err
 }
 
 // ending returns the runner whose run has ended under a lock that it has not
@@ -180,9 +193,18 @@ func (u *Updater) ending(item string) *runner {
 	return nil
 }
 
-// admit records the run under held.
-func (u *Updater) admit(ctx context.Context, p *Package, held *Held, build func() (Run, error)) (*runner, error) {
-	run, err := build()
+// admit builds the run and records it under held.
+func (u *Updater) admit(
+	ctx context.Context, p *Package, held *Held, build func(context.Context) (Run, error),
+) (*runner, error) {
+	building, done := context.WithCancelCause(held.Context())
+	defer done(nil)
+	defer context.AfterFunc(ctx, func() { done(context.Cause(ctx)) })()
+	var run Run
+	err := protect(func() (err error) {
+		run, err = build(building)
+		return err
+	})
 	if err != nil {
 		return &runner{}, err
 	}
@@ -194,14 +216,26 @@ func (u *Updater) admit(ctx context.Context, p *Package, held *Held, build func(
 	return r, r.create()
 }
 
-// background runs f on a goroutine that Close waits for.
-func (u *Updater) background(f func()) error {
+// enter makes Close wait for the caller, who calls u.work.Done.
+func (u *Updater) enter() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
 		return ErrClosed
 	}
-	u.work.Go(f)
+	u.work.Add(1)
+	return nil
+}
+
+// background runs f on a goroutine that Close waits for.
+func (u *Updater) background(f func()) error {
+	if err := u.enter(); err != nil {
+		return err
+	}
+	go func() {
+		defer u.work.Done()
+		f()
+	}()
 	return nil
 }
 
@@ -221,21 +255,31 @@ func (u *Updater) Wait(ctx context.Context, id string) (Run, error) {
 			return run, run.Err()
 		}
 		if r == nil {
-			if err := pause(ctx, waitInterval); err != nil {
+			if err := u.pause(ctx, waitInterval); err != nil {
 				return run, err
 			}
 			continue
 		}
 		select {
 		case <-ctx.Done():
-			return run, context.Cause(ctx)
+			return u.soFar(ctx, run), context.Cause(ctx)
 		case <-r.gone:
 		}
-		if r.failure != nil {
-			run, err := u.Get(ctx, id)
-			return run, errors.Join(r.failure, err)
+		if r.failure != nil && !r.lost() {
+			return u.soFar(ctx, run), r.failure
 		}
 	}
+}
+
+// soFar returns the run as it is now or, if the journal does not answer, as
+// it was. It does not end with ctx.
+func (u *Updater) soFar(ctx context.Context, run Run) Run {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if now, err := u.Get(ctx, run.ID); err == nil {
+		return now
+	}
+	return run
 }
 
 // Update is Start and Wait.
@@ -306,6 +350,16 @@ func (u *Updater) Close() error {
 	u.mu.Unlock()
 	u.work.Wait()
 	return nil
+}
+
+// pause waits for d or the end of ctx, unless the Updater is closed.
+func (u *Updater) pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-u.stopping:
+		return ErrClosed
+	default:
+		return pause(ctx, d)
+	}
 }
 
 // pause waits for d or the end of ctx.

@@ -29,7 +29,7 @@ func (r *runner) work() error {
 		err = nil // the reply was lost, not the record
 	}
 	if err != nil && r.held.Context().Err() != nil {
-		return fmt.Errorf("%w: %w", ErrLost, err)
+		return fmt.Errorf("%w: %w", errOvertaken, err)
 	}
 	return err
 }
@@ -49,36 +49,38 @@ func (r *runner) ended() bool {
 func (r *runner) toTheEnd() error {
 	if r.snapshot().State == StateRunning {
 		err := r.forward()
+		if err == nil {
+			err = r.end(r.ahead(), StateSucceeded, "") // unless somebody has cancelled meanwhile
+		}
 		switch {
-		case err == nil:
-			return r.end(StateSucceeded, "")
-		case r.leaves(err):
+		case err == nil, r.leaves(err):
 			return err
 		case errors.Is(err, errAbandoned), r.noWayBack():
-			return r.end(StateFailed, err.Error())
+			return r.end(r.held.Context(), StateFailed, err.Error())
 		}
 		if err := r.turnBack(err); err != nil {
 			return err
 		}
 	}
-	err := r.backward()
+	ctx, err := r.held.Context(), r.backward()
 	switch run := r.snapshot(); {
 	case err != nil && r.leaves(err):
 		return err
 	case err != nil:
-		return r.end(StateFailed, joinReasons(run.Reason, err.Error()))
+		return r.end(ctx, StateFailed, joinReasons(run.Reason, err.Error()))
 	case run.Undoes != "":
-		return r.end(StateSucceeded, "")
+		return r.end(ctx, StateSucceeded, "")
 	case run.Cancel != nil:
-		return r.end(StateCancelled, run.Reason)
+		return r.end(ctx, StateCancelled, run.Reason)
 	default:
-		return r.end(StateRolledBack, run.Reason)
+		return r.end(ctx, StateRolledBack, run.Reason)
 	}
 }
 
 // leaves reports whether err means to let go of the run as it is.
 func (r *runner) leaves(err error) bool {
-	return r.held.Context().Err() != nil || errors.Is(err, ErrLost) || errors.Is(err, errClosing) || errors.Is(err, errJournal)
+	return r.held.Context().Err() != nil || errors.Is(err, errOvertaken) ||
+		errors.Is(err, errClosing) || errors.Is(err, errJournal)
 }
 
 func joinReasons(first, second string) string {
@@ -100,17 +102,20 @@ func (r *runner) turnBack(err error) error {
 			reason = "on request"
 		}
 	}
+	r.mu.Lock()
+	r.ends = false
+	r.mu.Unlock()
 	return r.save(r.held.Context(), func(run *Run) {
 		run.State, run.Reason = StateRollingBack, cut(reason, maxReason)
 	}, Event{Kind: EventProgress, Message: cut(reason, maxReason)})
 }
 
 // end records the outcome.
-func (r *runner) end(s State, reason string) error {
+func (r *runner) end(ctx context.Context, s State, reason string) error {
 	r.mu.Lock()
 	r.ends = true
 	r.mu.Unlock()
-	return r.save(r.held.Context(), func(run *Run) {
+	return r.save(ctx, func(run *Run) {
 		run.State, run.Reason = s, cut(reason, maxReason)
 		if s == StateSucceeded {
 			run.Percent = 100

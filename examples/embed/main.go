@@ -1,11 +1,12 @@
-// Embed shows updates inside somebody else's program.
+// Embed shows updates inside somebody else's program: it publishes the newest
+// of its releases into the folder public, and is up to date when run again.
 package main
 
 import (
 	"context"
+	"embed"
 	"fmt"
 	"log"
-	"os"
 
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
@@ -13,21 +14,31 @@ import (
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
+//go:embed releases
+var releases embed.FS
+
 func main() {
-	db, err := sqlite.Open(sqlite.Config{Path: "upkeep.db"})
-	if err != nil {
+	if err := publish(context.Background(), "upkeep.db", "public"); err != nil {
 		log.Fatal(err)
+	}
+}
+
+func publish(ctx context.Context, database, folder string) error {
+	db, err := sqlite.Open(sqlite.Config{Path: database})
+	if err != nil {
+		return err
 	}
 	defer db.Close()
 	u, err := update.New(update.Config{Locker: db.Locker(), Journal: db.Journal(), Packages: []update.Package{{
 		Name:   "demo/pages",
 		Source: source.Static("1.0.0", "1.1.0"),
-		Steps:  []update.Step{step.PublishFiles(step.Sub(os.DirFS("."), "releases/{version}"), "public")},
+		Steps:  []update.Step{step.PublishFiles(step.Sub(releases, "releases/{version}"), folder)},
 	}}})
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	defer u.Close()
-	run, err := u.Update(context.Background(), update.Request{Package: "demo/pages"})
+	run, err := u.Update(ctx, update.Request{Package: "demo/pages"})
 	fmt.Println(run.Version, run.State, err)
+	return err
 }

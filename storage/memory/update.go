@@ -58,6 +58,9 @@ func (l *locker) Renew(ctx context.Context, old update.Lease, ttl time.Duration)
 
 // Release implements update.Locker.
 func (l *locker) Release(ctx context.Context, old update.Lease) error {
+	if err := checkName("item", old.Item); err != nil {
+		return err
+	}
 	if err := l.db.lock(ctx); err != nil {
 		return err
 	}

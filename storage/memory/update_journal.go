@@ -122,8 +122,8 @@ func (j *journal) write(i int, r update.Run, events []update.Event) update.Run {
 
 // compact forgets the events that need not be kept.
 func (j *journal) compact(now time.Time) {
-	limit := cmp.Or(j.db.Retention.Events, 100_000)
-	oldest := now.Add(-cmp.Or(j.db.Retention.Age, 30*24*time.Hour))
+	limit := cmp.Or(max(j.db.Retention.Events, 0), 100_000)
+	oldest := now.Add(-cmp.Or(max(j.db.Retention.Age, 0), 30*24*time.Hour))
 	drop := max(0, len(j.events)-limit)
 	for drop < len(j.events) && j.events[drop].Time.Before(oldest) {
 		drop++

@@ -9,13 +9,15 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/storage"
 )
 
 // Backup writes a consistent, checked copy to a new file, which only its owner
 // can read; an existing file is fs.ErrExist. The database can be used
 // meanwhile. Of a database opened by Use, everything is copied, the
-// application's own tables too.
+// application's own tables too. Whoever is killed meanwhile leaves a file
+// .upkeep-copy-* beside the backup, which nobody needs.
 func (d *DB) Backup(ctx context.Context, path string) error {
 	if err := d.engine.copyTo(ctx, path); err != nil {
 		return fmt.Errorf("backing up to %q: %w", path, err)
@@ -42,7 +44,7 @@ func publish(temp, path string) error {
 	if err := os.Link(temp, path); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return durable.SyncDir(filepath.Dir(path))
 }
 
 // vacuum writes a whole, checked copy of a database to a new file in a folder.
@@ -54,7 +56,7 @@ func vacuum(ctx context.Context, s *session, folder string) (temp string, err er
 	temp = f.Name()
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
-			os.Remove(temp)
+			os.Remove(f.Name())
 		}
 	}()
 	err = s.within(ctx, func() error {
@@ -135,7 +137,7 @@ func replace(temp, path string) error {
 	if err := os.Rename(temp, path); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return durable.SyncDir(filepath.Dir(path))
 }
 
 // fresh makes a copy of a backup in a folder, with the schema of this program.
@@ -200,16 +202,4 @@ func dropLog(path string) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" { // which cannot, and need not
-		return nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

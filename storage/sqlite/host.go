@@ -18,9 +18,9 @@ var thisHost = sync.OnceValue(func() sqlstore.Host {
 })
 
 // started is one moment by two clocks: the one that all processes share, and
-// that of time.Now, which goes on from there. Both stand still while the
-// machine sleeps, so a lease ends when its holder's local deadline says so;
-// and a test that fakes time fakes this clock too.
+// that of time.Now, which goes on from there. They are the same clock of the
+// system, so a lease and its holder's local deadline agree, also about the
+// time that the machine sleeps; and a test that fakes time fakes both.
 var started = struct {
 	tick int64
 	at   time.Time

@@ -39,6 +39,7 @@ const defaultBusyTimeout = 5 * time.Second
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
 	engine   *engine
+	keep     storage.Retention
 	locker   *sqlstore.Locker
 	journal  *sqlstore.Journal
 	versions *sqlstore.Versions
@@ -97,6 +98,10 @@ func use(ctx context.Context, db *sql.DB) (*engine, error) {
 	if err != nil {
 		return nil, translate("the application's database", err)
 	}
+	if path == "" && db.Stats().MaxOpenConnections != 1 {
+		return nil, errors.New("sqlite: each connection to a database in memory has one of its own; " +
+			"call SetMaxOpenConns(1), or use storage/memory")
+	}
 	lender := &borrowed{db: db, path: path, timeout: defaultBusyTimeout}
 	e := startEngine(path, lender, defaultBusyTimeout, blind{})
 	if err := sqlstore.Migrate(ctx, e.Write, migrations()); err != nil {
@@ -107,7 +112,7 @@ func use(ctx context.Context, db *sql.DB) (*engine, error) {
 
 func newDB(e *engine, keep storage.Retention) *DB {
 	return &DB{
-		engine: e, locker: sqlstore.NewLocker(e), journal: sqlstore.NewJournal(e, keep),
+		engine: e, keep: keep, locker: sqlstore.NewLocker(e), journal: sqlstore.NewJournal(e, keep),
 		versions: sqlstore.NewVersions(e, keep),
 	}
 }

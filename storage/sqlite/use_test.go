@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -20,14 +21,14 @@ import (
 
 // application opens a database of an application's own.
 func application(t testing.TB, path string, pragmas string) *sql.DB {
-	app, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)"+pragmas)
+	app, err := sql.Open("sqlite", "file:"+path+"?"+pragmas)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, app.Close()) })
 	return app
 }
 
 func shop(t testing.TB) (*sql.DB, *sqlite.DB) {
-	app := application(t, filepath.Join(t.TempDir(), "app.db"), "&_pragma=journal_mode(WAL)")
+	app := application(t, filepath.Join(t.TempDir(), "app.db"), "_pragma=journal_mode(WAL)")
 	_, err := app.Exec("CREATE TABLE customer (name TEXT)")
 	require.NoError(t, err)
 	db, err := sqlite.Use(t.Context(), app)
@@ -44,7 +45,12 @@ type both struct {
 
 func (b both) Close() error { return errors.Join(b.DB.Close(), b.app.Close()) }
 
+// TestSuitesInADatabaseOfTheApplication takes long, because nothing is kept
+// prepared on connections that are borrowed.
 func TestSuitesInADatabaseOfTheApplication(t *testing.T) {
+	if os.Getenv("UPKEEP_FULL") == "" {
+		t.Skip("UPKEEP_FULL=1 runs it")
+	}
 	storagetest.Run(t, storagetest.Harness{
 		Open: func(t testing.TB) storage.Backend {
 			path := filepath.Join(t.TempDir(), "app.db")
@@ -56,6 +62,35 @@ func TestSuitesInADatabaseOfTheApplication(t *testing.T) {
 			return both{db, app}
 		},
 		Histories: 30,
+	})
+}
+
+func TestWatchSeesWhatTheApplicationCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app, db := shop(t)
+		app.SetMaxOpenConns(1) // of which Watch keeps none
+		seen := make(chan string)
+		go func() {
+			defer close(seen)
+			for e, err := range db.Journal().Watch(t.Context(), 0) {
+				if err != nil {
+					return
+				}
+				seen <- e.Run
+			}
+		}()
+		require.NoError(t, create(db, "by itself", 0))
+		require.Equal(t, "by itself", <-seen)
+
+		tx, err := app.Begin()
+		require.NoError(t, err)
+		run := update.Run{ID: "within", Package: "demo/site", Item: "core", State: update.StateRunning, Token: 1}
+		_, err = db.Within(tx).Journal().Create(t.Context(), run, update.Event{Kind: update.EventStarted})
+		require.NoError(t, err)
+		require.NoError(t, tx.Commit())
+		committed := time.Now()
+		require.Equal(t, "within", <-seen)
+		require.LessOrEqual(t, time.Since(committed), 250*time.Millisecond)
 	})
 }
 
@@ -200,23 +235,23 @@ func TestUseSaysThatThePoolIsBusy(t *testing.T) {
 }
 
 func TestUseWaitsForWritersOfTheApplication(t *testing.T) {
-	app, db := shop(t)
-	tx, err := app.Begin()
-	require.NoError(t, err)
-	_, err = tx.Exec("INSERT INTO customer VALUES ('Ada')")
-	require.NoError(t, err)
-	done := make(chan error)
-	go func() {
-		_, err := db.Locker().Acquire(t.Context(), "core", "me", time.Hour)
-		done <- err
-	}()
-	select {
-	case <-done:
-		require.Fail(t, "two writers at once")
-	case <-time.After(20 * time.Millisecond):
-	}
-	require.NoError(t, tx.Commit())
-	require.NoError(t, <-done)
+	synctest.Test(t, func(t *testing.T) {
+		app, db := shop(t)
+		tx, err := app.Begin()
+		require.NoError(t, err)
+		_, err = tx.Exec("INSERT INTO customer VALUES ('Ada')")
+		require.NoError(t, err)
+		done := make(chan error)
+		go func() { done <- take(db, "core") }()
+		time.Sleep(4 * time.Second)
+		select {
+		case <-done:
+			require.Fail(t, "two writers at once")
+		default:
+		}
+		require.NoError(t, tx.Commit())
+		require.NoError(t, <-done)
+	})
 }
 
 func TestUseRefusesOtherDrivers(t *testing.T) {
@@ -231,3 +266,15 @@ type other struct{}
 
 func (other) Connect(context.Context) (driver.Conn, error) { return nil, errors.New("no") }
 func (other) Driver() driver.Driver                        { return nil }
+
+func TestAPoolOnADatabaseInMemoryIsRefused(t *testing.T) {
+	app, err := sql.Open("sqlite", ":memory:")
+	require.NoError(t, err)
+	defer app.Close()
+	_, err = sqlite.Use(t.Context(), app)
+	require.ErrorContains(t, err, "SetMaxOpenConns(1)")
+	app.SetMaxOpenConns(1)
+	db, err := sqlite.Use(t.Context(), app)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+}

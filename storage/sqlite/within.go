@@ -21,7 +21,7 @@ import (
 func (d *DB) Within(tx *sql.Tx) storage.Backend {
 	db := &inside{engine: d.engine, tx: tx}
 	w := &within{locker: sqlstore.NewLocker(db)}
-	w.journal.Journal = d.journal.On(db)
+	w.journal.Journal = sqlstore.NewJournal(db, d.keep)
 	w.versions.versionStore = d.versions.On(db)
 	return w
 }

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/upkeep-go/upkeep/lv"
@@ -16,12 +17,12 @@ type answerRecord struct {
 
 type lvReleaseRecord struct {
 	ID        int64            `json:"id,omitempty"`
-	Env       text             `json:"env,omitempty"`
-	State     text             `json:"state,omitempty"`
+	Env       lvString         `json:"env,omitempty"`
+	State     lvString         `json:"state,omitempty"`
 	Changes   []lvChangeRecord `json:"changes,omitempty"`
-	Desc      text             `json:"desc,omitempty"`
-	Actor     text             `json:"actor,omitempty"`
-	Approver  text             `json:"approver,omitempty"`
+	Desc      lvString         `json:"desc,omitempty"`
+	Actor     lvString         `json:"actor,omitempty"`
+	Approver  lvString         `json:"approver,omitempty"`
 	AtMS      int64            `json:"at_ms,omitempty"`
 	Reverts   int64            `json:"reverts,omitempty"`
 	CreatedMS int64            `json:"created_ms,omitempty"`
@@ -31,18 +32,18 @@ type lvReleaseRecord struct {
 }
 
 type lvChangeRecord struct {
-	Row    text   `json:"row,omitempty"`
-	From   int64  `json:"from,omitempty"`
-	To     int64  `json:"to,omitempty"`
-	Expect *int64 `json:"expect,omitempty"`
+	Row    lvString `json:"row,omitempty"`
+	From   int64    `json:"from,omitempty"`
+	To     int64    `json:"to,omitempty"`
+	Expect *int64   `json:"expect,omitempty"`
 }
 
 // lvStrategyRecord is a strategy. In its row and its event, ID and Seq stand
 // beside it.
 type lvStrategyRecord struct {
 	ID       int64          `json:"id,omitempty"`
-	Title    text           `json:"title,omitempty"`
-	Row      text           `json:"row,omitempty"`
+	Title    lvString       `json:"title,omitempty"`
+	Row      lvString       `json:"row,omitempty"`
 	Target   int64          `json:"target,omitempty"`
 	Priority int64          `json:"priority,omitempty"`
 	Disabled bool           `json:"disabled,omitempty"`
@@ -100,13 +101,13 @@ func (t lvTable) decodeAnswer(data string) (*lvAnswer, error) {
 
 func lvReleaseOf(r lv.Release) *lvReleaseRecord {
 	record := &lvReleaseRecord{
-		ID: r.ID, Env: text(r.Env), State: text(r.State), Desc: text(r.Desc), Actor: text(r.Actor),
-		Approver: text(r.Approver), Reverts: r.Reverts, Seq: r.Seq, Rev: r.Rev,
+		ID: r.ID, Env: lvString(r.Env), State: lvString(r.State), Desc: lvString(r.Desc), Actor: lvString(r.Actor),
+		Approver: lvString(r.Approver), Reverts: r.Reverts, Seq: r.Seq, Rev: r.Rev,
 		AtMS: lvMillis(r.At), CreatedMS: lvMillis(r.CreatedAt), AppliedMS: lvMillis(r.AppliedAt),
 	}
 	for _, c := range r.Changes {
 		record.Changes = append(record.Changes, lvChangeRecord{
-			Row: text(c.ID), From: int64(c.From), To: int64(c.To), Expect: (*int64)(c.Expect),
+			Row: lvString(c.ID), From: int64(c.From), To: int64(c.To), Expect: (*int64)(c.Expect),
 		})
 	}
 	return record
@@ -130,7 +131,7 @@ func (record lvReleaseRecord) release() lv.Release {
 func lvStrategyOf(s lv.Strategy) (lvStrategyRecord, error) {
 	rules, err := lvRulesOf(s.Rules)
 	return lvStrategyRecord{
-		ID: s.ID, Title: text(s.Title), Row: text(s.Row), Target: int64(s.Target), Priority: s.Priority,
+		ID: s.ID, Title: lvString(s.Title), Row: lvString(s.Row), Target: int64(s.Target), Priority: s.Priority,
 		Disabled: s.Disabled, Rules: rules, Extra: s.Extra, Rev: s.Rev, Seq: s.Seq, Deleted: s.Deleted,
 	}, err
 }
@@ -163,4 +164,16 @@ func decodeStrategy(data string) (lv.Strategy, error) {
 		return lv.Strategy{}, err
 	}
 	return record.strategy()
+}
+
+// lvString is a string of any bytes, as text makes it fit for JSON.
+type lvString string
+
+func (t lvString) MarshalJSON() ([]byte, error) { return json.Marshal(text(t)) }
+
+func (t *lvString) UnmarshalJSON(data []byte) error {
+	var s string
+	err := json.Unmarshal(data, &s)
+	*t = lvString(untext(s))
+	return err
 }

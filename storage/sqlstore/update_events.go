@@ -14,14 +14,14 @@ import (
 const (
 	eventInsert = `
 INSERT INTO upkeep_update_event (seq, time_ms, run, record)
-VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM upkeep_update_event), {now}, ?1, ?2)
-RETURNING seq, time_ms`
+VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM upkeep_update_event), {now}, ?1, ?2)`
 
 	eventsAfter = `SELECT seq, time_ms, run, record FROM upkeep_update_event
 WHERE seq > ?1 ORDER BY seq LIMIT 256`
 
 	eventNewest = `SELECT coalesce(max(seq), 0) FROM upkeep_update_event`
-	eventOldest = `SELECT coalesce(min(seq), 0) FROM upkeep_update_event`
+	eventRange  = `SELECT coalesce((SELECT min(seq) FROM upkeep_update_event), 0),
+	coalesce((SELECT max(seq) FROM upkeep_update_event), 0)`
 
 	// eventFirstYoung finds the first event before ?1 that is at most ?2 old.
 	eventFirstYoung = `SELECT coalesce(min(seq), ?1) FROM upkeep_update_event
@@ -32,43 +32,46 @@ WHERE seq < ?1 AND time_ms >= {now} - ?2`
 
 // append writes the events of a run, and now and then deletes old ones.
 func (j *Journal) append(tx Tx, run update.Run, events []update.Event) error {
-	var seq, now int64
-	due := false
 	for _, e := range events {
 		e.Package, e.State, e.Percent = run.Package, run.State, run.Percent
 		record, err := encode(eventOf(e))
 		if err != nil {
 			return err
 		}
-		if err := tx.Row(j.insertEvent, j.d.withNow([]byte(run.ID), record), &seq, &now); err != nil {
+		if _, err := tx.Exec(j.insertEvent, j.d.withNow([]byte(run.ID), record)...); err != nil {
 			return err
 		}
-		due = due || j.due(seq, now)
 	}
-	if !due {
+	if !j.due(len(events)) {
 		return nil
 	}
-	j.pruned.Store(now)
-	return j.prune(tx, seq)
+	return j.prune(tx)
 }
 
 // pruneChunk bounds the work that pruning adds to one write. It is more than
 // the events between two prunings, so that pruning catches up.
 const pruneChunk = 2000
 
-// due reports that it is time to prune: every 1,000 events, every tenth of
-// what is kept when that is less, and now and then because events age.
-func (j *Journal) due(seq, now int64) bool {
-	every := int64(min(1000, max(1, j.keep.Events/10)))
+// due reports that it is time to prune: at the first write of the process,
+// every 1,000 events or a tenth of what is kept if that is less, and now and
+// then because events age.
+func (j *Journal) due(events int) bool {
+	now := time.Now().UnixMilli()
+	written := j.written.Add(int64(events))
 	age := now - j.pruned.Load()
-	return seq%every == 0 || age < 0 || age >= j.keep.Age.Milliseconds()/30
+	if written < int64(min(1000, j.keep.Events/10)) && age >= 0 && age < j.keep.Age.Milliseconds()/30 {
+		return false
+	}
+	j.written.Store(0)
+	j.pruned.Store(now)
+	return true
 }
 
 // prune deletes the oldest events that are too many or too old, never the
 // newest. What is left has no gap.
-func (j *Journal) prune(tx Tx, newest int64) error {
-	var oldest int64
-	if err := tx.Row(eventOldest, nil, &oldest); err != nil {
+func (j *Journal) prune(tx Tx) error {
+	var oldest, newest int64
+	if err := tx.Row(eventRange, nil, &oldest, &newest); err != nil {
 		return err
 	}
 	end := min(oldest+pruneChunk, newest) // the first event that must stay

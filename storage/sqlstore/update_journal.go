@@ -21,7 +21,8 @@ type Journal struct {
 
 	insertRun, saveRun, moveRun, insertEvent, firstYoung string
 
-	pruned atomic.Int64 // when this process last pruned, Unix milliseconds
+	written atomic.Int64 // events since this process last pruned
+	pruned  atomic.Int64 // when that was, Unix milliseconds
 }
 
 var _ update.Journal = (*Journal)(nil)
@@ -44,10 +45,6 @@ func NewJournal(db DB, keep storage.Retention) *Journal {
 		firstYoung:  d.clocked(2, eventFirstYoung),
 	}
 }
-
-// On returns the same journal in a transaction of the caller's, which db stands
-// for.
-func (j *Journal) On(db DB) *Journal { return NewJournal(db, j.keep) }
 
 // Runs are numbered in the order of their creation. Their steps and events
 // are rows of their own, so that a save writes what changed and no more.
@@ -83,8 +80,7 @@ INSERT INTO upkeep_update_step (run, n, record) VALUES (?1, ?2, ?3)
 ON CONFLICT (run, n) DO UPDATE SET record = excluded.record`
 )
 
-// Create keeps the promise of update.Journal. Nothing of r is kept, so the
-// result may share memory with it.
+// Create keeps the promise of update.Journal.
 func (j *Journal) Create(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
 	if r.ID == "" {
 		return update.Run{}, fmt.Errorf("%w: a run has an id", update.ErrInvalid)
@@ -124,11 +120,11 @@ func (j *Journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 	if err != nil {
 		return update.Run{}, fmt.Errorf("creating run %q: %w", r.ID, err)
 	}
-	return run, nil
+	return run.Clone(), nil
 }
 
-// Save keeps the promise of update.Journal. Nothing of r is kept, so the
-// result shares its steps: to copy thousands costs as much as to write one.
+// Save keeps the promise of update.Journal. Its result shares the steps of r:
+// to copy thousands costs more than to write one.
 func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
 	var run update.Run
 	err := j.write(ctx, func(tx Tx) error {

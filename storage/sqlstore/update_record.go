@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -14,80 +15,104 @@ import (
 // renamed.
 
 type detailRecord struct {
-	From    text          `json:"from,omitempty"`
-	Version text          `json:"version,omitempty"`
+	From    string        `json:"from,omitempty"`
+	Version string        `json:"version,omitempty"`
 	Release releaseRecord `json:"release,omitzero"`
-	State   text          `json:"state,omitempty"`
+	State   string        `json:"state,omitempty"`
 	Percent int           `json:"percent,omitempty"`
-	Reason  text          `json:"reason,omitempty"`
-	Undoes  text          `json:"undoes,omitempty"`
+	Reason  string        `json:"reason,omitempty"`
+	Undoes  string        `json:"undoes,omitempty"`
 	Cancel  *byRecord     `json:"cancel,omitempty"`
-	Owner   text          `json:"owner,omitempty"`
+	Owner   string        `json:"owner,omitempty"`
 }
 
 type releaseRecord struct {
-	Version   text      `json:"version,omitempty"`
+	Version   string    `json:"version,omitempty"`
 	Time      time.Time `json:"time,omitzero"`
-	URL       text      `json:"url,omitempty"`
+	URL       string    `json:"url,omitempty"`
 	Digest    []byte    `json:"digest,omitempty"`
 	Signature []byte    `json:"signature,omitempty"`
 	Size      int64     `json:"size,omitempty"`
 }
 
 type byRecord struct {
-	Actor  text `json:"actor,omitempty"`
-	Reason text `json:"reason,omitempty"`
+	Actor  string `json:"actor,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 type requestRecord struct {
-	Package         text `json:"package,omitempty"`
-	Version         text `json:"version,omitempty"`
-	AllowDowngrade  bool `json:"allow_downgrade,omitempty"`
-	AllowPrerelease bool `json:"allow_prerelease,omitempty"`
-	Actor           text `json:"actor,omitempty"`
-	RequestID       text `json:"request_id,omitempty"`
+	Package         string `json:"package,omitempty"`
+	Version         string `json:"version,omitempty"`
+	AllowDowngrade  bool   `json:"allow_downgrade,omitempty"`
+	AllowPrerelease bool   `json:"allow_prerelease,omitempty"`
+	Actor           string `json:"actor,omitempty"`
+	RequestID       string `json:"request_id,omitempty"`
 }
 
 type stepRecord struct {
-	Name      text      `json:"name,omitempty"`
-	Phase     text      `json:"phase,omitempty"`
+	Name      string    `json:"name,omitempty"`
+	Phase     string    `json:"phase,omitempty"`
 	Attempt   int       `json:"attempt,omitempty"`
 	Data      []byte    `json:"data,omitempty"`
-	Error     text      `json:"error,omitempty"`
+	Error     string    `json:"error,omitempty"`
 	StartedAt time.Time `json:"started_at,omitzero"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
 }
 
 type eventRecord struct {
-	Package text `json:"package,omitempty"`
-	Kind    text `json:"kind,omitempty"`
-	State   text `json:"state,omitempty"`
-	Percent int  `json:"percent,omitempty"`
-	Step    text `json:"step,omitempty"`
-	Phase   text `json:"phase,omitempty"`
-	Actor   text `json:"actor,omitempty"`
-	Message text `json:"message,omitempty"`
+	Package string `json:"package,omitempty"`
+	Kind    string `json:"kind,omitempty"`
+	State   string `json:"state,omitempty"`
+	Percent int    `json:"percent,omitempty"`
+	Step    string `json:"step,omitempty"`
+	Phase   string `json:"phase,omitempty"`
+	Actor   string `json:"actor,omitempty"`
+	Message string `json:"message,omitempty"`
 }
 
-// text is a string of any bytes: JSON has no place for those that are not
-// UTF-8, which it keeps as a list of one base64 string.
-type text string
+// JSON has no place for bytes that are not UTF-8. They are kept as the last
+// 256 characters of Unicode, which are for private use: escape stands for the
+// byte 0. Where a text has such a character itself, its bytes are kept so.
+const (
+	escape       = 0x10ff00
+	escapePrefix = "\xf4\x8f" // what those characters begin with, and few others
+)
 
-func (t text) MarshalJSON() ([]byte, error) {
-	if utf8.ValidString(string(t)) {
-		return json.Marshal(string(t))
+// text makes a string of any bytes fit for JSON.
+func text[T ~string](t T) string {
+	s := string(t)
+	if utf8.ValidString(s) && !strings.Contains(s, escapePrefix) {
+		return s
 	}
-	return json.Marshal([][]byte{[]byte(t)})
+	var b strings.Builder
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		if r < escape && (r != utf8.RuneError || size > 1) {
+			b.WriteRune(r)
+		} else {
+			for _, c := range []byte(s[:size]) {
+				b.WriteRune(escape + rune(c))
+			}
+		}
+		s = s[size:]
+	}
+	return b.String()
 }
 
-func (t *text) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && data[0] == '[' {
-		var raw [1][]byte
-		err := json.Unmarshal(data, &raw)
-		*t = text(raw[0])
-		return err
+// untext takes back what text did.
+func untext(s string) string {
+	if !strings.Contains(s, escapePrefix) {
+		return s
 	}
-	return json.Unmarshal(data, (*string)(t))
+	var b strings.Builder
+	for _, r := range s {
+		if r < escape {
+			b.WriteRune(r)
+		} else {
+			b.WriteByte(byte(r - escape))
+		}
+	}
+	return b.String()
 }
 
 func encode(record any) (string, error) {
@@ -122,14 +147,14 @@ func decodeDetail(data string, r *update.Run) error {
 	if err := decode(data, &d); err != nil {
 		return err
 	}
-	r.From, r.Version, r.State, r.Percent = string(d.From), string(d.Version), update.State(d.State), d.Percent
-	r.Reason, r.Undoes, r.Owner = string(d.Reason), string(d.Undoes), string(d.Owner)
+	r.From, r.Version, r.State, r.Percent = untext(d.From), untext(d.Version), update.State(untext(d.State)), d.Percent
+	r.Reason, r.Undoes, r.Owner = untext(d.Reason), untext(d.Undoes), untext(d.Owner)
 	r.Release = update.Release{
-		Version: string(d.Release.Version), Time: d.Release.Time, URL: string(d.Release.URL),
+		Version: untext(d.Release.Version), Time: d.Release.Time, URL: untext(d.Release.URL),
 		Digest: d.Release.Digest, Signature: d.Release.Signature, Size: d.Release.Size,
 	}
 	if d.Cancel != nil {
-		r.Cancel = &update.By{Actor: string(d.Cancel.Actor), Reason: string(d.Cancel.Reason)}
+		r.Cancel = &update.By{Actor: untext(d.Cancel.Actor), Reason: untext(d.Cancel.Reason)}
 	}
 	return nil
 }
@@ -145,7 +170,7 @@ func decodeRequest(data string) (update.Request, error) {
 	var r requestRecord
 	err := decode(data, &r)
 	return update.Request{
-		Package: string(r.Package), Version: string(r.Version), Actor: string(r.Actor), RequestID: string(r.RequestID),
+		Package: untext(r.Package), Version: untext(r.Version), Actor: untext(r.Actor), RequestID: untext(r.RequestID),
 		AllowDowngrade: r.AllowDowngrade, AllowPrerelease: r.AllowPrerelease,
 	}, err
 }
@@ -161,7 +186,7 @@ func decodeStep(data string) (update.StepRecord, error) {
 	var s stepRecord
 	err := decode(data, &s)
 	return update.StepRecord{
-		Name: string(s.Name), Phase: update.Phase(s.Phase), Attempt: s.Attempt, Data: s.Data, Error: string(s.Error),
+		Name: untext(s.Name), Phase: update.Phase(untext(s.Phase)), Attempt: s.Attempt, Data: s.Data, Error: untext(s.Error),
 		StartedAt: s.StartedAt, EndedAt: s.EndedAt,
 	}, err
 }
@@ -177,7 +202,7 @@ func decodeEvent(data string) (update.Event, error) {
 	var e eventRecord
 	err := decode(data, &e)
 	return update.Event{
-		Package: string(e.Package), Kind: update.EventKind(e.Kind), State: update.State(e.State), Percent: e.Percent,
-		Step: string(e.Step), Phase: update.Phase(e.Phase), Actor: string(e.Actor), Message: string(e.Message),
+		Package: untext(e.Package), Kind: update.EventKind(untext(e.Kind)), State: update.State(untext(e.State)), Percent: e.Percent,
+		Step: untext(e.Step), Phase: update.Phase(untext(e.Phase)), Actor: untext(e.Actor), Message: untext(e.Message),
 	}, err
 }

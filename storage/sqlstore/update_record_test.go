@@ -42,7 +42,7 @@ var stored = map[string]string{
 		`"allow_prerelease":true,"actor":"ada","request_id":"q"}`,
 	"SELECT detail FROM upkeep_update_run": `{"from":"1.0.0","version":"1.1.0","release":{"version":"1.1.0",` +
 		`"time":"2026-05-01T12:30:00.123456789Z","url":"https://example.org/a?b\u0026c","digest":"AQI=",` +
-		`"signature":"Aw==","size":4},"state":"rolling_back","percent":50,"reason":["aXQgPGJyb2tlPv8="],` +
+		`"signature":"Aw==","size":4},"state":"rolling_back","percent":50,"reason":"it \u003cbroke\u003e` + "\U0010ffff" + `",` +
 		`"undoes":"earlier","cancel":{"actor":"bob","reason":"enough"},"owner":"host:1"}`,
 	"SELECT record FROM upkeep_update_step": `{"name":"publish","phase":"doing","attempt":2,"data":"eyJhIjoxfQ==",` +
 		`"error":"no","started_at":"2026-05-01T12:30:00.123456789Z","ended_at":"2026-05-01T12:30:00.123456789Z"}`,
@@ -79,5 +79,33 @@ func TestWhatIsStoredDoesNotChange(t *testing.T) {
 		event.State, event.Percent = run.State, run.Percent
 		require.Equal(t, event, got)
 		break
+	}
+}
+
+func TestTextsOfAnyBytesComeBack(t *testing.T) {
+	db, err := sqlite.Open(sqlite.Config{Path: filepath.Join(t.TempDir(), "state.db"), Relaxed: true})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	texts := []string{
+		"", "\x00", "a\xffb", "\xf4", "\xf4\x8f", "\xf4\x8f\xbf", "\U0010ff00", "\U0010ffff", "\U0010feff", "\U0010f000",
+		"\ufffd", "\xef\xbf", "\xed\xa0\x80", "日本\xe6\x97", string(every), "\U0010ffff\xff\U0010ffff",
+	}
+	events := make([]update.Event, len(texts))
+	for i, text := range texts {
+		events[i] = update.Event{Kind: update.EventLog, Message: text}
+	}
+	_, err = db.Journal().Create(t.Context(), update.Run{ID: "run", State: update.StateRunning}, events...)
+	require.NoError(t, err)
+	i := 0
+	for e, err := range db.Journal().Watch(t.Context(), 0) {
+		require.NoError(t, err)
+		require.Equal(t, texts[i], e.Message)
+		if i++; i == len(texts) {
+			break
+		}
 	}
 }

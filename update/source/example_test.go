@@ -22,7 +22,7 @@ func ExampleStatic() {
 }
 
 // A tool that is kept at the newest version of its module. The empty GoProxy
-// asks the proxy that the go command would ask.
+// asks the proxy that the go command would ask first, if it would ask one.
 func ExampleGoProxy() {
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/example.com/!tool/@v/list" {

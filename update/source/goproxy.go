@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -39,8 +40,10 @@ const (
 type GoProxy struct {
 	// URL is where the proxy is: http, https, or file for a folder laid out
 	// like one. It may hold a user and a password, which no error repeats.
-	// Default: the first such URL in the environment variable GOPROXY, or
-	// else in what "go env GOPROXY" prints.
+	// Default: the first entry of GOPROXY, from the environment or else from
+	// "go env". If that is direct or off, or if the module is one that
+	// GONOPROXY or GOPRIVATE keeps away from proxies, the go command would
+	// ask none either: that is errors.ErrUnsupported.
 	URL string
 	// Module is the module's path. Default: the name of the package.
 	Module string
@@ -76,7 +79,7 @@ func (p GoProxy) releases(ctx context.Context, pkg string) ([]update.Release, er
 	if err != nil {
 		return nil, err
 	}
-	base, err := p.base(ctx)
+	base, err := p.base(ctx, module)
 	if err != nil {
 		return nil, err
 	}
@@ -171,25 +174,69 @@ func (p GoProxy) open(ctx context.Context, u *url.URL) (io.ReadCloser, error) {
 	return nil, fmt.Errorf("source: %s answered %s", public(u), resp.Status)
 }
 
-// base returns the proxy's URL.
-func (p GoProxy) base(ctx context.Context) (*url.URL, error) {
+// base returns the URL of the proxy to ask for module.
+func (p GoProxy) base(ctx context.Context, module string) (*url.URL, error) {
 	if p.URL != "" {
 		return parseProxy(p.URL)
 	}
-	list := os.Getenv("GOPROXY")
-	if list == "" {
-		out, err := exec.CommandContext(ctx, "go", "env", "GOPROXY").Output()
-		if err != nil {
-			return nil, fmt.Errorf("asking go for GOPROXY: %w", err)
-		}
-		list = string(out)
+	list, private, err := settings(ctx)
+	if err != nil {
+		return nil, err
 	}
-	for _, s := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == '|' }) {
-		if u, err := parseProxy(strings.TrimSpace(s)); err == nil {
-			return u, nil
+	if pattern := matchPrefix(private, module); pattern != "" {
+		return nil, fmt.Errorf("source: GONOPROXY or GOPRIVATE has %q, so that no proxy is asked for %q: %w",
+			pattern, module, errors.ErrUnsupported)
+	}
+	for entry := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' || r == '|' }) {
+		switch entry = strings.TrimSpace(entry); entry {
+		case "":
+			continue
+		case "direct", "off":
+			return nil, fmt.Errorf("source: GOPROXY begins with %s, so that there is no proxy to ask: %w", entry, errors.ErrUnsupported)
 		}
+		if strings.ContainsAny(entry, ".:/") && !strings.Contains(entry, ":/") && !path.IsAbs(entry) {
+			entry = "https://" + entry // as the go command has it
+		}
+		return parseProxy(entry)
 	}
 	return nil, errors.New("source: GOPROXY names no proxy")
+}
+
+// settings returns GOPROXY and GONOPROXY as the go command sees them, which
+// need not be installed if the environment says what GOPROXY is.
+func settings(ctx context.Context) (proxies, private string, err error) {
+	proxies, private = os.Getenv("GOPROXY"), os.Getenv("GONOPROXY")
+	if proxies != "" && private != "" {
+		return proxies, private, nil
+	}
+	out, err := exec.CommandContext(ctx, "go", "env", "GOPROXY", "GONOPROXY").Output()
+	if errors.Is(err, exec.ErrNotFound) && proxies != "" {
+		return proxies, os.Getenv("GOPRIVATE"), nil
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("asking go for GOPROXY and GONOPROXY: %w", err)
+	}
+	proxies, private, _ = strings.Cut(string(out), "\n")
+	return strings.TrimSpace(proxies), strings.TrimSpace(private), nil
+}
+
+// matchPrefix returns the first of the patterns, separated by commas, that
+// matches as many of the module's first path elements as it has itself, or "".
+// The go command describes them in "go help private".
+func matchPrefix(patterns, module string) string {
+	elements := strings.Split(module, "/")
+	for pattern := range strings.SplitSeq(patterns, ",") {
+		pattern = strings.TrimSuffix(pattern, "/")
+		n := strings.Count(pattern, "/") + 1
+		if pattern == "" || n > len(elements) {
+			continue
+		}
+		// As for the go command, a pattern that is malformed matches nothing.
+		if ok, _ := path.Match(pattern, strings.Join(elements[:n], "/")); ok {
+			return pattern
+		}
+	}
+	return ""
 }
 
 func parseProxy(s string) (*url.URL, error) {

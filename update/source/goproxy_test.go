@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -190,15 +191,82 @@ func TestGoProxyUsesItsClient(t *testing.T) {
 
 func TestGoProxyReadsGOPROXY(t *testing.T) {
 	p := newProxy(t, map[string]http.HandlerFunc{"/example.com/tool/@v/list": text("v1.0.0\n")})
-	for _, list := range []string{p.URL, "off," + p.URL, "direct|" + p.URL + ",http://127.0.0.1:1"} {
+	t.Setenv("GONOPROXY", "none")
+	for _, list := range []string{p.URL, p.URL + ",direct", " ," + p.URL + "|http://127.0.0.1:1"} {
 		t.Setenv("GOPROXY", list)
 		releases, err := collect(t.Context(), source.GoProxy{}, "example.com/tool")
 		require.NoError(t, err)
 		require.Equal(t, []string{"v1.0.0"}, versions(releases))
 	}
+
+	t.Setenv("GOPROXY", "proxy.example.com/go,direct")
+	var asked string
+	client := &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		asked = r.URL.String()
+		w := httptest.NewRecorder()
+		text("v1.0.0\n")(w, r)
+		return w.Result(), nil
+	})}
+	_, err := collect(t.Context(), source.GoProxy{Client: client}, "example.com/tool")
+	require.NoError(t, err)
+	require.Equal(t, "https://proxy.example.com/go/example.com/tool/@v/list", asked, "a URL may lack its scheme")
+}
+
+func TestGoProxyDoesNotAskWhomTheGoCommandWouldNotAsk(t *testing.T) {
+	p := newProxy(t, map[string]http.HandlerFunc{"/example.com/tool/@v/list": text("v1.0.0\n")})
+	tests := []struct {
+		name, goproxy, gonoproxy, goprivate, message string
+	}{
+		{"direct", "direct", "none", "", "GOPROXY begins with direct"},
+		{"direct before a proxy", "direct|" + p.URL, "none", "", "GOPROXY begins with direct"},
+		{"off before a proxy", "off," + p.URL, "none", "", "GOPROXY begins with off"},
+		{"a private module", p.URL, "example.com/*", "", "GONOPROXY"},
+		{"one of several patterns", p.URL, "*.corp.example.com, rsc.io/private,example.com", "", "GONOPROXY"},
+		{"what GONOPROXY defaults to", p.URL, "", "example.com/t*/", "GONOPROXY"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("GOPROXY", tt.goproxy)
+			t.Setenv("GONOPROXY", tt.gonoproxy)
+			t.Setenv("GOPRIVATE", tt.goprivate)
+			t.Setenv("GOENV", "off")
+			_, err := collect(t.Context(), source.GoProxy{}, "example.com/tool")
+			require.ErrorIs(t, err, errors.ErrUnsupported)
+			require.ErrorContains(t, err, tt.message)
+		})
+	}
+	require.Empty(t, p.asked)
+
 	t.Setenv("GOPROXY", "direct")
-	_, err := collect(t.Context(), source.GoProxy{}, "example.com/tool")
-	require.ErrorContains(t, err, "GOPROXY names no proxy")
+	t.Setenv("GOPRIVATE", "example.com")
+	releases, err := collect(t.Context(), source.GoProxy{URL: p.URL}, "example.com/tool")
+	require.NoError(t, err, "a URL says whom to ask")
+	require.Equal(t, []string{"v1.0.0"}, versions(releases))
+}
+
+func TestGoProxyAsksForModulesThatAreNotPrivate(t *testing.T) {
+	p := newProxy(t, map[string]http.HandlerFunc{"/example.com/tool/@v/list": text("v1.0.0\n")})
+	t.Setenv("GOPROXY", p.URL)
+	t.Setenv("GOPRIVATE", "example.com")
+	for _, patterns := range []string{"none", "example.com/other", "example.com/tool/cmd", "example.org", "example.co", "[,,", "/example.com"} {
+		t.Setenv("GONOPROXY", patterns)
+		_, err := collect(t.Context(), source.GoProxy{}, "example.com/tool")
+		require.NoError(t, err, patterns)
+	}
+}
+
+func TestGoProxySaysThatGOPROXYIsNoURL(t *testing.T) {
+	t.Setenv("GONOPROXY", "none")
+	for list, message := range map[string]string{
+		",":                        "GOPROXY names no proxy",
+		"ftp://example.com,direct": "not the URL of a module proxy",
+		"/srv/proxy,http://x.y":    "not the URL of a module proxy",
+		"proxy,http://x.y":         "not the URL of a module proxy",
+	} {
+		t.Setenv("GOPROXY", list)
+		_, err := collect(t.Context(), source.GoProxy{}, "example.com/tool")
+		require.ErrorContains(t, err, message, list)
+	}
 }
 
 func TestGoProxyAsksGoForGOPROXY(t *testing.T) {
@@ -207,15 +275,28 @@ func TestGoProxyAsksGoForGOPROXY(t *testing.T) {
 	}
 	p := newProxy(t, map[string]http.HandlerFunc{"/example.com/tool/@v/list": text("v1.0.0\n")})
 	bin := t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\n[ \"$1 $2\" = 'env GOPROXY' ] && echo '%s,direct'\n", p.URL)
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$*\" = 'env GOPROXY GONOPROXY' ] && echo '%s,direct' && echo \"$PATTERNS\"\n", p.URL)
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o755))
 	t.Setenv("PATH", bin)
 	t.Setenv("GOPROXY", "")
+	t.Setenv("GONOPROXY", "")
 	releases, err := collect(t.Context(), source.GoProxy{}, "example.com/tool")
 	require.NoError(t, err)
 	require.Equal(t, []string{"v1.0.0"}, versions(releases))
 
+	t.Setenv("PATTERNS", "example.com")
+	t.Setenv("GOPROXY", p.URL)
+	_, err = collect(t.Context(), source.GoProxy{}, "example.com/tool")
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+
 	t.Setenv("PATH", t.TempDir())
+	t.Setenv("GOPRIVATE", "")
+	_, err = collect(t.Context(), source.GoProxy{}, "example.com/tool")
+	require.NoError(t, err, "where there is no go, the environment says it all")
+	t.Setenv("GOPRIVATE", "example.com")
+	_, err = collect(t.Context(), source.GoProxy{}, "example.com/tool")
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	t.Setenv("GOPROXY", "")
 	_, err = collect(t.Context(), source.GoProxy{}, "example.com/tool")
 	require.ErrorContains(t, err, "asking go for GOPROXY")
 }

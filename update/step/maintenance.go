@@ -10,13 +10,15 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/update"
 )
 
 // Flag is the content of a maintenance file, as JSON.
 type Flag struct {
-	Since time.Time `json:"since"` // UTC
-	Run   string    `json:"run"`   // the run it is there for
+	Since   time.Time `json:"since"` // UTC
+	Package string    `json:"package"`
+	Run     string    `json:"run"` // the run it is there for
 }
 
 // Maintenance returns a pair of steps: between them a file is there, which a
@@ -27,11 +29,27 @@ type Flag struct {
 //
 // Do of on makes the file, at once and whole, with a [Flag] (mode 0644), and
 // Do of off removes it. Each step's Undo does what the other's Do does, so
-// that a roll-back is at rest as well, and the file is gone after it. A file
-// that somebody else put there, by hand or in another run, is left alone.
+// that a roll-back is at rest as well, and the file is gone after it.
+//
+// A file that an earlier run of the package left, because it failed and could
+// not be undone, is taken over: it gets the new run's ID, and is gone when
+// that run has succeeded. When that run is rolled back, the file is given back
+// to the earlier one: the site is what it was then. A file that is not one of
+// the package, such as one put there by hand, is left alone; packages that may
+// be updated at the same time need a file each.
 func Maintenance(file string) (on, off update.Step) {
-	raise := func(_ context.Context, t *update.Task) error { return raiseFlag(file, t.Run) }
-	lower := func(_ context.Context, t *update.Task) error { return lowerFlag(file, t.Run) }
+	raise := func(ctx context.Context, t *update.Task) error {
+		if err := raiseFlag(ctx, file, t); err != nil {
+			return fmt.Errorf("starting maintenance: %w", err)
+		}
+		return nil
+	}
+	lower := func(_ context.Context, t *update.Task) error {
+		if err := lowerFlag(file, t); err != nil {
+			return fmt.Errorf("ending maintenance: %w", err)
+		}
+		return nil
+	}
 	check := func(context.Context, *update.Task) error {
 		if _, err := readFlag(file); err != nil {
 			return err
@@ -43,33 +61,49 @@ func Maintenance(file string) (on, off update.Step) {
 	return on, off
 }
 
-func raiseFlag(file string, r update.Run) error {
+// raiseFlag makes the file one of t's run. It keeps the Flag of an earlier run
+// that it takes over.
+func raiseFlag(ctx context.Context, file string, t *update.Task) error {
 	there, err := readFlag(file)
-	if err != nil || there != nil {
-		return err
-	}
-	data, err := json.Marshal(Flag{Since: time.Now().UTC(), Run: owner(r)})
 	if err != nil {
 		return err
 	}
-	if err := writeDurable(file, append(data, '\n'), 0o644); err != nil {
-		return fmt.Errorf("starting maintenance: %w", err)
+	flag := Flag{Since: time.Now().UTC(), Package: t.Run.Package, Run: owner(t.Run)}
+	if there != nil {
+		if there.Package != flag.Package || there.Run == flag.Run {
+			return nil
+		}
+		if err := t.Save(ctx, there); err != nil {
+			return err
+		}
+		flag.Since = there.Since
 	}
-	return nil
+	return writeFlag(file, flag)
 }
 
-func lowerFlag(file string, r update.Run) error {
+// lowerFlag removes the file if it is one of t's package, or gives it back to
+// the run from which this step has taken it over.
+func lowerFlag(file string, t *update.Task) error {
 	there, err := readFlag(file)
-	if err != nil || there == nil {
+	if err != nil || there == nil || there.Package != t.Run.Package {
 		return err
 	}
-	if there.Run != owner(r) {
-		return nil
+	var earlier Flag
+	if err := t.Load(&earlier); err != nil {
+		return err
 	}
-	if err := removeDurable(file); err != nil {
-		return fmt.Errorf("ending maintenance: %w", err)
+	if earlier.Run != "" {
+		return writeFlag(file, earlier)
 	}
-	return nil
+	return durable.Remove(file)
+}
+
+func writeFlag(file string, f Flag) error {
+	data, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	return durable.Write(file, append(data, '\n'), 0o644)
 }
 
 // owner is the run that r is about: a rollback acts for the run it takes back.
@@ -91,7 +125,7 @@ func readFlag(file string) (*Flag, error) {
 		return nil, fmt.Errorf("reading the maintenance file: %w", err)
 	}
 	var f Flag
-	if json.Unmarshal(data, &f) != nil {
+	if json.Unmarshal(data, &f) != nil || f.Run == "" {
 		return &Flag{}, nil
 	}
 	return &f, nil

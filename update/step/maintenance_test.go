@@ -11,7 +11,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/update/source"
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
@@ -98,7 +100,8 @@ func TestMaintenanceSaysSinceWhenAndWhy(t *testing.T) {
 func TestMaintenanceLeavesAloneWhatIsNotItsOwn(t *testing.T) {
 	for name, content := range map[string]string{
 		"put there by hand":        "back at noon\n",
-		"left by another run":      `{"since":"2024-01-02T03:04:05Z","run":"zero"}`,
+		"of another package":       `{"since":"2024-01-02T03:04:05Z","package":"demo/shop","run":"zero"}`,
+		"put there by hand, JSON":  `{"since":"2024-01-02T03:04:05Z","package":"demo/site"}`,
 		"put there by hand, empty": "",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,6 +141,55 @@ func TestMaintenanceIsEndedByASecondRollbackWhenTheFirstFailed(t *testing.T) {
 		_, err = os.Stat(file)
 		require.Equal(t, fails, err == nil, "a site that is half undone stays at rest")
 	}
+}
+
+func TestMaintenanceTakesOverFromARunThatFailed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "maintenance.json")
+	on, off := step.Maintenance(file)
+	var do, undo error
+	between := update.Step{
+		Name: "between",
+		Do:   func(context.Context, *update.Task) error { return do },
+		Undo: func(context.Context, *update.Task) error { return undo },
+	}
+	u := newUpdater(t, on, between, off)
+	flag := func() (f step.Flag) {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(data, &f))
+		return f
+	}
+
+	do, undo = errors.New("no good"), errors.New("no way back")
+	failed, err := install(t.Context(), u, "1.0.0")
+	require.ErrorIs(t, err, update.ErrFailed)
+	require.Equal(t, update.StateFailed, failed.State)
+	first := flag()
+	require.Equal(t, failed.ID, first.Run)
+
+	// A run that is taken back leaves the site as it found it: at rest.
+	undo = nil
+	back, err := install(t.Context(), u, "1.0.0")
+	require.ErrorIs(t, err, update.ErrFailed)
+	require.Equal(t, update.StateRolledBack, back.State)
+	require.Equal(t, first, flag())
+
+	// While a run works on it, the file is that run's.
+	do = nil
+	var during step.Flag
+	look := update.Step{Name: "look", Do: func(context.Context, *update.Task) error { during = flag(); return nil }}
+	state := memory.New()
+	defer state.Close()
+	later, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+		{Name: "demo/site", Source: source.Static("1.0.0"), Steps: []update.Step{on, look, off}},
+	}})
+	require.NoError(t, err)
+	defer later.Close()
+	good, err := install(t.Context(), later, "1.0.0")
+	require.NoError(t, err)
+	require.Equal(t, good.ID, during.Run)
+	require.Equal(t, first.Since, during.Since)
+	require.NoFileExists(t, file)
 }
 
 func TestMaintenanceFindsOutBeforehandWhetherItCanWrite(t *testing.T) {

@@ -40,12 +40,12 @@ type Migrations struct {
 // than .sql are left alone.
 //
 // Each file is run in one transaction together with its row in table
-// upkeep_step_migration (name, checksum, applied_ms: Unix milliseconds), so
-// that after a crash it is there whole or not at all, in databases where
-// schema changes are part of a transaction, such as SQLite and PostgreSQL. The
-// driver must take several statements in one Exec. A file has no BEGIN or
-// COMMIT of its own, is at most 64 MiB, and must be done within
-// Config.LockTTL, since it gives no sign of progress.
+// upkeep_step_migration (name, checksum, applied_ms: Unix milliseconds, run:
+// the ID of the run), so that after a crash it is there whole or not at all,
+// in databases where schema changes are part of a transaction, such as SQLite
+// and PostgreSQL. The driver must take several statements in one Exec. A file
+// has no BEGIN or COMMIT of its own, is at most 64 MiB, and must be done
+// within Config.LockTTL, since it gives no sign of progress.
 //
 // Do refuses what cannot be meant: a file that was changed after it was
 // applied (line ends aside), one that comes before an applied one, and a
@@ -122,7 +122,7 @@ func (m Migrations) do(ctx context.Context, t *update.Task) error {
 	}
 	for i, f := range todo {
 		t.Progress(int64(i), int64(len(todo)), f.name)
-		if err := m.apply(ctx, f); err != nil {
+		if err := m.apply(ctx, f, t.Run.ID); err != nil {
 			return fmt.Errorf("running %s: %w", f.name, err)
 		}
 	}
@@ -188,7 +188,7 @@ func (m Migrations) todo(ctx context.Context, r update.Release) ([]migration, er
 
 func (m Migrations) makeTable(ctx context.Context) error {
 	_, err := m.DB.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+migrationTable+
-		" (name VARCHAR(255) NOT NULL PRIMARY KEY, checksum CHAR(64) NOT NULL, applied_ms BIGINT NOT NULL)")
+		" (name VARCHAR(255) NOT NULL PRIMARY KEY, checksum CHAR(64) NOT NULL, applied_ms BIGINT NOT NULL, run VARCHAR(255) NOT NULL)")
 	if err != nil {
 		return fmt.Errorf("making table %s: %w", migrationTable, err)
 	}
@@ -238,16 +238,16 @@ func pending(files []migration, applied map[string]string, r update.Release) ([]
 }
 
 // apply runs a file and records it. The row comes first: it makes the
-// transaction a writing one at once, which SQLite can then wait for. Neither
-// value can hold a quote; placeholders differ between databases.
-func (m Migrations) apply(ctx context.Context, f migration) error {
+// transaction a writing one at once, which SQLite can then wait for. None of
+// the values can hold a quote; placeholders differ between databases.
+func (m Migrations) apply(ctx context.Context, f migration, run string) error {
 	tx, err := m.DB.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	row := fmt.Sprintf("INSERT INTO %s (name, checksum, applied_ms) VALUES ('%s', '%s', %d)",
-		migrationTable, f.name, f.checksum, time.Now().UnixMilli())
+	row := fmt.Sprintf("INSERT INTO %s (name, checksum, applied_ms, run) VALUES ('%s', '%s', %d, '%s')",
+		migrationTable, f.name, f.checksum, time.Now().UnixMilli(), run)
 	for _, text := range []string{row, f.sql} {
 		if _, err := tx.ExecContext(ctx, text); err != nil {
 			return err

@@ -188,13 +188,15 @@ func TestPublishFilesKeepsThePreviousRelease(t *testing.T) {
 // errCrash stands for the death of the process.
 var errCrash = errors.New("crash")
 
-// crashes are ways to switch that end half-way, and what is then at dir.
-var crashes = []struct {
+// crashPoint is a way to switch that ends half-way, and what is then at dir.
+type crashPoint struct {
 	name     string
 	exchange func(a, b string) error
 	live     string // the release at dir, "" for none
 	applied  update.Applied
-}{
+}
+
+var crashes = []crashPoint{
 	{"before the switch", func(a, b string) error { return errCrash }, "1.0.0", update.AppliedNo},
 	{"after the switch", func(a, b string) error { return errors.Join(step.Exchange(a, b), errCrash) }, "1.1.0", update.AppliedYes},
 	{"after the first of three renames", func(a, b string) error {

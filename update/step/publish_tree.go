@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -84,7 +85,7 @@ func (p *publisher) slowSwap(other string) error {
 
 // sync makes a switch durable.
 func (p *publisher) sync() error {
-	return errors.Join(syncDir(filepath.Dir(p.dir)), syncDir(p.beside("")))
+	return errors.Join(durable.SyncDir(filepath.Dir(p.dir)), durable.SyncDir(p.beside("")))
 }
 
 // sweep removes what is beside dir but the tree called keep and, of the
@@ -190,7 +191,11 @@ func (p *publisher) stage(ctx context.Context, t *update.Task, name string) erro
 			folders = append(folders, f.name)
 			err = root.Mkdir(f.name, 0o755)
 		} else {
-			err = writeFile(root, tree, f)
+			err = writeFile(root, tree, f, func(r io.Reader) io.Reader {
+				return steady(ctx, r, func(n int64) {
+					t.Progress(int64(i), int64(len(list)), fmt.Sprintf("%s: %d bytes written", f.name, n))
+				})
+			})
 		}
 		if err != nil {
 			return err
@@ -201,14 +206,14 @@ func (p *publisher) stage(ctx context.Context, t *update.Task, name string) erro
 		if err := root.Chmod(name, 0o755); err != nil { // whatever the umask
 			return err
 		}
-		if err := syncDir(filepath.Join(root.Name(), name)); err != nil {
+		if err := durable.SyncDir(filepath.Join(root.Name(), name)); err != nil {
 			return err
 		}
 	}
 	return p.sync()
 }
 
-func writeFile(root *os.Root, tree fs.FS, f file) error {
+func writeFile(root *os.Root, tree fs.FS, f file, watch func(io.Reader) io.Reader) error {
 	from, err := tree.Open(f.name)
 	if err != nil {
 		return err
@@ -218,11 +223,11 @@ func writeFile(root *os.Root, tree fs.FS, f file) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(to, from)
+	_, err = io.Copy(to, watch(from))
 	return errors.Join(err, to.Chmod(f.mode), to.Sync(), to.Close())
 }
 
-// digest is the SHA-256 of a tree's names, types and contents. Links are not
+// digest is the SHA-256 of a tree's names, modes and contents. Links are not
 // followed.
 func digest(ctx context.Context, t *update.Task, dir string) (string, error) {
 	root, err := os.OpenRoot(dir)
@@ -240,27 +245,32 @@ func digest(ctx context.Context, t *update.Task, dir string) (string, error) {
 			return ctx.Err()
 		}
 		n++
-		t.Progress(0, 0, fmt.Sprintf("%d files read", n))
-		return digestEntry(sum, root, name, e.Type())
+		sign := func(int64) { t.Progress(0, 0, fmt.Sprintf("%d files read", n)) }
+		sign(0)
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		return digestEntry(sum, root, file{name, info.Mode()}, func(r io.Reader) io.Reader { return steady(ctx, r, sign) })
 	})
 	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
-func digestEntry(sum io.Writer, root *os.Root, name string, mode fs.FileMode) error {
-	fmt.Fprintf(sum, "%q %s ", name, mode)
+func digestEntry(sum io.Writer, root *os.Root, e file, watch func(io.Reader) io.Reader) error {
+	fmt.Fprintf(sum, "%q %s ", e.name, e.mode)
 	switch {
-	case mode&fs.ModeSymlink != 0:
-		target, err := root.Readlink(name)
+	case e.mode&fs.ModeSymlink != 0:
+		target, err := root.Readlink(e.name)
 		fmt.Fprintf(sum, "%q", target)
 		return err
-	case mode.IsRegular():
-		f, err := root.Open(name)
+	case e.mode.IsRegular():
+		f, err := root.Open(e.name)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
 		content := sha256.New()
-		if _, err := io.Copy(content, f); err != nil {
+		if _, err := io.Copy(content, watch(f)); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(sum, "%x", content.Sum(nil))

@@ -34,3 +34,36 @@ func TestPublishFilesSetsPlainModesWhateverTheUmask(t *testing.T) {
 		require.Equal(t, mode, info.Mode().Perm(), name)
 	}
 }
+
+func TestPublishFilesTellsReleasesApartThatDifferOnlyInModes(t *testing.T) {
+	src := fstest.MapFS{
+		"1.0.0/tool": {Data: []byte("#!/bin/sh"), Mode: 0o644},
+		"1.1.0/tool": {Data: []byte("#!/bin/sh"), Mode: 0o755},
+	}
+	modeOf := func(dir string) fs.FileMode {
+		info, err := os.Stat(filepath.Join(dir, "tool"))
+		require.NoError(t, err)
+		return info.Mode().Perm()
+	}
+	for _, tt := range append(crashes, crashPoint{"not at all", step.Exchange, "1.1.0", update.AppliedYes}) {
+		t.Run("a crash "+tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "site")
+			s := step.PublishFiles(step.Sub(src, "{version}"), dir)
+			require.NoError(t, s.Do(t.Context(), task("zero", "1.0.0")))
+			tk := task("one", "1.1.0")
+			_ = step.PublishBy(tt.exchange, step.Sub(src, "{version}"), dir).Do(t.Context(), tk)
+			applied, err := s.Probe(t.Context(), tk)
+			require.NoError(t, err)
+			require.Equal(t, tt.applied, applied)
+			for range 2 {
+				require.NoError(t, s.Do(t.Context(), tk))
+				require.Equal(t, fs.FileMode(0o755), modeOf(dir))
+			}
+			_ = step.PublishBy(tt.exchange, step.Sub(src, "{version}"), dir).Undo(t.Context(), tk)
+			for range 2 {
+				require.NoError(t, s.Undo(t.Context(), tk))
+				require.Equal(t, fs.FileMode(0o644), modeOf(dir))
+			}
+		})
+	}
+}

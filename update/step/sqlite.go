@@ -10,22 +10,27 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"time"
 
+	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/update"
 )
 
 // SQLite is the [Backup] of a SQLite database in a file, by any driver. It
 // works while the database is in use.
+//
+// A statement that works on a whole file gives no sign of progress: the step
+// counts as alive meanwhile, for a minute and a second for every 256 KiB, by a
+// goroutine that it waits for.
 type SQLite struct {
 	DB *sql.DB // required
 	// Dir is required: the folder for the copies. It is made (mode 0700) when
 	// it is not there; copies have mode 0600.
 	Dir string
-	// Keep is how many copies of this database stay in Dir, the newest.
-	// Default 3, at least 2.
+	// Keep is how many copies of this database stay in Dir: of those made
+	// before a run, and of those made before a Restore, the newest each. The
+	// copy that was made before the last migration of [MigrateSQL] stays in
+	// any case, since its Undo goes back to it. Default 3, at least 2.
 	Keep int
 }
 
@@ -66,7 +71,7 @@ func (s SQLite) Save(ctx context.Context, t *update.Task) (string, error) {
 	if err := s.save(ctx, t, name); err != nil {
 		return "", fmt.Errorf("saving the database to %q: %w", filepath.Join(s.Dir, name), err)
 	}
-	return name, s.sweep(strings.TrimSuffix(name, t.Run.ID+".db"), name)
+	return name, s.sweep(ctx, strings.TrimSuffix(name, t.Run.ID+".db"), name)
 }
 
 // name is that of the copy for the run of t.
@@ -77,12 +82,25 @@ func (s SQLite) name(ctx context.Context, t *update.Task) (string, error) {
 
 // save makes the copy called name, unless it is there.
 func (s SQLite) save(ctx context.Context, t *update.Task, name string) error {
+	if _, err := os.Stat(filepath.Join(s.Dir, name)); err == nil {
+		return nil
+	}
+	return s.write(name, func(f *os.File) error {
+		defer watchGrowth(f, t)()
+		return s.with(ctx, func(c *sql.Conn) error {
+			if err := vacuumInto(ctx, c, f.Name()); err != nil {
+				return err
+			}
+			return checkCopy(ctx, t, c, f.Name())
+		})
+	})
+}
+
+// write makes a file in Dir, whole or not at all, of what fill puts into it.
+func (s SQLite) write(name string, fill func(f *os.File) error) error {
 	path, err := filepath.Abs(filepath.Join(s.Dir, name))
 	if err != nil {
 		return err
-	}
-	if _, err := os.Stat(path); err == nil {
-		return nil
 	}
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return err
@@ -93,21 +111,16 @@ func (s SQLite) save(ctx context.Context, t *update.Task, name string) error {
 	}
 	defer os.Remove(f.Name()) // nothing is left of it once it is renamed
 	defer f.Close()
-	defer watchGrowth(f, t)()
-	err = s.with(ctx, func(c *sql.Conn) error {
-		if err := vacuumInto(ctx, c, f.Name()); err != nil {
-			return err
-		}
-		t.Progress(0, 0, "checking the copy")
-		return checkCopy(ctx, c, f.Name())
-	})
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := fill(f); err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(s.Dir)
+	return durable.SyncDir(s.Dir)
 }
 
 // vacuumInto copies the database as it is. What the application asked of its
@@ -126,31 +139,13 @@ func vacuumInto(ctx context.Context, c *sql.Conn, path string) error {
 	return err
 }
 
-// watchGrowth reports progress whenever f has grown, until stop is called.
-func watchGrowth(f *os.File, t *update.Task) (stop func()) {
-	done, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		ticker := time.NewTicker(time.Second)
-		defer ticker.Stop()
-		var last int64
-		for {
-			select {
-			case <-done:
-				return
-			case <-ticker.C:
-			}
-			if info, err := f.Stat(); err == nil && info.Size() > last {
-				last = info.Size()
-				t.Progress(0, 0, fmt.Sprintf("%d bytes saved", last))
-			}
-		}
-	}()
-	return func() { close(done); <-stopped }
-}
-
 // checkCopy tells whether the database file at path is sound.
-func checkCopy(ctx context.Context, c *sql.Conn, path string) error {
+func checkCopy(ctx context.Context, t *update.Task, c *sql.Conn, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	defer vouch(t, "checking the copy", info.Size())()
 	if _, err := c.ExecContext(ctx, "ATTACH ? AS upkeep_copy", path); err != nil {
 		return err
 	}
@@ -161,7 +156,7 @@ func checkCopy(ctx context.Context, c *sql.Conn, path string) error {
 	if verdict != "ok" {
 		return fmt.Errorf("step: integrity check of %q: %s", path, verdict)
 	}
-	_, err := c.ExecContext(ctx, "DETACH upkeep_copy")
+	_, err = c.ExecContext(ctx, "DETACH upkeep_copy")
 	return err
 }
 
@@ -215,43 +210,4 @@ func (s SQLite) prefix(ctx context.Context) (string, error) {
 	base := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 	hash := sha256.Sum256([]byte(file))
 	return fmt.Sprintf("%s-%x-", base, hash[:4]), nil
-}
-
-// sweep removes what a dead process left half made, and all copies but the
-// newest Keep, never the one called keep.
-func (s SQLite) sweep(prefix, keep string) error {
-	entries, err := os.ReadDir(s.Dir)
-	if err != nil {
-		return err
-	}
-	type copied struct {
-		name string
-		at   time.Time
-	}
-	var copies []copied
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || e.Name() == keep {
-			continue
-		}
-		switch {
-		case strings.HasPrefix(e.Name(), tempPrefix+prefix):
-			_ = os.Remove(filepath.Join(s.Dir, e.Name()))
-		case strings.HasPrefix(e.Name(), prefix) && strings.HasSuffix(e.Name(), ".db"):
-			copies = append(copies, copied{e.Name(), info.ModTime()})
-		}
-	}
-	slices.SortFunc(copies, func(a, b copied) int { return b.at.Compare(a.at) })
-	n := s.Keep
-	if n == 0 {
-		n = 3
-	}
-	for i, c := range copies {
-		if i+1 >= max(n, 2) {
-			if err := os.Remove(filepath.Join(s.Dir, c.name)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -17,9 +17,12 @@ import (
 // Restore implements [Backup]: it puts every page of the copy in the place of
 // the database's, by the table sqlite_dbpage and in one transaction, as
 // sqlite3_rsync does. Whoever reads or writes the database sees the one or the
-// other content, and so does whoever opens it after a crash. Before that it
-// saves what is there beside the copy, under a name with "-replaced-" that it
-// writes to Task.Output: rows written since the copy was made are only there.
+// other content, and so does whoever opens it after a crash.
+//
+// In the same transaction, so that nobody writes in between, it first saves
+// what is there beside the copy, page by page, under a name with "-replaced-"
+// that it writes to Task.Output: rows written since the copy was made are only
+// there. Others who write wait until the end, or give up with SQLITE_BUSY.
 func (s SQLite) Restore(ctx context.Context, t *update.Task, name string) error {
 	path, err := filepath.Abs(filepath.Join(s.Dir, name))
 	if err != nil {
@@ -28,15 +31,15 @@ func (s SQLite) Restore(ctx context.Context, t *update.Task, name string) error 
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("restoring the database: %w", err)
 	}
-	now := time.Now().UTC().Format("20060102T150405.000Z")
-	replaced := strings.TrimSuffix(name, ".db") + "-replaced-" + now + ".db"
-	if err := s.save(ctx, t, replaced); err != nil {
-		return fmt.Errorf("saving what a restore replaces: %w", err)
-	}
-	say(t, "saved what the restore replaces as "+replaced)
 	err = s.with(ctx, func(c *sql.Conn) error {
-		if err := checkCopy(ctx, c, path); err != nil {
+		if err := checkCopy(ctx, t, c, path); err != nil {
 			return err
+		}
+		if _, err := c.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+			return err // the connection is thrown away: that rolls back what follows
+		}
+		if err := s.saveReplaced(ctx, t, c, name); err != nil {
+			return fmt.Errorf("saving what is replaced: %w", err)
 		}
 		return copyPages(ctx, c, path, t)
 	})
@@ -46,6 +49,44 @@ func (s SQLite) Restore(ctx context.Context, t *update.Task, name string) error 
 	return nil
 }
 
+// saveReplaced saves what c, which is in a transaction, is about to replace by
+// the copy called name. It takes the pages as they are: there may be reason to
+// go back because they are damaged.
+func (s SQLite) saveReplaced(ctx context.Context, t *update.Task, c *sql.Conn, name string) error {
+	now := time.Now().UTC().Format("20060102T150405.000Z")
+	replaced := strings.TrimSuffix(name, ".db") + replacedMark + now + ".db"
+	err := s.write(replaced, func(f *os.File) error {
+		rows, err := c.QueryContext(ctx, "SELECT pgno, data FROM sqlite_dbpage")
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for n := int64(1); rows.Next(); n++ {
+			var pgno int64
+			var page []byte
+			if err := rows.Scan(&pgno, &page); err != nil {
+				return err
+			}
+			if pgno == 1 { // the copy is one without a log
+				copy(page[atJournalMode:atReserved], []byte{1, 1})
+			}
+			if _, err := f.WriteAt(page, (pgno-1)*int64(len(page))); err != nil {
+				return err
+			}
+			if n%256 == 0 {
+				t.Progress(0, 0, fmt.Sprintf("%d pages saved", n))
+			}
+		}
+		return rows.Err()
+	})
+	if err == nil {
+		say(t, "saved what the restore replaces as "+replaced)
+	}
+	return err
+}
+
+// copyPages replaces the database of c, which is in a transaction, by the one
+// in the file at path, and commits.
 func copyPages(ctx context.Context, c *sql.Conn, path string, t *update.Task) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -55,9 +96,6 @@ func copyPages(ctx context.Context, c *sql.Conn, path string, t *update.Task) er
 	info, err := f.Stat()
 	if err != nil {
 		return err
-	}
-	if _, err := c.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return err // the connection is thrown away: that rolls back what follows
 	}
 	var live []byte
 	err = c.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage WHERE pgno = 1").Scan(&live)
@@ -82,6 +120,9 @@ func copyPages(ctx context.Context, c *sql.Conn, path string, t *update.Task) er
 				return err
 			}
 		}
+		if n == lockOffset/int64(len(page)) {
+			continue
+		}
 		if _, err := put.ExecContext(ctx, n+1, page); err != nil {
 			return err
 		}
@@ -98,21 +139,29 @@ func copyPages(ctx context.Context, c *sql.Conn, path string, t *update.Task) er
 	if _, err := c.ExecContext(ctx, fmt.Sprintf("PRAGMA schema_version = %d", cookie)); err != nil {
 		return err
 	}
+	defer vouch(t, "committing", info.Size())()
 	_, err = c.ExecContext(ctx, "COMMIT")
 	return err
 }
 
+// replacedMark is in the names of copies of what a Restore replaced.
+const replacedMark = "-replaced-"
+
+// lockOffset is where the page begins that SQLite locks and never uses.
+const lockOffset = 1 << 30
+
+// Where things are in the first page: SQLite file format, section 1.3.
+const atPageSize, atJournalMode, atReserved, atSchemaCookie = 16, 18, 20, 40
+
 // adaptHeader makes the first page of a copy one of the live database, whose
 // journal mode and, for now, schema cookie it keeps. It returns a cookie that
-// neither has had. The offsets are those of the SQLite file format, section
-// 1.3.
+// neither has had.
 func adaptHeader(page, live []byte) (cookie uint32, err error) {
-	const pageSize, journalMode, reserved, schemaCookie = 16, 18, 20, 40
-	if [2]byte(page[pageSize:]) != [2]byte(live[pageSize:]) || page[reserved] != live[reserved] {
+	if [2]byte(page[atPageSize:]) != [2]byte(live[atPageSize:]) || page[atReserved] != live[atReserved] {
 		return 0, fmt.Errorf("step: the copy has pages of another size than the database")
 	}
-	copy(page[journalMode:reserved], live[journalMode:])
-	cookie = 1 + max(binary.BigEndian.Uint32(page[schemaCookie:]), binary.BigEndian.Uint32(live[schemaCookie:]))
-	copy(page[schemaCookie:schemaCookie+4], live[schemaCookie:])
+	copy(page[atJournalMode:atReserved], live[atJournalMode:])
+	cookie = 1 + max(binary.BigEndian.Uint32(page[atSchemaCookie:]), binary.BigEndian.Uint32(live[atSchemaCookie:]))
+	copy(page[atSchemaCookie:atSchemaCookie+4], live[atSchemaCookie:])
 	return cookie, nil
 }

@@ -63,6 +63,10 @@ func invalidNames(t *lockerTest) {
 		require.ErrorIs(t, err, update.ErrInvalid, "an owner of %d bytes", len(bad))
 		_, err = t.Holder(t.Context(), bad)
 		require.ErrorIs(t, err, update.ErrInvalid, "an item of %d bytes", len(bad))
+		_, err = t.Renew(t.Context(), update.Lease{Item: bad, Owner: "me", Token: 1}, time.Hour)
+		require.ErrorIs(t, err, update.ErrInvalid, "renewing an item of %d bytes", len(bad))
+		err = t.Release(t.Context(), update.Lease{Item: bad, Owner: "me", Token: 1})
+		require.ErrorIs(t, err, update.ErrInvalid, "releasing an item of %d bytes", len(bad))
 	}
 	t.requireFree("core", "an invalid Acquire takes nothing")
 	_, err := t.Acquire(t.Context(), long, long, time.Hour)

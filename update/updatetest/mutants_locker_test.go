@@ -226,6 +226,14 @@ var nameMutants = []lockerMutant{
 	{what: "keeps 1,023 bytes of a name", caught: nameAlike, wrap: badItem(func(s string) string { return s[:min(len(s), 1023)] })},
 	{what: "has one lock for all", caught: "items are locked one by one", wrap: badItem(func(string) string { return "one" })},
 	{what: "allows no bytes", caught: nameLength, wrap: badItem(func(s string) string { return cmp.Or(s, "default") })},
+	{what: "releases what cannot be", caught: nameLength, wrap: badRelease(func(l update.Locker) releaseFunc {
+		return func(ctx context.Context, lease update.Lease) error {
+			if err := l.Release(ctx, lease); !errors.Is(err, update.ErrInvalid) {
+				return err
+			}
+			return nil
+		}
+	})},
 	{what: "counts letters", caught: nameLength, wrap: badItem(func(s string) string {
 		if n := utf8.RuneCountInString(s); n <= 1024 {
 			return s[:min(len(s), 1024)]

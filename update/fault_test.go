@@ -1,0 +1,222 @@
+package update_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/storage/memory"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+type cutJournal struct {
+	update.Journal
+	line *line
+}
+
+func (j cutJournal) Create(ctx context.Context, r update.Run, e ...update.Event) (run update.Run, err error) {
+	err = j.line.pass(func() (err error) { run, err = j.Journal.Create(ctx, r, e...); return err })
+	return run, err
+}
+
+func (j cutJournal) Save(ctx context.Context, r update.Run, e ...update.Event) (run update.Run, err error) {
+	err = j.line.pass(func() (err error) { run, err = j.Journal.Save(ctx, r, e...); return err })
+	return run, err
+}
+
+func (j cutJournal) Get(ctx context.Context, id string) (run update.Run, err error) {
+	err = j.line.pass(func() (err error) { run, err = j.Journal.Get(ctx, id); return err })
+	return run, err
+}
+
+func TestAHolderThatIsCutOffStopsBeforeAnotherGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c calls
+		state := memory.New()
+		wire := &line{Locker: state.Locker()}
+		step := c.step("a")
+		step.Do = func(ctx context.Context, task *update.Task) error {
+			c.add("begin " + task.Run.Owner[:3])
+			if task.Run.Owner[:3] == "new" {
+				return nil
+			}
+			<-ctx.Done()
+			c.add("stopped: " + context.Cause(ctx).Error())
+			// What it still tries to write is refused.
+			time.Sleep(2 * ttl / 6)
+			c.add("end old")
+			return errors.New("too late")
+		}
+		config := update.Config{Locker: wire, Journal: cutJournal{state.Journal(), wire}, Packages: []update.Package{app(step)}, Owner: "old"}
+		old, err := update.New(config)
+		require.NoError(t, err)
+		run, err := old.Start(t.Context(), ask)
+		require.NoError(t, err)
+		synctest.Wait()
+		wire.set(errCut, nil, 0)
+
+		config.Locker, config.Journal, config.Owner = state.Locker(), state.Journal(), "new"
+		next, err := update.New(config)
+		require.NoError(t, err)
+		for {
+			require.NoError(t, next.Recover(t.Context()))
+			if run, err = next.Get(t.Context(), run.ID); err != nil || run.State.Done() {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		require.NoError(t, err)
+		require.Equal(t, update.StateSucceeded, run.State)
+		wire.set(nil, nil, 0)
+		require.NoError(t, old.Close())
+		require.NoError(t, next.Close())
+		require.Equal(t, []string{"begin old", "stopped: update: lease lost", "begin new"}, c.take()[:3])
+		after, err := next.Get(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Equal(t, run, after)
+	})
+}
+
+func TestALeaseThatIsLostWhileNobodyElseComesIsTakenAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c calls
+		state := memory.New()
+		wire := &line{Locker: state.Locker()}
+		step := c.step("a")
+		step.Do = func(ctx context.Context, _ *update.Task) error {
+			c.add("do a")
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(ttl / 2):
+				return nil
+			}
+		}
+		u, err := update.New(update.Config{Locker: wire, Journal: state.Journal(), Packages: []update.Package{app(step)}})
+		require.NoError(t, err)
+		defer u.Close()
+		run, err := u.Start(t.Context(), ask)
+		require.NoError(t, err)
+		lease, err := state.Locker().Holder(t.Context(), "core")
+		require.NoError(t, err)
+		require.NoError(t, state.Locker().Release(t.Context(), lease))
+		run, err = u.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Equal(t, []string{"do a", "do a"}, c.take())
+		require.Greater(t, run.Token, lease.Token, "under a new lease")
+	})
+}
+
+func TestAJournalThatDropsRequestsAndRepliesForAWhileChangesNothing(t *testing.T) {
+	for name, cut := range map[string]func(*line){
+		"requests": func(l *line) { l.set(errCut, nil, 0) },
+		"replies":  func(l *line) { l.set(nil, errCut, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var c calls
+				state := memory.New()
+				wire := &line{Locker: state.Locker()}
+				cutOff := func(context.Context, *update.Task) error {
+					c.add("do")
+					cut(wire)
+					time.AfterFunc(500*time.Millisecond, func() { wire.set(nil, nil, 0) })
+					return nil
+				}
+				a, b := c.step("a"), c.step("b")
+				a.Do, b.Do = cutOff, cutOff
+				u, err := update.New(update.Config{
+					Locker: state.Locker(), Journal: cutJournal{state.Journal(), wire}, Packages: []update.Package{app(a, b)},
+				})
+				require.NoError(t, err)
+				defer u.Close()
+				cut(wire)
+				time.AfterFunc(500*time.Millisecond, func() { wire.set(nil, nil, 0) })
+				run, err := u.Start(t.Context(), ask)
+				require.NoError(t, err)
+				time.Sleep(10 * time.Second)
+				run, err = u.Wait(t.Context(), run.ID)
+				require.NoError(t, err)
+				require.Equal(t, []string{"do", "do"}, c.take())
+				seen := map[string]int{}
+				for e, err := range u.Watch(t.Context(), 0) {
+					require.NoError(t, err)
+					seen[string(e.Kind)+" "+e.Step+" "+string(e.Phase)]++
+					if e.Kind == update.EventEnded {
+						break
+					}
+				}
+				require.Equal(t, map[string]int{
+					"started  ": 1, "step a doing": 1, "step a done": 1, "step b doing": 1, "step b done": 1, "ended  ": 1,
+				}, seen, "what was written although its reply was lost is not written again")
+				require.Equal(t, update.StateSucceeded, run.State)
+			})
+		})
+	}
+}
+
+func TestAStepDoesNotStartWithoutItsIntent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c calls
+		state := memory.New()
+		wire := &line{Locker: state.Locker()}
+		a := c.step("a")
+		a.Do = func(context.Context, *update.Task) error {
+			c.add("do a")
+			wire.set(errCut, nil, 0) // from now on, say, the disk is full
+			return nil
+		}
+		config := update.Config{
+			Locker: state.Locker(), Journal: cutJournal{state.Journal(), wire}, Packages: []update.Package{app(a, c.step("b"))},
+		}
+		u, err := update.New(config)
+		require.NoError(t, err)
+		run, err := u.Start(t.Context(), ask)
+		require.NoError(t, err)
+		require.NoError(t, u.Close())
+		require.Equal(t, []string{"do a"}, c.take())
+		_, err = state.Locker().Holder(t.Context(), "core")
+		require.ErrorIs(t, err, update.ErrFree)
+
+		config.Journal = state.Journal()
+		config.Packages[0].Steps[0] = c.step("a")
+		next, err := update.New(config)
+		require.NoError(t, err)
+		require.NoError(t, next.Recover(t.Context()))
+		run, err = next.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Equal(t, []string{"do a", "do b"}, c.take())
+		require.NoError(t, next.Close())
+	})
+}
+
+type lastReplyLost struct{ update.Journal }
+
+func (j lastReplyLost) Save(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+	run, err := j.Journal.Save(ctx, r, events...)
+	if r.State.Done() {
+		return update.Run{}, errCut
+	}
+	return run, err
+}
+
+func TestARunWhoseLastReplyIsLostHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := memory.New()
+		told := 0
+		a := update.Step{Name: "a", Do: nothing}
+		u, err := update.New(update.Config{
+			Locker: state.Locker(), Journal: lastReplyLost{state.Journal()}, Packages: []update.Package{app(a)},
+			OnFinish: func(update.Run) { told++ },
+		})
+		require.NoError(t, err)
+		_, err = u.Start(t.Context(), ask)
+		require.NoError(t, err)
+		require.NoError(t, u.Close())
+		require.Equal(t, 1, told)
+	})
+}
