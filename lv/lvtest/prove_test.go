@@ -1,7 +1,6 @@
 package lvtest_test
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"time"
@@ -81,26 +80,3 @@ func harness(m mutant) lvtest.Harness {
 		Histories: 30,
 	}
 }
-
-// A wrapper around an engine, such as one that counts or retries, passes too.
-func TestAStoreBehindASlowWrapperPasses(t *testing.T) {
-	const pause = 100 * time.Microsecond
-	h := harness(mutant{wrap: func(s lv.VersionStore) lv.VersionStore {
-		return &store{
-			VersionStore: s,
-			write: func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
-				time.Sleep(pause)
-				defer time.Sleep(pause)
-				return s.Write(ctx, t, edits, by)
-			},
-			putRelease: func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
-				time.Sleep(pause)
-				defer time.Sleep(pause)
-				return s.PutRelease(ctx, t, r, by)
-			},
-		}
-	}})
-	lvtest.RunVersionStore(t, h)
-}
-
-func FuzzHistory(f *testing.F) { lvtest.FuzzHistory(f, harness(mutant{})) }

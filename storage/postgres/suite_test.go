@@ -46,6 +46,6 @@ func harness(fresh func(testing.TB) string) storagetest.Harness {
 		},
 		Retain:    retain,
 		RealTime:  true,
-		Histories: 300,
+		Histories: 100,
 	}
 }
