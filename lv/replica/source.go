@@ -1,0 +1,230 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// patience is how long the server may be silent: its feed has a sign of life
+// every 15 seconds.
+const patience = 45 * time.Second
+
+// How long to wait before the server is asked again.
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 30 * time.Second
+)
+
+// source is the lv.VersionStore of a replica: a snapshot and the events after
+// it.
+type source struct {
+	replica *Replica
+	base    *url.URL
+	changed atomic.Bool // since the file was saved
+
+	mu   sync.Mutex
+	next *lv.Snapshot // read, but not taken by read yet
+	lost bool         // the file is too old for the feed
+}
+
+// snapshot returns the state to begin with: that of the file, unless there is
+// none or the feed does not reach back to it, or that of the server. It is the
+// same until read has taken it.
+func (s *source) snapshot(ctx context.Context) (lv.Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next != nil {
+		return *s.next, nil
+	}
+	kept, missing := s.replica.open()
+	if missing == nil && !s.lost {
+		s.next = &kept
+		return kept, nil
+	}
+	if missing != nil && !errors.Is(missing, os.ErrNotExist) {
+		s.replica.config.Logger.WarnContext(ctx, "lv/replica: the file cannot be used", "err", missing)
+	}
+	fresh, err := s.fetch(ctx)
+	if err != nil && missing == nil {
+		s.next = &kept // better than nothing
+		return kept, nil
+	}
+	if err != nil {
+		return lv.Snapshot{}, err
+	}
+	s.changed.Store(true)
+	s.next, s.lost = &fresh, false
+	return fresh, nil
+}
+
+// read is lv.Config.Read.
+func (s *source) read(ctx context.Context, _ lv.TableID) (lv.Snapshot, error) {
+	snapshot, err := s.snapshot(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next = nil
+	return snapshot, err
+}
+
+// Tables implements lv.VersionStore, but for one table: all of them tell where
+// the feed goes on.
+func (s *source) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
+	if len(ids) > 0 {
+		return none[lv.TableInfo]
+	}
+	return func(yield func(lv.TableInfo, error) bool) {
+		snapshot, err := s.snapshot(ctx)
+		if err == nil {
+			s.replica.seen(snapshot.After)
+		}
+		yield(lv.TableInfo{ID: s.replica.config.Table, Seq: snapshot.After, Envs: snapshot.Grays}, err)
+	}
+}
+
+// Watch implements lv.VersionStore. It connects again whenever the feed ends.
+func (s *source) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
+	return func(yield func(lv.Event, error) bool) {
+		// What is not read yet would not get the events that come meanwhile.
+		if _, err := s.replica.table.Seq(ctx); err != nil {
+			yield(lv.Event{}, err)
+			return
+		}
+		pause := firstPause
+		for after := after; ; {
+			began, stopped := time.Now(), false
+			err := s.follow(ctx, after, func(e lv.Event) bool {
+				pause, after = firstPause, e.Seq
+				stopped = !yield(e, nil)
+				s.changed.Store(true)
+				s.replica.seen(e.Seq)
+				return !stopped
+			})
+			s.replica.connected(false)
+			switch {
+			case stopped:
+				return
+			case errors.Is(err, lv.ErrCompacted):
+				s.loseTrack()
+				wait(ctx, time.Second) // in case that the server's state is no better
+				yield(lv.Event{}, err)
+				return
+			case time.Since(began) > longestPause:
+				pause = firstPause
+			}
+			if ctx.Err() == nil {
+				s.replica.config.Logger.WarnContext(ctx, "lv/replica: the server is away", "err", err, "retry", pause)
+				wait(ctx, pause)
+			}
+			if ctx.Err() != nil {
+				yield(lv.Event{}, context.Cause(ctx))
+				return
+			}
+			pause = min(2*pause, longestPause)
+		}
+	}
+}
+
+func (s *source) loseTrack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next, s.lost = nil, true
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// get sends a request whose answer may be silent for no longer than patience.
+// The caller closes it.
+func (s *source) get(ctx context.Context, route string, query url.Values) (*answer, error) {
+	query.Set("appid", s.replica.config.Table.App)
+	query.Set("schemaid", s.replica.config.Table.Schema)
+	address := s.base.JoinPath(route)
+	address.RawQuery = query.Encode()
+	ctx, cancel := context.WithCancelCause(ctx)
+	silent := time.AfterFunc(patience, func() { cancel(errors.New("lv/replica: the server is silent")) })
+	fail := func(err error) (*answer, error) {
+		silent.Stop()
+		cancel(nil)
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	if err != nil {
+		return fail(err)
+	}
+	s.replica.config.Authorize(request)
+	response, err := s.replica.config.Client.Do(request)
+	if err != nil {
+		var fault *url.Error
+		if errors.As(err, &fault) {
+			err = fault.Err // without the address, which may have credentials
+		}
+		return fail(fmt.Errorf("lv/replica: %s: %w", route, err))
+	}
+	if response.StatusCode != http.StatusOK {
+		response.Body.Close()
+		return fail(fmt.Errorf("lv/replica: %s: %s", route, response.Status))
+	}
+	return &answer{response: response, silent: silent, cancel: cancel}, nil
+}
+
+// answer is the body of a response that must not be silent for long.
+type answer struct {
+	response *http.Response
+	silent   *time.Timer
+	cancel   context.CancelCauseFunc
+}
+
+func (a *answer) Read(p []byte) (int, error) {
+	n, err := a.response.Body.Read(p)
+	a.silent.Reset(patience)
+	return n, err
+}
+
+func (a *answer) Close() error {
+	a.silent.Stop()
+	a.cancel(nil)
+	return a.response.Body.Close()
+}
+
+// fetch asks the server for its state.
+func (s *source) fetch(ctx context.Context) (lv.Snapshot, error) {
+	answer, err := s.get(ctx, "snapshot", url.Values{})
+	if err != nil {
+		return lv.Snapshot{}, err
+	}
+	defer answer.Close()
+	table, snapshot, err := ReadSnapshot(answer)
+	if err == nil && table != s.replica.config.Table {
+		err = fmt.Errorf("lv/replica: the server sent table %q of %q", table.Schema, table.App)
+	}
+	return snapshot, err
+}
+
+// follow calls f for the events after one until it returns false or the feed
+// ends, which is an error.
+func (s *source) follow(ctx context.Context, after int64, f func(lv.Event) bool) error {
+	answer, err := s.get(ctx, "changes", url.Values{"after": {strconv.FormatInt(after, 10)}})
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	s.replica.connected(true)
+	return readEvents(answer, f)
+}

@@ -1,0 +1,55 @@
+package replica
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+// maxEvent bounds the text of one event: a release of very many rows.
+const maxEvent = 256 << 20
+
+// readEvents reads Server-Sent Events until f returns false or the text ends,
+// which is an error.
+func readEvents(r io.Reader, f func(lv.Event) bool) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 64<<10), maxEvent)
+	var name string
+	var data []byte
+	for lines.Scan() {
+		line := lines.Bytes()
+		if len(line) > 0 {
+			field, value, _ := bytes.Cut(line, []byte(":"))
+			value = bytes.TrimPrefix(value, []byte(" "))
+			switch string(field) {
+			case "event":
+				name = string(value)
+			case "data":
+				data = append(data, value...)
+			}
+			continue
+		}
+		if name == "compacted" {
+			return lv.ErrCompacted
+		}
+		if len(data) > 0 {
+			var e Event
+			if err := json.Unmarshal(data, &e); err != nil {
+				return fmt.Errorf("lv/replica: reading an event: %w", err)
+			}
+			if !f(e.Event()) {
+				return nil
+			}
+		}
+		name, data = "", data[:0]
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	return errors.New("lv/replica: the feed ended")
+}
