@@ -63,7 +63,9 @@ func (s *Versions) rowsAsOf(ctx context.Context, id lv.TableID, v lv.View) iter.
 				return err
 			}
 			page, err = t.rows(lvPageQuery(t, v, m, after))
-			seq = m.seq
+			if err == nil && seq == 0 && len(page) == rowPage {
+				err = t.Row(lvEventNewest, nil, &seq)
+			}
 			return err
 		})
 		if err != nil {
@@ -137,21 +139,19 @@ type lvMoment struct {
 	version int64 // the last id given then
 }
 
-const (
-	lvMomentFind = `
+const lvMomentFind = `
 SELECT coalesce((SELECT min(seq) FROM upkeep_lv_event), 0), coalesce((SELECT max(seq) FROM upkeep_lv_event), 0),
 	coalesce((SELECT version FROM upkeep_lv_event WHERE seq = ?1), 0)`
-)
 
 // moment finds the moment after an event, which is now for 0.
 func (t lvTable) moment(seq int64) (m lvMoment, err error) {
+	if m.seq = seq; seq == 0 {
+		m.now = true
+		return m, nil
+	}
 	var oldest, newest int64
 	if err := t.Row(lvMomentFind, []any{seq}, &oldest, &newest, &m.version); err != nil {
 		return m, err
-	}
-	if m.seq = seq; seq == 0 {
-		m.seq, m.now = newest, true
-		return m, nil
 	}
 	if seq > newest {
 		return m, fmt.Errorf("%w: event %d", lv.ErrNotFound, seq)
