@@ -15,6 +15,12 @@
 // Server-Sent Events that resume after the last one seen. They are described
 // by GET /upkeep/v1/openapi.json.
 //
+// The row-version API has a key pair for each app: in Secrets the authkey, with
+// the authid as ID and the app as scope. Its Staffname is recorded with every
+// change, so that only who holds a key is known for sure.
+//
+//	httpadapter.Secrets{authkey: {ID: authid, Role: httpadapter.Editor, Scopes: []string{appid}}}
+//
 // Everything is refused by default: without an [Authenticator] every route
 // answers that the credential is wrong. A Reader sees runs; what their steps
 // print, why they fail and in which process is shown to an Admin, who may also
