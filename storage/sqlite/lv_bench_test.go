@@ -2,10 +2,8 @@ package sqlite_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,16 +14,6 @@ import (
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
 )
-
-var (
-	pages = lv.TableID{App: "demo", Schema: "pages"}
-	by    = lv.Meta{Actor: "ann", Desc: "bench"}
-)
-
-// page is a content of some 250 bytes.
-func page(title string) json.RawMessage {
-	return fmt.Appendf(nil, `{"title":%q,"body":%q}`, title, strings.Repeat("x", 220))
-}
 
 // twoVersions saves rows twice and returns the versions of each.
 func twoVersions(b testing.TB, s lv.VersionStore, rows int) (versions [][2]lv.VersionID) {

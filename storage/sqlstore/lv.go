@@ -20,7 +20,7 @@ type Versions struct {
 	d    Dialect
 	keep storage.Retention
 
-	findPointer, findGray, findTarget, findHead string
+	findRow, findPointer, findGray, findTarget string
 
 	tables sync.Map     // lv.TableID to int64: those that are known to be there
 	pruned atomic.Int64 // when this process last pruned, Unix milliseconds
@@ -39,10 +39,10 @@ func NewVersions(db DB, keep storage.Retention) *Versions {
 	d := db.Dialect()
 	return &Versions{
 		db: db, d: d, keep: keep,
+		findRow:     d.clocked(2, lvRowFind),
 		findPointer: d.clocked(3, lvPointerFind),
 		findGray:    d.clocked(4, lvGrayFind),
 		findTarget:  d.clocked(2, lvTargetFind),
-		findHead:    d.clocked(0, lvHeadFind),
 	}
 }
 
@@ -121,8 +121,6 @@ func (w *lvWriting) head() []any { return []any{&w.seq, &w.given, &w.now} }
 const lvHead = `
 	coalesce((SELECT e.seq FROM upkeep_lv_event e ORDER BY e.seq DESC LIMIT 1), 0) + 1,
 	coalesce((SELECT e.version FROM upkeep_lv_event e ORDER BY e.seq DESC LIMIT 1), 0), {now}`
-
-const lvHeadFind = `SELECT` + lvHead
 
 // lvAnswer is what a write returns: one of these.
 type lvAnswer struct {

@@ -145,10 +145,9 @@ const eventRows = 512
 
 const (
 	lvEventsAfter = `
-SELECT seq, time_ms, tbl, kind, env, subject, actor, version, moved, strategy FROM upkeep_lv_event
-WHERE seq > ?1 ORDER BY seq LIMIT 256`
-
-	lvTableName = `SELECT app, schema FROM upkeep_lv_table WHERE id = ?1`
+SELECT e.seq, e.time_ms, t.app, t.schema, e.kind, e.env, e.subject, e.actor, e.version, e.moved, e.strategy
+FROM upkeep_lv_event e JOIN upkeep_lv_table t ON t.id = e.tbl
+WHERE e.seq > ?1 ORDER BY e.seq LIMIT 256`
 
 	lvRowsSaved = `
 SELECT v.seq, v.name, v.parent, v.id, r.created_ms, v.time_ms, b.content
@@ -177,7 +176,6 @@ WHERE v.id = ?1`
 // lvBatch is some events that follow each other.
 type lvBatch struct {
 	events   []lv.Event
-	tables   []int64 // of each
 	versions []int64 // last ids given before the first, and then by each
 	released bool    // one of them tells of a release
 	rows     int
@@ -200,10 +198,11 @@ func (s *Versions) events(ctx context.Context, after int64) ([]lv.Event, error) 
 func (b *lvBatch) read(tx Tx, after int64) error {
 	return tx.Query(lvEventsAfter, []any{after}, func(scan func(...any) error) error {
 		var e lv.Event
-		var ms, table, subject, version, moved int64
+		var ms, subject, version, moved int64
 		var kind, strategy string
-		var env, actor []byte
-		if err := scan(&e.Seq, &ms, &table, &kind, &env, &subject, &actor, &version, &moved, &strategy); err != nil {
+		var app, schema, env, actor []byte
+		err := scan(&e.Seq, &ms, &app, &schema, &kind, &env, &subject, &actor, &version, &moved, &strategy)
+		if err != nil {
 			return err
 		}
 		if b.rows >= eventRows {
@@ -211,6 +210,7 @@ func (b *lvBatch) read(tx Tx, after int64) error {
 		}
 		b.rows += int(moved)
 		e.Time, e.Kind, e.Env, e.Actor = utc(ms), lv.EventKind(kind), lv.Env(env), string(actor)
+		e.Table = lv.TableID{App: string(app), Schema: string(schema)}
 		before := version
 		switch e.Kind {
 		case lv.EventSaved:
@@ -230,17 +230,14 @@ func (b *lvBatch) read(tx Tx, after int64) error {
 		if len(b.versions) == 0 {
 			b.versions = append(b.versions, before)
 		}
-		b.events, b.tables = append(b.events, e), append(b.tables, table)
+		b.events = append(b.events, e)
 		b.versions = append(b.versions, version)
 		return nil
 	})
 }
 
-// complete adds to the events the names of their tables and what moved.
+// complete adds to the events what moved.
 func (b *lvBatch) complete(tx Tx) error {
-	if err := b.nameTables(tx); err != nil {
-		return err
-	}
 	first, last := b.versions[0], b.versions[len(b.versions)-1]
 	if last > first {
 		if err := b.addRows(tx, lvRowsSaved, first, last); err != nil {
@@ -260,23 +257,6 @@ func (b *lvBatch) complete(tx Tx) error {
 			}
 			b.events[i].Rows = []lv.Change{c}
 		}
-	}
-	return nil
-}
-
-func (b *lvBatch) nameTables(tx Tx) error {
-	names := make(map[int64]lv.TableID)
-	for i, table := range b.tables {
-		id, ok := names[table]
-		if !ok {
-			var app, schema []byte
-			if err := tx.Row(lvTableName, []any{table}, &app, &schema); err != nil {
-				return err
-			}
-			id = lv.TableID{App: string(app), Schema: string(schema)}
-			names[table] = id
-		}
-		b.events[i].Table = id
 	}
 	return nil
 }

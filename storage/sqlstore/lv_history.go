@@ -144,9 +144,9 @@ SELECT v.name, CASE
 		JOIN upkeep_lv_release p ON p.tbl = c.tbl AND p.id = c.release
 		WHERE c.to_version = v.id AND c.moved = 0 AND p.state IN ('draft', 'approved', 'scheduled'))
 		THEN 'a planned release'
-	WHEN EXISTS (SELECT 1 FROM upkeep_lv_env e
-		JOIN upkeep_lv_change c ON c.tbl = e.tbl AND c.env = e.name AND c.name = v.name AND c.moved > 0
-		WHERE e.tbl = v.tbl AND c.from_version = v.id AND NOT EXISTS (SELECT 1 FROM upkeep_lv_change o
+	WHEN EXISTS (SELECT 1 FROM upkeep_lv_env e CROSS JOIN upkeep_lv_change c
+		WHERE e.tbl = v.tbl AND c.tbl = v.tbl AND c.env = e.name AND c.name = v.name AND c.moved > 0
+		AND c.from_version = v.id AND NOT EXISTS (SELECT 1 FROM upkeep_lv_change o
 			JOIN upkeep_lv_row w ON w.tbl = o.tbl AND w.name = o.name
 			LEFT JOIN upkeep_lv_gray g ON g.tbl = o.tbl AND g.env = o.env AND g.name = o.name
 			WHERE o.release = c.release

@@ -32,12 +32,13 @@ func lvState(working, live []byte) int64 {
 }
 
 const (
+	// lvRowFind finds one line for a row that never was too.
 	lvRowFind = `
-SELECT r.created_ms, r.working, w.digest, r.live, l.digest
-FROM upkeep_lv_row r
-JOIN upkeep_lv_version w ON w.id = r.working
-LEFT JOIN upkeep_lv_version l ON l.id = r.live
-WHERE r.tbl = ?1 AND r.name = ?2`
+SELECT coalesce(r.created_ms, 0), coalesce(r.working, 0), w.digest, coalesce(r.live, 0), l.digest,` + lvHead + `
+FROM (SELECT 1) AS one
+LEFT JOIN upkeep_lv_row r ON r.tbl = ?1 AND r.name = ?2
+LEFT JOIN upkeep_lv_version w ON w.id = r.working
+LEFT JOIN upkeep_lv_version l ON l.id = r.live`
 
 	lvRowPut = `
 INSERT INTO upkeep_lv_row (tbl, name, created_ms, state, working, live) VALUES (?1, ?2, ?3, ?4, ?5, 0)
@@ -160,31 +161,27 @@ func (e *lvEdits) edit(edit lv.Edit, digest []byte) (lvResult, error) {
 	}
 }
 
-// row returns a row, or nil if it never was.
+// row returns a row, which may never have been.
 func (e *lvEdits) row(name string) (*lvRow, error) {
 	if r := e.rows[name]; r != nil {
 		return r, nil
 	}
 	r := &lvRow{name: name}
-	err := e.Row(lvRowFind, []any{e.n, []byte(name)}, &r.created, &r.working, &r.digest, &r.live, &r.liveDigest)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
+	dest := append([]any{&r.created, &r.working, &r.digest, &r.live, &r.liveDigest}, e.head()...)
+	if err := e.Row(e.s.findRow, e.s.d.withNow(e.n, []byte(name)), dest...); err != nil {
 		return nil, err
 	}
 	e.rows[name] = r
 	return r, nil
 }
 
+// there reports whether a row ever was.
+func (r *lvRow) there() bool { return r.working > 0 || r.fresh != nil }
+
 func (e *lvEdits) save(edit lv.Edit, digest []byte) (lvResult, error) {
 	r, err := e.row(edit.Row)
 	if err != nil {
 		return lvResult{}, err
-	}
-	if r == nil {
-		r = &lvRow{name: edit.Row}
-		e.rows[r.name] = r
 	}
 	return e.append(r, lvFresh{Version: lv.Version{Op: lv.OpSave, Content: bytes.Clone(edit.Content)}, digest: digest}), nil
 }
@@ -194,7 +191,7 @@ func (e *lvEdits) delete(edit lv.Edit) (lvResult, error) {
 	if err != nil {
 		return lvResult{}, err
 	}
-	if r == nil {
+	if !r.there() {
 		return lvResult{}, fmt.Errorf("%w: row %q", lv.ErrNotFound, edit.Row)
 	}
 	return e.append(r, lvFresh{Version: lv.Version{Op: lv.OpDelete}}), nil
@@ -222,8 +219,7 @@ func (e *lvEdits) rollback(edit lv.Edit) (lvResult, error) {
 
 // append makes f the working row, unless that says the same.
 func (e *lvEdits) append(r *lvRow, f lvFresh) lvResult {
-	exists := r.working > 0 || r.fresh != nil
-	if exists && bytes.Equal(r.digest, f.digest) {
+	if r.there() && bytes.Equal(r.digest, f.digest) {
 		return lvResult{fresh: r.fresh, version: r.working}
 	}
 	if r.fresh == nil {
@@ -241,9 +237,6 @@ func (e *lvEdits) flush() error {
 		return nil
 	}
 	if err := e.create(); err != nil {
-		return err
-	}
-	if err := e.Row(e.s.findHead, e.s.d.withNow(), e.head()...); err != nil {
 		return err
 	}
 	if err := e.event(lvEvent{kind: lv.EventSaved, versions: len(e.fresh), moved: len(e.fresh)}); err != nil {

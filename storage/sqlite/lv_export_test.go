@@ -29,6 +29,9 @@ func OpenAlone(path string) (s *sqlstore.Versions, close func() error, err error
 	return sqlstore.NewVersions(&alone{session: conn}, storage.Retention{}), conn.Close, nil
 }
 
+// Engine lets tests put something between the statements and the engine.
+func (d *DB) Engine() sqlstore.DB { return d.engine }
+
 type alone struct {
 	mu      sync.Mutex
 	session *session
