@@ -71,3 +71,24 @@ func (o order) after(id string) iter.Seq[string] {
 		}
 	}
 }
+
+func replaced[T any](list []T, i int, v T) []T {
+	list = slices.Clone(list)
+	list[i] = v
+	return list
+}
+
+func inserted[T any](list []T, i int, v T) []T {
+	longer := make([]T, len(list)+1)
+	copy(longer, list[:i])
+	longer[i] = v
+	copy(longer[i+1:], list[i:])
+	return longer
+}
+
+func removed[T any](list []T, i int) []T {
+	shorter := make([]T, len(list)-1)
+	copy(shorter, list[:i])
+	copy(shorter[i:], list[i+1:])
+	return shorter
+}

@@ -8,31 +8,30 @@ import (
 
 // Shards find entries by row id. They never change: changed returns others
 // that share most of it, so that readers keep what they have, and a publish
-// costs about the root of the table's size.
+// costs a shard and the list of shards, not the table.
 //
-// A shard is a short list; shards are kept in pages, so that a change copies
-// the list of pages, one page and one shard.
+// A shard is a hash table with open addressing. The upper half of a hash
+// chooses the shard, the lower half the slot.
 type shards struct {
-	pages []page // a power of two
+	list  []shard // a power of two, or none
 	count int
 	seed  maphash.Seed
 	mask  uint64 // the bits of a hash that count; tests use few
 }
 
-type page []shard // pageSize, or fewer if there is only one page: a power of two
-
-type shard []slot
+type shard struct {
+	slots []slot // a power of two, at most three quarters of it taken
+	taken int
+}
 
 type slot struct {
 	hash  uint64
-	entry *entry
+	entry *entry // nil: free
 }
 
 const (
-	pageBits  = 8
-	pageSize  = 1 << pageBits
-	shardFill = 6  // entries of a shard, about, when shards are made
-	shardFull = 16 // above this, on average, there are too few shards
+	shardFill = 96  // entries of a shard, about, when shards are made
+	shardFull = 192 // above this, on average, there are too few shards
 )
 
 // newShards returns shards of entries whose ids differ.
@@ -46,115 +45,136 @@ func newShards(entries []*entry) shards {
 }
 
 func (s shards) filled(slots []slot) shards {
-	n := 1 << bits.Len(uint(len(slots)/shardFill))
-	s.count, s.pages = len(slots), make([]page, max(1, n/pageSize))
-	for i := range s.pages {
-		s.pages[i] = make(page, min(n, pageSize))
-	}
-	sizes := make([]int, n)
+	s.count = len(slots)
+	s.list = make([]shard, 1<<bits.Len(uint(len(slots)/shardFill)))
+	sizes := make([]int, len(s.list))
 	for _, one := range slots {
-		sizes[one.hash&uint64(n-1)]++
+		sizes[s.index(one.hash)]++
+	}
+	for i, size := range sizes {
+		s.list[i] = newShard(size)
 	}
 	for _, one := range slots {
-		at := s.at(one.hash)
-		if *at == nil {
-			*at = make(shard, 0, sizes[one.hash&uint64(n-1)])
-		}
-		*at = append(*at, one)
+		s.list[s.index(one.hash)].add(one)
 	}
 	return s
 }
 
 func (s *shards) hash(id string) uint64 { return maphash.String(s.seed, id) & s.mask }
 
-// at returns the place of the shard of a hash. There are pages.
-func (s *shards) at(hash uint64) *shard {
-	page := s.pages[hash>>pageBits&uint64(len(s.pages)-1)]
-	return &page[hash&uint64(len(page)-1)]
-}
+func (s *shards) index(hash uint64) int { return int(hash>>32) & (len(s.list) - 1) }
 
 // find returns nil if there is no such row.
 func (s *shards) find(id string) *entry {
-	if len(s.pages) == 0 {
+	if len(s.list) == 0 {
 		return nil
 	}
 	hash := s.hash(id)
-	shard := *s.at(hash)
-	for i := range shard {
-		if shard[i].hash == hash && shard[i].entry.ID == id {
-			return shard[i].entry
-		}
-	}
-	return nil
+	return s.list[s.index(hash)].find(hash, id)
 }
 
 // changed returns shards with some entries in the place of those of the same
 // ids, and without some ids.
 func (s shards) changed(with []*entry, without []string) shards {
-	s.pages = slices.Clone(s.pages)
-	ours := make([]bool, len(s.pages)) // pages that are copied already
+	s.list = slices.Clone(s.list)
+	ours := make([]bool, len(s.list)) // shards that are copied already
 	own := func(hash uint64) *shard {
-		i := hash >> pageBits & uint64(len(s.pages)-1)
+		i := s.index(hash)
 		if !ours[i] {
-			s.pages[i], ours[i] = slices.Clone(s.pages[i]), true
+			s.list[i].slots, ours[i] = slices.Clone(s.list[i].slots), true
 		}
-		return s.at(hash)
+		return &s.list[i]
 	}
 	for _, id := range without {
 		hash := s.hash(id)
-		if i := s.at(hash).index(hash, id); i >= 0 {
-			at := own(hash)
-			*at = removed(*at, i)
+		if at := s.list[s.index(hash)]; at.find(hash, id) != nil {
+			s.list[s.index(hash)], ours[s.index(hash)] = at.without(id), true
 			s.count--
 		}
 	}
 	for _, e := range with {
 		hash := s.hash(e.ID)
 		at := own(hash)
-		if i := at.index(hash, e.ID); i >= 0 {
-			*at = replaced(*at, i, slot{hash, e})
-		} else {
-			*at = inserted(*at, len(*at), slot{hash, e})
-			s.count++
-		}
+		taken := at.taken
+		at.put(slot{hash, e})
+		s.count += at.taken - taken
 	}
-	if s.count > shardFull*len(s.pages)*len(s.pages[0]) {
+	if s.count > shardFull*len(s.list) {
 		return s.filled(s.slots())
 	}
 	return s
 }
 
-func (s shard) index(hash uint64, id string) int {
-	return slices.IndexFunc(s, func(one slot) bool { return one.hash == hash && one.entry.ID == id })
-}
-
 func (s shards) slots() []slot {
 	all := make([]slot, 0, s.count)
-	for _, page := range s.pages {
-		for _, shard := range page {
-			all = append(all, shard...)
-		}
+	for _, one := range s.list {
+		all = append(all, one.all()...)
 	}
 	return all
 }
 
-func replaced[L ~[]T, T any](list L, i int, v T) L {
-	list = slices.Clone(list)
-	list[i] = v
-	return list
+// newShard returns a shard with room for size entries.
+func newShard(size int) shard {
+	return shard{slots: make([]slot, 1<<bits.Len(uint(size+size/2)))}
 }
 
-func inserted[L ~[]T, T any](list L, i int, v T) L {
-	longer := make(L, len(list)+1)
-	copy(longer, list[:i])
-	longer[i] = v
-	copy(longer[i+1:], list[i:])
-	return longer
+func (s *shard) find(hash uint64, id string) *entry {
+	last := len(s.slots) - 1
+	for i := int(hash) & last; ; i = (i + 1) & last {
+		switch at := &s.slots[i]; {
+		case at.entry == nil:
+			return nil
+		case at.hash == hash && at.entry.ID == id:
+			return at.entry
+		}
+	}
 }
 
-func removed[L ~[]T, T any](list L, i int) L {
-	shorter := make(L, len(list)-1)
-	copy(shorter, list[:i])
-	copy(shorter[i:], list[i+1:])
-	return shorter
+// put puts one in the place of the entry with its id, or adds it.
+func (s *shard) put(one slot) {
+	last := len(s.slots) - 1
+	for i := int(one.hash) & last; s.slots[i].entry != nil; i = (i + 1) & last {
+		if s.slots[i].hash == one.hash && s.slots[i].entry.ID == one.entry.ID {
+			s.slots[i] = one
+			return
+		}
+	}
+	if 4*(s.taken+1) > 3*len(s.slots) {
+		*s = s.filled(2*(s.taken+1), s.all())
+	}
+	s.add(one)
+}
+
+// add puts one where there is room for it.
+func (s *shard) add(one slot) {
+	last := len(s.slots) - 1
+	i := int(one.hash) & last
+	for s.slots[i].entry != nil {
+		i = (i + 1) & last
+	}
+	s.slots[i] = one
+	s.taken++
+}
+
+func (s *shard) filled(size int, slots []slot) shard {
+	next := newShard(size)
+	for _, one := range slots {
+		next.add(one)
+	}
+	return next
+}
+
+func (s *shard) without(id string) shard {
+	left := slices.DeleteFunc(s.all(), func(one slot) bool { return one.entry.ID == id })
+	return s.filled(len(left), left)
+}
+
+func (s *shard) all() []slot {
+	all := make([]slot, 0, s.taken)
+	for _, one := range s.slots {
+		if one.entry != nil {
+			all = append(all, one)
+		}
+	}
+	return all
 }

@@ -56,9 +56,12 @@ func (t *Table) find(ctx context.Context, id string, v *View) (*entry, error) {
 	if err := v.check(); err != nil {
 		return nil, err
 	}
-	r, err := t.current(ctx)
-	if err != nil {
-		return nil, err
+	r := t.root.Load()
+	if r == nil {
+		var err error
+		if r, err = t.current(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if e := r.view(v, id); e != nil {
 		return e, nil
