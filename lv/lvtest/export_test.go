@@ -32,3 +32,11 @@ func consistent(t *storeTest) {
 	t.publish(blue, "d")
 	t.write(saving("b", "1"))
 }
+
+// ServiceCases returns the cases of RunService.
+func (h Harness) ServiceCases() (cases []provetest.Case) {
+	for _, c := range serviceCases {
+		cases = append(cases, provetest.Case{Name: c.name, Run: func(t testing.TB) { c.run(h.startServices(t)) }})
+	}
+	return append(cases, provetest.Case{Name: servicesAgree, Run: h.overServices().histories})
+}

@@ -185,21 +185,33 @@ func failure(t testing.TB, f func(testing.TB)) string {
 		f(note)
 	}()
 	<-done
+	for _, cleanup := range slices.Backward(note.cleanups) {
+		cleanup()
+	}
 	return note.why
 }
 
 // noter is a test whose first failure is noted, and ends it.
 type noter struct {
 	testing.TB
-	why string
+	why      string
+	cleanups []func()
 }
 
+// Cleanup makes a call when the test has ended.
+func (n *noter) Cleanup(call func()) { n.cleanups = append(n.cleanups, call) }
+
+// Errorf notes a failure.
 func (n *noter) Errorf(format string, args ...any) {
 	if n.why == "" {
 		n.why = fmt.Sprintf(format, args...)
 	}
 }
 
+// Error notes a failure.
+func (n *noter) Error(args ...any) { n.Errorf("%s", fmt.Sprint(args...)) }
+
+// FailNow ends the test.
 func (n *noter) FailNow() { runtime.Goexit() }
 
 // Helper does nothing: it takes a quarter of the time of a history.
@@ -211,8 +223,13 @@ func shrink(t testing.TB, h Harness, steps []step, why string) ([]step, string) 
 	for size := len(steps) / 2; size > 0; size /= 2 {
 		for at := 0; at+size <= len(steps); {
 			fewer := slices.Delete(slices.Clone(steps), at, at+size)
-			if w := h.stores(t).play(fewer); w != "" {
-				steps, why = fewer, w
+			again := failure(t, func(t testing.TB) {
+				if why := h.stores(t).play(fewer); why != "" {
+					t.Error(why)
+				}
+			})
+			if again != "" {
+				steps, why = fewer, again
 			} else {
 				at += size
 			}

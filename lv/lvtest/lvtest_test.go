@@ -38,3 +38,5 @@ func BenchmarkMemory(b *testing.B) {
 	b.Run("status", func(b *testing.B) { lvtest.BenchmarkStatus(b, h) })
 	b.Run("history", func(b *testing.B) { lvtest.BenchmarkHistory(b, h) })
 }
+
+func TestAServiceKeepsItsPromises(t *testing.T) { lvtest.RunService(t, harness(mutant{})) }

@@ -49,6 +49,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("Locker", func(t *testing.T) { updatetest.RunLocker(t, h.locker()) })
 	t.Run("Journal", func(t *testing.T) { updatetest.RunJournal(t, h.journal()) })
 	t.Run("Versions", func(t *testing.T) { lvtest.RunVersionStore(t, h.versions()) })
+	t.Run("Service", func(t *testing.T) { lvtest.RunService(t, h.versions()) })
 }
 
 // open returns a fresh engine that is closed when the test ends.
