@@ -139,7 +139,10 @@ func newDB(s *server, db sqlstore.DB, keep storage.Retention) *DB {
 // default, and have the search_path of the DB; after a deadlock it is the
 // caller's to repeat. Closing the result does nothing.
 func (d *DB) Within(tx pgx.Tx) storage.Backend {
-	return within{newDB(d.server, newSavepoints(d.server, tx), d.keep)}
+	db := newSavepoints(d.server, tx)
+	w := newDB(d.server, db, d.keep)
+	w.versions = d.versions.On(db)
+	return within{w}
 }
 
 type within struct{ *DB }

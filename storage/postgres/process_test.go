@@ -38,6 +38,8 @@ func child(part string) int {
 			err = childUpdates(db)
 		case "write":
 			err = childWrites(db)
+		case "publish":
+			err = childPublishes(db)
 		}
 		db.Close()
 	}

@@ -22,8 +22,8 @@ type Versions struct {
 
 	findRow, findPointer, findGray, findTarget string
 
-	tables sync.Map     // lv.TableID to int64: those that are known to be there
-	pruned atomic.Int64 // when this process last pruned, Unix milliseconds
+	tables sync.Map      // lv.TableID to int64: those that are known to be there
+	pruned *atomic.Int64 // when this process last pruned, Unix milliseconds
 }
 
 var _ lv.VersionStore = (*Versions)(nil)
@@ -38,7 +38,7 @@ func NewVersions(db DB, keep storage.Retention) *Versions {
 	}
 	d := db.Dialect()
 	return &Versions{
-		db: db, d: d, keep: keep,
+		db: db, d: d, keep: keep, pruned: new(atomic.Int64),
 		findRow:     d.clocked(2, lvRowFind),
 		findPointer: d.clocked(3, lvPointerFind),
 		findGray:    d.clocked(4, lvGrayFind),
@@ -48,7 +48,11 @@ func NewVersions(db DB, keep storage.Retention) *Versions {
 
 // On returns the same store in a transaction of the caller's, which db stands
 // for.
-func (s *Versions) On(db DB) *Versions { return NewVersions(db, s.keep) }
+func (s *Versions) On(db DB) *Versions {
+	on := NewVersions(db, s.keep)
+	on.pruned = s.pruned
+	return on
+}
 
 const (
 	lvTableFind   = `SELECT id FROM upkeep_lv_table WHERE app = ?1 AND schema = ?2`

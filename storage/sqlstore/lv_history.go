@@ -41,42 +41,46 @@ ORDER BY p.id DESC, g.env`
 
 // Versions keeps the promise of lv.VersionStore.
 func (s *Versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
-	return pages(versionPage, func(last *lv.Version) (page []lv.Version, err error) {
-		before := before(q)
-		if last != nil {
-			before = int64(last.ID)
-		}
-		err = s.read(ctx, id, func(t lvTable) (err error) {
-			if q.Row == "" {
-				page, err = t.versions(lvVersionsOfTable, t.n, before)
-			} else {
-				page, err = t.versions(lvVersionsOfRow, t.n, before, []byte(q.Row))
+	return pages(func() func() ([]lv.Version, bool, error) {
+		before := lvBefore(q)
+		return func() (page []lv.Version, more bool, err error) {
+			err = s.read(ctx, id, func(t lvTable) (err error) {
+				if q.Row == "" {
+					page, err = t.versions(lvVersionsOfTable, t.n, before)
+				} else {
+					page, err = t.versions(lvVersionsOfRow, t.n, before, []byte(q.Row))
+				}
+				return err
+			})
+			if err != nil {
+				return nil, false, fmt.Errorf("reading versions: %w", err)
 			}
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("reading versions: %w", err)
+			if more = len(page) == versionPage; more {
+				before = int64(page[versionPage-1].ID)
+			}
+			return page, more, nil
 		}
-		return page, nil
 	})
 }
 
-// before returns the id that all of a list precede.
-func before(q lv.Query) int64 {
+// lvBefore returns the id that all of a list precede.
+func lvBefore(q lv.Query) int64 {
 	if q.After == 0 {
 		return math.MaxInt64
 	}
 	return q.After
 }
 
-// pages yields a list page by page. Between pages nothing is held open, so the
-// caller may take its time. A page that is shorter than size is the last.
-func pages[T any](size int, next func(last *T) ([]T, error)) iter.Seq2[T, error] {
+// pages yields a list page by page. Begin is called for each range over it and
+// returns what reads the next page, and whether there is more. Between pages
+// nothing is held open, so the caller may take its time.
+func pages[T any](begin func() func() (page []T, more bool, err error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		var last *T
-		for {
-			page, err := next(last)
-			if err != nil {
+		next := begin()
+		for more := true; more; {
+			var page []T
+			var err error
+			if page, more, err = next(); err != nil {
 				var nothing T
 				yield(nothing, err)
 				return
@@ -86,10 +90,6 @@ func pages[T any](size int, next func(last *T) ([]T, error)) iter.Seq2[T, error]
 					return
 				}
 			}
-			if len(page) < size {
-				return
-			}
-			last = &page[size-1]
 		}
 	}
 }
@@ -215,28 +215,30 @@ FROM upkeep_lv_change WHERE release = ?1 ORDER BY n`
 
 // Releases keeps the promise of lv.VersionStore.
 func (s *Versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
-	return pages(releasePage, func(last *lv.Release) (page []lv.Release, err error) {
-		before := before(q)
-		if last != nil {
-			before = last.ID
-		}
-		err = s.read(ctx, id, func(t lvTable) (err error) {
-			switch {
-			case q.Row == "" && q.State == "":
-				page, err = t.releases(lvReleasesOfTable, t.n, before)
-			case q.Row == "" && q.State == lv.ReleaseApplied:
-				page, err = t.releases(lvReleasesApplied, t.n, before)
-			case q.Row == "":
-				page, err = t.releases(lvReleasesInState, t.n, before, string(q.State))
-			default:
-				page, err = t.releasesOfRow(q, before)
+	return pages(func() func() ([]lv.Release, bool, error) {
+		before := lvBefore(q)
+		return func() (page []lv.Release, more bool, err error) {
+			err = s.read(ctx, id, func(t lvTable) (err error) {
+				switch {
+				case q.Row != "":
+					page, err = t.releasesOfRow(q, before)
+				case q.State == "":
+					page, err = t.releases(lvReleasesOfTable, t.n, before)
+				case q.State == lv.ReleaseApplied:
+					page, err = t.releases(lvReleasesApplied, t.n, before)
+				default:
+					page, err = t.releases(lvReleasesInState, t.n, before, string(q.State))
+				}
+				return err
+			})
+			if err != nil {
+				return nil, false, fmt.Errorf("reading releases: %w", err)
 			}
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("reading releases: %w", err)
+			if more = len(page) == releasePage; more {
+				before = page[releasePage-1].ID
+			}
+			return page, more, nil
 		}
-		return page, nil
 	})
 }
 

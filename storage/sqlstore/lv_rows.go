@@ -31,7 +31,12 @@ func (s *Versions) Rows(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2
 	return func(yield func(lv.Row, error) bool) { yield(lv.Row{}, lvReading(err)) }
 }
 
-func lvReading(err error) error { return fmt.Errorf("reading rows: %w", err) }
+func lvReading(err error) error {
+	if err != nil {
+		err = fmt.Errorf("reading rows: %w", err)
+	}
+	return err
+}
 
 func lvCheckView(v lv.View) error {
 	switch {
@@ -49,29 +54,24 @@ func lvCheckView(v lv.View) error {
 
 // rowsAsOf lists a view that can be read as of an event.
 func (s *Versions) rowsAsOf(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
-	var seq int64
-	return pages(rowPage, func(last *lv.Row) (page []lv.Row, err error) {
-		after := v.After
-		if last == nil {
-			seq = v.AsOf
-		} else {
-			after = last.ID
-		}
-		err = s.read(ctx, id, func(t lvTable) error {
-			m, err := t.moment(seq)
-			if err != nil {
+	return pages(func() func() ([]lv.Row, bool, error) {
+		seq, after := v.AsOf, v.After
+		return func() ([]lv.Row, bool, error) {
+			var p lvPage
+			var newest int64
+			err := s.read(ctx, id, func(t lvTable) error {
+				m, err := t.moment(seq)
+				if err != nil {
+					return err
+				}
+				if p, err = t.page(lvViewQuery(t, v, m, ">", after)); err == nil && p.full() && seq == 0 {
+					err = t.Row(lvEventNewest, nil, &newest)
+				}
 				return err
-			}
-			page, err = t.rows(lvPageQuery(t, v, m, after))
-			if err == nil && seq == 0 && len(page) == rowPage {
-				err = t.Row(lvEventNewest, nil, &seq)
-			}
-			return err
-		})
-		if err != nil {
-			return nil, lvReading(err)
+			})
+			seq, after = max(seq, newest), p.last
+			return p.rows, p.full(), lvReading(err)
 		}
-		return page, nil
 	})
 }
 
@@ -87,9 +87,9 @@ func (s *Versions) rowsNamed(ctx context.Context, id lv.TableID, v lv.View) iter
 					return err
 				}
 				if name > v.After {
-					var row []lv.Row
-					row, err = t.rows(lvRowQuery(t, v, m, name))
-					rows = append(rows, row...)
+					var p lvPage
+					p, err = t.page(lvViewQuery(t, v, m, "=", name))
+					rows = append(rows, p.rows...)
 				}
 			}
 			return err
@@ -109,26 +109,27 @@ func (s *Versions) rowsNamed(ctx context.Context, id lv.TableID, v lv.View) iter
 // rowsByState lists working rows by their status, which is not kept for the
 // past: what does not fit in the first page is noted along with it.
 func (s *Versions) rowsByState(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
-	var rest []lv.Row // without their contents
-	return pages(rowPage, func(last *lv.Row) (page []lv.Row, err error) {
-		err = s.read(ctx, id, func(t lvTable) (err error) {
-			if last != nil {
-				page = rest[:min(rowPage, len(rest))]
-				return t.addContents(page)
-			}
-			if page, err = t.rows(lvPageQuery(t, v, lvMoment{now: true}, v.After)); err != nil || len(page) < rowPage {
+	return pages(func() func() ([]lv.Row, bool, error) {
+		var rest []lv.Row // without their contents
+		first := true
+		return func() ([]lv.Row, bool, error) {
+			var p lvPage
+			err := s.read(ctx, id, func(t lvTable) (err error) {
+				if !first {
+					return t.addContents(rest[:min(rowPage, len(rest))])
+				}
+				if p, err = t.page(lvViewQuery(t, v, lvMoment{now: true}, ">", v.After)); err == nil && p.full() {
+					rest, err = t.keys(v, p.last)
+				}
 				return err
+			})
+			if !first {
+				n := min(rowPage, len(rest))
+				p.rows, rest = rest[:n], rest[n:]
 			}
-			rest, err = t.rows(lvKeysQuery(t, v, page[rowPage-1].ID))
-			return err
-		})
-		if err != nil {
-			return nil, lvReading(err)
+			first = false
+			return p.rows, len(rest) > 0, lvReading(err)
 		}
-		if last != nil {
-			rest = rest[len(page):]
-		}
-		return page, nil
 	})
 }
 
@@ -168,9 +169,10 @@ func (t lvTable) moment(seq int64) (m lvMoment, err error) {
 
 // lvQuery is a statement with its arguments.
 type lvQuery struct {
-	text   string
-	args   []any
-	status bool // of working rows, which have one
+	text      string
+	args      []any
+	statuses  bool // it is about working rows, which have one
+	deletions bool // it shows them
 }
 
 // arg adds an argument and returns its place.
@@ -179,63 +181,38 @@ func (q *lvQuery) arg(value any) string {
 	return "?" + strconv.Itoa(len(q.args))
 }
 
-// A page ends.
-var lvRowLimit = " LIMIT " + strconv.Itoa(rowPage)
-
-const lvRowColumns = `SELECT r.name, v.id, r.created_ms, r.state, v.time_ms, v.forgotten, b.content FROM `
-
-// lvPageQuery reads the rows of a view after one, in their order.
-func lvPageQuery(t lvTable, v lv.View, m lvMoment, after string) lvQuery {
-	q := lvViewQuery(t, v, m, ">", after)
-	q.text += lvRowLimit
-	return q
-}
-
-// lvRowQuery reads the row of a view that has a name.
-func lvRowQuery(t lvTable, v lv.View, m lvMoment, name string) lvQuery {
-	return lvViewQuery(t, v, m, "=", name)
-}
-
-// lvKeysQuery reads all rows of a view after one, without their contents.
-func lvKeysQuery(t lvTable, v lv.View, after string) lvQuery {
-	return lvQuery{
-		text: `
-SELECT r.name, r.working, r.created_ms, r.state, 0, 0, NULL FROM upkeep_lv_row r
-WHERE r.tbl = ?1 AND r.name > ?2` + lvStates(v) + ` ORDER BY r.name`,
-		args: []any{t.n, []byte(after)}, status: true,
-	}
-}
-
-// lvViewQuery reads the rows of a view whose names compare with one.
+// lvViewQuery reads a page of the rows whose names compare with one, in their
+// order: with what a view shows of them, if it shows something. The page is
+// cut in a subquery, so that it costs no more than its rows.
 func lvViewQuery(t lvTable, v lv.View, m lvMoment, compare, name string) lvQuery {
-	q := lvQuery{args: []any{t.n, []byte(name)}, status: v.Working && v.AsOf == 0}
-	from, named, where := "upkeep_lv_row r", "r", ""
-	switch gray := " AND g.env = "; {
-	case v.Working && compare == ">" && lvStates(v) != "": // of itself SQLite takes the primary key
-		from = "(SELECT r.tbl, r.name FROM upkeep_lv_row r WHERE r.tbl = ?1 AND r.name > ?2" + lvStates(v) +
-			" ORDER BY r.name" + lvRowLimit + ") k\nJOIN upkeep_lv_row r ON r.tbl = k.tbl AND r.name = k.name"
-		named = "k"
-	case v.Working:
-		where = lvStates(v)
-	case v.Env == lv.Production:
-		if m.now {
-			where = " AND r.live > 0"
-		}
-	case v.Own: // what the gray has ever pointed at
-		from, named = "upkeep_lv_gray g JOIN upkeep_lv_row r ON r.tbl = g.tbl AND r.name = g.name", "g"
-		where = gray + q.arg([]byte(v.Env))
-	case m.now:
-		from += " LEFT JOIN upkeep_lv_gray g ON g.tbl = r.tbl AND g.name = r.name" + gray + q.arg([]byte(v.Env))
+	q := lvQuery{
+		args:     []any{t.n, []byte(name)},
+		statuses: v.Working && v.AsOf == 0, deletions: v.Deleted || v.Own && !v.Working,
 	}
-	content := "JOIN" // what shows nothing drops out
-	if v.Deleted || v.Own && !v.Working {
-		content = "LEFT JOIN"
+	cut := func(columns, from, where string) string {
+		return "(SELECT " + columns + " FROM " + from + " WHERE tbl = ?1 AND name " + compare + " ?2" + where +
+			" ORDER BY name LIMIT " + strconv.Itoa(rowPage) + ")"
 	}
-	q.text = lvRowColumns + from +
-		"\nJOIN upkeep_lv_version v ON v.id = " + q.shown(v, m) +
-		"\n" + content + " upkeep_lv_version b ON b.id = v.body" +
-		"\nWHERE " + named + ".tbl = ?1 AND " + named + ".name " + compare + " ?2" + where +
-		"\nORDER BY " + named + ".name"
+	const row = " JOIN upkeep_lv_row r ON r.tbl = k.tbl AND r.name = k.name"
+	var from string
+	switch {
+	case v.Working && lvStates(v) != "": // for more columns SQLite would take the primary key
+		from = cut("tbl, name", "upkeep_lv_row", lvStates(v)) + " k" + row
+	case v.Own && !v.Working && v.Env != lv.Production: // what the gray has ever pointed at
+		from = cut("tbl, name, version", "upkeep_lv_gray", " AND env = "+q.arg([]byte(v.Env))) + " k" + row
+	case !v.Working && v.Env == lv.Production && m.now:
+		from = cut("*", "upkeep_lv_row", " AND live > 0") + " r"
+	default:
+		from = cut("*", "upkeep_lv_row", "") + " r"
+	}
+	if !v.Working && !v.Own && v.Env != lv.Production && m.now {
+		from += " LEFT JOIN upkeep_lv_gray g ON g.tbl = r.tbl AND g.name = r.name AND g.env = " + q.arg([]byte(v.Env))
+	}
+	q.text = "SELECT r.name, coalesce(v.id, 0), r.created_ms, r.state, coalesce(v.time_ms, 0)," +
+		" coalesce(v.forgotten, 0), b.content FROM " + from +
+		"\nLEFT JOIN upkeep_lv_version v ON v.id = " + q.shown(v, m) +
+		"\nLEFT JOIN upkeep_lv_version b ON b.id = v.body" +
+		"\nORDER BY r.name"
 	return q
 }
 
@@ -243,11 +220,11 @@ func lvViewQuery(t lvTable, v lv.View, m lvMoment, compare, name string) lvQuery
 func lvStates(v lv.View) string {
 	switch {
 	case v.Deleted:
-		return " AND r.state = " + strconv.Itoa(lvDeleted)
+		return " AND state = " + strconv.Itoa(lvDeleted)
 	case v.Status == lv.StatusPublished:
-		return " AND r.state = " + strconv.Itoa(lvSame)
+		return " AND state = " + strconv.Itoa(lvSame)
 	case v.Status == lv.StatusChanged:
-		return " AND r.state = " + strconv.Itoa(lvChanged)
+		return " AND state = " + strconv.Itoa(lvChanged)
 	}
 	return ""
 }
@@ -265,7 +242,7 @@ func (q *lvQuery) shown(v lv.View, m lvMoment) string {
 	case v.Env == lv.Production || v.Own && !m.now:
 		return q.pointer(v.Env, m)
 	case v.Own:
-		return "g.version"
+		return "k.version"
 	case m.now:
 		return "coalesce(nullif(g.version, 0), r.live)"
 	}
@@ -278,29 +255,69 @@ func (q *lvQuery) pointer(env lv.Env, m lvMoment) string {
 		" AND c.name = r.name AND c.moved > 0 AND c.moved <= " + q.arg(m.seq) + " ORDER BY c.moved DESC LIMIT 1)"
 }
 
-// rows reads rows.
-func (t lvTable) rows(q lvQuery) (rows []lv.Row, err error) {
+// lvPage is a page of a view.
+type lvPage struct {
+	rows  []lv.Row
+	names int    // of rows that the view shows or not
+	last  string // of them
+}
+
+func (p lvPage) full() bool { return p.names == rowPage }
+
+// page reads a page of a view.
+func (t lvTable) page(q lvQuery) (p lvPage, err error) {
 	err = t.Query(q.text, q.args, func(scan func(...any) error) error {
 		var id, created, state, updated, forgotten int64
 		var name, content []byte
 		if err := scan(&name, &id, &created, &state, &updated, &forgotten, &content); err != nil {
 			return err
 		}
-		if forgotten > 0 {
+		p.last = string(name)
+		p.names++
+		switch {
+		case id == 0, content == nil && !q.deletions:
+			return nil
+		case forgotten > 0:
 			return fmt.Errorf("%w: version %d", lv.ErrCompacted, id)
 		}
 		r := lv.Row{
-			ID: string(name), Version: lv.VersionID(id), Content: content,
+			ID: p.last, Version: lv.VersionID(id), Content: content,
 			CreatedAt: utc(created), UpdatedAt: utc(updated),
 		}
-		switch {
-		case q.status && state == lvSame:
-			r.Status = lv.StatusPublished
-		case q.status:
-			r.Status = lv.StatusChanged
+		if q.statuses {
+			r.Status = lvStatus(state)
 		}
-		rows = append(rows, r)
+		p.rows = append(p.rows, r)
 		return nil
+	})
+	return p, err
+}
+
+func lvStatus(state int64) lv.Status {
+	if state == lvSame {
+		return lv.StatusPublished
+	}
+	return lv.StatusChanged
+}
+
+const (
+	lvKeysFront = `
+SELECT r.name, r.working, r.created_ms, r.state FROM (
+	SELECT tbl, name FROM upkeep_lv_row WHERE tbl = ?1 AND name > ?2`
+	lvKeysBack = `) k JOIN upkeep_lv_row r ON r.tbl = k.tbl AND r.name = k.name ORDER BY k.name`
+)
+
+// keys reads all rows of a view of working rows after one, without their
+// contents.
+func (t lvTable) keys(v lv.View, after string) (rows []lv.Row, err error) {
+	err = t.Query(lvKeysFront+lvStates(v)+lvKeysBack, []any{t.n, []byte(after)}, func(scan func(...any) error) error {
+		var id, created, state int64
+		var name []byte
+		err := scan(&name, &id, &created, &state)
+		rows = append(rows, lv.Row{
+			ID: string(name), Version: lv.VersionID(id), CreatedAt: utc(created), Status: lvStatus(state),
+		})
+		return err
 	})
 	return rows, err
 }
@@ -308,7 +325,7 @@ func (t lvTable) rows(q lvQuery) (rows []lv.Row, err error) {
 const lvContentFind = `
 SELECT v.time_ms, b.content FROM upkeep_lv_version v LEFT JOIN upkeep_lv_version b ON b.id = v.body WHERE v.id = ?1`
 
-// addContents completes rows that lvKeysQuery has read.
+// addContents completes rows that have only their keys.
 func (t lvTable) addContents(rows []lv.Row) error {
 	for i := range rows {
 		var updated int64

@@ -31,19 +31,22 @@ func (s *Versions) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.T
 	if len(ids) > 0 {
 		return s.tablesNamed(ctx, ids)
 	}
-	return pages(tablePage, func(last *lv.TableInfo) (page []lv.TableInfo, err error) {
-		err = s.db.Read(ctx, func(tx Tx) (err error) {
-			if last == nil {
-				page, err = s.tablePage(tx, lvTablesFirst)
-			} else {
-				page, err = s.tablePage(tx, lvTablesAfter, []byte(last.ID.App), []byte(last.ID.Schema))
+	return pages(func() func() ([]lv.TableInfo, bool, error) {
+		query, args := lvTablesFirst, []any(nil)
+		return func() (page []lv.TableInfo, more bool, err error) {
+			err = s.db.Read(ctx, func(tx Tx) (err error) {
+				page, err = s.tablePage(tx, query, args...)
+				return err
+			})
+			if err != nil {
+				return nil, false, fmt.Errorf("reading tables: %w", err)
 			}
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("reading tables: %w", err)
+			if more = len(page) == tablePage; more {
+				last := page[tablePage-1].ID
+				query, args = lvTablesAfter, []any{[]byte(last.App), []byte(last.Schema)}
+			}
+			return page, more, nil
 		}
-		return page, nil
 	})
 }
 

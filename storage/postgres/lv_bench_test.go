@@ -1,0 +1,192 @@
+//go:build unix
+
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/storage/postgres"
+	"github.com/upkeep-go/upkeep/storage/sqlstore"
+)
+
+// publishers is a store whose rows have two versions each, between which their
+// pointers go to and fro.
+type publishers struct {
+	versions [][2]lv.VersionID
+	next     atomic.Int64
+}
+
+func newPublishers(b *testing.B, s lv.VersionStore) *publishers {
+	p := &publishers{versions: make([][2]lv.VersionID, 1000)}
+	var rows []string
+	for i := range p.versions {
+		rows = append(rows, fmt.Sprint("row ", i))
+	}
+	for v := range 2 {
+		for i, saved := range save(b, s, fmt.Sprint(v), rows...) {
+			p.versions[i][v] = saved.ID
+		}
+	}
+	return p
+}
+
+// turn returns a row and the version that it does not point at.
+func (p *publishers) turn() (row string, to lv.VersionID) {
+	k := int(p.next.Add(1) - 1)
+	n := len(p.versions)
+	return fmt.Sprint("row ", k%n), p.versions[k%n][k/n%2]
+}
+
+// rate returns how often publish is done in a second by so many.
+func rate(b *testing.B, callers int, publish func() error) float64 {
+	began := time.Now()
+	var done atomic.Int64
+	var work sync.WaitGroup
+	for range callers {
+		work.Go(func() {
+			for time.Since(began) < 400*time.Millisecond {
+				if err := publish(); err != nil {
+					b.Error(err)
+					return
+				}
+				done.Add(1)
+			}
+		})
+	}
+	work.Wait()
+	return float64(done.Load()) / time.Since(began).Seconds()
+}
+
+// byHand runs the statements of a publication through pgx.
+type byHand struct {
+	pool       *pgxpool.Pool
+	statements []string // as the engine runs them
+}
+
+func newByHand(b *testing.B, db *postgres.DB, pool *pgxpool.Pool, p *publishers) *byHand {
+	s := &spy{DB: db.Engine()}
+	store := sqlstore.NewVersions(s, storage.Retention{})
+	for range 2 { // the first looks for the table and for old events
+		s.statements = nil
+		row, to := p.turn()
+		_, err := publish(b.Context(), store, row, to)
+		require.NoError(b, err)
+	}
+	h := &byHand{pool: pool}
+	for _, query := range s.statements {
+		h.statements = append(h.statements, strings.ReplaceAll(query, "?", "$"))
+	}
+	require.Len(b, h.statements, 6, "%q", h.statements)
+	return h
+}
+
+func (h *byHand) publish(ctx context.Context, row string, to lv.VersionID) error {
+	return pgx.BeginFunc(ctx, h.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, h.statements[0]); err != nil {
+			return err
+		}
+		var working, from, target, seq, given, now int64
+		var digest, targetDigest []byte
+		err := tx.QueryRow(ctx, h.statements[1], int64(1), []byte(row), int64(to)).
+			Scan(&working, &digest, &from, &target, &targetDigest, &seq, &given, &now)
+		if err != nil {
+			return err
+		}
+		none := []byte{}
+		for i, args := range [][]any{
+			{seq, now, int64(1), "released", none, seq, []byte("ann"), given, int64(1), ""},
+			{int64(1), seq, none, "applied", seq, int64(0), int64(0), now, now, []byte("ann"), none, none},
+			{seq, int64(0), int64(1), none, []byte(row), from, int64(to), int64(0), int64(0), seq},
+			{int64(1), []byte(row), int64(to), int64(1)},
+		} {
+			if _, err := tx.Exec(ctx, h.statements[2+i], args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// BenchmarkPublish has 16 publishers move pointers in production, against the
+// same statements by hand through pgx.
+func BenchmarkPublish(b *testing.B) {
+	const rounds, callers = 5, 16
+	url := shared.url(shared.newSchema(b)) + "&pool_max_conns=16"
+	db := open(b, postgres.Config{URL: url})
+	mine := newPublishers(b, db.Versions())
+	handURL := shared.url(shared.newSchema(b)) + "&pool_max_conns=16"
+	handDB := open(b, postgres.Config{URL: handURL})
+	theirs := newPublishers(b, handDB.Versions())
+	pool, err := pgxpool.New(b.Context(), handURL)
+	require.NoError(b, err)
+	defer pool.Close()
+	hand := newByHand(b, handDB, pool, theirs)
+	for b.Loop() {
+		var ours, bare []float64
+		for range rounds {
+			ours = append(ours, rate(b, callers, func() error {
+				row, to := mine.turn()
+				_, err := publish(b.Context(), db.Versions(), row, to)
+				return err
+			}))
+			bare = append(bare, rate(b, callers, func() error {
+				row, to := theirs.turn()
+				return hand.publish(b.Context(), row, to)
+			}))
+		}
+		slices.Sort(ours)
+		slices.Sort(bare)
+		b.ReportMetric(ours[rounds/2], "publish/s")
+		b.ReportMetric(ours[rounds/2]/bare[rounds/2], "x-by-hand")
+	}
+}
+
+// BenchmarkCatchUp measures how late another process sees a publication.
+func BenchmarkCatchUp(b *testing.B) {
+	url := shared.url(shared.newSchema(b))
+	db, other := open(b, postgres.Config{URL: url}), open(b, postgres.Config{URL: url})
+	p := newPublishers(b, db.Versions())
+	seen := make(chan lv.Event)
+	ctx, stop := context.WithCancel(b.Context())
+	defer stop()
+	go func() {
+		for e, err := range other.Versions().Watch(ctx, -1) {
+			if err != nil {
+				return
+			}
+			seen <- e
+		}
+	}()
+	one := func() time.Duration {
+		row, to := p.turn()
+		_, err := publish(ctx, db.Versions(), row, to)
+		require.NoError(b, err)
+		began := time.Now()
+		<-seen
+		return time.Since(began)
+	}
+	time.Sleep(time.Second) // until it watches and listens
+	for b.Loop() {
+		var late []time.Duration
+		for range 300 {
+			late = append(late, one())
+			time.Sleep(5 * time.Millisecond)
+		}
+		slices.Sort(late)
+		b.ReportMetric(float64(late[len(late)/2].Microseconds())/1000, "p50-ms")
+		b.ReportMetric(float64(late[len(late)*99/100].Microseconds())/1000, "p99-ms")
+	}
+}
