@@ -70,13 +70,15 @@ type lvTable struct {
 	s  *Versions
 	id lv.TableID
 	n  int64 // 0: nobody has written to it
+
+	remembered bool
 }
 
 // table finds a table.
 func (s *Versions) table(tx Tx, id lv.TableID) (lvTable, error) {
-	t := lvTable{tx, s, id, 0}
+	t := lvTable{Tx: tx, s: s, id: id}
 	if n, ok := s.tables.Load(id); ok {
-		t.n = n.(int64)
+		t.n, t.remembered = n.(int64), true
 		return t, nil
 	}
 	err := tx.Row(lvTableFind, []any{[]byte(id.App), []byte(id.Schema)}, &t.n)
@@ -88,7 +90,7 @@ func (s *Versions) table(tx Tx, id lv.TableID) (lvTable, error) {
 
 // known remembers a table that is there for good.
 func (s *Versions) known(t lvTable) {
-	if t.n > 0 {
+	if t.n > 0 && !t.remembered {
 		s.tables.Store(t.id, t.n)
 	}
 }
