@@ -208,7 +208,12 @@ func lvViewQuery(t lvTable, v lv.View, m lvMoment, compare, name string) lvQuery
 	if !v.Working && !v.Own && v.Env != lv.Production && m.now {
 		from += " LEFT JOIN upkeep_lv_gray g ON g.tbl = r.tbl AND g.name = r.name AND g.env = " + q.arg([]byte(v.Env))
 	}
-	q.text = "SELECT r.name, coalesce(v.id, 0), r.created_ms, r.state, coalesce(v.time_ms, 0)," +
+	state := "r.state"
+	if q.statuses && !m.now { // a later page of a list that has been written to
+		state = "CASE WHEN v.digest = (SELECT l.digest FROM upkeep_lv_version l WHERE l.id = " + q.pointer(lv.Production, m) +
+			") THEN " + strconv.Itoa(lvSame) + " ELSE " + strconv.Itoa(lvChanged) + " END"
+	}
+	q.text = "SELECT r.name, coalesce(v.id, 0), r.created_ms, " + state + ", coalesce(v.time_ms, 0)," +
 		" coalesce(v.forgotten, 0), b.content FROM " + from +
 		"\nLEFT JOIN upkeep_lv_version v ON v.id = " + q.shown(v, m) +
 		"\nLEFT JOIN upkeep_lv_version b ON b.id = v.body" +
