@@ -21,13 +21,17 @@ import (
 // step is one step of a history: what to do, and with what.
 type step [3]byte
 
+// kinds is how many kinds of steps there are; some are the same, to come more
+// often.
+const kinds = 48
+
 // do makes a step.
 func (h *history) do(s step) {
 	h.Helper()
 	x, y := int(s[1]), int(s[2])
 	row, next, env := h.row(x), h.row(x+1+y/8), modelEnvs[y%len(modelEnvs)]
-	switch s[0] % 48 {
-	default:
+	switch s[0] % kinds {
+	case 0, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47:
 		row := modelRows[[]int{0, 0, 0, 0, 1, 1, 2, 3, 4}[x%9]] // some rows have a longer history
 		content := fmt.Sprintf([]string{`{"n":%d}`, `{ "n": %d }`}[y/4%2], y%4)
 		h.edit(lv.Edit{Op: lv.OpSave, Row: row, Content: json.RawMessage(content)})
@@ -61,8 +65,18 @@ func (h *history) do(s step) {
 				h.release(taking(r))
 			}
 		}
+	default:
+		h.doMore(s, x, y)
+	}
+}
+
+// doMore makes the steps that are about plans and strategies, and the rest.
+func (h *history) doMore(s step, x, y int) {
+	h.Helper()
+	switch s[0] % kinds {
 	case 21, 22:
-		change := lv.Change{ID: row, To: h.any(x, y)}
+		env := modelEnvs[y%len(modelEnvs)]
+		change := lv.Change{ID: h.row(x), To: h.any(x, y)}
 		if v := h.find(change.To); v.ID != 0 {
 			change.ID = v.Row
 		}

@@ -25,7 +25,6 @@ type history struct {
 	*model
 	table  lv.TableID
 	reopen func(n int) lv.VersionStore
-	tick   func()
 	steps  []string // what was done, in words
 	seen   int64    // Seq of the last event of the store
 	last   lv.VersionID

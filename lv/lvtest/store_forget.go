@@ -21,29 +21,32 @@ func (t *storeTest) forget(versions ...lv.Version) {
 	}
 }
 
-func forgetsReferred(t *storeTest) {
-	versions := func(row string, n int) (all []lv.Version) {
-		for i := range n {
-			all = append(all, t.save(row, fmt.Sprint(i)))
-		}
-		return all
+// versions saves a row n times.
+func (t *storeTest) versions(row string, n int) (all []lv.Version) {
+	t.Helper()
+	for i := range n {
+		all = append(all, t.save(row, fmt.Sprint(i)))
 	}
+	return all
+}
+
+func forgetsReferred(t *storeTest) {
 	referred := map[string]lv.Version{}
 	free := []lv.Version{}
 
-	v := versions("working", 2)
+	v := t.versions("working", 2)
 	referred["a working row"], free = v[1], append(free, v[0])
 	t.save("deleted", "1")
 	referred["a deleted working row"] = t.remove("deleted")
 
-	v = versions("production", 2)
+	v = t.versions("production", 2)
 	t.release(lv.Production, to(v[0]))
 	referred["production"] = v[0]
-	v = versions("gray", 2)
+	v = t.versions("gray", 2)
 	t.release(green, to(v[0]))
 	referred["a gray"] = v[0]
 
-	v = versions("shown", 3)
+	v = t.versions("shown", 3)
 	s := strategy(v[0])
 	s.Disabled = true
 	t.putStrategy(s)
@@ -53,7 +56,7 @@ func forgetsReferred(t *storeTest) {
 	t.putStrategy(s)
 	free = append(free, v[1])
 
-	v = versions("planned", 6)
+	v = t.versions("planned", 6)
 	for i, state := range []lv.ReleaseState{
 		lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled, lv.ReleaseCancelled, lv.ReleaseFailed,
 	} {
@@ -64,13 +67,13 @@ func forgetsReferred(t *storeTest) {
 	referred["a draft"], referred["an approved plan"], referred["a scheduled plan"] = v[0], v[1], v[2]
 	free = append(free, v[3], v[4])
 
-	v, w := versions("moved", 4), versions("moved too", 2)
+	v, w := t.versions("moved", 4), t.versions("moved too", 2)
 	t.release(blue, to(v[0]), to(w[0]))
 	t.release(blue, to(v[1]), to(w[1])) // moved once more below: it cannot be taken back
 	t.release(blue, to(v[2]))
 	referred["what can come back"] = v[1]
 	free = append(free, v[0], w[0])
-	v = versions("reset", 2)
+	v = t.versions("reset", 2)
 	t.release(blue, to(v[0]))
 	t.release(blue, lv.Change{ID: "reset"})
 	referred["what a reset can bring back"] = v[0]

@@ -128,17 +128,19 @@ func (c *changed) Close() error {
 	return c.close()
 }
 
+// closedOnce is an engine that cannot be closed twice.
+func closedOnce() storage.Backend {
+	b, closed := memory.New(), false
+	return &changed{Backend: b, close: func() error {
+		if closed {
+			return storage.ErrClosed
+		}
+		closed = true
+		return b.Close()
+	}}
+}
+
 func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
-	closeTwice := func() storage.Backend {
-		b, closed := memory.New(), false
-		return &changed{Backend: b, close: func() error {
-			if closed {
-				return storage.ErrClosed
-			}
-			closed = true
-			return b.Close()
-		}}
-	}
 	forgetful := harness()
 	forgetful.Again = func(testing.TB, storage.Backend) storage.Backend { return memory.New() }
 	var mutants []provetest.Mutant
@@ -154,7 +156,7 @@ func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
 			b := memory.New()
 			return opening(func() storage.Backend { return &changed{Backend: b, close: func() error { return nil }} })
 		}()},
-		{"cannot be closed twice", "an engine may be closed twice", opening(closeTwice)},
+		{"cannot be closed twice", "an engine may be closed twice", opening(closedOnce)},
 		{"works when closed", "a closed engine refuses every call", opening(func() storage.Backend {
 			return &changed{Backend: memory.New(), close: func() error { return nil }}
 		})},
