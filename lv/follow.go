@@ -118,6 +118,9 @@ func (f *follower) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Plans that were read before this position may be older than it.
+	f.service.stale.addAll()
+	f.service.planned.Set()
 	for e, err := range f.service.config.Store.Watch(ctx, from) {
 		lost := errors.Is(err, ErrCompacted)
 		if err != nil && !lost {

@@ -39,12 +39,13 @@ func TestOtherProcessesSeeAReleaseWhileTheyRun(t *testing.T) {
 	})
 }
 
-func TestReadersSeeARelaseWholeOrNotAtAll(t *testing.T) {
+func TestReadersSeeAReleaseWholeOrNotAtAll(t *testing.T) {
 	s := newSite(t)
 	rows := make([]string, 20)
 	for i := range rows {
 		rows[i] = fmt.Sprint(i)
 	}
+	public := s.save("public", "1")
 	var stop atomic.Bool
 	var readers sync.WaitGroup
 	for range 4 {
@@ -52,7 +53,10 @@ func TestReadersSeeARelaseWholeOrNotAtAll(t *testing.T) {
 			for !stop.Load() {
 				names := map[string]bool{}
 				count := 0
-				for row, err := range s.Rows(context.Background(), lv.View{}) {
+				// What nobody has published to, and whom no strategy matches, is
+				// Production.
+				view := lv.View{Env: "none", For: hello("Bye"), After: ""}
+				for row, err := range s.Rows(context.Background(), view) {
 					if err != nil {
 						t.Error(err)
 						return
@@ -75,6 +79,8 @@ func TestReadersSeeARelaseWholeOrNotAtAll(t *testing.T) {
 		_, err := s.Edit(t.Context(), ada, edits...)
 		require.NoError(t, err)
 		s.publish(lv.Production, rows...)
+		s.publish(lv.Env(fmt.Sprint("gray", n)), rows[0])
+		s.strategy(lv.Strategy{Target: public, Rules: greeted})
 	}
 	stop.Store(true)
 	readers.Wait()
@@ -240,7 +246,16 @@ func TestAReaderThatLostEventsReadsAnew(t *testing.T) {
 type faulty struct {
 	lv.VersionStore
 	rows, tables, watch atomic.Pointer[error]
+	events              atomic.Int32  // how many Watch yields before it fails
 	slow                chan struct{} // if set, Rows waits for it
+	stuck               chan struct{} // if set, PutRelease waits for it
+}
+
+func (f *faulty) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+	if f.stuck != nil {
+		<-f.stuck
+	}
+	return f.VersionStore.PutRelease(ctx, t, r, by)
 }
 
 func failing[T any](fault *atomic.Pointer[error], list iter.Seq2[T, error]) iter.Seq2[T, error] {
@@ -266,7 +281,17 @@ func (f *faulty) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.Tab
 }
 
 func (f *faulty) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
-	return failing(&f.watch, f.VersionStore.Watch(ctx, after))
+	return func(yield func(lv.Event, error) bool) {
+		for e, err := range f.VersionStore.Watch(ctx, after) {
+			if f.watch.Load() != nil && f.events.Add(-1) < 0 {
+				break
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+		failing(&f.watch, func(func(lv.Event, error) bool) {})(yield)
+	}
 }
 
 func TestWhatCannotBeReadIsReadLater(t *testing.T) {
@@ -295,21 +320,81 @@ func TestWhatCannotBeReadIsReadLater(t *testing.T) {
 	require.Equal(t, "a=1", s.shows(lv.View{}))
 }
 
+func TestAnEventThatIsReadAlreadyChangesNothing(t *testing.T) {
+	broken := errors.New("broken")
+	f := &faulty{VersionStore: memory.New().Versions()}
+	s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
+	_, err := s.service.Table("app", "first").Get(t.Context(), "a", lv.View{}) // from now on it follows
+	require.ErrorIs(t, err, lv.ErrNotFound)
+	for _, name := range []string{"1", "2"} {
+		other.save("a", name)
+		other.publish(lv.Production, "a")
+	}
+	require.Equal(t, "a=2", s.shows(lv.View{}))
+	s.save("b", "1")
+	f.watch.Store(&broken)
+	f.events.Store(2) // those of the first publication
+	_, err = s.Publish(t.Context(), lv.Production, ada, "b")
+	require.ErrorIs(t, err, broken)
+	require.Equal(t, "a=2", s.shows(lv.View{}))
+	f.watch.Store(nil)
+	s.publish("g", "b")
+	require.Equal(t, "a=2 b=1", s.shows(lv.View{}))
+}
+
+func TestAWriteNeedsNoFeedWhileNobodyReads(t *testing.T) {
+	broken := errors.New("broken")
+	f := &faulty{VersionStore: memory.New().Versions()}
+	f.watch.Store(&broken)
+	s := serve(t, lv.Config{Store: f})
+	s.save("a", "1")
+	s.publish(lv.Production, "a")
+	require.Equal(t, "a=1", s.shows(lv.View{}))
+}
+
+func TestSubscribeSurvivesTheLossOfEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.New()
+		db.Retention = storage.Retention{Events: 2}
+		s, other := serve(t, lv.Config{Store: db.Versions()}), serve(t, lv.Config{Store: db.Versions()})
+		ctx, cancel := context.WithCancel(t.Context())
+		var seen map[string]banner
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for rows, err := range lv.Of[banner](s.Table).Subscribe(ctx) {
+				require.NoError(t, err)
+				seen = rows
+			}
+		}()
+		synctest.Wait()
+		for n := range 5 {
+			other.save("a", fmt.Sprint(n))
+			other.publish(lv.Production, "a")
+		}
+		s.run()
+		synctest.Wait()
+		require.Equal(t, map[string]banner{"a": {"4"}}, seen)
+		cancel()
+		<-ended
+	})
+}
+
 func TestRunGoesOnAfterAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
 		f := &faulty{VersionStore: memory.New().Versions()}
 		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
 		require.Empty(t, s.shows(lv.View{}))
-		f.watch.Store(&broken)
-		f.tables.Store(&broken)
-		s.run()
-		time.Sleep(10 * time.Second)
 		other.save("a", "1")
 		plan := other.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
 		other.approve(plan.ID)
 		_, err := other.Schedule(t.Context(), plan.ID, time.Now(), bob)
 		require.NoError(t, err)
+		f.watch.Store(&broken)
+		f.tables.Store(&broken)
+		s.run()
+		time.Sleep(10 * time.Second)
 		f.watch.Store(nil)
 		f.tables.Store(nil)
 		time.Sleep(5 * time.Second)
@@ -343,6 +428,23 @@ func TestATableIsReadOnceHoweverManyAsk(t *testing.T) {
 		for range 10 {
 			require.Equal(t, fmt.Sprint(v, " <nil>"), <-seen)
 		}
+	})
+}
+
+func TestCloseWaitsForAWriteThatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{VersionStore: memory.New().Versions(), stuck: make(chan struct{})}
+		s := serve(t, lv.Config{Store: f})
+		s.save("a", "1")
+		go s.Publish(context.Background(), lv.Production, ada, "a")
+		synctest.Wait()
+		closed := make(chan error, 1)
+		go func() { closed <- s.service.Close() }()
+		synctest.Wait()
+		require.Empty(t, closed)
+		close(f.stuck)
+		require.NoError(t, <-closed)
+		require.Equal(t, "a=1", s.shows(lv.View{}))
 	})
 }
 

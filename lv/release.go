@@ -88,7 +88,7 @@ func (t *Table) Plan(ctx context.Context, r Release, by Meta) (Release, error) {
 func (t *Table) Approve(ctx context.Context, release int64, by Meta) (Release, error) {
 	return t.amend(ctx, release, by, func(r *Release) error {
 		switch r.State {
-		case ReleaseApproved, ReleaseScheduled, ReleaseApplied:
+		case ReleaseScheduled, ReleaseApplied:
 			return nil
 		case ReleaseDraft:
 			if err := t.service.config.Approve(ctx, *r, by); err != nil {

@@ -50,6 +50,11 @@ func TestRunForgetsWhatNobodyNeeds(t *testing.T) {
 		}
 		_, err := s.Edit(t.Context(), ada, many...)
 		require.NoError(t, err)
+		p, q := saves("p", "1", "2", "3", "4"), saves("q", "1", "2", "3", "4")
+		for _, versions := range [][]lv.VersionID{{p[0], q[0]}, {p[1], q[1]}, {p[2]}} {
+			_, err := s.Release(t.Context(), lv.Production, ada, versions...)
+			require.NoError(t, err)
+		}
 		time.Sleep(30 * time.Minute)
 		young := saves("y", "1", "2", "3", "4")
 
@@ -61,8 +66,10 @@ func TestRunForgetsWhatNobodyNeeds(t *testing.T) {
 		// is planned, a[6] was, and the last two are the newest.
 		require.Equal(t, []lv.VersionID{a[1], a[2], a[3], a[4], a[5], a[7], a[8]}, s.versions("a"))
 		require.Len(t, s.versions("m"), 2)
+		require.Equal(t, p[1:], s.versions("p"))
+		require.Equal(t, q[1:], s.versions("q"), "what published p and q can no longer be reverted")
 		require.Equal(t, young, s.versions("y"))
-		require.Equal(t, "a=3", s.shows(lv.View{}))
+		require.Equal(t, "a=3 p=3 q=2", s.shows(lv.View{}))
 		_, err = s.Get(t.Context(), "a", lv.View{AsOf: 10})
 		require.ErrorIs(t, err, lv.ErrCompacted)
 

@@ -197,6 +197,9 @@ func TestADeletionIsPublished(t *testing.T) {
 	again, err := s.Release(t.Context(), lv.Production, ada, action)
 	require.NoError(t, err)
 	require.Equal(t, first, again)
+	snapshot, err := serve(t, lv.Config{Store: s.store}).Snapshot(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, shown(t, snapshot.Rows(lv.Production)))
 
 	s.save("a", "2")
 	_, err = s.Release(t.Context(), "g", ada, action)

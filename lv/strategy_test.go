@@ -14,6 +14,7 @@ import (
 
 func TestAStrategyShowsAVersionToWhomItsRulesMatch(t *testing.T) {
 	s := newSite(t)
+	require.Empty(t, s.shows(lv.View{}))
 	s.save("a", "1")
 	s.save("b", "1")
 	s.publish(lv.Production, "a", "b")
@@ -70,26 +71,33 @@ func TestAStrategyMayShowARowThatIsNotPublishedAndHideOneThatIs(t *testing.T) {
 func TestAStrategyIsReplacedAndDeleted(t *testing.T) {
 	s := newSite(t)
 	a1, b1 := s.save("a", "1"), s.save("b", "1")
+	s.save("p", "0")
+	p1 := s.save("p", "1")
+	s.publish(lv.Production, "p")
 	first := s.strategy(lv.Strategy{Target: a1, Rules: greeted})
-	require.Equal(t, "a=1", s.shows(lv.View{For: hello("Hello")}))
+	require.Equal(t, "a=1 p=1", s.shows(lv.View{For: hello("Hello")}))
 
 	moved := first
+	moved.Target, moved.Deleted = p1-1, true // only DeleteStrategy deletes
+	moved = s.strategy(moved)
+	require.False(t, moved.Deleted)
+	require.Equal(t, "p=0", s.shows(lv.View{For: hello("Hello")}), "it left a row that is not published")
 	moved.Target, moved.Priority = b1, 0
 	moved = s.strategy(moved)
-	require.Equal(t, "b=1", s.shows(lv.View{For: hello("Hello")}), "it left its row")
+	require.Equal(t, "b=1 p=1", s.shows(lv.View{For: hello("Hello")}), "it left one that is")
 	_, err := s.SaveStrategy(t.Context(), first, ada)
 	require.ErrorIs(t, err, lv.ErrConflict, "somebody else has saved it")
 
 	off := moved
 	off.Disabled = true
 	off = s.strategy(off)
-	require.Empty(t, s.shows(lv.View{For: hello("Hello")}))
+	require.Equal(t, "p=1", s.shows(lv.View{For: hello("Hello")}))
 	off.Disabled = false
 	s.strategy(off)
-	require.Equal(t, "b=1", s.shows(lv.View{For: hello("Hello")}))
+	require.Equal(t, "b=1 p=1", s.shows(lv.View{For: hello("Hello")}))
 
 	require.NoError(t, s.DeleteStrategy(t.Context(), off.ID, ada))
-	require.Empty(t, s.shows(lv.View{For: hello("Hello")}))
+	require.Equal(t, "p=1", s.shows(lv.View{For: hello("Hello")}))
 	require.NoError(t, s.DeleteStrategy(t.Context(), off.ID, ada), "again")
 	all, err := s.Strategies(t.Context())
 	require.NoError(t, err)

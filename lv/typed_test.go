@@ -108,6 +108,9 @@ func TestARowIsDecodedOncePerVersion(t *testing.T) {
 	s.publish(lv.Production, "a")
 	read()
 	require.Equal(t, 3, decodings, "one of them has changed")
+	s.strategy(lv.Strategy{Target: s.save("b", "3"), Rules: greeted})
+	read()
+	require.Equal(t, 3, decodings, "who sees another version changes nothing")
 	require.Zero(t, testing.AllocsPerRun(100, func() { rows.Get(context.Background(), "a") }))
 }
 

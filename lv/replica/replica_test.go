@@ -213,6 +213,7 @@ func TestAReplicaServesFromItsFileWhileTheServerIsAway(t *testing.T) {
 	first := s.follower(file)
 	stop := run(t, first)
 	s.requireSame(first)
+	require.Eventually(t, func() bool { _, err := os.Stat(file); return err == nil }, 10*time.Second, time.Millisecond)
 	s.save("b", "5")
 	s.publish(lv.Production, "b")
 	s.requireSame(first)
@@ -233,6 +234,27 @@ func TestAReplicaServesFromItsFileWhileTheServerIsAway(t *testing.T) {
 	s.requireSame(second)
 	require.EqualValues(t, 1, s.snapshots.Load())
 	stop()
+}
+
+func TestAReplicaComesBackToWhereItWas(t *testing.T) {
+	s := serve(t)
+	s.fill()
+	r := s.follower(filepath.Join(t.TempDir(), "state"))
+	run(t, r) // nobody reads
+	require.Eventually(t, func() bool { return r.Status().Connected }, 10*time.Second, time.Millisecond)
+	for n := range 30 { // more events than the server keeps
+		s.save("a", fmt.Sprint("n", n))
+		s.publish(lv.Production, "a")
+		seq, err := s.table.Seq(t.Context())
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return r.Status().Seq >= seq }, 10*time.Second, time.Millisecond)
+	}
+	s.requireSame(r)
+	s.http.CloseClientConnections()
+	s.save("a", "end")
+	s.publish(lv.Production, "a")
+	s.requireSame(r)
+	require.EqualValues(t, 1, s.snapshots.Load())
 }
 
 func TestAReplicaThatWasAwayTooLongReadsAnew(t *testing.T) {
