@@ -248,6 +248,7 @@ type faulty struct {
 	rows, tables, watch atomic.Pointer[error]
 	events              atomic.Int32  // how many Watch yields before it fails
 	slow                chan struct{} // if set, Rows waits for it
+	slowEnd             chan struct{} // if set, Rows waits for it at its end
 	stuck               chan struct{} // if set, PutRelease waits for it
 }
 
@@ -273,7 +274,12 @@ func (f *faulty) Rows(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv
 	if f.slow != nil {
 		<-f.slow
 	}
-	return failing(&f.rows, f.VersionStore.Rows(ctx, t, v))
+	return func(yield func(lv.Row, error) bool) {
+		failing(&f.rows, f.VersionStore.Rows(ctx, t, v))(yield)
+		if f.slowEnd != nil {
+			<-f.slowEnd
+		}
+	}
 }
 
 func (f *faulty) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
@@ -346,10 +352,34 @@ func TestAWriteNeedsNoFeedWhileNobodyReads(t *testing.T) {
 	broken := errors.New("broken")
 	f := &faulty{VersionStore: memory.New().Versions()}
 	f.watch.Store(&broken)
+	f.tables.Store(&broken)
 	s := serve(t, lv.Config{Store: f})
 	s.save("a", "1")
 	s.publish(lv.Production, "a")
+	f.tables.Store(nil)
 	require.Equal(t, "a=1", s.shows(lv.View{}))
+}
+
+func TestATableThatIsReadWhileEventsAreLostIsReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.New()
+		db.Retention = storage.Retention{Events: 2}
+		f := &faulty{VersionStore: db.Versions(), slowEnd: make(chan struct{})}
+		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: db.Versions()})
+		other.save("a", "old")
+		other.publish(lv.Production, "a")
+		seen := make(chan string)
+		go func() { seen <- s.shows(lv.View{}) }()
+		synctest.Wait()
+		for n := range 5 {
+			other.save("a", fmt.Sprint(n))
+			other.publish(lv.Production, "a")
+		}
+		s.run()
+		synctest.Wait()
+		close(f.slowEnd)
+		require.Equal(t, "a=4", <-seen)
+	})
 }
 
 func TestSubscribeSurvivesTheLossOfEvents(t *testing.T) {
@@ -385,12 +415,12 @@ func TestRunGoesOnAfterAFailure(t *testing.T) {
 		broken := errors.New("broken")
 		f := &faulty{VersionStore: memory.New().Versions()}
 		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
-		require.Empty(t, s.shows(lv.View{}))
 		other.save("a", "1")
 		plan := other.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
 		other.approve(plan.ID)
 		_, err := other.Schedule(t.Context(), plan.ID, time.Now(), bob)
 		require.NoError(t, err)
+		require.Empty(t, s.shows(lv.View{}))
 		f.watch.Store(&broken)
 		f.tables.Store(&broken)
 		s.run()

@@ -2,6 +2,7 @@ package lv_test
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -75,6 +76,34 @@ func TestRunForgetsWhatNobodyNeeds(t *testing.T) {
 
 		time.Sleep(61 * time.Minute)
 		require.Equal(t, young[2:], s.versions("y"))
+	})
+}
+
+// blind is a store that does not say what is referred to.
+type blind struct{ lv.VersionStore }
+
+func (b blind) Versions(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
+	return func(yield func(lv.Version, error) bool) {
+		for v, err := range b.VersionStore.Versions(ctx, t, q) {
+			v.Live = nil
+			if !yield(v, err) {
+				return
+			}
+		}
+	}
+}
+
+func TestRunForgetsNothingThatHasComeToBeReferredTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New().Versions()
+		s := serve(t, lv.Config{Store: blind{store}, Retain: lv.Retention{Versions: 1}})
+		first := s.save("a", "1")
+		s.publish(lv.Production, "a")
+		s.save("a", "2")
+		last := s.save("a", "3")
+		s.run()
+		synctest.Wait()
+		require.Equal(t, []lv.VersionID{first, last}, s.versions("a"))
 	})
 }
 

@@ -85,7 +85,10 @@ func TestAStrategyIsReplacedAndDeleted(t *testing.T) {
 	moved.Target, moved.Priority = b1, 0
 	moved = s.strategy(moved)
 	require.Equal(t, "b=1 p=1", s.shows(lv.View{For: hello("Hello")}), "it left one that is")
-	_, err := s.SaveStrategy(t.Context(), first, ada)
+	p, err := s.Get(t.Context(), "p", lv.View{For: hello("Hello")})
+	require.NoError(t, err)
+	require.Equal(t, p1, p.Version)
+	_, err = s.SaveStrategy(t.Context(), first, ada)
 	require.ErrorIs(t, err, lv.ErrConflict, "somebody else has saved it")
 
 	off := moved

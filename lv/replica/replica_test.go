@@ -239,8 +239,12 @@ func TestAReplicaServesFromItsFileWhileTheServerIsAway(t *testing.T) {
 func TestAReplicaComesBackToWhereItWas(t *testing.T) {
 	s := serve(t)
 	s.fill()
-	r := s.follower(filepath.Join(t.TempDir(), "state"))
-	run(t, r) // nobody reads
+	r, err := replica.New(replica.Config{
+		URL: s.http.URL + "/lv", Table: banners, File: filepath.Join(t.TempDir(), "state"),
+		Authorize: func(r *http.Request) { r.Header.Set("X-Key", "secret") },
+	})
+	require.NoError(t, err)
+	run(t, r) // nobody reads, and nothing is saved yet
 	require.Eventually(t, func() bool { return r.Status().Connected }, 10*time.Second, time.Millisecond)
 	for n := range 30 { // more events than the server keeps
 		s.save("a", fmt.Sprint("n", n))

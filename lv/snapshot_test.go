@@ -1,0 +1,74 @@
+package lv_test
+
+import (
+	"context"
+	"iter"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+func TestASnapshotIsAllThatReadersSee(t *testing.T) {
+	s := newSite(t)
+	s.save("a", "1")
+	s.save("b", "1")
+	s.publish(lv.Production, "a", "b")
+	s.del("b")
+	s.publish("g", "b")
+	s.publish("h", "a")
+	a2 := s.save("a", "2")
+	low := s.strategy(lv.Strategy{Target: a2, Priority: 1, Rules: greeted})
+	high := s.strategy(lv.Strategy{Target: a2, Priority: 2, Rules: greeted})
+	s.strategy(lv.Strategy{Target: a2, Priority: 3, Rules: greeted, Disabled: true})
+
+	snapshot, err := s.Snapshot(t.Context())
+	require.NoError(t, err)
+	other := s.service.Table("app", "other")
+	_, err = other.Save(t.Context(), "x", page("1"), ada)
+	require.NoError(t, err)
+	_, err = other.Get(t.Context(), "x", lv.View{})
+	require.ErrorIs(t, err, lv.ErrNotFound)
+	r, err := other.Publish(t.Context(), lv.Production, ada, "x")
+	require.NoError(t, err)
+	later, err := s.Snapshot(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, snapshot.Seq, later.Seq)
+	require.Equal(t, r.Seq, later.After, "what came since is of another table")
+
+	s.publish(lv.Production, "a")
+	require.Equal(t, []lv.Env{"g", "h"}, snapshot.Grays)
+	require.Equal(t, "a=1 b=1", shown(t, snapshot.Rows(lv.Production)), "of that moment")
+	require.Equal(t, "b=-", shown(t, snapshot.Rows("g")))
+	require.Equal(t, "a=1", shown(t, snapshot.Rows("h")))
+	require.Empty(t, shown(t, snapshot.Rows("unheard")))
+	require.Len(t, snapshot.Strategies, 2)
+	require.Equal(t, high, snapshot.Strategies[0].Strategy)
+	require.Equal(t, low, snapshot.Strategies[1].Strategy)
+	require.Equal(t, a2, snapshot.Strategies[0].Shows.Version)
+}
+
+func TestAServiceReadsItsTablesFromSnapshots(t *testing.T) {
+	s := newSite(t)
+	s.save("a", "1")
+	s.publish("g", "a")
+	s.strategy(lv.Strategy{Target: s.save("b", "1"), Rules: greeted})
+	reads := 0
+	other := serve(t, lv.Config{Store: s.store, Read: func(ctx context.Context, id lv.TableID) (lv.Snapshot, error) {
+		reads++
+		require.Equal(t, s.ID, id)
+		return s.Snapshot(ctx)
+	}})
+	require.Equal(t, "a=1 b=1", other.shows(lv.View{Env: "g", For: hello("Hello")}))
+	other.publish(lv.Production, "a")
+	require.Equal(t, "a=1", other.shows(lv.View{}))
+	require.Equal(t, 1, reads)
+
+	broken := lv.Snapshot{Rows: func(lv.Env) iter.Seq2[lv.Row, error] {
+		return func(yield func(lv.Row, error) bool) { yield(lv.Row{}, context.DeadlineExceeded) }
+	}}
+	third := serve(t, lv.Config{Store: s.store, Read: func(context.Context, lv.TableID) (lv.Snapshot, error) { return broken, nil }})
+	_, err := third.Get(t.Context(), "a", lv.View{})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
