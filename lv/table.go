@@ -28,6 +28,11 @@ type Table struct {
 // comes from memory: it does not allocate, and its Content is shared by all
 // readers, who must not change it.
 func (t *Table) Get(ctx context.Context, id string, v View) (Row, error) {
+	if r := t.root.Load(); r != nil && v.public() {
+		if e := r.find(Production, v.For, id); e.shows() {
+			return e.Row, nil
+		}
+	}
 	if v.stored() {
 		return t.getStored(ctx, id, v)
 	}
@@ -44,6 +49,11 @@ func (t *Table) getStored(ctx context.Context, id string, v View) (Row, error) {
 		return row, err
 	}
 	return Row{}, fmt.Errorf("%w: row %q", ErrNotFound, id)
+}
+
+// public reports that the view is what everybody asks for.
+func (v *View) public() bool {
+	return v.Env == Production && !v.stored() && !v.Deleted && v.Status == StatusAny
 }
 
 // stored reports that memory does not have what the view shows.
