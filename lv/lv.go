@@ -63,7 +63,7 @@ const (
 type View struct {
 	Working bool       // the working rows, in place of Env
 	Env     Env        // default Production
-	For     Attributes // apply the strategies that match this visitor
+	For     Attributes // a visitor, to whom strategies apply; nil is nobody. Not of working rows, Own or AsOf
 	AsOf    int64      // as after the event with this Seq; 0 is now; ErrCompacted if it or a version it shows is forgotten
 	Status  Status     // of the working rows
 	Own     bool       // only what Env points at itself, deletions included

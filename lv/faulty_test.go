@@ -1,0 +1,254 @@
+package lv_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/storage/memory"
+)
+
+// faulty is a store some of whose calls fail.
+type faulty struct {
+	lv.VersionStore
+	rows, tables, watch atomic.Pointer[error]
+	events              atomic.Int32  // how many Watch yields before it fails
+	slow                chan struct{} // if set, Rows waits for it
+	slowEnd             chan struct{} // if set, Rows waits for it at its end
+	stuck               chan struct{} // if set, PutRelease waits for it
+}
+
+func (f *faulty) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+	if f.stuck != nil {
+		<-f.stuck
+	}
+	return f.VersionStore.PutRelease(ctx, t, r, by)
+}
+
+func failing[T any](fault *atomic.Pointer[error], list iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		if err := fault.Load(); err != nil {
+			var none T
+			yield(none, *err)
+			return
+		}
+		list(yield)
+	}
+}
+
+func (f *faulty) Rows(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
+	if f.slow != nil {
+		<-f.slow
+	}
+	return func(yield func(lv.Row, error) bool) {
+		failing(&f.rows, f.VersionStore.Rows(ctx, t, v))(yield)
+		if f.slowEnd != nil {
+			<-f.slowEnd
+		}
+	}
+}
+
+func (f *faulty) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
+	return failing(&f.tables, f.VersionStore.Tables(ctx, ids...))
+}
+
+func (f *faulty) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
+	return func(yield func(lv.Event, error) bool) {
+		for e, err := range f.VersionStore.Watch(ctx, after) {
+			if f.watch.Load() != nil && f.events.Add(-1) < 0 {
+				break
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+		failing(&f.watch, func(func(lv.Event, error) bool) {})(yield)
+	}
+}
+
+func TestWhatCannotBeReadIsReadLater(t *testing.T) {
+	broken := errors.New("broken")
+	f := &faulty{VersionStore: memory.New().Versions()}
+	s := serve(t, lv.Config{Store: f})
+	s.save("a", "1")
+	for name, fault := range map[string]*atomic.Pointer[error]{"tables": &f.tables, "rows": &f.rows} {
+		fault.Store(&broken)
+		_, err := s.Get(t.Context(), "a", lv.View{})
+		require.ErrorIs(t, err, broken, name)
+		for _, err := range s.Rows(t.Context(), lv.View{}) {
+			require.ErrorIs(t, err, broken, name)
+		}
+		fault.Store(nil)
+	}
+	f.watch.Store(&broken)
+	r, err := s.Publish(t.Context(), lv.Production, ada, "a")
+	require.ErrorIs(t, err, broken)
+	require.ErrorContains(t, err, "written, but not seen")
+	require.Equal(t, lv.ReleaseApplied, r.State)
+	f.watch.Store(nil)
+	again, err := s.Publish(t.Context(), lv.Production, ada, "a")
+	require.NoError(t, err, "asking again is safe")
+	require.Equal(t, r, again)
+	require.Equal(t, "a=1", s.shows(lv.View{}))
+}
+
+func TestAnEventThatIsReadAlreadyChangesNothing(t *testing.T) {
+	broken := errors.New("broken")
+	f := &faulty{VersionStore: memory.New().Versions()}
+	s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
+	_, err := s.service.Table("app", "first").Get(t.Context(), "a", lv.View{}) // from now on it follows
+	require.ErrorIs(t, err, lv.ErrNotFound)
+	for _, name := range []string{"1", "2"} {
+		other.save("a", name)
+		other.publish(lv.Production, "a")
+	}
+	require.Equal(t, "a=2", s.shows(lv.View{}))
+	s.save("b", "1")
+	f.watch.Store(&broken)
+	f.events.Store(2) // those of the first publication
+	_, err = s.Publish(t.Context(), lv.Production, ada, "b")
+	require.ErrorIs(t, err, broken)
+	require.Equal(t, "a=2", s.shows(lv.View{}))
+	f.watch.Store(nil)
+	s.publish("g", "b")
+	require.Equal(t, "a=2 b=1", s.shows(lv.View{}))
+}
+
+func TestAWriteNeedsNoFeedWhileNobodyReads(t *testing.T) {
+	broken := errors.New("broken")
+	f := &faulty{VersionStore: memory.New().Versions()}
+	f.watch.Store(&broken)
+	f.tables.Store(&broken)
+	s := serve(t, lv.Config{Store: f})
+	s.save("a", "1")
+	s.publish(lv.Production, "a")
+	f.tables.Store(nil)
+	require.Equal(t, "a=1", s.shows(lv.View{}))
+}
+
+func TestATableThatIsReadWhileEventsAreLostIsReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.New()
+		db.Retention = storage.Retention{Events: 2}
+		f := &faulty{VersionStore: db.Versions(), slowEnd: make(chan struct{})}
+		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: db.Versions()})
+		other.save("a", "old")
+		other.publish(lv.Production, "a")
+		seen := make(chan string)
+		go func() { seen <- s.shows(lv.View{}) }()
+		synctest.Wait()
+		for n := range 5 {
+			other.save("a", fmt.Sprint(n))
+			other.publish(lv.Production, "a")
+		}
+		s.run()
+		synctest.Wait()
+		close(f.slowEnd)
+		require.Equal(t, "a=4", <-seen)
+	})
+}
+
+func TestSubscribeSurvivesTheLossOfEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.New()
+		db.Retention = storage.Retention{Events: 2}
+		s, other := serve(t, lv.Config{Store: db.Versions()}), serve(t, lv.Config{Store: db.Versions()})
+		ctx, cancel := context.WithCancel(t.Context())
+		var seen map[string]banner
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for rows, err := range lv.Of[banner](s.Table).Subscribe(ctx) {
+				require.NoError(t, err)
+				seen = rows
+			}
+		}()
+		synctest.Wait()
+		for n := range 5 {
+			other.save("a", fmt.Sprint(n))
+			other.publish(lv.Production, "a")
+		}
+		s.run()
+		synctest.Wait()
+		require.Equal(t, map[string]banner{"a": {"4"}}, seen)
+		cancel()
+		<-ended
+	})
+}
+
+func TestRunGoesOnAfterAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("broken")
+		f := &faulty{VersionStore: memory.New().Versions()}
+		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
+		other.save("a", "1")
+		plan := other.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
+		other.approve(plan.ID)
+		_, err := other.Schedule(t.Context(), plan.ID, time.Now(), bob)
+		require.NoError(t, err)
+		require.Empty(t, s.shows(lv.View{}))
+		f.watch.Store(&broken)
+		f.tables.Store(&broken)
+		s.run()
+		time.Sleep(10 * time.Second)
+		f.watch.Store(nil)
+		f.tables.Store(nil)
+		time.Sleep(5 * time.Second)
+		require.Equal(t, "a=1", s.shows(lv.View{}))
+	})
+}
+
+func TestATableIsReadOnceHoweverManyAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{VersionStore: memory.New().Versions(), slow: make(chan struct{})}
+		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
+		other.save("a", "1")
+		other.publish(lv.Production, "a")
+		seen := make(chan string, 10)
+		for range 10 {
+			go func() {
+				row, err := s.Get(context.Background(), "a", lv.View{})
+				seen <- fmt.Sprint(row.Version, err)
+			}()
+		}
+		synctest.Wait()
+		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := s.Get(impatient, "a", lv.View{})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+
+		// What is published while the table is read is not missed.
+		v := s.save("a", "2")
+		s.publish(lv.Production, "a")
+		f.slow <- struct{}{}
+		for range 10 {
+			require.Equal(t, fmt.Sprint(v, " <nil>"), <-seen)
+		}
+	})
+}
+
+func TestCloseWaitsForAWriteThatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{VersionStore: memory.New().Versions(), stuck: make(chan struct{})}
+		s := serve(t, lv.Config{Store: f})
+		s.save("a", "1")
+		go s.Publish(context.Background(), lv.Production, ada, "a")
+		synctest.Wait()
+		closed := make(chan error, 1)
+		go func() { closed <- s.service.Close() }()
+		synctest.Wait()
+		require.Empty(t, closed)
+		close(f.stuck)
+		require.NoError(t, <-closed)
+		require.Equal(t, "a=1", s.shows(lv.View{}))
+	})
+}
