@@ -139,12 +139,14 @@ func (r *row) judged() rowStatus {
 
 // find returns a version of the table, or ErrNotFound.
 func (t *table) find(id lv.VersionID) (*version, error) {
-	i, ok := slices.BinarySearchFunc(t.versions, id, func(v *version, id lv.VersionID) int { return cmp.Compare(v.ID, id) })
+	i, ok := slices.BinarySearchFunc(t.versions, id, byID)
 	if !ok {
 		return nil, fmt.Errorf("%w: version %d", lv.ErrNotFound, id)
 	}
 	return t.versions[i], nil
 }
+
+func byID(v *version, id lv.VersionID) int { return cmp.Compare(v.ID, id) }
 
 // out returns a version as it leaves the engine.
 func (t *table) out(v *version) lv.Version {

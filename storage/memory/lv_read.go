@@ -178,7 +178,7 @@ func (s *versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter
 				list = t.rows[q.Row].versions
 			}
 		}
-		i, _ := slices.BinarySearchFunc(list, before, func(v *version, id int64) int { return cmp.Compare(int64(v.ID), id) })
+		i, _ := slices.BinarySearchFunc(list, lv.VersionID(before), byID)
 		for i--; i >= 0; i-- {
 			if !list[i].forgotten {
 				return t.out(list[i]), int64(list[i].ID), true

@@ -218,8 +218,8 @@ func (w *writing) forget(e lv.Edit) (lv.Version, error) {
 		return lv.Version{}, fmt.Errorf("%w: %s refers to version %d", lv.ErrConflict, by, v.ID)
 	}
 	out := w.t.out(v)
-	i := slices.Index(w.t.versions, v)
-	w.t.versions = slices.Delete(slices.Clone(w.t.versions), i, i+1)
+	i, _ := slices.BinarySearchFunc(w.t.versions, v.ID, byID)
+	w.t.versions = slices.Delete(w.t.versions, i, i+1)
 	content := v.Content
 	v.forgotten, v.Content = true, nil
 	w.undo = append(w.undo, func() {

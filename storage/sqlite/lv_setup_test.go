@@ -62,7 +62,17 @@ func anyOf[T any](all iter.Seq2[T, error]) iter.Seq2[any, error] {
 	}
 }
 
-// lists are all lists of pages but for events.
+// firstOf is the first of a list.
+func firstOf[T any](all iter.Seq2[T, error]) iter.Seq2[any, error] {
+	return func(yield func(any, error) bool) {
+		for item, err := range all {
+			yield(item, err)
+			return
+		}
+	}
+}
+
+// lists are all lists of pages, but of its events the first.
 func lists(ctx context.Context, s lv.VersionStore) map[string]iter.Seq2[any, error] {
 	return map[string]iter.Seq2[any, error]{
 		"tables":     anyOf(s.Tables(ctx)),
@@ -80,6 +90,8 @@ func lists(ctx context.Context, s lv.VersionStore) map[string]iter.Seq2[any, err
 		"releases":   anyOf(s.Releases(ctx, pages, lv.Query{})),
 		"released":   anyOf(s.Releases(ctx, pages, lv.Query{Row: "a"})),
 		"planned":    anyOf(s.Releases(ctx, pages, lv.Query{State: lv.ReleaseDraft})),
+		"event":      firstOf(s.Watch(ctx, 0)),
+		"tail":       firstOf(s.Watch(ctx, 1)),
 	}
 }
 
