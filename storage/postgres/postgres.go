@@ -135,9 +135,9 @@ func newDB(s *server, db sqlstore.DB, keep storage.Retention) *DB {
 // Within returns the same stores inside the caller's transaction: each call is
 // a savepoint, and what it wrote happens when the transaction commits, or not
 // at all. Leases, and writes of the journal and of rows, keep others waiting
-// until then, so it should be soon. The transaction must be READ COMMITTED, which is the
-// default, and have the search_path of the DB; after a deadlock it is the
-// caller's to repeat. Closing the result does nothing.
+// until then, so it should be soon. The transaction must be READ COMMITTED,
+// which is the default, and have the search_path of the DB; after a deadlock it
+// is the caller's to repeat. Closing the result does nothing.
 func (d *DB) Within(tx pgx.Tx) storage.Backend {
 	db := newSavepoints(d.server, tx)
 	w := newDB(d.server, db, d.keep)
