@@ -14,38 +14,54 @@ type decimal struct {
 
 // readDecimal reads digits with an optional minus and an optional fraction.
 // 007, 1e3, +1 and .5 are text. It does not allocate.
-func readDecimal(s string) (decimal, bool) {
-	rest, negative := strings.CutPrefix(s, "-")
-	whole, fraction, hasFraction := strings.Cut(rest, ".")
-	if !digits(whole) || len(whole) > 1 && whole[0] == '0' || hasFraction && !digits(fraction) {
+func readDecimal(s string) (d decimal, ok bool) {
+	if s != "" && s[0] == '-' {
+		d.negative, s = true, s[1:]
+	}
+	n := digits(s)
+	d.whole = s[:n]
+	if n == 0 || n > 1 && s[0] == '0' {
 		return decimal{}, false
 	}
-	fraction = strings.TrimRight(fraction, "0")
-	zero := whole == "0" && fraction == ""
-	return decimal{negative: negative && !zero, whole: whole, fraction: fraction}, true
-}
-
-func digits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
+	if n < len(s) {
+		d.fraction = s[n+1:]
+		if s[n] != '.' || d.fraction == "" || digits(d.fraction) < len(d.fraction) {
+			return decimal{}, false
+		}
+		for d.fraction != "" && d.fraction[len(d.fraction)-1] == '0' {
+			d.fraction = d.fraction[:len(d.fraction)-1]
 		}
 	}
-	return s != ""
+	if d.whole == "0" && d.fraction == "" {
+		d.negative = false
+	}
+	return d, true
 }
 
-func (d decimal) compare(e decimal) int {
+// digits returns how many digits s begins with.
+func digits(s string) int {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return i
+		}
+	}
+	return len(s)
+}
+
+func (d *decimal) compare(e *decimal) int {
 	if d.negative != e.negative {
 		if d.negative {
 			return -1
 		}
 		return 1
 	}
-	order := cmp.Or(
-		cmp.Compare(len(d.whole), len(e.whole)),
-		strings.Compare(d.whole, e.whole),
-		strings.Compare(d.fraction, e.fraction),
-	)
+	order := cmp.Compare(len(d.whole), len(e.whole))
+	if order == 0 {
+		order = strings.Compare(d.whole, e.whole)
+	}
+	if order == 0 {
+		order = strings.Compare(d.fraction, e.fraction)
+	}
 	if d.negative {
 		return -order
 	}

@@ -64,29 +64,29 @@ func (r Relation) canonical() Relation {
 type holds func(attribute string) bool
 
 // relations compiles each relation that has one value.
-var relations = map[Relation]func(v operand) (holds, error){
-	RelationEquals:    func(v operand) (holds, error) { return v.equals, nil },
-	RelationNotEquals: func(v operand) (holds, error) { return not(v.equals), nil },
+var relations = map[Relation]func(v *operand) (holds, error){
+	RelationEquals:    func(v *operand) (holds, error) { return v.equals, nil },
+	RelationNotEquals: func(v *operand) (holds, error) { return not(v.equals), nil },
 
-	RelationGreater: func(v operand) (holds, error) { return v.ordered(above), nil },
-	RelationAtLeast: func(v operand) (holds, error) { return v.ordered(from), nil },
-	RelationLess:    func(v operand) (holds, error) { return v.ordered(below), nil },
-	RelationAtMost:  func(v operand) (holds, error) { return v.ordered(upTo), nil },
+	RelationGreater: func(v *operand) (holds, error) { return v.ordered(above), nil },
+	RelationAtLeast: func(v *operand) (holds, error) { return v.ordered(from), nil },
+	RelationLess:    func(v *operand) (holds, error) { return v.ordered(below), nil },
+	RelationAtMost:  func(v *operand) (holds, error) { return v.ordered(upTo), nil },
 
-	RelationIncludes:    func(v operand) (holds, error) { return v.part(strings.Contains) },
-	RelationNotIncludes: func(v operand) (holds, error) { return v.part(lacks) },
-	RelationStartsWith:  func(v operand) (holds, error) { return v.part(strings.HasPrefix) },
-	RelationEndsWith:    func(v operand) (holds, error) { return v.part(strings.HasSuffix) },
-	RelationMatches:     operand.expression,
+	RelationIncludes:    func(v *operand) (holds, error) { return v.part(strings.Contains) },
+	RelationNotIncludes: func(v *operand) (holds, error) { return v.part(lacks) },
+	RelationStartsWith:  func(v *operand) (holds, error) { return v.part(strings.HasPrefix) },
+	RelationEndsWith:    func(v *operand) (holds, error) { return v.part(strings.HasSuffix) },
+	RelationMatches:     (*operand).expression,
 
-	RelationVersionEquals: func(v operand) (holds, error) { return v.version(same) },
-	RelationVersionAbove:  func(v operand) (holds, error) { return v.version(above) },
-	RelationVersionFrom:   func(v operand) (holds, error) { return v.version(from) },
-	RelationVersionBelow:  func(v operand) (holds, error) { return v.version(below) },
-	RelationVersionUpTo:   func(v operand) (holds, error) { return v.version(upTo) },
+	RelationVersionEquals: func(v *operand) (holds, error) { return v.version(same) },
+	RelationVersionAbove:  func(v *operand) (holds, error) { return v.version(above) },
+	RelationVersionFrom:   func(v *operand) (holds, error) { return v.version(from) },
+	RelationVersionBelow:  func(v *operand) (holds, error) { return v.version(below) },
+	RelationVersionUpTo:   func(v *operand) (holds, error) { return v.version(upTo) },
 
-	RelationBefore: func(v operand) (holds, error) { return v.time(below) },
-	RelationAfter:  func(v operand) (holds, error) { return v.time(above) },
+	RelationBefore: func(v *operand) (holds, error) { return v.time(below) },
+	RelationAfter:  func(v *operand) (holds, error) { return v.time(above) },
 }
 
 // What an order of -1, 0 or 1 can be asked.
@@ -125,7 +125,8 @@ type operand struct {
 	isNumeric bool // and the rule gives it as one
 }
 
-func readOperand(value any) (v operand, err error) {
+func readOperand(value any) (*operand, error) {
+	v := new(operand)
 	switch value := value.(type) {
 	case string:
 		v.text = value
@@ -140,51 +141,51 @@ func readOperand(value any) (v operand, err error) {
 	case float64:
 		v.text, v.isNumeric = strconv.FormatFloat(value, 'f', -1, 64), true
 	case nil:
-		return operand{}, errors.New("a value is needed")
+		return nil, errors.New("a value is needed")
 	default:
-		return operand{}, fmt.Errorf("%T is no value of this relation", value)
+		return nil, fmt.Errorf("%T is no value of this relation", value)
 	}
 	v.number, v.isNumber = readDecimal(v.text)
 	if v.isNumeric && !v.isNumber { // an exponent
 		f, err := strconv.ParseFloat(v.text, 64)
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			return operand{}, fmt.Errorf("%q is no number", v.text)
+			return nil, fmt.Errorf("%q is no number", v.text)
 		}
 		v.number, v.isNumber = readDecimal(strconv.FormatFloat(f, 'f', -1, 64))
 	}
 	return v, nil
 }
 
-func (v operand) equals(attribute string) bool {
+func (v *operand) equals(attribute string) bool {
 	if !v.isNumeric {
 		return attribute == v.text
 	}
 	number, ok := readDecimal(attribute)
-	return ok && number.compare(v.number) == 0
+	return ok && number.compare(&v.number) == 0
 }
 
 // ordered compares the attribute with v: as numbers if v is one, and an
 // attribute that is none then does not match; as text otherwise.
-func (v operand) ordered(want func(order int) bool) holds {
+func (v *operand) ordered(want func(order int) bool) holds {
 	if !v.isNumber {
 		return func(a string) bool { return want(strings.Compare(a, v.text)) }
 	}
 	return func(a string) bool {
 		number, ok := readDecimal(a)
-		return ok && want(number.compare(v.number))
+		return ok && want(number.compare(&v.number))
 	}
 }
 
 var errEmpty = errors.New("the value is empty: it would match everybody or nobody")
 
-func (v operand) part(found func(text, part string) bool) (holds, error) {
+func (v *operand) part(found func(text, part string) bool) (holds, error) {
 	if v.text == "" {
 		return nil, errEmpty
 	}
 	return func(a string) bool { return found(a, v.text) }, nil
 }
 
-func (v operand) expression() (holds, error) {
+func (v *operand) expression() (holds, error) {
 	if v.text == "" {
 		return nil, errEmpty
 	}
@@ -195,7 +196,7 @@ func (v operand) expression() (holds, error) {
 	return expression.MatchString, nil
 }
 
-func (v operand) time(want func(order int) bool) (holds, error) {
+func (v *operand) time(want func(order int) bool) (holds, error) {
 	limit, ok := readTime(v.text)
 	if !ok {
 		return nil, fmt.Errorf("%q is neither RFC 3339 nor a date", v.text)
@@ -235,7 +236,7 @@ func compileList(value any, want bool) (holds, error) {
 		return nil, errors.New("the list is empty")
 	}
 	texts := map[string]struct{}{}
-	var numbers []operand
+	var numbers []*operand
 	for i, item := range list {
 		v, err := readOperand(item)
 		if err != nil {
@@ -249,7 +250,7 @@ func compileList(value any, want bool) (holds, error) {
 	}
 	return func(a string) bool {
 		_, found := texts[a]
-		found = found || slices.ContainsFunc(numbers, func(v operand) bool { return v.equals(a) })
+		found = found || slices.ContainsFunc(numbers, func(v *operand) bool { return v.equals(a) })
 		return found == want
 	}, nil
 }

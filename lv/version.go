@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/go-version"
 )
 
-func (v operand) version(want func(order int) bool) (holds, error) {
+func (v *operand) version(want func(order int) bool) (holds, error) {
 	limit, err := version.NewVersion(v.text)
 	if err != nil {
 		return nil, fmt.Errorf("%q is no version", v.text)
