@@ -132,6 +132,7 @@ func run(ctx context.Context, l net.Listener, h http.Handler, updates *update.Up
 	background.Go(ready)
 	background.Go(func() {
 		<-ctx.Done()
+		updates.Close() // while the site still answers its health check
 		// Event streams have no end of their own: they are cut after a while.
 		grace, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 		defer done()
