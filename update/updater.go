@@ -152,7 +152,8 @@ func (u *Updater) lock(ctx context.Context, p *Package) (*Held, error) {
 	for {
 		r, ending := u.working(p.Lock)
 		if r != nil && !ending {
-			return nil, fmt.Errorf("%w: %w: run %q", ErrBusy, ErrHeld, r.snapshot().ID)
+			lease := r.held.Lease()
+			return nil, busy(&HeldError{Item: lease.Item, Owner: lease.Owner, Until: lease.ExpiresAt})
 		}
 		held, err := u.hold(ctx, p.Lock)
 		if !errors.Is(err, ErrHeld) {
