@@ -177,6 +177,7 @@ func TestAStepDoesNotStartWithoutItsIntent(t *testing.T) {
 		require.NoError(t, err)
 		run, err := u.Start(t.Context(), ask)
 		require.NoError(t, err)
+		synctest.Wait() // until the next intent cannot be written
 		require.NoError(t, u.Close())
 		require.Equal(t, []string{"do a"}, c.take())
 		_, err = state.Locker().Holder(t.Context(), "core")
@@ -216,6 +217,7 @@ func TestARunWhoseLastReplyIsLostHasEnded(t *testing.T) {
 		require.NoError(t, err)
 		_, err = u.Start(t.Context(), ask)
 		require.NoError(t, err)
+		synctest.Wait() // until the end of the run has to be written again
 		require.NoError(t, u.Close())
 		require.Equal(t, 1, told)
 	})

@@ -245,3 +245,30 @@ func TestWaitReturnsTheRunSoFar(t *testing.T) {
 		require.NoError(t, u.Cancel(t.Context(), run.ID, ann))
 	})
 }
+
+func TestNobodyStartsWhileTheStepOfABrokenRunStillActs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c calls
+		state := memory.New()
+		slow := c.step("slow")
+		slow.Do = func(context.Context, *update.Task) error {
+			time.Sleep(20 * time.Second) // whatever its context says
+			c.add("do slow")
+			return nil
+		}
+		u := newUpdaterOn(t, state, app(slow))
+		run, err := u.Start(t.Context(), ask)
+		require.NoError(t, err)
+		synctest.Wait()
+		require.NoError(t, u.Break(t.Context(), "core", run.Token, ann))
+		_, err = u.Start(t.Context(), ask)
+		require.ErrorIs(t, err, update.ErrBusy)
+		require.NoError(t, u.Recover(t.Context()))
+		require.Empty(t, c.take())
+		_, err = u.Wait(t.Context(), run.ID)
+		require.ErrorIs(t, err, update.ErrCancelled)
+		require.Equal(t, []string{"do slow", "undo slow"}, c.take())
+		_, err = u.Update(t.Context(), ask)
+		require.NoError(t, err)
+	})
+}

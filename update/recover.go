@@ -69,6 +69,10 @@ func (u *Updater) left(ctx context.Context, picks func(Run) bool) ([]Run, error)
 func (u *Updater) adopt(ctx context.Context, item string, ids ...string) (<-chan error, error) {
 	result := make(chan error, 1)
 	return result, u.background(func() {
+		if r, _ := u.working(item); r != nil {
+			result <- nil // its step may still act
+			return
+		}
 		held, err := u.hold(ctx, item)
 		if err != nil {
 			if errors.Is(err, ErrHeld) {

@@ -146,10 +146,15 @@ func (u *Updater) begin(ctx context.Context, p *Package, build func(context.Cont
 }
 
 // lock takes the lock of p. A run of this process that has ended may be about
-// to release it: that is waited for.
+// to release it: that is waited for. One that goes on is in the way even when
+// its lock was broken, since its step may not have noticed yet.
 func (u *Updater) lock(ctx context.Context, p *Package) (*Held, error) {
 	for {
-		r := u.ending(p.Lock)
+		r, ending := u.working(p.Lock)
+		if r != nil && !ending {
+			lease := r.held.Lease()
+			return nil, busy(&HeldError{Item: lease.Item, Owner: lease.Owner, Until: lease.ExpiresAt})
+		}
 		held, err := u.hold(ctx, p.Lock)
 		if !errors.Is(err, ErrHeld) {
 			return held, err
@@ -177,20 +182,20 @@ func busy(err error) error {
 	return err
 }
 
-// ending returns the runner whose run has ended under a lock that it has not
-// released yet, or nil.
-func (u *Updater) ending(item string) *runner {
+// working returns who works under a lock in this process, or nil, and whether
+// that is about to end.
+func (u *Updater) working(item string) (*runner, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, r := range u.live {
 		r.mu.Lock()
-		found := r.ends && r.run.Item == item
+		ours, ending := r.run.Item == item, r.ends
 		r.mu.Unlock()
-		if found {
-			return r
+		if ours {
+			return r, ending
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // admit builds the run and records it under held.

@@ -261,7 +261,8 @@ func TestOfManyRequestsAtOnceExactlyOneRuns(t *testing.T) {
 					return
 				}
 				busy++
-				if !errors.Is(err, update.ErrBusy) || !errors.Is(err, update.ErrHeld) {
+				var held *update.HeldError
+				if !errors.Is(err, update.ErrBusy) || !errors.As(err, &held) || held.Item != "core" || held.Until.IsZero() {
 					t.Error(err)
 				}
 			})

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"log"
 
@@ -39,6 +40,10 @@ func publish(ctx context.Context, database, folder string) error {
 	}
 	defer u.Close()
 	run, err := u.Update(ctx, update.Request{Package: "demo/pages"})
-	fmt.Println(run.Version, run.State, err)
+	if errors.Is(err, update.ErrUpToDate) {
+		fmt.Println("up to date")
+		return nil
+	}
+	fmt.Println(run.Version, run.State)
 	return err
 }

@@ -62,11 +62,14 @@ func writePrivate(path string, text []byte) error {
 
 // print tells how to use the server. Secrets are shown at the first start only.
 func (c credentials) print(out io.Writer, state string, first bool) {
-	token := "$API_TOKEN"
+	token := "'$TOKEN'" // leaves the single quotes of the line
 	fmt.Fprintf(out, "\nThe site:  http://%s/site/\nThe state: %s\n", c.Addr, state)
 	if first {
 		token = c.APIToken
 		fmt.Fprintf(out, "The API token, shown this once and kept in credentials.json there: %s\n", token)
+	} else {
+		fmt.Fprintf(out, "For the lines below: TOKEN=$(sed -n 's/.*\"api_token\": \"\\([^\"]*\\)\".*/\\1/p' '%s')\n",
+			filepath.Join(state, "credentials.json"))
 	}
 	fmt.Fprintf(out, `
 Update the site:

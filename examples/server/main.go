@@ -41,6 +41,10 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, func() {
+		stop() // a second signal ends the program at once
+		fmt.Fprintln(os.Stderr, "server: stopping once the step that is under way has ended")
+	})
 	if err := serve(ctx, o, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "server:", err)
 		os.Exit(1)
@@ -128,6 +132,7 @@ func run(ctx context.Context, l net.Listener, h http.Handler, updates *update.Up
 	background.Go(ready)
 	background.Go(func() {
 		<-ctx.Done()
+		updates.Close() // while the site still answers its health check
 		// Event streams have no end of their own: they are cut after a while.
 		grace, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 		defer done()
