@@ -22,7 +22,7 @@ import (
 const module = "github.com/upkeep-go/upkeep"
 
 // domains are the packages that may not know each other.
-var domains = []string{"update"}
+var domains = []string{"update", "lv"}
 
 // allowed are the modules that the root module may import outside of tests.
 var allowed = []string{

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -242,6 +243,7 @@ func TestChangesGoOnAfterTheLastOneSeen(t *testing.T) {
 		require.Equal(t, []any{"a", "0", "1", map[string]any{"name": "a1"}}, []any{row["object_id"], row["from"], row["to"], row["content"]})
 
 		now := listen(t, client, path)
+		synctest.Wait() // now is when the stream is open
 		_, err = s.rows.Table("app", "empty").Save(t.Context(), "x", []byte(`2`), lv.Meta{Actor: "x"})
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, s.documented("GET", "/lv/release/3", "").StatusCode)
