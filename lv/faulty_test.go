@@ -25,6 +25,7 @@ type faulty struct {
 	slow                chan struct{} // if set, Rows waits for it
 	slowEnd             chan struct{} // if set, Rows waits for it at its end
 	stuck               chan struct{} // if set, PutRelease waits for it
+	place               chan struct{} // if set, the next Tables waits for it
 }
 
 func (f *faulty) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
@@ -58,6 +59,10 @@ func (f *faulty) Rows(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv
 }
 
 func (f *faulty) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
+	if place := f.place; place != nil {
+		f.place = nil
+		<-place
+	}
 	return failing(&f.tables, f.VersionStore.Tables(ctx, ids...))
 }
 
@@ -203,6 +208,28 @@ func TestRunGoesOnAfterAFailure(t *testing.T) {
 		f.watch.Store(nil)
 		f.tables.Store(nil)
 		time.Sleep(5 * time.Second)
+		require.Equal(t, "a=1", s.shows(lv.View{}))
+	})
+}
+
+func TestAReleaseIsAppliedThatIsScheduledWhileRunFindsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{VersionStore: memory.New().Versions(), place: make(chan struct{})}
+		place := f.place
+		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
+		other.save("a", "1")
+		plan := other.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
+		other.approve(plan.ID)
+		// A reader looks for the place from which to follow, and Run reads what
+		// is planned. Then something is, before the place.
+		go s.Get(context.Background(), "a", lv.View{})
+		synctest.Wait()
+		s.run()
+		synctest.Wait()
+		_, err := other.Schedule(t.Context(), plan.ID, time.Now().Add(time.Minute), bob)
+		require.NoError(t, err)
+		close(place)
+		time.Sleep(2 * time.Minute)
 		require.Equal(t, "a=1", s.shows(lv.View{}))
 	})
 }
