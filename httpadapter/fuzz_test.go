@@ -11,9 +11,11 @@ import (
 	"github.com/upkeep-go/upkeep/httpadapter"
 )
 
-// contractBodies returns the bodies of the contract's cases.
-func contractBodies(t testing.TB) []string {
-	text, err := os.ReadFile("testdata/contract/000-wncms-update.json")
+const updateContract = "testdata/contract/000-wncms-update.json"
+
+// contractBodies returns the bodies of a contract's cases.
+func contractBodies(t testing.TB, file string) []string {
+	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	var c corpus
 	require.NoError(t, json.Unmarshal(text, &c))
@@ -34,7 +36,7 @@ func contractBodies(t testing.TB) []string {
 // What scan takes is what encoding/json takes, less what parsers read
 // differently: then both read the same.
 func FuzzScan(f *testing.F) {
-	for _, body := range contractBodies(f) {
+	for _, body := range contractBodies(f, updateContract) {
 		f.Add([]byte(body))
 	}
 	for _, body := range hostileBodies {
@@ -72,7 +74,7 @@ func FuzzScan(f *testing.F) {
 func FuzzUpdate(f *testing.F) {
 	s := (&site{configure: func(c *httpadapter.Config) { c.Limits.Logins = -1 }}).open(f)
 	paths := []string{"/api/v1/update", "/api/v1/update/progress", runs, runs + "/x/cancel", "/upkeep/v1/updates/locks/x/break"}
-	for _, body := range contractBodies(f) {
+	for _, body := range contractBodies(f, updateContract) {
 		f.Add(body, "application/json", "package=x")
 	}
 	f.Add("api_token="+reader+"&itemId=core", "application/x-www-form-urlencoded", "")
