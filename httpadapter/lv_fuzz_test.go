@@ -118,6 +118,7 @@ func FuzzRulesOfStrategies(f *testing.F) {
 	f.Add(helloRules, "env.content", "Hello")
 	f.Add(`[{"type":"or","rules":[{"field":"n","relation":">=","value":1.5},{"field":"n","relation":"in","value":["1",2,true]}]}]`, "n", "2")
 	f.Add(`[{"type":"and","rules":[{"relation":"percentage","value":{"percent":50,"by":"user.id","seed":"<&>"}}]}]`, "user.id", "7")
+	f.Add(`[{"field":"id","relation":"percentage","value":{"percent":50}}]`, "id", "7")
 	f.Add(`[{"field":"v","relation":"semverGte","value":"1.2.0"},{"field":"v","relation":"notExists"}]`, "v", "1.10")
 	f.Add(strings.Repeat(`[{"type":"and","rules":`, 16)+helloRules+strings.Repeat(`}]`, 16), "env.content", "Hello")
 	f.Add(` [{"field":"a","relation":"regex","value":"^(a|b)+$"}] `, "a", "ab")
@@ -125,13 +126,14 @@ func FuzzRulesOfStrategies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, rules, attribute, value string) {
 		s := newFuzzRows(t)
 		asText := string(encoded(t, rules))
-		if httpadapter.Scan([]byte(rules)) != nil || strings.HasPrefix(strings.TrimSpace(rules), `"`) {
+		bare := strings.TrimSpace(rules)
+		if httpadapter.Scan([]byte(rules)) != nil || bare == "null" || strings.HasPrefix(bare, `"`) {
 			rules = asText
 		}
 		visitor := string(encoded(t, map[string]string{attribute: value}))
 		create, patch, test := s.target("POST", "/lv/strategy"), s.target("POST", "/lv/strategy/patch/{strategyId}"), s.target("POST", "/upkeep/v1/lv/strategies/test")
-		tried := s.attack(t, test, test.Pattern, `{"rules":`+rules+`,"attributes":`+visitor+`}`)
-		again := s.attack(t, test, test.Pattern, `{"rules":`+asText+`,"attributes":`+visitor+`}`)
+		tried := s.attack(t, test, test.Pattern, `{"strategy_id":"8","rules":`+rules+`,"attributes":`+visitor+`}`)
+		again := s.attack(t, test, test.Pattern, `{"strategy_id":"8","rules":`+asText+`,"attributes":`+visitor+`}`)
 		require.Equal(t, tried.StatusCode, again.StatusCode, "%s\n%s", tried.text, again.text)
 		if tried.StatusCode == 200 {
 			require.Equal(t, tried.text, again.text)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/lv/replica"
@@ -313,20 +314,39 @@ func (l *lvAPI) diff(c *call) error {
 	return c.reply(http.StatusOK, reply)
 }
 
+// testRules answers as a visitor would be: with the seed of the strategy.
 func (l *lvAPI) testRules(c *call) error {
-	if _, err := l.table(c); err != nil {
+	t, err := l.table(c)
+	if err != nil {
 		return err
 	}
 	var b testBody
 	if err := c.decode(&b); err != nil {
 		return err
 	}
-	if len(b.Rules) == 0 {
-		return badBody.with("rules are needed")
+	var s lv.Strategy
+	if b.StrategyID != "" {
+		if s, err = strategy(c.r.Context(), t, b.StrategyID); err != nil {
+			return err
+		}
+	} else if len(b.Rules) == 0 {
+		return badBody.with("rules or a strategy_id are needed")
 	}
-	rules, err := rulesOf(b.Rules)
-	if err != nil {
-		return err
+	if len(b.Rules) > 0 {
+		if s.Rules, err = rulesOf(b.Rules); err != nil {
+			return err
+		}
 	}
-	return c.reply(http.StatusOK, testReply{Matches: rules.Match(b.Attributes)})
+	if s.ID == 0 && needSeed(s.Rules) {
+		return badBody.with("a percentage without a seed depends on the strategy: want a strategy_id")
+	}
+	return c.reply(http.StatusOK, testReply{Matches: s.Match(b.Attributes)})
+}
+
+// needSeed reports whether rules have a percentage that has no seed.
+func needSeed(rules []lv.Rule) bool {
+	return slices.ContainsFunc(rules, func(r lv.Rule) bool {
+		p, isPercentage := r.Value.(lv.Percentage)
+		return isPercentage && p.Seed == "" || needSeed(r.Rules)
+	})
 }

@@ -202,6 +202,36 @@ func TestRulesAreTriedOutOnAVisitor(t *testing.T) {
 	}
 }
 
+func TestRulesAreTriedOutWithTheSeedThatVisitorsGet(t *testing.T) {
+	s := new(site).open(t)
+	const half = `[{"type":"and","rules":[{"object":"user","field":"id","relation":"percentage","value":{"percent":50}}]}]`
+	created := s.documented("POST", "/lv/strategy", strategyBody("3", "rules", half)).data(t)
+	id := at(t, created, "strategyId").(string)
+	matches := 0
+	for n := range 40 {
+		visitor := fmt.Sprintf(`"attributes":{"user.id":"%d"}`, n)
+		shown := at(t, s.documented("GET", fmt.Sprintf("/lv/prod?user.id=%d", n), "").data(t), 0, "name") == "a2"
+		for _, body := range []string{`{"strategy_id":"` + id + `",`, `{"strategy_id":"` + id + `","rules":` + half + `,`} {
+			tried := s.own("POST", "strategies/test", body+visitor+"}", as(reader)).good(t)
+			require.Equal(t, shown, tried["matches"], n)
+		}
+		if shown {
+			matches++
+		}
+	}
+	require.Greater(t, matches, 5)
+	require.Less(t, matches, 35)
+
+	seeded := strings.Replace(half, `50`, `50,"seed":"spring"`, 1)
+	require.Equal(t, lv.Bucket("spring", "7") < 5000,
+		s.own("POST", "strategies/test", `{"rules":`+seeded+`,"attributes":{"user.id":"7"}}`).good(t)["matches"])
+	for body, status := range map[string]int{
+		`{"rules":` + half + `}`: 400, `{"strategy_id":"99"}`: 404, `{"strategy_id":"x"}`: 404, `{"strategy_id":8}`: 400,
+	} {
+		require.Equal(t, status, s.own("POST", "strategies/test", body).StatusCode, body)
+	}
+}
+
 func TestSnapshotIsWhatAReplicaReads(t *testing.T) {
 	s := new(site).open(t)
 	s.documented("POST", "/lv/strategy", strategyBody("3")).data(t)

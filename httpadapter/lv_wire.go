@@ -46,9 +46,11 @@ type scheduleBody struct {
 	RequestID string `json:"request_id"`
 }
 
-// testBody is rules, as JSON or a text of it, and a visitor.
+// testBody is rules, as JSON or a text of it, and a visitor. Percentages
+// without a seed are those of a strategy: then it must be named.
 type testBody struct {
-	Rules      json.RawMessage   `json:"rules"`
+	StrategyID string            `json:"strategy_id"`
+	Rules      json.RawMessage   `json:"rules"`      // default: the strategy's
 	Attributes map[string]string `json:"attributes"` // "object.field" to value
 }
 

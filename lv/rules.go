@@ -66,7 +66,8 @@ func (r Rules) Check() error {
 func (r Rules) Compile(seed string) (func(Attributes) bool, error) { return r.compile(seed) }
 
 // Match reports whether a visitor matches; rules that Check refuses match
-// nobody. It compiles them anew each time.
+// nobody. Percentages without a seed use an empty one, where a Strategy uses
+// its ID: see Strategy.Match. It compiles them anew each time.
 func (r Rules) Match(a Attributes) bool {
 	match, err := r.compile("")
 	return err == nil && match(a)
