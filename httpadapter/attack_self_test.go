@@ -153,21 +153,25 @@ func TestAttackFindsWhatIsWrongWithARoute(t *testing.T) {
 		t.Run(broken.name, func(t *testing.T) {
 			t.Parallel()
 			open := func(t testing.TB) *site { return hostileSite(t, broken.addTo) }
-			var found []string
+			var found []finding
 			for _, target := range open(t).attacked() {
 				if strings.HasPrefix(target.Pattern, added) {
-					for _, f := range attack(t, target, open) {
-						found = append(found, f.String())
-					}
+					found = append(found, attack(t, target, open)...)
 				}
 			}
-			for _, want := range broken.found {
-				require.True(t, slices.ContainsFunc(found, func(f string) bool { return strings.Contains(f, want) }), "%s in %q", want, found)
-			}
-			if broken.found == nil {
-				require.Empty(t, found)
-			}
+			broken.isFound(t, found)
 		})
+	}
+}
+
+// isFound requires that findings say what is wrong with a route, if anything is.
+func (b brokenRoute) isFound(t *testing.T, findings []finding) {
+	if b.found == nil {
+		require.Empty(t, findings)
+	}
+	for _, want := range b.found {
+		found := slices.ContainsFunc(findings, func(f finding) bool { return strings.Contains(f.String(), want) })
+		require.True(t, found, "%s in %s", want, findings)
 	}
 }
 

@@ -28,7 +28,8 @@ type call struct {
 	query   url.Values
 	by      Principal
 	body    body
-	status  int // of the reply; 0 until it begins
+	lifted  bool // the server's WriteTimeout
+	status  int  // of the reply; 0 until it begins
 }
 
 // ServeHTTP takes a request through method, size, origin, credential and
@@ -64,7 +65,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // reply.
 func (c *call) handle() error {
 	if c.route.slow {
-		_ = http.NewResponseController(c.w).SetWriteDeadline(time.Time{})
+		c.lifted = http.NewResponseController(c.w).SetWriteDeadline(time.Time{}) == nil
 	}
 	return c.route.handle(c)
 }
@@ -166,7 +167,7 @@ func (c *call) send(reply answer) {
 	if reply.status != http.StatusNoContent && reply.status != http.StatusNotModified {
 		header.Set("Content-Length", strconv.Itoa(len(text)))
 	}
-	if c.route != nil && c.route.slow {
+	if c.lifted {
 		_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	}
 	c.status = reply.status
