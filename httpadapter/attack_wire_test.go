@@ -253,7 +253,7 @@ func (s *site) strikeWire(t *testing.T, l *pipeListener, target target, in wireI
 // attackWire strikes a target with everything that fits it. It is called in a
 // bubble.
 func (s *site) attackWire(t *testing.T, target target) (findings []finding) {
-	l, _ := s.listen(t, time.Minute)
+	l, _ := s.listen(t)
 	for _, in := range target.wireInputs() {
 		if err := s.strikeWire(t, l, target, in); err != nil {
 			findings = append(findings, finding{target.method + " " + target.Pattern, in.name, err.Error()})

@@ -16,7 +16,7 @@ import (
 // the test fail it.
 func inBubble(t *testing.T, s *site, test func(t *testing.T, s *site, client *http.Client)) {
 	synctest.Test(t, func(t *testing.T) {
-		l, protocols := s.open(t).listen(t, 5*time.Second)
+		l, protocols := s.open(t).listen(t)
 		transport := &http.Transport{DialContext: l.dial, Protocols: protocols}
 		defer transport.CloseIdleConnections()
 		test(t, s, &http.Client{Transport: transport})
@@ -24,12 +24,12 @@ func inBubble(t *testing.T, s *site, test func(t *testing.T, s *site, client *ht
 }
 
 // listen serves the site until the test ends, in whose bubble it is called.
-func (s *site) listen(t *testing.T, writeTimeout time.Duration) (*pipeListener, *http.Protocols) {
+func (s *site) listen(t *testing.T) (*pipeListener, *http.Protocols) {
 	l := &pipeListener{connections: make(chan net.Conn), closed: make(chan struct{})}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(!s.http2)
 	protocols.SetUnencryptedHTTP2(s.http2)
-	server := &http.Server{Handler: s.mux, WriteTimeout: writeTimeout, Protocols: protocols}
+	server := &http.Server{Handler: s.mux, WriteTimeout: 5 * time.Second, Protocols: protocols}
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() {
 		require.NoError(t, server.Close())
