@@ -205,7 +205,8 @@ func (t *Table) edit(ctx context.Context, e Edit, by Meta) (Version, error) {
 }
 
 // Edit does several edits in their order, all or none, and returns the version
-// that each has left.
+// that each has left. Rows that are not at what the edits expect are a
+// *ConflictError that lists them.
 func (t *Table) Edit(ctx context.Context, by Meta, edits ...Edit) (versions []Version, err error) {
 	for i, e := range edits {
 		if err := e.check(); err != nil {

@@ -76,6 +76,16 @@ func (m *model) live(id lv.VersionID) (live []lv.Env) {
 
 // write returns what an edit must answer; a zero ID is a new version.
 func (m *model) write(e lv.Edit) (lv.Version, error) {
+	v, err := m.edited(e)
+	at := m.now.working[v.Row]
+	if err == nil && e.Expect != nil && *e.Expect != at.ID && (*e.Expect != 0 || at.Content != nil) {
+		err = lv.ErrConflict
+	}
+	return v, err
+}
+
+// edited is write without expectations.
+func (m *model) edited(e lv.Edit) (lv.Version, error) {
 	source, made := m.find(e.Version), lv.Version{Row: e.Row, Op: e.Op, Content: e.Content}
 	if e.Op == lv.OpRollback || e.Op == lv.OpForget {
 		if source.ID == 0 {

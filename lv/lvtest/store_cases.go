@@ -18,6 +18,7 @@ var storeCases = []storeCase{
 	{"edits happen all or none", editsAllOrNone},
 	{"edits happen in their order with one event", editsInOrder},
 	{"edits that say nothing are invalid", invalidEdits},
+	{"an edit that expects another version is a conflict", carefulEdits},
 	{"a rollback writes the working row alone", rollbackWorking},
 	{"a rollback undeletes", rollbackUndeletes},
 	{"a rollback needs a version of the table that has content", rollbackUnknown},

@@ -180,6 +180,12 @@ func (e *lvEdits) forget(edit lv.Edit) (lvResult, error) {
 	if referrer != "" && !replaced {
 		return lvResult{}, fmt.Errorf("%w: %s refers to version %d", lv.ErrConflict, referrer, id)
 	}
+	if edit.Expect != nil {
+		if r, err = e.row(string(name)); err != nil {
+			return lvResult{}, err
+		}
+		e.expect(edit, r)
+	}
 	v, err := e.version(id)
 	if err != nil {
 		return lvResult{}, err
