@@ -47,7 +47,7 @@ func (l *lvAPI) ownRoutes() []route {
 			field{"asof", "as after the event with this seq"}, field{"<object>.<field>", "an attribute of a visitor, to whom strategies apply"}),
 		see("/rows/{objectId}", "Show a working row", rowReply{}, l.row),
 		change(http.MethodPut, "/rows/{objectId}", "Write a working row", saveBody{}, savedReply{}, l.save),
-		change(http.MethodDelete, "/rows/{objectId}", "Delete a working row", whyBody{}, savedReply{}, l.remove),
+		change(http.MethodDelete, "/rows/{objectId}", "Delete a working row", removeBody{}, savedReply{}, l.remove),
 		see("/diff", "Compare two versions of a row, field by field", diffReply{}, l.diff,
 			field{"from", "a version; default: nothing"}, field{"to", "a version; default: nothing"}),
 		see("/changelists", "List planned releases, newest first", releasesReply{}, l.changelists, after, ofLimit,
@@ -258,23 +258,36 @@ func (l *lvAPI) save(c *call) error {
 	if err != nil {
 		return err
 	}
-	v, err := t.Save(c.r.Context(), c.r.PathValue("objectId"), b.Content, by)
-	if err != nil {
-		return err
-	}
-	return c.reply(http.StatusOK, savedOf(v))
+	return c.edit(t, lv.Edit{Op: lv.OpSave, Content: b.Content}, b.Expect, by)
 }
 
 func (l *lvAPI) remove(c *call) error {
-	t, by, err := l.why(c)
+	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
-	v, err := t.Delete(c.r.Context(), c.r.PathValue("objectId"), by)
+	var b removeBody
+	if err := c.decodeOptional(&b); err != nil {
+		return err
+	}
+	by, err := l.because(c, b.Desc, b.RequestID)
 	if err != nil {
 		return err
 	}
-	return c.reply(http.StatusOK, savedOf(v))
+	return c.edit(t, lv.Edit{Op: lv.OpDelete}, b.Expect, by)
+}
+
+// edit edits the working row in the path, if it is at the version expected.
+func (c *call) edit(t *lv.Table, e lv.Edit, expect string, by lv.Meta) (err error) {
+	e.Row = c.r.PathValue("objectId")
+	if e.Expect, err = expected(expect); err != nil {
+		return err
+	}
+	versions, err := t.Edit(c.r.Context(), by, e)
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, savedOf(versions[0]))
 }
 
 func (l *lvAPI) diff(c *call) error {

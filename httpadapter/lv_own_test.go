@@ -56,6 +56,29 @@ func TestWorkingRowIsWrittenShownAndDeleted(t *testing.T) {
 	}
 }
 
+func TestNobodyOverwritesWhatTheyHaveNotSeen(t *testing.T) {
+	s := new(site).open(t)
+	put := func(row, expect string) reply {
+		return s.own("PUT", "rows/"+row, `{"content":{"by":"`+expect+`"},"expect":"`+expect+`"}`)
+	}
+	seen := s.own("GET", "rows/a", "").good(t)["version"].(string)
+	saved := put("a", seen).good(t)["version"].(string)
+	before := s.published(t)
+	late := put("a", seen)
+	require.Equal(t, "conflict", late.problem(t))
+	require.Equal(t, http.StatusConflict, late.StatusCode)
+	require.Equal(t, []any{map[string]any{"object_id": "a", "from": saved, "to": "0", "expect": seen}}, late.json(t)["conflicts"])
+	require.Equal(t, "conflict", put("a", "none").problem(t))
+	require.Equal(t, "conflict", put("new", seen).problem(t))
+	require.Equal(t, "conflict", s.own("DELETE", "rows/a", `{"expect":"`+seen+`"}`).problem(t))
+	require.Equal(t, http.StatusNotFound, put("a", "x").StatusCode)
+	require.Equal(t, before, s.published(t))
+
+	put("new", "none").good(t)
+	require.Equal(t, "delete", s.own("DELETE", "rows/a", `{"expect":"`+saved+`"}`).good(t)["op"])
+	put("a", "none").good(t)
+}
+
 func TestRowsAreShownAsWhoeverAsksSeesThem(t *testing.T) {
 	s := new(site).open(t)
 	names := func(query string) string {
