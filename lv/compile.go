@@ -1,6 +1,9 @@
 package lv
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A matcher says whether a visitor matches.
 type matcher func(Attributes) bool
@@ -109,10 +112,25 @@ func (c *compiler) leaf(r Rule, path string) (matcher, error) {
 	if err != nil {
 		return nil, invalidRule(path, "%s %s: %w", key, r.Relation, err)
 	}
+	if match := compileFrequent(relation, key, r.Value); match != nil {
+		return match, nil
+	}
 	return func(a Attributes) bool {
 		attribute, there := a[key]
 		return there && holds(attribute)
 	}, nil
+}
+
+// compileFrequent spares the comparisons that most rules consist of a closure.
+func compileFrequent(r Relation, key string, value any) matcher {
+	text, ok := value.(string)
+	switch {
+	case ok && r == RelationEquals:
+		return func(a Attributes) bool { attribute, there := a[key]; return there && attribute == text }
+	case ok && r == RelationIncludes:
+		return func(a Attributes) bool { attribute, there := a[key]; return there && strings.Contains(attribute, text) }
+	}
+	return nil
 }
 
 // size is the text of a comparison, in bytes.

@@ -1,6 +1,7 @@
 package lv
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -170,7 +171,11 @@ func (v *operand) ordered(want func(order int) bool) holds {
 	if !v.isNumber {
 		return func(a string) bool { return want(strings.Compare(a, v.text)) }
 	}
+	small, isSmall := readSmall(v.text)
 	return func(a string) bool {
+		if n, ok := readSmall(a); ok && isSmall {
+			return want(cmp.Compare(n, small))
+		}
 		number, ok := readDecimal(a)
 		return ok && want(number.compare(&v.number))
 	}

@@ -30,6 +30,8 @@ func TestMatch(t *testing.T) {
 		{"eq of a bool is its word", leaf("eq", true), []string{"true"}, []string{"1", "false"}},
 		{"neq", leaf("neq", "a"), []string{"b", ""}, []string{"a"}},
 		{"gt of a number", leaf("gt", 9), []string{"10", "9.5"}, []string{"9", "9.0", "8", "-10", "abc", ""}},
+		{"gt of numbers too long for a word", leaf("gt", json.Number("999999999999999999")),
+			[]string{"1000000000000000000", "99999999999999999999"}, []string{"999999999999999999", "1", "01000000000000000000"}},
 		{"gt of text that reads as a number", leaf("gt", "9"), []string{"10"}, []string{"9", "abc"}},
 		{"gt of text", leaf("gt", "b"), []string{"c", "bb"}, []string{"b", "a", "10"}},
 		{"gte", leaf("gte", -1.5), []string{"-1.5", "-1.4", "0", "-0"}, []string{"-1.51", "-2"}},
