@@ -87,6 +87,7 @@ var storeCases = []storeCase{
 
 	{"events say what has changed", eventsSay},
 	{"watch goes on after any event", watchAfter},
+	{"a watch after an event that is not yet there is told so", watchFuture},
 	{"watch waits for more", watchWaits},
 	{"watch loses nothing of many writers", watchLosesNothing},
 	{"watch ends with the context's error", watchContext},
