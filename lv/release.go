@@ -1,6 +1,7 @@
 package lv
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -156,7 +157,7 @@ func (t *Table) put(ctx context.Context, by Meta, build func() (Release, error))
 }
 
 func (r Release) check() error {
-	if err := checkName("environment", string(r.Env)); err != nil {
+	if err := cmp.Or(checkName("environment", string(r.Env)), checkText("description", r.Desc)); err != nil {
 		return err
 	}
 	if len(r.Changes) == 0 {

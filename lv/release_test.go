@@ -264,6 +264,31 @@ func TestAScheduledReleaseThatMeetsAConflictFails(t *testing.T) {
 	})
 }
 
+func TestAPlanThatCannotBeAppliedHoldsNoOtherBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		s.save("a", "1")
+		s.save("b", "1")
+		for _, desc := range []string{"\x00", "\xff"} {
+			_, err := s.Plan(t.Context(), lv.Release{Desc: desc, Changes: []lv.Change{{ID: "a", Working: true}}}, ada)
+			require.ErrorIs(t, err, lv.ErrInvalid, "%q", desc)
+		}
+		// What another program has put into the store: the older and the newer.
+		odd := lv.Release{State: lv.ReleaseScheduled, Env: "\xff", Changes: []lv.Change{{ID: "a"}}}
+		_, err := s.store.PutRelease(t.Context(), s.ID, odd, ada)
+		require.NoError(t, err)
+		plan := s.plan(lv.Release{Env: "g", Changes: []lv.Change{{ID: "b", Working: true}}})
+		s.approve(plan.ID)
+		_, err = s.Schedule(t.Context(), plan.ID, time.Now(), bob)
+		require.NoError(t, err)
+		_, err = s.store.PutRelease(t.Context(), s.ID, odd, ada)
+		require.NoError(t, err)
+		s.run()
+		synctest.Wait()
+		require.Equal(t, "b=1", s.shows(lv.View{Env: "g"}))
+	})
+}
+
 func TestOneOfManyProcessesAppliesWhatIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
