@@ -43,6 +43,19 @@ func (e *engine) breaks() (mend func()) {
 	return func() { e.asked.Store(nil) }
 }
 
+// asking asks for every event of a list.
+func asking[T any](e *engine, list iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		e.ask()
+		for event, err := range list {
+			e.ask()
+			if !yield(event, err) {
+				return
+			}
+		}
+	}
+}
+
 // engineJournal is the journal of a site's engine.
 type engineJournal struct {
 	update.Journal
@@ -74,8 +87,7 @@ func (j *engineJournal) History(ctx context.Context, q update.Query) iter.Seq2[u
 }
 
 func (j *engineJournal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
-	j.ask()
-	return j.Journal.Watch(ctx, after)
+	return asking(j.engine, j.Journal.Watch(ctx, after))
 }
 
 // engineLocker is its locker.
@@ -137,6 +149,5 @@ func (v *engineVersions) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq
 }
 
 func (v *engineVersions) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
-	v.ask()
-	return v.VersionStore.Watch(ctx, after)
+	return asking(v.engine, v.VersionStore.Watch(ctx, after))
 }

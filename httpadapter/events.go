@@ -33,12 +33,12 @@ type feed func(ctx context.Context, after int64) iter.Seq2[event, error]
 // Last-Event-ID, which a browser sends when it reconnects, else of the query's
 // after, else -1, which is now.
 func (c *call) resumeAt() (int64, error) {
-	text := c.r.Header.Get("Last-Event-ID")
-	if text == "" {
+	values := c.r.Header.Values("Last-Event-ID")
+	if len(values) == 0 || len(values) == 1 && values[0] == "" {
 		return c.number("after", 0, -1)
 	}
-	seq, err := strconv.ParseUint(text, 10, 63)
-	if err != nil {
+	seq, err := strconv.ParseUint(values[0], 10, 63)
+	if err != nil || len(values) > 1 {
 		return 0, badQuery.with("Last-Event-ID must be the id of an event")
 	}
 	return int64(seq), nil

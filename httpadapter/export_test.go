@@ -2,11 +2,13 @@ package httpadapter
 
 import (
 	"context"
-	"io"
 	"iter"
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
+
+	"github.com/upkeep-go/upkeep/update"
 )
 
 // Scan and Bind are the two halves of the JSON decoder.
@@ -54,12 +56,12 @@ func (a *Adapter) AddStream(r Route, events func(ctx context.Context, after int6
 		return c.stream(after, func(ctx context.Context, after int64) iter.Seq2[event, error] {
 			return func(yield func(event, error) bool) {
 				for id, err := range events(ctx, after) {
-					if !yield(event{id: id, name: "added", data: compactedData{id}}, err) {
+					if !yield(event{id: id, name: "added", data: object{"text": strings.Repeat("x", 9<<10)}}, err) {
 						return
 					}
 				}
 			}
-		}, io.EOF)
+		}, update.ErrCompacted)
 	})
 	a.routes[len(a.routes)-1].gives = eventReply{}
 }
