@@ -263,6 +263,29 @@ func TestATableIsReadOnceHoweverManyAsk(t *testing.T) {
 	})
 }
 
+func TestAReaderOfATableThatIsMadeMeanwhileNeverGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{VersionStore: memory.New().Versions(), slow: make(chan struct{})}
+		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
+		seen := make(chan string)
+		go func() { seen <- s.shows(lv.View{}) }()
+		synctest.Wait() // the table was not there
+		for _, name := range []string{"1", "2"} {
+			other.save("a", name)
+			other.publish(lv.Production, "a")
+		}
+		close(f.slow)
+		before := <-seen
+		broken := errors.New("broken")
+		f.watch.Store(&broken)
+		f.events.Store(2) // as far as a=1
+		_, err := s.Publish(t.Context(), "g", ada, "a")
+		require.ErrorIs(t, err, broken)
+		require.Equal(t, "", before)
+		require.Equal(t, "a=1", s.shows(lv.View{}))
+	})
+}
+
 func TestCloseWaitsForAWriteThatIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faulty{VersionStore: memory.New().Versions(), stuck: make(chan struct{})}

@@ -144,6 +144,9 @@ func (s *Service) readStore(ctx context.Context, id TableID) (Snapshot, error) {
 		}
 	}
 	snapshot.Rows = func(env Env) iter.Seq2[Row, error] {
+		if info.Seq == 0 { // as of 0 would be as of now
+			return func(func(Row, error) bool) {}
+		}
 		return s.config.Store.Rows(ctx, id, View{Env: env, Own: env != Production, AsOf: info.Seq})
 	}
 	return snapshot, nil
