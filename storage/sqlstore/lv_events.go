@@ -54,7 +54,7 @@ func (w *lvWriting) event(e lvEvent) error {
 	if err != nil || !w.s.due(w.seq, w.now) {
 		return err
 	}
-	w.s.pruned.Store(w.now)
+	w.pruned = true
 	return w.prune()
 }
 
