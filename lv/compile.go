@@ -16,9 +16,11 @@ func (r Rules) compile(seed string) (matcher, error) {
 }
 
 type compiler struct {
-	seed   string
-	leaves int
-	text   int
+	seed        string
+	leaves      int
+	text        int
+	expressions int // bytes of them
+	steps       int // that they become
 }
 
 func (c *compiler) all(rules []Rule, path string, depth int) (matcher, error) {
@@ -108,7 +110,7 @@ func (c *compiler) leaf(r Rule, path string) (matcher, error) {
 	if relation == RelationNotExists {
 		return func(a Attributes) bool { _, there := a[key]; return !there }, nil
 	}
-	holds, err := compileRelation(relation, r.Value)
+	holds, err := c.relation(relation, r.Value)
 	if err != nil {
 		return nil, invalidRule(path, "%s %s: %w", key, r.Relation, err)
 	}

@@ -54,7 +54,8 @@ func ParseRules(text []byte) (Rules, error) {
 
 // Check returns ErrInvalid and where, if the rules cannot be used: an empty
 // group, an unknown relation, a value that does not fit, groups more than 16
-// deep, more than 256 comparisons, more than 64 KiB of text.
+// deep, more than 256 comparisons, more than 64 KiB of text, expressions of
+// more than 2 KiB or 1,000 instructions together.
 func (r Rules) Check() error {
 	_, err := r.compile("")
 	return err
