@@ -246,6 +246,23 @@ func TestAScheduledReleaseIsAppliedWhenItIsDue(t *testing.T) {
 	})
 }
 
+func TestAReleaseIsNotScheduledForATimeThatNoTextCanSay(t *testing.T) {
+	s := newSite(t)
+	s.save("a", "1")
+	plan := s.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
+	s.approve(plan.ID)
+	west := time.FixedZone("west of UTC", -23*60*60)
+	last := time.Date(9999, time.December, 31, 0, 59, 59, 0, west)
+	for _, at := range []time.Time{last.Add(time.Second), time.Date(-1, time.December, 31, 0, 0, 0, 0, time.UTC)} {
+		_, err := s.Schedule(t.Context(), plan.ID, at, bob)
+		require.ErrorIs(t, err, lv.ErrInvalid)
+		require.Equal(t, lv.ReleaseApproved, s.stored(plan.ID).State)
+	}
+	_, err := s.Schedule(t.Context(), plan.ID, last, bob)
+	require.NoError(t, err)
+	require.Equal(t, last.UTC(), s.stored(plan.ID).At)
+}
+
 func TestAScheduledReleaseThatMeetsAConflictFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
