@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -34,16 +35,20 @@ func newCredentials() credentials {
 
 // loadCredentials reads the credentials of the state folder, or makes them:
 // then first is true, in one of any number of servers that start at once. The
-// file has the address of the server that started last.
+// file has the address of the server that started last. It is written only if
+// it says something else: a server starts on a full disk.
 func loadCredentials(state, addr string) (c credentials, first bool, err error) {
 	path := filepath.Join(state, "credentials.json")
 	c = newCredentials()
 	c.Addr = addr
-	err = writePrivate(path, c, os.Link) // which replaces nothing
-	if !errors.Is(err, fs.ErrExist) {
-		return c, err == nil, err
-	}
 	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = writePrivate(path, c.text(), os.Link) // which replaces nothing
+		if !errors.Is(err, fs.ErrExist) {
+			return c, err == nil, err
+		}
+		text, err = os.ReadFile(path)
+	}
 	if err != nil {
 		return c, false, err
 	}
@@ -51,22 +56,29 @@ func loadCredentials(state, addr string) (c credentials, first bool, err error) 
 		return c, false, fmt.Errorf("reading %q: %w", path, err)
 	}
 	c.Addr = addr
-	return c, false, writePrivate(path, c, os.Rename)
+	if bytes.Equal(text, c.text()) {
+		return c, false, nil
+	}
+	return c, false, writePrivate(path, c.text(), os.Rename)
+}
+
+func (c credentials) text() []byte {
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		panic(err) // they are strings
+	}
+	return append(text, '\n')
 }
 
 // writePrivate writes a file that only its owner can read, and moves it to its
 // path once it is whole.
-func writePrivate(path string, c credentials, move func(from, to string) error) error {
-	text, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return err
-	}
+func writePrivate(path string, text []byte, move func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".credentials-*") // mode 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(append(text, '\n'))
+	_, err = f.Write(text)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err != nil {
 		return err

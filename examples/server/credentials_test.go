@@ -55,6 +55,25 @@ func TestAnOlderFileGetsWhatItLacks(t *testing.T) {
 	require.Equal(t, first, second)
 }
 
+func TestCredentialsThatSayTheSameAreNotWrittenAgain(t *testing.T) {
+	state := t.TempDir()
+	file := func() os.FileInfo {
+		info, err := os.Stat(filepath.Join(state, "credentials.json"))
+		require.NoError(t, err)
+		return info
+	}
+	load := func(addr string) {
+		_, _, err := loadCredentials(state, addr)
+		require.NoError(t, err)
+	}
+	load("127.0.0.1:1")
+	made := file()
+	load("127.0.0.1:1")
+	require.True(t, os.SameFile(made, file()), "there may be no room for another")
+	load("127.0.0.1:2")
+	require.False(t, os.SameFile(made, file()))
+}
+
 // writer calls itself.
 type writer func()
 
