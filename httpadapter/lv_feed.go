@@ -70,10 +70,11 @@ func (l *lvAPI) changes(c *call) error {
 	return c.stream(after, func(ctx context.Context, after int64) iter.Seq2[event, error] {
 		return func(yield func(event, error) bool) {
 			for e, err := range l.service.Watch(ctx, after) {
-				if err == nil && (app != "" && e.Table.App != app || schema != "" && e.Table.Schema != schema) {
-					continue
+				sent := event{id: e.Seq}
+				if (app == "" || e.Table.App == app) && (schema == "" || e.Table.Schema == schema) {
+					sent.name, sent.data = string(e.Kind), replica.EventOf(e)
 				}
-				if !yield(event{id: e.Seq, name: string(e.Kind), data: replica.EventOf(e)}, err) {
+				if !yield(sent, err) {
 					return
 				}
 			}

@@ -307,6 +307,38 @@ func TestChangesGoOnAfterTheLastOneSeen(t *testing.T) {
 	})
 }
 
+func TestChangesOfOtherTablesMoveWhereToResume(t *testing.T) {
+	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
+		secret := 0
+		happen := func(table string, n int) {
+			for range n {
+				secret++
+				_, err := s.rows.Table("app", table).Save(t.Context(), "x", fmt.Appendf(nil, `{"secret":%d}`, secret), lv.Meta{Actor: "x"})
+				require.NoError(t, err)
+			}
+		}
+		path := changes + "?" + ofApp
+		l := listen(t, client, path+"&after=7")
+		happen("empty", 3) // 8 to 10
+		require.Equal(t, "retry: 2000||id: 10||:||", l.lines(6), "nothing is told but how far it is")
+		happen("empty", 2) // 11 and 12
+		happen("table", 1) // 13
+		e, err := l.next()
+		require.NoError(t, err)
+		require.Equal(t, "13", e.id)
+		require.Equal(t, ":||", l.lines(2), "it does not go back")
+		happen("empty", 1)
+		require.Equal(t, "id: 14||", l.lines(2))
+
+		again := listen(t, client, path, header("Last-Event-ID", "14"))
+		synctest.Wait()
+		happen("table", 1)
+		e, err = again.next()
+		require.NoError(t, err)
+		require.Equal(t, "15", e.id)
+	})
+}
+
 func TestChangesOfManyTablesAreForWhoMaySeeThemAll(t *testing.T) {
 	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
 		key := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+appKey) }
