@@ -35,9 +35,15 @@ func (f *faulty) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by 
 	return f.VersionStore.PutRelease(ctx, t, r, by)
 }
 
+// errPanic makes a call panic.
+var errPanic = errors.New("panic")
+
 func failing[T any](fault *atomic.Pointer[error], list iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		if err := fault.Load(); err != nil {
+			if *err == errPanic {
+				panic("the disk is gone")
+			}
 			var none T
 			yield(none, *err)
 			return
@@ -104,6 +110,35 @@ func TestWhatCannotBeReadIsReadLater(t *testing.T) {
 	require.NoError(t, err, "asking again is safe")
 	require.Equal(t, r, again)
 	require.Equal(t, "a=1", s.shows(lv.View{}))
+}
+
+func TestAStoreThatPanicsStopsNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{VersionStore: memory.New().Versions()}
+		s := serve(t, lv.Config{Store: f})
+		s.save("a", "1")
+		for name, use := range map[string]func(context.Context){
+			"a reader":    func(ctx context.Context) { _, _ = s.Get(ctx, "a", lv.View{}) },
+			"a publisher": func(ctx context.Context) { _, _ = s.Publish(ctx, lv.Production, ada, "a") },
+		} {
+			for _, fault := range []*atomic.Pointer[error]{&f.tables, &f.rows, &f.watch} {
+				fault.Store(&errPanic)
+				func() {
+					defer func() { _ = recover() }()
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					defer cancel()
+					use(ctx)
+				}()
+				fault.Store(nil)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				_, err := s.Publish(ctx, lv.Production, ada, "a")
+				require.NoError(t, err, name)
+				_, err = s.Get(ctx, "a", lv.View{})
+				require.NoError(t, err, name)
+				cancel()
+			}
+		}
+	})
 }
 
 func TestAnEventThatIsReadAlreadyChangesNothing(t *testing.T) {
