@@ -16,6 +16,7 @@ import (
 type engine struct {
 	writes atomic.Int64 // that came through
 	asked  atomic.Pointer[func()]
+	panics atomic.Int64 // since it was broken
 }
 
 func (e *engine) ask() {
@@ -36,6 +37,7 @@ func (e *engine) wrote(err error) {
 func (e *engine) breaks() (mend func()) {
 	f := func() {
 		if strings.Contains(string(debug.Stack()), "httpadapter.(*") {
+			e.panics.Add(1)
 			panic("the disk is gone: /secret/path")
 		}
 	}
