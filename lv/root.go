@@ -49,14 +49,13 @@ func newLayer(entries []*entry) layer {
 // changed returns the layer with some entries in the place of those of the
 // same ids, and without some ids.
 func (l layer) changed(with []*entry, without []string) layer {
+	var fresh []string
 	for _, e := range with {
 		if l.rows.find(e.ID) == nil {
-			l.ids = l.ids.with(e.ID)
+			fresh = append(fresh, e.ID)
 		}
 	}
-	for _, id := range without {
-		l.ids = l.ids.without(id)
-	}
+	l.ids = l.ids.changed(fresh, without)
 	l.rows = l.rows.changed(with, without)
 	return l
 }
