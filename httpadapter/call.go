@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -173,7 +174,25 @@ func (c *call) send(reply answer) {
 	c.status = reply.status
 	c.w.WriteHeader(reply.status)
 	if c.r.Method != http.MethodHead {
+		c.write(text)
+	}
+}
+
+// part is how much of a reply a client has writeTimeout to accept.
+const part = 64 << 10
+
+// write sends a text. A long one goes part by part, so that one who does not
+// read does not keep it in memory for ever, and one who reads slowly gets it.
+func (c *call) write(text []byte) {
+	if len(text) <= part { // all of it may fit into buffers
 		_, _ = c.w.Write(text)
+		return
+	}
+	w := &patientWriter{w: c.w, control: http.NewResponseController(c.w)}
+	for some := range slices.Chunk(text, part) {
+		if _, err := w.Write(some); err != nil {
+			return
+		}
 	}
 }
 
