@@ -219,6 +219,34 @@ func TestSubscribeSurvivesTheLossOfEvents(t *testing.T) {
 	})
 }
 
+func TestSubscribeGoesOnWhenTheTableCanBeReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{VersionStore: memory.New().Versions()}
+		s := serve(t, lv.Config{Store: f})
+		s.save("a", "1")
+		s.publish(lv.Production, "a")
+		broken := errors.New("broken")
+		f.rows.Store(&broken)
+		ctx, cancel := context.WithCancel(t.Context())
+		var seen []string
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for rows, err := range lv.Of[banner](s.Table).Subscribe(ctx) {
+				seen = append(seen, fmt.Sprint(rows, errors.Is(err, broken)))
+			}
+		}()
+		synctest.Wait()
+		require.Equal(t, []string{"map[] true"}, seen)
+		f.rows.Store(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, []string{"map[] true", "map[a:{1}] false"}, seen)
+		cancel()
+		<-ended
+	})
+}
+
 func TestRunGoesOnAfterAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
