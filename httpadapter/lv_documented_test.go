@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -235,6 +237,21 @@ func TestReadThatKnowsTheStateIsNotSentAgain(t *testing.T) {
 		require.NotEqual(t, tag, changed.Header.Get("ETag"))
 		s.documented("GET", "/lv/rollback2gray/batch/h", `{"objectIds":["c"]}`).data(t)
 	}
+}
+
+func TestTagOfAStoreThatBeganAnewIsAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tagged := map[string]string{}
+		for _, path := range []string{"/lv/prod", "/lv/gray/g"} {
+			tagged[path] = new(site).open(t).documented("GET", path, "").Header.Get("ETag")
+			require.NotEmpty(t, tagged[path])
+		}
+		time.Sleep(time.Second)
+		anew := new(site).open(t) // with the same events, but it could be others
+		for path, tag := range tagged {
+			require.Equal(t, http.StatusOK, anew.documented("GET", path, "", header("If-None-Match", tag)).StatusCode)
+		}
+	})
 }
 
 func TestQueryTooLongForTheURLComesInTheBody(t *testing.T) {

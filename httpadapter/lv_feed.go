@@ -14,6 +14,7 @@ import (
 type snapshotReply struct {
 	Table      replica.Table            `json:"table"`
 	Seq        int64                    `json:"seq"`   // of the event whose state it is
+	Time       time.Time                `json:"time"`  // of that event
 	After      int64                    `json:"after"` // where changes go on
 	Strategies []replica.Strategy       `json:"strategies"`
 	Envs       map[lv.Env][]replica.Row `json:"envs"` // a gray has only what it points at itself

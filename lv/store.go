@@ -64,6 +64,7 @@ type VersionStore interface {
 type TableInfo struct {
 	ID         TableID
 	Seq        int64      // of the last event of the table: Rows with AsOf Seq is this state
+	Time       time.Time  // of that event, UTC; zero if it is no longer kept
 	Envs       []Env      // grays that somebody has published to, by name
 	Strategies []Strategy // in the order in which they are tried, without deleted ones
 }

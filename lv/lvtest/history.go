@@ -100,7 +100,7 @@ func (h *history) event(want lv.Event, apply func(seq int64)) {
 	h.seen = got.Seq
 	want.Seq, want.Time, want.Table, want.Actor = got.Seq, got.Time, h.table, "ann"
 	require.Equal(h, want, got, "the event says what has changed")
-	h.now.seq = got.Seq
+	h.now.seq, h.now.time = got.Seq, got.Time
 	apply(got.Seq)
 	h.past = append(h.past, h.now.clone())
 }

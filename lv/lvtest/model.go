@@ -27,6 +27,7 @@ type model struct {
 // state is what every row is. A row that is not there has the zero Version.
 type state struct {
 	seq      int64
+	time     time.Time // of that event
 	working  map[string]lv.Version
 	pointers map[lv.Env]map[string]lv.Version
 }
@@ -41,7 +42,7 @@ func newModel() *model {
 }
 
 func (s state) clone() state {
-	c := state{s.seq, maps.Clone(s.working), map[lv.Env]map[string]lv.Version{}}
+	c := state{s.seq, s.time, maps.Clone(s.working), map[lv.Env]map[string]lv.Version{}}
 	for env, pointers := range s.pointers {
 		c.pointers[env] = maps.Clone(pointers)
 	}
@@ -225,7 +226,7 @@ func (m *model) rows(v lv.View) (rows []lv.Row, err error) {
 
 // info returns what there is of the table.
 func (m *model) info(id lv.TableID) lv.TableInfo {
-	info := lv.TableInfo{ID: id, Seq: m.now.seq, Envs: slices.Sorted(maps.Keys(m.envs))}
+	info := lv.TableInfo{ID: id, Seq: m.now.seq, Time: m.now.time, Envs: slices.Sorted(maps.Keys(m.envs))}
 	for _, s := range m.strategies {
 		if !s.Deleted {
 			info.Strategies = append(info.Strategies, s)

@@ -52,7 +52,7 @@ var storeCases = []storeCase{
 	{"pages of rows neither repeat nor skip", pagesOfRows},
 	{"tables are isolated", isolatedTables},
 	{"tables come in the order of their names", tablesListed},
-	{"a table has the seq of its last event", tableSeq},
+	{"a table has the seq and the time of its last event", tableSeq},
 	{"what was as of every event can be read", asOfEvery},
 	{"history is newest first and goes on after a version", historyNewest},
 	{"pages of history join", historyPages},

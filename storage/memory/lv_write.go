@@ -66,7 +66,7 @@ func write[T any](ctx context.Context, s *versions, id lv.TableID, by lv.Meta, f
 func (w *writing) event(e lv.Event) {
 	s := w.s
 	s.seq++
-	w.t.seq = s.seq
+	w.t.seq, w.t.time = s.seq, w.now
 	e.Seq, e.Time, e.Table, e.Actor = s.seq, w.now, w.t.id, w.by.Actor
 	s.events = append(s.events, e)
 	s.compact(w.now)
