@@ -123,7 +123,7 @@ func (u *Updater) begin(ctx context.Context, p *Package, build func(context.Cont
 			r, err = u.admit(ctx, p, held, build)
 		}
 		if err != nil {
-			err = errors.Join(err, held.Release())
+			err = errors.Join(err, u.release(held))
 			started <- answer{r.run, err}
 			u.report(settled...)
 			return
