@@ -30,7 +30,7 @@ func act(s *site, _ http.ResponseWriter, _ *http.Request) { s.acted.Add(1) }
 func answer(w http.ResponseWriter, status int, media, text string) {
 	w.Header().Set("Content-Type", media)
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text)
+	_, _ = io.WriteString(w, text+"\n")
 }
 
 func answerWell(_ *site, w http.ResponseWriter, _ *http.Request) {
@@ -80,6 +80,13 @@ var brokenRoutes = []brokenRoute{
 	{
 		name: "lets a browser guess", found: []string{"a good request: has the header"},
 		do: func(_ *site, w http.ResponseWriter, _ *http.Request) { w.Header().Del("X-Content-Type-Options") },
+	},
+	{
+		name: "does not end the line", found: []string{"a good request: does not end the line"}, bare: true,
+		do: func(_ *site, w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, "{}")
+		},
 	},
 	{
 		name: "acts on HEAD", methods: "GET HEAD", changes: true, do: act,

@@ -209,6 +209,9 @@ func envelope(t target, r reply) error {
 	if got := header.Get("Content-Type"); got != media || json.Unmarshal(text, &object) != nil {
 		return fmt.Errorf("answers %d with a %s: %.200s", r.StatusCode, got, text)
 	}
+	if !strings.HasSuffix(r.text, "}\n") {
+		return fmt.Errorf("does not end the line: %.200s", text)
+	}
 	status, fails := float64(r.StatusCode), r.StatusCode >= 400
 	ok := true
 	switch {

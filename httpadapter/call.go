@@ -160,6 +160,7 @@ func (c *call) send(reply answer) {
 	if reply.body == nil {
 		text = nil
 	} else {
+		text = append(text, '\n') // for terminals
 		header.Set("Content-Type", orJSON(reply.media))
 	}
 	if reply.challenge != "" {

@@ -56,7 +56,7 @@ func WriteSnapshot(w io.Writer, table lv.TableID, s lv.Snapshot) error {
 		}
 		err = errors.Join(err, put(`]`))
 	}
-	return errors.Join(err, put(`}}`), out.Flush())
+	return errors.Join(err, put("}}\n"), out.Flush())
 }
 
 // ReadSnapshot reads what WriteSnapshot wrote, whole or not at all.
