@@ -114,7 +114,7 @@ func (r *Replica) connected(is bool) {
 func (r *Replica) seen(seq int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status.Seq = max(r.status.Seq, seq)
+	r.status.Seq = seq // less than before if the server has begun anew
 }
 
 // Run follows the server and keeps the file, until ctx ends; it returns the

@@ -32,6 +32,7 @@ type source struct {
 	replica *Replica
 	base    *url.URL
 	changed atomic.Bool // since the file was saved
+	fresh   atomic.Bool // the state is the server's, which has not been asked for events after it
 
 	mu   sync.Mutex
 	next *lv.Snapshot // read, but not taken by read yet
@@ -64,6 +65,7 @@ func (s *source) snapshot(ctx context.Context) (lv.Snapshot, error) {
 		return lv.Snapshot{}, err
 	}
 	s.changed.Store(true)
+	s.fresh.Store(true)
 	s.next, s.lost = &fresh, false
 	return fresh, nil
 }
@@ -220,8 +222,12 @@ func (s *source) fetch(ctx context.Context) (lv.Snapshot, error) {
 }
 
 // follow calls f for the events after one until it returns false or the feed
-// ends, which is an error.
+// ends, which is an error. It is lv.ErrCompacted if they are not all there, or
+// belong to another history.
 func (s *source) follow(ctx context.Context, after int64, f func(lv.Event) bool) error {
+	if err := s.sameHistory(ctx); err != nil {
+		return err
+	}
 	answer, err := s.get(ctx, "changes", url.Values{"after": {strconv.FormatInt(after, 10)}})
 	if err != nil {
 		return err
