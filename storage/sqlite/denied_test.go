@@ -71,6 +71,20 @@ func TestOpenSaysWhereItMayNotWrite(t *testing.T) {
 	}
 }
 
+func TestADatabaseThatWasReadOnlyIsUsedOnceItMayBeWritten(t *testing.T) {
+	folder, err := os.MkdirTemp("", "upkeep")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	path := moved(t, folder, 0o444)
+	require.NoError(t, os.Chmod(folder, 0o777))
+	require.Regexp(t, "^read-only .*"+path, startChild(t, "open as nobody", path).line())
+	files, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, files, 1, "nothing is left beside it")
+	require.NoError(t, os.Chmod(path, 0o666))
+	require.Equal(t, "opened", startChild(t, "open as nobody", path).line())
+}
+
 func folderMode(t *testing.T, path string) os.FileMode {
 	info, err := os.Stat(path)
 	require.NoError(t, err)
@@ -128,7 +142,11 @@ func init() {
 				return err
 			}
 		}
-		_, err := sqlite.Open(sqlite.Config{Path: args[0]})
+		db, err := sqlite.Open(sqlite.Config{Path: args[0]})
+		if err == nil {
+			fmt.Println("opened")
+			return db.Close()
+		}
 		fmt.Println(nameOf(err))
 		return nil
 	}

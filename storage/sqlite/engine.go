@@ -2,10 +2,12 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
 )
 
@@ -42,18 +44,21 @@ func (e *engine) Write(ctx context.Context, f func(sqlstore.Tx) error) error {
 
 // Read runs f in a deferred transaction.
 func (e *engine) Read(ctx context.Context, f func(sqlstore.Tx) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, snapshotLife,
+	life, cancel := context.WithTimeoutCause(ctx, snapshotLife,
 		fmt.Errorf("sqlite: a snapshot lives for %s: %w", snapshotLife, context.DeadlineExceeded))
 	defer cancel()
-	err := e.lender.read(ctx, func(s *session) error {
+	err := e.lender.read(life, func(s *session) error {
 		if err := s.run("BEGIN"); err != nil {
 			return err
 		}
 		defer s.run("ROLLBACK")
-		return s.within(ctx, func() error { return f(s) })
+		return s.within(life, func() error { return f(s) })
 	})
-	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil || life.Err() != nil && !errors.Is(err, storage.ErrBusy):
+		return context.Cause(life)
 	}
 	return err
 }
@@ -64,7 +69,11 @@ func (e *engine) Row(ctx context.Context, query string, args []any, dest ...any)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return e.lender.read(ctx, func(s *session) error { return s.Row(query, args, dest...) })
+	err := e.lender.read(ctx, func(s *session) error { return s.Row(query, args, dest...) })
+	if errors.Is(err, storage.ErrBusy) && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 func (e *engine) Changed(ctx context.Context) <-chan struct{} { return e.notice.next(ctx) }

@@ -18,6 +18,7 @@ import (
 type lender interface {
 	write(f func(*session) error) error
 	ready() bool // write does not wait
+	// read may call f more than once, while others do not let it read.
 	read(ctx context.Context, f func(*session) error) error
 	// copy lends a connection that may VACUUM INTO.
 	copy(ctx context.Context, f func(*session) error) error
@@ -128,7 +129,7 @@ func (o *own) close() error {
 type borrowed struct {
 	db      *sql.DB
 	path    string
-	timeout time.Duration // for the writer, which no caller's context bounds
+	timeout time.Duration // how long to wait for a connection to write, and for others to let a reader read
 	readers sync.RWMutex
 	closed  bool
 }
@@ -151,7 +152,21 @@ func (b *borrowed) read(ctx context.Context, f func(*session) error) error {
 	if b.closed {
 		return storage.ErrClosed
 	}
-	return b.borrow(ctx, f)
+	// The application's connections need not have a busy_timeout.
+	end := time.Now().Add(b.timeout)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		err := b.borrow(ctx, f)
+		if !errors.Is(err, storage.ErrBusy) || !time.Now().Before(end) {
+			return err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
 }
 
 func (b *borrowed) copy(ctx context.Context, f func(*session) error) error { return b.read(ctx, f) }

@@ -132,10 +132,8 @@ func uri(path string, query url.Values) string {
 
 // setUp brings the writer's connection into the mode that it keeps.
 func setUp(s *session, c Config) error {
-	if _, err := ours(s.path, s); err != nil {
-		return err
-	}
-	// SQLite opens what it cannot write, and begins to write there too.
+	// SQLite opens what it cannot write, and begins to write there too. The
+	// first read leaves files beside it that nobody can write later.
 	file, ok := s.conn.(interface {
 		IsReadOnly(schema string) (bool, error)
 	})
@@ -144,6 +142,9 @@ func setUp(s *session, c Config) error {
 	}
 	if readOnly, err := file.IsReadOnly("main"); err != nil || readOnly {
 		return errors.Join(fmt.Errorf("%w: %q", storage.ErrReadOnly, s.path), err)
+	}
+	if _, err := ours(s.path, s); err != nil {
+		return err
 	}
 	var mode string
 	if err := s.Row("PRAGMA journal_mode = WAL", nil, &mode); err != nil {

@@ -254,6 +254,52 @@ func TestUseWaitsForWritersOfTheApplication(t *testing.T) {
 	})
 }
 
+func TestReadersWaitForWritersOfAnApplicationWithoutALog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "app.db")
+		app := application(t, path, "") // a journal that is rolled back, and no busy_timeout
+		db, err := sqlite.Use(t.Context(), app)
+		require.NoError(t, err)
+		defer db.Close()
+		require.NoError(t, take(db, "core"))
+		lock := func() (release func()) {
+			conn, err := app.Conn(t.Context())
+			require.NoError(t, err)
+			_, err = conn.ExecContext(t.Context(), "BEGIN EXCLUSIVE")
+			require.NoError(t, err)
+			return func() {
+				_, err := conn.ExecContext(context.WithoutCancel(t.Context()), "ROLLBACK")
+				require.NoError(t, errors.Join(err, conn.Close()))
+			}
+		}
+		reads := map[string]func(context.Context) error{
+			"a row":      func(ctx context.Context) error { _, err := db.Locker().Holder(ctx, "core"); return err },
+			"a snapshot": func(ctx context.Context) error {
+				for _, err := range db.Versions().Tables(ctx) {
+					return err
+				}
+				return nil
+			},
+		}
+		for name, read := range reads {
+			release := lock()
+			began := time.Now()
+			require.ErrorIs(t, read(t.Context()), storage.ErrBusy, name)
+			require.InDelta(t, 5*time.Second, time.Since(began), float64(100*time.Millisecond), name)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			require.ErrorIs(t, read(ctx), context.DeadlineExceeded, name)
+			cancel()
+			done := make(chan error)
+			go func() { done <- read(t.Context()) }()
+			time.Sleep(2 * time.Second)
+			release()
+			released := time.Now()
+			require.NoError(t, <-done, name)
+			require.LessOrEqual(t, time.Since(released), 50*time.Millisecond, name)
+		}
+	})
+}
+
 func TestUseRefusesOtherDrivers(t *testing.T) {
 	db := sql.OpenDB(other{})
 	defer db.Close()
