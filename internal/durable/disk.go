@@ -32,7 +32,6 @@ type Disk interface {
 // File is a file that is written.
 type File interface {
 	io.WriteCloser
-	Truncate(size int64) error
 	Chmod(mode fs.FileMode) error
 	Chown(uid, gid int) error
 	// Sync makes content and attributes durable, but not the name.
@@ -45,7 +44,7 @@ var OS Disk = system{}
 type system struct{}
 
 func (system) Create(path string) (File, error) {
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
 func (system) Append(path string) (File, error) {
