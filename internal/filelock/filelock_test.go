@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,7 +45,7 @@ func TestOneAtATimeHasTheLock(t *testing.T) {
 				if n := inside.Add(1); n > most.Load() {
 					most.Store(n)
 				}
-				time.Sleep(100 * time.Microsecond) // so that two would meet
+				runtime.Gosched() // so that two would meet
 				inside.Add(-1)
 				if err := release(); err != nil {
 					t.Error(err)
