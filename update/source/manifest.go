@@ -123,6 +123,7 @@ func (m *Manifest) base() (*url.URL, error) {
 	case len(m.Keys) == 0:
 		return nil, fmt.Errorf("%w: Manifest.Keys is required", update.ErrInvalid)
 	case u.Scheme == "file" && (u.Host == "" || u.Host == "localhost"):
+		u.Host = ""
 		return u, nil
 	}
 	return u, secure(u, m.AllowHTTP)
