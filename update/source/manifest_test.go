@@ -277,7 +277,7 @@ func TestAClockThatIsAYearOffIsToldApart(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				time.Sleep(time.Date(2002, 1, 1, 0, 0, 0, 0, time.UTC).Sub(time.Now()))
+				time.Sleep(time.Until(time.Date(2002, 1, 1, 0, 0, 0, 0, time.UTC)))
 				made := list(1, offer("1.0.0", ""))
 				made.Issued, made.Expires = made.Issued.Add(tt.made), made.Expires.Add(tt.made)
 				text := signed(t, made)

@@ -135,7 +135,7 @@ func FuzzParse(f *testing.F) {
 		require.NotEmpty(t, s.OS)
 		require.NotEmpty(t, s.Arch)
 		again, _ := asset.Parse(strings.ToUpper(name))
-		if strings.ToLower(strings.ToUpper(name)) == strings.ToLower(name) {
+		if strings.EqualFold(strings.ToUpper(name), name) {
 			require.Equal(t, s, again, "case says nothing")
 		}
 		best, err := asset.Pick([]string{name}, s)
