@@ -24,7 +24,7 @@ func checksum(list []byte, name string) ([]byte, error) {
 	var found []byte
 	for line := range bytes.Lines(list) {
 		digits, of := splitSum(strings.TrimRight(string(line), " \t\r\n"))
-		if strings.TrimPrefix(of, "./") != name {
+		if of == "" || strings.TrimPrefix(of, "./") != name {
 			continue
 		}
 		sum, err := hex.DecodeString(digits)

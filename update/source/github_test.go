@@ -1,10 +1,11 @@
 package source_test
 
 import (
+	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -299,9 +300,12 @@ func TestAGitHubShowsNoToken(t *testing.T) {
 		require.NotContains(t, fmt.Sprintf(format, s), secret, format)
 		require.NotContains(t, fmt.Sprintf(format, update.Package{Source: s}), secret, format)
 	}
-	text, err := json.Marshal(s)
-	require.NoError(t, err)
-	require.NotContains(t, string(text), secret)
+	var lines bytes.Buffer
+	for _, handler := range []slog.Handler{slog.NewJSONHandler(&lines, nil), slog.NewTextHandler(&lines, nil)} {
+		slog.New(handler).Info("updating", "source", s)
+	}
+	require.Contains(t, lines.String(), "demo/app")
+	require.NotContains(t, lines.String(), secret)
 }
 
 func TestGitHubStopsWithItsReader(t *testing.T) {
