@@ -196,8 +196,8 @@ func (d *download) fetch(ctx context.Context) error {
 		if failures++; failures >= d.Attempts {
 			return fmt.Errorf("step: given up after %d attempts: %w", failures, err)
 		}
-		pause := mathrand.N(min(firstPause<<(failures-1), longestPause))
-		if err := d.wait(ctx, trouble.after+pause, err); err != nil {
+		jitter := mathrand.N(min(firstPause<<min(failures-1, 10), longestPause))
+		if err := d.wait(ctx, trouble.after+jitter, err); err != nil {
 			return err
 		}
 	}
@@ -214,22 +214,15 @@ func (p *passing) Error() string { return p.err.Error() }
 func (p *passing) Unwrap() error { return p.err }
 
 // wait shows that the step lives until it is time for another attempt.
-func (d *download) wait(ctx context.Context, pause time.Duration, why error) error {
-	if pause > longestRetryAfter {
-		return fmt.Errorf("step: the server asks to wait %s: %w", pause.Round(time.Second), why)
+func (d *download) wait(ctx context.Context, long time.Duration, why error) error {
+	if long > longestRetryAfter {
+		return fmt.Errorf("step: the server asks to wait %s: %w", long.Round(time.Second), why)
 	}
 	there, message := d.sums.size, fmt.Sprintf("%s; another attempt follows", why)
 	sign := func() { d.task.Progress(there, d.total, message) }
 	sign()
 	defer meanwhile(sign)()
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+	return pause(ctx, long)
 }
 
 // receive writes what body has to the file, until its end. alive is called
