@@ -49,15 +49,18 @@ type tool struct {
 
 func main() {
 	t := tool{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now().UTC().Truncate(time.Second)}
-	err := t.run(os.Args[1:])
+	os.Exit(t.exitCode(t.run(os.Args[1:])))
+}
+
+func (t tool) exitCode(err error) int {
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
 	case errors.Is(err, errUsage):
-		os.Exit(2)
-	default:
-		fmt.Fprintln(os.Stderr, "upkeep-manifest:", err)
-		os.Exit(1)
+		return 2
 	}
+	fmt.Fprintln(t.err, "upkeep-manifest:", err)
+	return 1
 }
 
 func (t tool) run(args []string) error {

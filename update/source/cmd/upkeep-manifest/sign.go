@@ -21,6 +21,7 @@ import (
 type signing struct {
 	path *string
 	keys *list
+	pubs *list
 	days *int
 }
 
@@ -28,6 +29,7 @@ func (f flags) signing() signing {
 	return signing{
 		path: f.String("manifest", "manifest.json", "`file` of the manifest"),
 		keys: f.list("key", "upkeep.key", "`file` of the private key, - for standard input; repeat it to sign with several"),
+		pubs: f.list("pub", "", "another public key, `file` or text, that may have signed the manifest so far"),
 		days: f.Int("days", 30, "days until the manifest expires"),
 	}
 }
@@ -51,6 +53,10 @@ func (t tool) open(s signing) (document, error) {
 	if d.keys, err = t.privateKeys(s.keys.values); err != nil {
 		return d, err
 	}
+	others, _, err := t.publicKeys(s.pubs.values)
+	if err != nil {
+		return d, err
+	}
 	text, err := readManifest(*s.path)
 	if err != nil {
 		return d, err
@@ -58,10 +64,10 @@ func (t tool) open(s signing) (document, error) {
 	if d.file, err = manifest.Parse(text); err != nil {
 		return d, fmt.Errorf("%s: %w", *s.path, err)
 	}
-	trust := manifest.Trust{Keys: publicOf(d.keys)}
+	trust := manifest.Trust{Keys: append(publicOf(d.keys), others...)}
 	d.Manifest, trust, err = d.file.Open(claimed(d.file), trust)
 	if errors.Is(err, manifest.ErrSignature) {
-		return d, fmt.Errorf("%s: %w: is -key the right one?", *s.path, err)
+		return d, fmt.Errorf("%s: %w: is -key the right one, or -pub missing?", *s.path, err)
 	}
 	if err != nil {
 		return d, fmt.Errorf("%s: %w", *s.path, err)
@@ -97,6 +103,10 @@ func readManifest(path string) ([]byte, error) {
 // are seconds since 1970 or more, so that they rise even if the last manifest
 // is not at hand.
 func (t tool) save(d document) error {
+	if last := d.Issued; t.now.Before(last.Add(-24 * time.Hour)) {
+		return fmt.Errorf("%w: it says %s, and %s was signed at %s",
+			manifest.ErrClock, t.now.Format(time.RFC3339), *d.path, last.Format(time.RFC3339))
+	}
 	d.Serial = max(d.Serial+1, t.now.Unix())
 	d.Issued = t.now
 	d.Expires = t.now.Add(time.Duration(*d.days) * 24 * time.Hour)
