@@ -124,15 +124,18 @@ func (l launcher) run(ctx context.Context, args []string) (status int, hung bool
 			return cmd.ProcessState.ExitCode(), hung, nil
 		case <-ticker.C:
 		}
-		tr, err := l.onTrial(ctx)
+		tr, err := l.readTrial()
 		switch {
-		case err != nil || tr == nil:
+		case err != nil || tr == nil || tr.State != onTrial:
 			since = time.Time{} // an error is met again once it has ended
 		case since.IsZero():
 			since = time.Now()
 		case time.Since(since) > tr.Within+launchSlack:
-			hung = true
-			_ = cmd.Process.Kill()
+			if tr, err := l.onTrial(ctx); err == nil && tr != nil {
+				hung = true
+				_ = cmd.Process.Kill()
+			}
+			since = time.Time{}
 		}
 	}
 }

@@ -65,12 +65,7 @@ func (s *swapper) stage(ctx context.Context, t *update.Task, p place) (fileID, e
 	if err = errors.Join(err, adopt(f, old), f.Sync(), f.Close()); err != nil {
 		return fileID{}, err
 	}
-	written, err := os.Stat(name)
-	if err != nil {
-		return fileID{}, err
-	}
-	id := fileID{Size: to.size, SHA256: hex.EncodeToString(to.sum.Sum(nil)), ModTime: written.ModTime()}
-	return id, p.disk.SyncDir(p.beside(""))
+	return fileID{Size: to.size, SHA256: hex.EncodeToString(to.sum.Sum(nil))}, p.disk.SyncDir(p.beside(""))
 }
 
 // staged is a program that is being written.
@@ -142,20 +137,22 @@ func untar(to *staged, from artifactReader, member string) error {
 	// All that comes before and after the member counts: a few bytes can be
 	// unpacked to more than anybody wants to wait for.
 	left := to.limit
-	archive := tar.NewReader(readFunc(func(p []byte) (int, error) {
+	bounded := readFunc(func(p []byte) (int, error) {
 		n, err := unzipped.Read(p)
 		if left -= int64(n); left < 0 {
 			return 0, fmt.Errorf("step: the archive has more than %d bytes", to.limit)
 		}
 		return n, err
-	}))
+	})
+	archive := tar.NewReader(bounded)
 	for found := false; ; {
 		header, err := archive.Next()
 		switch {
 		case err == io.EOF && !found:
 			return errNoMember
 		case err == io.EOF:
-			return nil
+			_, err := io.Copy(io.Discard, bounded) // to where the checksum is
+			return err
 		case err != nil:
 			return err
 		case path.Clean(header.Name) != member:

@@ -75,14 +75,11 @@ func (p place) lock(ctx context.Context) (release func() error, err error) {
 	return filelock.Acquire(ctx, p.beside(lockFile))
 }
 
-// fileID tells a file's content from another.
+// fileID tells a file from another by its content. Times do not: some packages
+// give all their files the same one.
 type fileID struct {
 	Size   int64
 	SHA256 string
-	// ModTime spares reading a file that nobody has touched since it was
-	// written here. Of files that came from elsewhere it is zero: some
-	// packages give all their files the same time.
-	ModTime time.Time `json:",omitzero"`
 }
 
 // identify reads a file.
@@ -105,9 +102,6 @@ func (p place) is(ctx context.Context, id fileID) (bool, error) {
 	}
 	if err != nil || info.Size() != id.Size || id.SHA256 == "" {
 		return false, err
-	}
-	if !id.ModTime.IsZero() && info.ModTime().Equal(id.ModTime) {
-		return true, nil
 	}
 	there, err := identify(ctx, p.path, func(int64) {})
 	return there.SHA256 == id.SHA256, err
