@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +30,7 @@ type Program struct {
 	trial     *trial      // that this start is counted in, or nil
 	deadline  *time.Timer // of the trial
 	inherited []inherited // open until Confirm, so that they can be handed back
-	listeners []listening
+	listeners []*listener
 }
 
 // inherited is a listener that the program before has handed over.
@@ -38,12 +39,6 @@ type inherited struct {
 	Network string `json:"network"` // as Listen was called
 	Address string `json:"address"`
 	taken   bool
-}
-
-// listening is a listener of this process.
-type listening struct {
-	net.Listener
-	network, address string
 }
 
 // Begin is to be called first of all in the main of a program that SwapBinary
@@ -198,19 +193,28 @@ func (p *Program) confirm(tr trial) error {
 // word for word, that the program before has handed over, if there is one:
 // who connects while one becomes the other waits. Networks are those of TCP
 // and Unix sockets. Restart hands over what Listen has returned.
-func (p *Program) Listen(network, address string) (l net.Listener, err error) {
+func (p *Program) Listen(network, address string) (net.Listener, error) {
+	l := &listener{network: network, address: address}
+	var err error
 	if fd, found := p.take(network, address); found {
-		l, err = openListener(fd)
+		l.Listener, err = openListener(fd)
 	} else {
-		l, err = net.Listen(network, address)
+		l.Listener, err = net.Listen(network, address)
 	}
 	if err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.listeners = append(p.listeners, listening{l, network, address})
+	p.listeners = append(p.listeners, l)
 	return l, nil
+}
+
+// quiet reports that nothing is left of what closed listeners have accepted.
+func (p *Program) quiet() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !slices.ContainsFunc(p.listeners, func(l *listener) bool { return !l.quiet() })
 }
 
 // take returns the inherited listener for an address, once.

@@ -17,6 +17,7 @@ const (
 	// watches over.
 	confirmSlack = 10 * time.Second
 	trialLook    = 50 * time.Millisecond
+	quietLook    = time.Millisecond
 )
 
 // thisProcess tells this process from the one that it was, or will be, under
@@ -29,9 +30,10 @@ var thisProcess = rand.Text()
 // and this process ends.
 //
 // Do hands over the listeners of p.Listen, calls drain, and becomes the
-// program. Drain, which may be nil, stops accepting and finishes what is under
-// way, such as http.Server.Shutdown; its context ends after 10 seconds, and
-// what it returns stops nothing. Main must not return meanwhile. Who connects
+// program. Drain, which may be nil, closes the listeners and finishes what is
+// under way, such as http.Server.Shutdown; then Do waits until the connections
+// that the closed listeners accepted are closed. All that ends after 10
+// seconds, and what drain returns stops nothing. Main must not return meanwhile. Who connects
 // from now on waits until the new program accepts; on Windows listeners are
 // closed and opened again. A program that cannot be started at all is replaced
 // by the old one at once.
@@ -96,7 +98,11 @@ func (r restarter) leave(ctx context.Context, t *update.Task) []inherited {
 	defer meanwhile(func() { t.Progress(0, 0, "finishing what is under way") })()
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
-	if err := r.drain(ctx); err != nil {
+	err := r.drain(ctx)
+	for err == nil && !r.quiet() {
+		err = pause(ctx, quietLook)
+	}
+	if err != nil {
 		say(t, "not all of what was under way is finished: "+err.Error())
 	}
 	return handed
