@@ -1,7 +1,7 @@
 package step
 
 import (
-	"runtime"
+	"context"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/update"
@@ -36,5 +36,8 @@ func BeginOn(disk durable.Disk, gap bool, path string, exec func(path string, en
 	return p, p.begin()
 }
 
-// Gap tells whether this system cannot replace a program that runs.
-var Gap = runtime.GOOS == "windows"
+// LaunchOn is Launch where gap is set on a system that cannot replace a program
+// that runs.
+func LaunchOn(ctx context.Context, gap bool, path string, args ...string) (int, error) {
+	return launcher{place{disk: durable.OS, path: path, gap: gap}}.launch(ctx, args)
+}

@@ -38,10 +38,20 @@ const (
 // left to the supervisor. Without Launch, a supervisor that starts the program
 // again does the same for all but the releases that never get to Begin.
 func Launch(ctx context.Context, path string, args ...string) (status int, err error) {
-	l, err := newLauncher(path)
-	if err != nil {
-		return 0, err
+	own, err := filepath.Abs(path)
+	if err != nil || path == "" {
+		return 0, errors.Join(errors.New("step: no program to launch"), err)
 	}
+	// It need not be there: a process may have died in the gap.
+	if real, err := filepath.EvalSymlinks(own); err == nil {
+		own = real
+	}
+	return launcher{place{disk: durable.OS, path: own, gap: runtime.GOOS == "windows"}}.launch(ctx, args)
+}
+
+type launcher struct{ place }
+
+func (l launcher) launch(ctx context.Context, args []string) (status int, err error) {
 	for {
 		before, err := l.onTrial(ctx)
 		if err != nil {
@@ -62,21 +72,6 @@ func Launch(ctx context.Context, path string, args ...string) (status int, err e
 			return status, nil
 		}
 	}
-}
-
-type launcher struct{ place }
-
-func newLauncher(path string) (launcher, error) {
-	// It need not be there: a process may have died in the gap.
-	own, err := filepath.Abs(path)
-	if real, e := filepath.EvalSymlinks(own); e == nil {
-		own = real
-	}
-	l := launcher{place{disk: durable.OS, path: own, gap: runtime.GOOS == "windows"}}
-	if err == nil && path == "" {
-		err = errors.New("step: no program to launch")
-	}
-	return l, err
 }
 
 // onTrial returns the trial of the program that is in place, or nil. It puts
