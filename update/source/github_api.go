@@ -174,8 +174,8 @@ func (s *session) ask(ctx context.Context, u *url.URL, header http.Header) (*htt
 	s.mu.Lock()
 	until := s.until
 	s.mu.Unlock()
-	if sameOrigin(u, s.api) && time.Now().Before(until) {
-		return nil, &RateLimitError{Host: u.Host, Until: until}
+	if time.Now().Before(until) {
+		return nil, &RateLimitError{Host: s.api.Host, Until: until}
 	}
 	resp, err := get(ctx, s.client, u, header)
 	if err != nil {

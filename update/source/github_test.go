@@ -160,6 +160,12 @@ func TestAnAssetThatIsBeingUploadedDoesNotCount(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, releases)
 	}
+	r = g.release("v1.0.0", linux, "app_linux_x64.tar.gz")
+	r.Assets[0].State = "starter"
+	g.tags = []tag{r}
+	releases, err := collect(t.Context(), g.source(), "demo/app")
+	require.NoError(t, err)
+	require.Equal(t, digest("app_linux_x64.tar.gz"), releases[0].Digest)
 }
 
 func TestDigestsComeFromTheListOfChecksums(t *testing.T) {

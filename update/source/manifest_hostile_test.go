@@ -121,15 +121,35 @@ func TestRedirectsAreFollowedToAnEnd(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, s.URL+"/app/dist/app-1.0.0", releases[0].URL, "seen from where the program looks")
 
-	circle := httptest.NewServer(redirect("/app/manifest.json"))
+	requests := 0
+	circle := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		redirect("/app/manifest.json")(w, r)
+	}))
 	defer circle.Close()
 	_, err = collect(t.Context(), newManifest(circle.URL, &shelf{}), "demo/app")
 	require.ErrorContains(t, err, "more than 10 redirects")
+	require.Equal(t, 11, requests)
 
 	m := newManifest(circle.URL, &shelf{})
 	m.Client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	_, err = collect(t.Context(), m, "demo/app")
 	require.ErrorContains(t, err, "answered 302", "a client may know better")
+}
+
+// Else the program would have the bad one until the manifest changes again.
+func TestAnAnswerThatIsBadIsNotTakenForTheGoodOneWithItsETag(t *testing.T) {
+	good := signed(t, list(1, offer("1.0.0", "")))
+	s := newSite(t, good)
+	s.once(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("ETag", etag(good))
+		_, _ = w.Write([]byte("<html>please log in</html>"))
+	})
+	m := newManifest(s.URL, &shelf{})
+	_, err := collect(t.Context(), m, "demo/app")
+	require.ErrorIs(t, err, manifest.ErrMalformed)
+	_, err = collect(t.Context(), m, "demo/app")
+	require.NoError(t, err)
 }
 
 func TestAServerThatSaysNotModifiedToTheFirstRequestHasNothingToSay(t *testing.T) {

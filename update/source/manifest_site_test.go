@@ -84,6 +84,8 @@ func (m *shelf) Update(_ context.Context, change func([]byte) ([]byte, error)) e
 	return err
 }
 
+func etag(text []byte) string { return fmt.Sprintf(`"%x"`, digest(string(text))) }
+
 // site serves a manifest, with an ETag, and counts.
 type site struct {
 	*httptest.Server
@@ -109,9 +111,8 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, r)
 		return
 	}
-	etag := fmt.Sprintf("%q", digest(string(s.text)))
-	w.Header().Set("ETag", etag)
-	if r.Header.Get("If-None-Match") == etag {
+	w.Header().Set("ETag", etag(s.text))
+	if r.Header.Get("If-None-Match") == etag(s.text) {
 		s.same++
 		w.WriteHeader(http.StatusNotModified)
 		return

@@ -75,6 +75,14 @@ func TestAStateFileStaysAsItWasIfTheChangeFails(t *testing.T) {
 	after, err := os.Stat(path)
 	require.NoError(t, err)
 	require.True(t, os.SameFile(before, after), "what is the same is not written")
+
+	require.NoError(t, s.Update(t.Context(), func(kept []byte) ([]byte, error) {
+		kept[0] = '2'
+		return kept, nil
+	}))
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "2", string(text), "a change may work on what it was given")
 }
 
 func TestAStateFileThatCannotBeKeptIsAnError(t *testing.T) {

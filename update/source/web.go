@@ -48,7 +48,7 @@ func guarded(client *http.Client, allowHTTP bool) *http.Client {
 		if client.CheckRedirect != nil {
 			return client.CheckRedirect(r, via)
 		}
-		if len(via) >= maxRedirects {
+		if len(via) > maxRedirects {
 			return fmt.Errorf("source: more than %d redirects", maxRedirects)
 		}
 		return nil

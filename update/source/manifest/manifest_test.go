@@ -376,13 +376,14 @@ func TestPayloadsThatParsersReadDifferentlyAreRefused(t *testing.T) {
 
 func TestFilesThatAreNoneAreRefused(t *testing.T) {
 	good := string(signed(t, body(1), key(1)))
+	const rotation = `{"payloadType":"` + typeRotation + `"}`
 	for what, text := range map[string]string{
 		"nothing":             "",
 		"a page of a portal":  "<html>please log in</html>",
 		"two manifests":       strings.Replace(good, `"manifest"`, `"manifest": {}, "manifest"`, 1),
 		"two payloads":        strings.Replace(good, `"payload"`, `"payload": "", "Payload"`, 1),
 		"no base64":           strings.Replace(good, `"payload": "`, `"payload": "%`, 1),
-		"very many rotations": strings.Replace(good, `{`, `{"rotations": [{}`+strings.Repeat(",{}", 64)+`],`, 1),
+		"very many rotations": strings.Replace(good, `{`, `{"rotations": [`+strings.Repeat(rotation+",", 64)+rotation+`],`, 1),
 		"very long":           good + strings.Repeat(" ", manifest.MaxSize),
 		"no manifest":         `{}`,
 		"null":                `null`,

@@ -92,6 +92,21 @@ func TestARotationCountsOnlyWithAManifestThatDoes(t *testing.T) {
 	require.Equal(t, manifest.State{}, *s)
 }
 
+func TestProductsWithOneKeyHaveTheirOwnRotations(t *testing.T) {
+	s := new(manifest.State)
+	_, err := s.Accept(encode(t, chain(t, 5)), check(key(1)))
+	require.NoError(t, err)
+	s = reopen(t, s)
+	other := body(1)
+	other.Product = "demo/other"
+	c := check(key(1))
+	c.Product = "demo/other"
+	_, err = s.Accept(signed(t, other, key(3)), c)
+	require.ErrorIs(t, err, manifest.ErrSignature)
+	_, err = s.Accept(signed(t, other, key(1)), c)
+	require.NoError(t, err)
+}
+
 // A build with other keys trusts those, whatever was rotated under the old
 // ones; the older build, should it come back, still knows what it followed.
 func TestNewKeysInAProgramBeginAnew(t *testing.T) {

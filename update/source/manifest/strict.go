@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"unicode/utf8"
 )
@@ -25,8 +24,8 @@ func decode(text []byte, v any) error {
 	return nil
 }
 
-// scan reports whether text is one JSON value in UTF-8 whose objects have no
-// name twice. To encoding/json, "Serial" is "serial", and of two the last one
+// scan reports whether text begins with a JSON value in UTF-8 whose objects have
+// no name twice. To encoding/json, "Serial" is "serial", and of two the last one
 // counts: names that differ by case alone are one here, and since those with
 // letters beyond ASCII may be too, there are none.
 func scan(text []byte) error {
@@ -35,13 +34,7 @@ func scan(text []byte) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	if err := scanValue(d, 0); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more than one value")
-	}
-	return nil
+	return scanValue(d, 0)
 }
 
 func scanValue(d *json.Decoder, depth int) error {
