@@ -43,8 +43,8 @@
 //     which the step that downloads demands, keeps the thief to artifacts that
 //     the publisher made once.
 //   - A serial that a thief made as high as can be: a program that saw it
-//     refuses all others until its state is deleted or its keys are rotated by
-//     a new build.
+//     refuses all others until its state is deleted, or a new build asks for
+//     another channel.
 //   - A first contact after the state was lost, beyond MinSerial: any manifest
 //     that has not expired is believed, and a rotation may be held back.
 //   - Slow retrieval is bounded by the HTTP client's timeout alone.

@@ -80,8 +80,8 @@ type Check struct {
 	// Keys are those that the program was built with: 1 to 8. Keys that the
 	// state has not met begin anew, without what was rotated under others.
 	Keys []ed25519.PublicKey
-	// MinSerial is the lowest serial to accept, for a program that has no
-	// state yet. Default 0: any.
+	// MinSerial is the lowest serial to accept, whatever was seen: of use to a
+	// program that has no state yet.
 	MinSerial int64
 	Now       time.Time // required
 }
