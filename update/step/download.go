@@ -64,7 +64,7 @@ type Artifact struct {
 // is fetched again once.
 //
 // Undo removes what was downloaded. Do also removes what earlier runs of the
-// package have left in Dir. Probe looks for the file.
+// package have left in Dir.
 //
 // Check refuses a release that nothing could be good for: one without digest
 // and signature, with a signature by none of the Keys, too large, or without a
@@ -85,12 +85,6 @@ func newDownload(a Artifact, disk durable.Disk) update.Step {
 				return fmt.Errorf("downloading release %q: %w", t.Release.Version, err)
 			}
 			return nil
-		},
-		Probe: func(_ context.Context, t *update.Task) (update.Applied, error) {
-			if exists(a.File(t)) {
-				return update.AppliedYes, nil
-			}
-			return update.AppliedUnknown, nil // there may be a part of it
 		},
 		Undo: func(_ context.Context, t *update.Task) error {
 			return sweepDownloads(disk, a.Dir, func(name string) bool { return isDownloadOf(t, name) })

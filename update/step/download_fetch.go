@@ -51,7 +51,7 @@ type download struct {
 
 func (d *download) do(ctx context.Context) (err error) {
 	if exists(d.File(d.task)) {
-		return nil // it was checked before it got this name
+		return d.disk.SyncDir(d.Dir) // it was checked before it got this name
 	}
 	if d.seal, err = newSeal(d.task.Release, d.Keys); err != nil {
 		return err

@@ -114,19 +114,12 @@ func TestDownloadRemovesWhatEarlierRunsOfThePackageHaveLeft(t *testing.T) {
 	require.Len(t, downloads(t, dir), 3, "that of the run, that of another package, and what is none")
 }
 
-func TestDownloadKnowsAfterACrashWhetherItIsDone(t *testing.T) {
+func TestDownloadDoesNotAskForWhatIsThere(t *testing.T) {
 	content := noise(1000)
 	a := step.Artifact{Dir: t.TempDir(), Client: serve(t, offer(content, ""))}
-	s, tk := step.Download(a), releaseTask(releaseOf(content))
-	applied, err := s.Probe(t.Context(), tk)
-	require.NoError(t, err)
-	require.Equal(t, update.AppliedUnknown, applied)
-	require.NoError(t, s.Do(t.Context(), tk))
-	applied, err = s.Probe(t.Context(), tk)
-	require.NoError(t, err)
-	require.Equal(t, update.AppliedYes, applied)
-
-	a.Client = serve(t, func(w http.ResponseWriter, _ *http.Request) { t.Error("it asked again") })
+	tk := releaseTask(releaseOf(content))
+	require.NoError(t, step.Download(a).Do(t.Context(), tk))
+	a.Client = serve(t, func(http.ResponseWriter, *http.Request) { t.Error("it asked again") })
 	require.NoError(t, step.Download(a).Do(t.Context(), tk))
 }
 

@@ -1,66 +1,167 @@
 package step
 
 import (
+	"context"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// listener is a listener of this process. It knows whether anything that it
-// has accepted is still open: a server that is shut down does not know of the
-// connection that it is just being given.
+// silence is how long a connection may be open without a byte from its client
+// until nobody waits for it.
+const silence = 500 * time.Millisecond
+
+// listener is a listener of this process. It knows what it has accepted.
 type listener struct {
 	net.Listener
 	network, address string // as Listen was called
 
-	busy   atomic.Int64 // calls of Accept, and connections that are open
-	closed atomic.Bool
+	closed chan struct{} // by Close
+
+	mu        sync.Mutex
+	stopped   bool // it accepts no more, which its server need not know yet
+	accepting int  // calls of Accept that may return a connection
+	open      map[*accepted]struct{}
+}
+
+func newListener(network, address string, l net.Listener) *listener {
+	return &listener{
+		Listener: l, network: network, address: address, closed: make(chan struct{}), open: map[*accepted]struct{}{},
+	}
 }
 
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
-	l.busy.Add(1)
-	done := sync.OnceFunc(func() { l.busy.Add(-1) })
+	l.mu.Lock()
+	l.accepting++
+	l.mu.Unlock()
 	conn, err := l.Listener.Accept()
-	switch conn := conn.(type) {
-	case *net.TCPConn:
-		return &tcpConn{conn, done}, nil
-	case *net.UnixConn:
-		return &unixConn{conn, done}, nil
+	l.mu.Lock()
+	l.accepting--
+	stopped := l.stopped
+	if err == nil {
+		conn = l.track(conn)
 	}
-	done()
+	l.mu.Unlock()
+	if err != nil && stopped {
+		<-l.closed
+	}
 	return conn, err
+}
+
+// track returns a connection of a kind that Listen gives, as one that is known
+// until it is closed. It has all methods that it had: servers look for some.
+func (l *listener) track(conn net.Conn) net.Conn {
+	a := &accepted{at: time.Now()}
+	a.forget = func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.open, a)
+	}
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		conn = &tcpConn{c, a}
+	case *net.UnixConn:
+		conn = &unixConn{c, a}
+	default:
+		return conn
+	}
+	l.open[a] = struct{}{}
+	return conn
+}
+
+// stop closes the socket. Calls of Accept wait for Close.
+func (l *listener) stop() error {
+	l.mu.Lock()
+	stopped := l.stopped
+	l.stopped = true
+	l.mu.Unlock()
+	if stopped {
+		return nil
+	}
+	return l.Listener.Close()
 }
 
 // Close implements net.Listener.
 func (l *listener) Close() error {
-	defer l.closed.Store(true)
-	return l.Listener.Close()
+	select {
+	case <-l.closed:
+		return net.ErrClosed
+	default:
+		close(l.closed)
+		return l.stop()
+	}
 }
 
-// quiet reports that the listener is open, or that nothing is left of what it
-// accepted.
-func (l *listener) quiet() bool { return !l.closed.Load() || l.busy.Load() == 0 }
+// quiet reports that nothing of what a stopped listener has accepted is open,
+// but for connections on which nobody has said anything.
+func (l *listener) quiet() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for a := range l.open {
+		if a.spoke.Load() || time.Since(a.at) < silence {
+			return false
+		}
+	}
+	return l.accepting == 0
+}
 
-// tcpConn has all methods of its connection: servers look for some.
+// Shutdown returns what Restart is to do with a server of p's listeners: every
+// request that a client has sent is answered, and then s is shut down. By
+// itself http.Server.Shutdown drops requests that it has just read.
+func (p *Program) Shutdown(s *http.Server) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		s.SetKeepAlivesEnabled(false) // each connection ends with its next answer
+		for !p.quiet() {
+			if err := pause(ctx, time.Millisecond); err != nil {
+				return err
+			}
+		}
+		return s.Shutdown(ctx)
+	}
+}
+
+// accepted is a connection.
+type accepted struct {
+	at     time.Time
+	spoke  atomic.Bool // something was read
+	forget func()
+}
+
 type tcpConn struct {
 	*net.TCPConn
-	done func()
+	*accepted
+}
+
+// Read implements net.Conn.
+func (c *tcpConn) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	c.spoke.Store(true)
+	return n, err
 }
 
 // Close implements net.Conn.
 func (c *tcpConn) Close() error {
-	defer c.done()
+	defer c.forget()
 	return c.TCPConn.Close()
 }
 
 type unixConn struct {
 	*net.UnixConn
-	done func()
+	*accepted
+}
+
+// Read implements net.Conn.
+func (c *unixConn) Read(p []byte) (int, error) {
+	n, err := c.UnixConn.Read(p)
+	c.spoke.Store(true)
+	return n, err
 }
 
 // Close implements net.Conn.
 func (c *unixConn) Close() error {
-	defer c.done()
+	defer c.forget()
 	return c.UnixConn.Close()
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
 )
@@ -158,3 +159,7 @@ func (p place) sweep(picks func(name string) bool) error {
 	}
 	return nil
 }
+
+// isTemporary reports whether a file is what a killed process has left of
+// writing a trial.
+func isTemporary(name string) bool { return strings.HasPrefix(name, "."+trialFile) }

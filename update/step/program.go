@@ -194,27 +194,37 @@ func (p *Program) confirm(tr trial) error {
 // who connects while one becomes the other waits. Networks are those of TCP
 // and Unix sockets. Restart hands over what Listen has returned.
 func (p *Program) Listen(network, address string) (net.Listener, error) {
-	l := &listener{network: network, address: address}
+	var socket net.Listener
 	var err error
 	if fd, found := p.take(network, address); found {
-		l.Listener, err = openListener(fd)
+		socket, err = openListener(fd)
 	} else {
-		l.Listener, err = net.Listen(network, address)
+		socket, err = net.Listen(network, address)
 	}
 	if err != nil {
 		return nil, err
 	}
+	l := newListener(network, address, socket)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.listeners = append(p.listeners, l)
 	return l, nil
 }
 
-// quiet reports that nothing is left of what closed listeners have accepted.
+// quiet reports that nothing is left of what the listeners have accepted.
 func (p *Program) quiet() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return !slices.ContainsFunc(p.listeners, func(l *listener) bool { return !l.quiet() })
+}
+
+// stop makes the listeners accept no more.
+func (p *Program) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.listeners {
+		_ = l.stop() // who connects is accepted by the next program
+	}
 }
 
 // take returns the inherited listener for an address, once.

@@ -17,7 +17,6 @@ const (
 	// watches over.
 	confirmSlack = 10 * time.Second
 	trialLook    = 50 * time.Millisecond
-	quietLook    = time.Millisecond
 )
 
 // thisProcess tells this process from the one that it was, or will be, under
@@ -29,11 +28,10 @@ var thisProcess = rand.Text()
 // started with, in the folder where it was. On Windows the program is started
 // and this process ends.
 //
-// Do hands over the listeners of p.Listen, calls drain, and becomes the
-// program. Drain, which may be nil, closes the listeners and finishes what is
-// under way, such as http.Server.Shutdown; then Do waits until the connections
-// that the closed listeners accepted are closed. All that ends after 10
-// seconds, and what drain returns stops nothing. Main must not return meanwhile. Who connects
+// Do hands over the listeners of p.Listen, which accept no more, calls drain,
+// and becomes the program. Drain, which may be nil, finishes what is under way,
+// as p.Shutdown does for an http.Server; its context ends after 10 seconds, and
+// what it returns stops nothing. Main must not return meanwhile. Who connects
 // from now on waits until the new program accepts; on Windows listeners are
 // closed and opened again. A program that cannot be started at all is replaced
 // by the old one at once.
@@ -92,17 +90,14 @@ func (r restarter) do(ctx context.Context, t *update.Task) error {
 // leave lets go of the work of this process and returns what it hands over.
 func (r restarter) leave(ctx context.Context, t *update.Task) []inherited {
 	handed := r.handOver()
+	r.stop()
 	if r.drain == nil {
 		return handed
 	}
 	defer meanwhile(func() { t.Progress(0, 0, "finishing what is under way") })()
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
-	err := r.drain(ctx)
-	for err == nil && !r.quiet() {
-		err = pause(ctx, quietLook)
-	}
-	if err != nil {
+	if err := r.drain(ctx); err != nil {
 		say(t, "not all of what was under way is finished: "+err.Error())
 	}
 	return handed

@@ -56,9 +56,9 @@ type Binary struct {
 //
 // The new program is on trial until it confirms itself; [Begin] says how it
 // goes back to the old one by itself. Undo puts the old one back, of this run
-// or, by Updater.Rollback, of an earlier one that is the last. Probe looks
-// whether the new program is there. The old program is kept until the next but
-// one takes its place; the download is removed.
+// or, by Updater.Rollback, of an earlier one that is the last. The old
+// program is kept until the next but one takes its place; the download is
+// removed.
 //
 // Do and Undo refuse to replace a program that is not the one that was there
 // when the step began: somebody else has put it there. Extended attributes,
@@ -84,7 +84,7 @@ func newSwapper(b Binary, disk durable.Disk) *swapper {
 }
 
 func (s *swapper) step() update.Step {
-	return update.Step{Name: "swap binary", Check: s.check, Do: s.do, Probe: s.probe, Verify: s.verify, Undo: s.undo}
+	return update.Step{Name: "swap binary", Check: s.check, Do: s.do, Verify: s.verify, Undo: s.undo}
 }
 
 // swapped is what the step keeps.
@@ -202,34 +202,21 @@ func (s *swapper) replace(ctx context.Context, t *update.Task) error {
 	return s.finish(p, t)
 }
 
-// probe does not answer AppliedNo: there may be something to tidy up.
-func (s *swapper) probe(ctx context.Context, t *update.Task) (update.Applied, error) {
-	there, err := s.there(ctx, t)
-	if err != nil || !there {
-		return update.AppliedUnknown, err
-	}
-	return update.AppliedYes, nil
-}
-
+// verify tells whether the run's program is in place.
 func (s *swapper) verify(ctx context.Context, t *update.Task) error {
-	there, err := s.there(ctx, t)
+	var d swapped
+	if err := t.Load(&d); err != nil {
+		return err
+	}
+	p, err := s.place(d)
+	if err != nil {
+		return err
+	}
+	there, err := p.is(ctx, d.New)
 	if err == nil && !there {
 		err = errReplaced
 	}
 	return err
-}
-
-// there reports whether the run's program is in place.
-func (s *swapper) there(ctx context.Context, t *update.Task) (bool, error) {
-	var d swapped
-	if err := t.Load(&d); err != nil || d.Path == "" {
-		return false, err
-	}
-	p, err := s.place(d)
-	if err != nil {
-		return false, err
-	}
-	return p.is(ctx, d.New)
 }
 
 // finish makes the swap durable, also one of a process that died before it
@@ -290,7 +277,7 @@ func (s *swapper) takeBack(ctx context.Context, t *update.Task, d swapped) error
 	case err != nil || d.New.SHA256 == d.Old.SHA256:
 		return err
 	case there && ours:
-		return p.goBack(*tr, "the update was taken back")
+		return errors.Join(p.goBack(*tr, "the update was taken back"), p.sweep(isTemporary))
 	case there:
 		return p.putBack(aside)
 	}
@@ -303,5 +290,7 @@ func (s *swapper) takeBack(ctx context.Context, t *update.Task, d swapped) error
 	if ours && tr.State == onTrial {
 		err = durable.RemoveOn(s.disk, p.beside(trialFile))
 	}
-	return errors.Join(err, durable.RemoveOn(s.disk, p.beside(fresh)), durable.RemoveOn(s.disk, p.beside(aside)), p.sync())
+	return errors.Join(err, p.sweep(func(name string) bool {
+		return name == fresh || name == aside || isTemporary(name)
+	}), p.sync())
 }
