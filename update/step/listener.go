@@ -109,8 +109,9 @@ func (l *listener) quiet() bool {
 }
 
 // Shutdown returns what Restart is to do with a server of p's listeners: every
-// request that a client has sent is answered, and then s is shut down. By
-// itself http.Server.Shutdown drops requests that it has just read.
+// request whose client has begun to send it is answered, and then s is closed.
+// http.Server.Shutdown would drop what it has just read. Answers that do not
+// end by themselves, such as streams of events, are to be ended before.
 func (p *Program) Shutdown(s *http.Server) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		s.SetKeepAlivesEnabled(false) // each connection ends with its next answer
@@ -119,7 +120,7 @@ func (p *Program) Shutdown(s *http.Server) func(ctx context.Context) error {
 				return err
 			}
 		}
-		return s.Shutdown(ctx)
+		return s.Close()
 	}
 }
 

@@ -128,7 +128,7 @@ func self(program *step.Program, server *http.Server, manifests, state string) (
 		Steps: []update.Step{
 			step.Download(artifact),
 			step.SwapBinary(step.Binary{Artifact: artifact, Within: 3 * time.Second}),
-			step.Restart(program, server.Shutdown),
+			step.Restart(program, program.Shutdown(server)),
 		},
 	}, nil
 }
