@@ -87,18 +87,19 @@ func (p place) keepOld(aside string) error {
 	if p.gap {
 		return nil // it will be renamed
 	}
-	if err := p.disk.Link(p.path, p.beside(aside)); err != nil {
-		// Some file systems have no links, and some systems let nobody link
-		// to a file of somebody else.
-		if err := p.copyOld(aside); err != nil {
-			return err
-		}
+	if err := p.link(p.path, p.beside(aside)); err != nil {
+		return err
 	}
 	return p.disk.SyncDir(p.beside(""))
 }
 
-func (p place) copyOld(aside string) error {
-	from, err := os.Open(p.path)
+// link gives a program another name. Some file systems have no links, and some
+// systems let nobody link to a file of somebody else: there it is a copy.
+func (p place) link(path, name string) error {
+	if p.disk.Link(path, name) == nil {
+		return nil
+	}
+	from, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -107,12 +108,15 @@ func (p place) copyOld(aside string) error {
 	if err != nil {
 		return err
 	}
-	to, err := p.disk.Create(p.beside(aside))
+	to, err := p.disk.Create(name)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(to, from)
-	return errors.Join(err, adopt(to, info), to.Sync(), to.Close())
+	if err := errors.Join(err, adopt(to, info), to.Sync(), to.Close()); err != nil {
+		return errors.Join(err, p.disk.Remove(name))
+	}
+	return nil
 }
 
 // adopt gives a file the mode of another one, and its owner where this process
@@ -161,5 +165,7 @@ func (p place) sweep(picks func(name string) bool) error {
 }
 
 // isTemporary reports whether a file is what a killed process has left of
-// writing a trial.
-func isTemporary(name string) bool { return strings.HasPrefix(name, "."+trialFile) }
+// writing a trial, or of going back.
+func isTemporary(name string) bool {
+	return strings.HasPrefix(name, "."+trialFile) || strings.HasPrefix(name, backPrefix)
+}

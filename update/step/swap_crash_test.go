@@ -75,17 +75,23 @@ func dieAt(n int) (die func(), calls *int) {
 	}, calls
 }
 
-// openSwap opens the Updater of the program in dir, whose release 1.1.0 is
-// good and whose 1.2.0-rc.1 is found bad once it is in place.
+// openSwap opens the Updater of the program in dir, and its state there.
 func openSwap(dir string, disk durable.Disk) (*update.Updater, func(), error) {
 	state, err := sqlite.Open(sqlite.Config{Path: filepath.Join(dir, "upkeep.db")})
 	if err != nil {
 		return nil, nil, err
 	}
+	u, err := swapUpdater(dir, dir, disk, state.Locker(), state.Journal())
+	return u, func() { _, _ = u.Close(), state.Close() }, err
+}
+
+// swapUpdater is the Updater of the program in dir, whose release 1.1.0 is
+// good and whose 1.2.0-rc.1 is found bad once it is in place.
+func swapUpdater(dir, artifacts string, disk durable.Disk, l update.Locker, j update.Journal) (*update.Updater, error) {
 	var source offers
 	for _, version := range []string{"1.1.0", "1.2.0-rc.1"} {
 		r := releaseOf([]byte(script(version)))
-		address := url.URL{Scheme: "file", Path: filepath.Join(dir, version)}
+		address := url.URL{Scheme: "file", Path: filepath.Join(artifacts, version)}
 		r.Version, r.URL = version, address.String()
 		source = append(source, r)
 	}
@@ -96,14 +102,13 @@ func openSwap(dir string, disk durable.Disk) (*update.Updater, func(), error) {
 		}
 		return nil
 	}}
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{{
+	return update.New(update.Config{Locker: l, Journal: j, Packages: []update.Package{{
 		Name: "demo/app", Source: source, Steps: []update.Step{
 			step.DownloadOn(artifact, disk),
 			step.SwapOn(disk, false, step.Binary{Path: filepath.Join(dir, "app"), Artifact: artifact}),
 			health,
 		},
 	}}})
-	return u, func() { _, _ = u.Close(), state.Close() }, err
 }
 
 func init() {

@@ -23,7 +23,8 @@ const (
 	trialFile    = "trial.json"
 	newPrefix    = "new-"    // a program that is being written, by run
 	oldPrefix    = "old-"    // one that was replaced, by run
-	undonePrefix = "undone-" // one that was replaced by the old one
+	backPrefix   = "back-"   // an old one, while it is put back
+	undonePrefix = "undone-" // a new one that an old one has replaced
 	lockFile     = "lock"
 )
 
@@ -193,17 +194,25 @@ func (p place) goBack(tr trial, reason string) error {
 	return p.putBack(tr.Aside)
 }
 
-// putBack gives the old program its name.
+// putBack gives the old program its name again. The name aside stays until that
+// is durable.
 func (p place) putBack(aside string) error {
 	if p.gap && exists(p.path) {
 		if err := p.disk.Rename(p.path, p.beside(undonePrefix+rand.Text())); err != nil {
 			return err
 		}
 	}
-	if err := p.disk.Rename(p.beside(aside), p.path); err != nil {
+	fresh := p.beside(backPrefix + rand.Text())
+	if err := p.link(p.beside(aside), fresh); err != nil {
 		return err
 	}
-	return p.sync()
+	if err := p.disk.Rename(fresh, p.path); err != nil {
+		return errors.Join(err, p.disk.Remove(fresh))
+	}
+	if err := p.disk.SyncDir(p.dir()); err != nil {
+		return err
+	}
+	return durable.RemoveOn(p.disk, p.beside(aside))
 }
 
 // repair puts the old program back where a process has died in the gap.
