@@ -45,6 +45,9 @@ func ParseKey(text string) (Key, error) {
 	if err != nil || string(raw[:2]) != plainMark {
 		return Key{}, errors.New("minisign: not a public key")
 	}
+	if bytes.Equal(raw[10:], make([]byte, ed25519.PublicKeySize)) {
+		return Key{}, errors.New("minisign: a key of zeros, which anybody can sign for")
+	}
 	return Key{id: [8]byte(raw[2:10]), key: raw[10:]}, nil
 }
 

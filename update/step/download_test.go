@@ -254,6 +254,7 @@ func TestDownloadChecksWhoHasSigned(t *testing.T) {
 		{"too short", with(signed, "short"), []step.Key{step.Ed25519Key(public)}, "test", "not by one of the keys", ""},
 		{"by a key that is none", signed, []step.Key{step.Ed25519Key(public[:31])}, "test", "key 1 is none", ""},
 		{"by the zero key", signed, []step.Key{{}}, "test", "key 1 is none", ""},
+		{"by a key of zeros", signed, []step.Key{step.Ed25519Key(make([]byte, 32))}, "test", "key 1 is none", ""},
 		{"of a digest that is not known", unsure, []step.Key{step.Ed25519Key(public)}, "test", "", ""},
 		{"of something else", unsure, []step.Key{step.Ed25519Key(public)}, "Test", "", "not of this artifact"},
 		{"by minisign", both, []step.Key{minisign}, "test", "", ""},
@@ -288,11 +289,12 @@ func TestDownloadChecksWhoHasSigned(t *testing.T) {
 }
 
 func TestParseKeyReadsBothKindsAndNothingElse(t *testing.T) {
-	for _, text := range []string{minisignKey, strings.Split(minisignKey, "\n")[1], " " + strings.Repeat("A", 43) + "=\n"} {
+	for _, text := range []string{minisignKey, strings.Split(minisignKey, "\n")[1], " B" + strings.Repeat("A", 42) + "=\n"} {
 		_, err := step.ParseKey(text)
 		require.NoError(t, err, text)
 	}
-	for _, text := range []string{"", "key", strings.Repeat("A", 44), minisignSigned, strings.Repeat("A", 43)} {
+	zeros := strings.Repeat("A", 43) + "="
+	for _, text := range []string{"", "key", strings.Repeat("A", 44), minisignSigned, strings.Repeat("A", 43), zeros} {
 		_, err := step.ParseKey(text)
 		require.ErrorContains(t, err, "step: the key is neither", text)
 	}

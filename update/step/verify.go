@@ -29,8 +29,8 @@ type Key struct { // one of both
 // minisign's text of one, with its comment line or without.
 func ParseKey(text string) (Key, error) {
 	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
-	if err == nil && len(raw) == ed25519.PublicKeySize {
-		return Key{plain: raw}, nil
+	if key := (Key{plain: raw}); err == nil && key.valid() {
+		return key, nil
 	}
 	key, err := minisign.ParseKey(text)
 	if err != nil {
@@ -40,10 +40,15 @@ func ParseKey(text string) (Key, error) {
 }
 
 // Ed25519Key is the Key of an ed25519 public key. Steps refuse to work with one
-// that does not have 32 bytes.
+// that does not have 32 bytes, or only zeros, which anybody can sign for.
 func Ed25519Key(key ed25519.PublicKey) Key { return Key{plain: bytes.Clone(key)} }
 
-func (k Key) valid() bool { return k.minisign != nil || len(k.plain) == ed25519.PublicKeySize }
+func (k Key) valid() bool {
+	return k.minisign != nil || len(k.plain) == ed25519.PublicKeySize && !bytes.Equal(k.plain, unset)
+}
+
+// unset is what a key is that was never filled in.
+var unset = make(ed25519.PublicKey, ed25519.PublicKeySize)
 
 // seal is what an artifact must be to be the one of a release.
 type seal struct {
