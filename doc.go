@@ -10,6 +10,9 @@
 //     version, one update at a time: a lock, journaled steps, roll-back.
 //     Package update/step has ready-made steps, update/source places that
 //     versions come from.
+//   - [github.com/upkeep-go/upkeep/lv] keeps versions of rows of published
+//     content: saved, shown to some, released, taken back. Package lv/replica
+//     gives other processes the same reads.
 //
 // # Engines
 //
@@ -23,7 +26,7 @@
 //   - storage/postgres, a module of its own: any number of machines.
 //
 // An engine of your own needs no permission: implement the interfaces, and
-// let update/updatetest and storage/storagetest tell whether it keeps their
+// let update/updatetest, lv/lvtest and storage/storagetest tell whether it keeps their
 // promises.
 //
 // # HTTP

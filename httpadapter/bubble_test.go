@@ -16,22 +16,27 @@ import (
 // the test fail it.
 func inBubble(t *testing.T, s *site, test func(t *testing.T, s *site, client *http.Client)) {
 	synctest.Test(t, func(t *testing.T) {
-		s.open(t)
-		l := &pipeListener{connections: make(chan net.Conn), closed: make(chan struct{})}
-		protocols := new(http.Protocols)
-		protocols.SetHTTP1(!s.http2)
-		protocols.SetUnencryptedHTTP2(s.http2)
-		server := &http.Server{Handler: s.mux, WriteTimeout: 5 * time.Second, Protocols: protocols}
-		go func() { _ = server.Serve(l) }()
+		l, protocols := s.open(t).listen(t)
 		transport := &http.Transport{DialContext: l.dial, Protocols: protocols}
-		defer func() {
-			transport.CloseIdleConnections()
-			require.NoError(t, server.Close())
-			synctest.Wait()
-			require.Zero(t, s.adapter.OpenStreams())
-		}()
+		defer transport.CloseIdleConnections()
 		test(t, s, &http.Client{Transport: transport})
 	})
+}
+
+// listen serves the site until the test ends, in whose bubble it is called.
+func (s *site) listen(t *testing.T) (*pipeListener, *http.Protocols) {
+	l := &pipeListener{connections: make(chan net.Conn), closed: make(chan struct{})}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!s.http2)
+	protocols.SetUnencryptedHTTP2(s.http2)
+	server := &http.Server{Handler: s.mux, WriteTimeout: 5 * time.Second, Protocols: protocols}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() {
+		require.NoError(t, server.Close())
+		synctest.Wait()
+		require.Zero(t, s.adapter.OpenStreams())
+	})
+	return l, protocols
 }
 
 // pipeListener accepts what dial makes. Nothing is buffered between the two

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -28,7 +29,8 @@ type call struct {
 	query   url.Values
 	by      Principal
 	body    body
-	status  int // of the reply; 0 until it begins
+	lifted  bool // the server's WriteTimeout
+	status  int  // of the reply; 0 until it begins
 }
 
 // ServeHTTP takes a request through method, size, origin, credential and
@@ -64,7 +66,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // reply.
 func (c *call) handle() error {
 	if c.route.slow {
-		_ = http.NewResponseController(c.w).SetWriteDeadline(time.Time{})
+		c.lifted = http.NewResponseController(c.w).SetWriteDeadline(time.Time{}) == nil
 	}
 	return c.route.handle(c)
 }
@@ -158,6 +160,7 @@ func (c *call) send(reply answer) {
 	if reply.body == nil {
 		text = nil
 	} else {
+		text = append(text, '\n') // for terminals
 		header.Set("Content-Type", orJSON(reply.media))
 	}
 	if reply.challenge != "" {
@@ -166,13 +169,31 @@ func (c *call) send(reply answer) {
 	if reply.status != http.StatusNoContent && reply.status != http.StatusNotModified {
 		header.Set("Content-Length", strconv.Itoa(len(text)))
 	}
-	if c.route != nil && c.route.slow {
+	if c.lifted {
 		_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	}
 	c.status = reply.status
 	c.w.WriteHeader(reply.status)
 	if c.r.Method != http.MethodHead {
+		c.write(text)
+	}
+}
+
+// part is how much of a reply a client has writeTimeout to accept.
+const part = 64 << 10
+
+// write sends a text. A long one goes part by part, so that one who does not
+// read does not keep it in memory for ever, and one who reads slowly gets it.
+func (c *call) write(text []byte) {
+	if len(text) <= part { // all of it may fit into buffers
 		_, _ = c.w.Write(text)
+		return
+	}
+	w := &patientWriter{w: c.w, control: http.NewResponseController(c.w)}
+	for some := range slices.Chunk(text, part) {
+		if _, err := w.Write(some); err != nil {
+			return
+		}
 	}
 }
 

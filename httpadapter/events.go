@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,24 +22,26 @@ const (
 // event is one Server-Sent Event.
 type event struct {
 	id   int64  // where to resume after it; 0: it does not move that
-	name string // what EventSource dispatches on
+	name string // what EventSource dispatches on; "": this one is passed over
 	data any    // encoded as JSON
 }
 
 // feed is where a domain's events come from. It yields the events after a
 // sequence number, or after now if that is negative, and ends with an error.
+// Those that the reader is not told of come without a name: signs of life have
+// their ids, so that who reconnects does not begin before all of them.
 type feed func(ctx context.Context, after int64) iter.Seq2[event, error]
 
 // resumeAt returns the sequence number after which a stream begins: that of
 // Last-Event-ID, which a browser sends when it reconnects, else of the query's
 // after, else -1, which is now.
 func (c *call) resumeAt() (int64, error) {
-	text := c.r.Header.Get("Last-Event-ID")
-	if text == "" {
+	values := c.r.Header.Values("Last-Event-ID")
+	if len(values) == 0 || len(values) == 1 && values[0] == "" {
 		return c.number("after", 0, -1)
 	}
-	seq, err := strconv.ParseUint(text, 10, 63)
-	if err != nil {
+	seq, err := strconv.ParseUint(values[0], 10, 63)
+	if err != nil || len(values) > 1 {
 		return 0, badQuery.with("Last-Event-ID must be the id of an event")
 	}
 	return int64(seq), nil
@@ -83,9 +86,11 @@ type stream struct {
 	from      feed
 	compacted error
 
-	queue chan event
-	sent  chan struct{} // the queue has been sent
-	err   error         // why the feed ended; set before queue is closed
+	queue  chan event
+	sent   chan struct{} // the queue has been sent
+	passed atomic.Int64  // the last id passed over; what is queued later is after it
+	told   int64         // the last id sent; write's
+	err    error         // why the feed ended; set before queue is closed
 }
 
 // follow fills the queue until the feed ends, and closes it.
@@ -133,6 +138,11 @@ func (s *stream) fill(ctx context.Context, after int64) (int64, error) {
 		if err != nil {
 			return after, err
 		}
+		if e.name == "" {
+			s.passed.Store(e.id)
+			after = e.id
+			continue
+		}
 		select {
 		case s.queue <- e:
 			after = e.id
@@ -160,19 +170,34 @@ func (s *stream) write(ctx context.Context) error {
 			}
 			text = s.batch(e)
 		case <-idle.C:
-			text = []byte(":\n\n")
+			text = s.signOfLife()
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
+// signOfLife returns a comment, or the id of what was passed over since the
+// last event: it moves where to resume, and readers are told of nothing. What
+// was queued before has been sent if the queue is empty after passed was read.
+func (s *stream) signOfLife() []byte {
+	passed := s.passed.Load()
+	if passed <= s.told || len(s.queue) > 0 {
+		return []byte(":\n\n")
+	}
+	s.told = passed
+	return fmt.Appendf(nil, "id: %d\n\n", passed)
+}
+
 // batch returns the text of e and of what else is in the queue.
 func (s *stream) batch(e event) []byte {
 	text := e.append(nil)
 	for range min(len(s.queue), maxQueued) {
-		text = (<-s.queue).append(text)
+		s.told = max(s.told, e.id)
+		e = <-s.queue
+		text = e.append(text)
 	}
+	s.told = max(s.told, e.id)
 	select {
 	case s.sent <- struct{}{}:
 	default:

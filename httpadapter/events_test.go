@@ -116,22 +116,6 @@ func emitText(t *testing.T, db storage.Backend, n int, text string) {
 	require.NoError(t, err)
 }
 
-func TestEventsBeginWhereTheReaderSays(t *testing.T) {
-	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
-		emit(t, s.db, 5)
-		now := listen(t, client, events)
-		all := listen(t, client, events+"?after=0")
-		some := listen(t, client, events+"?after=3")
-		again := listen(t, client, events+"?after=0", header("Last-Event-ID", "4"))
-		synctest.Wait()
-		emit(t, s.db, 2)
-		all.want(0, 7)
-		some.want(3, 4)
-		again.want(4, 3)
-		now.want(5, 2)
-	})
-}
-
 func TestEventTellsWhatHappened(t *testing.T) {
 	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
 		emit(t, s.db, 2)
@@ -196,45 +180,6 @@ func TestSlowReaderLosesNothing(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	})
-}
-
-func TestReaderThatDoesNotReadDelaysNobodyAndIsCutOff(t *testing.T) {
-	for _, http2 := range []bool{false, true} {
-		inBubble(t, &site{http2: http2}, func(t *testing.T, s *site, client *http.Client) {
-			stalled := listen(t, client, events+"?after=0")
-			reading := listen(t, client, events+"?after=0")
-			seen := make(chan string, 1000)
-			go func() {
-				for {
-					e, err := reading.next()
-					if err != nil {
-						return
-					}
-					seen <- e.id
-				}
-			}()
-			synctest.Wait()
-			emitText(t, s.db, 500, strings.Repeat("x", 9<<10)) // more than HTTP/2 takes unread
-			synctest.Wait()
-			require.Len(t, seen, 500, "at once: no time has passed")
-			require.Equal(t, 2, s.adapter.OpenStreams())
-
-			time.Sleep(10*time.Second - time.Millisecond)
-			synctest.Wait()
-			require.Equal(t, 2, s.adapter.OpenStreams())
-			time.Sleep(2 * time.Millisecond)
-			synctest.Wait()
-			require.Equal(t, 1, s.adapter.OpenStreams())
-			_, err := io.ReadAll(stalled.text)
-			require.Error(t, err, "the reply is broken off, not ended")
-			emit(t, s.db, 1)
-			synctest.Wait()
-			require.Len(t, seen, 501)
-			for i := range 501 {
-				require.Equal(t, strconv.Itoa(i+1), <-seen)
-			}
-		})
-	}
 }
 
 func TestStreamEndsWithItsReader(t *testing.T) {
@@ -324,49 +269,6 @@ func TestReaderThatComesTooLateIsToldAndGoesOn(t *testing.T) {
 		synctest.Wait()
 		emit(t, s.db, 3)
 		l.want(10, 3)
-	})
-}
-
-func TestWhereToResumeIsChecked(t *testing.T) {
-	s := new(site).open(t)
-	for _, id := range []string{"x", "-1", "+1", "1.5", "0x10", "١", " 1", "9223372036854775808", strings.Repeat("9", 1000)} {
-		r := s.send("GET", events, "", as(admin), header("Last-Event-ID", id))
-		require.Equal(t, http.StatusBadRequest, r.StatusCode, id)
-		require.Equal(t, "invalid-query", r.problem(t), id)
-		if id != " 1" { // which is no URL
-			require.Equal(t, "invalid-query", s.get(events+"?after="+strings.ReplaceAll(id, "+", "%2B")).problem(t), id)
-		}
-	}
-}
-
-func TestEventIDsOfTheFutureWaitForTheFuture(t *testing.T) {
-	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
-		l := listen(t, client, events, header("Last-Event-ID", "3"))
-		synctest.Wait()
-		emit(t, s.db, 5)
-		l.want(3, 2)
-	})
-}
-
-func TestBackendThatPanicsEndsTheStreamOnly(t *testing.T) {
-	s := new(site)
-	inBubble(t, s, func(t *testing.T, s *site, client *http.Client) {
-		s.journal.watch = func() { panic("the feed is broken") }
-		l := listen(t, client, events)
-		_, err := l.next()
-		require.ErrorIs(t, err, io.EOF)
-		synctest.Wait()
-		require.Contains(t, s.log.String(), "the feed is broken")
-		require.Equal(t, http.StatusOK, s.get(runs).StatusCode)
-	})
-}
-
-func TestStreamEndsWithTheEngine(t *testing.T) {
-	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
-		l := listen(t, client, events)
-		require.NoError(t, s.db.Close())
-		_, err := l.next()
-		require.ErrorIs(t, err, io.EOF)
 	})
 }
 

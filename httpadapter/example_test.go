@@ -57,7 +57,7 @@ func Example() {
 		}
 		text, _ := io.ReadAll(reply.Body)
 		reply.Body.Close()
-		fmt.Printf("%d %s\n", reply.StatusCode, text)
+		fmt.Printf("%d %s", reply.StatusCode, text)
 	}
 	// Output:
 	// 401 {"status":"fail","message":"Invalid api_token"}

@@ -32,8 +32,8 @@ type Config struct {
 	ProgressOpen bool
 	// Items maps further itemIds of update progress to packages. A package's
 	// name always means the package and cannot be mapped to another; "core",
-	// unless it is such a name or stands in Items, means every package that
-	// shares update.DefaultLock.
+	// unless it is such a name or stands in Items, means whatever is under
+	// update.DefaultLock, which packages share by default.
 	Items map[string]string
 	// Tables are tables of LV that may be written to though nobody has done
 	// so yet. Others are not found until the program itself writes to them.

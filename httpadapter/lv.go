@@ -163,11 +163,15 @@ func (c *call) staff() (string, error) {
 		return "", badStaff.with("one is needed")
 	}
 	staff := values[0]
-	if len(staff) > maxStaff || !utf8.ValidString(staff) || strings.ContainsFunc(staff, unicode.IsControl) {
+	if len(staff) > maxStaff || !utf8.ValidString(staff) || strings.ContainsFunc(staff, misleads) {
 		return "", badStaff.with(fmt.Sprintf("want at most %d bytes of UTF-8 without control characters", maxStaff))
 	}
 	return staff, nil
 }
+
+// misleads reports whether a character can make a history or a log show
+// something else than it says: lines that nobody wrote, or text backwards.
+func misleads(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 // checkApp refuses what is no app of a table. Without a slash in it,
 // appid/schemaid means one table.

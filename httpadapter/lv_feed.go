@@ -14,6 +14,7 @@ import (
 type snapshotReply struct {
 	Table      replica.Table            `json:"table"`
 	Seq        int64                    `json:"seq"`   // of the event whose state it is
+	Time       time.Time                `json:"time"`  // of that event
 	After      int64                    `json:"after"` // where changes go on
 	Strategies []replica.Strategy       `json:"strategies"`
 	Envs       map[lv.Env][]replica.Row `json:"envs"` // a gray has only what it points at itself
@@ -70,10 +71,11 @@ func (l *lvAPI) changes(c *call) error {
 	return c.stream(after, func(ctx context.Context, after int64) iter.Seq2[event, error] {
 		return func(yield func(event, error) bool) {
 			for e, err := range l.service.Watch(ctx, after) {
-				if err == nil && (app != "" && e.Table.App != app || schema != "" && e.Table.Schema != schema) {
-					continue
+				sent := event{id: e.Seq}
+				if (app == "" || e.Table.App == app) && (schema == "" || e.Table.Schema == schema) {
+					sent.name, sent.data = string(e.Kind), replica.EventOf(e)
 				}
-				if !yield(event{id: e.Seq, name: string(e.Kind), data: replica.EventOf(e)}, err) {
+				if !yield(sent, err) {
 					return
 				}
 			}

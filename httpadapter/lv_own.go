@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/lv/replica"
@@ -46,7 +47,7 @@ func (l *lvAPI) ownRoutes() []route {
 			field{"asof", "as after the event with this seq"}, field{"<object>.<field>", "an attribute of a visitor, to whom strategies apply"}),
 		see("/rows/{objectId}", "Show a working row", rowReply{}, l.row),
 		change(http.MethodPut, "/rows/{objectId}", "Write a working row", saveBody{}, savedReply{}, l.save),
-		change(http.MethodDelete, "/rows/{objectId}", "Delete a working row", whyBody{}, savedReply{}, l.remove),
+		change(http.MethodDelete, "/rows/{objectId}", "Delete a working row", removeBody{}, savedReply{}, l.remove),
 		see("/diff", "Compare two versions of a row, field by field", diffReply{}, l.diff,
 			field{"from", "a version; default: nothing"}, field{"to", "a version; default: nothing"}),
 		see("/changelists", "List planned releases, newest first", releasesReply{}, l.changelists, after, ofLimit,
@@ -257,23 +258,36 @@ func (l *lvAPI) save(c *call) error {
 	if err != nil {
 		return err
 	}
-	v, err := t.Save(c.r.Context(), c.r.PathValue("objectId"), b.Content, by)
-	if err != nil {
-		return err
-	}
-	return c.reply(http.StatusOK, savedOf(v))
+	return c.edit(t, lv.Edit{Op: lv.OpSave, Content: b.Content}, b.Expect, by)
 }
 
 func (l *lvAPI) remove(c *call) error {
-	t, by, err := l.why(c)
+	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
-	v, err := t.Delete(c.r.Context(), c.r.PathValue("objectId"), by)
+	var b removeBody
+	if err := c.decodeOptional(&b); err != nil {
+		return err
+	}
+	by, err := l.because(c, b.Desc, b.RequestID)
 	if err != nil {
 		return err
 	}
-	return c.reply(http.StatusOK, savedOf(v))
+	return c.edit(t, lv.Edit{Op: lv.OpDelete}, b.Expect, by)
+}
+
+// edit edits the working row in the path, if it is at the version expected.
+func (c *call) edit(t *lv.Table, e lv.Edit, expect string, by lv.Meta) (err error) {
+	e.Row = c.r.PathValue("objectId")
+	if e.Expect, err = expected(expect); err != nil {
+		return err
+	}
+	versions, err := t.Edit(c.r.Context(), by, e)
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, savedOf(versions[0]))
 }
 
 func (l *lvAPI) diff(c *call) error {
@@ -313,20 +327,39 @@ func (l *lvAPI) diff(c *call) error {
 	return c.reply(http.StatusOK, reply)
 }
 
+// testRules answers as a visitor would be: with the seed of the strategy.
 func (l *lvAPI) testRules(c *call) error {
-	if _, err := l.table(c); err != nil {
+	t, err := l.table(c)
+	if err != nil {
 		return err
 	}
 	var b testBody
 	if err := c.decode(&b); err != nil {
 		return err
 	}
-	if len(b.Rules) == 0 {
-		return badBody.with("rules are needed")
+	var s lv.Strategy
+	if b.StrategyID != "" {
+		if s, err = strategy(c.r.Context(), t, b.StrategyID); err != nil {
+			return err
+		}
+	} else if len(b.Rules) == 0 {
+		return badBody.with("rules or a strategy_id are needed")
 	}
-	rules, err := rulesOf(b.Rules)
-	if err != nil {
-		return err
+	if len(b.Rules) > 0 {
+		if s.Rules, err = rulesOf(b.Rules); err != nil {
+			return err
+		}
 	}
-	return c.reply(http.StatusOK, testReply{Matches: rules.Match(b.Attributes)})
+	if s.ID == 0 && needSeed(s.Rules) {
+		return badBody.with("a percentage without a seed depends on the strategy: want a strategy_id")
+	}
+	return c.reply(http.StatusOK, testReply{Matches: s.Match(b.Attributes)})
+}
+
+// needSeed reports whether rules have a percentage that has no seed.
+func needSeed(rules []lv.Rule) bool {
+	return slices.ContainsFunc(rules, func(r lv.Rule) bool {
+		p, isPercentage := r.Value.(lv.Percentage)
+		return isPercentage && p.Seed == "" || needSeed(r.Rules)
+	})
 }

@@ -56,6 +56,29 @@ func TestWorkingRowIsWrittenShownAndDeleted(t *testing.T) {
 	}
 }
 
+func TestNobodyOverwritesWhatTheyHaveNotSeen(t *testing.T) {
+	s := new(site).open(t)
+	put := func(row, expect string) reply {
+		return s.own("PUT", "rows/"+row, `{"content":{"by":"`+expect+`"},"expect":"`+expect+`"}`)
+	}
+	seen := s.own("GET", "rows/a", "").good(t)["version"].(string)
+	saved := put("a", seen).good(t)["version"].(string)
+	before := s.published(t)
+	late := put("a", seen)
+	require.Equal(t, "conflict", late.problem(t))
+	require.Equal(t, http.StatusConflict, late.StatusCode)
+	require.Equal(t, []any{map[string]any{"object_id": "a", "from": saved, "to": "0", "expect": seen}}, late.json(t)["conflicts"])
+	require.Equal(t, "conflict", put("a", "none").problem(t))
+	require.Equal(t, "conflict", put("new", seen).problem(t))
+	require.Equal(t, "conflict", s.own("DELETE", "rows/a", `{"expect":"`+seen+`"}`).problem(t))
+	require.Equal(t, http.StatusNotFound, put("a", "x").StatusCode)
+	require.Equal(t, before, s.published(t))
+
+	put("new", "none").good(t)
+	require.Equal(t, "delete", s.own("DELETE", "rows/a", `{"expect":"`+saved+`"}`).good(t)["op"])
+	put("a", "none").good(t)
+}
+
 func TestRowsAreShownAsWhoeverAsksSeesThem(t *testing.T) {
 	s := new(site).open(t)
 	names := func(query string) string {
@@ -202,6 +225,36 @@ func TestRulesAreTriedOutOnAVisitor(t *testing.T) {
 	}
 }
 
+func TestRulesAreTriedOutWithTheSeedThatVisitorsGet(t *testing.T) {
+	s := new(site).open(t)
+	const half = `[{"type":"and","rules":[{"object":"user","field":"id","relation":"percentage","value":{"percent":50}}]}]`
+	created := s.documented("POST", "/lv/strategy", strategyBody("3", "rules", half)).data(t)
+	id := at(t, created, "strategyId").(string)
+	matches := 0
+	for n := range 40 {
+		visitor := fmt.Sprintf(`"attributes":{"user.id":"%d"}`, n)
+		shown := at(t, s.documented("GET", fmt.Sprintf("/lv/prod?user.id=%d", n), "").data(t), 0, "name") == "a2"
+		for _, body := range []string{`{"strategy_id":"` + id + `",`, `{"strategy_id":"` + id + `","rules":` + half + `,`} {
+			tried := s.own("POST", "strategies/test", body+visitor+"}", as(reader)).good(t)
+			require.Equal(t, shown, tried["matches"], n)
+		}
+		if shown {
+			matches++
+		}
+	}
+	require.Greater(t, matches, 5)
+	require.Less(t, matches, 35)
+
+	seeded := strings.Replace(half, `50`, `50,"seed":"spring"`, 1)
+	require.Equal(t, lv.Bucket("spring", "7") < 5000,
+		s.own("POST", "strategies/test", `{"rules":`+seeded+`,"attributes":{"user.id":"7"}}`).good(t)["matches"])
+	for body, status := range map[string]int{
+		`{"rules":` + half + `}`: 400, `{"strategy_id":"99"}`: 404, `{"strategy_id":"x"}`: 404, `{"strategy_id":8}`: 400,
+	} {
+		require.Equal(t, status, s.own("POST", "strategies/test", body).StatusCode, body)
+	}
+}
+
 func TestSnapshotIsWhatAReplicaReads(t *testing.T) {
 	s := new(site).open(t)
 	s.documented("POST", "/lv/strategy", strategyBody("3")).data(t)
@@ -251,6 +304,38 @@ func TestChangesGoOnAfterTheLastOneSeen(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "操作人", e.data["actor"], "what happens to other tables is not told")
 		require.Equal(t, 404, open(t, client, changes+"?appid=app&schemaid=zzz").StatusCode)
+	})
+}
+
+func TestChangesOfOtherTablesMoveWhereToResume(t *testing.T) {
+	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
+		secret := 0
+		happen := func(table string, n int) {
+			for range n {
+				secret++
+				_, err := s.rows.Table("app", table).Save(t.Context(), "x", fmt.Appendf(nil, `{"secret":%d}`, secret), lv.Meta{Actor: "x"})
+				require.NoError(t, err)
+			}
+		}
+		path := changes + "?" + ofApp
+		l := listen(t, client, path+"&after=7")
+		happen("empty", 3) // 8 to 10
+		require.Equal(t, "retry: 2000||id: 10||:||", l.lines(6), "nothing is told but how far it is")
+		happen("empty", 2) // 11 and 12
+		happen("table", 1) // 13
+		e, err := l.next()
+		require.NoError(t, err)
+		require.Equal(t, "13", e.id)
+		require.Equal(t, ":||", l.lines(2), "it does not go back")
+		happen("empty", 1)
+		require.Equal(t, "id: 14||", l.lines(2))
+
+		again := listen(t, client, path, header("Last-Event-ID", "14"))
+		synctest.Wait()
+		happen("table", 1)
+		e, err = again.next()
+		require.NoError(t, err)
+		require.Equal(t, "15", e.id)
 	})
 }
 

@@ -134,16 +134,8 @@ func (b planBody) release() (lv.Release, error) {
 				return plan, err
 			}
 		}
-		switch change.Expect {
-		case "":
-		case "none":
-			planned.Expect = new(lv.VersionID)
-		default:
-			expected, err := versionOf(change.Expect)
-			if err != nil {
-				return plan, err
-			}
-			planned.Expect = &expected
+		if planned.Expect, err = expected(change.Expect); err != nil {
+			return plan, err
 		}
 		plan.Changes = append(plan.Changes, planned)
 	}

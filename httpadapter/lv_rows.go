@@ -219,11 +219,11 @@ func (l *lvAPI) read(c *call, env lv.Env) error {
 // tag sets the ETag of what memory shows of a table, and answers a GET that
 // knows it.
 func (c *call) tag(t *lv.Table) (unchanged bool, err error) {
-	seq, err := t.Seq(c.r.Context()) // before the rows are read: they may be newer than they say
+	name, err := t.Tag(c.r.Context()) // before the rows are read: they may be newer than they say
 	if err != nil {
 		return false, err
 	}
-	tag := fmt.Sprintf(`"%d"`, seq)
+	tag := strconv.Quote(name)
 	c.w.Header().Set("ETag", tag)
 	if c.r.Method == http.MethodPost {
 		return false, nil

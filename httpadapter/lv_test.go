@@ -69,6 +69,16 @@ func (s *site) documented(method, path, body string, prepare ...func(*http.Reque
 	return s.send(method, path, body, append(prepare, header("Staffname", "操作人"))...)
 }
 
+// lines returns the next lines of a stream, each with a bar at its end.
+func (l *listener) lines(n int) (all string) {
+	for range n {
+		line, err := l.text.ReadString('\n')
+		require.NoError(l.t, err)
+		all += strings.TrimSuffix(line, "\n") + "|"
+	}
+	return all
+}
+
 // data returns the data of a good reply of the document.
 func (r reply) data(t testing.TB) any {
 	require.Equal(t, http.StatusOK, r.StatusCode, r.text)

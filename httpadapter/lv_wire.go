@@ -20,8 +20,28 @@ type whyBody struct {
 // saveBody is what a working row is to say.
 type saveBody struct {
 	Content   json.RawMessage `json:"content"`
+	Expect    string          `json:"expect"` // the version that the row is at, or "none"; default: anything
 	Desc      string          `json:"desc"`
 	RequestID string          `json:"request_id"`
+}
+
+// removeBody deletes a working row.
+type removeBody struct {
+	Expect    string `json:"expect"` // the version that the row is at; default: anything
+	Desc      string `json:"desc"`
+	RequestID string `json:"request_id"`
+}
+
+// expected returns what is expected to be there, or nil for anything.
+func expected(text string) (*lv.VersionID, error) {
+	switch text {
+	case "":
+		return nil, nil
+	case "none":
+		return new(lv.VersionID), nil
+	}
+	id, err := versionOf(text)
+	return &id, err
 }
 
 // planBody is a change list.
@@ -46,9 +66,11 @@ type scheduleBody struct {
 	RequestID string `json:"request_id"`
 }
 
-// testBody is rules, as JSON or a text of it, and a visitor.
+// testBody is rules, as JSON or a text of it, and a visitor. Percentages
+// without a seed are those of a strategy: then it must be named.
 type testBody struct {
-	Rules      json.RawMessage   `json:"rules"`
+	StrategyID string            `json:"strategy_id"`
+	Rules      json.RawMessage   `json:"rules"`      // default: the strategy's
 	Attributes map[string]string `json:"attributes"` // "object.field" to value
 }
 
@@ -137,8 +159,8 @@ type releaseReply struct {
 	Rev       int64           `json:"rev"`
 }
 
-// changeReply is the move of one pointer. To is "0" if a gray follows
-// production again.
+// changeReply is the move of one pointer, or of a working row that has moved.
+// To is "0" if a gray follows production again.
 type changeReply struct {
 	ObjectID string  `json:"object_id"`
 	From     string  `json:"from"`

@@ -40,6 +40,8 @@ type site struct {
 	mux      *http.ServeMux
 	log      *safeBuffer
 	installs atomic.Int64
+	engine   engine
+	acted    atomic.Int64 // for what the handlers of added routes do
 
 	// install is what the package's step does. Default: nothing.
 	install func(context.Context, *update.Task) error
@@ -53,19 +55,22 @@ type site struct {
 	check func(context.Context, *update.Task) error
 	// configure changes the adapter's Config. Default: not at all.
 	configure func(*httpadapter.Config)
+	// add adds routes to the table. Default: none.
+	add func(*site)
 }
 
 // open builds the site. It is closed with the test.
 func (s *site) open(t testing.TB) *site {
 	db := memory.New()
 	db.Retention = s.retention
-	s.db, s.journal, s.log = db, &touchyJournal{Journal: db.Journal()}, new(safeBuffer)
+	s.db, s.log = db, new(safeBuffer)
+	s.journal = &touchyJournal{Journal: &engineJournal{db.Journal(), &s.engine}}
 	if s.source == nil {
 		s.source = source.Static("1.0.0", "1.1.0", "2.0.0-rc.1")
 	}
 	var err error
 	s.updater, err = update.New(update.Config{
-		Locker: db.Locker(), Journal: s.journal,
+		Locker: &engineLocker{db.Locker(), &s.engine}, Journal: s.journal,
 		Packages: []update.Package{{
 			Name: pkg, Source: s.source,
 			Steps: []update.Step{{Name: "install", Check: s.check, Undo: func(context.Context, *update.Task) error { return nil },
@@ -83,7 +88,7 @@ func (s *site) open(t testing.TB) *site {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.updater.Close()) })
-	s.rows = newRows(t, db.Versions())
+	s.rows = newRows(t, &engineVersions{db.Versions(), &s.engine})
 	c := httpadapter.Config{
 		Update: s.updater, LV: s.rows, Tables: []lv.TableID{{App: "app", Schema: "empty"}},
 		Auth: httpadapter.Secrets{
@@ -98,6 +103,9 @@ func (s *site) open(t testing.TB) *site {
 	}
 	s.adapter, err = httpadapter.New(c)
 	require.NoError(t, err)
+	if s.add != nil {
+		s.add(s)
+	}
 	s.mux = http.NewServeMux()
 	s.adapter.Register(s.mux)
 	return s

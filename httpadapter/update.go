@@ -202,8 +202,8 @@ func (u *updateAPI) progress(c *call) error {
 	return c.reply(http.StatusOK, reply)
 }
 
-// means returns the package that an itemId stands for, "" for every package
-// that shares update.DefaultLock.
+// means returns the package that an itemId stands for, "" for what
+// update.DefaultLock is about.
 func (u *updateAPI) means(item string) (pkg string, known bool) {
 	if slices.Contains(u.updates.Packages(), item) {
 		return item, true
@@ -214,26 +214,30 @@ func (u *updateAPI) means(item string) (pkg string, known bool) {
 	return "", item == update.DefaultLock
 }
 
-// running reports whether an update runs: of the package, or of any that
-// shares update.DefaultLock. A run whose lock has expired does not: its process
-// is dead, or does not know yet that it lost.
+// running reports whether an update runs: of the package, or of anything under
+// update.DefaultLock. A run whose lock has expired does not: its process is
+// dead, or does not know yet that it lost. It asks as little as it can, since
+// that is what callers poll.
 func (u *updateAPI) running(ctx context.Context, pkg string) (bool, error) {
-	for _, name := range u.updates.Packages() {
-		if pkg != "" && name != pkg {
-			continue
-		}
-		status, err := u.updates.Status(ctx, name)
-		if err != nil {
+	item, token := update.DefaultLock, int64(0)
+	if pkg != "" {
+		run, found, err := u.live(ctx, pkg)
+		if err != nil || !found {
 			return false, err
 		}
-		lease, run := status.Lease, status.Run
-		switch {
-		case lease == nil:
-		case pkg == "" && lease.Item == update.DefaultLock:
-			return true, nil
-		case pkg != "" && run != nil && run.Token == lease.Token:
-			return true, nil
-		}
+		item, token = run.Item, run.Token
 	}
-	return false, nil
+	lease, err := u.updates.Holder(ctx, item)
+	if errors.Is(err, update.ErrFree) {
+		return false, nil
+	}
+	return err == nil && (token == 0 || token == lease.Token), err
+}
+
+// live returns the package's run that is not done, if there is one.
+func (u *updateAPI) live(ctx context.Context, pkg string) (update.Run, bool, error) {
+	for run, err := range u.updates.History(ctx, update.Query{Package: pkg, Live: true}) {
+		return run, err == nil, err
+	}
+	return update.Run{}, false, nil
 }

@@ -253,10 +253,10 @@ func (u *updateAPI) events(c *call) error {
 		return func(yield func(event, error) bool) {
 			for e, err := range u.updates.Watch(ctx, after) {
 				if !details {
-					if e.Kind == update.EventLog {
-						continue
-					}
 					e.Message = ""
+					if e.Kind == update.EventLog {
+						e.Kind = "" // passed over
+					}
 				}
 				if !yield(event{id: e.Seq, name: string(e.Kind), data: eventReply(e)}, err) {
 					return

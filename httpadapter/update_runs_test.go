@@ -241,3 +241,14 @@ func TestReadersDoNotSeeWhichProcessWorks(t *testing.T) {
 		close(end)
 	})
 }
+
+func TestEventsThatAReaderIsNotToldOfMoveWhereToResume(t *testing.T) {
+	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
+		emit(t, s.db, 3) // the last two are what steps print
+		l := listen(t, client, events+"?after=0", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+reader) })
+		e, err := l.next()
+		require.NoError(t, err)
+		require.Equal(t, "1", e.id)
+		require.Equal(t, "id: 3||:||", l.lines(4))
+	})
+}

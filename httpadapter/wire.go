@@ -82,11 +82,18 @@ func (c *call) media() (isForm bool, err error) {
 
 // setReadDeadline bounds the time for a body: for our reading, and for that of
 // the server, which reads to its end what nobody wanted. A body that has been
-// read ends the deadline.
+// read ends the deadline. The server's WriteTimeout counts from the request: it
+// is put off as long, or a slow body would never get a reply.
 func (c *call) setReadDeadline() {
-	if c.r.ContentLength != 0 {
-		// A ResponseWriter without deadlines is one whose owner sees to them.
-		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(readTimeout))
+	if c.r.ContentLength == 0 {
+		return
+	}
+	// A ResponseWriter without deadlines is one whose owner sees to them.
+	control, end := http.NewResponseController(c.w), time.Now().Add(readTimeout)
+	_ = control.SetReadDeadline(end)
+	server, ok := c.r.Context().Value(http.ServerContextKey).(*http.Server)
+	if ok && server.WriteTimeout > 0 {
+		_ = control.SetWriteDeadline(end.Add(server.WriteTimeout))
 	}
 }
 

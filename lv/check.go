@@ -1,6 +1,7 @@
 package lv
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -11,10 +12,14 @@ import (
 const maxName = 1024
 
 func checkName(what, name string) error {
-	switch {
-	case len(name) > maxName:
+	if len(name) > maxName {
 		return fmt.Errorf("%w: the %s has %d bytes, at most %d are allowed", ErrInvalid, what, len(name), maxName)
-	case !utf8.ValidString(name) || strings.ContainsRune(name, 0):
+	}
+	return checkText(what, name)
+}
+
+func checkText(what, text string) error {
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
 		return fmt.Errorf("%w: the %s is not text", ErrInvalid, what)
 	}
 	return nil
@@ -38,10 +43,7 @@ func (m Meta) check() error {
 	if err := checkRequired("actor", m.Actor); err != nil {
 		return err
 	}
-	if !utf8.ValidString(m.Desc) || strings.ContainsRune(m.Desc, 0) {
-		return fmt.Errorf("%w: the description is not text", ErrInvalid)
-	}
-	return checkName("request id", m.RequestID)
+	return cmp.Or(checkText("description", m.Desc), checkName("request id", m.RequestID))
 }
 
 func checkRow(id string) error { return checkRequired("row", id) }

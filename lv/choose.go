@@ -3,7 +3,6 @@ package lv
 import (
 	"cmp"
 	"slices"
-	"strconv"
 )
 
 // A choice is a strategy that is ready to be asked.
@@ -19,7 +18,7 @@ func newChoice(s Strategy, show *entry) (*choice, error) {
 	if s.Disabled || s.Deleted {
 		return nil, nil
 	}
-	match, err := s.Rules.compile(strconv.FormatInt(s.ID, 10))
+	match, err := s.compile()
 	if err != nil {
 		return nil, err
 	}

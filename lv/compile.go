@@ -1,6 +1,9 @@
 package lv
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A matcher says whether a visitor matches.
 type matcher func(Attributes) bool
@@ -13,9 +16,11 @@ func (r Rules) compile(seed string) (matcher, error) {
 }
 
 type compiler struct {
-	seed   string
-	leaves int
-	text   int
+	seed        string
+	leaves      int
+	text        int
+	expressions int // bytes of them
+	steps       int // that they become
 }
 
 func (c *compiler) all(rules []Rule, path string, depth int) (matcher, error) {
@@ -105,14 +110,29 @@ func (c *compiler) leaf(r Rule, path string) (matcher, error) {
 	if relation == RelationNotExists {
 		return func(a Attributes) bool { _, there := a[key]; return !there }, nil
 	}
-	holds, err := compileRelation(relation, r.Value)
+	holds, err := c.relation(relation, r.Value)
 	if err != nil {
 		return nil, invalidRule(path, "%s %s: %w", key, r.Relation, err)
+	}
+	if match := compileFrequent(relation, key, r.Value); match != nil {
+		return match, nil
 	}
 	return func(a Attributes) bool {
 		attribute, there := a[key]
 		return there && holds(attribute)
 	}, nil
+}
+
+// compileFrequent spares the comparisons that most rules consist of a closure.
+func compileFrequent(r Relation, key string, value any) matcher {
+	text, ok := value.(string)
+	switch {
+	case ok && r == RelationEquals:
+		return func(a Attributes) bool { attribute, there := a[key]; return there && attribute == text }
+	case ok && r == RelationIncludes:
+		return func(a Attributes) bool { attribute, there := a[key]; return there && strings.Contains(attribute, text) }
+	}
+	return nil
 }
 
 // size is the text of a comparison, in bytes.

@@ -48,6 +48,21 @@ func digits(s string) int {
 	return len(s)
 }
 
+// readSmall reads what most numbers are: whole, not negative and of at most 18
+// digits. Two of them compare faster than decimals.
+func readSmall(s string) (n int64, ok bool) {
+	if s == "" || len(s) > 18 || len(s) > 1 && s[0] == '0' {
+		return 0, false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = 10*n + int64(s[i]-'0')
+	}
+	return n, true
+}
+
 func (d *decimal) compare(e *decimal) int {
 	if d.negative != e.negative {
 		if d.negative {

@@ -11,7 +11,8 @@ import (
 )
 
 // Difference is a field with two values. A value that is not there is nil;
-// Base is nil unless a Merge found the difference.
+// Base is nil unless a Merge found the difference. A Path does not go deeper
+// once it has 1,024 bytes: what is there is whole.
 type Difference struct {
 	Path             string // JSON Pointer; "" is the whole content
 	Base, From, Into json.RawMessage
@@ -109,8 +110,12 @@ func isObject(tree any) bool {
 
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
+// maxPath keeps a list of differences from being much longer than the contents:
+// every field has the whole path.
+const maxPath = 1024
+
 func diff(found []Difference, path string, from, into any) []Difference {
-	if isObject(from) && isObject(into) {
+	if isObject(from) && isObject(into) && len(path) < maxPath {
 		for _, name := range names(from, into) {
 			found = diff(found, path+"/"+pointerEscapes.Replace(name), field(from, name), field(into, name))
 		}
@@ -123,7 +128,8 @@ func diff(found []Difference, path string, from, into any) []Difference {
 }
 
 func merge(conflicts []Difference, path string, base, ours, theirs any) (any, []Difference) {
-	if isObject(ours) && isObject(theirs) {
+	fields := isObject(base) || base == (absent{}) // else both have replaced it by something else
+	if fields && isObject(ours) && isObject(theirs) && len(path) < maxPath {
 		merged := map[string]any{}
 		for _, name := range names(base, ours, theirs) {
 			var value any

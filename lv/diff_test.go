@@ -1,7 +1,10 @@
 package lv_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,6 +63,7 @@ func TestMerge(t *testing.T) {
 		"only theirs changed, all of it":   {`{"a":1}`, `{"a":1}`, `[]`, `[]`, nil},
 		"deleted here, untouched there":    {`{"a":1}`, ``, `{"a":1}`, ``, nil},
 		"deleted here, changed there":      {`{"a":1}`, ``, `{"a":2}`, `{"a":1}`, []lv.Difference{{Base: raw(`{"a":1}`), Into: raw(`{"a":2}`)}}},
+		"both make an object of a number":  {`{"a":1}`, `{"a":{"b":1}}`, `{"a":{"c":2}}`, `{"a":1}`, []lv.Difference{{Path: "/a", Base: raw(`1`), From: raw(`{"b":1}`), Into: raw(`{"c":2}`)}}},
 		"numbers and letters stay as were": {`{"a":1.0,"b":"<é>"}`, `{"a":1.0,"b":"<é>","c":1e2}`, `{"a":1.0,"b":"<é>"}`, `{"a":1.0,"b":"<é>","c":1e2}`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,6 +73,31 @@ func TestMerge(t *testing.T) {
 			require.Equal(t, tt.conflicts, conflicts)
 		})
 	}
+}
+
+func TestPathsDoNotMakeADifferenceMuchLongerThanTheContents(t *testing.T) {
+	object := func(value string) json.RawMessage {
+		var fields []string
+		for i := range 1000 {
+			fields = append(fields, fmt.Sprintf(`"%d":%s`, i, value))
+		}
+		return raw(`{"` + strings.Repeat("x", 100_000) + `":{` + strings.Join(fields, ",") + `}}`)
+	}
+	size := func(found []lv.Difference) (n int) {
+		for _, d := range found {
+			n += len(d.Path) + len(d.Base) + len(d.From) + len(d.Into)
+		}
+		return n
+	}
+	found, err := lv.Diff(object("1"), object("2"))
+	require.NoError(t, err)
+	require.NotEmpty(t, found)
+	require.Less(t, size(found), 1_000_000)
+	merged, conflicts, err := lv.Merge(object("1"), object("2"), object("3"))
+	require.NoError(t, err)
+	require.NotEmpty(t, conflicts)
+	require.Less(t, size(conflicts), 1_000_000)
+	require.True(t, bytes.HasSuffix(merged, []byte(`:1}}`)), "what conflicts stays as it is in base")
 }
 
 func TestDiffAndMergeRefuseWhatIsNoContent(t *testing.T) {

@@ -25,6 +25,7 @@ type faulty struct {
 	slow                chan struct{} // if set, Rows waits for it
 	slowEnd             chan struct{} // if set, Rows waits for it at its end
 	stuck               chan struct{} // if set, PutRelease waits for it
+	place               chan struct{} // if set, the next Tables waits for it
 }
 
 func (f *faulty) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
@@ -34,9 +35,15 @@ func (f *faulty) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by 
 	return f.VersionStore.PutRelease(ctx, t, r, by)
 }
 
+// errPanic makes a call panic.
+var errPanic = errors.New("panic")
+
 func failing[T any](fault *atomic.Pointer[error], list iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		if err := fault.Load(); err != nil {
+			if *err == errPanic {
+				panic("the disk is gone")
+			}
 			var none T
 			yield(none, *err)
 			return
@@ -58,6 +65,10 @@ func (f *faulty) Rows(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv
 }
 
 func (f *faulty) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
+	if place := f.place; place != nil {
+		f.place = nil
+		<-place
+	}
 	return failing(&f.tables, f.VersionStore.Tables(ctx, ids...))
 }
 
@@ -99,6 +110,29 @@ func TestWhatCannotBeReadIsReadLater(t *testing.T) {
 	require.NoError(t, err, "asking again is safe")
 	require.Equal(t, r, again)
 	require.Equal(t, "a=1", s.shows(lv.View{}))
+}
+
+func TestAStoreThatPanicsStopsNobodyElse(t *testing.T) {
+	for i, name := range []string{"tables", "rows", "watch"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &faulty{VersionStore: memory.New().Versions()}
+				s := serve(t, lv.Config{Store: f})
+				s.save("a", "1")
+				fault := []*atomic.Pointer[error]{&f.tables, &f.rows, &f.watch}[i]
+				fault.Store(&errPanic)
+				if name == "watch" {
+					require.Equal(t, "", s.shows(lv.View{}))
+					require.Panics(t, func() { _, _ = s.Publish(t.Context(), lv.Production, ada, "a") })
+				} else {
+					require.Panics(t, func() { _, _ = s.Get(t.Context(), "a", lv.View{}) })
+				}
+				fault.Store(nil)
+				s.publish(lv.Production, "a")
+				require.Equal(t, "a=1", s.shows(lv.View{}))
+			})
+		})
+	}
 }
 
 func TestAnEventThatIsReadAlreadyChangesNothing(t *testing.T) {
@@ -185,6 +219,34 @@ func TestSubscribeSurvivesTheLossOfEvents(t *testing.T) {
 	})
 }
 
+func TestSubscribeGoesOnWhenTheTableCanBeReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{VersionStore: memory.New().Versions()}
+		s := serve(t, lv.Config{Store: f})
+		s.save("a", "1")
+		s.publish(lv.Production, "a")
+		broken := errors.New("broken")
+		f.rows.Store(&broken)
+		ctx, cancel := context.WithCancel(t.Context())
+		var seen []string
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for rows, err := range lv.Of[banner](s.Table).Subscribe(ctx) {
+				seen = append(seen, fmt.Sprint(rows, errors.Is(err, broken)))
+			}
+		}()
+		synctest.Wait()
+		require.Equal(t, []string{"map[] true"}, seen)
+		f.rows.Store(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, []string{"map[] true", "map[a:{1}] false"}, seen)
+		cancel()
+		<-ended
+	})
+}
+
 func TestRunGoesOnAfterAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
@@ -203,6 +265,28 @@ func TestRunGoesOnAfterAFailure(t *testing.T) {
 		f.watch.Store(nil)
 		f.tables.Store(nil)
 		time.Sleep(5 * time.Second)
+		require.Equal(t, "a=1", s.shows(lv.View{}))
+	})
+}
+
+func TestAReleaseIsAppliedThatIsScheduledWhileRunFindsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{VersionStore: memory.New().Versions(), place: make(chan struct{})}
+		place := f.place
+		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
+		other.save("a", "1")
+		plan := other.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
+		other.approve(plan.ID)
+		// A reader looks for the place from which to follow, and Run reads what
+		// is planned. Then something is, before the place.
+		go s.Get(context.Background(), "a", lv.View{})
+		synctest.Wait()
+		s.run()
+		synctest.Wait()
+		_, err := other.Schedule(t.Context(), plan.ID, time.Now().Add(time.Minute), bob)
+		require.NoError(t, err)
+		close(place)
+		time.Sleep(2 * time.Minute)
 		require.Equal(t, "a=1", s.shows(lv.View{}))
 	})
 }
@@ -233,6 +317,29 @@ func TestATableIsReadOnceHoweverManyAsk(t *testing.T) {
 		for range 10 {
 			require.Equal(t, fmt.Sprint(v, " <nil>"), <-seen)
 		}
+	})
+}
+
+func TestAReaderOfATableThatIsMadeMeanwhileNeverGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{VersionStore: memory.New().Versions(), slow: make(chan struct{})}
+		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
+		seen := make(chan string)
+		go func() { seen <- s.shows(lv.View{}) }()
+		synctest.Wait() // the table was not there
+		for _, name := range []string{"1", "2"} {
+			other.save("a", name)
+			other.publish(lv.Production, "a")
+		}
+		close(f.slow)
+		before := <-seen
+		broken := errors.New("broken")
+		f.watch.Store(&broken)
+		f.events.Store(2) // as far as a=1
+		_, err := s.Publish(t.Context(), "g", ada, "a")
+		require.ErrorIs(t, err, broken)
+		require.Equal(t, "", before)
+		require.Equal(t, "a=1", s.shows(lv.View{}))
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -127,4 +128,30 @@ func TestALayerOfManyRowsKeepsItsOrderWhileRowsComeAndGo(t *testing.T) {
 		}
 	}
 	require.Equal(t, slices.Sorted(maps.Keys(want)), l.After(""))
+}
+
+func TestManyRowsAtOnceCostNoMoreThanACopyOfThemAll(t *testing.T) {
+	ids := make([]string, 20_000)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%05d", (i*7919)%len(ids)) // in no order
+	}
+	half := lv.NewLayer(^uint64(0), nil).With(1, ids[:10_000]...)
+	before := half.After("")
+	require.True(t, slices.IsSorted(before))
+	require.Len(t, before, 10_000)
+
+	var start, end runtime.MemStats
+	runtime.ReadMemStats(&start)
+	whole := half.With(2, ids[5_000:]...)
+	rest := whole.Without(ids[:19_000]...)
+	runtime.ReadMemStats(&end)
+	require.Less(t, end.TotalAlloc-start.TotalAlloc, uint64(100<<20))
+
+	require.Equal(t, slices.Sorted(slices.Values(ids)), whole.After(""))
+	require.Equal(t, slices.Sorted(slices.Values(ids[19_000:])), rest.After(""))
+	require.Equal(t, before, half.After(""), "what readers have stays")
+	v, _ := whole.Find(ids[5_000])
+	require.Equal(t, lv.VersionID(2), v)
+	_, there := rest.Find(ids[0])
+	require.False(t, there)
 }

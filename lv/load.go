@@ -42,11 +42,7 @@ func (t *Table) load(ctx context.Context) (*root, error) {
 	if err := f.lock(ctx); err != nil {
 		return nil, err
 	}
-	err := f.start(ctx)
-	lost := f.lost
-	t.asked.Store(true) // before the table is read: a write that finds it unset is in what is read
-	t.missed = []Event{}
-	f.unlock()
+	lost, err := t.expect(ctx)
 	var r *root
 	if err == nil {
 		r, err = t.read(ctx)
@@ -68,6 +64,18 @@ func (t *Table) load(ctx context.Context) (*root, error) {
 	}
 	t.root.Store(r)
 	return r, nil
+}
+
+// expect begins to keep the events that come, and returns how often some have
+// been lost so far. The caller is the applier, and is not any more after it: a
+// store that panics stops nobody else.
+func (t *Table) expect(ctx context.Context) (lost int, err error) {
+	f := t.service.follower
+	defer f.unlock()
+	err = f.start(ctx)
+	t.asked.Store(true) // before the table is read: a write that finds it unset is in what is read
+	t.missed = []Event{}
+	return f.lost, err
 }
 
 // apply brings an event into the root. Only the applier calls it.

@@ -120,7 +120,7 @@ func naiveHolds(relation lv.Relation, value any, a string) bool {
 	case "endsWith":
 		return strings.HasSuffix(a, text)
 	case "regex", "matches":
-		return regexp.MustCompile(text).MatchString(a)
+		return len(a) <= 2048 && regexp.MustCompile(text).MatchString(a)
 	case "exists":
 		return true
 	case "percentage", "percent":

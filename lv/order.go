@@ -28,6 +28,32 @@ func (o order) place(id string) (run, i int, found bool) {
 	return run, i, found
 }
 
+// changed returns the order with some ids and without others.
+func (o order) changed(with, without []string) order {
+	if len(with)+len(without) > maxRun {
+		return o.rebuilt(with, without)
+	}
+	for _, id := range with {
+		o = o.with(id)
+	}
+	for _, id := range without {
+		o = o.without(id)
+	}
+	return o
+}
+
+// rebuilt is changed for so many ids that to copy a run and the list of runs
+// for each costs more than to copy all once.
+func (o order) rebuilt(with, without []string) order {
+	gone := make(map[string]bool, len(without))
+	for _, id := range without {
+		gone[id] = true
+	}
+	ids := append(slices.Concat(o.runs...), with...)
+	slices.Sort(ids)
+	return newOrder(slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return gone[id] }))
+}
+
 func (o order) with(id string) order {
 	run, i, found := o.place(id)
 	switch {

@@ -100,6 +100,18 @@ func TestAPercentageWithoutASeedIsSeededByWhoCompilesIt(t *testing.T) {
 	require.True(t, own(u1))
 }
 
+func TestAStrategyIsTriedOutAsVisitorsAreShownIt(t *testing.T) {
+	s := newSite(t)
+	s.save("a", "1")
+	s.publish(lv.Production, "a")
+	strategy := s.strategy(lv.Strategy{Target: s.save("a", "2"), Rules: percent(50, "")})
+	for id := range 100 {
+		visitor := lv.Attributes{"user.id": fmt.Sprint(id)}
+		require.Equal(t, strategy.Match(visitor), s.shows(lv.View{For: visitor}) == "a=2", id)
+	}
+	require.False(t, lv.Strategy{}.Match(lv.Attributes{}), "without rules it matches nobody")
+}
+
 func TestAPercentageIsOfTheRulesAttributeUnlessItNamesOne(t *testing.T) {
 	rules := lv.Rules{{Object: "user", Field: "id", Relation: lv.RelationPercent, Value: lv.Percentage{Percent: 100}}}
 	require.True(t, rules.Match(lv.Attributes{"user.id": "x"}))

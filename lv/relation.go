@@ -1,11 +1,11 @@
 package lv
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +31,7 @@ const (
 	RelationNotIncludes   Relation = "notIncludes"
 	RelationStartsWith    Relation = "startsWith"
 	RelationEndsWith      Relation = "endsWith"
-	RelationMatches       Relation = "regex"  // RE2, anywhere in the attribute
+	RelationMatches       Relation = "regex"  // RE2, anywhere in the attribute; never one longer than 2 KiB
 	RelationExists        Relation = "exists" // Value is not looked at
 	RelationNotExists     Relation = "notExists"
 	RelationVersionEquals Relation = "semverEq" // as versions, as github.com/hashicorp/go-version compares them
@@ -77,7 +77,6 @@ var relations = map[Relation]func(v *operand) (holds, error){
 	RelationNotIncludes: func(v *operand) (holds, error) { return v.part(lacks) },
 	RelationStartsWith:  func(v *operand) (holds, error) { return v.part(strings.HasPrefix) },
 	RelationEndsWith:    func(v *operand) (holds, error) { return v.part(strings.HasSuffix) },
-	RelationMatches:     (*operand).expression,
 
 	RelationVersionEquals: func(v *operand) (holds, error) { return v.version(same) },
 	RelationVersionAbove:  func(v *operand) (holds, error) { return v.version(above) },
@@ -99,12 +98,14 @@ func upTo(order int) bool  { return order <= 0 }
 func not(h holds) holds            { return func(a string) bool { return !h(a) } }
 func lacks(text, part string) bool { return !strings.Contains(text, part) }
 
-func compileRelation(r Relation, value any) (holds, error) {
+func (c *compiler) relation(r Relation, value any) (holds, error) {
 	switch r {
 	case RelationExists:
 		return func(string) bool { return true }, nil
 	case RelationIn, RelationNotIn:
 		return compileList(value, r == RelationIn)
+	case RelationMatches:
+		return c.expression(value)
 	}
 	compile, known := relations[r]
 	if !known {
@@ -170,7 +171,11 @@ func (v *operand) ordered(want func(order int) bool) holds {
 	if !v.isNumber {
 		return func(a string) bool { return want(strings.Compare(a, v.text)) }
 	}
+	small, isSmall := readSmall(v.text)
 	return func(a string) bool {
+		if n, ok := readSmall(a); ok && isSmall {
+			return want(cmp.Compare(n, small))
+		}
 		number, ok := readDecimal(a)
 		return ok && want(number.compare(&v.number))
 	}
@@ -183,17 +188,6 @@ func (v *operand) part(found func(text, part string) bool) (holds, error) {
 		return nil, errEmpty
 	}
 	return func(a string) bool { return found(a, v.text) }, nil
-}
-
-func (v *operand) expression() (holds, error) {
-	if v.text == "" {
-		return nil, errEmpty
-	}
-	expression, err := regexp.Compile(v.text)
-	if err != nil {
-		return nil, err
-	}
-	return expression.MatchString, nil
 }
 
 func (v *operand) time(want func(order int) bool) (holds, error) {

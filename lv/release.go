@@ -1,6 +1,7 @@
 package lv
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -102,8 +103,12 @@ func (t *Table) Approve(ctx context.Context, release int64, by Meta) (Release, e
 
 // Schedule makes Run apply an approved release when it is due, by the clock of
 // the process that runs. One that is scheduled gets another time. One that
-// meets a conflict when it is due becomes failed.
+// meets a conflict when it is due becomes failed. The year of at must have four
+// digits in UTC: no text has room for others, so that nobody could be told.
 func (t *Table) Schedule(ctx context.Context, release int64, at time.Time, by Meta) (Release, error) {
+	if year := at.UTC().Year(); year < 0 || year > 9999 {
+		return Release{}, fmt.Errorf("%w: due in the year %d", ErrInvalid, year)
+	}
 	return t.amend(ctx, release, by, func(r *Release) error {
 		if r.State == ReleaseDraft {
 			return fmt.Errorf("%w: release %d is not approved", ErrConflict, release)
@@ -156,7 +161,7 @@ func (t *Table) put(ctx context.Context, by Meta, build func() (Release, error))
 }
 
 func (r Release) check() error {
-	if err := checkName("environment", string(r.Env)); err != nil {
+	if err := cmp.Or(checkName("environment", string(r.Env)), checkText("description", r.Desc)); err != nil {
 		return err
 	}
 	if len(r.Changes) == 0 {

@@ -246,6 +246,23 @@ func TestAScheduledReleaseIsAppliedWhenItIsDue(t *testing.T) {
 	})
 }
 
+func TestAReleaseIsNotScheduledForATimeThatNoTextCanSay(t *testing.T) {
+	s := newSite(t)
+	s.save("a", "1")
+	plan := s.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
+	s.approve(plan.ID)
+	west := time.FixedZone("west of UTC", -23*60*60)
+	last := time.Date(9999, time.December, 31, 0, 59, 59, 0, west)
+	for _, at := range []time.Time{last.Add(time.Second), time.Date(-1, time.December, 31, 0, 0, 0, 0, time.UTC)} {
+		_, err := s.Schedule(t.Context(), plan.ID, at, bob)
+		require.ErrorIs(t, err, lv.ErrInvalid)
+		require.Equal(t, lv.ReleaseApproved, s.stored(plan.ID).State)
+	}
+	_, err := s.Schedule(t.Context(), plan.ID, last, bob)
+	require.NoError(t, err)
+	require.Equal(t, last.UTC(), s.stored(plan.ID).At)
+}
+
 func TestAScheduledReleaseThatMeetsAConflictFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
@@ -261,6 +278,31 @@ func TestAScheduledReleaseThatMeetsAConflictFails(t *testing.T) {
 		require.Equal(t, lv.ReleaseFailed, s.stored(plan.ID).State)
 		require.Equal(t, "b=1", s.shows(lv.View{}))
 		require.ErrorIs(t, s.Cancel(t.Context(), plan.ID, bob), lv.ErrTooLate)
+	})
+}
+
+func TestAPlanThatCannotBeAppliedHoldsNoOtherBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		s.save("a", "1")
+		s.save("b", "1")
+		for _, desc := range []string{"\x00", "\xff"} {
+			_, err := s.Plan(t.Context(), lv.Release{Desc: desc, Changes: []lv.Change{{ID: "a", Working: true}}}, ada)
+			require.ErrorIs(t, err, lv.ErrInvalid, "%q", desc)
+		}
+		// What another program has put into the store: the older and the newer.
+		odd := lv.Release{State: lv.ReleaseScheduled, Env: "\xff", Changes: []lv.Change{{ID: "a"}}}
+		_, err := s.store.PutRelease(t.Context(), s.ID, odd, ada)
+		require.NoError(t, err)
+		plan := s.plan(lv.Release{Env: "g", Changes: []lv.Change{{ID: "b", Working: true}}})
+		s.approve(plan.ID)
+		_, err = s.Schedule(t.Context(), plan.ID, time.Now(), bob)
+		require.NoError(t, err)
+		_, err = s.store.PutRelease(t.Context(), s.ID, odd, ada)
+		require.NoError(t, err)
+		s.run()
+		synctest.Wait()
+		require.Equal(t, "b=1", s.shows(lv.View{Env: "g"}))
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // An entry is a version of a row as readers see it, without Content for a
@@ -49,14 +50,13 @@ func newLayer(entries []*entry) layer {
 // changed returns the layer with some entries in the place of those of the
 // same ids, and without some ids.
 func (l layer) changed(with []*entry, without []string) layer {
+	var fresh []string
 	for _, e := range with {
 		if l.rows.find(e.ID) == nil {
-			l.ids = l.ids.with(e.ID)
+			fresh = append(fresh, e.ID)
 		}
 	}
-	for _, id := range without {
-		l.ids = l.ids.without(id)
-	}
+	l.ids = l.ids.changed(fresh, without)
 	l.rows = l.rows.changed(with, without)
 	return l
 }
@@ -74,9 +74,10 @@ func (l layer) after(id string) iter.Seq[*entry] {
 
 // A root is all that readers see of a table after one event. It never changes.
 type root struct {
-	seq        int64 // of the last event in it
-	published  int64 // of the last release to production in it
-	production layer // without deletions
+	seq        int64     // of the last event in it
+	time       time.Time // of that event
+	published  int64     // of the last release to production in it
+	production layer     // without deletions
 	grays      map[Env]layer
 	strategies map[string]*choices // by row; entries of production know theirs
 }
@@ -166,7 +167,7 @@ func overlay(below, above iter.Seq[*entry]) iter.Seq[*entry] {
 // released returns the root after an EventReleased.
 func (r *root) released(e Event) *root {
 	next := *r
-	next.seq = e.Seq
+	next.seq, next.time = e.Seq, e.Time
 	var with []*entry
 	var without []string
 	for _, c := range e.Rows {
@@ -197,7 +198,7 @@ func (r *root) released(e Event) *root {
 // decided returns the root after an EventStrategy.
 func (r *root) decided(e Event, log func(Strategy, error)) *root {
 	next := *r
-	next.seq = e.Seq
+	next.seq, next.time = e.Seq, e.Time
 	next.strategies = maps.Clone(r.strategies)
 	s := *e.Strategy
 	touched := []string{s.Row}

@@ -54,7 +54,8 @@ func ParseRules(text []byte) (Rules, error) {
 
 // Check returns ErrInvalid and where, if the rules cannot be used: an empty
 // group, an unknown relation, a value that does not fit, groups more than 16
-// deep, more than 256 comparisons, more than 64 KiB of text.
+// deep, more than 256 comparisons, more than 64 KiB of text, expressions of
+// more than 2 KiB or 1,000 instructions together.
 func (r Rules) Check() error {
 	_, err := r.compile("")
 	return err
@@ -66,7 +67,8 @@ func (r Rules) Check() error {
 func (r Rules) Compile(seed string) (func(Attributes) bool, error) { return r.compile(seed) }
 
 // Match reports whether a visitor matches; rules that Check refuses match
-// nobody. It compiles them anew each time.
+// nobody. Percentages without a seed use an empty one, where a Strategy uses
+// its ID: see Strategy.Match. It compiles them anew each time.
 func (r Rules) Match(a Attributes) bool {
 	match, err := r.compile("")
 	return err == nil && match(a)

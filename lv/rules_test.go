@@ -30,6 +30,8 @@ func TestMatch(t *testing.T) {
 		{"eq of a bool is its word", leaf("eq", true), []string{"true"}, []string{"1", "false"}},
 		{"neq", leaf("neq", "a"), []string{"b", ""}, []string{"a"}},
 		{"gt of a number", leaf("gt", 9), []string{"10", "9.5"}, []string{"9", "9.0", "8", "-10", "abc", ""}},
+		{"gt of numbers too long for a word", leaf("gt", json.Number("999999999999999999")),
+			[]string{"1000000000000000000", "99999999999999999999"}, []string{"999999999999999999", "1", "01000000000000000000"}},
 		{"gt of text that reads as a number", leaf("gt", "9"), []string{"10"}, []string{"9", "abc"}},
 		{"gt of text", leaf("gt", "b"), []string{"c", "bb"}, []string{"b", "a", "10"}},
 		{"gte", leaf("gte", -1.5), []string{"-1.5", "-1.4", "0", "-0"}, []string{"-1.51", "-2"}},
@@ -43,6 +45,7 @@ func TestMatch(t *testing.T) {
 		{"startsWith", leaf("startsWith", "ab"), []string{"ab", "abc"}, []string{"cab", "a"}},
 		{"endsWith", leaf("endsWith", "ab"), []string{"ab", "cab"}, []string{"abc", "b"}},
 		{"regex", leaf("regex", `^v\d+$`), []string{"v1", "v22"}, []string{"v", "xv1", "v1\n"}},
+		{"regex of something long", leaf("regex", "a"), []string{strings.Repeat("a", 2048)}, []string{strings.Repeat("a", 2049)}},
 		{"exists", leaf("exists", nil), []string{"", "x"}, nil},
 		{"notExists", leaf("notExists", nil), nil, []string{"", "x"}},
 		{"semverEq", leaf("semverEq", "1.2.0"), []string{"1.2", "v1.2.0", "1.2.0+build"}, []string{"1.2.1", "1.2.0-rc1", "one"}},
@@ -125,6 +128,7 @@ func TestRulesThatCannotBeUsedAreRefusedWithTheirPlace(t *testing.T) {
 	leaf := func(relation, value string) string {
 		return fmt.Sprintf(`[{"type":"or","rules":[{"object":"o","field":"f","relation":%q,"value":%s}]}]`, relation, value)
 	}
+	twice := func(rules string) string { return rules[:len(rules)-1] + "," + rules[1:] }
 	const place = "rules[0].rules[0]"
 	for name, tt := range map[string]struct{ text, place string }{
 		"no rules":                   {`[]`, "rules: empty"},
@@ -152,6 +156,10 @@ func TestRulesThatCannotBeUsedAreRefusedWithTheirPlace(t *testing.T) {
 		"a broken expression":        {leaf("regex", `"("`), place},
 		"an expression beyond RE2":   {leaf("regex", `"(?=a)"`), place},
 		"an expression too large":    {leaf("regex", `"((a{1000}){1000}){1000}"`), place},
+		"an expression too long":     {leaf("regex", `"`+strings.Repeat("a", 2049)+`"`), "more than 2048 bytes"},
+		"expressions too long":       {twice(leaf("regex", `"`+strings.Repeat("[ab]", 300)+`"`)), "rules[1].rules[0]: o.f regex: more than 2048 bytes"},
+		"an expression that grows":   {leaf("regex", `"(ab?){499}"`), "more than 1000 instructions"},
+		"expressions that grow":      {twice(leaf("regex", `"a{600}"`)), "rules[1].rules[0]: o.f regex: more than 1000 instructions"},
 		"a version that is none":     {leaf("semverGt", `"one"`), place},
 		"a time that is none":        {leaf("before", `"soon"`), place},
 		"a number out of range":      {leaf("gt", `1e999`), place},

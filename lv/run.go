@@ -3,6 +3,7 @@ package lv
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -137,7 +138,8 @@ func (p *planner) look(ctx context.Context) error {
 // longestWait bounds how late a change of the wall clock is noticed.
 const longestWait = time.Minute
 
-// apply applies what is due and returns how long it is until the next.
+// apply applies what is due and returns how long it is until the next. What
+// fails does not hold back what comes after it.
 func (p *planner) apply(ctx context.Context) (next time.Duration, err error) {
 	next = longestWait
 	for id, plans := range p.plans {
@@ -149,13 +151,13 @@ func (p *planner) apply(ctx context.Context) (next time.Duration, err error) {
 				next = min(next, wait)
 				continue
 			}
-			if err := p.service.Table(id.App, id.Schema).due(ctx, r); err != nil {
-				return 0, err
+			if fault := p.service.Table(id.App, id.Schema).due(ctx, r); fault != nil {
+				err = errors.Join(err, fmt.Errorf("release %d: %w", r.ID, fault))
 			}
 		}
 		p.plans[id] = left
 	}
-	return next, nil
+	return next, err
 }
 
 // due applies a scheduled release, which becomes failed if it cannot be applied.

@@ -108,7 +108,10 @@ func (s *Service) Tables(ctx context.Context, ids ...TableID) iter.Seq2[TableInf
 }
 
 // Watch yields every event with a Seq greater than after, in order, losing
-// none, and waits for more until ctx ends or the caller breaks.
+// none, and waits for more until ctx ends or the caller breaks. A negative after
+// starts with the next event. The last pair has an error: ctx's, or ErrCompacted
+// when events that follow after are no longer kept, and when no event has that
+// Seq yet: it is of another history, such as one from before a restore.
 func (s *Service) Watch(ctx context.Context, after int64) iter.Seq2[Event, error] {
 	return s.config.Store.Watch(ctx, after)
 }

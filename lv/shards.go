@@ -8,13 +8,14 @@ import (
 
 // Shards find entries by row id. They never change: changed returns others
 // that share most of it, so that readers keep what they have, and a publish
-// costs a shard and the list of shards, not the table.
+// costs a shard, its page and the list of pages, not the table.
 //
 // A shard is a hash table with open addressing. The upper half of a hash
 // chooses the shard, the lower half the slot.
 type shards struct {
-	list  []shard // a power of two, or none
-	count int
+	pages [][]shard // all of pageShards, but one alone
+	last  int       // one less than there are shards, which are a power of two
+	count int       // of entries
 	seed  maphash.Seed
 	mask  uint64 // the bits of a hash that count; tests use few
 }
@@ -30,8 +31,9 @@ type slot struct {
 }
 
 const (
-	shardFill = 96  // entries of a shard, about, when shards are made
-	shardFull = 192 // above this, on average, there are too few shards
+	shardFill  = 48 // entries of a shard, about, when shards are made
+	shardFull  = 96 // above this, on average, there are too few shards
+	pageShards = 16 // shards that are copied together
 )
 
 // newShards returns shards of entries whose ids differ.
@@ -46,49 +48,61 @@ func newShards(entries []*entry) shards {
 
 func (s shards) filled(slots []slot) shards {
 	s.count = len(slots)
-	s.list = make([]shard, 1<<bits.Len(uint(len(slots)/shardFill)))
-	sizes := make([]int, len(s.list))
+	s.last = 1<<bits.Len(uint(len(slots)/shardFill)) - 1
+	sizes := make([]int, s.last+1)
 	for _, one := range slots {
 		sizes[s.index(one.hash)]++
 	}
+	list := make([]shard, len(sizes))
 	for i, size := range sizes {
-		s.list[i] = newShard(size)
+		list[i] = newShard(size)
 	}
+	s.pages = slices.Collect(slices.Chunk(list, pageShards))
 	for _, one := range slots {
-		s.list[s.index(one.hash)].add(one)
+		s.of(one.hash).add(one)
 	}
 	return s
 }
 
 func (s *shards) hash(id string) uint64 { return maphash.String(s.seed, id) & s.mask }
 
-func (s *shards) index(hash uint64) int { return int(hash>>32) & (len(s.list) - 1) }
+func (s *shards) index(hash uint64) int { return int(hash>>32) & s.last }
+
+// of returns the shard in which a hash is.
+func (s *shards) of(hash uint64) *shard {
+	i := s.index(hash)
+	return &s.pages[i/pageShards][i%pageShards]
+}
 
 // find returns nil if there is no such row.
 func (s *shards) find(id string) *entry {
-	if len(s.list) == 0 {
+	if len(s.pages) == 0 {
 		return nil
 	}
 	hash := s.hash(id)
-	return s.list[s.index(hash)].find(hash, id)
+	return s.of(hash).find(hash, id)
 }
 
 // changed returns shards with some entries in the place of those of the same
 // ids, and without some ids.
 func (s shards) changed(with []*entry, without []string) shards {
-	s.list = slices.Clone(s.list)
-	ours := make([]bool, len(s.list)) // shards that are copied already
+	s.pages = slices.Clone(s.pages)
+	pages, ours := map[int]bool{}, map[int]bool{} // what is copied already
 	own := func(hash uint64) *shard {
 		i := s.index(hash)
-		if !ours[i] {
-			s.list[i].slots, ours[i] = slices.Clone(s.list[i].slots), true
+		if page := i / pageShards; !pages[page] {
+			s.pages[page], pages[page] = slices.Clone(s.pages[page]), true
 		}
-		return &s.list[i]
+		at := s.of(hash)
+		if !ours[i] {
+			at.slots, ours[i] = slices.Clone(at.slots), true
+		}
+		return at
 	}
 	for _, id := range without {
-		hash := s.hash(id)
-		if at := s.list[s.index(hash)]; at.find(hash, id) != nil {
-			s.list[s.index(hash)], ours[s.index(hash)] = at.without(id), true
+		if hash := s.hash(id); s.of(hash).find(hash, id) != nil {
+			at := own(hash)
+			*at = at.without(id)
 			s.count--
 		}
 	}
@@ -99,7 +113,7 @@ func (s shards) changed(with []*entry, without []string) shards {
 		at.put(slot{hash, e})
 		s.count += at.taken - taken
 	}
-	if s.count > shardFull*len(s.list) {
+	if s.count > shardFull*(s.last+1) {
 		return s.filled(s.slots())
 	}
 	return s
@@ -107,8 +121,10 @@ func (s shards) changed(with []*entry, without []string) shards {
 
 func (s shards) slots() []slot {
 	all := make([]slot, 0, s.count)
-	for _, one := range s.list {
-		all = append(all, one.all()...)
+	for _, page := range s.pages {
+		for _, one := range page {
+			all = append(all, one.all()...)
+		}
 	}
 	return all
 }

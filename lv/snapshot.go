@@ -7,14 +7,16 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"time"
 )
 
 // A Snapshot is all that readers see of a table after one event. With the
 // events that follow it, that is enough to go on reading elsewhere.
 type Snapshot struct {
-	Seq   int64 // the event whose state it is
-	After int64 // the event of the store after which to Watch: this one or a later one
-	Grays []Env // those that somebody has published to, by name
+	Seq   int64     // the event whose state it is
+	Time  time.Time // of that event, UTC; zero if that is not known
+	After int64     // the event of the store after which to Watch: this one or a later one
+	Grays []Env     // those that somebody has published to, by name
 	// Rows yields what Production or a gray points at itself, by rising id. A
 	// deletion that a gray holds has no Content.
 	Rows func(Env) iter.Seq2[Row, error]
@@ -44,7 +46,7 @@ func (t *Table) Snapshot(ctx context.Context) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	s := Snapshot{Seq: r.seq, After: max(after, r.seq), Grays: slices.Sorted(maps.Keys(r.grays))}
+	s := Snapshot{Seq: r.seq, Time: r.time, After: max(after, r.seq), Grays: slices.Sorted(maps.Keys(r.grays))}
 	s.Rows = func(env Env) iter.Seq2[Row, error] {
 		l := r.production
 		if env != Production {
@@ -79,7 +81,7 @@ func (t *Table) read(ctx context.Context) (*root, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &root{seq: s.Seq, published: s.Seq, grays: map[Env]layer{}, strategies: t.choices(ctx, s.Strategies)}
+	r := &root{seq: s.Seq, time: s.Time, published: s.Seq, grays: map[Env]layer{}, strategies: t.choices(ctx, s.Strategies)}
 	entries, err := entriesOf(s.Rows(Production))
 	if err != nil {
 		return nil, err
@@ -133,7 +135,7 @@ func (s *Service) readStore(ctx context.Context, id TableID) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	snapshot := Snapshot{Seq: info.Seq, After: info.Seq, Grays: info.Envs}
+	snapshot := Snapshot{Seq: info.Seq, Time: info.Time, After: info.Seq, Grays: info.Envs}
 	for _, strategy := range info.Strategies {
 		shows, err := t.target(ctx, strategy)
 		switch {
@@ -144,6 +146,9 @@ func (s *Service) readStore(ctx context.Context, id TableID) (Snapshot, error) {
 		}
 	}
 	snapshot.Rows = func(env Env) iter.Seq2[Row, error] {
+		if info.Seq == 0 { // as of 0 would be as of now
+			return func(func(Row, error) bool) {}
+		}
 		return s.config.Store.Rows(ctx, id, View{Env: env, Own: env != Production, AsOf: info.Seq})
 	}
 	return snapshot, nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -71,4 +73,32 @@ func TestAServiceReadsItsTablesFromSnapshots(t *testing.T) {
 	third := serve(t, lv.Config{Store: s.store, Read: func(context.Context, lv.TableID) (lv.Snapshot, error) { return broken, nil }})
 	_, err := third.Get(t.Context(), "a", lv.View{})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+func TestATagNamesOneStateOfOneStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tag := func(s site) string {
+			tag, err := s.Tag(t.Context())
+			require.NoError(t, err)
+			return tag
+		}
+		tags := map[string]bool{}
+		for _, name := range []string{"1", "2"} { // each in a store that begins anew
+			time.Sleep(time.Second)
+			s := newSite(t)
+			target := s.save("a", name)
+			for _, change := range []func(){
+				func() { s.publish(lv.Production, "a") }, func() { s.publish("g", "a") },
+				func() { s.strategy(lv.Strategy{Target: target, Rules: greeted}) },
+			} {
+				change()
+				require.False(t, tags[tag(s)], "another state has another tag")
+				tags[tag(s)] = true
+				require.Equal(t, tag(s), tag(serve(t, lv.Config{Store: s.store})), "after a restart it is the same")
+			}
+		}
+		empty := tag(newSite(t))
+		require.False(t, tags[empty])
+		require.Equal(t, empty, tag(newSite(t)))
+	})
 }

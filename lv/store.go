@@ -21,7 +21,9 @@ type VersionStore interface {
 	// returns the version that each has left or forgotten: the one that was
 	// there if it says the same. A row that never was, and a version of
 	// another table, are ErrNotFound; a rollback to a deletion, no edits and
-	// an edit of no row are ErrInvalid. OpForget of a version that a pointer,
+	// an edit of no row are ErrInvalid. If nothing else is wrong, edits whose
+	// Expect does not hold are a *ConflictError that lists them all. OpForget
+	// of a version that a pointer,
 	// a working row, a strategy or a planned release refers to, or an applied
 	// one whose pointers all are where it moved them, is ErrConflict; it
 	// appends no event.
@@ -62,6 +64,7 @@ type VersionStore interface {
 type TableInfo struct {
 	ID         TableID
 	Seq        int64      // of the last event of the table: Rows with AsOf Seq is this state
+	Time       time.Time  // of that event, UTC; zero if it is no longer kept
 	Envs       []Env      // grays that somebody has published to, by name
 	Strategies []Strategy // in the order in which they are tried, without deleted ones
 }
@@ -72,6 +75,10 @@ type Edit struct {
 	Row     string          // for OpSave and OpDelete
 	Content json.RawMessage // for OpSave
 	Version VersionID       // for OpRollback and OpForget
+	// Expect, if set, is the version that the row was at before the call, so
+	// that nobody overwrites what they have not seen; 0: there was no such
+	// row, or it was deleted.
+	Expect *VersionID
 }
 
 // Change moves the pointer of one row in an environment.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // Strategy shows a version of one row to the visitors that its rules match.
@@ -23,6 +24,16 @@ type Strategy struct {
 	Seq      int64 // of the event that saved it
 	Deleted  bool
 }
+
+// Match reports whether the rules match a visitor as the Service asks them:
+// percentages without a seed use the ID. It compiles them anew each time.
+func (s Strategy) Match(a Attributes) bool {
+	match, err := s.compile()
+	return err == nil && match(a)
+}
+
+// compile returns the rules as they are asked.
+func (s Strategy) compile() (matcher, error) { return s.Rules.compile(strconv.FormatInt(s.ID, 10)) }
 
 // Strategies returns the strategies in the order in which they are tried.
 func (t *Table) Strategies(ctx context.Context) ([]Strategy, error) {

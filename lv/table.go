@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/upkeep-go/upkeep/internal/feed"
@@ -150,14 +151,30 @@ func (r *root) rows(v View) iter.Seq[*entry] {
 }
 
 // Seq returns the event whose state Production and the grays show: it rises
-// with every release and strategy of the table, so that it serves as an ETag.
-// What is read after it is this state or a later one.
+// with every release and strategy of the table. What is read after it is this
+// state or a later one.
 func (t *Table) Seq(ctx context.Context) (int64, error) {
 	r, err := t.current(ctx)
 	if err != nil {
 		return 0, err
 	}
 	return r.seq, nil
+}
+
+// Tag names the state that Production and the grays show, for an ETag: it is
+// the event of Seq and its time. So another state has another name, even if
+// the store has begun anew or was restored and counts the same events again.
+// The same state may have two, before and after a restart or in two processes.
+func (t *Table) Tag(ctx context.Context) (string, error) {
+	r, err := t.current(ctx)
+	if err != nil {
+		return "", err
+	}
+	at := int64(0)
+	if !r.time.IsZero() {
+		at = r.time.UnixMilli()
+	}
+	return strconv.FormatInt(r.seq, 10) + "-" + strconv.FormatInt(at, 36), nil
 }
 
 // Envs returns the grays that somebody has published to, by name.
@@ -205,7 +222,8 @@ func (t *Table) edit(ctx context.Context, e Edit, by Meta) (Version, error) {
 }
 
 // Edit does several edits in their order, all or none, and returns the version
-// that each has left.
+// that each has left. Rows that are not at what the edits expect are a
+// *ConflictError that lists them.
 func (t *Table) Edit(ctx context.Context, by Meta, edits ...Edit) (versions []Version, err error) {
 	for i, e := range edits {
 		if err := e.check(); err != nil {

@@ -29,7 +29,7 @@ func (u *Updater) begin(
 			r, err = u.admit(ctx, p, held, build)
 		}
 		if err != nil {
-			err = errors.Join(err, held.Release())
+			err = errors.Join(err, u.release(held))
 			started <- answer{r.run, err}
 			u.report(settled...)
 			return
@@ -107,7 +107,7 @@ func (u *Updater) take(ctx context.Context, item string, wait bool) (*Held, erro
 			err = &leftError{&HeldError{Item: item, Owner: run.Owner, Until: until}, run, until.Sub(now)}
 		}
 		if err != nil {
-			return nil, errors.Join(err, held.Release())
+			return nil, errors.Join(err, u.release(held))
 		}
 	}
 	return held, nil

@@ -222,3 +222,38 @@ func TestARunWhoseLastReplyIsLostHasEnded(t *testing.T) {
 		require.Equal(t, 1, told)
 	})
 }
+
+func TestALockThatCouldNotBeReleasedIsReleasedSoon(t *testing.T) {
+	bubble(t, func(t *testing.T, l *line) {
+		free := func() bool {
+			_, err := l.Holder(t.Context(), "core")
+			return errors.Is(err, update.ErrFree)
+		}
+		step := update.Step{Name: "s", Do: nothing}
+		u, err := update.New(update.Config{Locker: l, Journal: memory.New().Journal(), Packages: []update.Package{app(step)}})
+		require.NoError(t, err)
+		defer u.Close()
+		fail := func(fault error) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.release = fault
+		}
+		fail(errCut)
+		_, err = u.Update(t.Context(), ask)
+		require.NoError(t, err)
+		time.Sleep(20 * time.Second)
+		require.False(t, free())
+		fail(nil)
+		time.Sleep(5 * time.Second)
+		require.True(t, free(), "long before the lease ends by itself")
+
+		fail(errCut)
+		_, err = u.Update(t.Context(), ask)
+		require.ErrorIs(t, err, update.ErrUpToDate)
+		require.ErrorIs(t, err, errCut)
+		require.False(t, free(), "so it is for a run that did not begin")
+		began := time.Now()
+		require.NoError(t, u.Close())
+		require.Less(t, time.Since(began), time.Second, "Close does not wait for the lease")
+	})
+}

@@ -41,7 +41,8 @@ type Held struct {
 	mu    sync.Mutex
 	lease Lease
 
-	release func() error
+	releasing sync.Mutex
+	released  bool
 }
 
 // Hold acquires item and renews the lease until Release. Ctx bounds the
@@ -74,7 +75,6 @@ func keepAlive(ctx context.Context, l Locker, lease Lease, sent time.Time, ttl t
 	h := &Held{locker: l, ttl: ttl, lease: lease, check: make(chan chan struct{}), kept: make(chan struct{})}
 	h.ctx, h.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	h.expiry = time.AfterFunc(time.Until(sent.Add(usable(ttl))), func() { h.cancel(ErrLost) })
-	h.release = sync.OnceValue(h.end)
 	go h.keep(sent.Add(usable(ttl)))
 	return h
 }
@@ -92,11 +92,15 @@ func (h *Held) Lease() Lease {
 }
 
 // Release ends the lease and its context, and waits for the renewing
-// goroutine. After an error the lease ends by itself within its TTL. Release
-// may be called twice, also when the lease is lost.
-func (h *Held) Release() error { return h.release() }
-
-func (h *Held) end() error {
+// goroutine. It may be called again: after an error, to try again, because
+// otherwise the lease ends only within its TTL; else it does nothing. It may
+// be called when the lease is lost.
+func (h *Held) Release() error {
+	h.releasing.Lock()
+	defer h.releasing.Unlock()
+	if h.released {
+		return nil
+	}
 	h.expiry.Stop()
 	h.cancel(context.Canceled)
 	<-h.kept
@@ -108,6 +112,7 @@ func (h *Held) end() error {
 	if err != nil {
 		return fmt.Errorf("release %q: %w", h.lease.Item, err)
 	}
+	h.released = true
 	return nil
 }
 

@@ -26,6 +26,7 @@ type line struct {
 	update.Locker
 	mu            sync.Mutex
 	before, after error
+	release       error // of Release, which does nothing then
 	delay         time.Duration
 }
 
@@ -58,6 +59,16 @@ func (l *line) Acquire(ctx context.Context, item, owner string, ttl time.Duratio
 func (l *line) Renew(ctx context.Context, old update.Lease, ttl time.Duration) (lease update.Lease, err error) {
 	err = l.pass(func() (err error) { lease, err = l.Locker.Renew(ctx, old, ttl); return err })
 	return lease, err
+}
+
+func (l *line) Release(ctx context.Context, lease update.Lease) error {
+	l.mu.Lock()
+	fault := l.release
+	l.mu.Unlock()
+	if fault != nil {
+		return fault
+	}
+	return l.Locker.Release(ctx, lease)
 }
 
 // bubble runs f in a bubble of faked time, over a fresh Locker behind a line.
@@ -183,6 +194,24 @@ func TestALeaseWhoseReplyWasLostIsGivenBack(t *testing.T) {
 		require.ErrorIs(t, err, errCut)
 		_, err = l.Holder(t.Context(), "item")
 		require.ErrorIs(t, err, update.ErrFree)
+	})
+}
+
+func TestAReleaseThatFailedCanBeTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, l *line) {
+		held := hold(t, l, update.HoldConfig{})
+		l.release = errCut
+		require.ErrorIs(t, held.Release(), errCut)
+		require.ErrorIs(t, context.Cause(held.Context()), context.Canceled)
+		require.ErrorIs(t, held.Release(), errCut)
+		_, err := l.Holder(t.Context(), "item")
+		require.NoError(t, err)
+		l.release = nil
+		require.NoError(t, held.Release())
+		_, err = l.Holder(t.Context(), "item")
+		require.ErrorIs(t, err, update.ErrFree)
+		l.release = errCut
+		require.NoError(t, held.Release(), "it is released already")
 	})
 }
 

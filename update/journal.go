@@ -36,8 +36,10 @@ type Journal interface {
 	History(ctx context.Context, q Query) iter.Seq2[Run, error]
 
 	// Watch keeps the promise of Updater.Watch. The engine gives each event
-	// its Seq, Time, Run, Package, State and Percent when it is written. A
-	// closed engine ends it with its error.
+	// its Seq, Time, Run, Package, State and Percent when it is written. An
+	// after that no event has yet is of another history, such as one from
+	// before a restore, and ErrCompacted too. A closed engine ends it with its
+	// error.
 	Watch(ctx context.Context, after int64) iter.Seq2[Event, error]
 }
 

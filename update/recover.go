@@ -94,7 +94,7 @@ func (u *Updater) adopt(ctx context.Context, item string, ids ...string) (<-chan
 				break
 			}
 		}
-		err = errors.Join(err, held.Release())
+		err = errors.Join(err, u.release(held))
 		for _, r := range taken {
 			u.forget(r)
 		}
@@ -159,7 +159,7 @@ func (u *Updater) settleOne(run Run, held *Held) (*runner, error) {
 		return nil, busy(err)
 	}
 	r, err := u.takeOver(other, run.ID)
-	return r, errors.Join(err, other.Release())
+	return r, errors.Join(err, u.release(other))
 }
 
 // takeOver works on a run that was left, under held, and returns who did. A

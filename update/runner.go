@@ -99,7 +99,7 @@ func (u *Updater) register(r *runner) {
 // taken up again if nobody else has.
 func (u *Updater) finish(r *runner, settled []*runner) {
 	r.failure = r.work()
-	if err := r.held.Release(); err != nil {
+	if err := u.release(r.held); err != nil {
 		u.config.Logger.Warn("update: lock not released", "run", r.run.ID, "err", err)
 	}
 	u.forget(r)
@@ -109,6 +109,35 @@ func (u *Updater) finish(r *runner, settled []*runner) {
 			u.config.Logger.Warn("update: run not taken up again", "run", r.run.ID, "err", err)
 		}
 	}
+}
+
+// release ends a lease. After an error, as of a full disk, it goes on trying as
+// long as the lease could keep others away, or until Close. Only background
+// work calls it.
+func (u *Updater) release(held *Held) error {
+	err := held.Release()
+	if err == nil {
+		return nil
+	}
+	u.work.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), u.config.LockTTL)
+		defer cancel()
+		for pause, ended := 100*time.Millisecond, false; !ended; pause = min(2*pause, 5*time.Second) {
+			timer := time.NewTimer(pause)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				ended = true
+			case <-u.stopping:
+				ended = true
+			}
+			timer.Stop()
+			if held.Release() == nil {
+				return
+			}
+		}
+	})
+	return err
 }
 
 // lost reports that the work ended with the lease, and nothing of it goes on.

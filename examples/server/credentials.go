@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -16,37 +17,62 @@ import (
 type credentials struct {
 	Addr     string `json:"addr"`
 	APIToken string `json:"api_token"`
+
+	AppID     string `json:"appid"`
+	SchemaID  string `json:"schemaid"`
+	AuthID    string `json:"authid"`
+	AuthKey   string `json:"authkey"`
+	StaffName string `json:"staffname"` // who edits, as far as a script knows
 }
 
-// loadCredentials reads the credentials of an earlier start, or makes them:
-// then first is true. The file always has the address of this start.
+func newCredentials() credentials {
+	secret := func() string { return strings.ToLower(rand.Text()) }
+	return credentials{
+		APIToken: secret(),
+		AppID:    "demo", SchemaID: "site", AuthID: secret(), AuthKey: secret(), StaffName: "editor",
+	}
+}
+
+// loadCredentials reads the credentials of the state folder, or makes them:
+// then first is true, in one of any number of servers that start at once. The
+// file has the address of the server that started last. It is written only if
+// it says something else: a server starts on a full disk.
 func loadCredentials(state, addr string) (c credentials, first bool, err error) {
 	path := filepath.Join(state, "credentials.json")
+	c = newCredentials()
+	c.Addr = addr
 	text, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		first = true
-	case err != nil:
-		return c, false, err
-	default:
-		if err := json.Unmarshal(text, &c); err != nil {
-			return c, false, fmt.Errorf("reading %q: %w", path, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = writePrivate(path, c.text(), os.Link) // which replaces nothing
+		if !errors.Is(err, fs.ErrExist) {
+			return c, err == nil, err
 		}
+		text, err = os.ReadFile(path)
 	}
-	if c.APIToken == "" {
-		c.APIToken = strings.ToLower(rand.Text())
+	if err != nil {
+		return c, false, err
+	}
+	if err := json.Unmarshal(text, &c); err != nil { // what an older file lacks stays new
+		return c, false, fmt.Errorf("reading %q: %w", path, err)
 	}
 	c.Addr = addr
-	text, err = json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return c, first, err
+	if bytes.Equal(text, c.text()) {
+		return c, false, nil
 	}
-	return c, first, writePrivate(path, append(text, '\n'))
+	return c, false, writePrivate(path, c.text(), os.Rename)
 }
 
-// writePrivate replaces a file, whole or not at all, by one that only its
-// owner can read.
-func writePrivate(path string, text []byte) error {
+func (c credentials) text() []byte {
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		panic(err) // they are strings
+	}
+	return append(text, '\n')
+}
+
+// writePrivate writes a file that only its owner can read, and moves it to its
+// path once it is whole.
+func writePrivate(path string, text []byte, move func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".credentials-*") // mode 0600
 	if err != nil {
 		return err
@@ -57,19 +83,25 @@ func writePrivate(path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return move(f.Name(), path)
 }
 
 // print tells how to use the server. Secrets are shown at the first start only.
 func (c credentials) print(out io.Writer, state string, first bool) {
-	token := "'$TOKEN'" // leaves the single quotes of the line
+	token, key := "'$TOKEN'", "$AUTHKEY" // leaves the single quotes of its line
 	fmt.Fprintf(out, "\nThe site:  http://%s/site/\nThe state: %s\n", c.Addr, state)
 	if first {
-		token = c.APIToken
-		fmt.Fprintf(out, "The API token, shown this once and kept in credentials.json there: %s\n", token)
+		token, key = c.APIToken, c.AuthKey
+		fmt.Fprintf(out, `Shown this once, and kept in credentials.json there:
+  the API token: %s
+  for the rows:  appid %s, schemaid %s, authid %s, authkey %s
+`, c.APIToken, c.AppID, c.SchemaID, c.AuthID, c.AuthKey)
 	} else {
-		fmt.Fprintf(out, "For the lines below: TOKEN=$(sed -n 's/.*\"api_token\": \"\\([^\"]*\\)\".*/\\1/p' '%s')\n",
-			filepath.Join(state, "credentials.json"))
+		file := filepath.Join(state, "credentials.json")
+		fmt.Fprintf(out, `For the lines below:
+  TOKEN=$(sed -n 's/.*"api_token": "\([^"]*\)".*/\1/p' '%[1]s')
+  AUTHKEY=$(sed -n 's/.*"authkey": "\([^"]*\)".*/\1/p' '%[1]s')
+`, file)
 	}
 	fmt.Fprintf(out, `
 Update the site:
@@ -78,6 +110,8 @@ Update the site:
 Ask whether an update runs:
   curl -X POST "http://%[1]s/api/v1/update/progress" -H "Content-Type: application/json" \
     -d '{"api_token": "%[2]s", "itemId": "core"}'
+List the banners and pages:
+  curl "http://%[1]s/lv/status/0?appid=%[3]s&schemaid=%[4]s&authid=%[5]s&authkey=%[6]s"
 
-`, c.Addr, token)
+`, c.Addr, token, c.AppID, c.SchemaID, c.AuthID, key)
 }

@@ -1,5 +1,5 @@
-// The server keeps a small web site and a Go tool up to date, and serves the
-// APIs for that beside the site.
+// The server keeps a small web site and a Go tool up to date, keeps versions of
+// the site's banners and pages, and serves the APIs for both beside the site.
 //
 //	go run ./examples/server
 package main
@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -31,6 +32,7 @@ type options struct {
 	state string        // folder for everything the server keeps
 	addr  string        // where it listens
 	pace  time.Duration // how long an update of the site rests, to be looked at
+	rows  int           // how many rows the table of items has at least
 }
 
 func main() {
@@ -38,6 +40,7 @@ func main() {
 	flag.StringVar(&o.state, "state", defaultState(), "`folder` for everything the server keeps")
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 is any free one")
 	flag.DurationVar(&o.pace, "pace", 0, "how long an update of the site rests half-way, so that you can watch it")
+	flag.IntVar(&o.rows, "rows", 0, "load so `many` rows into a table of their own, schemaid "+itemsSchema)
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -88,12 +91,17 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 		return err
 	}
 	defer db.Close()
-	site, err := openSite(ctx, filepath.Join(o.state, "site"))
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	rows, err := lv.New(lv.Config{Store: db.Versions(), Logger: logger})
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	site, err := openSite(ctx, filepath.Join(o.state, "site"), rows.Table(keys.AppID, keys.SchemaID), logger)
 	if err != nil {
 		return err
 	}
 	defer site.Close()
-	logger := slog.New(slog.NewTextHandler(log, nil))
 	updates, err := update.New(update.Config{
 		Locker: db.Locker(), Journal: db.Journal(), Logger: logger,
 		Packages: []update.Package{
@@ -105,30 +113,45 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 		return err
 	}
 	defer updates.Close()
-	api, err := httpadapter.New(httpadapter.Config{
-		Update: updates, Logger: logger,
-		Auth: httpadapter.Secrets{keys.APIToken: {ID: "admin", Role: httpadapter.Admin}},
-	})
+	routes, err := handler(site, updates, rows, keys, logger)
 	if err != nil {
 		return err
+	}
+	return run(ctx, listener, routes, updates, rows, func() {
+		keys.print(out, o.state, first)
+		install(ctx, updates, logger)
+		loadItems(ctx, rows.Table(keys.AppID, itemsSchema), o.rows, out, logger)
+	})
+}
+
+// handler serves the site, and the APIs beside it.
+func handler(site http.Handler, updates *update.Updater, rows *lv.Service, keys credentials, logger *slog.Logger) (http.Handler, error) {
+	api, err := httpadapter.New(httpadapter.Config{
+		Update: updates, LV: rows, Logger: logger,
+		Tables: []lv.TableID{{App: keys.AppID, Schema: keys.SchemaID}, {App: keys.AppID, Schema: itemsSchema}},
+		Auth: httpadapter.Secrets{
+			keys.APIToken: {ID: "admin", Role: httpadapter.Admin},
+			keys.AuthKey:  {ID: keys.AuthID, Role: httpadapter.Editor, Scopes: []string{keys.AppID}},
+		},
+	})
+	if err != nil {
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	api.Register(mux)
 	mux.Handle("/site/", site)
 	mux.Handle("/{$}", http.RedirectHandler("/site/", http.StatusFound))
-	return run(ctx, listener, mux, updates, func() {
-		install(ctx, updates, logger)
-		keys.print(out, o.state, first)
-	})
+	return mux, nil
 }
 
-// run serves HTTP and recovers updates until ctx ends; ready is called once
-// requests are answered.
-func run(ctx context.Context, l net.Listener, h http.Handler, updates *update.Updater, ready func()) error {
+// run serves HTTP, recovers updates and follows what other processes publish
+// until ctx ends; ready is called once requests are answered.
+func run(ctx context.Context, l net.Listener, h http.Handler, updates *update.Updater, rows *lv.Service, ready func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	var background sync.WaitGroup
 	background.Go(func() { _ = updates.Run(ctx) }) // ends with ctx
+	background.Go(func() { _ = rows.Run(ctx) })    // likewise
 	background.Go(ready)
 	background.Go(func() {
 		<-ctx.Done()
@@ -149,13 +172,14 @@ func run(ctx context.Context, l net.Listener, h http.Handler, updates *update.Up
 	return err
 }
 
-// install brings the site to its first release when there is none yet.
+// install brings the site to its first release when there is none yet, unless
+// another server is about to.
 func install(ctx context.Context, updates *update.Updater, logger *slog.Logger) {
 	status, err := updates.Status(ctx, siteName)
 	if err == nil && status.Version == "" && status.Run == nil {
 		_, err = updates.Update(ctx, update.Request{Package: siteName, Version: "1.0.0", Actor: "server"})
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, update.ErrHeld) {
 		logger.Error("the site is not installed", "err", err)
 	}
 }

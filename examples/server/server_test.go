@@ -30,25 +30,32 @@ func TestMain(m *testing.M) {
 	os.Exit(1)
 }
 
+// How long a test waits for what another goroutine or process does.
+const (
+	waitAtMost = 20 * time.Second
+	pollEvery  = 10 * time.Millisecond
+)
+
 // client talks to a server as its README says.
 type client struct {
 	t    *testing.T
 	keys credentials
 }
 
-// start runs a server over state until stop, and waits for its first release.
-func start(t *testing.T, state string, pace time.Duration) (c client, out *bytes.Buffer, stop func()) {
+// start runs a server until stop, and waits for its first release.
+func start(t *testing.T, o options) (c client, out *bytes.Buffer, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	out = &bytes.Buffer{}
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, options{state: state, addr: "127.0.0.1:0", pace: pace}, out, io.Discard) }()
+	o.addr = "127.0.0.1:0"
+	go func() { ended <- serve(ctx, o, out, io.Discard) }()
 	stop = func() {
 		cancel()
 		require.NoError(t, <-ended)
 	}
 	c = client{t: t}
-	c.await(state, "/site/")
+	c.await(o.state, "/site/")
 	c.idle()
 	return c, out, stop
 }
@@ -67,7 +74,7 @@ func (c *client) await(state, path string) {
 		}
 		resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
-	}, 20*time.Second, 10*time.Millisecond)
+	}, waitAtMost, pollEvery)
 }
 
 func (c client) do(method, path string, body any) (int, map[string]any) {
@@ -102,7 +109,7 @@ func (c client) progress() any {
 // idle waits for the end of the update that is under way.
 func (c client) idle() {
 	c.t.Helper()
-	require.Eventually(c.t, func() bool { return c.progress() == float64(0) }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(c.t, func() bool { return c.progress() == float64(0) }, waitAtMost, pollEvery)
 }
 
 func (c client) page(path string) string {
@@ -117,7 +124,7 @@ func (c client) page(path string) string {
 
 func TestTheWalkOfTheREADME(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "a state #1 100% \u00e9")
-	c, out, stop := start(t, state, 0)
+	c, out, stop := start(t, options{state: state})
 	require.Contains(t, c.page("/site/"), "release 1.0.0")
 	require.NotContains(t, c.page("/site/"), "class=\"author\"")
 
@@ -148,20 +155,23 @@ func TestTheWalkOfTheREADME(t *testing.T) {
 
 	stop()
 	require.Contains(t, out.String(), c.keys.APIToken)
+	require.Contains(t, out.String(), c.keys.AuthKey)
 	info, err := os.Stat(filepath.Join(state, "credentials.json"))
 	require.NoError(t, err)
 	require.EqualValues(t, 0o600, info.Mode().Perm())
 
-	token := c.keys.APIToken
-	c, out, stop = start(t, state, 0)
-	require.Equal(t, token, c.keys.APIToken)
+	keys := c.keys
+	c, out, stop = start(t, options{state: state})
+	keys.Addr = c.keys.Addr
+	require.Equal(t, keys, c.keys)
 	require.Contains(t, c.page("/site/"), "release 1.0.0")
 	stop()
-	require.NotContains(t, out.String(), token, "secrets are shown once")
+	require.NotContains(t, out.String(), keys.APIToken, "secrets are shown once")
+	require.NotContains(t, out.String(), keys.AuthKey)
 }
 
 func TestTheSiteIsClosedWhileItIsUpdated(t *testing.T) {
-	c, _, stop := start(t, t.TempDir(), 500*time.Millisecond)
+	c, _, stop := start(t, options{state: t.TempDir(), pace: 500 * time.Millisecond})
 	defer stop()
 	ended := make(chan map[string]any)
 	go func() { ended <- c.update("") }()
@@ -186,9 +196,11 @@ func TestAServerThatIsKilledInTheMiddleOfAnUpdateEndsItWhenItIsBack(t *testing.T
 	c, server := run()
 	c.idle()
 	require.Contains(t, c.page("/site/"), "release 1.0.0")
+	c.edit("PUT", "sale", banner(spring))
+	c.lv("POST", "publish/sale", "")
 	status, begun := c.do(http.MethodPost, "/upkeep/v1/updates/runs", map[string]string{"package": siteName})
 	require.Equal(t, http.StatusAccepted, status)
-	require.Eventually(t, func() bool { return strings.Contains(c.page("/site/healthz"), "1.1.0") }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(c.page("/site/healthz"), "1.1.0") }, waitAtMost, pollEvery)
 	require.NoError(t, server.Process.Kill())
 	_ = server.Wait()
 
@@ -200,4 +212,5 @@ func TestAServerThatIsKilledInTheMiddleOfAnUpdateEndsItWhenItIsBack(t *testing.T
 	}, 20*time.Second, 20*time.Millisecond, "long before the lock of the dead server would end by itself")
 	require.EqualValues(t, 0, c.progress())
 	require.Contains(t, c.page("/site/"), "release 1.1.0")
+	c.requireBanner(spring, true, true)
 }

@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,19 +19,26 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // the site's own database
+
+	"github.com/upkeep-go/upkeep/lv"
 )
 
 // site is a web site whose pages are templates in a folder, filled from a
-// database, and kept in another folder once made. It knows nothing of updates
-// but the flag that closes it.
+// database and from the rows that a visitor sees, and kept in another folder
+// once made. It knows nothing of updates but the flag that closes it.
 type site struct {
-	dir string
-	db  *sql.DB
+	dir  string
+	db   *sql.DB
+	rows lv.Typed[block]
+	log  *slog.Logger
 }
 
-func openSite(ctx context.Context, dir string) (*site, error) {
-	s := &site{dir: dir}
+func openSite(ctx context.Context, dir string, table *lv.Table, log *slog.Logger) (*site, error) {
+	s := &site{dir: dir, rows: lv.Of[block](table), log: log}
 	if err := os.MkdirAll(s.cache(), 0o700); err != nil {
+		return nil, err
+	}
+	if err := seed(ctx, table); err != nil {
 		return nil, err
 	}
 	file, err := filepath.Abs(filepath.Join(dir, "site.db"))
@@ -85,7 +93,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *site) health(w http.ResponseWriter, r *http.Request) {
 	version, err := s.read("VERSION")
 	if err == nil {
-		_, err = s.render(r.Context(), "index.html")
+		_, err = s.render(r.Context(), "index.html", view{})
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -94,23 +102,36 @@ func (s *site) health(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "healthy %s", version)
 }
 
-// page answers with a page from the cache, or makes it.
+// page answers with a page as this visitor sees it, from the cache or made.
 func (s *site) page(w http.ResponseWriter, r *http.Request, name string) {
-	text, err := s.cached(name)
-	if err != nil {
-		if text, err = s.render(r.Context(), name); err == nil {
-			s.keep(name, text)
-		}
-	}
+	text, err := s.shown(r.Context(), name, visitorOf(r))
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrInvalid):
 		http.NotFound(w, r)
 	case err != nil:
+		s.log.Error("a page cannot be made", "page", name, "err", err)
 		http.Error(w, "This page cannot be made.", http.StatusInternalServerError)
 	default:
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-cache") // by the next request something may be published
 		_, _ = w.Write(text)
 	}
+}
+
+func (s *site) shown(ctx context.Context, name string, visitor lv.Attributes) ([]byte, error) {
+	seen, err := s.view(ctx, visitor)
+	if err != nil {
+		return nil, err
+	}
+	key := seen.key(name)
+	if text, err := s.cached(key); err == nil {
+		return text, nil
+	}
+	text, err := s.render(ctx, name, seen)
+	if err == nil {
+		s.keep(key, text)
+	}
+	return text, err
 }
 
 func (s *site) file(w http.ResponseWriter, r *http.Request, name string) {
@@ -132,13 +153,17 @@ func (s *site) read(name string) ([]byte, error) {
 	return fs.ReadFile(root.FS(), name)
 }
 
-// render fills a page from the database.
-func (s *site) render(ctx context.Context, name string) ([]byte, error) {
-	text, err := s.read(name)
+// render fills a page: that of a row, or one that the release has.
+func (s *site) render(ctx context.Context, name string, seen view) ([]byte, error) {
+	file, page := name, seen.page(name)
+	if page != nil {
+		file = "page.tmpl"
+	}
+	text, err := s.read(file)
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New(name).Option("missingkey=error").Parse(string(text))
+	t, err := template.New(file).Option("missingkey=error").Parse(string(text))
 	if err != nil {
 		return nil, err
 	}
@@ -146,14 +171,16 @@ func (s *site) render(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var page bytes.Buffer
-	if err := t.Execute(&page, map[string]any{"Articles": articles}); err != nil {
+	var made bytes.Buffer
+	if err := t.Execute(&made, map[string]any{
+		"Articles": articles, "Banners": seen.banners, "Pages": seen.pages, "Page": page,
+	}); err != nil {
 		return nil, err
 	}
-	return page.Bytes(), nil
+	return made.Bytes(), nil
 }
 
-// articles are the rows of the site, with whatever columns its release gave them.
+// articles are those of the database, with whatever columns its release gave them.
 func (s *site) articles(ctx context.Context) ([]map[string]any, error) {
 	rows, err := s.db.QueryContext(ctx, "SELECT * FROM article ORDER BY id DESC")
 	if err != nil {

@@ -34,11 +34,12 @@ func (h *history) do(s step) {
 	case 0, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47:
 		row := modelRows[[]int{0, 0, 0, 0, 1, 1, 2, 3, 4}[x%9]] // some rows have a longer history
 		content := fmt.Sprintf([]string{`{"n":%d}`, `{ "n": %d }`}[y/4%2], y%4)
-		h.edit(lv.Edit{Op: lv.OpSave, Row: row, Content: json.RawMessage(content)})
+		h.edit(h.careful(lv.Edit{Op: lv.OpSave, Row: row, Content: json.RawMessage(content)}, row, x, y))
 	case 1, 2:
-		h.edit(lv.Edit{Op: lv.OpDelete, Row: row})
+		h.edit(h.careful(lv.Edit{Op: lv.OpDelete, Row: row}, row, x, y))
 	case 3, 4:
-		h.edit(lv.Edit{Op: lv.OpRollback, Version: h.any(x, y)})
+		version := h.any(x, y)
+		h.edit(h.careful(lv.Edit{Op: lv.OpRollback, Version: version}, h.find(version).Row, x, y))
 	case 5, 6, 7, 8, 9, 10, 11:
 		h.release(applied(env, working(slices.Compact([]string{row, next})...)...))
 	case 12, 13, 14: // of the row of the version, or of another
@@ -120,6 +121,16 @@ func (h *history) doMore(s step, x, y int) {
 			h.calls[x%n]()
 		}
 	}
+}
+
+// careful is an edit that now and then expects what is there, nothing, or any
+// version.
+func (h *history) careful(e lv.Edit, row string, x, y int) lv.Edit {
+	if x >= 224 {
+		expect := []lv.VersionID{h.now.working[row].ID, 0, h.any(x, y)}[y%3]
+		e.Expect = &expect
+	}
+	return e
 }
 
 // row returns a row that is or was, or now and then any.

@@ -46,7 +46,7 @@ func (h *history) again(call func()) { h.calls = append(h.calls, call) }
 // edit makes one edit.
 func (h *history) edit(e lv.Edit) {
 	h.Helper()
-	h.note("%s %s%s version %d", e.Op, e.Row, e.Content, e.Version)
+	h.note("%s %s%s version %d%s", e.Op, e.Row, e.Content, e.Version, fromInWords(e.Expect))
 	by := h.by()
 	call := func() ([]lv.Version, error) { return h.Write(h.Context(), h.table, []lv.Edit{e}, by) }
 	want, err := h.write(e)
@@ -100,7 +100,7 @@ func (h *history) event(want lv.Event, apply func(seq int64)) {
 	h.seen = got.Seq
 	want.Seq, want.Time, want.Table, want.Actor = got.Seq, got.Time, h.table, "ann"
 	require.Equal(h, want, got, "the event says what has changed")
-	h.now.seq = got.Seq
+	h.now.seq, h.now.time = got.Seq, got.Time
 	apply(got.Seq)
 	h.past = append(h.past, h.now.clone())
 }
@@ -316,10 +316,15 @@ func inWords(changes []lv.Change) string {
 		if c.Working {
 			s = c.ID + " to its working row"
 		}
-		if c.Expect != nil {
-			s += fmt.Sprintf(" from %d", *c.Expect)
-		}
-		words = append(words, s)
+		words = append(words, s+fromInWords(c.Expect))
 	}
 	return strings.Join(words, ", ")
+}
+
+// fromInWords says what is expected.
+func fromInWords(expect *lv.VersionID) string {
+	if expect == nil {
+		return ""
+	}
+	return fmt.Sprintf(" from %d", *expect)
 }

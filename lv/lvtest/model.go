@@ -27,6 +27,7 @@ type model struct {
 // state is what every row is. A row that is not there has the zero Version.
 type state struct {
 	seq      int64
+	time     time.Time // of that event
 	working  map[string]lv.Version
 	pointers map[lv.Env]map[string]lv.Version
 }
@@ -41,7 +42,7 @@ func newModel() *model {
 }
 
 func (s state) clone() state {
-	c := state{s.seq, maps.Clone(s.working), map[lv.Env]map[string]lv.Version{}}
+	c := state{s.seq, s.time, maps.Clone(s.working), map[lv.Env]map[string]lv.Version{}}
 	for env, pointers := range s.pointers {
 		c.pointers[env] = maps.Clone(pointers)
 	}
@@ -76,6 +77,16 @@ func (m *model) live(id lv.VersionID) (live []lv.Env) {
 
 // write returns what an edit must answer; a zero ID is a new version.
 func (m *model) write(e lv.Edit) (lv.Version, error) {
+	v, err := m.edited(e)
+	at := m.now.working[v.Row]
+	if err == nil && e.Expect != nil && *e.Expect != at.ID && (*e.Expect != 0 || at.Content != nil) {
+		err = lv.ErrConflict
+	}
+	return v, err
+}
+
+// edited is write without expectations.
+func (m *model) edited(e lv.Edit) (lv.Version, error) {
 	source, made := m.find(e.Version), lv.Version{Row: e.Row, Op: e.Op, Content: e.Content}
 	if e.Op == lv.OpRollback || e.Op == lv.OpForget {
 		if source.ID == 0 {
@@ -215,7 +226,7 @@ func (m *model) rows(v lv.View) (rows []lv.Row, err error) {
 
 // info returns what there is of the table.
 func (m *model) info(id lv.TableID) lv.TableInfo {
-	info := lv.TableInfo{ID: id, Seq: m.now.seq, Envs: slices.Sorted(maps.Keys(m.envs))}
+	info := lv.TableInfo{ID: id, Seq: m.now.seq, Time: m.now.time, Envs: slices.Sorted(maps.Keys(m.envs))}
 	for _, s := range m.strategies {
 		if !s.Deleted {
 			info.Strategies = append(info.Strategies, s)

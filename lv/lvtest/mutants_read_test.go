@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/upkeep-go/upkeep/lv"
 )
@@ -17,7 +18,7 @@ const (
 	rowsPages   = "pages of rows neither repeat nor skip"
 	tablesAlone = "tables are isolated"
 	tablesNamed = "tables come in the order of their names"
-	tableSeq    = "a table has the seq of its last event"
+	tableSeq    = "a table has the seq and the time of its last event"
 	rowsAsOf    = "what was as of every event can be read"
 )
 
@@ -104,6 +105,10 @@ var rowsMutants = []mutant{
 	}), unnoted: true},
 	{what: "numbers the events of a table", caught: tableSeq, wrap: eachTable(func(_ lv.VersionStore, i *lv.TableInfo) bool {
 		i.Seq /= 2
+		return true
+	})},
+	{what: "has the time of the last look for that of the event", caught: tableSeq, wrap: eachTable(func(_ lv.VersionStore, i *lv.TableInfo) bool {
+		i.Time = time.Now().UTC().Truncate(time.Millisecond)
 		return true
 	})},
 	{what: "shows now for then", caught: rowsAsOf, wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.AsOf = 0 })},

@@ -67,6 +67,21 @@ var watchMutants = []mutant{
 			return s.Watch(ctx, max(0, after-1))
 		}
 	})},
+	{what: "waits for the future", caught: "a watch after an event that is not yet there is told so", unnoted: true, wrap: badWatch(func(s lv.VersionStore) watchFunc {
+		return func(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
+			return func(yield func(lv.Event, error) bool) {
+				for e, err := range s.Watch(ctx, after) {
+					if errors.Is(err, lv.ErrCompacted) {
+						<-ctx.Done()
+						err = ctx.Err()
+					}
+					if !yield(e, err) {
+						return
+					}
+				}
+			}
+		}
+	})},
 	{what: "does not wait", caught: watchWaits, unnoted: true, wrap: badWatch(func(s lv.VersionStore) watchFunc {
 		return func(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
 			ctx, cancel := context.WithTimeout(ctx, time.Millisecond)

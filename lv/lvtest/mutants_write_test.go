@@ -23,6 +23,7 @@ const (
 	saveAll      = "edits happen all or none"
 	saveOrder    = "edits happen in their order with one event"
 	saveInvalid  = "edits that say nothing are invalid"
+	saveCareful  = "an edit that expects another version is a conflict"
 	rollWorking  = "a rollback writes the working row alone"
 	rollUnknown  = "a rollback needs a version of the table that has content"
 	deleteStays  = "a deleted row stays where it is published"
@@ -96,6 +97,35 @@ var writeMutants = []mutant{
 			return s.Write(ctx, t, edits, by)
 		}
 	}), unnoted: true},
+	{what: "expects no version of a row", caught: saveCareful, wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) { e.Expect = nil })},
+	{what: "takes a deletion for a row that is there", caught: saveCareful, wrap: editing(func(s lv.VersionStore, t lv.TableID, e *lv.Edit) {
+		if row := newest(s, t, e.Row); e.Expect != nil && *e.Expect == 0 && row.Op == lv.OpDelete {
+			e.Expect = new(lv.VersionID)
+			*e.Expect = -1
+		}
+	})},
+	{what: "expects what earlier edits of the call left", caught: saveCareful, unnoted: true, wrap: badWrite(func(s lv.VersionStore) writeFunc {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+			touched := map[string]bool{}
+			for _, e := range edits {
+				if touched[e.Row] && e.Expect != nil && *e.Expect != 0 {
+					return nil, lv.ErrConflict
+				}
+				touched[e.Row] = true
+			}
+			return s.Write(ctx, t, edits, by)
+		}
+	})},
+	{what: "does not say which rows have moved", caught: saveCareful, unnoted: true, wrap: badWrite(func(s lv.VersionStore) writeFunc {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+			answer, err := s.Write(ctx, t, edits, by)
+			var conflict *lv.ConflictError
+			if errors.As(err, &conflict) {
+				conflict.Changes = conflict.Changes[:1]
+			}
+			return answer, err
+		}
+	})},
 	{what: "publishes what it rolls back", caught: rollWorking, wrap: afterWrite(publishes(lv.OpRollback))},
 	{what: "does not say where a rollback comes from", caught: rollWorking, wrap: wrote(func(_ lv.Edit, v *lv.Version) { v.Source = 0 })},
 	{what: "takes a rollback for a save", caught: rollWorking, wrap: wrote(func(_ lv.Edit, v *lv.Version) {

@@ -1,9 +1,14 @@
 package lvtest_test
 
 import (
+	"fmt"
+	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/lv"
@@ -46,6 +51,34 @@ func TestRandomHistoriesCatchABrokenEngine(t *testing.T) {
 	}
 	provetest.Prove(t, mutants)
 }
+
+func TestAHistoryThatFailsNamesItsSeedAndIsShrunk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := harness(mutant{wrap: afterWrite(publishes(lv.OpDelete))})
+		h.Histories = 300
+		cases := h.Cases()
+		r := &recorder{TB: t}
+		done := make(chan struct{})
+		go func() { // which FailNow ends
+			defer close(done)
+			cases[slices.IndexFunc(cases, func(c provetest.Case) bool { return c.Name == histories })].Run(r)
+		}()
+		<-done
+		require.Regexp(t, `the history of seed \d+ fails; in [1-3] steps:`, r.why)
+	})
+}
+
+// recorder is a test whose failure is kept.
+type recorder struct {
+	testing.TB
+	why string
+}
+
+// Errorf keeps a failure.
+func (r *recorder) Errorf(format string, args ...any) { r.why += fmt.Sprintf(format, args...) }
+
+// FailNow ends the test.
+func (r *recorder) FailNow() { runtime.Goexit() }
 
 // all returns all mutants.
 func all() []mutant {

@@ -86,7 +86,7 @@ func (s *sharedStore) wrote(id lv.TableID, seq int64, by *serviceStore) {
 // Write is Save, Delete, Rollback or Edit.
 func (s *serviceStore) Write(ctx context.Context, id lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
 	t := s.table(id)
-	if len(edits) != 1 || edits[0].Op == lv.OpForget {
+	if len(edits) != 1 || edits[0].Op == lv.OpForget || edits[0].Expect != nil {
 		return t.Edit(ctx, by, edits...)
 	}
 	var v lv.Version

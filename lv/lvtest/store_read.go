@@ -183,12 +183,16 @@ func tableSeq(t *storeTest) {
 		func() { t.remove("a") },
 	} {
 		write()
-		seq := t.info().Seq
+		info := t.info()
+		seq := info.Seq
 		require.Greater(t, seq, last, "every write is an event of the table")
 		last = seq
-		require.Equal(t, seq, nth(t, 0, collect(t, t.VersionStore, seq-1, 1)).Seq, "Seq is that of the table's last event")
+		e := nth(t, 0, collect(t, t.VersionStore, seq-1, 1))
+		require.Equal(t, e.Seq, seq, "Seq is that of the table's last event")
+		require.Equal(t, e.Time, info.Time, "Time is that of the table's last event")
+		time.Sleep(2 * time.Millisecond)
 		t.writeElsewhere(fmt.Sprint(seq))
-		require.Equal(t, seq, t.info().Seq, "the events of another table are not this one's")
+		require.Equal(t, info, t.info(), "the events of another table are not this one's")
 	}
 }
 

@@ -3,6 +3,7 @@ package lvtest
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -77,6 +78,16 @@ func watchAfter(t *storeTest) {
 	e := w.next(t)
 	require.Equal(t, v.ID, nth(t, 0, e.Rows).To, "after the last event comes the next one")
 	require.Greater(t, e.Seq, all[10].Seq, "Seq rises")
+}
+
+func watchFuture(t *storeTest) {
+	require.True(t, compacted(t, t.VersionStore, 1), "an event that is not yet there is of another history")
+	t.saveMany(10)
+	newest := collect(t, t.VersionStore, 0, 10)[9].Seq
+	for _, after := range []int64{newest + 1, newest + 1000, math.MaxInt64} {
+		require.True(t, compacted(t, t.VersionStore, after), "event %d is not yet there", after)
+	}
+	require.False(t, compacted(t, t.VersionStore, newest-1))
 }
 
 // watcher reads a Watch in the background.

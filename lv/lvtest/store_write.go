@@ -212,6 +212,47 @@ func invalidEdits(t *storeTest) {
 	}
 }
 
+func carefulEdits(t *storeTest) {
+	careful := func(e lv.Edit, expect lv.VersionID) lv.Edit { e.Expect = &expect; return e }
+	moved := func(row string, from, expect lv.VersionID) lv.Change {
+		return lv.Change{ID: row, From: from, Expect: &expect}
+	}
+	conflicts := func(want []lv.Change, edits ...lv.Edit) {
+		t.Helper()
+		t.refused(lv.ErrConflict, "a row is not where it is expected", func() error {
+			_, err := t.Write(t.Context(), pages, edits, lv.Meta{Actor: "ann", RequestID: "careful"})
+			var conflict *lv.ConflictError
+			require.ErrorAs(t, err, &conflict)
+			require.Equal(t, want, conflict.Changes, "all of them are listed, with what is there")
+			return err
+		})
+	}
+	v1 := t.write(careful(saving("a", "1"), 0))[0]
+	v2 := t.write(careful(saving("a", "2"), v1.ID))[0]
+	conflicts([]lv.Change{moved("a", v2.ID, v1.ID)}, careful(saving("a", "3"), v1.ID))
+	conflicts([]lv.Change{moved("a", v2.ID, v1.ID)}, careful(saving("a", "2"), v1.ID)) // though it says the same
+	conflicts([]lv.Change{moved("a", v2.ID, 0)}, careful(rolling(v1), 0))
+	conflicts([]lv.Change{moved("a", v2.ID, v1.ID)}, careful(forgetting(v1), v1.ID))
+	conflicts([]lv.Change{moved("a", v2.ID, v1.ID), moved("b", 0, v2.ID), moved("a", v2.ID, 0)},
+		careful(saving("a", "3"), v1.ID), saving("c", "1"), careful(saving("b", "1"), v2.ID), careful(deleting("a"), 0))
+	t.refusedEdits(lv.ErrNotFound, "what else is wrong comes first", careful(saving("a", "3"), v1.ID), deleting("never"))
+
+	// What is expected is what was there before the call.
+	left := t.write(careful(saving("a", "3"), v2.ID), careful(deleting("a"), v2.ID), careful(saving("b", "1"), 0), careful(rolling(v1), v2.ID))
+	require.Equal(t, left[3].ID, t.row(lv.View{Working: true}).Version)
+	deletion := t.write(careful(deleting("a"), left[3].ID))[0]
+	t.unchanged(func() {
+		require.Equal(t, deletion.ID, t.write(careful(deleting("a"), 0))[0].ID, "a deleted row is none")
+	})
+	t.write(careful(forgetting(v1), deletion.ID), careful(saving("a", "4"), deletion.ID))
+	t.remove("a")
+	first, err := t.Write(t.Context(), pages, []lv.Edit{careful(saving("a", "5"), 0)}, lv.Meta{Actor: "ann", RequestID: "careful"})
+	require.NoError(t, err, "what was refused can be asked again")
+	again, err := t.Write(t.Context(), pages, []lv.Edit{careful(saving("a", "5"), 0)}, lv.Meta{Actor: "ann", RequestID: "careful"})
+	require.NoError(t, err)
+	require.Equal(t, ids(first), ids(again), "a repeated request expects nothing any more")
+}
+
 func rollbackWorking(t *storeTest) {
 	v1 := t.save("a", "1")
 	t.publish(lv.Production, "a")

@@ -2,8 +2,12 @@ package replica
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -20,11 +24,15 @@ func (r *Replica) save(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(r.config.File+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := create(r.config.File + ".tmp")
 	if err != nil {
 		return err
 	}
-	err = WriteSnapshot(f, r.config.Table, snapshot)
+	sum := sha256.New()
+	err = WriteSnapshot(io.MultiWriter(f, sum), r.config.Table, snapshot)
+	if err == nil {
+		_, err = f.WriteString(seal(sum))
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -38,16 +46,60 @@ func (r *Replica) save(ctx context.Context) (err error) {
 	return nil
 }
 
+// create makes a new file in the place of what a process that was killed has
+// left there. It writes through no link that somebody else has put there.
+func create(path string) (*os.File, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// seal is what the file ends with. What a disk made of a content would be shown
+// for as long as nobody publishes that row.
+func seal(sum hash.Hash) string { return fmt.Sprintf("\n%x\n", sum.Sum(nil)) }
+
+const sealSize = 2*sha256.Size + 2
+
 // open reads the file.
 func (r *Replica) open() (lv.Snapshot, error) {
+	info, err := os.Stat(r.config.File)
+	if err == nil && !info.Mode().IsRegular() { // to open a pipe would wait
+		err = fmt.Errorf("lv/replica: %q is not a file", r.config.File)
+	}
+	if err != nil {
+		return lv.Snapshot{}, err
+	}
 	f, err := os.Open(r.config.File)
 	if err != nil {
 		return lv.Snapshot{}, err
 	}
 	defer f.Close()
-	table, snapshot, err := ReadSnapshot(f)
+	text := io.NewSectionReader(f, 0, info.Size()-sealSize)
+	if err := intact(f, text); err != nil {
+		return lv.Snapshot{}, err
+	}
+	table, snapshot, err := ReadSnapshot(text)
 	if err == nil && table != r.config.Table {
 		err = fmt.Errorf("lv/replica: the file is of table %q of %q", table.Schema, table.App)
 	}
 	return snapshot, err
+}
+
+// intact checks that a file is the text and its seal, and rewinds the text.
+func intact(f *os.File, text *io.SectionReader) error {
+	sum, end := sha256.New(), make([]byte, sealSize)
+	if text.Size() > 0 {
+		if _, err := io.Copy(sum, text); err != nil {
+			return err
+		}
+		if _, err := f.ReadAt(end, text.Size()); err != nil {
+			return err
+		}
+	}
+	if string(end) != seal(sum) {
+		return errors.New("lv/replica: the file is not as it was written")
+	}
+	_, err := text.Seek(0, io.SeekStart)
+	return err
 }

@@ -1,7 +1,9 @@
 package replica_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -302,17 +304,19 @@ func TestAReplicaThatHasNothingWaitsForTheServer(t *testing.T) {
 }
 
 func TestAFileThatCannotBeReadIsReplaced(t *testing.T) {
+	sealed := func(text string) func([]byte) []byte {
+		return func([]byte) []byte { return fmt.Appendf(nil, "%s\n%x\n", text, sha256.Sum256([]byte(text))) }
+	}
 	for name, spoil := range map[string]func(text []byte) []byte{
-		"cut off":         func(text []byte) []byte { return text[:len(text)/2] },
-		"empty":           func([]byte) []byte { return nil },
-		"something else":  func([]byte) []byte { return []byte(`{"table":{"app":"app","schema":"banners"},"seq":1}`) },
-		"another table's": func(text []byte) []byte { return []byte(`{"table":{"app":"app","schema":"other"},"envs":{"":[]}}`) },
-		"out of order": func([]byte) []byte {
-			return []byte(`{"table":{"app":"app","schema":"banners"},"envs":{"":[{"object_id":"b"},{"object_id":"a"}]}}`)
-		},
-		"a strategy of nothing": func([]byte) []byte {
-			return []byte(`{"table":{"app":"app","schema":"banners"},"strategies":[{"id":1}],"envs":{"":[]}}`)
-		},
+		"cut off":               func(text []byte) []byte { return text[:len(text)/2] },
+		"cut off at the seal":   func(text []byte) []byte { return text[:len(text)-66] },
+		"empty":                 func([]byte) []byte { return nil },
+		"another content":       func(text []byte) []byte { return bytes.Replace(text, []byte(`"name"`), []byte(`"mane"`), 1) },
+		"longer":                func(text []byte) []byte { return append(text, '\n') },
+		"something else":        sealed(`{"table":{"app":"app","schema":"banners"},"seq":1}`),
+		"another table's":       sealed(`{"table":{"app":"app","schema":"other"},"envs":{"":[]}}`),
+		"out of order":          sealed(`{"table":{"app":"app","schema":"banners"},"envs":{"":[{"object_id":"b"},{"object_id":"a"}]}}`),
+		"a strategy of nothing": sealed(`{"table":{"app":"app","schema":"banners"},"strategies":[{"id":1}],"envs":{"":[]}}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t)
@@ -324,13 +328,15 @@ func TestAFileThatCannotBeReadIsReplaced(t *testing.T) {
 			stop()
 			text, err := os.ReadFile(file)
 			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(file, spoil(text), 0o600))
+			spoilt := spoil(bytes.Clone(text))
+			require.NotEqual(t, string(text), string(spoilt))
+			require.NoError(t, os.WriteFile(file, spoilt, 0o600))
 			second := s.follower(file)
 			s.requireSame(second)
 			run(t, second)()
 			kept, err := os.ReadFile(file)
 			require.NoError(t, err)
-			require.JSONEq(t, string(text), string(kept))
+			require.Equal(t, string(text), string(kept))
 			files, err := os.ReadDir(filepath.Dir(file))
 			require.NoError(t, err)
 			require.Len(t, files, 1)

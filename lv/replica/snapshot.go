@@ -13,7 +13,7 @@ import (
 
 // WriteSnapshot writes what readers see of a table, row by row:
 //
-//	{"table":{"app","schema"},"seq","after","strategies":[…],"envs":{"<env>":[…]}}
+//	{"table":{"app","schema"},"seq","time","after","strategies":[…],"envs":{"<env>":[…]}}
 //
 // where the environment "" is Production and the others show only what they
 // point at themselves.
@@ -38,7 +38,7 @@ func WriteSnapshot(w io.Writer, table lv.TableID, s lv.Snapshot) error {
 		return nil
 	}
 	err := errors.Join(
-		put(`{"table":`, Table(table)), put(`,"seq":`, s.Seq), put(`,"after":`, s.After), put(`,"strategies":`, strategies),
+		put(`{"table":`, Table(table)), put(`,"seq":`, s.Seq), put(`,"time":`, s.Time), put(`,"after":`, s.After), put(`,"strategies":`, strategies),
 		put(`,"envs":{`),
 	)
 	for i, env := range append([]lv.Env{lv.Production}, s.Grays...) {
@@ -56,7 +56,7 @@ func WriteSnapshot(w io.Writer, table lv.TableID, s lv.Snapshot) error {
 		}
 		err = errors.Join(err, put(`]`))
 	}
-	return errors.Join(err, put(`}}`), out.Flush())
+	return errors.Join(err, put("}}\n"), out.Flush())
 }
 
 // ReadSnapshot reads what WriteSnapshot wrote, whole or not at all.
@@ -71,6 +71,8 @@ func ReadSnapshot(r io.Reader) (lv.TableID, lv.Snapshot, error) {
 			return d.Decode((*Table)(&table))
 		case "seq":
 			return d.Decode(&s.Seq)
+		case "time":
+			return d.Decode(&s.Time)
 		case "after":
 			return d.Decode(&s.After)
 		case "strategies":

@@ -106,7 +106,9 @@ func (s *source) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, err
 			err := s.follow(ctx, after, func(e lv.Event) bool {
 				pause, after = firstPause, e.Seq
 				stopped = !yield(e, nil)
-				s.changed.Store(true)
+				if e.Kind != "" { // else it says only that nothing has changed up to there
+					s.changed.Store(true)
+				}
 				s.replica.seen(e.Seq)
 				return !stopped
 			})

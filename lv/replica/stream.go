@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/upkeep-go/upkeep/lv"
 )
@@ -15,12 +16,14 @@ import (
 const maxEvent = 256 << 20
 
 // readEvents reads Server-Sent Events until f returns false or the text ends,
-// which is an error.
+// which is an error. An id without an event, which says that others up to it
+// were of other tables, is an lv.Event that has only the Seq.
 func readEvents(r io.Reader, f func(lv.Event) bool) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), maxEvent)
 	var name string
 	var data []byte
+	var id int64
 	for lines.Scan() {
 		line := lines.Bytes()
 		if len(line) > 0 {
@@ -31,6 +34,8 @@ func readEvents(r io.Reader, f func(lv.Event) bool) error {
 				name = string(value)
 			case "data":
 				data = append(data, value...)
+			case "id":
+				id, _ = strconv.ParseInt(string(value), 10, 64) // one that is none says nothing
 			}
 			continue
 		}
@@ -45,8 +50,10 @@ func readEvents(r io.Reader, f func(lv.Event) bool) error {
 			if !f(e.Event()) {
 				return nil
 			}
+		} else if id > 0 && !f(lv.Event{Seq: id}) {
+			return nil
 		}
-		name, data = "", data[:0]
+		name, data, id = "", data[:0], 0
 	}
 	if err := lines.Err(); err != nil {
 		return err

@@ -31,6 +31,7 @@ var _ lv.VersionStore = (*versions)(nil)
 type table struct {
 	id         lv.TableID
 	seq        int64 // of its last event
+	time       time.Time
 	rows       map[string]*row
 	byStatus   [rowStatuses]map[string]*row
 	versions   []*version    // oldest first, without forgotten ones
@@ -196,7 +197,7 @@ func (s *versions) infos(ctx context.Context, ids []lv.TableID) (infos []lv.Tabl
 }
 
 func (t *table) info() lv.TableInfo {
-	info := lv.TableInfo{ID: t.id, Seq: t.seq, Envs: slices.Sorted(maps.Keys(t.envs))}
+	info := lv.TableInfo{ID: t.id, Seq: t.seq, Time: t.time, Envs: slices.Sorted(maps.Keys(t.envs))}
 	for _, s := range t.strategies {
 		if !s.Deleted {
 			info.Strategies = append(info.Strategies, cloneStrategy(s))

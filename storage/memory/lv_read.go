@@ -261,11 +261,11 @@ func (s *versions) next(ctx context.Context, after int64) (lv.Event, <-chan stru
 		return lv.Event{}, nil, err
 	}
 	defer s.db.mu.Unlock()
-	if after < 0 || after >= s.seq {
+	if after < 0 || after == s.seq {
 		return lv.Event{Seq: s.seq}, s.news.Wait(), nil
 	}
 	first := s.seq - int64(len(s.events)) // the last one forgotten
-	if after < first {
+	if after < first || after > s.seq {
 		return lv.Event{}, nil, fmt.Errorf("%w: event %d", lv.ErrCompacted, after+1)
 	}
 	e := s.events[after-first]

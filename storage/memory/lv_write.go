@@ -17,6 +17,10 @@ type writing struct {
 	seq  int64 // of the event it will leave
 	now  time.Time
 	undo []func()
+
+	saved     []lv.Change       // working rows that have moved
+	found     map[*row]*version // where they were
+	conflicts []lv.Change
 }
 
 // write runs f on a table, which is made if it is not there, and takes back
@@ -62,7 +66,7 @@ func write[T any](ctx context.Context, s *versions, id lv.TableID, by lv.Meta, f
 func (w *writing) event(e lv.Event) {
 	s := w.s
 	s.seq++
-	w.t.seq = s.seq
+	w.t.seq, w.t.time = s.seq, w.now
 	e.Seq, e.Time, e.Table, e.Actor = s.seq, w.now, w.t.id, w.by.Actor
 	s.events = append(s.events, e)
 	s.compact(w.now)
@@ -85,16 +89,19 @@ func (s *versions) Write(ctx context.Context, id lv.TableID, edits []lv.Edit, by
 	}
 	answer, err := write(ctx, s, id, by, func(w *writing) ([]lv.Version, error) {
 		var answer []lv.Version
-		var changes []lv.Change
+		w.found = make(map[*row]*version)
 		for i, e := range edits {
-			v, err := w.edit(e, &changes)
+			v, err := w.edit(e)
 			if err != nil {
 				return nil, fmt.Errorf("edit %d: %w", i, err)
 			}
 			answer = append(answer, v)
 		}
-		if len(changes) > 0 {
-			w.event(lv.Event{Kind: lv.EventSaved, Rows: changes})
+		if w.conflicts != nil {
+			return nil, &lv.ConflictError{Changes: w.conflicts}
+		}
+		if len(w.saved) > 0 {
+			w.event(lv.Event{Kind: lv.EventSaved, Rows: w.saved})
 		}
 		return answer, nil
 	})
@@ -108,16 +115,16 @@ func (s *versions) Write(ctx context.Context, id lv.TableID, edits []lv.Edit, by
 	return answer, nil
 }
 
-func (w *writing) edit(e lv.Edit, changes *[]lv.Change) (lv.Version, error) {
+func (w *writing) edit(e lv.Edit) (lv.Version, error) {
 	var v *version
 	var err error
 	switch e.Op {
 	case lv.OpSave:
-		v, err = w.save(e, changes)
+		v, err = w.save(e)
 	case lv.OpDelete:
-		v, err = w.delete(e, changes)
+		v, err = w.delete(e)
 	case lv.OpRollback:
-		v, err = w.rollback(e, changes)
+		v, err = w.rollback(e)
 	case lv.OpForget:
 		return w.forget(e)
 	default:
@@ -129,6 +136,21 @@ func (w *writing) edit(e lv.Edit, changes *[]lv.Change) (lv.Version, error) {
 	return w.t.out(v), nil
 }
 
+// expect notes if the row was not where an edit expects it.
+func (w *writing) expect(e lv.Edit, r *row) {
+	if e.Expect == nil {
+		return
+	}
+	was, moved := w.found[r]
+	if !moved && len(r.versions) > 0 {
+		was = r.working()
+	}
+	if *e.Expect != was.id() && (*e.Expect != 0 || was.shows()) {
+		expect := *e.Expect
+		w.conflicts = append(w.conflicts, lv.Change{ID: r.name, From: was.id(), Expect: &expect})
+	}
+}
+
 func checkRow(name string) error {
 	if name == "" {
 		return fmt.Errorf("%w: no row", lv.ErrInvalid)
@@ -136,7 +158,7 @@ func checkRow(name string) error {
 	return checkText("row", name)
 }
 
-func (w *writing) save(e lv.Edit, changes *[]lv.Change) (*version, error) {
+func (w *writing) save(e lv.Edit) (*version, error) {
 	if err := checkRow(e.Row); err != nil {
 		return nil, err
 	}
@@ -149,15 +171,17 @@ func (w *writing) save(e lv.Edit, changes *[]lv.Change) (*version, error) {
 		r = &row{name: e.Row, created: w.now, moves: make(map[lv.Env][]move)}
 		w.t.rows[r.name] = r
 		w.undo = append(w.undo, func() { delete(w.t.rows, r.name) })
-	} else if r.working().shows() && r.working().digest == digest {
+	}
+	w.expect(e, r)
+	if len(r.versions) > 0 && r.working().shows() && r.working().digest == digest {
 		return r.working(), nil
 	}
 	return w.append(r, &version{
 		Version: lv.Version{Op: lv.OpSave, Content: slices.Clone(e.Content)}, digest: digest,
-	}, changes), nil
+	}), nil
 }
 
-func (w *writing) delete(e lv.Edit, changes *[]lv.Change) (*version, error) {
+func (w *writing) delete(e lv.Edit) (*version, error) {
 	if err := checkRow(e.Row); err != nil {
 		return nil, err
 	}
@@ -165,13 +189,14 @@ func (w *writing) delete(e lv.Edit, changes *[]lv.Change) (*version, error) {
 	if r == nil {
 		return nil, fmt.Errorf("%w: row %q", lv.ErrNotFound, e.Row)
 	}
+	w.expect(e, r)
 	if !r.working().shows() {
 		return r.working(), nil
 	}
-	return w.append(r, &version{Version: lv.Version{Op: lv.OpDelete}}, changes), nil
+	return w.append(r, &version{Version: lv.Version{Op: lv.OpDelete}}), nil
 }
 
-func (w *writing) rollback(e lv.Edit, changes *[]lv.Change) (*version, error) {
+func (w *writing) rollback(e lv.Edit) (*version, error) {
 	source, err := w.t.find(e.Version)
 	if err != nil {
 		return nil, err
@@ -180,19 +205,23 @@ func (w *writing) rollback(e lv.Edit, changes *[]lv.Change) (*version, error) {
 		return nil, fmt.Errorf("%w: version %d is a deletion", lv.ErrInvalid, source.ID)
 	}
 	r := w.t.rows[source.Row]
+	w.expect(e, r)
 	if r.working().shows() && r.working().digest == source.digest {
 		return r.working(), nil
 	}
 	return w.append(r, &version{
 		Version: lv.Version{Op: lv.OpRollback, Content: source.Content, Source: source.ID}, digest: source.digest,
-	}, changes), nil
+	}), nil
 }
 
 // append makes v the working row.
-func (w *writing) append(r *row, v *version, changes *[]lv.Change) *version {
+func (w *writing) append(r *row, v *version) *version {
 	var from *version
 	if len(r.versions) > 0 {
 		from = r.working()
+	}
+	if _, moved := w.found[r]; !moved {
+		w.found[r] = from
 	}
 	w.s.last++
 	v.ID, v.Row, v.Meta, v.Time, v.seq = w.s.last, r.name, w.by, w.now, w.seq
@@ -203,7 +232,7 @@ func (w *writing) append(r *row, v *version, changes *[]lv.Change) *version {
 		w.t.judge(r)
 		delete(w.t.byStatus[rowUnborn], r.name)
 	})
-	*changes = append(*changes, w.change(r, from, v))
+	w.saved = append(w.saved, w.change(r, from, v))
 	return v
 }
 
@@ -217,6 +246,7 @@ func (w *writing) forget(e lv.Edit) (lv.Version, error) {
 	if by := w.t.referrer(v); by != "" {
 		return lv.Version{}, fmt.Errorf("%w: %s refers to version %d", lv.ErrConflict, by, v.ID)
 	}
+	w.expect(e, w.t.rows[v.Row])
 	out := w.t.out(v)
 	i, _ := slices.BinarySearchFunc(w.t.versions, v.ID, byID)
 	w.t.versions = slices.Delete(w.t.versions, i, i+1)

@@ -227,11 +227,11 @@ func (j *journal) next(ctx context.Context, after int64) (update.Event, <-chan s
 		return update.Event{}, nil, err
 	}
 	defer j.db.mu.Unlock()
-	if after < 0 || after >= j.seq {
+	if after < 0 || after == j.seq {
 		return update.Event{Seq: j.seq}, j.news.Wait(), nil
 	}
 	first := j.seq - int64(len(j.events)) // the last one forgotten
-	if after < first {
+	if after < first || after > j.seq {
 		return update.Event{}, nil, update.ErrCompacted
 	}
 	return j.events[after-first], nil, nil

@@ -13,7 +13,7 @@ import (
 
 // TestEngine counts goroutines and therefore runs alone.
 func TestEngine(t *testing.T) {
-	storagetest.Run(t, harness(func(t testing.TB) string { return shared.url(shared.newSchema(t)) }))
+	storagetest.Run(t, harness(200, func(t testing.TB) string { return shared.url(shared.newSchema(t)) }))
 }
 
 func TestEngineThroughATransactionPooler(t *testing.T) {
@@ -23,7 +23,7 @@ func TestEngineThroughATransactionPooler(t *testing.T) {
 	for _, mode := range []string{"exec", "simple_protocol"} {
 		t.Run(mode, func(t *testing.T) {
 			dir := newPooler(t, shared)
-			storagetest.Run(t, harness(func(t testing.TB) string {
+			storagetest.Run(t, harness(20, func(t testing.TB) string {
 				return urlAt(dir, shared.newSchema(t)) + "&default_query_exec_mode=" + mode
 			}))
 		})
@@ -31,7 +31,7 @@ func TestEngineThroughATransactionPooler(t *testing.T) {
 }
 
 // harness describes the engine on databases whose URLs fresh returns.
-func harness(fresh func(testing.TB) string) storagetest.Harness {
+func harness(histories int, fresh func(testing.TB) string) storagetest.Harness {
 	urls := map[storage.Backend]string{}
 	retain := func(t testing.TB, r storage.Retention) storage.Backend {
 		url := fresh(t)
@@ -46,6 +46,6 @@ func harness(fresh func(testing.TB) string) storagetest.Harness {
 		},
 		Retain:    retain,
 		RealTime:  true,
-		Histories: 100,
+		Histories: histories,
 	}
 }

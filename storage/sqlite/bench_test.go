@@ -33,10 +33,11 @@ func median[T float64 | time.Duration](all []T) T {
 	return all[len(all)/2]
 }
 
-// peer opens a pool as a program without this package would.
+// peer opens a pool as a program without this package would, with our pragmas.
 func peer(b *testing.B, path, synchronous string) *sql.DB {
 	db, err := sql.Open("sqlite", "file:"+path+
-		"?_txlock=immediate&_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)&_pragma=synchronous("+synchronous+")")
+		"?_txlock=immediate&_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)"+
+		"&_pragma=wal_autocheckpoint(4000)&_pragma=synchronous("+synchronous+")")
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, db.Close()) })
 	return db

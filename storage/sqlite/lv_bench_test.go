@@ -1,9 +1,13 @@
+//go:build unix
+
 package sqlite_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,9 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
 )
+
+const publishedRows = 2000
 
 // twoVersions saves rows twice and returns the versions of each.
 func twoVersions(b testing.TB, s lv.VersionStore, rows int) (versions [][2]lv.VersionID) {
@@ -34,40 +41,124 @@ func twoVersions(b testing.TB, s lv.VersionStore, rows int) (versions [][2]lv.Ve
 
 // BenchmarkPublish has 16 publishers, and then one, move the pointer of a row
 // in production, all of it durable (synchronous=FULL). The peer runs the same
-// statements in a transaction for each.
+// statements by hand, prepared on one connection of database/sql, in a
+// transaction for each.
 func BenchmarkPublish(b *testing.B) {
-	const rows = 2000
-	ours := open(b, sqlite.Config{Path: filepath.Join(b.TempDir(), "ours.db")}).Versions()
-	single, closeSingle, err := sqlite.OpenAlone(filepath.Join(b.TempDir(), "single.db"))
+	s := open(b, sqlite.Config{Path: filepath.Join(b.TempDir(), "ours.db")}).Versions()
+	hand, handVersions := newByHand(b)
+	ours := &contender{versions: twoVersions(b, s, publishedRows), publish: putRelease(s)}
+	theirs := &contender{versions: handVersions, publish: hand.publish}
+	for _, publishers := range []int{16, 1} {
+		b.Run(fmt.Sprintf("publishers=%d", publishers), func(b *testing.B) {
+			for b.Loop() {
+				var rates, tails [2][]float64
+				for range rounds {
+					for i, c := range []*contender{ours, theirs} {
+						rate, p99 := crowd(b, publishers, &c.next, c.move)
+						rates[i] = append(rates[i], rate)
+						tails[i] = append(tails[i], float64(p99.Microseconds()))
+					}
+				}
+				rate, byHand := median(rates[0]), median(rates[1])
+				p99, byHandP99 := median(tails[0]), median(tails[1])
+				b.ReportMetric(rate, "publish/s")
+				b.ReportMetric(byHand, "by-hand/s")
+				b.ReportMetric(rate/byHand, "x-by-hand")
+				b.ReportMetric(p99, "µs-p99")
+				b.ReportMetric(byHandP99, "µs-p99-by-hand")
+				b.ReportMetric(p99/byHandP99, "p99-of-by-hand")
+			}
+		})
+	}
+}
+
+// A contender moves the pointers of rows that have two versions each.
+type contender struct {
+	versions [][2]lv.VersionID
+	publish  func(row string, to lv.VersionID) error
+	next     atomic.Int64
+}
+
+// move moves a pointer to the version where it is not, if k only rises.
+func (c *contender) move(k int64) error {
+	n := int64(len(c.versions))
+	return c.publish(fmt.Sprint("row ", k%n), c.versions[k%n][k/n%2])
+}
+
+func putRelease(s lv.VersionStore) func(row string, to lv.VersionID) error {
+	return func(row string, to lv.VersionID) error {
+		_, err := s.PutRelease(context.Background(), pages, lv.Release{
+			State: lv.ReleaseApplied, Changes: []lv.Change{{ID: row, To: to}},
+		}, by)
+		return err
+	}
+}
+
+// byHand runs the statements of a publication, as the engine runs them, in a
+// transaction of its own.
+type byHand struct {
+	mu            sync.Mutex
+	begin, commit *sql.Stmt
+	find          *sql.Stmt
+	write         []*sql.Stmt
+}
+
+// newByHand returns it with the versions of rows that are in its database.
+func newByHand(b *testing.B) (h *byHand, versions [][2]lv.VersionID) {
+	path := filepath.Join(b.TempDir(), "by-hand.db")
+	db, err := sqlite.Open(sqlite.Config{Path: path})
 	require.NoError(b, err)
-	b.Cleanup(func() { require.NoError(b, closeSingle()) })
-	contenders, keys := map[string]func(k int64) error{}, map[string]*atomic.Int64{}
-	for name, s := range map[string]lv.VersionStore{"ours": ours, "single": single} {
-		versions := twoVersions(b, s, rows)
-		keys[name] = new(atomic.Int64)
-		contenders[name] = func(k int64) error {
-			row := int(k % rows)
-			_, err := s.PutRelease(context.Background(), pages, lv.Release{
-				State:   lv.ReleaseApplied,
-				Changes: []lv.Change{{ID: fmt.Sprint("row ", row), To: versions[row][k/rows%2]}},
-			}, by)
+	versions = twoVersions(b, db.Versions(), publishedRows)
+	s := &spy{DB: db.Engine()}
+	publish := putRelease(sqlstore.NewVersions(s, storage.Retention{}))
+	for _, to := range versions[0] { // the first looks for the table and for old events
+		s.seen()
+		require.NoError(b, publish("row 0", to))
+	}
+	statements := s.seen()
+	require.Len(b, statements, 5, "%q", statements)
+	require.NoError(b, db.Close())
+
+	conn, err := peer(b, path, "FULL").Conn(b.Context())
+	require.NoError(b, err)
+	prepare := func(query string) *sql.Stmt {
+		stmt, err := conn.PrepareContext(b.Context(), query)
+		require.NoError(b, err)
+		return stmt
+	}
+	h = &byHand{begin: prepare("BEGIN IMMEDIATE"), commit: prepare("COMMIT"), find: prepare(statements[0])}
+	for _, query := range statements[1:] {
+		h.write = append(h.write, prepare(query))
+	}
+	return h, versions
+}
+
+func (h *byHand) publish(row string, to lv.VersionID) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, err := h.begin.Exec(); err != nil {
+		return err
+	}
+	var working, from, target, seq, given, now int64
+	var digest, targetDigest []byte
+	err := h.find.QueryRow(int64(1), []byte(row), int64(to), time.Now().UnixMilli()).
+		Scan(&working, &digest, &from, &target, &targetDigest, &seq, &given, &now)
+	if err != nil {
+		return err
+	}
+	none := []byte{}
+	for i, args := range [][]any{
+		{seq, now, int64(1), "released", none, seq, []byte("ann"), given, int64(1), ""},
+		{int64(1), seq, none, "applied", seq, int64(0), int64(0), now, now, []byte("ann"), none, none},
+		{seq, int64(0), int64(1), none, []byte(row), from, int64(to), int64(0), int64(0), seq},
+		{int64(1), []byte(row), int64(to), int64(1)},
+	} {
+		if _, err := h.write[i].Exec(args...); err != nil {
 			return err
 		}
 	}
-	for b.Loop() {
-		for _, publishers := range []int{16, 1} {
-			var rates, ratios, tails []float64
-			for range rounds {
-				rate, p99 := crowd(b, publishers, keys["ours"], contenders["ours"])
-				other, otherP99 := crowd(b, publishers, keys["single"], contenders["single"])
-				rates, ratios = append(rates, rate), append(ratios, rate/other)
-				tails = append(tails, float64(p99)/float64(otherP99))
-			}
-			b.ReportMetric(median(rates), fmt.Sprintf("publish-%d/s", publishers))
-			b.ReportMetric(median(ratios), fmt.Sprintf("x-single-%d", publishers))
-			b.ReportMetric(median(tails), fmt.Sprintf("p99-of-single-%d", publishers))
-		}
-	}
+	_, err = h.commit.Exec()
+	return err
 }
 
 // BenchmarkStatus lists the 10 changed rows of 100,000. Its peers are the join

@@ -76,6 +76,21 @@ func TestAWriteWithinThatFailsLeavesTheTransactionAsItWas(t *testing.T) {
 	requireOneOrder(t, db.Versions(), allEvents(t, db.Versions()))
 }
 
+func TestATableThatTheCallerTookBackIsMadeAgain(t *testing.T) {
+	app, db := shop(t)
+	tx, err := app.Begin()
+	require.NoError(t, err)
+	in := db.Within(tx).Versions()
+	_, err = tx.Exec("SAVEPOINT mine")
+	require.NoError(t, err)
+	save(t, in, "a", "1")
+	_, err = tx.Exec("ROLLBACK TO mine")
+	require.NoError(t, err)
+	second := save(t, in, "a", "2")
+	require.NoError(t, tx.Commit())
+	require.Equal(t, map[string]lv.VersionID{"a": second.ID}, pointers(t, db.Versions(), lv.View{Working: true}))
+}
+
 func TestRowsCannotBeWatchedWithin(t *testing.T) {
 	app, db := shop(t)
 	tx, err := app.Begin()

@@ -156,8 +156,10 @@ func setUp(s *session, c Config) error {
 	if c.Relaxed {
 		synchronous = "NORMAL"
 	}
-	// The writer waits for others by itself, where close can see it.
-	_, err := s.Exec("PRAGMA synchronous = " + synchronous + "; PRAGMA busy_timeout = 0")
+	// The writer waits for others by itself, where close can see it. While it
+	// folds the log into the file everybody waits, so that is done every 16 MB
+	// and not every 4.
+	_, err := s.Exec("PRAGMA synchronous = " + synchronous + "; PRAGMA busy_timeout = 0; PRAGMA wal_autocheckpoint = 4000")
 	return err
 }
 

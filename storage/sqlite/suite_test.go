@@ -32,6 +32,6 @@ func TestSuites(t *testing.T) {
 		Retain: func(t testing.TB, r storage.Retention) storage.Backend {
 			return openAt(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "state.db"), Retention: r})
 		},
-		Histories: 1000,
+		Histories: 2000,
 	})
 }

@@ -21,6 +21,9 @@ const maxBatch = 512
 // before one of them may write by itself.
 const quietBatches = 8
 
+// waryBatches is how many batches get savepoints after a closure has failed.
+const waryBatches = 64
+
 // writer commits the closures of many callers in one transaction: one sync of
 // the disk serves all that wait. It takes what is there and never waits for
 // more. Its one goroutine ends with close; a caller who finds nobody writing
@@ -29,6 +32,7 @@ type writer struct {
 	lender lender
 	busy   time.Duration // how long to wait for other processes
 	commit func()        // called after each commit
+	wary   int           // batches that get savepoints; whoever writes has it
 
 	writing chan struct{} // full while somebody writes
 	wake    chan struct{} // there is something in the queue, or it is closed
@@ -220,7 +224,19 @@ func (j *job) answered() bool {
 // commitAll commits a batch on a borrowed connection, and waits no longer than
 // patience for other processes to let it begin.
 func (w *writer) commitAll(batch []*job, patience time.Duration) error {
-	err := w.lender.write(func(s *session) error { return w.transact(s, batch, patience) })
+	err := w.lender.write(func(s *session) error {
+		// A savepoint costs a seventh of a small write, and few closures fail.
+		err := w.transact(s, batch, patience, w.wary > 0 && len(batch) > 1)
+		w.wary = max(0, w.wary-1)
+		switch {
+		case !errors.Is(err, errSpoilt):
+			return err
+		case len(batch) == 1:
+			return batch[0].err
+		}
+		w.wary = waryBatches
+		return w.transact(s, batch, patience, true)
+	})
 	if err == nil {
 		w.commit()
 	}
@@ -229,12 +245,12 @@ func (w *writer) commitAll(batch []*job, patience time.Duration) error {
 
 // transact runs the closures of a batch in one transaction. The outcome of a
 // closure that failed is in its job.
-func (w *writer) transact(s *session, batch []*job, patience time.Duration) error {
+func (w *writer) transact(s *session, batch []*job, patience time.Duration, savepoints bool) error {
 	if err := patiently(patience, func() error { return s.run("BEGIN IMMEDIATE") }); err != nil {
 		return err
 	}
 	for _, j := range batch {
-		if err := w.turn(s, j, len(batch) == 1); err != nil {
+		if err := j.turn(s, savepoints); err != nil {
 			_ = s.run("ROLLBACK") // which fails if SQLite did it already
 			return err
 		}
@@ -246,15 +262,19 @@ func (w *writer) transact(s *session, batch []*job, patience time.Duration) erro
 	return err
 }
 
-// turn runs one closure in a savepoint, which a closure alone in its
-// transaction can do without. An error means that the transaction is over.
-func (w *writer) turn(s *session, j *job, alone bool) error {
+// errSpoilt reports that a closure failed that had no savepoint.
+var errSpoilt = errors.New("sqlite: transaction spoilt")
+
+// turn runs the closure. An error means that the transaction is over.
+func (j *job) turn(s *session, savepoint bool) error {
 	if j.err = j.begin(); j.err != nil {
 		return nil
 	}
-	if alone {
-		j.err = call(j.f, s)
-		return j.err
+	if !savepoint {
+		if j.err = call(j.f, s); j.err != nil {
+			return errSpoilt
+		}
+		return nil
 	}
 	if err := s.run("SAVEPOINT upkeep"); err != nil {
 		return err

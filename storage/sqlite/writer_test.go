@@ -131,6 +131,27 @@ func TestAClosureSpoilsOnlyItself(t *testing.T) {
 	}
 }
 
+func TestAFailureRepeatsItsBatchAndNotThoseThatFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := scratch(t)
+		calls := 0
+		counted := func(n int64) func(sqlstore.Tx) error {
+			return func(tx sqlstore.Tx) error { calls++; return insert(n)(tx) }
+		}
+		require.NoError(t, errors.Join(together(db, counted(1), counted(2))...))
+		require.Equal(t, 2, calls)
+		for i, want := range []int{4, 2, 2} { // then there are savepoints
+			calls = 0
+			errs := together(db, counted(int64(3+i)), counted(1), func(tx sqlstore.Tx) error { return nil })
+			require.NoError(t, errs[0])
+			require.Error(t, errs[1])
+			require.NoError(t, errs[2])
+			require.Equal(t, want, calls)
+		}
+		require.Equal(t, []int64{1, 2, 3, 4, 5}, numbers(t, db))
+	})
+}
+
 func TestAClosureWhoseContextEndedBeforeItsTurnIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := scratch(t)

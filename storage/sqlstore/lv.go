@@ -22,7 +22,8 @@ type Versions struct {
 
 	findRow, findPointer, findGray, findTarget string
 
-	tables sync.Map      // lv.TableID to int64: those that are known to be there
+	tables *sync.Map     // lv.TableID to int64: those that are known to be there
+	inside bool          // a transaction of the caller's, who may take back what is there
 	pruned *atomic.Int64 // when this process last pruned, Unix milliseconds
 }
 
@@ -38,7 +39,7 @@ func NewVersions(db DB, keep storage.Retention) *Versions {
 	}
 	d := db.Dialect()
 	return &Versions{
-		db: db, d: d, keep: keep, pruned: new(atomic.Int64),
+		db: db, d: d, keep: keep, tables: new(sync.Map), pruned: new(atomic.Int64),
 		findRow:     d.clocked(2, lvRowFind),
 		findPointer: d.clocked(3, lvPointerFind),
 		findGray:    d.clocked(4, lvGrayFind),
@@ -49,9 +50,9 @@ func NewVersions(db DB, keep storage.Retention) *Versions {
 // On returns the same store in a transaction of the caller's, which db stands
 // for.
 func (s *Versions) On(db DB) *Versions {
-	on := NewVersions(db, s.keep)
-	on.pruned = s.pruned
-	return on
+	on := *s
+	on.db, on.inside = db, true
+	return &on
 }
 
 const (
@@ -90,7 +91,7 @@ func (s *Versions) table(tx Tx, id lv.TableID) (lvTable, error) {
 
 // known remembers a table that is there for good.
 func (s *Versions) known(t lvTable) {
-	if t.n > 0 && !t.remembered {
+	if t.n > 0 && !t.remembered && !s.inside {
 		s.tables.Store(t.id, t.n)
 	}
 }
@@ -117,6 +118,8 @@ type lvWriting struct {
 	seq   int64 // of its event
 	given int64 // the last id that was given before it
 	now   int64 // the time of it, Unix milliseconds
+
+	pruned bool // it has deleted events that need not be kept
 }
 
 // head is where a statement that has lvHead leaves what it says.
@@ -172,6 +175,9 @@ func (s *Versions) write(ctx context.Context, id lv.TableID, by lv.Meta, f func(
 		return lvAnswer{}, err
 	}
 	s.known(w.lvTable)
+	if w.pruned {
+		s.pruned.Store(w.now)
+	}
 	return a, nil
 }
 

@@ -54,7 +54,7 @@ func (w *lvWriting) event(e lvEvent) error {
 	if err != nil || !w.s.due(w.seq, w.now) {
 		return err
 	}
-	w.s.pruned.Store(w.now)
+	w.pruned = true
 	return w.prune()
 }
 
@@ -103,6 +103,7 @@ func (s *Versions) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, e
 
 // watch returns nil once the caller breaks.
 func (s *Versions) watch(ctx context.Context, after int64, yield func(lv.Event) bool) error {
+	known := after < 0 // that the event after exists
 	if after < 0 {
 		if err := s.db.Row(ctx, lvEventNewest, nil, &after); err != nil {
 			return err
@@ -126,7 +127,16 @@ func (s *Versions) watch(ctx context.Context, after int64, yield func(lv.Event) 
 		}
 		switch {
 		case len(batch) > 0:
-			changed = nil
+			known, changed = true, nil
+		case !known:
+			var newest int64
+			if err := s.db.Row(ctx, lvEventNewest, nil, &newest); err != nil {
+				return err
+			}
+			if after > newest {
+				return fmt.Errorf("%w: event %d", lv.ErrCompacted, after+1)
+			}
+			known = true
 		case changed == nil:
 			changed = s.db.Changed(ctx)
 		default:

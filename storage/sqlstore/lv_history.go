@@ -8,15 +8,23 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/upkeep-go/upkeep/lv"
 )
 
-// Pages bound how much of a list is in memory at once.
+// Pages bound how much of a list is in memory at once. The first has one entry:
+// many callers want no more.
 const (
 	versionPage = 64
 	releasePage = 16
 )
+
+// limited writes the size of a page into a statement.
+func limited(query string, size int) string {
+	return strings.Replace(query, "{size}", strconv.Itoa(size), 1)
+}
 
 // A version with its content, once for each gray that points at it, or once if
 // none does: {which} selects versions as v.
@@ -33,30 +41,30 @@ LEFT JOIN upkeep_lv_gray g ON g.version = p.id AND g.version > 0
 ORDER BY p.id DESC, g.env`
 
 	lvVersionsOfTable = lvVersionsFront +
-		`v.tbl = ?1 AND v.id < ?2 AND v.forgotten = 0 ORDER BY v.id DESC LIMIT 64` + lvVersionsBack
+		`v.tbl = ?1 AND v.id < ?2 AND v.forgotten = 0 ORDER BY v.id DESC LIMIT {size}` + lvVersionsBack
 	lvVersionsOfRow = lvVersionsFront +
-		`v.tbl = ?1 AND v.id < ?2 AND v.forgotten = 0 AND v.name = ?3 ORDER BY v.id DESC LIMIT 64` + lvVersionsBack
+		`v.tbl = ?1 AND v.id < ?2 AND v.forgotten = 0 AND v.name = ?3 ORDER BY v.id DESC LIMIT {size}` + lvVersionsBack
 	lvVersionOfID = lvVersionsFront + `v.tbl = ?1 AND v.id = ?2` + lvVersionsBack
 )
 
 // Versions keeps the promise of lv.VersionStore.
 func (s *Versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
 	return pages(func() func() ([]lv.Version, bool, error) {
-		before := lvBefore(q)
+		before, size := lvBefore(q), 1
 		return func() (page []lv.Version, more bool, err error) {
 			err = s.read(ctx, id, func(t lvTable) (err error) {
 				if q.Row == "" {
-					page, err = t.versions(lvVersionsOfTable, t.n, before)
+					page, err = t.versions(limited(lvVersionsOfTable, size), t.n, before)
 				} else {
-					page, err = t.versions(lvVersionsOfRow, t.n, before, []byte(q.Row))
+					page, err = t.versions(limited(lvVersionsOfRow, size), t.n, before, []byte(q.Row))
 				}
 				return err
 			})
 			if err != nil {
 				return nil, false, fmt.Errorf("reading versions: %w", err)
 			}
-			if more = len(page) == versionPage; more {
-				before = int64(page[versionPage-1].ID)
+			if more = len(page) == size; more {
+				before, size = int64(page[size-1].ID), versionPage
 			}
 			return page, more, nil
 		}
@@ -180,6 +188,12 @@ func (e *lvEdits) forget(edit lv.Edit) (lvResult, error) {
 	if referrer != "" && !replaced {
 		return lvResult{}, fmt.Errorf("%w: %s refers to version %d", lv.ErrConflict, referrer, id)
 	}
+	if edit.Expect != nil {
+		if r, err = e.row(string(name)); err != nil {
+			return lvResult{}, err
+		}
+		e.expect(edit, r)
+	}
 	v, err := e.version(id)
 	if err != nil {
 		return lvResult{}, err
@@ -193,11 +207,11 @@ const (
 SELECT p.id, p.env, p.state, p.rev, p.seq, p.reverts, p.at_ms, p.created_ms, p.applied_ms, p.actor, p.approver, p.descr
 FROM upkeep_lv_release p `
 	lvReleaseOfID     = lvReleaseColumns + `WHERE p.tbl = ?1 AND p.id = ?2`
-	lvReleasesOfTable = lvReleaseColumns + `WHERE p.tbl = ?1 AND p.id < ?2 ORDER BY p.id DESC LIMIT 16`
+	lvReleasesOfTable = lvReleaseColumns + `WHERE p.tbl = ?1 AND p.id < ?2 ORDER BY p.id DESC LIMIT {size}`
 	lvReleasesApplied = lvReleaseColumns +
-		`WHERE p.tbl = ?1 AND p.id < ?2 AND p.state = 'applied' ORDER BY p.id DESC LIMIT 16`
+		`WHERE p.tbl = ?1 AND p.id < ?2 AND p.state = 'applied' ORDER BY p.id DESC LIMIT {size}`
 	lvReleasesInState = lvReleaseColumns +
-		`WHERE p.tbl = ?1 AND p.id < ?2 AND p.state = ?3 AND p.state <> 'applied' ORDER BY p.id DESC LIMIT 16`
+		`WHERE p.tbl = ?1 AND p.id < ?2 AND p.state = ?3 AND p.state <> 'applied' ORDER BY p.id DESC LIMIT {size}`
 
 	lvMovesOfRow = `
 SELECT c.release FROM upkeep_lv_change c
@@ -216,26 +230,26 @@ FROM upkeep_lv_change WHERE release = ?1 ORDER BY n`
 // Releases keeps the promise of lv.VersionStore.
 func (s *Versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
 	return pages(func() func() ([]lv.Release, bool, error) {
-		before := lvBefore(q)
+		before, size := lvBefore(q), 1
 		return func() (page []lv.Release, more bool, err error) {
 			err = s.read(ctx, id, func(t lvTable) (err error) {
 				switch {
 				case q.Row != "":
-					page, err = t.releasesOfRow(q, before)
+					page, err = t.releasesOfRow(q, before, size)
 				case q.State == "":
-					page, err = t.releases(lvReleasesOfTable, t.n, before)
+					page, err = t.releases(limited(lvReleasesOfTable, size), t.n, before)
 				case q.State == lv.ReleaseApplied:
-					page, err = t.releases(lvReleasesApplied, t.n, before)
+					page, err = t.releases(limited(lvReleasesApplied, size), t.n, before)
 				default:
-					page, err = t.releases(lvReleasesInState, t.n, before, string(q.State))
+					page, err = t.releases(limited(lvReleasesInState, size), t.n, before, string(q.State))
 				}
 				return err
 			})
 			if err != nil {
 				return nil, false, fmt.Errorf("reading releases: %w", err)
 			}
-			if more = len(page) == releasePage; more {
-				before = page[releasePage-1].ID
+			if more = len(page) == size; more {
+				before, size = page[size-1].ID, releasePage
 			}
 			return page, more, nil
 		}
@@ -244,7 +258,7 @@ func (s *Versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter
 
 // releasesOfRow merges what was applied at once, from each environment, with
 // what was planned.
-func (t lvTable) releasesOfRow(q lv.Query, before int64) (page []lv.Release, err error) {
+func (t lvTable) releasesOfRow(q lv.Query, before int64, size int) (page []lv.Release, err error) {
 	var ids []int64
 	add := func(scan func(...any) error) error {
 		var id int64
@@ -264,7 +278,7 @@ func (t lvTable) releasesOfRow(q lv.Query, before int64) (page []lv.Release, err
 	}
 	slices.Sort(ids)
 	slices.Reverse(ids)
-	for _, id := range ids[:min(len(ids), releasePage)] {
+	for _, id := range ids[:min(len(ids), size)] {
 		var r *lv.Release
 		if err == nil {
 			r, err = t.release(id)

@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -21,7 +23,8 @@ SELECT coalesce((SELECT v.seq FROM upkeep_lv_version v WHERE v.tbl = ?1 ORDER BY
 	coalesce((SELECT max(r.id) FROM upkeep_lv_release r WHERE r.tbl = ?1), 0),
 	coalesce((SELECT max(r.changed) FROM upkeep_lv_release r WHERE r.tbl = ?1 AND r.changed <> r.id), 0),
 	coalesce((SELECT max(y.seq) FROM upkeep_lv_strategy y WHERE y.tbl = ?1), 0)`
-	lvEnvs = `SELECT name FROM upkeep_lv_env WHERE tbl = ?1 ORDER BY name` // Production is the first
+	lvEventTime = `SELECT time_ms FROM upkeep_lv_event WHERE seq = ?1`
+	lvEnvs      = `SELECT name FROM upkeep_lv_env WHERE tbl = ?1 ORDER BY name` // Production is the first
 )
 
 const tablePage = 16
@@ -104,6 +107,11 @@ func (t lvTable) info() (lv.TableInfo, error) {
 	if info.Seq, err = t.seq(); err != nil {
 		return info, err
 	}
+	var ms int64
+	if err := t.Row(lvEventTime, []any{info.Seq}, &ms); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return info, err
+	}
+	info.Time = utc(ms)
 	envs, err := t.envs()
 	if err != nil {
 		return info, err

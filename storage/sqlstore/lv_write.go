@@ -63,6 +63,8 @@ type lvEdits struct {
 	order   []*lvRow // those that have changed
 	fresh   []*lvFresh
 	results []lvResult
+
+	conflicts []lv.Change
 }
 
 // lvRow is a row that is being written.
@@ -70,6 +72,7 @@ type lvRow struct {
 	name          string
 	created       int64 // 0: by this write
 	working, live int64
+	shown         bool   // before the write
 	digest        []byte // of working; nil: a deletion
 	liveDigest    []byte
 	fresh         *lvFresh // what will be the working row, if not working
@@ -105,6 +108,9 @@ func (s *Versions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by 
 				return lvAnswer{}, fmt.Errorf("edit %d: %w", i, err)
 			}
 			e.results = append(e.results, result)
+		}
+		if e.conflicts != nil {
+			return lvAnswer{}, &lv.ConflictError{Changes: e.conflicts}
 		}
 		if err := e.flush(); err != nil {
 			return lvAnswer{}, err
@@ -171,8 +177,17 @@ func (e *lvEdits) row(name string) (*lvRow, error) {
 	if err := e.Row(e.s.findRow, e.s.d.withNow(e.n, []byte(name)), dest...); err != nil {
 		return nil, err
 	}
+	r.shown = r.digest != nil
 	e.rows[name] = r
 	return r, nil
+}
+
+// expect notes if the row was not where an edit expects it.
+func (e *lvEdits) expect(edit lv.Edit, r *lvRow) {
+	if x := edit.Expect; x != nil && int64(*x) != r.working && (*x != 0 || r.shown) {
+		expect := *x
+		e.conflicts = append(e.conflicts, lv.Change{ID: r.name, From: lv.VersionID(r.working), Expect: &expect})
+	}
 }
 
 // there reports whether a row ever was.
@@ -183,6 +198,7 @@ func (e *lvEdits) save(edit lv.Edit, digest []byte) (lvResult, error) {
 	if err != nil {
 		return lvResult{}, err
 	}
+	e.expect(edit, r)
 	return e.append(r, lvFresh{Version: lv.Version{Op: lv.OpSave, Content: bytes.Clone(edit.Content)}, digest: digest}), nil
 }
 
@@ -194,6 +210,7 @@ func (e *lvEdits) delete(edit lv.Edit) (lvResult, error) {
 	if !r.there() {
 		return lvResult{}, fmt.Errorf("%w: row %q", lv.ErrNotFound, edit.Row)
 	}
+	e.expect(edit, r)
 	return e.append(r, lvFresh{Version: lv.Version{Op: lv.OpDelete}}), nil
 }
 
@@ -214,6 +231,7 @@ func (e *lvEdits) rollback(edit lv.Edit) (lvResult, error) {
 	if err != nil {
 		return lvResult{}, err
 	}
+	e.expect(edit, r)
 	return e.append(r, f), nil
 }
 

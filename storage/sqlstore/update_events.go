@@ -101,10 +101,15 @@ func (j *Journal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event
 
 // watch returns nil once the caller breaks.
 func (j *Journal) watch(ctx context.Context, after int64, yield func(update.Event) bool) error {
-	if after < 0 {
-		if err := j.db.Row(ctx, eventNewest, nil, &after); err != nil {
-			return err
-		}
+	var newest int64
+	if err := j.db.Row(ctx, eventNewest, nil, &newest); err != nil {
+		return err
+	}
+	switch {
+	case after < 0:
+		after = newest
+	case after > newest: // of another history
+		return update.ErrCompacted
 	}
 	for {
 		changed := j.db.Changed(ctx)

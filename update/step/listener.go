@@ -19,6 +19,7 @@ type listener struct {
 	network, address string // as Listen was called
 
 	closed chan struct{} // by Close
+	once   sync.Once     // of Close
 
 	mu        sync.Mutex
 	stopped   bool // it accepts no more, which its server need not know yet
@@ -86,13 +87,12 @@ func (l *listener) stop() error {
 
 // Close implements net.Listener.
 func (l *listener) Close() error {
-	select {
-	case <-l.closed:
-		return net.ErrClosed
-	default:
+	err := net.ErrClosed
+	l.once.Do(func() {
 		close(l.closed)
-		return l.stop()
-	}
+		err = l.stop()
+	})
+	return err
 }
 
 // quiet reports that nothing of what a stopped listener has accepted is open,

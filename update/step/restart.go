@@ -40,7 +40,9 @@ var thisProcess = rand.Text()
 // runs Updater.Run, on a goroutine: Verify waits there until the program has
 // confirmed itself. Steps that follow see the new program. When it did not
 // confirm itself, or one of them fails, Undo puts the old program back and
-// becomes it, where the update is rolled back to its end.
+// becomes it, where the update is rolled back to its end. In a fleet that
+// shares a journal each program is a package of its own: another one must not
+// go on with an update that is not about itself.
 //
 // Everything in memory is lost, also what a journal keeps there. A request
 // that waits for this very update is never answered. Where a lock does not end

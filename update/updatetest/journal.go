@@ -57,6 +57,7 @@ var journalCases = []journalCase{
 
 	{"watch yields what was written in order", watchOrder},
 	{"watch goes on after any event", watchAfter},
+	{"a watch after an event that is not yet there is told so", watchFuture},
 	{"a negative watch begins with the next event", watchNext},
 	{"watch waits for more", watchWaits},
 	{"watch loses nothing of many writers", watchLosesNothing},

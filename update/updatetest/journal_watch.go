@@ -3,6 +3,7 @@ package updatetest
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -133,6 +134,16 @@ func watchAfter(t *journalTest) {
 	e := w.next(t)
 	require.Equal(t, "c", e.Run, "after the last event comes the next one")
 	require.Greater(t, e.Seq, all[19].Seq, "Seq rises")
+}
+
+func watchFuture(t *journalTest) {
+	require.True(t, compacted(t, t.Journal, 1), "an event that is not yet there is of another history")
+	write(t, t.Journal, "a", 10)
+	newest := t.events(0, 10)[9].Seq
+	for _, after := range []int64{newest + 1, newest + 1000, math.MaxInt64} {
+		require.True(t, compacted(t, t.Journal, after), "event %d is not yet there", after)
+	}
+	require.False(t, compacted(t, t.Journal, newest-1))
 }
 
 func watchNext(t *journalTest) {

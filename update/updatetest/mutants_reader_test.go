@@ -170,6 +170,21 @@ var watchMutants = []journalMutant{
 			return j.Watch(ctx, max(0, after-1))
 		}
 	})},
+	{what: "waits for the future", caught: "a watch after an event that is not yet there is told so", wrap: badWatch(func(j update.Journal) watchFunc {
+		return func(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
+			return func(yield func(update.Event, error) bool) {
+				for e, err := range j.Watch(ctx, after) {
+					if errors.Is(err, update.ErrCompacted) {
+						<-ctx.Done()
+						err = ctx.Err()
+					}
+					if !yield(e, err) {
+						return
+					}
+				}
+			}
+		}
+	})},
 	{what: "begins with the first event", caught: "a negative watch begins with the next event", wrap: badWatch(func(j update.Journal) watchFunc {
 		return func(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
 			return j.Watch(ctx, max(0, after))

@@ -1,0 +1,120 @@
+package httpadapter_test
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/upkeep-go/upkeep/httpadapter"
+)
+
+// target is a route under attack, with one of its methods.
+type target struct {
+	httpadapter.Route
+	wire    httpadapter.Wire
+	method  string
+	path    string   // with good ids
+	body    string   // of a good request, an object; "" if the route reads none
+	own     bool     // one of our own routes, with a bearer token
+	allowed []string // the methods of the pattern
+	// twin is true if another target has the same handler and everything else
+	// but its name: what only has to be survived is sent to that one, unless
+	// UPKEEP_FULL=1.
+	twin bool
+}
+
+// wildcard is an id in a pattern.
+var wildcard = regexp.MustCompile(`\{[^}]*\}`)
+
+// goodIDs are good ids for the wildcards of patterns, where those of rowIDs do
+// not do.
+var goodIDs = strings.NewReplacer(
+	runs+"/{id}", runs+"/run-1", "{item}", url.PathEscape(heldLock), "releases/{id}", "releases/3",
+)
+
+// goodQueries are those of routes that need one, by pattern.
+var goodQueries = map[string]string{"/upkeep/v1/updates/plan": "package=demo/site"}
+
+// goodBodies are those for which {} does not do, by pattern without /api.
+var goodBodies = map[string]string{
+	"/v1/update":                              updateBody(admin),
+	"/v1/update/progress":                     `{"api_token":"` + admin + `","itemId":"core"}`,
+	runs:                                      `{"package":"demo/site"}`,
+	"/upkeep/v1/updates/locks/{item}/break":   `{"token":1}`,
+	"/lv/check":                               `{"ids":["a"]}`,
+	"/lv/rollback2gray/batch/{grayId}":        `{"objectIds":["a"]}`,
+	"/lv/record/publish":                      `{"actionId":"5"}`,
+	"/lv/strategy":                            strategyBody("3"),
+	"/upkeep/v1/lv/changelists":               `{"changes":[{"object_id":"a","to":"working"}]}`,
+	"/upkeep/v1/lv/changelists/{id}/schedule": `{"at":"2030-01-02T03:04:05Z"}`,
+	"/upkeep/v1/lv/rows/{objectId}":           `{"content":{"name":"attack"}}`,
+	"/upkeep/v1/lv/strategies/test":           `{"rules":` + helloRules + `}`,
+}
+
+// attacked returns every route of the table with every method.
+func (s *site) attacked() []target {
+	allowed := map[string][]string{}
+	for _, r := range s.adapter.Routes() {
+		allowed[r.Pattern] = append(allowed[r.Pattern], r.Methods...)
+	}
+	var all []target
+	for _, r := range s.adapter.Routes() {
+		for _, method := range r.Methods {
+			t := target{
+				Route: r, method: method, wire: s.adapter.Wire(r.Pattern, method), allowed: allowed[r.Pattern],
+				own: strings.HasPrefix(r.Pattern, "/upkeep/v1/"),
+			}
+			twins := strings.HasPrefix(r.Pattern, "/api/lv/") && allowed[strings.TrimPrefix(r.Pattern, "/api")] != nil
+			t.twin = os.Getenv("UPKEEP_FULL") != "1" && (twins || method == http.MethodHead)
+			t.path = wildcard.ReplaceAllString(rowIDs.Replace(goodIDs.Replace(r.Pattern)), "nobody")
+			if t.wire.Body > 0 {
+				t.body = `{"reason":"attack"}`
+				if body, ok := goodBodies[strings.TrimPrefix(r.Pattern, "/api")]; ok {
+					t.body = body
+				}
+			}
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// targets are those whose replies end.
+func (s *site) targets() []target {
+	var all []target
+	for _, t := range s.attacked() {
+		if !t.wire.Stream {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// isGood reports whether the target serves its good request. The document has
+// an example that is none.
+func (t target) isGood() bool { return !strings.HasSuffix(t.Pattern, "/lv/publish") }
+
+// good returns a request that nobody has a reason to refuse.
+func (t target) good() request {
+	r := request{method: t.method, path: t.path, query: goodQueries[t.Pattern], header: http.Header{}, body: t.body}
+	if t.API == httpadapter.LVAPI {
+		r = r.asked("appid=app&schemaid=table")
+	}
+	switch {
+	case t.own:
+		return r.with("Authorization", "Bearer "+admin)
+	case documentsRows(t.Pattern):
+		return r.asked("authid=kit&authkey="+appKey).with("Staffname", "操作人")
+	}
+	return r
+}
+
+// request returns the good request with another path and query, or body.
+func (t target) request(path, body string) *http.Request {
+	r := t.good()
+	path, query, _ := strings.Cut(path, "?")
+	r.path, r.body = path, body
+	return r.asked(query).built()
+}

@@ -1,0 +1,278 @@
+package httpadapter_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// An attack sends hostile inputs to a route, whatever the table says that
+// could fit it, and collects what the route does wrong. A route that is added
+// to the table is attacked without a further line.
+
+// request is a request as it stands on the wire.
+type request struct {
+	method  string
+	path    string // escaped
+	query   string // raw
+	header  http.Header
+	body    string
+	chunked bool // sent without a Content-Length
+}
+
+// with returns the request with another header.
+func (r request) with(name string, values ...string) request {
+	r.header = r.header.Clone()
+	r.header[http.CanonicalHeaderKey(name)] = values
+	return r
+}
+
+// asked returns the request with a text at the end of its query.
+func (r request) asked(text string) request {
+	r.query = strings.TrimPrefix(r.query+"&"+text, "&")
+	return r
+}
+
+// built returns the request as a server would hand it to a handler.
+func (r request) built() *http.Request {
+	to, err := url.ParseRequestURI("http://site" + r.path)
+	if err != nil {
+		panic(err)
+	}
+	to.RawQuery = r.query
+	built := httptest.NewRequest("POST", "http://site/", strings.NewReader(r.body))
+	built.Method, built.URL, built.RequestURI, built.Header = r.method, to, to.RequestURI(), r.header.Clone()
+	if r.chunked {
+		built.ContentLength = -1
+	}
+	return built
+}
+
+// input is something hostile, or odd, to send to a route.
+type input struct {
+	name string
+	request
+	// want is the status of the refusal, or one of the following.
+	want int
+}
+
+const (
+	survived = iota // any answer but a failure of ours
+	served          // as the good request is: it is not refused for its form
+	ignored         // it makes no difference to the good request
+)
+
+// finding is what a route did wrong.
+type finding struct{ route, input, wrong string }
+
+func (f finding) String() string { return fmt.Sprintf("%s, %s: %s", f.route, f.input, f.wrong) }
+
+// hostileSite is a site to attack: it has rows, a strategy and a changelist
+// with the ids of rowIDs, a run, and a lock that somebody holds.
+func hostileSite(t testing.TB, add func(*site)) *site {
+	s := (&site{add: add, configure: func(c *httpadapter.Config) { c.Limits.Logins = -1 }}).open(t)
+	strategy := s.documented("POST", "/lv/strategy", strategyBody("3")).data(t)
+	require.Equal(t, "8", at(t, strategy, "strategyId"))
+	planned, err := s.rows.Table("app", "table").Plan(context.Background(),
+		lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}}, lv.Meta{Actor: "setup"})
+	require.NoError(t, err)
+	require.EqualValues(t, 9, planned.ID)
+	_, err = s.db.Journal().Create(context.Background(), update.Run{
+		ID: "run-1", Package: pkg, Item: update.DefaultLock, Version: "1.0.0", State: update.StateSucceeded,
+		Steps: []update.StepRecord{{Name: "install", Phase: update.PhaseDone}},
+	})
+	require.NoError(t, err)
+	_, err = s.db.Locker().Acquire(context.Background(), heldLock, "somebody", time.Hour)
+	require.NoError(t, err)
+	return s
+}
+
+const heldLock = "tools/a b"
+
+// state is what no refused request may change.
+func (s *site) state(t testing.TB) string {
+	lease, err := s.db.Locker().Holder(context.Background(), heldLock)
+	return fmt.Sprint(s.engine.writes.Load(), s.installs.Load(), s.acted.Load(), lease.Token, err)
+}
+
+// settle waits until no run is under way.
+func (s *site) settle(t testing.TB) {
+	for run, err := range s.updater.History(context.Background(), update.Query{Live: true}) {
+		require.NoError(t, err)
+		_, _ = s.updater.Wait(context.Background(), run.ID)
+	}
+}
+
+// recorder records a reply, and ends the request once it is written to, so that
+// streams end.
+type recorder struct {
+	*httptest.ResponseRecorder
+	end func()
+}
+
+func (w *recorder) Write(text []byte) (int, error) {
+	defer w.end()
+	return w.ResponseRecorder.Write(text)
+}
+
+// answer serves a request. A handler that panics is an error.
+func (s *site) answer(r request) (got reply, err error) {
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
+	w := &recorder{httptest.NewRecorder(), end}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panics: %v", p)
+		}
+	}()
+	s.adapter.ServeHTTP(w, r.built().WithContext(ctx))
+	return reply{w.Result(), w.Body.String(), r.method}, nil
+}
+
+// strike sends an input to a target, and returns what the target does wrong.
+func (s *site) strike(t testing.TB, target target, in input, good reply) error {
+	before := s.state(t)
+	got, err := s.answer(in.request)
+	if err != nil {
+		return err
+	}
+	if got.StatusCode < 300 && target.Changes {
+		s.settle(t)
+	}
+	changed := s.state(t) != before
+	switch {
+	case got.StatusCode >= 500:
+		return fmt.Errorf("answers %d: %.200s", got.StatusCode, got.text)
+	case in.want >= 400 && got.StatusCode != in.want:
+		return fmt.Errorf("answers %d, want %d: %.200s", got.StatusCode, in.want, got.text)
+	case in.want == served && target.isGood() && isRefusal(got.StatusCode):
+		return fmt.Errorf("refuses with %d what is good: %.200s", got.StatusCode, got.text)
+	case in.want == ignored && !target.Changes && (got.StatusCode != good.StatusCode || got.text != good.text):
+		return fmt.Errorf("answers %d %.200s, want %d %.200s", got.StatusCode, got.text, good.StatusCode, good.text)
+	case changed && got.StatusCode >= 400:
+		return fmt.Errorf("changes something, though it answers %d", got.StatusCode)
+	case changed && (!target.Changes || in.method == http.MethodHead):
+		return fmt.Errorf("changes something, as %s does not", in.method)
+	}
+	for _, secret := range []string{admin, reader, appKey} {
+		if strings.Contains(got.text+s.log.String(), secret) {
+			return fmt.Errorf("tells a secret: %.200s", got.text)
+		}
+	}
+	return envelope(target, got)
+}
+
+// isRefusal reports whether a status says that a request has a bad form, or
+// comes to the wrong place or from the wrong side.
+func isRefusal(status int) bool {
+	switch status {
+	case 400, 401, 403, 404, 405, 413, 414, 415:
+		return true
+	}
+	return false
+}
+
+// envelope returns in what a reply is not in the envelope of the target's API.
+func envelope(t target, r reply) error {
+	header, text := r.Header, []byte(r.text)
+	if header.Get("Cache-Control") != "no-store" || header.Get("X-Content-Type-Options") != "nosniff" {
+		return fmt.Errorf("has the header %v", header)
+	}
+	if r.method == http.MethodHead || r.StatusCode == http.StatusNoContent || r.StatusCode == http.StatusNotModified {
+		if r.text != "" {
+			return fmt.Errorf("has a body after %s, with %d", r.method, r.StatusCode)
+		}
+		return nil
+	}
+	media := "application/json"
+	switch {
+	case t.own && r.StatusCode >= 400:
+		media = "application/problem+json"
+	case t.wire.Stream && r.StatusCode < 400:
+		if media = "text/event-stream"; header.Get("Content-Type") == media {
+			return nil
+		}
+	}
+	var object map[string]any
+	if got := header.Get("Content-Type"); got != media || json.Unmarshal(text, &object) != nil {
+		return fmt.Errorf("answers %d with a %s: %.200s", r.StatusCode, got, text)
+	}
+	if !strings.HasSuffix(r.text, "}\n") {
+		return fmt.Errorf("does not end the line: %.200s", text)
+	}
+	status, fails := float64(r.StatusCode), r.StatusCode >= 400
+	ok := true
+	switch {
+	case t.own && fails:
+		slug, found := strings.CutPrefix(fmt.Sprint(object["type"]), "urn:upkeep:problem:")
+		ok = found && slug != "" && object["status"] == status && object["title"] != ""
+	case t.own:
+	case documentsRows(t.Pattern):
+		ok = len(object) == 3 && object["code"] == status && (object["msg"] == "") != fails && (!fails || object["data"] == nil)
+	case fails || object["status"] == "fail":
+		ok = len(object) == 2 && object["status"] == "fail" && object["message"] != ""
+	default:
+		ok = len(object) == 3 && object["status"] == "success" && object["message"] != ""
+	}
+	if !ok {
+		return fmt.Errorf("answers %d outside of its envelope: %.200s", r.StatusCode, text)
+	}
+	return nil
+}
+
+// attack strikes a target with everything that fits it. What is served acts
+// on a site of its own; what only has to be survived comes last, since it may
+// change what the target is about.
+func attack(t testing.TB, target target, open func(testing.TB) *site) (findings []finding) {
+	s := open(t)
+	found := func(in input, err error) {
+		if err != nil {
+			findings = append(findings, finding{target.method + " " + target.Pattern, in.name, err.Error()})
+		}
+	}
+	var good reply
+	if !target.Changes {
+		var err error
+		good, err = s.answer(target.good())
+		found(input{name: "a good request"}, err)
+	}
+	inputs := target.inputs()
+	for _, in := range inputs {
+		switch {
+		case in.want >= 400 || in.want == ignored:
+			found(in, s.strike(t, target, in, good))
+		case in.want == served:
+			found(in, open(t).strike(t, target, in, good))
+		}
+	}
+	for _, in := range inputs {
+		if in.want == survived && !target.twin {
+			found(in, s.strike(t, target, in, good))
+		}
+	}
+	return findings
+}
+
+func TestNoRouteFallsForHostileInput(t *testing.T) {
+	open := func(t testing.TB) *site { return hostileSite(t, nil) }
+	for _, target := range open(t).attacked() {
+		t.Run(target.method+" "+target.Pattern, func(t *testing.T) {
+			t.Parallel()
+			for _, f := range attack(t, target, open) {
+				t.Error(f)
+			}
+		})
+	}
+}

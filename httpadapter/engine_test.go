@@ -1,0 +1,155 @@
+package httpadapter_test
+
+import (
+	"context"
+	"iter"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+
+	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// engine counts what is written to a site's engine by its services, and does
+// what a test wants whenever it is asked for something.
+type engine struct {
+	writes atomic.Int64 // that came through
+	asked  atomic.Pointer[func()]
+	panics atomic.Int64 // since it was broken
+}
+
+func (e *engine) ask() {
+	if f := e.asked.Load(); f != nil {
+		(*f)()
+	}
+}
+
+func (e *engine) wrote(err error) {
+	if err == nil {
+		e.writes.Add(1)
+	}
+}
+
+// breaks makes the engine panic whenever a request or a stream asks it for
+// something, until mend is called. What runs in the background is left alone:
+// nobody could answer for it.
+func (e *engine) breaks() (mend func()) {
+	f := func() {
+		if strings.Contains(string(debug.Stack()), "httpadapter.(*") {
+			e.panics.Add(1)
+			panic("the disk is gone: /secret/path")
+		}
+	}
+	e.asked.Store(&f)
+	return func() { e.asked.Store(nil) }
+}
+
+// asking asks for every event of a list.
+func asking[T any](e *engine, list iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		e.ask()
+		for event, err := range list {
+			e.ask()
+			if !yield(event, err) {
+				return
+			}
+		}
+	}
+}
+
+// engineJournal is the journal of a site's engine.
+type engineJournal struct {
+	update.Journal
+	*engine
+}
+
+func (j *engineJournal) Create(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+	j.ask()
+	r, err := j.Journal.Create(ctx, r, events...)
+	j.wrote(err)
+	return r, err
+}
+
+func (j *engineJournal) Save(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+	j.ask()
+	r, err := j.Journal.Save(ctx, r, events...)
+	j.wrote(err)
+	return r, err
+}
+
+func (j *engineJournal) Get(ctx context.Context, id string) (update.Run, error) {
+	j.ask()
+	return j.Journal.Get(ctx, id)
+}
+
+func (j *engineJournal) History(ctx context.Context, q update.Query) iter.Seq2[update.Run, error] {
+	j.ask()
+	return j.Journal.History(ctx, q)
+}
+
+func (j *engineJournal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
+	return asking(j.engine, j.Journal.Watch(ctx, after))
+}
+
+// engineLocker is its locker.
+type engineLocker struct {
+	update.Locker
+	*engine
+}
+
+func (l *engineLocker) Holder(ctx context.Context, item string) (update.Lease, error) {
+	l.ask()
+	return l.Locker.Holder(ctx, item)
+}
+
+// engineVersions is its store of row versions.
+type engineVersions struct {
+	lv.VersionStore
+	*engine
+}
+
+func (v *engineVersions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+	v.ask()
+	left, err := v.VersionStore.Write(ctx, t, edits, by)
+	v.wrote(err)
+	return left, err
+}
+
+func (v *engineVersions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+	v.ask()
+	r, err := v.VersionStore.PutRelease(ctx, t, r, by)
+	v.wrote(err)
+	return r, err
+}
+
+func (v *engineVersions) PutStrategy(ctx context.Context, t lv.TableID, s lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+	v.ask()
+	s, err := v.VersionStore.PutStrategy(ctx, t, s, by)
+	v.wrote(err)
+	return s, err
+}
+
+func (v *engineVersions) Rows(ctx context.Context, t lv.TableID, view lv.View) iter.Seq2[lv.Row, error] {
+	v.ask()
+	return v.VersionStore.Rows(ctx, t, view)
+}
+
+func (v *engineVersions) Versions(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
+	v.ask()
+	return v.VersionStore.Versions(ctx, t, q)
+}
+
+func (v *engineVersions) Releases(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
+	v.ask()
+	return v.VersionStore.Releases(ctx, t, q)
+}
+
+func (v *engineVersions) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
+	v.ask()
+	return v.VersionStore.Tables(ctx, ids...)
+}
+
+func (v *engineVersions) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
+	return asking(v.engine, v.VersionStore.Watch(ctx, after))
+}
