@@ -117,7 +117,7 @@ func (u *Updater) Rollback(ctx context.Context, id string, by By) (Run, error) {
 	if err := p.gate(ctx, request); err != nil {
 		return Run{}, err
 	}
-	return u.begin(ctx, p, func(ctx context.Context) (Run, error) {
+	return u.begin(ctx, p, false, func(ctx context.Context) (Run, error) {
 		last, err := u.lastEffect(ctx, run)
 		if err != nil {
 			return Run{}, err

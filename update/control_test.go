@@ -74,6 +74,7 @@ func TestACancelThatComesDuringTheLastStepCounts(t *testing.T) {
 		u := newUpdater(t, app(a))
 		run, err := u.Start(t.Context(), ask)
 		require.NoError(t, err)
+		synctest.Wait()
 		require.NoError(t, u.Cancel(t.Context(), run.ID, update.By{}))
 		_, err = u.Wait(t.Context(), run.ID)
 		require.ErrorIs(t, err, update.ErrCancelled)

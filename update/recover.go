@@ -73,7 +73,7 @@ func (u *Updater) adopt(ctx context.Context, item string, ids ...string) (<-chan
 			result <- nil // its step may still act
 			return
 		}
-		held, err := u.hold(ctx, item)
+		held, err := u.holdLeft(ctx, item, ids)
 		if err != nil {
 			if errors.Is(err, ErrHeld) {
 				err = nil
@@ -103,6 +103,32 @@ func (u *Updater) adopt(ctx context.Context, item string, ids ...string) (<-chan
 	})
 }
 
+// lookTime bounds how long somebody has a lock who only looks whether a run
+// was left under it.
+const lookTime = 5 * time.Second
+
+// holdLeft takes the lock that runs were left under. It is ErrHeld if somebody
+// works on one of them.
+func (u *Updater) holdLeft(ctx context.Context, item string, ids []string) (*Held, error) {
+	held, err := u.hold(ctx, item, false)
+	var by *HeldError
+	if !errors.As(err, &by) {
+		return held, err
+	}
+	for _, id := range ids {
+		if run, err := u.Get(ctx, id); err != nil || run.State.Done() || run.Owner == by.Owner {
+			return nil, by
+		}
+	}
+	looking, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	held, err = u.hold(looking, item, true)
+	if err != nil && ctx.Err() == nil && looking.Err() != nil {
+		err = by
+	}
+	return held, err
+}
+
 // settle finishes or rolls back what dead processes left under the lock of p,
 // and what they left of p under another one, and returns who worked on it.
 func (u *Updater) settle(p *Package, held *Held) (settled []*runner, err error) {
@@ -128,7 +154,7 @@ func (u *Updater) settleOne(run Run, held *Held) (*runner, error) {
 		return u.takeOver(held, run.ID)
 	}
 	// The package had another lock when the run began.
-	other, err := u.hold(held.Context(), run.Item)
+	other, err := u.hold(held.Context(), run.Item, false)
 	if err != nil {
 		return nil, busy(err)
 	}

@@ -16,12 +16,14 @@ type Source interface {
 
 // Release is a version that can be installed.
 type Release struct {
-	Version   string
-	Time      time.Time // when it was released, if known
-	URL       string    // the artifact, if there is one
-	Digest    []byte    // SHA-256 of the artifact
-	Signature []byte    // ed25519 signature of Digest
-	Size      int64     // bytes; 0 if not known
+	Version string
+	Time    time.Time // when it was released, if known
+	URL     string    // the artifact, if there is one
+	Digest  []byte    // SHA-256 of the artifact
+	// Signature is an ed25519 signature of the artifact's SHA-256, 64 bytes,
+	// or the text of a minisign signature file.
+	Signature []byte
+	Size      int64 // bytes; 0 if not known
 }
 
 func (r Release) clone() Release {

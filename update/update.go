@@ -68,8 +68,11 @@ type Request struct {
 	// AllowPrerelease allows "latest" and constraints to find a pre-release;
 	// an exact version may always be one.
 	AllowPrerelease bool
-	Actor           string // who asks, for the history; at most 256 bytes
-	RequestID       string // a repeated id returns the first run; at most 256 bytes
+	// Wait waits for the lock until Start's ctx ends, in place of ErrBusy, so
+	// that the programs of a fleet take turns. The run does not keep it.
+	Wait      bool
+	Actor     string // who asks, for the history; at most 256 bytes
+	RequestID string // a repeated id returns the first run; at most 256 bytes
 }
 
 var packageName = regexp.MustCompile(`^[A-Za-z0-9@][A-Za-z0-9._/@+-]{0,255}$`)

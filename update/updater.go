@@ -39,9 +39,10 @@ func (u *Updater) Packages() []string {
 // Start validates the request, takes the lock, records the run and returns;
 // the update goes on in the background and does not end with ctx. A run that a
 // dead process left behind is finished or rolled back first. It returns
-// ErrBusy while another run holds the lock, ErrUpToDate when there is nothing
-// to do, ErrFailed when a step's pre-flight check fails, and ErrLost when the
-// lock was lost before the run could be recorded.
+// ErrBusy while another run holds the lock, or may come back to it, unless
+// Request.Wait is set; ErrUpToDate when there is nothing to do, ErrFailed when
+// a step's pre-flight check fails, and ErrLost when the lock was lost before
+// the run could be recorded.
 //
 // When ctx ends before Start has returned, the run may have begun all the
 // same: repeat the request with its RequestID to learn that.
@@ -60,7 +61,7 @@ func (u *Updater) Start(ctx context.Context, r Request) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	return u.begin(ctx, p, func(ctx context.Context) (Run, error) {
+	return u.begin(ctx, p, r.Wait, func(ctx context.Context) (Run, error) {
 		from, err := u.current(ctx, p)
 		if err != nil {
 			return Run{}, err
@@ -75,6 +76,7 @@ func (u *Updater) Start(ctx context.Context, r Request) (Run, error) {
 
 // newRun is the record with which an update begins.
 func (p *Package) newRun(r Request, from string, release Release) Run {
+	r.Wait = false // it has
 	run := Run{
 		ID: strings.ToLower(rand.Text()), Package: p.Name, Item: p.Lock, From: from, Version: release.Version,
 		Release: release, State: StateRunning, Request: r,
@@ -101,124 +103,6 @@ func (u *Updater) earlier(ctx context.Context, r Request) (Run, bool, error) {
 		return run, true, nil
 	}
 	return Run{}, false, nil
-}
-
-// begin takes the lock of p, settles what a dead process left under it,
-// records the run that build makes and works on it in the background.
-func (u *Updater) begin(ctx context.Context, p *Package, build func(context.Context) (Run, error)) (Run, error) {
-	type answer struct {
-		run Run
-		err error
-	}
-	started := make(chan answer, 1)
-	err := u.background(func() {
-		held, err := u.lock(ctx, p)
-		if err != nil {
-			started <- answer{err: err}
-			return
-		}
-		settled, err := u.settle(p, held)
-		r := &runner{}
-		if err == nil {
-			r, err = u.admit(ctx, p, held, build)
-		}
-		if err != nil {
-			err = errors.Join(err, u.release(held))
-			started <- answer{r.run, err}
-			u.report(settled...)
-			return
-		}
-		started <- answer{r.run.Clone(), nil}
-		u.finish(r, settled)
-	})
-	if err != nil {
-		return Run{}, err
-	}
-	select {
-	case a := <-started:
-		if errors.Is(a.err, errRepeated) {
-			return a.run, nil
-		}
-		return a.run, a.err
-	case <-ctx.Done():
-		return Run{}, context.Cause(ctx)
-	}
-}
-
-// lock takes the lock of p. A run of this process that has ended may be about
-// to release it: that is waited for. One that goes on is in the way even when
-// its lock was broken, since its step may not have noticed yet.
-func (u *Updater) lock(ctx context.Context, p *Package) (*Held, error) {
-	for {
-		r, ending := u.working(p.Lock)
-		if r != nil && !ending {
-			lease := r.held.Lease()
-			return nil, busy(&HeldError{Item: lease.Item, Owner: lease.Owner, Until: lease.ExpiresAt})
-		}
-		held, err := u.hold(ctx, p.Lock)
-		if !errors.Is(err, ErrHeld) {
-			return held, err
-		}
-		if r == nil {
-			return nil, busy(err)
-		}
-		select {
-		case <-r.gone:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-}
-
-func (u *Updater) hold(ctx context.Context, item string) (*Held, error) {
-	return Hold(ctx, u.config.Locker, item, HoldConfig{Owner: u.config.Owner, TTL: u.config.LockTTL})
-}
-
-// busy makes an ErrHeld an ErrBusy too.
-func busy(err error) error {
-	if errors.Is(err, ErrHeld) {
-		return fmt.Errorf("%w: %w", ErrBusy, err)
-	}
-	return err
-}
-
-// working returns who works under a lock in this process, or nil, and whether
-// that is about to end.
-func (u *Updater) working(item string) (*runner, bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for _, r := range u.live {
-		r.mu.Lock()
-		ours, ending := r.run.Item == item, r.ends
-		r.mu.Unlock()
-		if ours {
-			return r, ending
-		}
-	}
-	return nil, false
-}
-
-// admit builds the run and records it under held.
-func (u *Updater) admit(
-	ctx context.Context, p *Package, held *Held, build func(context.Context) (Run, error),
-) (*runner, error) {
-	building, done := context.WithCancelCause(held.Context())
-	defer done(nil)
-	defer context.AfterFunc(ctx, func() { done(context.Cause(ctx)) })()
-	var run Run
-	err := protect(func() (err error) {
-		run, err = build(building)
-		return err
-	})
-	if err != nil {
-		return &runner{}, err
-	}
-	if err := context.Cause(ctx); err != nil {
-		return &runner{}, err // nobody waits for the answer any more
-	}
-	run.Token, run.Owner = held.Lease().Token, held.Lease().Owner
-	r := u.newRunner(p, held, run)
-	return r, r.create()
 }
 
 // enter makes Close wait for the caller, who calls u.work.Done.

@@ -2,51 +2,51 @@
 package durable
 
 import (
+	"crypto/rand"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"runtime"
 )
 
 // Write makes path hold data, whole or not at all, with this mode whatever the
 // umask. It goes by a file with another name in the same folder.
 func Write(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	return WriteOn(OS, path, data, mode)
+}
+
+// WriteOn is Write on a disk.
+func WriteOn(d Disk, path string, data []byte, mode fs.FileMode) error {
+	dir, name := filepath.Split(path)
+	fresh := filepath.Join(dir, "."+name+"-"+rand.Text())
+	f, err := d.Create(fresh)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // nothing is left of it once it is renamed
 	_, err = f.Write(data)
-	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = d.Rename(fresh, path)
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, d.Remove(fresh))
 	}
-	return SyncDir(filepath.Dir(path))
+	return d.SyncDir(filepath.Dir(path))
 }
 
 // Remove removes a file. One that is not there is not an error.
-func Remove(path string) error {
-	if err := os.Remove(path); err != nil {
+func Remove(path string) error { return RemoveOn(OS, path) }
+
+// RemoveOn is Remove on a disk.
+func RemoveOn(d Disk, path string) error {
+	if err := d.Remove(path); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err
 	}
-	return SyncDir(filepath.Dir(path))
+	return d.SyncDir(filepath.Dir(path))
 }
 
 // SyncDir makes the names in a folder durable: files that were made, renamed
 // or removed there.
-func SyncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced there; NTFS journals its names
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+func SyncDir(dir string) error { return OS.SyncDir(dir) }

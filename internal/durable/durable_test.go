@@ -1,6 +1,7 @@
 package durable_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,4 +62,49 @@ func TestSyncDirNeedsAFolder(t *testing.T) {
 	if os.PathSeparator == '/' {
 		require.ErrorIs(t, durable.SyncDir(filepath.Join(dir, "missing")), os.ErrNotExist)
 	}
+}
+
+func TestANewFileIsPrivateAndNew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	f, err := durable.OS.Create(path)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	_, err = durable.OS.Create(path)
+	require.ErrorIs(t, err, os.ErrExist)
+	require.ErrorIs(t, durable.OS.Link(path, path), os.ErrExist)
+
+	f, err = durable.OS.Append(path)
+	require.NoError(t, err)
+	_, err = f.Write([]byte("more"))
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "more", string(data))
+}
+
+// full is a disk without room for content.
+type full struct{ durable.Disk }
+
+type fullFile struct{ durable.File }
+
+func (d full) Create(path string) (durable.File, error) {
+	f, err := d.Disk.Create(path)
+	return fullFile{f}, err
+}
+
+func (fullFile) Write([]byte) (int, error) { return 0, errors.New("no space") }
+
+func TestWriteOnAFullDiskLeavesWhatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	require.NoError(t, durable.Write(path, []byte("one"), 0o600))
+	require.ErrorContains(t, durable.WriteOn(full{durable.OS}, path, []byte("two"), 0o600), "no space")
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "one", string(data))
+	require.Equal(t, []string{"file"}, names(t, dir))
 }

@@ -39,6 +39,7 @@ func (h Harness) cases() []backendCase {
 			backendCase{"leases and tokens survive reopening", locksSurvive},
 			backendCase{"runs and events survive reopening", runsSurvive},
 			backendCase{"rows and what was released survive reopening", rowsSurvive},
+			backendCase{"programs of a fleet update one at a time", fleetTakesTurns},
 		)
 	}
 	return cases

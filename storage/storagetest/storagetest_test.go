@@ -186,6 +186,7 @@ func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
 		})},
 		{"forgets locks", "leases and tokens survive reopening", forgetful},
 		{"forgets rows", "rows and what was released survive reopening", forgetful},
+		{"locks for itself alone", "programs of a fleet update one at a time", forgetful},
 		{"forgets runs", "runs and events survive reopening", forgetful},
 	} {
 		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: m.h.Cases()})

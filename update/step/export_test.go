@@ -1,6 +1,11 @@
 package step
 
-import "github.com/upkeep-go/upkeep/update"
+import (
+	"context"
+
+	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/update"
+)
 
 // Exchange is how this system swaps two folders.
 var Exchange = exchange
@@ -12,3 +17,27 @@ func PublishBy(exchange func(a, b string) error, src Tree, dir string) update.St
 
 // Vouch is how a step shows that it lives during a long statement.
 var Vouch = vouch
+
+// DownloadOn is Download on a disk.
+var DownloadOn = newDownload
+
+// SwapOn is SwapBinary on a disk, and where gap is set on a system that cannot
+// replace a program that runs.
+func SwapOn(disk durable.Disk, gap bool, b Binary) update.Step {
+	s := newSwapper(b, disk)
+	s.gap = gap
+	return s.step()
+}
+
+// BeginOn is Begin on a disk, with another way to become a program, which is
+// not to return.
+func BeginOn(disk durable.Disk, gap bool, path string, exec func(path string, env []string) error) (*Program, error) {
+	p := &Program{place: place{disk: disk, path: path, gap: gap}, exec: exec}
+	return p, p.begin()
+}
+
+// LaunchOn is Launch where gap is set on a system that cannot replace a program
+// that runs.
+func LaunchOn(ctx context.Context, gap bool, path string, args ...string) (int, error) {
+	return launcher{place{disk: durable.OS, path: path, gap: gap}}.launch(ctx, args)
+}

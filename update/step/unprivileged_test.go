@@ -21,9 +21,19 @@ import (
 // writers are steps that write in a folder.
 func writers(dir string) map[string]update.Step {
 	on, _ := step.Maintenance(filepath.Join(dir, "maintenance.json"))
+	artifact := step.Artifact{Dir: filepath.Join(dir, "downloads")}
 	return map[string]update.Step{
 		"publish": step.PublishFiles(pagesOf, filepath.Join(dir, "site")), "maintenance": on, "clear": step.ClearDir(dir),
+		"download": step.Download(artifact), "swap": step.SwapBinary(step.Binary{Path: filepath.Join(dir, "app"), Artifact: artifact}),
 	}
+}
+
+// writersTask is one that they can work on.
+func writersTask() *update.Task {
+	tk := task("one", "1.0.0")
+	tk.Release = releaseOf(nil)
+	tk.Release.Version = "1.0.0"
+	return tk
 }
 
 func init() {
@@ -35,7 +45,7 @@ func init() {
 			}
 		}
 		for name, s := range writers(args[0]) {
-			err := s.Check(context.Background(), task("one", "1.0.0"))
+			err := s.Check(context.Background(), writersTask())
 			fmt.Println(name, err != nil && strings.Contains(err.Error(), "cannot be written: permission denied"))
 		}
 	}
@@ -46,8 +56,9 @@ func TestAFolderThatCannotBeWrittenIsFoundBeforehand(t *testing.T) {
 	for path := dir; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
 		require.NoError(t, os.Chmod(path, 0o755))
 	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "app"), nil, 0o755))
 	for _, s := range writers(dir) {
-		require.NoError(t, s.Check(t.Context(), task("one", "1.0.0")))
+		require.NoError(t, s.Check(t.Context(), writersTask()))
 	}
 	require.NoError(t, os.Chmod(dir, 0o555))
 	args := child("check", dir)
@@ -56,5 +67,5 @@ func TestAFolderThatCannotBeWrittenIsFoundBeforehand(t *testing.T) {
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	require.NoError(t, err)
-	require.ElementsMatch(t, []string{"publish true", "maintenance true", "clear true"}, strings.Split(strings.TrimSpace(string(out)), "\n"))
+	require.ElementsMatch(t, []string{"publish true", "maintenance true", "clear true", "download true", "swap true"}, strings.Split(strings.TrimSpace(string(out)), "\n"))
 }

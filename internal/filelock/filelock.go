@@ -1,0 +1,47 @@
+// Package filelock lets one process at a time into a section that a file
+// stands for. The lock ends with its process. On systems without such locks
+// every call returns an error that is errors.ErrUnsupported.
+package filelock
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+// interval is how often somebody who waits looks.
+const interval = 10 * time.Millisecond
+
+// Acquire makes the file, with mode 0600, if it is not there, and waits for
+// its lock until ctx ends. The file stays. Release ends the lock.
+func Acquire(ctx context.Context, path string) (release func() error, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		locked, err := try(f)
+		if locked {
+			return f.Close, nil
+		}
+		if err == nil {
+			err = wait(ctx)
+		}
+		if err != nil {
+			_ = f.Close() // nothing was written
+			return nil, fmt.Errorf("locking %q: %w", path, err)
+		}
+	}
+}
+
+func wait(ctx context.Context) error {
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,199 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// begin takes the lock of p, settles what a dead process left under it,
+// records the run that build makes and works on it in the background.
+func (u *Updater) begin(
+	ctx context.Context, p *Package, wait bool, build func(context.Context) (Run, error),
+) (Run, error) {
+	type answer struct {
+		run Run
+		err error
+	}
+	started := make(chan answer, 1)
+	err := u.background(func() {
+		held, err := u.lock(ctx, p, wait)
+		if err != nil {
+			started <- answer{err: err}
+			return
+		}
+		settled, err := u.settle(p, held)
+		r := &runner{}
+		if err == nil {
+			r, err = u.admit(ctx, p, held, build)
+		}
+		if err != nil {
+			err = errors.Join(err, u.release(held))
+			started <- answer{r.run, err}
+			u.report(settled...)
+			return
+		}
+		started <- answer{r.run.Clone(), nil}
+		u.finish(r, settled)
+	})
+	if err != nil {
+		return Run{}, err
+	}
+	select {
+	case a := <-started:
+		if errors.Is(a.err, errRepeated) {
+			return a.run, nil
+		}
+		return a.run, a.err
+	case <-ctx.Done():
+		return Run{}, context.Cause(ctx)
+	}
+}
+
+// lock takes the lock of p. A run of this process that goes on is in the way
+// even when its lock was broken, since its step may not have noticed yet; one
+// that has ended is about to release it, which is waited for.
+func (u *Updater) lock(ctx context.Context, p *Package, wait bool) (*Held, error) {
+	ctx, done := u.untilClosed(ctx)
+	defer done()
+	for {
+		r, ending := u.working(p.Lock)
+		switch {
+		case r != nil && (wait || ending):
+			select {
+			case <-r.gone:
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			}
+			continue
+		case r != nil:
+			lease := r.held.Lease()
+			return nil, busy(&HeldError{Item: lease.Item, Owner: lease.Owner, Until: lease.ExpiresAt})
+		}
+		held, err := u.take(ctx, p.Lock, wait)
+		var left *leftError
+		if !wait || !errors.As(err, &left) {
+			return held, busy(err)
+		}
+		if err := u.awaitReturn(ctx, left); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// leftError is the ErrHeld of a run that another program has under the lock
+// and may come back to.
+type leftError struct {
+	*HeldError
+	run  Run
+	time time.Duration // that it has for it
+}
+
+func (e *leftError) Unwrap() error { return e.HeldError }
+
+// take takes the lock, unless another program has a run under it that it may
+// come back to. After its last word it has as long for that as its lock would
+// last: a program that restarts in the middle of its update stays the only one.
+func (u *Updater) take(ctx context.Context, item string, wait bool) (*Held, error) {
+	held, err := u.hold(ctx, item, wait)
+	if err != nil {
+		return nil, err
+	}
+	now := held.Lease().ExpiresAt.Add(-u.config.LockTTL) // by the engine's clock, as UpdatedAt
+	for run, err := range u.config.Journal.History(held.Context(), Query{Live: true}) {
+		until := run.UpdatedAt.Add(u.config.LockTTL)
+		if err == nil && run.Item == item && u.packages[run.Package] == nil && until.After(now) {
+			err = &leftError{&HeldError{Item: item, Owner: run.Owner, Until: until}, run, until.Sub(now)}
+		}
+		if err != nil {
+			return nil, errors.Join(err, u.release(held))
+		}
+	}
+	return held, nil
+}
+
+// awaitReturn waits until somebody has come back to the run, or its time is
+// over. The lock is free meanwhile.
+func (u *Updater) awaitReturn(ctx context.Context, left *leftError) error {
+	for start := time.Now(); time.Since(start) < left.time; {
+		if err := pause(ctx, waitInterval); err != nil {
+			return err
+		}
+		run, err := u.Get(ctx, left.run.ID)
+		if err != nil || run.Rev != left.run.Rev {
+			return err
+		}
+	}
+	return nil
+}
+
+// untilClosed returns a context that ends with ErrClosed when the Updater
+// closes.
+func (u *Updater) untilClosed(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-u.stopping:
+			cancel(ErrClosed)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-done
+	}
+}
+
+func (u *Updater) hold(ctx context.Context, item string, wait bool) (*Held, error) {
+	return Hold(ctx, u.config.Locker, item, HoldConfig{Owner: u.config.Owner, TTL: u.config.LockTTL, Wait: wait})
+}
+
+// busy makes an ErrHeld an ErrBusy too.
+func busy(err error) error {
+	if errors.Is(err, ErrHeld) {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return err
+}
+
+// working returns who works under a lock in this process, or nil, and whether
+// that is about to end.
+func (u *Updater) working(item string) (*runner, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, r := range u.live {
+		r.mu.Lock()
+		ours, ending := r.run.Item == item, r.ends
+		r.mu.Unlock()
+		if ours {
+			return r, ending
+		}
+	}
+	return nil, false
+}
+
+// admit builds the run and records it under held.
+func (u *Updater) admit(
+	ctx context.Context, p *Package, held *Held, build func(context.Context) (Run, error),
+) (*runner, error) {
+	building, done := context.WithCancelCause(held.Context())
+	defer done(nil)
+	defer context.AfterFunc(ctx, func() { done(context.Cause(ctx)) })()
+	var run Run
+	err := protect(func() (err error) {
+		run, err = build(building)
+		return err
+	})
+	if err != nil {
+		return &runner{}, err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return &runner{}, err // nobody waits for the answer any more
+	}
+	run.Token, run.Owner = held.Lease().Token, held.Lease().Owner
+	r := u.newRunner(p, held, run)
+	return r, r.create()
+}

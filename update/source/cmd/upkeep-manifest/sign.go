@@ -1,0 +1,277 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	version "github.com/hashicorp/go-version"
+
+	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/update/source/manifest"
+)
+
+// signing is what all commands that sign have in common.
+type signing struct {
+	path *string
+	keys *list
+	pubs *list
+	days *int
+}
+
+func (f flags) signing() signing {
+	return signing{
+		path: f.String("manifest", "manifest.json", "`file` of the manifest"),
+		keys: f.list("key", "upkeep.key", "`file` of the private key, - for standard input; repeat it to sign with several"),
+		pubs: f.list("pub", "", "another public key, `file` or text, that may have signed the manifest so far"),
+		days: f.Int("days", 30, "days until the manifest expires"),
+	}
+}
+
+// document is a manifest that is being changed.
+type document struct {
+	signing
+	file manifest.File
+	manifest.Manifest
+	keys []ed25519.PrivateKey
+}
+
+// open reads a manifest that one of the keys has signed. It is fs.ErrNotExist
+// if there is none, and then comes with the keys alone.
+func (t tool) open(s signing) (document, error) {
+	d := document{signing: s}
+	if *s.days < 1 {
+		return d, errors.New("-days must be 1 at least")
+	}
+	var err error
+	if d.keys, err = t.privateKeys(s.keys.values); err != nil {
+		return d, err
+	}
+	others, _, err := t.publicKeys(s.pubs.values)
+	if err != nil {
+		return d, err
+	}
+	text, err := readManifest(*s.path)
+	if err != nil {
+		return d, err
+	}
+	if d.file, err = manifest.Parse(text); err != nil {
+		return d, fmt.Errorf("%s: %w", *s.path, err)
+	}
+	trust := manifest.Trust{Keys: append(publicOf(d.keys), others...)}
+	d.Manifest, trust, err = d.file.Open(claimed(d.file), trust)
+	if errors.Is(err, manifest.ErrSignature) {
+		return d, fmt.Errorf("%s: %w: is -key the right one, or -pub missing?", *s.path, err)
+	}
+	if err != nil {
+		return d, fmt.Errorf("%s: %w", *s.path, err)
+	}
+	for _, key := range publicOf(d.keys) {
+		if !slices.ContainsFunc(trust.Keys, func(k ed25519.PublicKey) bool { return k.Equal(key) }) {
+			return d, fmt.Errorf("%s: the key %s has been rotated away", *s.path, manifest.KeyID(key))
+		}
+	}
+	return d, nil
+}
+
+// claimed is the product that a manifest says it is for: nothing is checked,
+// but a rotation of keys for another product is of no use to it.
+func claimed(f manifest.File) string {
+	var m struct {
+		Product string `json:"product"`
+	}
+	_ = json.Unmarshal(f.Manifest.Payload, &m)
+	return m.Product
+}
+
+func readManifest(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, manifest.MaxSize+1))
+}
+
+// save signs the manifest, with a serial above the last, and writes it. Serials
+// are seconds since 1970 or more, so that they rise even if the last manifest
+// is not at hand.
+func (t tool) save(d document) error {
+	if last := d.Issued; t.now.Before(last.Add(-24 * time.Hour)) {
+		return fmt.Errorf("%w: it says %s, and %s was signed at %s",
+			manifest.ErrClock, t.now.Format(time.RFC3339), *d.path, last.Format(time.RFC3339))
+	}
+	d.Serial = max(d.Serial+1, t.now.Unix())
+	d.Issued = t.now
+	d.Expires = t.now.Add(time.Duration(*d.days) * 24 * time.Hour)
+	if err := d.file.Sign(d.Manifest, d.keys...); err != nil {
+		return err
+	}
+	text, err := d.file.Encode()
+	if err != nil {
+		return err
+	}
+	if err := durable.Write(*d.path, text, 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "%s: %s, channel %s, serial %d, expires %s\n",
+		*d.path, d.Product, d.Channel, d.Serial, d.Expires.Format(time.RFC3339))
+	return nil
+}
+
+// add adds a version.
+func (t tool) add(args []string) error {
+	f := t.flags("add -version version [flags] file or folder ...",
+		"Add adds a version, or systems to one that is there. System and architecture\n"+
+			"are read off the files' names (app_1.2.0_linux_amd64.tar.gz); of a folder the\n"+
+			"files that have none are passed over. The first time it makes the manifest.")
+	s := f.signing()
+	product := f.String("product", "", "name of the product; required for a new manifest")
+	channel := f.String("channel", "", "name of the channel; \"stable\" for a new manifest")
+	number := f.String("version", "", "the `version`; required")
+	minimum := f.String("minimum", "", "lowest `version` from which one may update to this one")
+	a := artifacts{
+		os:     f.String("os", "", "`system` of the only file, as GOOS has it, or any"),
+		arch:   f.String("arch", "", "`architecture` of the only file, as GOARCH has it, or any"),
+		prefix: f.String("url", "", "`address` of the folder that the files will be in; default: where they are, seen from the manifest"),
+		key:    f.String("artifact-key", "", "`file` of a private key that signs the artifacts, another one than signs the manifest"),
+	}
+	if err := f.parse(args, -1); err != nil {
+		return err
+	}
+	switch {
+	case *number == "":
+		return f.wrong("-version is missing")
+	case f.NArg() == 0:
+		return f.wrong("there is no file to add")
+	case *a.os != "" && f.NArg() > 1, *a.os == "" && *a.arch != "":
+		return f.wrong("-os is for a single file, and -arch for one with -os")
+	}
+	d, err := t.open(s)
+	if errors.Is(err, fs.ErrNotExist) && d.keys != nil {
+		if *product == "" {
+			return f.wrong("there is no %s, and to make one -product is needed", *s.path)
+		}
+		d.Product, d.Channel, err = *product, "stable", nil
+		if *channel != "" {
+			d.Channel = *channel
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if *product != "" && *product != d.Product || *channel != "" && *channel != d.Channel {
+		return fmt.Errorf("%s is for product %q and channel %q", *s.path, d.Product, d.Channel)
+	}
+	found, err := t.artifacts(a, *s.path, f.Args())
+	if err != nil {
+		return err
+	}
+	d.Releases = merge(d.Releases, manifest.Release{Version: *number, Time: t.now, Minimum: *minimum, Artifacts: found})
+	return t.save(d)
+}
+
+// merge adds a release, or what is new of it.
+func merge(releases []manifest.Release, r manifest.Release) []manifest.Release {
+	i := indexOf(releases, r.Version)
+	if i < 0 {
+		return append(releases, r)
+	}
+	if r.Minimum != "" {
+		releases[i].Minimum = r.Minimum
+	}
+	releases[i].Artifacts = append(releases[i].Artifacts, r.Artifacts...)
+	return releases
+}
+
+// indexOf returns where a version is, -1 for nowhere.
+func indexOf(releases []manifest.Release, number string) int {
+	wanted, err := version.NewVersion(number)
+	return slices.IndexFunc(releases, func(r manifest.Release) bool {
+		v, bad := version.NewVersion(r.Version)
+		return r.Version == number || err == nil && bad == nil && v.String() == wanted.String()
+	})
+}
+
+// remove withdraws a version.
+func (t tool) remove(args []string) error {
+	f := t.flags("remove -version version [flags]",
+		"Remove withdraws a version. Who has it keeps it, until there is a newer one.")
+	s := f.signing()
+	number := f.String("version", "", "the `version`; required")
+	if err := f.parse(args, 0); err != nil {
+		return err
+	}
+	if *number == "" {
+		return f.wrong("-version is missing")
+	}
+	d, err := t.open(s)
+	if err != nil {
+		return err
+	}
+	i := indexOf(d.Releases, *number)
+	if i < 0 {
+		return fmt.Errorf("%s has no version %q", *s.path, *number)
+	}
+	d.Releases = slices.Delete(d.Releases, i, i+1)
+	return t.save(d)
+}
+
+// renew signs a manifest again.
+func (t tool) renew(args []string) error {
+	f := t.flags("renew [flags]", "Renew signs the manifest again, so that it expires later: programs refuse one\n"+
+		"that has expired. Let a machine do it, well before the time is up.")
+	s := f.signing()
+	if err := f.parse(args, 0); err != nil {
+		return err
+	}
+	d, err := t.open(s)
+	if err != nil {
+		return err
+	}
+	return t.save(d)
+}
+
+// rotate replaces the keys.
+func (t tool) rotate(args []string) error {
+	f := t.flags("rotate -next key [-next key ...] [flags]",
+		"Rotate replaces the keys that programs trust by those of -next, and signs the\n"+
+			"manifest with those of them that are private keys, one at least. Programs of\n"+
+			"any age follow. From then on -key is one of the new keys, and the old ones may\n"+
+			"be destroyed.")
+	s := f.signing()
+	next := f.list("next", "", "a new key, `file` or text; repeat it to trust several")
+	if err := f.parse(args, 0); err != nil {
+		return err
+	}
+	if len(next.values) == 0 {
+		return f.wrong("-next is missing")
+	}
+	public, private, err := t.publicKeys(next.values)
+	if err != nil {
+		return err
+	}
+	if len(private) == 0 {
+		return errors.New("none of the keys of -next is private, so that nothing can be signed with them")
+	}
+	d, err := t.open(s)
+	if err != nil {
+		return err
+	}
+	last, err := d.file.LastRotation()
+	if err != nil {
+		return err
+	}
+	rotation := manifest.Rotation{Product: d.Product, Serial: max(last+1, t.now.Unix()), Keys: public}
+	if err := d.file.Rotate(rotation, d.keys...); err != nil {
+		return err
+	}
+	d.keys = private
+	return t.save(d)
+}

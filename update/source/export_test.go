@@ -1,0 +1,8 @@
+package source
+
+// What decodes the texts of servers, for fuzzers.
+var (
+	Checksum   = checksum
+	DecodePage = decodePage
+	NextLink   = nextLink
+)

@@ -1,0 +1,51 @@
+// Package manifest is the format of signed lists of versions, for those who
+// make them and those who read them. [source.Manifest] fetches and checks one
+// for an Updater, and the command upkeep-manifest makes them.
+//
+// A manifest is one JSON file, a [File]. It holds a [Manifest] and the keys'
+// rotations, each in a DSSE envelope: the signature, by ed25519, is over the
+// exact bytes that are carried and over what they are, never over JSON that
+// was written again. One signature by a trusted key is enough.
+//
+// # Keys
+//
+// A program is built with the public keys it trusts. A [Rotation], signed by
+// one of the trusted keys, replaces them all. Rotations stay in the file for
+// ever, so that a program that slept through several follows them one by one,
+// without the private keys of long ago. What a program has followed it does
+// not forget: the old keys are of no more use.
+//
+// # What is held, in the terms of The Update Framework
+//
+//   - Arbitrary software: every artifact is named with its size and SHA-256 in
+//     what is signed. Who has neither a trusted key nor the publisher's machine
+//     can offer nothing.
+//   - Rollback: a manifest has a serial that only rises. One below the highest
+//     seen, or another one with the same serial, is refused, also after a
+//     restart. A program that has seen none yet refuses those below
+//     [Check].MinSerial.
+//   - Indefinite freeze: a manifest expires. Who can hold back the new one can
+//     keep a program where it is until then, and not longer without its
+//     noticing. So can a wrong clock, of which see [ErrClock].
+//   - Mix and match: product, channel and all versions are signed together; a
+//     manifest of another product or channel is refused, though the key is the
+//     same.
+//   - Endless data: the file is at most [MaxSize] bytes, and every artifact has
+//     a size.
+//   - Wrong software: a release has one artifact for a system, and may name the
+//     version that one must have before.
+//
+// # What is not held
+//
+//   - A stolen key: one is enough to sign anything, also a rotation to the
+//     thief's own keys. There is no threshold and no key that stays offline.
+//     A separate key for the artifacts is half a remedy: [Artifact].Signature,
+//     which the step that downloads demands, keeps the thief to artifacts that
+//     the publisher made once.
+//   - A serial that a thief made as high as can be: a program that saw it
+//     refuses all others until its state is deleted, or a new build asks for
+//     another channel.
+//   - A first contact after the state was lost, beyond MinSerial: any manifest
+//     that has not expired is believed, and a rotation may be held back.
+//   - Slow retrieval is bounded by the HTTP client's timeout alone.
+package manifest

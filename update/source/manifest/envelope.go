@@ -1,0 +1,65 @@
+package manifest
+
+import (
+	"crypto/ed25519"
+	"fmt"
+)
+
+// What a signature is for. It is part of what is signed, so that a rotation
+// is never taken for a manifest, nor either for what another program signed.
+const (
+	typeManifest = "application/vnd.upkeep.manifest.v1+json"
+	typeRotation = "application/vnd.upkeep.rotation.v1+json"
+)
+
+// Envelope carries bytes that are signed: a DSSE envelope, version 1.0.2.
+type Envelope struct {
+	Type       string      `json:"payloadType"`
+	Payload    []byte      `json:"payload"` // in base64, as JSON has it
+	Signatures []Signature `json:"signatures"`
+}
+
+// Signature is one key's over an Envelope.
+type Signature struct {
+	KeyID string `json:"keyid"` // not signed: for people
+	Value []byte `json:"sig"`
+}
+
+// seal signs payload with every key.
+func seal(payloadType string, payload []byte, keys []ed25519.PrivateKey) (Envelope, error) {
+	if len(keys) == 0 || len(keys) > maxKeys {
+		return Envelope{}, fmt.Errorf("manifest: %d keys to sign with, want 1 to %d", len(keys), maxKeys)
+	}
+	e := Envelope{Type: payloadType, Payload: payload}
+	message := e.message()
+	for _, key := range keys {
+		public := key.Public().(ed25519.PublicKey)
+		e.Signatures = append(e.Signatures, Signature{KeyID: KeyID(public), Value: ed25519.Sign(key, message)})
+	}
+	return e, nil
+}
+
+// open returns the payload if it is of the type and one of the keys has signed
+// it. It looks into nothing before that.
+func (e Envelope) open(payloadType string, keys []ed25519.PublicKey) ([]byte, error) {
+	if e.Type != payloadType {
+		return nil, fmt.Errorf("%w: %.64q, want %q", ErrMalformed, e.Type, payloadType)
+	}
+	if len(e.Signatures) > maxKeys {
+		return nil, fmt.Errorf("%w: %d signatures, at most %d are allowed", ErrMalformed, len(e.Signatures), maxKeys)
+	}
+	message := e.message()
+	for _, s := range e.Signatures {
+		for _, key := range keys {
+			if len(key) == ed25519.PublicKeySize && ed25519.Verify(key, message, s.Value) {
+				return e.Payload, nil
+			}
+		}
+	}
+	return nil, ErrSignature
+}
+
+// message is what is signed: DSSE's pre-authentication encoding.
+func (e Envelope) message() []byte {
+	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(e.Type), e.Type, len(e.Payload), e.Payload)
+}

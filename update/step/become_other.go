@@ -1,0 +1,33 @@
+//go:build !unix
+
+package step
+
+import (
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+)
+
+// become starts a program with the same arguments, and ends this process. It
+// returns only an error.
+func become(path string, env []string) error {
+	cmd := exec.Command(path, os.Args[1:]...)
+	cmd.Env = env
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	os.Exit(0)
+	return nil
+}
+
+// Listeners cannot be handed over here.
+
+func openListener(int) (net.Listener, error) { return nil, errors.ErrUnsupported }
+func duplicate(net.Listener) (int, error)    { return 0, errors.ErrUnsupported }
+func inheritable(int, bool) error            { return nil }
+func closeListener(int)                      {}
+
+// askToEnd ends a process: there is no way to ask.
+func askToEnd(p *os.Process) error { return p.Kill() }

@@ -1,0 +1,171 @@
+package step
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/upkeep-go/upkeep/internal/durable"
+)
+
+// makeFolder makes the folder beside the program.
+func (p place) makeFolder() error {
+	err := p.disk.Mkdir(p.beside(""))
+	if err == nil {
+		return p.disk.SyncDir(p.dir())
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return p.checkFolder()
+	}
+	return err
+}
+
+// checkFolder refuses a folder in which others could put a program.
+func (p place) checkFolder() error {
+	info, err := os.Lstat(p.beside(""))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && (!info.IsDir() || writableByOthers(info) || ownedByOthers(info)) {
+		err = fmt.Errorf("step: %q is not a folder of this user alone", p.beside(""))
+	}
+	return err
+}
+
+// switchTo puts a program that is written beside the old one into its place,
+// on trial.
+func (p place) switchTo(ctx context.Context, d swapped, fresh string, tr trial) error {
+	release, err := p.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	seen, err := os.Lstat(p.path)
+	if err != nil {
+		return err
+	}
+	there, err := p.is(ctx, d.Old)
+	if err == nil && !there {
+		err = errReplaced
+	}
+	if err != nil {
+		return err
+	}
+	if err := p.keepOld(tr.Aside); err != nil {
+		return fmt.Errorf("keeping the old program: %w", err)
+	}
+	last, err := p.readTrial()
+	if err != nil {
+		return err
+	}
+	if last != nil && last.Aside != tr.Aside {
+		tr.Before = last.Aside
+	}
+	if err := p.writeTrial(tr); err != nil {
+		return err
+	}
+	if now, err := os.Lstat(p.path); err != nil || !untouched(seen, now) {
+		return errors.Join(err, errReplaced)
+	}
+	return p.putNew(fresh, tr.Aside)
+}
+
+// untouched reports whether a file is the same and has the same content.
+func untouched(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// keepOld gives the program a second name.
+func (p place) keepOld(aside string) error {
+	if err := durable.RemoveOn(p.disk, p.beside(aside)); err != nil { // of an earlier attempt
+		return err
+	}
+	if p.gap {
+		return nil // it will be renamed
+	}
+	if err := p.link(p.path, p.beside(aside)); err != nil {
+		return err
+	}
+	return p.disk.SyncDir(p.beside(""))
+}
+
+// link gives a program another name. Some file systems have no links, and some
+// systems let nobody link to a file of somebody else: there it is a copy.
+func (p place) link(path, name string) error {
+	if p.disk.Link(path, name) == nil {
+		return nil
+	}
+	from, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	info, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	to, err := p.disk.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	if err := errors.Join(err, adopt(to, info), to.Sync(), to.Close()); err != nil {
+		return errors.Join(err, p.disk.Remove(name))
+	}
+	return nil
+}
+
+// adopt gives a file the mode of another one, and its owner where this process
+// may give files away.
+func adopt(f durable.File, like fs.FileInfo) error {
+	if uid, gid, ok := ownerOf(like); ok {
+		_ = f.Chown(uid, gid) // it is ours already, or nobody but root may
+	}
+	return f.Chmod(like.Mode().Perm())
+}
+
+// putNew gives the new program its name.
+func (p place) putNew(fresh, aside string) error {
+	if p.gap {
+		if err := p.disk.Rename(p.path, p.beside(aside)); err != nil {
+			return err
+		}
+	}
+	err := p.disk.Rename(p.beside(fresh), p.path)
+	if err != nil && p.gap {
+		err = errors.Join(err, p.disk.Rename(p.beside(aside), p.path))
+	}
+	return err
+}
+
+// sync makes names durable, here and beside.
+func (p place) sync() error {
+	return errors.Join(p.disk.SyncDir(p.dir()), p.disk.SyncDir(p.beside("")))
+}
+
+// sweep removes the files beside the program that picks names.
+func (p place) sweep(picks func(name string) bool) error {
+	entries, err := os.ReadDir(p.beside(""))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !picks(e.Name()) {
+			continue
+		}
+		if err := p.disk.Remove(p.beside(e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// isTemporary reports whether a file is what a killed process has left of
+// writing a trial, or of going back.
+func isTemporary(name string) bool {
+	return strings.HasPrefix(name, "."+trialFile) || strings.HasPrefix(name, backPrefix)
+}

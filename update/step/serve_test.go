@@ -1,0 +1,114 @@
+package step_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"iter"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/storage/memory"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// pipes is a network in memory, for tests whose time is faked: a listener, and
+// what dials it.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	close  sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.close.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *pipes) dial(ctx context.Context) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case p.conns <- theirs:
+		return ours, nil
+	case <-p.closed:
+		return nil, errors.New("connection refused")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// serve returns a client of a server with every name, http and https, that
+// answers as h does.
+func serve(t *testing.T, h http.HandlerFunc) *http.Client {
+	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	server := &http.Server{Handler: h}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(p) }()
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dial(ctx) }
+	transport := &http.Transport{DialContext: dial, DialTLSContext: dial}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		require.NoError(t, server.Shutdown(context.Background())) // waits for the handlers
+		<-done
+	})
+	return &http.Client{Transport: transport}
+}
+
+// cut ends the connection of a handler.
+func cut() { panic(http.ErrAbortHandler) }
+
+// offers are a source.
+type offers []update.Release
+
+func (r offers) Versions(context.Context, string) iter.Seq2[update.Release, error] {
+	return func(yield func(update.Release, error) bool) {
+		for _, release := range r {
+			if !yield(release, nil) {
+				return
+			}
+		}
+	}
+}
+
+// releaseOf is release 1.1.0, whose artifact has this content.
+func releaseOf(content []byte) update.Release {
+	sum := sha256.Sum256(content)
+	return update.Release{
+		Version: "1.1.0", URL: "https://dl.test/app", Digest: sum[:], Size: int64(len(content)),
+	}
+}
+
+// updateRelease has an Updater install a release.
+func updateRelease(t *testing.T, r update.Release, steps ...update.Step) (update.Run, error) {
+	t.Helper()
+	state := memory.New()
+	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+		{Name: "demo/app", Source: offers{r}, Steps: steps},
+	}})
+	require.NoError(t, err)
+	defer func() {
+		require.NoError(t, u.Close())
+		require.NoError(t, state.Close())
+	}()
+	return u.Update(t.Context(), update.Request{Package: "demo/app"})
+}
+
+// releaseTask is a task for a step of a run that installs r.
+func releaseTask(r update.Release) *update.Task {
+	return &update.Task{Run: update.Run{ID: "one", Package: "demo/app", From: "1.0.0", Version: r.Version}, Release: r}
+}
