@@ -129,9 +129,9 @@ type spyTx struct {
 	tx  sqlstore.Tx
 }
 
-func (x spyTx) Exec(query string, args ...any) (int64, error) {
+func (x spyTx) Exec(query string, args ...any) error {
 	if err := x.spy.note(query); err != nil {
-		return 0, err
+		return err
 	}
 	return x.tx.Exec(query, args...)
 }

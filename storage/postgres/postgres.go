@@ -115,10 +115,10 @@ func open(ctx context.Context, pool *pgxpool.Pool, c Config) (*DB, error) {
 	if err := pool.Ping(ctx); err != nil {
 		return nil, translate(err)
 	}
-	mode := modeOf(pool.Config().ConnConfig)
+	how := protocolOf(pool.Config().ConnConfig)
 	// Who does without prepared statements has a pooler in between.
-	listen := mode == pgx.QueryExecModeCacheStatement
-	s := &server{pool: pool, mode: mode, timeout: c.Timeout, hints: newHints(pool, listen)}
+	listen := how.mode == pgx.QueryExecModeCacheStatement
+	s := &server{pool: pool, how: how, timeout: c.Timeout, hints: newHints(pool, listen)}
 	if err := migrate(ctx, s); err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func migrate(ctx context.Context, s *server) error {
 	}
 	return sqlstore.Migrate(ctx, func(ctx context.Context, f func(sqlstore.Tx) error) error {
 		return s.Write(ctx, func(tx sqlstore.Tx) error {
-			if _, err := tx.Exec(migrationLock); err != nil {
+			if err := tx.Exec(migrationLock); err != nil {
 				return err
 			}
 			return f(tx)

@@ -18,7 +18,7 @@ import (
 // server is the sqlstore.DB over a pool of connections.
 type server struct {
 	pool    *pgxpool.Pool
-	mode    pgx.QueryExecMode
+	how     protocol
 	timeout time.Duration // of one try, and of all the waiting for one
 	hints   *hints
 	calls   gate
@@ -57,7 +57,7 @@ func (s *server) Row(ctx context.Context, query string, args []any, dest ...any)
 		defer release(c)
 		ctx, cancel := context.WithTimeout(ctx, s.patience())
 		defer cancel()
-		err = c.QueryRow(ctx, numbered(query), in(s.mode, args)...).Scan(dest...)
+		err = c.QueryRow(ctx, numbered(query), in(s.how.mode, args)...).Scan(dest...)
 		return passes(err, c.Conn().IsClosed()), translate(err)
 	})
 }
@@ -122,7 +122,7 @@ func (s *server) transact(ctx context.Context, how transaction, f func(sqlstore.
 	if err != nil {
 		return passes(err, c.Conn().IsClosed()), translate(err)
 	}
-	t := &tx{ctx: ctx, pg: pg, mode: s.mode}
+	t := &tx{ctx: ctx, pg: pg, how: s.how}
 	if err := t.run(f); err != nil || !how.writes {
 		broken := c.Conn().IsClosed()
 		pg.Rollback(ctx) // failing, it closes the connection: the same

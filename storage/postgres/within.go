@@ -13,14 +13,14 @@ import (
 type savepoints struct {
 	server *server
 	outer  pgx.Tx
-	mode   pgx.QueryExecMode
+	how    protocol
 	turn   chan struct{} // a pgx.Tx serves one call at a time
 }
 
 var _ sqlstore.DB = (*savepoints)(nil)
 
 func newSavepoints(s *server, outer pgx.Tx) *savepoints {
-	return &savepoints{server: s, outer: outer, mode: modeOf(outer.Conn().Config()), turn: make(chan struct{}, 1)}
+	return &savepoints{server: s, outer: outer, how: protocolOf(outer.Conn().Config()), turn: make(chan struct{}, 1)}
 }
 
 func (s *savepoints) Dialect() sqlstore.Dialect { return dialect }
@@ -48,7 +48,7 @@ func (s *savepoints) Write(ctx context.Context, f func(sqlstore.Tx) error) error
 	if err != nil {
 		return translate(err)
 	}
-	t := &tx{ctx: ctx, pg: pg, mode: s.mode}
+	t := &tx{ctx: ctx, pg: pg, how: s.how}
 	if err := t.run(f); err != nil {
 		if undo := pg.Rollback(ctx); undo != nil {
 			err = fmt.Errorf("%w (and undoing it: %w)", err, undo)

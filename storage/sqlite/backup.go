@@ -59,10 +59,7 @@ func vacuum(ctx context.Context, s *session, folder string) (temp string, err er
 			os.Remove(f.Name())
 		}
 	}()
-	err = s.within(ctx, func() error {
-		_, err := s.Exec("VACUUM INTO ?1", temp)
-		return err
-	})
+	err = s.within(ctx, func() error { return s.Exec("VACUUM INTO ?1", temp) })
 	if err != nil {
 		return "", err
 	}
@@ -184,7 +181,7 @@ func closeDown(path string) (*session, error) {
 		return nil, unopened(path, err)
 	}
 	if _, err = ours(path, s); err == nil {
-		_, err = s.Exec("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE")
+		err = s.Exec("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE")
 	}
 	if err != nil {
 		return nil, errors.Join(unopened(path, err), s.Close())

@@ -94,10 +94,7 @@ func BenchmarkWrite32(b *testing.B) {
 	var key atomic.Int64
 	payload := []byte(strings.Repeat("x", 256))
 	ours := open(b, sqlite.Config{Path: filepath.Join(b.TempDir(), "ours.db")})
-	require.NoError(b, ours.Write(b.Context(), func(tx sqlstore.Tx) error {
-		_, err := tx.Exec(rowTable)
-		return err
-	}))
+	require.NoError(b, ours.Write(b.Context(), func(tx sqlstore.Tx) error { return tx.Exec(rowTable) }))
 	peers := map[string]*sql.DB{}
 	stmts := map[string]*sql.Stmt{}
 	for name, conns := range map[string]int{"mutex": 1, "pool": callers} {
@@ -113,10 +110,7 @@ func BenchmarkWrite32(b *testing.B) {
 	var mutex sync.Mutex
 	contenders := map[string]func(k int64) error{
 		"ours": func(k int64) error {
-			return ours.Write(context.Background(), func(tx sqlstore.Tx) error {
-				_, err := tx.Exec(rowWrite, k, payload)
-				return err
-			})
+			return ours.Write(context.Background(), func(tx sqlstore.Tx) error { return tx.Exec(rowWrite, k, payload) })
 		},
 		"mutex": func(k int64) error {
 			mutex.Lock()

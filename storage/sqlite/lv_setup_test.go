@@ -149,12 +149,8 @@ type spyTx struct {
 	tx  sqlstore.Tx
 }
 
-func (x spyTx) Exec(query string, args ...any) (n int64, err error) {
-	err = x.spy.see(query, func() error {
-		n, err = x.tx.Exec(query, args...)
-		return err
-	})
-	return n, err
+func (x spyTx) Exec(query string, args ...any) error {
+	return x.spy.see(query, func() error { return x.tx.Exec(query, args...) })
 }
 
 func (x spyTx) Row(query string, args []any, dest ...any) error {

@@ -160,8 +160,7 @@ func setUp(s *session, c Config) error {
 	// The writer waits for others by itself, where close can see it. While it
 	// folds the log into the file everybody waits, so that is done every 16 MB
 	// and not every 4.
-	_, err := s.Exec("PRAGMA synchronous = " + synchronous + "; PRAGMA busy_timeout = 0; PRAGMA wal_autocheckpoint = 4000")
-	return err
+	return s.Exec("PRAGMA synchronous = " + synchronous + "; PRAGMA busy_timeout = 0; PRAGMA wal_autocheckpoint = 4000")
 }
 
 // ours returns storage.ErrForeign for a database that somebody else made, and
@@ -195,6 +194,5 @@ func mark(path string, tx sqlstore.Tx) error {
 	if err != nil || marked {
 		return err
 	}
-	_, err = tx.Exec("PRAGMA application_id = " + strconv.Itoa(applicationID))
-	return err
+	return tx.Exec("PRAGMA application_id = " + strconv.Itoa(applicationID))
 }

@@ -45,26 +45,20 @@ func (s *session) within(ctx context.Context, f func() error) error {
 }
 
 // Exec runs a statement, or a script if it has no arguments.
-func (s *session) Exec(query string, args ...any) (int64, error) {
+func (s *session) Exec(query string, args ...any) error {
 	if len(args) == 0 {
 		exec, ok := s.conn.(driver.ExecerContext)
 		if !ok {
-			return 0, fmt.Errorf("sqlite: %T cannot execute", s.conn)
+			return fmt.Errorf("sqlite: %T cannot execute", s.conn)
 		}
-		return s.affected(exec.ExecContext(s.ctx, query, nil))
+		_, err := exec.ExecContext(s.ctx, query, nil)
+		return translate(s.path, err)
 	}
 	stmt, err := s.prepared(query)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		_, err = stmt.ExecContext(s.ctx, s.named(args))
 	}
-	return s.affected(stmt.ExecContext(s.ctx, s.named(args)))
-}
-
-func (s *session) affected(r driver.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, translate(s.path, err)
-	}
-	return r.RowsAffected()
+	return translate(s.path, err)
 }
 
 // run executes a statement that is prepared once and has no arguments.

@@ -73,15 +73,13 @@ func (i *inside) Write(ctx context.Context, f func(sqlstore.Tx) error) (err erro
 		return err
 	}
 	tx := statements{i.engine.path, i.tx}
-	if _, err := tx.Exec("SAVEPOINT upkeep"); err != nil {
+	if err := tx.Exec("SAVEPOINT upkeep"); err != nil {
 		return err
 	}
 	if err := call(f, tx); err != nil {
-		_, undone := tx.Exec("ROLLBACK TO upkeep; RELEASE upkeep")
-		return errors.Join(err, undone)
+		return errors.Join(err, tx.Exec("ROLLBACK TO upkeep; RELEASE upkeep"))
 	}
-	_, err = tx.Exec("RELEASE upkeep")
-	return err
+	return tx.Exec("RELEASE upkeep")
 }
 
 func (i *inside) Read(ctx context.Context, f func(sqlstore.Tx) error) error {
@@ -112,12 +110,9 @@ type statements struct {
 
 var _ sqlstore.Tx = statements{}
 
-func (s statements) Exec(query string, args ...any) (int64, error) {
-	result, err := s.tx.Exec(query, args...)
-	if err != nil {
-		return 0, translate(s.path, err)
-	}
-	return result.RowsAffected()
+func (s statements) Exec(query string, args ...any) error {
+	_, err := s.tx.Exec(query, args...)
+	return translate(s.path, err)
 }
 
 func (s statements) Row(query string, args []any, dest ...any) error {

@@ -21,17 +21,13 @@ import (
 func scratch(t *testing.T) *sqlite.DB {
 	db := open(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "state.db"), Relaxed: true})
 	require.NoError(t, db.Write(t.Context(), func(tx sqlstore.Tx) error {
-		_, err := tx.Exec("CREATE TABLE upkeep_number (n INTEGER PRIMARY KEY) STRICT")
-		return err
+		return tx.Exec("CREATE TABLE upkeep_number (n INTEGER PRIMARY KEY) STRICT")
 	}))
 	return db
 }
 
 func insert(n int64) func(sqlstore.Tx) error {
-	return func(tx sqlstore.Tx) error {
-		_, err := tx.Exec("INSERT INTO upkeep_number (n) VALUES (?1)", n)
-		return err
-	}
+	return func(tx sqlstore.Tx) error { return tx.Exec("INSERT INTO upkeep_number (n) VALUES (?1)", n) }
 }
 
 func numbers(t *testing.T, db *sqlite.DB) (all []int64) {
@@ -106,8 +102,7 @@ func TestAClosureSpoilsOnlyItself(t *testing.T) {
 		{"a panic after a write", func(tx sqlstore.Tx) error { _ = insert(99)(tx); panic("broken") }, nil},
 		{"a statement that fails", insert(1), nil},
 		{"the end of the whole transaction", func(tx sqlstore.Tx) error {
-			_, err := tx.Exec("ROLLBACK") // as SQLite does on a full disk
-			return errors.Join(err, broken)
+			return errors.Join(tx.Exec("ROLLBACK"), broken) // as SQLite does on a full disk
 		}, broken},
 	}
 	for _, tt := range tests {
@@ -255,8 +250,7 @@ func TestAClosedDatabaseRefusesClosuresAndFinishesThoseItHas(t *testing.T) {
 		for i := range errs {
 			writes.Go(func() {
 				errs[i] = db.Write(t.Context(), func(tx sqlstore.Tx) error {
-					_, err := tx.Exec(fmt.Sprintf("CREATE TABLE upkeep_%d (n INTEGER)", i))
-					return err
+					return tx.Exec(fmt.Sprintf("CREATE TABLE upkeep_%d (n INTEGER)", i))
 				})
 			})
 		}

@@ -149,7 +149,7 @@ func (s *Versions) write(ctx context.Context, id lv.TableID, by lv.Meta, f func(
 	var a lvAnswer
 	err = s.db.Write(ctx, func(tx Tx) error {
 		if s.d.VersionLock != "" {
-			if _, err := tx.Exec(s.d.VersionLock); err != nil {
+			if err := tx.Exec(s.d.VersionLock); err != nil {
 				return err
 			}
 		}
@@ -206,8 +206,7 @@ func (w *lvWriting) remember(a lvAnswer) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.Exec(lvAnswerInsert, w.n, []byte(w.by.RequestID), record)
-	return err
+	return w.Exec(lvAnswerInsert, w.n, []byte(w.by.RequestID), record)
 }
 
 // create makes the table if it is not there.
@@ -218,8 +217,7 @@ func (w *lvWriting) create() error {
 	if err := w.Row(lvTableInsert, []any{[]byte(w.id.App), []byte(w.id.Schema)}, &w.n); err != nil {
 		return err
 	}
-	_, err := w.Exec(lvEnvInsert, w.n, []byte(lv.Production))
-	return err
+	return w.Exec(lvEnvInsert, w.n, []byte(lv.Production))
 }
 
 // errOtherRequest reports a request id that has got another kind of answer.

@@ -49,7 +49,7 @@ func (w *lvWriting) event(e lvEvent) error {
 	if e.subject == 0 && e.kind != lv.EventSaved {
 		e.subject = w.seq
 	}
-	_, err := w.Exec(lvEventInsert, w.seq, w.now, w.n, string(e.kind), []byte(e.env), e.subject, []byte(w.by.Actor),
+	err := w.Exec(lvEventInsert, w.seq, w.now, w.n, string(e.kind), []byte(e.env), e.subject, []byte(w.by.Actor),
 		w.given+int64(e.versions), int64(e.moved), e.strategy)
 	if err != nil || !w.s.due(w.seq, w.now) {
 		return err
@@ -82,7 +82,7 @@ func (w *lvWriting) prune() error {
 		return nil
 	}
 	for _, query := range []string{lvEventPrune, lvVersionPrune} {
-		if _, err := w.Exec(query, keep); err != nil {
+		if err := w.Exec(query, keep); err != nil {
 			return err
 		}
 	}

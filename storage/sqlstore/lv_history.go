@@ -157,7 +157,7 @@ SELECT v.name, CASE
 		AND c.from_version = v.id AND NOT EXISTS (SELECT 1 FROM upkeep_lv_change o
 			JOIN upkeep_lv_row w ON w.tbl = o.tbl AND w.name = o.name
 			LEFT JOIN upkeep_lv_gray g ON g.tbl = o.tbl AND g.env = o.env AND g.name = o.name
-			WHERE o.release = c.release
+			WHERE o.release = c.release AND o.from_version <> o.to_version
 			AND o.to_version <> CASE WHEN length(o.env) = 0 THEN w.live ELSE coalesce(g.version, 0) END))
 		THEN 'a release that can be reverted'
 	WHEN r.working = v.id THEN '` + lvWorking + `'
@@ -198,7 +198,7 @@ func (e *lvEdits) forget(edit lv.Edit) (lvResult, error) {
 	if err != nil {
 		return lvResult{}, err
 	}
-	_, err = e.Exec(lvForget, id)
+	err = e.Exec(lvForget, id)
 	return lvResult{forgotten: &v}, err
 }
 

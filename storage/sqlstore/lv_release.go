@@ -142,7 +142,7 @@ func (w *lvWriting) putRelease(r lv.Release) (*lv.Release, error) {
 		}
 	}
 	if apply && r.Env != lv.Production {
-		if _, err := w.Exec(lvEnvInsert, w.n, []byte(r.Env)); err != nil {
+		if err := w.Exec(lvEnvInsert, w.n, []byte(r.Env)); err != nil {
 			return nil, err
 		}
 	}
@@ -246,15 +246,14 @@ func (w *lvWriting) keep(r *lv.Release, old *lv.Release) (err error) {
 	r.At = utc(at)
 	if old == nil {
 		r.ID, r.Rev, r.Actor, r.CreatedAt = w.seq, 1, w.by.Actor, utc(w.now)
-		_, err = w.Exec(lvReleaseInsert, w.n, r.ID, []byte(r.Env), string(r.State), r.Seq, r.Reverts, at,
+		return w.Exec(lvReleaseInsert, w.n, r.ID, []byte(r.Env), string(r.State), r.Seq, r.Reverts, at,
 			w.now, lvMillis(r.AppliedAt), []byte(r.Actor), []byte(r.Approver), []byte(r.Desc))
-		return err
 	}
 	r.Rev, r.Actor, r.CreatedAt = old.Rev+1, old.Actor, old.CreatedAt
-	_, err = w.Exec(lvReleaseUpdate, w.n, r.ID, []byte(r.Env), string(r.State), r.Seq, r.Reverts, at,
+	err = w.Exec(lvReleaseUpdate, w.n, r.ID, []byte(r.Env), string(r.State), r.Seq, r.Reverts, at,
 		lvMillis(r.AppliedAt), []byte(r.Approver), []byte(r.Desc), w.seq)
 	if err == nil {
-		_, err = w.Exec(lvChangesDelete, r.ID)
+		err = w.Exec(lvChangesDelete, r.ID)
 	}
 	return err
 }
@@ -269,7 +268,7 @@ func (w *lvWriting) change(r *lv.Release, n int, m lvMove) error {
 	if applied && m.moves() {
 		moved = w.seq
 	}
-	_, err := w.Exec(lvChangeInsert, r.ID, int64(n), w.n, []byte(r.Env), []byte(m.ID),
+	err := w.Exec(lvChangeInsert, r.ID, int64(n), w.n, []byte(r.Env), []byte(m.ID),
 		int64(m.From), int64(m.To), expects, expect, moved)
 	if err != nil {
 		return err
@@ -278,9 +277,9 @@ func (w *lvWriting) change(r *lv.Release, n int, m lvMove) error {
 	switch {
 	case moved == 0:
 	case r.Env == lv.Production:
-		_, err = w.Exec(lvPointerMove, w.n, []byte(m.ID), int64(m.To), lvState(m.working, m.target))
+		err = w.Exec(lvPointerMove, w.n, []byte(m.ID), int64(m.To), lvState(m.working, m.target))
 	default:
-		_, err = w.Exec(lvGrayMove, w.n, []byte(r.Env), []byte(m.ID), int64(m.To))
+		err = w.Exec(lvGrayMove, w.n, []byte(r.Env), []byte(m.ID), int64(m.To))
 	}
 	return err
 }

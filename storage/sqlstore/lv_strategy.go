@@ -66,7 +66,7 @@ func (w *lvWriting) putStrategy(s lv.Strategy) (*lv.Strategy, error) {
 	if s.Deleted {
 		deleted = 1
 	}
-	_, err = w.Exec(lvStrategyInsert, s.ID, w.n, int64(s.Target), s.Priority, deleted, s.Rev, s.Seq, record)
+	err = w.Exec(lvStrategyInsert, s.ID, w.n, int64(s.Target), s.Priority, deleted, s.Rev, s.Seq, record)
 	if err != nil {
 		return nil, err
 	}

@@ -271,7 +271,7 @@ func (e *lvEdits) flush() error {
 		if r.created == 0 {
 			r.created = e.now
 		}
-		_, err := e.Exec(lvRowPut, e.n, []byte(r.name), r.created, lvState(r.digest, r.liveDigest), int64(r.fresh.ID))
+		err := e.Exec(lvRowPut, e.n, []byte(r.name), r.created, lvState(r.digest, r.liveDigest), int64(r.fresh.ID))
 		if err != nil {
 			return err
 		}
@@ -290,9 +290,8 @@ func (e *lvEdits) insert(f *lvFresh) error {
 	case lv.OpRollback:
 		content = nil
 	}
-	_, err := e.Exec(lvVersionInsert, int64(f.ID), e.n, []byte(f.Row), string(f.Op), int64(f.Source), parent, body,
+	return e.Exec(lvVersionInsert, int64(f.ID), e.n, []byte(f.Row), string(f.Op), int64(f.Source), parent, body,
 		e.seq, e.now, f.digest, []byte(f.Meta.Actor), []byte(f.Meta.Desc), []byte(f.Meta.RequestID), content)
-	return err
 }
 
 // answer returns the version that each edit has left or forgotten.

@@ -81,7 +81,7 @@ func readMigrations(files fs.FS) ([]migration, error) {
 
 // verify returns how many of the migrations the schema has.
 func verify(tx Tx, migrations []migration) (int, error) {
-	if _, err := tx.Exec(schemaTable); err != nil {
+	if err := tx.Exec(schemaTable); err != nil {
 		return 0, err
 	}
 	applied := 0
@@ -104,9 +104,8 @@ func verify(tx Tx, migrations []migration) (int, error) {
 }
 
 func apply(tx Tx, version int, m migration) error {
-	if _, err := tx.Exec(m.script); err != nil {
+	if err := tx.Exec(m.script); err != nil {
 		return fmt.Errorf("applying %s: %w", m.name, err)
 	}
-	_, err := tx.Exec(schemaInsert, int64(version), m.name, m.checksum, time.Now().UnixMilli())
-	return err
+	return tx.Exec(schemaInsert, int64(version), m.name, m.checksum, time.Now().UnixMilli())
 }

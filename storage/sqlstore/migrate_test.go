@@ -95,16 +95,16 @@ func (s *schema) write(_ context.Context, f func(sqlstore.Tx) error) error {
 	return err
 }
 
-func (s *schema) Exec(query string, args ...any) (int64, error) {
+func (s *schema) Exec(query string, args ...any) error {
 	switch {
 	case query == s.fails:
-		return 0, errBroken
+		return errBroken
 	case len(args) > 0:
 		s.rows = append(s.rows, args)
 	case len(query) < 20:
 		s.scripts = append(s.scripts, query)
 	}
-	return 1, nil
+	return nil
 }
 
 func (s *schema) Row(string, []any, ...any) error { return errBroken }

@@ -35,9 +35,11 @@ type DB interface {
 // are int64, string, []byte and nil; destinations are *int64, *string and
 // *[]byte.
 type Tx interface {
-	// Exec returns the number of rows changed. A query without arguments may
-	// be several statements.
-	Exec(query string, args ...any) (int64, error)
+	// Exec executes a statement, of which nobody learns how many rows it
+	// changed. An engine may send it together with the next call, which then
+	// returns its error, or with the end of the transaction. A query without
+	// arguments may be several statements.
+	Exec(query string, args ...any) error
 	// Row reads one row into dest, or returns sql.ErrNoRows. The query may be
 	// a write with RETURNING.
 	Row(query string, args []any, dest ...any) error

@@ -38,7 +38,7 @@ func (j *Journal) append(tx Tx, run update.Run, events []update.Event) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(j.insertEvent, j.d.withNow([]byte(run.ID), record)...); err != nil {
+		if err := tx.Exec(j.insertEvent, j.d.withNow([]byte(run.ID), record)...); err != nil {
 			return err
 		}
 	}
@@ -83,8 +83,7 @@ func (j *Journal) prune(tx Tx) error {
 	if keep = max(keep, young); keep <= oldest {
 		return nil
 	}
-	_, err := tx.Exec(eventPrune, keep)
-	return err
+	return tx.Exec(eventPrune, keep)
 }
 
 // Watch keeps the promise of update.Journal.

@@ -153,7 +153,7 @@ func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event
 func (j *Journal) write(ctx context.Context, f func(Tx) error) error {
 	return j.db.Write(ctx, func(tx Tx) error {
 		if j.d.JournalLock != "" {
-			if _, err := tx.Exec(j.d.JournalLock); err != nil {
+			if err := tx.Exec(j.d.JournalLock); err != nil {
 				return err
 			}
 		}
@@ -251,8 +251,7 @@ func putStep(tx Tx, n int64, run update.Run, i int) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(stepPut, n, int64(i), record)
-	return err
+	return tx.Exec(stepPut, n, int64(i), record)
 }
 
 func live(s update.State) int64 {

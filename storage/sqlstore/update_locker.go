@@ -158,8 +158,7 @@ func (l *Locker) Release(ctx context.Context, le update.Lease) error {
 		return err
 	}
 	err := l.db.Write(ctx, func(tx Tx) error {
-		_, err := tx.Exec(l.release, []byte(le.Item), le.Token)
-		return err
+		return tx.Exec(l.release, []byte(le.Item), le.Token)
 	})
 	if err != nil {
 		return fmt.Errorf("releasing %q: %w", le.Item, err)
