@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -34,7 +35,10 @@ type request struct {
 
 // with returns the request with another header.
 func (r request) with(name string, values ...string) request {
-	r.header = r.header.Clone()
+	r.header = maps.Clone(r.header)
+	if r.header == nil {
+		r.header = http.Header{}
+	}
 	r.header[http.CanonicalHeaderKey(name)] = values
 	return r
 }

@@ -13,46 +13,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-// BenchmarkProgress compares the documented progress, over the engine in
-// memory, with the handler one would write in a minute: a ServeMux,
-// encoding/json, and the same question to the Updater. Both run in process;
-// over a socket, both cost some 13 µs more.
-func BenchmarkProgress(b *testing.B) {
-	s := new(site).open(b)
-	const body = `{"api_token":"` + reader + `","itemId":"core"}`
-	send := func(h http.Handler) {
-		r := httptest.NewRequest("POST", "/api/v1/update/progress", strings.NewReader(body))
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		if w.Code != http.StatusOK {
-			b.Fatal(w.Body.String())
-		}
-	}
-	plain := plainProgress(s)
-	const rounds, requests = 5, 2000
-	var ratios, allocs []float64
-	for b.Loop() {
-		ratios, allocs = nil, nil
-		for range rounds {
-			took := map[http.Handler]time.Duration{}
-			for _, h := range []http.Handler{plain, s.mux} {
-				begun := time.Now()
-				for range requests {
-					send(h)
-				}
-				took[h] = time.Since(begun)
-			}
-			ratios = append(ratios, float64(took[s.mux])/float64(took[plain]))
-			with := testing.AllocsPerRun(100, func() { send(s.mux) })
-			without := testing.AllocsPerRun(100, func() { send(nothing{}) })
-			allocs = append(allocs, with-without)
-		}
-	}
-	b.ReportMetric(median(ratios), "x-plain")
-	b.ReportMetric(median(allocs), "allocs/request")
-}
+	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/update"
+)
 
 func median(v []float64) float64 {
 	slices.Sort(v)
@@ -64,6 +28,8 @@ type nothing struct{}
 
 func (nothing) ServeHTTP(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
 
+// plainProgress is the handler one would write in a minute: a ServeMux,
+// encoding/json, a token compared as it should be, and the same question.
 func plainProgress(s *site) http.Handler {
 	token := sha256.Sum256([]byte(reader))
 	mux := http.NewServeMux()
@@ -73,7 +39,7 @@ func plainProgress(s *site) http.Handler {
 			Item  string `json:"itemId"`
 		}
 		text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
-		if err != nil || json.Unmarshal(text, &in) != nil {
+		if err != nil || json.Unmarshal(text, &in) != nil || in.Item != update.DefaultLock {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
@@ -83,10 +49,8 @@ func plainProgress(s *site) http.Handler {
 			return
 		}
 		progress := 0
-		for _, name := range s.updater.Packages() {
-			if status, err := s.updater.Status(r.Context(), name); err == nil && status.Lease != nil {
-				progress = 1
-			}
+		if _, err := s.updater.Holder(r.Context(), update.DefaultLock); err == nil {
+			progress = 1
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(map[string]any{
@@ -94,6 +58,29 @@ func plainProgress(s *site) http.Handler {
 		})
 	})
 	return mux
+}
+
+// BenchmarkSecrets compares the time for a token whose last byte is wrong with
+// that for one whose first byte is: the shortest of many short turns, which is
+// what somebody who guesses would look at.
+func BenchmarkSecrets(b *testing.B) {
+	secrets := httpadapter.Secrets{admin: {ID: "ann"}, reader: {ID: "rob"}}
+	tokens := [2]string{"X" + admin[1:], admin[:len(admin)-1] + "X"}
+	const turns, tries = 1000, 50
+	for b.Loop() {
+		shortest := [2]time.Duration{time.Hour, time.Hour}
+		for turn := range 2 * turns {
+			begun := time.Now()
+			for range tries {
+				_, err := secrets.Authenticate(b.Context(), httpadapter.Credential{Secret: tokens[turn%2]}, httpadapter.Reader)
+				if err == nil {
+					b.Fatal("let in")
+				}
+			}
+			shortest[turn%2] = min(shortest[turn%2], time.Since(begun))
+		}
+		b.ReportMetric(float64(shortest[1])/float64(shortest[0]), "x-first-byte")
+	}
 }
 
 func TestSmallPostAllocatesLittle(t *testing.T) {

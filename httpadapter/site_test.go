@@ -32,7 +32,7 @@ const (
 
 // site is a served Updater of one package, over the engine in memory.
 type site struct {
-	db       storage.Backend
+	db       storage.Backend // default: in memory
 	journal  *touchyJournal
 	updater  *update.Updater
 	rows     *lv.Service
@@ -61,9 +61,13 @@ type site struct {
 
 // open builds the site. It is closed with the test.
 func (s *site) open(t testing.TB) *site {
-	db := memory.New()
-	db.Retention = s.retention
-	s.db, s.log = db, new(safeBuffer)
+	if s.db == nil {
+		db := memory.New()
+		db.Retention = s.retention
+		s.db = db
+	}
+	db := s.db
+	s.log = new(safeBuffer)
 	s.journal = &touchyJournal{Journal: &engineJournal{db.Journal(), &s.engine}}
 	if s.source == nil {
 		s.source = source.Static("1.0.0", "1.1.0", "2.0.0-rc.1")
