@@ -3,6 +3,7 @@
 package postgres_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"slices"
@@ -70,7 +71,8 @@ func rate(b *testing.B, callers int, publish func() error) float64 {
 	return float64(done.Load()) / time.Since(began).Seconds()
 }
 
-// byHand runs the statements of a publication through pgx.
+// byHand runs the statements of a publication through pgx, those that write in
+// one batch.
 type byHand struct {
 	pool       *pgxpool.Pool
 	statements []string // as the engine runs them
@@ -105,18 +107,12 @@ func (h *byHand) publish(ctx context.Context, row string, to lv.VersionID) error
 		if err != nil {
 			return err
 		}
-		none := []byte{}
-		for i, args := range [][]any{
-			{seq, now, int64(1), "released", none, seq, []byte("ann"), given, int64(1), ""},
-			{int64(1), seq, none, "applied", seq, int64(0), int64(0), now, now, []byte("ann"), none, none},
-			{seq, int64(0), int64(1), none, []byte(row), from, int64(to), int64(0), int64(0), seq},
-			{int64(1), []byte(row), int64(to), int64(1)},
-		} {
-			if _, err := tx.Exec(ctx, h.statements[2+i], args...); err != nil {
-				return err
-			}
-		}
-		return nil
+		none, batch := []byte{}, new(pgx.Batch)
+		batch.Queue(h.statements[2], seq, now, int64(1), "released", none, seq, []byte("ann"), given, int64(1), "")
+		batch.Queue(h.statements[3], int64(1), seq, none, "applied", seq, int64(0), int64(0), now, now, []byte("ann"), none, none)
+		batch.Queue(h.statements[4], seq, int64(0), int64(1), none, []byte(row), from, int64(to), int64(0), int64(0), seq)
+		batch.Queue(h.statements[5], int64(1), []byte(row), int64(to), int64(1))
+		return tx.SendBatch(ctx, batch).Close()
 	})
 }
 
@@ -150,43 +146,100 @@ func BenchmarkPublish(b *testing.B) {
 		slices.Sort(ours)
 		slices.Sort(bare)
 		b.ReportMetric(ours[rounds/2], "publish/s")
+		b.ReportMetric(bare[rounds/2], "by-hand/s")
 		b.ReportMetric(ours[rounds/2]/bare[rounds/2], "x-by-hand")
 	}
 }
 
-// BenchmarkCatchUp measures how late another process sees a publication.
+// BenchmarkCatchUp measures how long after a publication has returned the
+// readers of another process see it: of one publisher with pauses, and of 16
+// without.
 func BenchmarkCatchUp(b *testing.B) {
-	url := shared.url(shared.newSchema(b))
-	db, other := open(b, postgres.Config{URL: url}), open(b, postgres.Config{URL: url})
-	p := newPublishers(b, db.Versions())
-	seen := make(chan lv.Event)
-	ctx, stop := context.WithCancel(b.Context())
-	defer stop()
-	go func() {
-		for e, err := range other.Versions().Watch(ctx, -1) {
-			if err != nil {
-				return
+	for _, callers := range []int{1, 16} {
+		b.Run(fmt.Sprintf("publishers=%d", callers), func(b *testing.B) {
+			url := shared.url(shared.newSchema(b)) + "&pool_max_conns=16"
+			db := open(b, postgres.Config{URL: url})
+			p := newPublishers(b, db.Versions())
+			for b.Loop() {
+				catchUp(b, db, url, callers, func() (seq int64, err error) {
+					if callers == 1 {
+						time.Sleep(5 * time.Millisecond)
+					}
+					row, to := p.turn()
+					r, err := publish(b.Context(), db.Versions(), row, to)
+					return r.Seq, err
+				})
 			}
-			seen <- e
-		}
+		})
+	}
+}
+
+func catchUp(b *testing.B, db *postgres.DB, url string, callers int, publish func() (seq int64, err error)) {
+	cmd := newChild("follow", url)
+	out, err := cmd.StdoutPipe()
+	require.NoError(b, err)
+	require.NoError(b, cmd.Start())
+	defer func() {
+		cmd.Process.Kill()
+		cmd.Wait()
 	}()
-	one := func() time.Duration {
-		row, to := p.turn()
-		_, err := publish(ctx, db.Versions(), row, to)
+	lines := bufio.NewReader(out)
+	var seq, at int64
+	saw := func() {
+		_, err := fmt.Fscan(lines, &seq, &at)
 		require.NoError(b, err)
-		began := time.Now()
-		<-seen
-		return time.Since(began)
 	}
-	time.Sleep(time.Second) // until it watches and listens
-	for b.Loop() {
-		var late []time.Duration
-		for range 300 {
-			late = append(late, one())
-			time.Sleep(5 * time.Millisecond)
+	saw() // it follows
+	var mu sync.Mutex
+	published := map[int64]int64{}
+	last := int64(0)
+	var rates, late []float64
+	for range 5 {
+		rates = append(rates, rate(b, callers, func() error {
+			seq, err := publish()
+			mu.Lock()
+			defer mu.Unlock()
+			published[seq], last = time.Now().UnixNano(), max(last, seq)
+			return err
+		}))
+	}
+	for seq < last {
+		saw()
+		late = append(late, max(0, float64(at-published[seq])/1e6))
+	}
+	slices.Sort(rates)
+	slices.Sort(late)
+	b.ReportMetric(rates[len(rates)/2], "publish/s")
+	b.ReportMetric(late[len(late)/2], "ms-p50")
+	b.ReportMetric(late[len(late)*99/100], "ms-p99")
+}
+
+// childFollows says of every event when readers of this process saw it.
+func childFollows(db *postgres.DB) error {
+	service, err := lv.New(lv.Config{Store: db.Versions()})
+	if err != nil {
+		return err
+	}
+	defer service.Close()
+	ctx := context.Background()
+	go service.Follow(ctx)
+	table := service.Table(pages.App, pages.Schema)
+	from, err := table.Seq(ctx)
+	if err != nil {
+		return err
+	}
+	time.Sleep(2 * time.Second) // until both listen
+	fmt.Println(from, 0)
+	for e, err := range service.Watch(ctx, from) {
+		for seq := int64(0); err == nil && seq < e.Seq; {
+			if seq, err = table.Seq(ctx); seq < e.Seq {
+				time.Sleep(100 * time.Microsecond)
+			}
 		}
-		slices.Sort(late)
-		b.ReportMetric(float64(late[len(late)/2].Microseconds())/1000, "p50-ms")
-		b.ReportMetric(float64(late[len(late)*99/100].Microseconds())/1000, "p99-ms")
+		if err != nil {
+			return err
+		}
+		fmt.Println(e.Seq, time.Now().UnixNano())
 	}
+	return nil
 }

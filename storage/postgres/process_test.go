@@ -40,6 +40,8 @@ func child(part string) int {
 			err = childWrites(db)
 		case "publish":
 			err = childPublishes(db)
+		case "follow":
+			err = childFollows(db)
 		}
 		db.Close()
 	}
