@@ -49,8 +49,10 @@ func (t *Table) Reset(ctx context.Context, gray Env, by Meta, ids ...string) (Re
 	})
 }
 
-// Revert puts back what an applied release moved, whole. Pointers that have
-// moved since are a *ConflictError that lists them.
+// Revert puts back what an applied release moved, whole. Of these pointers
+// those that have moved since are a *ConflictError that lists them; the rows
+// that the release did not move are left alone, wherever they are. A release
+// that moved nothing is ErrInvalid.
 func (t *Table) Revert(ctx context.Context, release int64, by Meta) (Release, error) {
 	return t.put(ctx, by, func() (Release, error) {
 		old, err := t.release(ctx, release)
@@ -62,11 +64,19 @@ func (t *Table) Revert(ctx context.Context, release int64, by Meta) (Release, er
 		}
 		r := Release{State: ReleaseApplied, Env: old.Env, Reverts: old.ID, Desc: by.Desc}
 		for _, c := range old.Changes {
-			r.Changes = append(r.Changes, Change{ID: c.ID, To: c.From, Expect: &c.To})
+			if c.moved() {
+				r.Changes = append(r.Changes, Change{ID: c.ID, To: c.From, Expect: &c.To})
+			}
+		}
+		if len(r.Changes) == 0 {
+			return Release{}, fmt.Errorf("%w: release %d has moved nothing", ErrInvalid, release)
 		}
 		return r, nil
 	})
 }
+
+// moved reports whether the pointer of a change that is applied has moved.
+func (c Change) moved() bool { return c.From != c.To }
 
 // Plan records a change list: Env, Changes and Desc of r. Its versions are
 // pinned: later edits do not change it. Where it does not say what it expects

@@ -87,6 +87,29 @@ func TestRevertListsWhatHasMovedSince(t *testing.T) {
 	require.ErrorIs(t, err, lv.ErrConflict)
 }
 
+func TestRevertLeavesAloneWhatItsReleaseDidNotMove(t *testing.T) {
+	s := newSite(t)
+	a1 := s.save("a", "1")
+	s.save("b", "1")
+	s.publish(lv.Production, "a", "b")
+	s.save("a", "2")
+	r := s.publish(lv.Production, "a", "b")
+	s.save("b", "2")
+	s.publish(lv.Production, "b")
+
+	back, err := s.Revert(t.Context(), r.ID, bob)
+	require.NoError(t, err)
+	require.Equal(t, "a=1 b=2", s.shows(lv.View{}))
+	require.Len(t, back.Changes, 1)
+	require.Equal(t, a1, back.Changes[0].To)
+
+	plan := s.approve(s.plan(lv.Release{Changes: []lv.Change{{ID: "a", To: a1}}}).ID)
+	_, err = s.Apply(t.Context(), plan.ID, ada)
+	require.NoError(t, err)
+	_, err = s.Revert(t.Context(), plan.ID, bob)
+	require.ErrorIs(t, err, lv.ErrInvalid, "it moved nothing")
+}
+
 func TestAPlanPinsItsVersions(t *testing.T) {
 	s := newSite(t)
 	a1, b1 := s.save("a", "1"), s.save("b", "1")

@@ -82,6 +82,7 @@ func (r Release) pins(live map[pointer]VersionID) (versions []VersionID) {
 		case r.State == ReleaseFailed || r.State == ReleaseCancelled:
 		case r.State != ReleaseApplied:
 			versions = append(versions, c.To)
+		case !c.moved():
 		case live[pointer{r.Env, c.ID}] != c.To:
 			return nil // a revert would be a conflict
 		default:

@@ -56,6 +56,11 @@ func TestRunForgetsWhatNobodyNeeds(t *testing.T) {
 			_, err := s.Release(t.Context(), lv.Production, ada, versions...)
 			require.NoError(t, err)
 		}
+		k, l := saves("k", "1", "2", "3", "4"), saves("l", "1", "2", "3", "4")
+		for _, versions := range [][]lv.VersionID{{k[0], l[0]}, {k[1], l[0]}, {l[1]}, {l[2]}} {
+			_, err := s.Release(t.Context(), lv.Production, ada, versions...)
+			require.NoError(t, err)
+		}
 		time.Sleep(30 * time.Minute)
 		young := saves("y", "1", "2", "3", "4")
 
@@ -69,8 +74,10 @@ func TestRunForgetsWhatNobodyNeeds(t *testing.T) {
 		require.Len(t, s.versions("m"), 2)
 		require.Equal(t, p[1:], s.versions("p"))
 		require.Equal(t, q[1:], s.versions("q"), "what published p and q can no longer be reverted")
+		require.Equal(t, k, s.versions("k"), "what published k can be reverted though l, which it did not move, has moved")
+		require.Equal(t, l[1:], s.versions("l"))
 		require.Equal(t, young, s.versions("y"))
-		require.Equal(t, "a=3 p=3 q=2", s.shows(lv.View{}))
+		require.Equal(t, "a=3 k=2 l=3 p=3 q=2", s.shows(lv.View{}))
 		_, err = s.Get(t.Context(), "a", lv.View{AsOf: 10})
 		require.ErrorIs(t, err, lv.ErrCompacted)
 

@@ -62,8 +62,9 @@ func (h *history) do(s step) {
 		}
 	case 18, 19, 20:
 		if len(h.releases) > 0 {
-			if r := h.releases[x%len(h.releases)]; r.State == lv.ReleaseApplied {
-				h.release(taking(r))
+			r := h.releases[x%len(h.releases)]
+			if back := taking(r); r.State == lv.ReleaseApplied && len(back.Changes) > 0 {
+				h.release(back)
 			}
 		}
 	default:

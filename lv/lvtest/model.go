@@ -123,10 +123,10 @@ func (m *model) refers(v lv.Version) bool {
 	for _, r := range m.releases {
 		stands := r.State == lv.ReleaseApplied
 		for _, c := range r.Changes {
-			stands = stands && m.now.pointers[r.Env][c.ID].ID == c.To
+			stands = stands && (c.From == c.To || m.now.pointers[r.Env][c.ID].ID == c.To)
 		}
 		for _, c := range r.Changes {
-			if stands && c.From == v.ID || !final(r) && c.To == v.ID {
+			if stands && c.From != c.To && c.From == v.ID || !final(r) && c.To == v.ID {
 				return true
 			}
 		}

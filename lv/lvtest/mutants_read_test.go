@@ -215,6 +215,7 @@ const (
 	releasesListed  = "releases are newest first and selected by row and state"
 	releasesPages   = "pages of releases join"
 	forgetsReferred = "a version that is referred to is not forgotten"
+	forgetsBack     = "what a release that can be taken back has moved is not forgotten"
 	forgetsOnly     = "forgetting a version changes no other read"
 	forgetsShared   = "forgetting a version keeps the same content of others"
 	forgetsSource   = "forgetting a source keeps the rollback"
@@ -294,6 +295,7 @@ var forgetMutants = []mutant{
 			return s.Write(ctx, t, edits, by)
 		}
 	})},
+	{what: "counts rows that a release did not move", caught: forgetsBack, wrap: badWrite(forgetsUnmoved)},
 	{what: "forgets nothing that was ever shown", caught: forgetsReferred, wrap: keepsShown},
 	{what: "keeps what it forgets", caught: forgetsOnly, wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
@@ -336,6 +338,22 @@ var forgetMutants = []mutant{
 		}
 		return true
 	})},
+}
+
+// forgetsUnmoved forgets what a release has moved once one of its other rows is
+// elsewhere.
+func forgetsUnmoved(s lv.VersionStore) writeFunc {
+	return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		answer, err := s.Write(ctx, t, edits, by)
+		for _, r := range items(s.Releases(ctx, t, lv.Query{State: lv.ReleaseApplied})) {
+			from := slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return c.From == edits[0].Version })
+			elsewhere := slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return pointer(s, t, r.Env, c.ID) != c.To })
+			if errors.Is(err, lv.ErrConflict) && edits[0].Op == lv.OpForget && from && elsewhere {
+				return make([]lv.Version, len(edits)), nil
+			}
+		}
+		return answer, err
+	}
 }
 
 // keepsShown refuses to forget what a strategy has ever shown.

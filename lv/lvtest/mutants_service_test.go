@@ -21,6 +21,7 @@ var serviceMutants = []mutant{
 		}
 	})},
 	{what: "expects nothing", caught: "a revert lists what has moved since", wrap: releasing(expectsNothing)},
+	{what: "takes back what did not move, too", caught: "a revert leaves alone what its release did not move", wrap: releasing(takesBackAll)},
 	{what: "keeps events in the handle", caught: "services that run see the releases of each other", again: anotherStore},
 	{what: "loses an event", caught: "services that run see the releases of each other", wrap: eachEvent(func(_ context.Context, n int, e *lv.Event) bool {
 		return e.Seq%10 != 0
@@ -52,6 +53,17 @@ var serviceMutants = []mutant{
 			r.Changes[i].Working = r.Changes[i].Working || r.Env != "" && r.ID == 0 && r.State == lv.ReleaseApplied && r.Changes[i].To != 0
 		}
 	})},
+}
+
+// takesBackAll makes a revert expect that no row of its release has moved.
+func takesBackAll(s lv.VersionStore, t lv.TableID, r *lv.Release) {
+	for _, old := range items(s.Releases(context.Background(), t, lv.Query{})) {
+		for _, c := range old.Changes {
+			if old.ID == r.Reverts && c.From == c.To {
+				r.Changes = append(r.Changes, lv.Change{ID: c.ID, To: c.From, Expect: &c.To})
+			}
+		}
+	}
 }
 
 const servicesAgree = "random histories of services agree with the model"

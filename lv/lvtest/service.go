@@ -46,6 +46,7 @@ var serviceCases = []serviceCase{
 	{"a service shows what another has left", shownAgain},
 	{"the deletion of a row that was saved again is not released", supersededDeletion},
 	{"a revert lists what has moved since", revertConflict},
+	{"a revert leaves alone what its release did not move", revertMoved},
 	{"services that run see the releases of each other", seeEachOther},
 	{"one of many services applies a release that is due", oneApplies},
 	{"a scheduled release that meets a conflict fails", scheduledFails},
@@ -178,6 +179,30 @@ func revertConflict(t *serviceTest) {
 	require.Equal(t, "b", conflict.Changes[0].ID)
 	require.Equal(t, v.ID, conflict.Changes[0].From)
 	t.shows(t.Table, lv.View{}, "a=2", "b=3")
+}
+
+func revertMoved(t *serviceTest) {
+	var rows []string
+	var edits []lv.Edit
+	for i := range 50 {
+		rows = append(rows, fmt.Sprint("row ", i))
+		edits = append(edits, saving(rows[i], "1"))
+	}
+	_, err := t.Edit(t.Context(), ann, edits...)
+	require.NoError(t, err)
+	t.publish(lv.Production, rows...)
+	for _, row := range rows[:3] {
+		t.save(row, "2")
+	}
+	r := t.publish(lv.Production, rows...) // moves three of them
+	t.save(rows[49], "3")
+	t.publish(lv.Production, rows[49])
+	seen := lv.View{IDs: []string{rows[0], rows[1], rows[2], rows[3], rows[49]}}
+	t.shows(t.Table, seen, "row 0=2", "row 1=2", "row 2=2", "row 3=1", "row 49=3")
+	back, err := t.Revert(t.Context(), r.ID, ann)
+	require.NoError(t, err)
+	require.Len(t, back.Changes, 3, "what the release moved is put back")
+	t.shows(t.Table, seen, "row 0=1", "row 1=1", "row 2=1", "row 3=1", "row 49=3")
 }
 
 func seeEachOther(t *serviceTest) {

@@ -61,6 +61,7 @@ var storeCases = []storeCase{
 	{"pages of releases join", releasePages},
 
 	{"a version that is referred to is not forgotten", forgetsReferred},
+	{"what a release that can be taken back has moved is not forgotten", forgetsRevertible},
 	{"forgetting a version changes no other read", forgotten},
 	{"forgetting a version keeps the same content of others", forgetsSharedContent},
 	{"forgetting a source keeps the rollback", forgetsSource},

@@ -87,6 +87,23 @@ func forgetsReferred(t *storeTest) {
 	}
 }
 
+func forgetsRevertible(t *storeTest) {
+	for _, env := range []lv.Env{lv.Production, green} {
+		row := func(name string) string { return fmt.Sprint(env, name) }
+		v, w := t.versions(row("moved"), 3), t.versions(row("stays"), 3)
+		t.release(env, to(v[0]), to(w[0]))
+		t.release(env, to(v[1]), to(w[0])) // moves one of the two
+		t.refusedEdits(lv.ErrConflict, "the release can be taken back", forgetting(v[0]))
+		t.release(env, to(w[1]))
+		t.refusedEdits(lv.ErrConflict, "what it did not move does not matter", forgetting(v[0]))
+		t.release(env, to(w[2]))
+		t.forget(w[0])
+		t.refusedEdits(lv.ErrConflict, "nor does it when it is forgotten", forgetting(v[0]))
+		t.release(env, to(v[2]))
+		t.forget(v[0])
+	}
+}
+
 func forgotten(t *storeTest) {
 	v1, b := t.save("a", "1"), t.save("b", "1")
 	t.publish(lv.Production, "a")

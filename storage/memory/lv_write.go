@@ -288,9 +288,10 @@ func (t *table) referrer(v *version) string {
 	return ""
 }
 
-// revertible reports whether all pointers are where a release moved them.
+// revertible reports whether all pointers that a release moved are where it
+// moved them.
 func (t *table) revertible(r *lv.Release) bool {
 	return !slices.ContainsFunc(r.Changes, func(c lv.Change) bool {
-		return t.rows[c.ID].pointer(r.Env).id() != c.To
+		return c.From != c.To && t.rows[c.ID].pointer(r.Env).id() != c.To
 	})
 }
