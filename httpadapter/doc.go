@@ -33,7 +33,14 @@
 // match exactly; errors that nobody outside should see go to the log under a
 // request id, and only the id goes out. Where an API has the credential in the
 // body, as the WNCMS one does, the body comes before it: anybody can make the
-// adapter read Limits.Body bytes for 30 seconds.
+// adapter read Limits.Body bytes for 30 seconds. The server's WriteTimeout
+// begins after that time. What is no HTTP net/http refuses, in its own words.
+//
+// An event stream begins after the event that Last-Event-ID names, else the
+// query's after, else with the next one. If what follows is no longer kept, or
+// if no event has that id yet, since the history is another one after a
+// restore, an event named compacted says so: whoever gets it reads the present
+// anew, and the stream goes on with what happens next.
 //
 // The routes of an API stand in one table, see [Adapter.Routes]: registration,
 // dispatch by method, the description and most of the tests come from it.

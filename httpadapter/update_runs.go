@@ -39,7 +39,7 @@ func (u *updateAPI) ownRoutes(c Config) []route {
 	}
 	ofPackage := field{"package", "name of a package"}
 	events := see("/events", "Follow what happens to runs, as Server-Sent Events", eventReply{}, u.events,
-		field{"after", "begin after the event with this seq; default: now; Last-Event-ID goes before it"})
+		field{"after", "begin after the event with this seq; default: now; Last-Event-ID goes before it; compacted says that it is not there"})
 	events.Methods = []string{http.MethodGet}
 	return []route{
 		see("/packages", "List the packages, what is installed and what runs", packagesReply{}, u.packages),
