@@ -82,9 +82,14 @@ type Query struct {
 
 // Meta says who and why.
 type Meta struct {
-	Actor     string // required: Staffname of the document
-	Desc      string
-	RequestID string // a repeated id returns the first answer
+	Actor string // required: Staffname of the document
+	Desc  string
+	// RequestID, if set, makes a call that is repeated with it return the first
+	// answer, however much later: the store keeps the answers of a table for
+	// good, as it keeps releases. This holds for a call that gets as far as the
+	// store: a Release of a version that has been forgotten since, or an Approve
+	// after a Cancel, fails before.
+	RequestID string
 }
 
 // EventKind says what an event is about.

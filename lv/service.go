@@ -1,8 +1,8 @@
 package lv
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -143,7 +143,7 @@ func (s *Service) begin() (done func(), err error) {
 // writes is what every write does before and after it asks the store: seq is
 // the event that readers must see when it returns.
 func (t *Table) writes(ctx context.Context, by Meta, put func() (seq int64, err error)) error {
-	if err := errors.Join(t.ID.check(), by.check()); err != nil {
+	if err := cmp.Or(t.ID.check(), by.check()); err != nil {
 		return err
 	}
 	done, err := t.service.begin()

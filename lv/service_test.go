@@ -240,6 +240,12 @@ func TestResetMakesAGrayFollowProduction(t *testing.T) {
 	require.ErrorIs(t, err, lv.ErrInvalid)
 }
 
+func TestAWriteThatIsWrongTwiceIsRefusedInOneLine(t *testing.T) {
+	_, err := newSite(t).service.Table("", "").Save(t.Context(), "a", page("1"), lv.Meta{})
+	require.ErrorIs(t, err, lv.ErrInvalid)
+	require.NotContains(t, err.Error(), "\n")
+}
+
 func TestReadsAsOfAnEvent(t *testing.T) {
 	s := newSite(t)
 	s.save("a", "1")
