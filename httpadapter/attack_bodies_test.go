@@ -122,7 +122,7 @@ func (t target) media() (all []input) {
 var oddValues = slices.Concat([]string{
 	"null", "true", "0", "-0", "-1", "50.5", "101", "1e400", "1e-400", "9223372036854775808", "[]", "{}", "[[]]", `[null]`, `[""]`, `{"":""}`,
 	nested(50), `["` + strings.Repeat(`a","`, 1000) + `a"]`, `[{"type":"and","rules":[{"field":"a","relation":"regex","value":"(a+)+$"}]}]`,
-	`[{"field":"a","relation":"nothing","value":"x"}]`, `[` + strings.Repeat(`{"field":"a","relation":"eq","value":"b"},`, 1000) + `{}]`,
+	`[{"field":"a","relation":"nothing","value":"x"}]`,
 }, quoted(append(odd, nested(10_001), "{\"a\":1,\"a\":2}", strings.Repeat("x", 10<<10), "a\u2028b")))
 
 func quoted(texts []string) []string {
@@ -158,6 +158,12 @@ func (t target) members() (all []input) {
 		for _, value := range oddValues {
 			set(value, survived)
 		}
+		if name == "rules" {
+			set("["+strings.Repeat(`{"field":"a","relation":"eq","value":"b"},`, 10_000)+"{}]", survived)
+		}
+		shouted := t.good()
+		shouted.body = withMember(shouted.body, strings.ToUpper(name), `"x"`)
+		all = append(all, input{"the member " + strings.ToUpper(name), shouted, served})
 	}
 	if t.body != "" { // a strategy keeps them
 		r := t.good()
