@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -190,11 +189,7 @@ func (c *call) write(text []byte) {
 		return
 	}
 	w := &patientWriter{w: c.w, control: http.NewResponseController(c.w)}
-	for some := range slices.Chunk(text, part) {
-		if _, err := w.Write(some); err != nil {
-			return
-		}
-	}
+	_, _ = w.Write(text)
 }
 
 // encoded is a body that is JSON already.

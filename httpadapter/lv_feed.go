@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/upkeep-go/upkeep/lv"
@@ -33,14 +34,62 @@ func (l *lvAPI) snapshot(c *call) error {
 	if err != nil {
 		return err
 	}
-	c.w.Header().Set("Content-Type", "application/json")
-	c.status = http.StatusOK
-	c.w.WriteHeader(http.StatusOK)
-	w := &patientWriter{w: c.w, control: http.NewResponseController(c.w)}
-	if err := replica.WriteSnapshot(w, t.ID, s); err != nil {
+	if err := replica.WriteSnapshot(c.begin(), t.ID, s); err != nil {
 		panic(http.ErrAbortHandler) // so that the client sees a broken reply, not a short one
 	}
 	return nil
+}
+
+// begin sends the head of a JSON reply whose length is not known.
+func (c *call) begin() *patientWriter {
+	c.w.Header().Set("Content-Type", "application/json")
+	c.status = http.StatusOK
+	c.w.WriteHeader(http.StatusOK)
+	return &patientWriter{w: c.w, control: http.NewResponseController(c.w)}
+}
+
+// longReply is a JSON reply that is sent part by part once it is long, so that
+// it is never in memory as a whole.
+type longReply struct {
+	c    *call
+	text []byte         // what is not sent yet
+	out  *patientWriter // nil until something is
+}
+
+// flush sends what there is, if it is much.
+func (r *longReply) flush() {
+	if len(r.text) >= part {
+		r.send()
+	}
+}
+
+func (r *longReply) send() {
+	if r.out == nil {
+		r.out = r.c.begin()
+	}
+	if _, err := r.out.Write(r.text); err != nil {
+		panic(http.ErrAbortHandler) // the client has gone
+	}
+	r.text = r.text[:0]
+}
+
+// end sends the rest.
+func (r *longReply) end(text string) error {
+	r.text = append(r.text, text...)
+	if r.out == nil {
+		return r.c.reply(http.StatusOK, encoded(r.text))
+	}
+	r.text = append(r.text, '\n') // for terminals
+	r.send()
+	return nil
+}
+
+// fail answers with an error, or breaks off what has been begun.
+func (r *longReply) fail(err error) error {
+	if r.out != nil {
+		panic(http.ErrAbortHandler) // so that the client sees a broken reply, not a short one
+	}
+	return err
 }
 
 // patientWriter gives each write as long as a client may take to accept it.
@@ -50,10 +99,17 @@ type patientWriter struct {
 	control *http.ResponseController
 }
 
-func (p *patientWriter) Write(text []byte) (int, error) {
-	// A ResponseWriter without deadlines is one whose owner sees to them.
-	_ = p.control.SetWriteDeadline(time.Now().Add(writeTimeout))
-	return p.w.Write(text)
+func (p *patientWriter) Write(text []byte) (written int, err error) {
+	for some := range slices.Chunk(text, part) {
+		// A ResponseWriter without deadlines is one whose owner sees to them.
+		_ = p.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+		n, err := p.w.Write(some)
+		written += n
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
 }
 
 // changes streams what happens to the tables in the query, or to all.

@@ -201,19 +201,17 @@ func (l *lvAPI) read(c *call, env lv.Env) error {
 		return err
 	}
 	view := lv.View{Env: env, For: attributesOf(query), After: page.after}
-	text := encoded(`{"code":200,"msg":"","data":[`)
-	first := true
+	reply := &longReply{c: c, text: []byte(`{"code":200,"msg":"","data":[`)}
+	separator := ""
 	for row, err := range page.of(t.Rows(c.r.Context(), view)) {
 		if err != nil {
-			return err
+			return reply.fail(err)
 		}
-		if !first {
-			text = append(text, ',')
-		}
-		first = false
-		text = appendRow(text, row)
+		reply.text = appendRow(append(reply.text, separator...), row)
+		separator = ","
+		reply.flush()
 	}
-	return c.reply(http.StatusOK, append(text, "]}"...))
+	return reply.end("]}")
 }
 
 // tag sets the ETag of what memory shows of a table, and answers a GET that
