@@ -23,7 +23,8 @@ import (
 // zero field means its documented default.
 type Artifact struct {
 	// Dir is required: a folder for downloads. It is made, with mode 0700, if
-	// it is not there; one that others can write in is refused.
+	// it is not there; one of somebody else, or that others can write in, is
+	// refused.
 	Dir string
 	// Keys are who may sign: each artifact needs a signature by one of them.
 	// Default: the release's digest alone tells what is good, which is as
@@ -170,7 +171,7 @@ func redacted(u *url.URL) string {
 // to be made, can be written, and by this user alone.
 func checkPrivateFolder(dir string) error {
 	info, err := os.Stat(dir)
-	if err == nil && info.IsDir() && writableByOthers(info) {
+	if err == nil && info.IsDir() && (writableByOthers(info) || ownedByOthers(info)) {
 		return fmt.Errorf("step: folder %q can be written by others", dir)
 	}
 	for errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {

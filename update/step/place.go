@@ -36,6 +36,34 @@ func (p place) checkFolder() error {
 	return err
 }
 
+// checkOwner refuses to follow what the folder beside the program says if
+// somebody could have made it who could not have replaced the program, as in a
+// folder of everybody.
+func (p place) checkOwner() error {
+	info, err := os.Lstat(p.beside(""))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	around, err := os.Stat(p.dir())
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() || writableByOthers(info) || ownedByOthers(info) && !sameOwner(info, around) {
+		return fmt.Errorf("step: %q is not a folder of this user, or of whose program it is", p.beside(""))
+	}
+	return nil
+}
+
+// sameOwner reports whether two files are known to be of one user.
+func sameOwner(a, b fs.FileInfo) bool {
+	one, _, known := ownerOf(a)
+	other, _, also := ownerOf(b)
+	return known && also && one == other
+}
+
 // switchTo puts a program that is written beside the old one into its place,
 // on trial.
 func (p place) switchTo(ctx context.Context, d swapped, fresh string, tr trial) error {
@@ -62,7 +90,11 @@ func (p place) switchTo(ctx context.Context, d swapped, fresh string, tr trial) 
 	if err != nil {
 		return err
 	}
-	if last != nil && last.Aside != tr.Aside {
+	switch {
+	case last == nil:
+	case last.Aside == tr.Aside: // of an earlier attempt
+		tr.Before = last.Before
+	default:
 		tr.Before = last.Aside
 	}
 	if err := p.writeTrial(tr); err != nil {

@@ -58,6 +58,10 @@ type inherited struct {
 // counted by Begin: Binary.Try keeps most of them out, and [Launch] counts
 // them from outside.
 //
+// What the folder beside the program says is followed only if it is of this user
+// or of the owner of the folder that the program is in, and if no others may
+// write in it.
+//
 // Begin also takes the listeners that the program before has handed over. They
 // are in the environment variable UPKEEP_LISTENERS, which it removes: a JSON
 // list of objects with the members fd, network and address.
@@ -149,10 +153,16 @@ func (p *Program) OnTrial() (version string, yes bool) {
 
 // Confirm says that the program is well: it serves, and may stay. It ends the
 // trial, if there is one, and closes the listeners that were handed over and
-// that nobody asked Listen for. It may be called twice.
+// that nobody asked Listen for. It may be called twice. After an error the
+// trial goes on, and Confirm may be tried again.
 func (p *Program) Confirm() error {
+	if tr := p.current(); tr != nil {
+		if err := p.confirm(*tr); err != nil {
+			return fmt.Errorf("confirming %s: %w", tr.Version, err)
+		}
+	}
 	p.mu.Lock()
-	tr, left := p.trial, p.inherited
+	left := p.inherited
 	if p.deadline != nil {
 		p.deadline.Stop()
 	}
@@ -160,12 +170,6 @@ func (p *Program) Confirm() error {
 	p.mu.Unlock()
 	for _, l := range left {
 		closeListener(l.FD)
-	}
-	if tr == nil {
-		return nil
-	}
-	if err := p.confirm(*tr); err != nil {
-		return fmt.Errorf("confirming %s: %w", tr.Version, err)
 	}
 	return nil
 }

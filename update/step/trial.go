@@ -71,6 +71,9 @@ func (p place) beside(name string) string {
 
 // lock keeps all others from changing anything of the place.
 func (p place) lock(ctx context.Context) (release func() error, err error) {
+	if err := p.checkOwner(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
 	return filelock.Acquire(ctx, p.beside(lockFile))
@@ -136,6 +139,9 @@ type trial struct {
 
 // readTrial returns the last trial, or nil.
 func (p place) readTrial() (*trial, error) {
+	if err := p.checkOwner(); err != nil {
+		return nil, err
+	}
 	data, err := os.ReadFile(p.beside(trialFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
