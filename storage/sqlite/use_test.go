@@ -273,7 +273,7 @@ func TestReadersWaitForWritersOfAnApplicationWithoutALog(t *testing.T) {
 			}
 		}
 		reads := map[string]func(context.Context) error{
-			"a row":      func(ctx context.Context) error { _, err := db.Locker().Holder(ctx, "core"); return err },
+			"a row": func(ctx context.Context) error { _, err := db.Locker().Holder(ctx, "core"); return err },
 			"a snapshot": func(ctx context.Context) error {
 				for _, err := range db.Versions().Tables(ctx) {
 					return err

@@ -111,10 +111,13 @@ func (s *Versions) watch(ctx context.Context, after int64, yield func(lv.Event) 
 	}
 	// To be told of changes costs more than to look for events that are there.
 	var changed <-chan struct{}
-	for {
-		batch, err := s.events(ctx, after)
+	for size := eventPage; ; {
+		batch, full, err := s.events(ctx, after, size)
 		if err != nil {
 			return err
+		}
+		if size = min(2*size, eventPage); full {
+			size = fewer(len(batch))
 		}
 		for _, e := range batch {
 			if e.Seq != after+1 {
@@ -150,14 +153,17 @@ func (s *Versions) watch(ctx context.Context, after int64, yield func(lv.Event) 
 	}
 }
 
-// A batch of events ends with the one that makes it tell of this many rows.
-const eventRows = 512
+// Batches of events end with the one that makes them tell of so many rows.
+const (
+	eventPage = 256
+	eventRows = 512
+)
 
 const (
 	lvEventsAfter = `
 SELECT e.seq, e.time_ms, t.app, t.schema, e.kind, e.env, e.subject, e.actor, e.version, e.moved, e.strategy
 FROM upkeep_lv_event e JOIN upkeep_lv_table t ON t.id = e.tbl
-WHERE e.seq > ?1 ORDER BY e.seq LIMIT 256`
+WHERE e.seq > ?1 ORDER BY e.seq LIMIT {size}`
 
 	lvRowsSaved = `
 SELECT v.seq, v.name, v.parent, v.id, r.created_ms, v.time_ms, b.content
@@ -189,24 +195,27 @@ type lvBatch struct {
 	versions []int64 // last ids given before the first, and then by each
 	released bool    // one of them tells of a release
 	rows     int
+	bytes    int // of contents
+	full     bool
 }
 
-// events reads the next events after a number, from one snapshot.
-func (s *Versions) events(ctx context.Context, after int64) ([]lv.Event, error) {
+// events reads the next events after a number, from one snapshot, and whether
+// there are more that did not fit.
+func (s *Versions) events(ctx context.Context, after int64, size int) ([]lv.Event, bool, error) {
 	var b lvBatch
 	err := s.db.Read(ctx, func(tx Tx) error {
 		b = lvBatch{}
-		err := b.read(tx, after)
+		err := b.read(tx, after, size)
 		if err == nil && len(b.events) > 0 {
 			err = b.complete(tx)
 		}
 		return err
 	})
-	return b.events, err
+	return b.events, b.full, err
 }
 
-func (b *lvBatch) read(tx Tx, after int64) error {
-	return tx.Query(lvEventsAfter, []any{after}, func(scan func(...any) error) error {
+func (b *lvBatch) read(tx Tx, after int64, size int) error {
+	return tx.Query(limited(lvEventsAfter, size), []any{after}, func(scan func(...any) error) error {
 		var e lv.Event
 		var ms, subject, version, moved int64
 		var kind, strategy string
@@ -260,20 +269,31 @@ func (b *lvBatch) complete(tx Tx) error {
 		}
 	}
 	for i := range b.events {
-		if s := b.events[i].Strategy; s != nil {
-			c, err := lvTarget(tx, s.Target)
-			if err != nil {
-				return err
-			}
-			b.events[i].Rows = []lv.Change{c}
+		s := b.events[i].Strategy
+		if s == nil {
+			continue
 		}
+		if i > 0 && b.bytes >= pageBytes {
+			b.cut(i)
+			break
+		}
+		c, err := lvTarget(tx, s.Target)
+		if err != nil {
+			return err
+		}
+		b.events[i].Rows, b.bytes = []lv.Change{c}, b.bytes+len(c.Content)
 	}
 	return nil
 }
 
-// addRows adds to the events the rows that a query tells of.
+// cut leaves the first n events.
+func (b *lvBatch) cut(n int) { b.events, b.versions, b.full = b.events[:n], b.versions[:n+1], true }
+
+// addRows adds to the events the rows that a query tells of, event by event.
+// When their contents are too long the rest is left for the next batch.
 func (b *lvBatch) addRows(tx Tx, query string, first, last int64) error {
-	return tx.Query(query, []any{first, last}, func(scan func(...any) error) error {
+	at := int64(0) // the event whose rows came last
+	err := tx.Query(query, []any{first, last}, func(scan func(...any) error) error {
 		var seq, from, to, created, updated int64
 		var name, content []byte
 		if err := scan(&seq, &name, &from, &to, &created, &updated, &content); err != nil {
@@ -283,11 +303,22 @@ func (b *lvBatch) addRows(tx Tx, query string, first, last int64) error {
 		if to > 0 {
 			c.Content, c.CreatedAt, c.UpdatedAt = content, utc(created), utc(updated)
 		}
-		if i := seq - b.events[0].Seq; i >= 0 && i < int64(len(b.events)) {
-			b.events[i].Rows = append(b.events[i].Rows, c)
+		i := seq - b.events[0].Seq
+		if i < 0 || i >= int64(len(b.events)) {
+			return nil
 		}
+		if i > at && b.bytes >= pageBytes {
+			b.cut(int(i))
+			return errPageFull
+		}
+		at, b.bytes = i, b.bytes+len(content)
+		b.events[i].Rows = append(b.events[i].Rows, c)
 		return nil
 	})
+	if errors.Is(err, errPageFull) {
+		err = nil
+	}
+	return err
 }
 
 // lvTarget tells of the version that a strategy shows.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,17 @@ const (
 	versionPage = 64
 	releasePage = 16
 )
+
+// A page ends with the content that makes it this long, in bytes.
+const pageBytes = 4 << 20
+
+// errPageFull ends the query of such a page.
+var errPageFull = errors.New("sqlstore: the page is full")
+
+// fewer returns the size of the page after one that ended with n entries,
+// because an engine may read to its end what nobody wants. It is a power of
+// two: there are few statements.
+func fewer(n int) int { return 1 << (bits.Len(uint(max(n, 1))) - 1) }
 
 // limited writes the size of a page into a statement.
 func limited(query string, size int) string {
@@ -50,21 +62,25 @@ ORDER BY p.id DESC, g.env`
 // Versions keeps the promise of lv.VersionStore.
 func (s *Versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
 	return pages(func() func() ([]lv.Version, bool, error) {
-		before, size := lvBefore(q), 1
+		before, size, next := lvBefore(q), 1, versionPage
 		return func() (page []lv.Version, more bool, err error) {
+			full := false
 			err = s.read(ctx, id, func(t lvTable) (err error) {
 				if q.Row == "" {
-					page, err = t.versions(limited(lvVersionsOfTable, size), t.n, before)
+					page, full, err = t.versions(limited(lvVersionsOfTable, size), t.n, before)
 				} else {
-					page, err = t.versions(limited(lvVersionsOfRow, size), t.n, before, []byte(q.Row))
+					page, full, err = t.versions(limited(lvVersionsOfRow, size), t.n, before, []byte(q.Row))
 				}
 				return err
 			})
 			if err != nil {
 				return nil, false, fmt.Errorf("reading versions: %w", err)
 			}
-			if more = len(page) == size; more {
-				before, size = int64(page[size-1].ID), versionPage
+			if full {
+				next = fewer(len(page))
+			}
+			if more = full || len(page) == size; more {
+				before, size = int64(page[len(page)-1].ID), next
 			}
 			return page, more, nil
 		}
@@ -104,7 +120,7 @@ func pages[T any](begin func() func() (page []T, more bool, err error)) iter.Seq
 
 // version returns a version, forgotten or not.
 func (t lvTable) version(id int64) (lv.Version, error) {
-	versions, err := t.versions(lvVersionOfID, t.n, id)
+	versions, _, err := t.versions(lvVersionOfID, t.n, id)
 	if err == nil && len(versions) == 0 {
 		err = fmt.Errorf("%w: version %d", lv.ErrCompacted, id)
 	}
@@ -114,7 +130,9 @@ func (t lvTable) version(id int64) (lv.Version, error) {
 	return versions[0], nil
 }
 
-func (t lvTable) versions(query string, args ...any) (versions []lv.Version, err error) {
+// versions reads versions, and whether there are more that did not fit.
+func (t lvTable) versions(query string, args ...any) (versions []lv.Version, full bool, err error) {
+	size := 0
 	err = t.Query(query, args, func(scan func(...any) error) error {
 		var id, source, ms, live, gray int64
 		var op string
@@ -124,6 +142,10 @@ func (t lvTable) versions(query string, args ...any) (versions []lv.Version, err
 			return err
 		}
 		if n := len(versions); n == 0 || versions[n-1].ID != lv.VersionID(id) {
+			if size >= pageBytes {
+				return errPageFull
+			}
+			size += len(content)
 			v := lv.Version{
 				ID: lv.VersionID(id), Row: string(name), Op: lv.Op(op), Content: content,
 				Source: lv.VersionID(source), Time: utc(ms),
@@ -139,7 +161,10 @@ func (t lvTable) versions(query string, args ...any) (versions []lv.Version, err
 		}
 		return nil
 	})
-	return versions, err
+	if errors.Is(err, errPageFull) {
+		full, err = true, nil
+	}
+	return versions, full, err
 }
 
 const (

@@ -55,7 +55,7 @@ func lvCheckView(v lv.View) error {
 // rowsAsOf lists a view that can be read as of an event.
 func (s *Versions) rowsAsOf(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 	return pages(func() func() ([]lv.Row, bool, error) {
-		seq, after := v.AsOf, v.After
+		seq, after, size := v.AsOf, v.After, rowPage
 		return func() ([]lv.Row, bool, error) {
 			var p lvPage
 			var newest int64
@@ -64,46 +64,44 @@ func (s *Versions) rowsAsOf(ctx context.Context, id lv.TableID, v lv.View) iter.
 				if err != nil {
 					return err
 				}
-				if p, err = t.page(lvViewQuery(t, v, m, ">", after)); err == nil && p.full() && seq == 0 {
+				if p, err = t.page(lvViewQuery(t, v, m, ">", after, size)); err == nil && p.more && seq == 0 {
 					err = t.Row(lvEventNewest, nil, &newest)
 				}
 				return err
 			})
-			seq, after = max(seq, newest), p.last
-			return p.rows, p.full(), lvReading(err)
+			seq, after, size = max(seq, newest), p.last, p.next
+			return p.rows, p.more, lvReading(err)
 		}
 	})
 }
 
-// rowsNamed lists the rows that a view names.
+// rowsNamed lists the rows that a view names. Of those that are selected by
+// their state, which is not kept for the past, there is one page.
 func (s *Versions) rowsNamed(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
-	return func(yield func(lv.Row, error) bool) {
-		var rows []lv.Row
-		err := s.read(ctx, id, func(t lvTable) error {
-			m, err := t.moment(v.AsOf)
-			rows = rows[:0]
-			for _, name := range v.IDs {
-				if err != nil {
-					return err
+	return pages(func() func() ([]lv.Row, bool, error) {
+		seq, names := v.AsOf, v.IDs
+		return func() (rows []lv.Row, more bool, err error) {
+			var newest int64
+			var rest []string
+			err = s.read(ctx, id, func(t lvTable) error {
+				m, err := t.moment(seq)
+				rows, rest = nil, names
+				for size := 0; err == nil && len(rest) > 0 && (size < pageBytes || lvStates(v) != ""); rest = rest[1:] {
+					if rest[0] > v.After {
+						var p lvPage
+						p, err = t.page(lvViewQuery(t, v, m, "=", rest[0], rowPage))
+						rows, size = append(rows, p.rows...), size+p.bytes
+					}
 				}
-				if name > v.After {
-					var p lvPage
-					p, err = t.page(lvViewQuery(t, v, m, "=", name))
-					rows = append(rows, p.rows...)
+				if err == nil && len(rest) > 0 && seq == 0 {
+					err = t.Row(lvEventNewest, nil, &newest)
 				}
-			}
-			return err
-		})
-		if err != nil {
-			yield(lv.Row{}, lvReading(err))
-			return
+				return err
+			})
+			seq, names = max(seq, newest), rest
+			return rows, len(rest) > 0, lvReading(err)
 		}
-		for _, row := range rows {
-			if !yield(row, nil) {
-				return
-			}
-		}
-	}
+	})
 }
 
 // rowsByState lists working rows by their status, which is not kept for the
@@ -114,17 +112,19 @@ func (s *Versions) rowsByState(ctx context.Context, id lv.TableID, v lv.View) it
 		first := true
 		return func() ([]lv.Row, bool, error) {
 			var p lvPage
+			var n int // of the rest
 			err := s.read(ctx, id, func(t lvTable) (err error) {
 				if !first {
-					return t.addContents(rest[:min(rowPage, len(rest))])
+					n, err = t.addContents(rest[:min(rowPage, len(rest))])
+					return err
 				}
-				if p, err = t.page(lvViewQuery(t, v, lvMoment{now: true}, ">", v.After)); err == nil && p.full() {
+				p, err = t.page(lvViewQuery(t, v, lvMoment{now: true}, ">", v.After, rowPage))
+				if rest = nil; err == nil && p.more {
 					rest, err = t.keys(v, p.last)
 				}
 				return err
 			})
 			if !first {
-				n := min(rowPage, len(rest))
 				p.rows, rest = rest[:n], rest[n:]
 			}
 			first = false
@@ -170,6 +170,7 @@ func (t lvTable) moment(seq int64) (m lvMoment, err error) {
 // lvQuery is a statement with its arguments.
 type lvQuery struct {
 	text      string
+	size      int // of a full page
 	args      []any
 	statuses  bool // it is about working rows, which have one
 	deletions bool // it shows them
@@ -184,14 +185,14 @@ func (q *lvQuery) arg(value any) string {
 // lvViewQuery reads a page of the rows whose names compare with one, in their
 // order: with what a view shows of them, if it shows something. The page is
 // cut in a subquery, so that it costs no more than its rows.
-func lvViewQuery(t lvTable, v lv.View, m lvMoment, compare, name string) lvQuery {
+func lvViewQuery(t lvTable, v lv.View, m lvMoment, compare, name string, size int) lvQuery {
 	q := lvQuery{
-		args:     []any{t.n, []byte(name)},
+		size: size, args: []any{t.n, []byte(name)},
 		statuses: v.Working && v.AsOf == 0, deletions: v.Deleted || v.Own && !v.Working,
 	}
 	cut := func(columns, from, where string) string {
 		return "(SELECT " + columns + " FROM " + from + " WHERE tbl = ?1 AND name " + compare + " ?2" + where +
-			" ORDER BY name LIMIT " + strconv.Itoa(rowPage) + ")"
+			" ORDER BY name LIMIT " + strconv.Itoa(size) + ")"
 	}
 	const row = " JOIN upkeep_lv_row r ON r.tbl = k.tbl AND r.name = k.name"
 	var from string
@@ -263,15 +264,19 @@ func (q *lvQuery) pointer(env lv.Env, m lvMoment) string {
 // lvPage is a page of a view.
 type lvPage struct {
 	rows  []lv.Row
+	bytes int    // of their contents
 	names int    // of rows that the view shows or not
 	last  string // of them
+	more  bool   // there may be more
+	next  int    // the size of the next page
 }
-
-func (p lvPage) full() bool { return p.names == rowPage }
 
 // page reads a page of a view.
 func (t lvTable) page(q lvQuery) (p lvPage, err error) {
 	err = t.Query(q.text, q.args, func(scan func(...any) error) error {
+		if p.bytes >= pageBytes {
+			return errPageFull
+		}
 		var id, created, state, updated, forgotten int64
 		var name, content []byte
 		if err := scan(&name, &id, &created, &state, &updated, &forgotten, &content); err != nil {
@@ -292,9 +297,13 @@ func (t lvTable) page(q lvQuery) (p lvPage, err error) {
 		if q.statuses {
 			r.Status = lvStatus(state)
 		}
-		p.rows = append(p.rows, r)
+		p.rows, p.bytes = append(p.rows, r), p.bytes+len(content)
 		return nil
 	})
+	p.more, p.next = p.names == q.size, q.size
+	if errors.Is(err, errPageFull) {
+		p.more, p.next, err = true, fewer(p.names), nil
+	}
 	return p, err
 }
 
@@ -330,19 +339,20 @@ func (t lvTable) keys(v lv.View, after string) (rows []lv.Row, err error) {
 const lvContentFind = `
 SELECT v.time_ms, b.content FROM upkeep_lv_version v LEFT JOIN upkeep_lv_version b ON b.id = v.body WHERE v.id = ?1`
 
-// addContents completes rows that have only their keys.
-func (t lvTable) addContents(rows []lv.Row) error {
-	for i := range rows {
+// addContents completes rows that have only their keys, and returns how many.
+func (t lvTable) addContents(rows []lv.Row) (n int, err error) {
+	for size := 0; n < len(rows) && size < pageBytes; n++ {
 		var updated int64
 		var content []byte
-		err := t.Row(lvContentFind, []any{int64(rows[i].Version)}, &updated, &content)
+		err := t.Row(lvContentFind, []any{int64(rows[n].Version)}, &updated, &content)
 		if errors.Is(err, sql.ErrNoRows) {
-			err = fmt.Errorf("%w: version %d", lv.ErrCompacted, rows[i].Version)
+			err = fmt.Errorf("%w: version %d", lv.ErrCompacted, rows[n].Version)
 		}
 		if err != nil {
-			return err
+			return n, err
 		}
-		rows[i].UpdatedAt, rows[i].Content = utc(updated), content
+		rows[n].UpdatedAt, rows[n].Content = utc(updated), content
+		size += len(content)
 	}
-	return nil
+	return n, nil
 }
