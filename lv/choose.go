@@ -83,10 +83,11 @@ func (c *choices) choose(visitor Attributes) *entry {
 
 // A choiceIndex spares strategies that cannot match. Most name an attribute
 // that must equal a text or be in a list of texts: these are found by the
-// visitor's value of it.
+// visitor's value of it. The others are asked for one need first.
 type choiceIndex struct {
 	guards []guard // at most maxGuards
 	rest   []int32 // strategies without a guard, rising
+	needs  []need  // of all strategies
 }
 
 // A guard is an attribute, and for each of its values the strategies that it
@@ -115,11 +116,12 @@ func newChoiceIndex(list []choice) *choiceIndex {
 		attributes = append(attributes, attribute)
 	}
 	slices.SortFunc(attributes, func(a, b string) int { return cmp.Or(count[b]-count[a], cmp.Compare(a, b)) })
-	x := &choiceIndex{}
+	x := &choiceIndex{needs: make([]need, len(list))}
 	for _, attribute := range attributes[:min(len(attributes), maxGuards)] {
 		x.guards = append(x.guards, guard{attribute, map[string][]int32{}})
 	}
 	for i, g := range all {
+		x.needs[i] = needOf(list[i].strategy.Rules)
 		at := slices.IndexFunc(x.guards, func(one guard) bool { return one.attribute == g.attribute })
 		if at < 0 {
 			x.rest = append(x.rest, int32(i))
@@ -161,27 +163,80 @@ func guardOf(rules []Rule) (attribute string, values []string) {
 
 // choose asks the strategies that no guard holds back, in their order.
 func (x *choiceIndex) choose(list []choice, visitor Attributes) *entry {
-	var heads [maxGuards + 1][]int32
-	heads[maxGuards] = x.rest
-	for i := range x.guards {
-		if value, there := visitor[x.guards[i].attribute]; there {
-			heads[i] = x.guards[i].pass[value]
+	var heads [maxGuards + 1][]int32 // n of them, none empty
+	n := 0
+	add := func(strategies []int32) {
+		if len(strategies) > 0 {
+			heads[n] = strategies
+			n++
 		}
 	}
-	for {
-		first := -1
-		for i := range heads {
-			if len(heads[i]) > 0 && (first < 0 || heads[i][0] < heads[first][0]) {
+	add(x.rest)
+	for i := range x.guards {
+		if value, there := visitor[x.guards[i].attribute]; there {
+			add(x.guards[i].pass[value])
+		}
+	}
+	ask := asker{visitor: visitor}
+	for n > 0 {
+		first := 0
+		for i := 1; i < n; i++ {
+			if heads[i][0] < heads[first][0] {
 				first = i
 			}
 		}
-		if first < 0 {
-			return nil
+		at := heads[first][0]
+		if ask.has(&x.needs[at]) && list[at].match(visitor) {
+			return list[at].show
 		}
-		c := &list[heads[first][0]]
-		if c.match(visitor) {
-			return c.show
+		if heads[first] = heads[first][1:]; len(heads[first]) == 0 {
+			n--
+			heads[first] = heads[n]
 		}
-		heads[first] = heads[first][1:]
 	}
+	return nil
+}
+
+// An asker looks an attribute up once for strategies in succession that need
+// it, as those of one row mostly need the same.
+type asker struct {
+	visitor    Attributes
+	key, value string
+	there      bool
+}
+
+// has reports whether the visitor has what strategies need.
+func (a *asker) has(n *need) bool {
+	if n.holds == nil {
+		return true
+	}
+	if a.key != n.key {
+		a.key = n.key
+		a.value, a.there = a.visitor[a.key]
+	}
+	return a.there && n.holds(a.value)
+}
+
+// A need is a comparison without which rules do not match.
+type need struct {
+	key   string
+	holds holds // nil: there is none
+}
+
+// needOf returns a comparison that rules, which compile, cannot do without.
+func needOf(rules []Rule) need {
+	for _, r := range rules {
+		switch relation := r.Relation.canonical(); {
+		case r.Type == "and":
+			if n := needOf(r.Rules); n.holds != nil {
+				return n
+			}
+		case r.Type != "", relation == RelationPercent, relation == RelationNotExists, relation == RelationMatches:
+		default:
+			if holds, err := new(compiler).relation(relation, r.Value); err == nil {
+				return need{r.attribute(), holds}
+			}
+		}
+	}
+	return need{}
 }

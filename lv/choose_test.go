@@ -87,7 +87,9 @@ func TestTheIndexOfStrategiesFindsWhatALookAtAllFinds(t *testing.T) {
 func TestChoosingAStrategyDoesNotAllocate(t *testing.T) {
 	var strategies []lv.Strategy
 	for id := range 100 {
-		strategies = append(strategies, lv.Strategy{ID: int64(id), Target: 1, Rules: is("country", fmt.Sprint(id))})
+		strategies = append(strategies,
+			lv.Strategy{ID: int64(id), Target: 1, Rules: is("country", fmt.Sprint(id))},
+			lv.Strategy{ID: int64(100 + id), Target: 1, Rules: lv.Rules{{Field: "country", Relation: lv.RelationIncludes, Value: fmt.Sprint("no", id)}}})
 	}
 	c := lv.NewChoices(true, strategies...)
 	visitor := lv.Attributes{"country": "0"}

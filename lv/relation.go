@@ -73,7 +73,7 @@ var relations = map[Relation]func(v *operand) (holds, error){
 	RelationLess:    func(v *operand) (holds, error) { return v.ordered(below), nil },
 	RelationAtMost:  func(v *operand) (holds, error) { return v.ordered(upTo), nil },
 
-	RelationIncludes:    func(v *operand) (holds, error) { return v.part(strings.Contains) },
+	RelationIncludes:    (*operand).includes,
 	RelationNotIncludes: func(v *operand) (holds, error) { return v.part(lacks) },
 	RelationStartsWith:  func(v *operand) (holds, error) { return v.part(strings.HasPrefix) },
 	RelationEndsWith:    func(v *operand) (holds, error) { return v.part(strings.HasSuffix) },
@@ -182,6 +182,13 @@ func (v *operand) ordered(want func(order int) bool) holds {
 }
 
 var errEmpty = errors.New("the value is empty: it would match everybody or nobody")
+
+func (v *operand) includes() (holds, error) {
+	if v.text == "" {
+		return nil, errEmpty
+	}
+	return func(a string) bool { return strings.Contains(a, v.text) }, nil
+}
 
 func (v *operand) part(found func(text, part string) bool) (holds, error) {
 	if v.text == "" {
