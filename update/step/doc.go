@@ -10,4 +10,9 @@
 // In texts that say so, "{version}" stands for the version of the release,
 // "{from}" for the version before it ("" for none) and "{package}" for the
 // package's name: in an Undo as well as in a Do.
+//
+// A program that updates itself has the steps [Download], [SwapBinary] and
+// [Restart], in this order, and calls [Begin] and [Program.Confirm] when it
+// starts: a release that does not come so far goes back by itself. Where
+// nothing else would start it again, [Launch] does.
 package step

@@ -289,7 +289,7 @@ func TestDownloadTellsItsSecretsToOneHostOnly(t *testing.T) {
 	var told []string
 	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		told = append(told, fmt.Sprintf("%s%s %s %s%s", r.Host, r.URL.Path, r.Header.Get("Authorization"), r.Header.Get("X-Token"), r.Header.Get("Referer")))
-		to := map[string]string{"/a": "/b", "/b": "https://sub.dl.test/c", "/c": "https://dl.test/d", "/d": "https://dl.test:8443/app"}[r.URL.Path]
+		to := map[string]string{"/a": "/b", "/b": "https://sub.dl.test/c", "/c": "https://dl.test/d", "/d": "/e", "/e": "https://dl.test:8443/app"}[r.URL.Path]
 		if to == "" {
 			offer(content, "")(w, r)
 			return
@@ -306,6 +306,7 @@ func TestDownloadTellsItsSecretsToOneHostOnly(t *testing.T) {
 		"dl.test/b Bearer secret secret",
 		"sub.dl.test/c  ",
 		"dl.test/d  ", // where somebody else has sent us
+		"dl.test/e  ",
 		"dl.test:8443/app  ",
 	}, told)
 }

@@ -70,6 +70,7 @@ func TestDownloadGoesOnWhereItWasCut(t *testing.T) {
 		{"not with a weak one", weak, 2 << 20, asked{}},
 		{"not without one", "", 2 << 20, asked{}},
 		{"not with one that is none", `"v"1"`, 2 << 20, asked{}},
+		{"not with half of one", `v1"`, 2 << 20, asked{}},
 		{"not when nothing came", strong, 0, asked{}},
 	}
 	for _, tt := range tests {

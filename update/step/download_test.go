@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
 )
@@ -297,5 +298,28 @@ func TestParseKeyReadsBothKindsAndNothingElse(t *testing.T) {
 	for _, text := range []string{"", "key", strings.Repeat("A", 44), minisignSigned, strings.Repeat("A", 43), zeros} {
 		_, err := step.ParseKey(text)
 		require.ErrorContains(t, err, "step: the key is neither", text)
+	}
+}
+
+func TestDownloadToADiskThatFailsLeavesNothingThatLooksWhole(t *testing.T) {
+	content := noise(3 << 20)
+	client := serve(t, offer(content, `"v1"`))
+	for n := 1; ; n++ {
+		dir := t.TempDir()
+		require.NoError(t, os.Chmod(dir, 0o700))
+		a := step.Artifact{Dir: dir, Client: client}
+		disk, tk := newFailing(durable.OS, n), releaseTask(releaseOf(content))
+		err := step.DownloadOn(a, disk).Do(t.Context(), tk)
+		if *disk.left > 0 {
+			require.NoError(t, err)
+			require.Greater(t, n, 6)
+			return
+		}
+		require.ErrorIs(t, err, errNoSpace)
+		if data, err := os.ReadFile(a.File(tk)); err == nil {
+			require.True(t, bytes.Equal(content, data))
+		}
+		require.NoError(t, step.Download(a).Undo(t.Context(), tk))
+		require.Empty(t, downloads(t, dir))
 	}
 }

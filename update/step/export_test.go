@@ -41,3 +41,8 @@ func BeginOn(disk durable.Disk, gap bool, path string, exec func(path string, en
 func LaunchOn(ctx context.Context, gap bool, path string, args ...string) (int, error) {
 	return launcher{place{disk: durable.OS, path: path, gap: gap}}.launch(ctx, args)
 }
+
+// RestartAs is Restart in another process than this one.
+func RestartAs(process string, p *Program) update.Step {
+	return restarter{Program: p, process: process}.step()
+}

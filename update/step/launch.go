@@ -23,7 +23,8 @@ const (
 
 // Launch runs the program at path as a child with these arguments, with this
 // process's environment and standard streams, waits for its end and returns
-// its exit status, -1 if a signal ended it. When ctx ends the child gets SIGTERM, and is waited for.
+// its exit status, -1 if a signal ended it. When ctx ends the child gets
+// SIGTERM, and is waited for.
 //
 // Launch is for the main of a small program that updates do not replace, as
 // what a supervisor starts:

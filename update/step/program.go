@@ -118,7 +118,8 @@ func (p *Program) current() *trial {
 	return p.trial
 }
 
-// retreat puts the old program back, whose trial tr is.
+// retreat puts the old program back, unless the trial tr of the new one has
+// ended meanwhile.
 func (p *Program) retreat(tr trial, reason string) error {
 	release, err := p.place.lock(context.Background())
 	if err != nil {
@@ -129,17 +130,17 @@ func (p *Program) retreat(tr trial, reason string) error {
 	if err != nil {
 		return err
 	}
-	if now == nil || now.Run != tr.Run || now.State != tr.State {
+	if now != nil && now.Run == tr.Run && now.State != tr.State {
 		return fmt.Errorf("step: the trial of %s has ended", tr.Version)
 	}
-	there, err := p.place.is(context.Background(), now.New)
+	there, err := p.place.is(context.Background(), tr.New)
 	if err == nil && !there {
 		err = errReplaced
 	}
 	if err != nil {
 		return err
 	}
-	return p.place.goBack(*now, reason)
+	return p.place.goBack(tr, reason)
 }
 
 // OnTrial returns the version that this program brings, and whether it has yet

@@ -49,8 +49,7 @@ var thisProcess = rand.Text()
 // with the process that holds it, which package sqlite says, the rest of the
 // update waits for Config.LockTTL.
 func Restart(p *Program, drain func(ctx context.Context) error) update.Step {
-	r := restarter{p, drain, thisProcess}
-	return update.Step{Name: "restart", Check: r.check, Do: r.do, Probe: r.probe, Verify: r.verify, Undo: r.undo}
+	return restarter{p, drain, thisProcess}.step()
 }
 
 type restarter struct {
@@ -59,9 +58,16 @@ type restarter struct {
 	process string // this one
 }
 
+func (r restarter) step() update.Step {
+	return update.Step{Name: "restart", Check: r.check, Do: r.do, Probe: r.probe, Verify: r.verify, Undo: r.undo}
+}
+
 // restarted is what the step keeps.
 type restarted struct {
 	From string // the process that was to be restarted
+	// Trial is that of the program which it was to become, or nil: there may
+	// be another one when the restart is undone.
+	Trial *trial
 }
 
 func (r restarter) check(context.Context, *update.Task) error {
@@ -72,17 +78,21 @@ func (r restarter) check(context.Context, *update.Task) error {
 }
 
 func (r restarter) do(ctx context.Context, t *update.Task) error {
-	if err := t.Save(ctx, restarted{From: r.process}); err != nil {
+	tr, err := r.trialOf(t)
+	if err != nil {
+		return err
+	}
+	if err := t.Save(ctx, restarted{From: r.process, Trial: tr}); err != nil {
 		return err
 	}
 	handed := r.leave(ctx, t)
-	err := r.become(handed)
-	// Whatever was to be started does not start, and this process has let go
-	// of its work.
-	tr, e := r.trialOf(t)
-	if e == nil && tr != nil {
-		e = r.retreat(*tr, err.Error())
+	err = r.become(handed)
+	if tr == nil {
+		return err
 	}
+	// What was to be started does not start, and this process has let go of
+	// its work.
+	e := r.retreat(*tr, err.Error())
 	if e == nil {
 		e = r.become(handed)
 	}
@@ -148,12 +158,19 @@ func (r restarter) verify(ctx context.Context, t *update.Task) error {
 
 func (r restarter) undo(ctx context.Context, t *update.Task) error {
 	var d restarted
-	if err := t.Load(&d); err != nil || d.From == "" || d.From == r.process {
-		return err // it was never restarted
+	if err := t.Load(&d); err != nil || d.From == "" || d.From == r.process || d.Trial == nil {
+		return err // it was never restarted, or by nothing new
+	}
+	there, err := r.place.is(ctx, d.Trial.New)
+	if err != nil || !there {
+		return err // this is the old program
 	}
 	tr, err := r.trialOf(t)
-	if err != nil || tr == nil || tr.State == goneBack {
-		return err // this is the old program
+	if err != nil {
+		return err
+	}
+	if tr == nil {
+		tr = d.Trial
 	}
 	if err := r.retreat(*tr, "the update is rolled back"); err != nil {
 		return err

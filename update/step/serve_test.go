@@ -4,9 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"iter"
+	"log"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -111,4 +115,25 @@ func updateRelease(t *testing.T, r update.Release, steps ...update.Step) (update
 // releaseTask is a task for a step of a run that installs r.
 func releaseTask(r update.Release) *update.Task {
 	return &update.Task{Run: update.Run{ID: "one", Package: "demo/app", From: "1.0.0", Version: r.Version}, Release: r}
+}
+
+// installRelease has an Updater install a release with this content, and
+// prints how it went.
+func installRelease(dir, content string, steps ...update.Step) {
+	state := memory.New()
+	defer state.Close()
+	r := releaseOf([]byte(content))
+	r.URL = "file://" + filepath.ToSlash(filepath.Join(dir, "release"))
+	if err := os.WriteFile(filepath.Join(dir, "release"), []byte(content), 0o600); err != nil {
+		log.Fatal(err)
+	}
+	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+		{Name: "demo/app", Source: offers{r}, Steps: steps},
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer u.Close()
+	run, _ := u.Update(context.Background(), update.Request{Package: "demo/app"})
+	fmt.Println(run.State)
 }

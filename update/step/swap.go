@@ -167,7 +167,7 @@ func (s *swapper) replace(ctx context.Context, t *update.Task) error {
 		return err
 	}
 	if done {
-		return s.finish(p, t)
+		return s.finish(ctx, t, p)
 	}
 	if d.Path == "" {
 		old, err := identify(ctx, p.path, func(n int64) { t.Progress(0, 0, "reading the program") })
@@ -185,9 +185,9 @@ func (s *swapper) replace(ctx context.Context, t *update.Task) error {
 	if err := t.Save(ctx, d); err != nil {
 		return err
 	}
-	if d.New.SHA256 == d.Old.SHA256 {
+	if d.New == d.Old {
 		say(t, "the program is the one that is there")
-		return s.finish(p, t)
+		return s.finish(ctx, t, p)
 	}
 	if err := s.try(ctx, t, p); err != nil {
 		return err
@@ -199,7 +199,7 @@ func (s *swapper) replace(ctx context.Context, t *update.Task) error {
 	if err != nil {
 		return err
 	}
-	return s.finish(p, t)
+	return s.finish(ctx, t, p)
 }
 
 // verify tells whether the run's program is in place.
@@ -221,10 +221,15 @@ func (s *swapper) verify(ctx context.Context, t *update.Task) error {
 
 // finish makes the swap durable, also one of a process that died before it
 // could, and removes what is not needed any more.
-func (s *swapper) finish(p place, t *update.Task) error {
+func (s *swapper) finish(ctx context.Context, t *update.Task, p place) error {
 	if err := p.sync(); err != nil {
 		return err
 	}
+	release, err := p.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	last, err := p.readTrial()
 	if err != nil {
 		return err
@@ -273,8 +278,8 @@ func (s *swapper) takeBack(ctx context.Context, t *update.Task, d swapped) error
 	ours := tr != nil && tr.Run == owner(t.Run)
 	fresh, aside := p.newName(t), p.oldName(t)
 	there, err := p.is(ctx, d.New)
-	switch {
-	case err != nil || d.New.SHA256 == d.Old.SHA256:
+	switch there = there && d.New != d.Old; {
+	case err != nil:
 		return err
 	case there && ours:
 		return errors.Join(p.goBack(*tr, "the update was taken back"), p.sweep(isTemporary))

@@ -31,7 +31,9 @@ func BenchmarkSwapBinary(b *testing.B) {
 		for range benchmarkRounds {
 			dir := b.TempDir()
 			path := filepath.Join(dir, "app")
-			require.NoError(b, os.WriteFile(path, []byte("old"), 0o755))
+			for _, name := range []string{"app", "peer"} {
+				require.NoError(b, os.WriteFile(filepath.Join(dir, name), []byte("old"), 0o755))
+			}
 			a := step.Artifact{Dir: b.TempDir()}
 			require.NoError(b, os.Chmod(a.Dir, 0o700))
 			tk := releaseTask(release)
@@ -39,7 +41,7 @@ func BenchmarkSwapBinary(b *testing.B) {
 			n := 0
 			s := step.SwapOn(renames{durable.OS, path, &n}, false, step.Binary{Path: path, Artifact: a})
 			peer.add(func() {
-				require.Equal(b, sum[:], swapInMemory(b, a.File(tk), path))
+				require.Equal(b, sum[:], swapInMemory(b, a.File(tk), filepath.Join(dir, "peer")))
 			})
 			ours.add(func() { require.NoError(b, s.Do(b.Context(), tk)) })
 			require.Equal(b, 1, n)

@@ -28,10 +28,8 @@ const (
 	lockFile     = "lock"
 )
 
-const (
-	// lockWait bounds how long a start waits for another one to be counted.
-	lockWait = 10 * time.Second
-)
+// lockWait bounds how long a start waits for another one to be counted.
+const lockWait = 10 * time.Second
 
 // place is where a program's file is, and the folder beside it that holds what
 // belongs to its replacement.
