@@ -115,6 +115,9 @@ func releasesListed(t *storeTest) {
 		{lv.Query{After: want[0].ID, Row: "a"}, []int{2, 4, 5}},
 		{lv.Query{After: want[0].ID, State: lv.ReleaseApplied, Row: "b"}, []int{4}},
 		{lv.Query{After: want[5].ID}, nil},
+		{lv.Query{State: "none there is"}, nil},
+		{lv.Query{State: "\x00"}, nil},
+		{lv.Query{State: "\xff", Row: "a"}, nil},
 	} {
 		require.Equal(t, pick(c.places...), plainAll(t.releases(c.q)), "%+v", c.q)
 	}

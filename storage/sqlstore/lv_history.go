@@ -254,6 +254,9 @@ FROM upkeep_lv_change WHERE release = ?1 ORDER BY n`
 
 // Releases keeps the promise of lv.VersionStore.
 func (s *Versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
+	if q.State != "" && !lvIsState(q.State) {
+		return func(func(lv.Release, error) bool) {}
+	}
 	return pages(func() func() ([]lv.Release, bool, error) {
 		before, size := lvBefore(q), 1
 		return func() (page []lv.Release, more bool, err error) {

@@ -73,10 +73,18 @@ func (s *Versions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, b
 	return *a.release, nil
 }
 
-func lvCheckRelease(r lv.Release) error {
-	switch r.State {
+// lvIsState reports whether there is such a state. Another text is none that
+// every engine takes for a text.
+func lvIsState(s lv.ReleaseState) bool {
+	switch s {
 	case lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled, lv.ReleaseApplied, lv.ReleaseFailed, lv.ReleaseCancelled:
-	default:
+		return true
+	}
+	return false
+}
+
+func lvCheckRelease(r lv.Release) error {
+	if !lvIsState(r.State) {
 		return fmt.Errorf("%w: state %q", lv.ErrInvalid, r.State)
 	}
 	if len(r.Changes) == 0 {
