@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 
 	"github.com/upkeep-go/upkeep/lv"
 )
@@ -287,8 +288,20 @@ func strategyOf(t *lv.Table, s lv.Strategy) map[string]any {
 		status = 0
 	}
 	maps.Copy(members, map[string]any{
-		"strategyId": decimal(s.ID), "priority": decimal(s.Priority), "rules": string(encode(s.Rules)),
+		"strategyId": decimal(s.ID), "priority": decimal(s.Priority), "rules": textOfRules(s.Rules),
 		"schemaId": t.ID.Schema, "status": status, "target": decimal(s.Target), "title": s.Title, "type": "row",
 	})
 	return members
+}
+
+// textOfRules returns what rulesOf reads: no longer than it may be, because <
+// and & are not escaped.
+func textOfRules(rules lv.Rules) string {
+	var text strings.Builder
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(rules); err != nil {
+		panic(fmt.Errorf("encoding rules: %w", err))
+	}
+	return strings.TrimSuffix(text.String(), "\n")
 }

@@ -1,6 +1,7 @@
 package httpadapter_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -71,6 +72,22 @@ func TestStrategyMayCarryJSONInPlaceOfTextsOfJSON(t *testing.T) {
 	delete(asText, "strategyId")
 	delete(asJSON, "strategyId")
 	require.Equal(t, asText, asJSON)
+}
+
+func TestRulesThatAreAnsweredCanBeSentAgain(t *testing.T) {
+	s := new(site).open(t)
+	for _, rules := range []string{
+		`[{"type":"and","rules":[{"field":"a","relation":"<","value":"<&>\u2028"}]}]`,
+		`[{"type":"and","rules":[{"field":"a","relation":"eq","value":"` + strings.Repeat("<", 60<<10) + `"}]}]`,
+	} {
+		created := s.documented("POST", "/lv/strategy", strategyBody("3", "rules", rules)).data(t)
+		answered := at(t, created, "rules").(string)
+		require.Equal(t, rules, answered)
+		body, err := json.Marshal(map[string]string{"rules": answered})
+		require.NoError(t, err)
+		path := "/lv/strategy/patch/" + at(t, created, "strategyId").(string)
+		require.Equal(t, answered, at(t, s.documented("POST", path, string(body)).data(t), "rules"))
+	}
 }
 
 func TestStrategyThatCannotBeUsedIsRefused(t *testing.T) {

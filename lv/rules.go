@@ -94,13 +94,23 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 		}
 	}
 	if r.Value != nil {
-		text, err := json.Marshal(r.Value)
+		text, err := plainJSON(r.Value)
 		if err != nil {
 			return nil, fmt.Errorf("%w: value of %s: %w", ErrInvalid, r.attribute(), err)
 		}
 		w.Value = text
 	}
-	return json.Marshal(w)
+	return plainJSON(w)
+}
+
+// plainJSON leaves < and & as they are, for an encoder that does: escaped, the
+// text of rules could grow beyond what ParseRules reads.
+func plainJSON(v any) ([]byte, error) {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
 }
 
 // attribute is the name under which Attributes have what the rule looks at.
