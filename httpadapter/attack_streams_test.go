@@ -175,9 +175,9 @@ func TestEveryStreamRefusesWhatIsNoID(t *testing.T) {
 				r.Header["Last-Event-Id"] = ids
 			})
 			defer r.Body.Close()
+			require.Equal(t, http.StatusBadRequest, r.StatusCode, name)
 			text, err := io.ReadAll(r.Body)
 			require.NoError(t, err)
-			require.Equal(t, http.StatusBadRequest, r.StatusCode, name)
 			require.Equal(t, "invalid-query", reply{r, string(text), "GET"}.problem(t), name)
 		}
 		for _, id := range []string{

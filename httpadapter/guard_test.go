@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -348,4 +349,29 @@ func TestSlowReplyOutlivesTheServersWriteTimeout(t *testing.T) {
 			require.JSONEq(t, `{"status":"success","message":"Successfully updated","version":"1.1.0"}`, string(text))
 		})
 	}
+}
+
+func TestSlowReplyThatNobodyReadsIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan time.Duration, 1)
+		s := (&site{
+			install: func(context.Context, *update.Task) error { time.Sleep(time.Minute); return nil },
+			configure: func(c *httpadapter.Config) {
+				c.Observe = func(ctx context.Context, _ httpadapter.Route, _ httpadapter.Principal) (context.Context, func(int)) {
+					begun := time.Now()
+					return ctx, func(int) { ended <- time.Since(begun) }
+				}
+			},
+		}).open(t)
+		l, _ := s.listen(t)
+		connection, err := l.dial(t.Context(), "", "")
+		require.NoError(t, err)
+		_, err = io.WriteString(connection, request{method: "POST", path: "/api/v1/update", body: updateBody(admin)}.whole())
+		require.NoError(t, err)
+		require.Equal(t, time.Minute, <-ended, "the reply is in the server's buffer")
+		time.Sleep(10*time.Second + time.Millisecond)
+		synctest.Wait()
+		_, err = io.ReadAll(connection)
+		require.NoError(t, err, "the server has closed the connection")
+	})
 }
