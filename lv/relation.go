@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -236,22 +235,25 @@ func compileList(value any, want bool) (holds, error) {
 	if len(list) == 0 {
 		return nil, errors.New("the list is empty")
 	}
-	texts := map[string]struct{}{}
-	var numbers []*operand
+	texts, numbers := map[string]struct{}{}, map[decimal]struct{}{}
 	for i, item := range list {
 		v, err := readOperand(item)
 		if err != nil {
 			return nil, fmt.Errorf("item %d: %w", i, err)
 		}
 		if v.isNumeric {
-			numbers = append(numbers, v)
+			numbers[v.number] = struct{}{}
 		} else {
 			texts[v.text] = struct{}{}
 		}
 	}
 	return func(a string) bool {
 		_, found := texts[a]
-		found = found || slices.ContainsFunc(numbers, func(v *operand) bool { return v.equals(a) })
+		if !found && len(numbers) > 0 {
+			if number, ok := readDecimal(a); ok {
+				_, found = numbers[number]
+			}
+		}
 		return found == want
 	}, nil
 }

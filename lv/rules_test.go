@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -239,4 +240,29 @@ func TestMatchingCompiledRulesDoesNotAllocate(t *testing.T) {
 		require.Zero(t, testing.AllocsPerRun(1000, func() { match(visitor) }), attribute)
 		visitor[attribute] = "42"
 	}
+}
+
+func TestAListOfNumbersIsAskedOnceHoweverLongItIs(t *testing.T) {
+	listing := func(n int) func(lv.Attributes) bool {
+		var list []any
+		for i := range n {
+			list = append(list, json.Number(fmt.Sprint(i, ".50")))
+		}
+		return compiled(t, lv.Rules{{Field: "id", Relation: lv.RelationIn, Value: list}})
+	}
+	one, many := listing(1), listing(5000)
+	require.True(t, many(lv.Attributes{"id": "4999.5"}))
+	require.False(t, many(lv.Attributes{"id": "5000.5"}))
+	long := lv.Attributes{"id": strings.Repeat("9", 8<<10)} // what a visitor may send
+	took := func(match func(lv.Attributes) bool) time.Duration {
+		least := time.Hour
+		for range 20 {
+			began := time.Now()
+			require.False(t, match(long))
+			least = min(least, time.Since(began))
+		}
+		return least
+	}
+	require.Less(t, took(many), 100*took(one), "not five thousand times")
+	require.Zero(t, testing.AllocsPerRun(10, func() { many(long) }))
 }
