@@ -32,7 +32,7 @@ func SwapOn(disk durable.Disk, gap bool, b Binary) update.Step {
 // BeginOn is Begin on a disk, with another way to become a program, which is
 // not to return.
 func BeginOn(disk durable.Disk, gap bool, path string, exec func(path string, env []string) error) (*Program, error) {
-	p := &Program{place: place{disk: disk, path: path, gap: gap}, exec: exec}
+	p := &Program{place: place{disk: disk, path: path, gap: gap}, exec: exec, exit: func() {}}
 	return p, p.begin()
 }
 

@@ -3,6 +3,7 @@ package step
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -19,12 +20,18 @@ import (
 // becomes, in JSON.
 const listenersVariable = "UPKEEP_LISTENERS"
 
+// expireAgain is when a program that could not go back tries again.
+const expireAgain = time.Second
+
+var errTrialOver = errors.New("step: the trial has ended")
+
 // Program is this process as one whose file may be replaced, and which may be
 // restarted. It is safe for concurrent use.
 type Program struct {
 	place place
 	dir   string                                // where the process began
 	exec  func(path string, env []string) error // becomes another program
+	exit  func()                                // of a process that can neither serve nor become one
 
 	mu        sync.Mutex
 	trial     *trial      // that this start is counted in, or nil
@@ -44,7 +51,9 @@ type inherited struct {
 // Begin is to be called first of all in the main of a program that SwapBinary
 // replaces, before anything that a bad release could get wrong; path is the
 // program's file, "" for that of this process. It is for the process that
-// stays, not for each command of a tool: every Begin is a start.
+// stays, not for each command of a tool: every Begin is a start, and where
+// several processes of one file start together Binary.Starts has to be as many
+// times greater.
 //
 // Begin looks whether the program is on trial, and if so counts the start,
 // durably. A program that has started Binary.Starts times without a
@@ -69,7 +78,7 @@ type inherited struct {
 // The Program is of use also when there is an error, which says why there may
 // be no way back.
 func Begin(path string) (*Program, error) {
-	p := &Program{exec: become}
+	p := &Program{exec: become, exit: func() { os.Exit(1) }}
 	p.inherited = takeInherited()
 	p.dir, _ = os.Getwd() // only to become a program where this one began
 	own, err := findProgram(path)
@@ -96,6 +105,8 @@ func (p *Program) begin() error {
 	case back:
 		return p.become(p.handOver())
 	case tr != nil:
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		p.trial = tr
 		p.deadline = time.AfterFunc(tr.Within, p.expire)
 	}
@@ -105,8 +116,20 @@ func (p *Program) begin() error {
 // expire goes back from a program that was not confirmed in time.
 func (p *Program) expire() {
 	tr := p.current()
-	if tr == nil || p.retreat(*tr, fmt.Sprintf("it did not confirm itself within %s", tr.Within)) != nil {
-		return // the next start is counted
+	if tr == nil {
+		return
+	}
+	err := p.retreat(*tr, fmt.Sprintf("it did not confirm itself within %s", tr.Within))
+	switch {
+	case errors.Is(err, errTrialOver), errors.Is(err, errReplaced):
+		return // somebody else has seen to it
+	case err != nil: // such as a full disk
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.trial != nil {
+			p.deadline.Reset(expireAgain)
+		}
+		return
 	}
 	_ = p.become(p.handOver())
 	os.Exit(1) // the old program is there for whoever starts it
@@ -131,7 +154,7 @@ func (p *Program) retreat(tr trial, reason string) error {
 		return err
 	}
 	if now != nil && now.Run == tr.Run && now.State != tr.State {
-		return fmt.Errorf("step: the trial of %s has ended", tr.Version)
+		return fmt.Errorf("%w: that of %s", errTrialOver, tr.Version)
 	}
 	there, err := p.place.is(context.Background(), tr.New)
 	if err == nil && !there {

@@ -34,7 +34,8 @@ var thisProcess = rand.Text()
 // what it returns stops nothing. Main must not return meanwhile. Who connects
 // from now on waits until the new program accepts; on Windows listeners are
 // closed and opened again. A program that cannot be started at all is replaced
-// by the old one at once.
+// by the old one at once; when that cannot be started either, this process
+// ends with status 1.
 //
 // The update goes on in the new program, when that calls Updater.Recover or
 // runs Updater.Run, on a goroutine: Verify waits there until the program has
@@ -96,6 +97,7 @@ func (r restarter) do(ctx context.Context, t *update.Task) error {
 	if e == nil {
 		e = r.become(handed)
 	}
+	r.exit() // whoever starts the program again finds one in place, and the update goes on
 	return errors.Join(err, e)
 }
 

@@ -113,6 +113,8 @@ func (s *swapper) check(_ context.Context, t *update.Task) error {
 	switch {
 	case s.Artifact.Dir == "":
 		return errors.New("step: a Binary needs an Artifact")
+	case s.Starts < 0 || s.Within < 0:
+		return fmt.Errorf("step: a Binary with %d Starts, each Within %s", s.Starts, s.Within)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("step: %q is not a regular file", p.path)
 	case info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0:

@@ -434,6 +434,7 @@ func TestSwapBinaryFindsOutBeforehandWhatItCannotReplace(t *testing.T) {
 			require.NoError(t, os.Chmod(in.path, 0o755|fs.ModeSetuid))
 		}},
 		{"no artifact", "needs an Artifact", func(_ *testing.T, _ *installed, b *step.Binary, _ *update.Release) { b.Artifact.Dir = "" }},
+		{"a program that may start less than never", "-1 Starts", func(_ *testing.T, _ *installed, b *step.Binary, _ *update.Release) { b.Starts = -1 }},
 		{"a member that is none", "cannot be the name", func(_ *testing.T, _ *installed, b *step.Binary, _ *update.Release) { b.Member = "../app" }},
 		{"a member with a placeholder", "", func(_ *testing.T, _ *installed, b *step.Binary, _ *update.Release) { b.Member = "app_{version}/app" }},
 		{"a release that is not signed", "is not signed", func(_ *testing.T, _ *installed, b *step.Binary, _ *update.Release) {
