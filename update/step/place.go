@@ -111,7 +111,8 @@ func untouched(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// keepOld gives the program a second name.
+// keepOld gives the program a second name, which is durable once something
+// else in the folder is.
 func (p place) keepOld(aside string) error {
 	if err := durable.RemoveOn(p.disk, p.beside(aside)); err != nil { // of an earlier attempt
 		return err
@@ -119,10 +120,7 @@ func (p place) keepOld(aside string) error {
 	if p.gap {
 		return nil // it will be renamed
 	}
-	if err := p.link(p.path, p.beside(aside)); err != nil {
-		return err
-	}
-	return p.disk.SyncDir(p.beside(""))
+	return p.link(p.path, p.beside(aside))
 }
 
 // link gives a program another name. Some file systems have no links, and some

@@ -238,7 +238,7 @@ func TestThereIsAlwaysAProgramThatStartsKilledAtAnyMoment(t *testing.T) {
 }
 
 func TestAStartThatIsKilledGoesBackAtTheNext(t *testing.T) {
-	in, _, _ := onTrial(t, false)
+	in, _, tk := onTrial(t, false)
 	dir := filepath.Dir(in.path)
 	for range 3 {
 		require.False(t, killed(t, startChild(t, child("begin", dir, "0"))))
@@ -259,6 +259,10 @@ func TestAStartThatIsKilledGoesBackAtTheNext(t *testing.T) {
 			require.Contains(t, []string{app("1.0.0"), app("1.1.0")}, again.content(t))
 			require.False(t, killed(t, startChild(t, child("begin", copied, "0"))))
 			require.Equal(t, app("1.0.0"), again.content(t))
+			program, err := step.BeginOn(durable.OS, false, again.path, nil)
+			require.NoError(t, err)
+			require.ErrorContains(t, step.RestartAs("b", program).Verify(t.Context(), tk),
+				"release 1.1.0 has gone back: it was started 3 times", "the update learns why at once")
 		})
 	}
 }
