@@ -92,17 +92,17 @@ func BenchmarkGet(b *testing.B) {
 		b.Run(fmt.Sprint("rows=", n), func(b *testing.B) {
 			s, ids := published(b, memory.New().Versions(), n)
 			peer := preparedRead(b, ids)
-			asked := make([]string, 1<<14)
-			for i := range asked { // as they come from requests: not the strings that are kept
-				asked[i] = strings.Clone(ids[rand.IntN(n)])
+			asked := make([]string, n)
+			for i, k := range rand.Perm(n) { // as requests bring them: not the strings that are kept
+				asked[i] = strings.Clone(ids[k])
 			}
 			ctx := context.Background()
 			get := func(i int) {
-				if _, err := s.Get(ctx, asked[i%len(asked)], lv.View{}); err != nil {
+				if _, err := s.Get(ctx, asked[i%n], lv.View{}); err != nil {
 					b.Error(err)
 				}
 			}
-			read := func(i int) { peer(asked[i%len(asked)]) }
+			read := func(i int) { peer(asked[i%n]) }
 			for b.Loop() {
 				ours, theirs := contest(b, 500_000, get, 10_000, read)
 				b.ReportMetric(theirs/ours, "x-sqlite")
