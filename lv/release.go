@@ -150,11 +150,16 @@ func (t *Table) Cancel(ctx context.Context, release int64, by Meta) error {
 }
 
 // put asks the store to put the release that build returns. It returns once
-// readers see what moved.
+// readers see what moved. What build refuses now may have been done by this
+// request before: then its first answer is returned.
 func (t *Table) put(ctx context.Context, by Meta, build func() (Release, error)) (put Release, err error) {
 	err = t.writes(ctx, by, func() (int64, error) {
 		r, err := build()
 		if err != nil {
+			put, _ = t.answered(ctx, by)
+			if put.ID != 0 {
+				return put.Seq, nil
+			}
 			return 0, err
 		}
 		if err := r.check(); err != nil {
@@ -168,6 +173,16 @@ func (t *Table) put(ctx context.Context, by Meta, build func() (Release, error))
 		return put.Seq, nil
 	})
 	return put, err
+}
+
+// answered returns what a request was answered before. If it was not, the
+// store is asked for a release that cannot be.
+func (t *Table) answered(ctx context.Context, by Meta) (Release, error) {
+	if by.RequestID == "" {
+		return Release{}, nil
+	}
+	none := Release{ID: -1, State: ReleaseCancelled, Changes: []Change{{ID: "none"}}}
+	return t.service.config.Store.PutRelease(ctx, t.ID, none, by)
 }
 
 func (r Release) check() error {
@@ -191,21 +206,19 @@ func (t *Table) amend(ctx context.Context, id int64, by Meta, change func(*Relea
 	if err := by.check(); err != nil {
 		return Release{}, err
 	}
-	if r, err = t.release(ctx, id); err != nil {
-		return Release{}, err
-	}
+	r, err = t.release(ctx, id)
 	next := r
-	if err := change(&next); err != nil {
-		return Release{}, err
+	if err == nil {
+		err = change(&next)
 	}
-	if next.State == r.State && next.At.Equal(r.At) {
+	if err == nil && next.State == r.State && next.At.Equal(r.At) {
 		return r, nil
 	}
 	switch r.State {
 	case ReleaseApplied, ReleaseFailed, ReleaseCancelled:
-		return Release{}, fmt.Errorf("%w: release %d is %s", ErrTooLate, id, r.State)
+		err = cmp.Or(err, fmt.Errorf("%w: release %d is %s", ErrTooLate, id, r.State))
 	}
-	return t.put(ctx, by, func() (Release, error) { return next, nil })
+	return t.put(ctx, by, func() (Release, error) { return next, err })
 }
 
 // rowChanges returns change for each of the rows.

@@ -1,0 +1,57 @@
+package lv_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/lv"
+)
+
+func TestARequestThatIsRepeatedGetsItsFirstAnswerWhateverHasHappenedSince(t *testing.T) {
+	s := newSite(t)
+	ctx := t.Context()
+	by := func(id string) lv.Meta { return lv.Meta{Actor: "bob", RequestID: id} }
+	planned := func(row string) int64 {
+		s.save(row, "1")
+		return s.plan(lv.Release{Changes: []lv.Change{{ID: row, Working: true}}}).ID
+	}
+	s.save("a", "1")
+	s.publish(lv.Production, "a")
+	deletion, late, cancelled, forgotten := s.del("a"), planned("b"), planned("c"), s.save("d", "1")
+	s.save("d", "2")
+	calls := map[string]func() (lv.Release, error){
+		"release":  func() (lv.Release, error) { return s.Release(ctx, lv.Production, by("release"), deletion) },
+		"approve":  func() (lv.Release, error) { return s.Approve(ctx, cancelled, by("approve")) },
+		"schedule": func() (lv.Release, error) { return s.Schedule(ctx, late, time.Now().Add(time.Hour), by("schedule")) },
+		"plan": func() (lv.Release, error) {
+			return s.Plan(ctx, lv.Release{Env: "g", Changes: []lv.Change{{To: forgotten}}}, by("plan"))
+		},
+	}
+	s.approve(late)
+	first := map[string]lv.Release{}
+	for name, call := range calls {
+		var err error
+		first[name], err = call()
+		require.NoError(t, err, name)
+	}
+	s.save("a", "again")
+	_, err := s.Apply(ctx, late, bob)
+	require.NoError(t, err)
+	require.NoError(t, s.Cancel(ctx, cancelled, bob))
+	require.NoError(t, s.Cancel(ctx, first["plan"].ID, bob))
+	_, err = s.Edit(ctx, bob, lv.Edit{Op: lv.OpForget, Version: forgotten})
+	require.NoError(t, err)
+	for name, call := range calls {
+		again, err := call()
+		require.NoError(t, err, name)
+		require.Equal(t, first[name], again, name)
+	}
+	_, err = s.Release(ctx, lv.Production, by("another"), deletion)
+	require.ErrorIs(t, err, lv.ErrConflict, "another request is refused")
+	_, err = s.Approve(ctx, cancelled, by("and another"))
+	require.ErrorIs(t, err, lv.ErrTooLate)
+	_, err = s.Approve(ctx, 99, bob)
+	require.ErrorIs(t, err, lv.ErrNotFound)
+}
