@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/upkeep-go/upkeep/lv/replica"
@@ -12,13 +14,14 @@ import (
 
 // openapiRoute serves the description of all routes.
 func (a *Adapter) openapiRoute() route {
+	description := sync.OnceValue(func() encoded { return slices.Clip(encode(a.openapi())) }) // shared by replies
 	return route{
 		Route: Route{
 			API: UpkeepAPI, Methods: reading, Pattern: "/upkeep/v1/openapi.json",
 			Needs: Reader, Summary: "Describe every route as OpenAPI 3.1",
 		},
 		speaks: own, gives: map[string]any{},
-		handle: func(c *call) error { return c.reply(http.StatusOK, a.openapi()) },
+		handle: func(c *call) error { return c.reply(http.StatusOK, description()) },
 	}
 }
 
