@@ -47,7 +47,9 @@ func TestLongContentsAreNotAllInMemoryAtOnce(t *testing.T) {
 		list func(context.Context) iter.Seq2[any, error]
 		want int
 	}{
-		"working rows": {func(ctx context.Context) iter.Seq2[any, error] { return anyOf(s.Rows(ctx, pages, lv.View{Working: true})) }, rows},
+		"working rows": {func(ctx context.Context) iter.Seq2[any, error] {
+			return anyOf(s.Rows(ctx, pages, lv.View{Working: true}))
+		}, rows},
 		"changed rows": {func(ctx context.Context) iter.Seq2[any, error] {
 			return anyOf(s.Rows(ctx, pages, lv.View{Working: true, Status: lv.StatusChanged}))
 		}, rows},
