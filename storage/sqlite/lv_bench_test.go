@@ -51,12 +51,14 @@ func BenchmarkPublish(b *testing.B) {
 	for _, publishers := range []int{16, 1} {
 		b.Run(fmt.Sprintf("publishers=%d", publishers), func(b *testing.B) {
 			for b.Loop() {
-				var rates, tails [2][]float64
+				var rates, tails, costs [2][]float64
 				for range rounds {
 					for i, c := range []*contender{ours, theirs} {
+						began, before := c.next.Load(), cpu(b)
 						rate, p99 := crowd(b, publishers, &c.next, c.move)
 						rates[i] = append(rates[i], rate)
 						tails[i] = append(tails[i], float64(p99.Microseconds()))
+						costs[i] = append(costs[i], float64((cpu(b)-before).Microseconds())/float64(c.next.Load()-began))
 					}
 				}
 				rate, byHand := median(rates[0]), median(rates[1])
@@ -67,6 +69,8 @@ func BenchmarkPublish(b *testing.B) {
 				b.ReportMetric(p99, "µs-p99")
 				b.ReportMetric(byHandP99, "µs-p99-by-hand")
 				b.ReportMetric(p99/byHandP99, "p99-of-by-hand")
+				b.ReportMetric(median(costs[0]), "µs-cpu/publish")
+				b.ReportMetric(median(costs[0])/median(costs[1]), "cpu-of-by-hand")
 			}
 		})
 	}
