@@ -204,6 +204,8 @@ func TestATrialIsOneOfAllProcessesOfTheFile(t *testing.T) {
 		require.NoError(t, err)
 		second, _, err := in.start(durable.OS, false)
 		require.NoError(t, err)
+		_, _, err = in.start(durable.OS, false) // a third, which hangs
+		require.NoError(t, err)
 		require.NoError(t, first.Confirm())
 		require.NoError(t, second.Confirm())
 		time.Sleep(time.Hour)

@@ -446,6 +446,9 @@ func TestSwapBinaryFindsOutBeforehandWhatItCannotReplace(t *testing.T) {
 			require.NoError(t, os.Mkdir(folder, 0o755))
 			require.NoError(t, os.Chmod(folder, 0o777))
 		}},
+		{"a file beside it", "of this user alone", func(t *testing.T, in *installed, _ *step.Binary, _ *update.Release) {
+			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(in.path), ".app.upkeep"), nil, 0o600))
+		}},
 		{"a link beside it", "of this user alone", func(t *testing.T, in *installed, _ *step.Binary, _ *update.Release) {
 			require.NoError(t, os.Symlink(t.TempDir(), filepath.Join(filepath.Dir(in.path), ".app.upkeep")))
 		}},
