@@ -23,11 +23,10 @@ type VersionStore interface {
 	// another table, are ErrNotFound; a rollback to a deletion, no edits and
 	// an edit of no row are ErrInvalid. If nothing else is wrong, edits whose
 	// Expect does not hold are a *ConflictError that lists them all. OpForget
-	// of a version that a pointer,
-	// a working row, a strategy or a planned release refers to is ErrConflict,
-	// and so is that of one from which an applied release moved a pointer, if
-	// all pointers that it moved are where it moved them. OpForget appends no
-	// event.
+	// of a version that a pointer, a working row, a strategy or a planned
+	// release refers to is ErrConflict, and so is that of one from which an
+	// applied release moved a pointer, if all pointers that it moved are where
+	// it moved them. OpForget appends no event.
 	Write(ctx context.Context, t TableID, edits []Edit, by Meta) ([]Version, error)
 	// PutRelease creates a release (ID 0) or replaces one whose Rev is
 	// r.Rev, else ErrConflict; ErrTooLate once that is applied, failed or
