@@ -58,7 +58,7 @@ func rate(b *testing.B, callers int, publish func() error) float64 {
 	var work sync.WaitGroup
 	for range callers {
 		work.Go(func() {
-			for time.Since(began) < 400*time.Millisecond {
+			for time.Since(began) < time.Second {
 				if err := publish(); err != nil {
 					b.Error(err)
 					return
