@@ -46,11 +46,11 @@ func contest(b *testing.B, n int, ours func(i int), m int, theirs func(i int)) (
 }
 
 // quick is contest for what takes so little time that the caches matter, which
-// others empty: it returns the medians of short batches of n and m calls.
-func quick(n int, ours func(i int), m int, theirs func(i int)) (fast, slow float64) {
-	const batches = 50
+// others empty: it returns the medians of short batches of n and m calls. So
+// many batches are a turn.
+func quick(batches, n int, ours func(i int), m int, theirs func(i int)) (fast, slow float64) {
 	var first, second []float64
-	for range rounds {
+	for len(first) < 250 {
 		for range batches {
 			first = append(first, timed(n, ours))
 		}
@@ -129,7 +129,7 @@ func BenchmarkGet(b *testing.B) {
 			}
 			read := func(i int) { peer(asked[i%n]) }
 			for b.Loop() {
-				ours, theirs := quick(10_000, get, 200, read)
+				ours, theirs := quick(50, 10_000, get, 200, read)
 				b.ReportMetric(theirs/ours, "x-sqlite")
 				b.ReportMetric(ours, "ns/get")
 				b.ReportMetric(theirs, "ns/sqlite-read")
@@ -282,7 +282,7 @@ func BenchmarkStrategies(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		all, few := contest(b, 300_000, read(many), 300_000, read(one))
+		all, few := quick(1, 10_000, read(many), 10_000, read(one))
 		b.ReportMetric(all/few, "x-one-strategy")
 		b.ReportMetric(all, "ns/get")
 		b.ReportMetric(few, "ns/get-one-strategy")
