@@ -90,22 +90,24 @@ func (h *hints) follow(ctx context.Context) {
 		h.work.Go(func() { h.keepListening(ctx, hears) })
 	}
 	period, seen := pollOften, ""
+	poll := time.NewTimer(0)
+	defer poll.Stop()
 	for !h.rest() {
-		if now := h.snapshot(ctx); now == "" || now != seen {
-			seen = now
-			h.wake()
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case works := <-hears:
-			period = pollOften
-			if works {
+			h.wake()
+			if period = pollOften; works {
 				period = pollSeldom
 			}
-			h.wake()
-		case <-time.After(period):
+		case <-poll.C:
+			if now := h.snapshot(ctx); now == "" || now != seen {
+				seen = now
+				h.wake()
+			}
 		}
+		poll.Reset(period)
 	}
 }
 

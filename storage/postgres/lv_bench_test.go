@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -183,13 +184,19 @@ func catchUp(b *testing.B, db *postgres.DB, url string, callers int, publish fun
 		cmd.Process.Kill()
 		cmd.Wait()
 	}()
-	lines := bufio.NewReader(out)
-	var seq, at int64
-	saw := func() {
-		_, err := fmt.Fscan(lines, &seq, &at)
-		require.NoError(b, err)
-	}
-	saw() // it follows
+	saw := make(chan [2]int64, 1<<16) // a seq, and when: a pipe would soon be full
+	go func() {
+		defer close(saw)
+		lines := bufio.NewReader(out)
+		for {
+			var seq, at int64
+			if _, err := fmt.Fscan(lines, &seq, &at); err != nil {
+				return
+			}
+			saw <- [2]int64{seq, at}
+		}
+	}()
+	<-saw // it follows
 	var mu sync.Mutex
 	published := map[int64]int64{}
 	last := int64(0)
@@ -203,9 +210,11 @@ func catchUp(b *testing.B, db *postgres.DB, url string, callers int, publish fun
 			return err
 		}))
 	}
-	for seq < last {
-		saw()
-		late = append(late, max(0, float64(at-published[seq])/1e6))
+	for seq := int64(0); seq < last; {
+		event, ok := <-saw
+		require.True(b, ok, "the process has ended")
+		seq = event[0]
+		late = append(late, max(0, float64(event[1]-published[seq])/1e6))
 	}
 	slices.Sort(rates)
 	slices.Sort(late)
@@ -216,30 +225,27 @@ func catchUp(b *testing.B, db *postgres.DB, url string, callers int, publish fun
 
 // childFollows says of every event when readers of this process saw it.
 func childFollows(db *postgres.DB) error {
-	service, err := lv.New(lv.Config{Store: db.Versions()})
+	service, err := lv.New(lv.Config{Store: noted{db.Versions()}})
 	if err != nil {
 		return err
 	}
 	defer service.Close()
-	ctx := context.Background()
-	go service.Follow(ctx)
-	table := service.Table(pages.App, pages.Schema)
-	from, err := table.Seq(ctx)
+	from, err := service.Table(pages.App, pages.Schema).Seq(context.Background())
 	if err != nil {
 		return err
 	}
-	time.Sleep(2 * time.Second) // until both listen
-	fmt.Println(from, 0)
-	for e, err := range service.Watch(ctx, from) {
-		for seq := int64(0); err == nil && seq < e.Seq; {
-			if seq, err = table.Seq(ctx); seq < e.Seq {
-				time.Sleep(100 * time.Microsecond)
-			}
-		}
-		if err != nil {
-			return err
-		}
-		fmt.Println(e.Seq, time.Now().UnixNano())
+	time.AfterFunc(2*time.Second, func() { fmt.Println(from, 0) }) // when it listens
+	return service.Follow(context.Background())
+}
+
+// noted is a store that notes when those who watch have done with an event.
+type noted struct{ lv.VersionStore }
+
+func (s noted) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
+	return func(yield func(lv.Event, error) bool) {
+		s.VersionStore.Watch(ctx, after)(func(e lv.Event, err error) bool {
+			defer func() { fmt.Println(e.Seq, time.Now().UnixNano()) }()
+			return yield(e, err)
+		})
 	}
-	return nil
 }
