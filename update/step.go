@@ -14,7 +14,10 @@ import (
 // its lock is free. A step that was begun three times without an end, because
 // the process died each time, has failed.
 type Step struct {
-	Name string // required, unique in the package, 1 to 128 bytes
+	// Name is required, unique in the package, and of 1 to 128 bytes. It is
+	// for ever: a run finds its steps by their names, also when the next
+	// release of the program takes it over.
+	Name string
 	// Do has the effect. Required. It must bear being run again after a
 	// crash, unless there is a Probe.
 	Do func(ctx context.Context, t *Task) error

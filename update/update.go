@@ -136,12 +136,13 @@ func (p *Package) prepare() error {
 	}
 	p.byName, p.weight = map[string]int{}, 0
 	for i, s := range p.Steps {
-		_, twice := p.byName[s.Name]
+		first, twice := p.byName[s.Name]
 		switch {
 		case s.Name == "" || len(s.Name) > 128:
 			return fmt.Errorf("a step's Name has %d bytes, 1 to 128 are allowed", len(s.Name))
 		case twice:
-			return fmt.Errorf("step %q is listed twice", s.Name)
+			return fmt.Errorf("steps %d and %d have the same Name %q: give one of them a Name of its own, "+
+				"as step.Named does, and keep it for ever, since a run finds its steps by name", first+1, i+1, s.Name)
 		case s.Do == nil:
 			return fmt.Errorf("step %q: Do is required", s.Name)
 		case s.Weight < 0 || s.Timeout < 0:

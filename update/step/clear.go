@@ -34,7 +34,7 @@ func ClearDir(dir string) update.Step {
 		return nil
 	}
 	return update.Step{
-		Name:  "clear " + filepath.Base(dir),
+		Name:  "clear",
 		Check: func(context.Context, *update.Task) error { return checkClear(dir) },
 		Do:    clear,
 		Undo:  clear,

@@ -69,12 +69,9 @@ func Command(c Exec) update.Step {
 		c.Grace = 5 * time.Second
 	}
 	s := update.Step{
-		Name:  "run",
+		Name:  "command",
 		Check: func(_ context.Context, t *update.Task) error { return c.check(t) },
 		Do:    func(ctx context.Context, t *update.Task) error { return c.run(ctx, t, c.Args) },
-	}
-	if len(c.Args) > 0 {
-		s.Name = "run " + filepath.Base(c.Args[0])
 	}
 	if len(c.Undo) > 0 {
 		s.Undo = func(ctx context.Context, t *update.Task) error { return c.run(ctx, t, c.Undo) }

@@ -1,6 +1,7 @@
 // Package step has ready-made steps for package update. Each function returns
-// an [update.Step] with a name, which the caller may change with [Named], as
-// well as any other field.
+// an [update.Step] with a name, which says of what kind it is and does not
+// depend on how it is configured; [Named] gives the second of a kind another
+// one. The caller may change any other field.
 //
 // What a step's functions do is said in its comment: what Do, Probe and Undo
 // do, what is atomic, and what is checked beforehand. A step that says nothing

@@ -50,7 +50,7 @@ func newPublisher(src Tree, dir string, exchange func(a, b string) error) *publi
 
 func (p *publisher) step() update.Step {
 	return update.Step{
-		Name: "publish " + filepath.Base(p.dir), Check: p.check, Do: p.do, Probe: p.probe, Undo: p.undo,
+		Name: "publish", Check: p.check, Do: p.do, Probe: p.probe, Undo: p.undo,
 	}
 }
 

@@ -7,8 +7,12 @@ import (
 	"github.com/upkeep-go/upkeep/update"
 )
 
-// Named returns s under another name: the names of a package's steps are
-// unique.
+// Named returns s under another name: for the second of a kind in a package,
+// whose steps have a name each.
+//
+// A name is for ever: by it a run finds its steps in the program that takes it
+// over, which usually is the next release. What a step is configured with may
+// change from one release to the next, its name may not.
 func Named(name string, s update.Step) update.Step {
 	s.Name = name
 	return s
