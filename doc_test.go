@@ -40,7 +40,10 @@ type pkg struct {
 
 func (p pkg) path() string { return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/") }
 
-func (p pkg) isTest() bool { return strings.HasSuffix(path.Base(p.ImportPath), "test") }
+// isTest reports whether only tests use p.
+func (p pkg) isTest() bool {
+	return strings.HasSuffix(path.Base(p.ImportPath), "test") || p.path() == "internal/needs"
+}
 
 func (p pkg) under(folder string) bool {
 	return p.path() == folder || strings.HasPrefix(p.path(), folder+"/")

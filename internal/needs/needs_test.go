@@ -1,0 +1,39 @@
+package needs_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/internal/needs"
+)
+
+// recorder is a test that goes on when it is told to end.
+type recorder struct {
+	testing.TB
+	did string
+}
+
+func (r *recorder) Helper()                        {}
+func (r *recorder) Skipf(format string, a ...any)  { r.did = "skip: " + fmt.Sprintf(format, a...) }
+func (r *recorder) Fatalf(format string, a ...any) { r.did = "fail: " + fmt.Sprintf(format, a...) }
+
+func TestATestIsSkippedUnlessEverythingHasToBeThere(t *testing.T) {
+	for _, tt := range []struct {
+		env  string
+		ok   bool
+		want string
+	}{
+		{"", true, ""},
+		{"", false, "skip: this test needs root"},
+		{"some", false, "skip: this test needs root"},
+		{"all", true, ""},
+		{"all", false, "fail: this test needs root, and UPKEEP_NEEDS=all does not let it be skipped"},
+	} {
+		t.Setenv("UPKEEP_NEEDS", tt.env)
+		r := &recorder{TB: t}
+		needs.Tool(r, "root", tt.ok)
+		require.Equal(t, tt.want, r.did, "UPKEEP_NEEDS=%q", tt.env)
+	}
+}
