@@ -40,7 +40,8 @@
 // query's after, else with the next one. If what follows is no longer kept, or
 // if no event has that id yet, since the history is another one after a
 // restore, an event named compacted says so: whoever gets it reads the present
-// anew, and the stream goes on with what happens next.
+// anew, and the stream goes on with what happens next. The same stands, under
+// its id, in the place of an event of lv that is longer than Limits.Event.
 //
 // The routes of an API stand in one table, see [Adapter.Routes]: registration,
 // dispatch by method, the description and most of the tests come from it.

@@ -17,6 +17,7 @@ import (
 const (
 	heartbeat = 15 * time.Second // between signs of life of an idle stream
 	maxQueued = 64               // events of one stream that wait to be written
+	maxText   = 1 << 20          // bytes after which what is queued is sent in parts
 )
 
 // event is one Server-Sent Event.
@@ -125,8 +126,9 @@ func (s *stream) follow(ctx context.Context, after int64) {
 	}
 }
 
-// compactedData says what is lost: the events after this one that came before
-// the stream was opened. What they said is to be read anew.
+// compactedData says what is not told: the events after this one, up to the
+// event's id or, if it has none, to the opening of the stream. What they said
+// is to be read anew.
 type compactedData struct {
 	After int64 `json:"after"`
 }
@@ -189,15 +191,19 @@ func (s *stream) signOfLife() []byte {
 	return fmt.Appendf(nil, "id: %d\n\n", passed)
 }
 
-// batch returns the text of e and of what else is in the queue.
+// batch returns the text of e and of what else is in the queue, up to about
+// maxText bytes.
 func (s *stream) batch(e event) []byte {
 	text := e.append(nil)
-	for range min(len(s.queue), maxQueued) {
+	for len(s.queue) > 0 && len(text) < maxText {
 		s.told = max(s.told, e.id)
 		e = <-s.queue
 		text = e.append(text)
 	}
 	s.told = max(s.told, e.id)
+	if len(s.queue) > 0 {
+		return text
+	}
 	select {
 	case s.sent <- struct{}{}:
 	default:

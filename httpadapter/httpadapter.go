@@ -67,6 +67,11 @@ type Limits struct {
 	// wait. Behind a proxy every request has the proxy's address, unless a
 	// middleware before the Adapter sets Request.RemoteAddr.
 	Logins int
+	// Event is how many bytes of contents, ids and the like an event of lv may
+	// have: a release of very many rows. In the place of a longer one the feed
+	// sends "compacted" under its id, and whoever gets that reads the snapshot,
+	// which is sent row by row. Default 16 MiB.
+	Event int64
 
 	large int64 // bytes of a body of lv
 }
@@ -164,7 +169,7 @@ func (c *Config) complete() error {
 		c.Logger = slog.Default()
 	}
 	l := &c.Limits
-	if l.Body < 0 || l.Streams < 0 || l.PrincipalStreams < 0 {
+	if l.Body < 0 || l.Streams < 0 || l.PrincipalStreams < 0 || l.Event < 0 {
 		return errors.New("a limit is negative")
 	}
 	l.large = cmp.Or(l.Body, 1<<20)
@@ -172,6 +177,7 @@ func (c *Config) complete() error {
 	l.Streams = cmp.Or(l.Streams, 256)
 	l.PrincipalStreams = cmp.Or(l.PrincipalStreams, 16)
 	l.Logins = cmp.Or(l.Logins, 10)
+	l.Event = cmp.Or(l.Event, 16<<20)
 	return nil
 }
 

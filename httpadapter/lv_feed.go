@@ -129,7 +129,7 @@ func (l *lvAPI) changes(c *call) error {
 			for e, err := range l.service.Watch(ctx, after) {
 				sent := event{id: e.Seq}
 				if (app == "" || e.Table.App == app) && (schema == "" || e.Table.Schema == schema) {
-					sent.name, sent.data = string(e.Kind), replica.EventOf(e)
+					sent = l.told(e)
 				}
 				if !yield(sent, err) {
 					return
@@ -137,4 +137,26 @@ func (l *lvAPI) changes(c *call) error {
 			}
 		}
 	}, lv.ErrCompacted)
+}
+
+// told is what readers are told of an event. One that is too long is never
+// made into text.
+func (l *lvAPI) told(e lv.Event) event {
+	if eventSize(e) > l.limits.Event {
+		return event{id: e.Seq, name: "compacted", data: compactedData{After: e.Seq - 1}}
+	}
+	return event{id: e.Seq, name: string(e.Kind), data: replica.EventOf(e)}
+}
+
+// eventSize is about how long the text of an event is.
+func eventSize(e lv.Event) int64 {
+	const rest = 100 // of a row: names, versions and times
+	size := 0
+	for _, c := range e.Rows {
+		size += rest + len(c.ID) + len(c.Content)
+	}
+	if e.Strategy != nil {
+		size += len(e.Strategy.Extra)
+	}
+	return int64(size)
 }

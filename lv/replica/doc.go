@@ -9,6 +9,8 @@
 //	GET changes?appid&schemaid&after  Server-Sent Events: EventOf of the events
 //	                                  after that one, as JSON, whose id is their
 //	                                  Seq; "event: compacted" when they are no
-//	                                  longer kept; comments so that it is never
-//	                                  silent for 45 seconds
+//	                                  longer kept, of another history or too
+//	                                  long to be sent: the snapshot is read anew;
+//	                                  comments so that it is never silent for 45
+//	                                  seconds
 package replica

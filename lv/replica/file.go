@@ -43,7 +43,28 @@ func (r *Replica) save(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return nil
+	return r.remember()
+}
+
+// remember notes what the file looks like.
+func (r *Replica) remember() error {
+	info, err := os.Lstat(r.config.File)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kept = info
+	return err
+}
+
+// intact reports whether the file looks as it was read or written, if it ever
+// was. Before, there is nothing to keep.
+func (r *Replica) intact() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kept == nil {
+		return true
+	}
+	info, err := os.Lstat(r.config.File)
+	return err == nil && os.SameFile(info, r.kept) && info.Size() == r.kept.Size() && info.ModTime().Equal(r.kept.ModTime())
 }
 
 // create makes a new file in the place of what a process that was killed has
@@ -82,6 +103,9 @@ func (r *Replica) open() (lv.Snapshot, error) {
 	table, snapshot, err := ReadSnapshot(text)
 	if err == nil && table != r.config.Table {
 		err = fmt.Errorf("lv/replica: the file is of table %q of %q", table.Schema, table.App)
+	}
+	if err == nil {
+		err = r.remember()
 	}
 	return snapshot, err
 }

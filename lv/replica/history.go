@@ -38,7 +38,7 @@ func (s *source) sameHistory(ctx context.Context) error {
 	defer answer.Close()
 	late := time.AfterFunc(recallTime, func() { answer.cancel(context.DeadlineExceeded) })
 	same, told := false, false
-	err = readEvents(answer, func(e lv.Event) bool {
+	err = readEvents(answer, s.maxEvent, func(e lv.Event) bool {
 		same, told = e.Seq == state.Seq && e.Time.Equal(state.Time), true
 		return false
 	})

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -19,7 +20,8 @@ type Config struct {
 	URL   string
 	Table lv.TableID // required
 	// File is where the last state is kept. Required; its folder must exist,
-	// and no other replica may use it.
+	// and no other replica may use it. If somebody deletes or changes it while
+	// the replica runs, it is written again.
 	File string
 	// Authorize adds credentials to a request. Default: none.
 	Authorize func(*http.Request)
@@ -29,7 +31,8 @@ type Config struct {
 	// SaveEvery is how long a change may wait before it is in the file. What is
 	// not yet there is asked of the server again. Default 10 seconds.
 	SaveEvery time.Duration
-	// Logger receives a line when the server goes away or comes back.
+	// Logger receives a line when the server goes away, and when its snapshot
+	// is read anew because its events cannot lead on from what readers see.
 	// Default: discard.
 	Logger *slog.Logger
 }
@@ -43,6 +46,7 @@ type Replica struct {
 
 	mu     sync.Mutex
 	status Status
+	kept   fs.FileInfo // the file as it was read or written; nil: neither yet
 }
 
 // Status says how fresh a replica is.
@@ -81,7 +85,7 @@ func New(c Config) (*Replica, error) {
 		return nil, fmt.Errorf("%w: Config.SaveEvery is negative", lv.ErrInvalid)
 	}
 	r := &Replica{config: c, status: Status{Since: time.Now()}}
-	r.source = &source{replica: r, base: base}
+	r.source = &source{replica: r, base: base, maxEvent: maxEvent}
 	r.service, err = lv.New(lv.Config{Store: r.source, Read: r.source.read, Logger: c.Logger})
 	if err != nil {
 		return nil, err
@@ -127,7 +131,8 @@ func (r *Replica) Run(ctx context.Context) error {
 	return err
 }
 
-// keep saves what has changed from time to time, and once more at the end.
+// keep saves what has changed from time to time, and once more at the end. A
+// file that somebody else has deleted or changed is written again.
 func (r *Replica) keep(ctx context.Context) {
 	tick := time.NewTicker(r.config.SaveEvery)
 	defer tick.Stop()
@@ -137,7 +142,7 @@ func (r *Replica) keep(ctx context.Context) {
 			ended = true
 		case <-tick.C:
 		}
-		if !r.source.changed.Swap(false) {
+		if !r.source.changed.Swap(false) && r.intact() {
 			continue
 		}
 		if err := r.save(ctx); err != nil {

@@ -116,11 +116,12 @@ func (s *server) strategy(target lv.VersionID) {
 	require.NoError(s.t, err)
 }
 
+func (s *server) authorize(r *http.Request) { r.Header.Set("X-Key", "secret") }
+
 // follower returns a replica that keeps its state in a file.
 func (s *server) follower(file string) *replica.Replica {
 	r, err := replica.New(replica.Config{
-		URL: s.http.URL + "/lv", Table: banners, File: file, SaveEvery: 10 * time.Millisecond,
-		Authorize: func(r *http.Request) { r.Header.Set("X-Key", "secret") },
+		URL: s.http.URL + "/lv", Table: banners, File: file, SaveEvery: 10 * time.Millisecond, Authorize: s.authorize,
 	})
 	require.NoError(s.t, err)
 	return r

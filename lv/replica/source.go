@@ -29,10 +29,11 @@ const (
 // source is the lv.VersionStore of a replica: a snapshot and the events after
 // it.
 type source struct {
-	replica *Replica
-	base    *url.URL
-	changed atomic.Bool // since the file was saved
-	fresh   atomic.Bool // the state is the server's, which has not been asked for events after it
+	replica  *Replica
+	base     *url.URL
+	maxEvent int         // bytes
+	changed  atomic.Bool // since the file was saved
+	fresh    atomic.Bool // the state is the server's, which has not been asked for events after it
 
 	mu   sync.Mutex
 	next *lv.Snapshot // read, but not taken by read yet
@@ -119,6 +120,7 @@ func (s *source) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, err
 			case stopped:
 				return
 			case errors.Is(err, lv.ErrCompacted):
+				s.replica.config.Logger.WarnContext(ctx, "lv/replica: reading the snapshot anew", "after", after, "err", err)
 				s.loseTrack()
 				wait(ctx, time.Second) // in case that the server's state is no better
 				yield(lv.Event{}, err)
@@ -234,5 +236,5 @@ func (s *source) follow(ctx context.Context, after int64, f func(lv.Event) bool)
 	}
 	defer answer.Close()
 	s.replica.connected(true)
-	return readEvents(answer, f)
+	return readEvents(answer, s.maxEvent, f)
 }

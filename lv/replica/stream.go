@@ -17,10 +17,13 @@ const maxEvent = 256 << 20
 
 // readEvents reads Server-Sent Events until f returns false or the text ends,
 // which is an error. An id without an event, which says that others up to it
-// were of other tables, is an lv.Event that has only the Seq.
-func readEvents(r io.Reader, f func(lv.Event) bool) error {
+// were of other tables, is an lv.Event that has only the Seq. An event longer
+// than limit is lv.ErrCompacted, as is one that the server says is too long:
+// the snapshot has what it says, and is read row by row.
+func readEvents(r io.Reader, limit int, f func(lv.Event) bool) error {
+	tooLong := fmt.Errorf("%w: the next event has more than %d bytes", lv.ErrCompacted, limit)
 	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 0, 64<<10), maxEvent)
+	lines.Buffer(make([]byte, 0, min(limit, 64<<10)), limit)
 	var name string
 	var data []byte
 	var id int64
@@ -33,6 +36,9 @@ func readEvents(r io.Reader, f func(lv.Event) bool) error {
 			case "event":
 				name = string(value)
 			case "data":
+				if len(data)+len(value) > limit {
+					return tooLong
+				}
 				data = append(data, value...)
 			case "id":
 				id, _ = strconv.ParseInt(string(value), 10, 64) // one that is none says nothing
@@ -55,7 +61,10 @@ func readEvents(r io.Reader, f func(lv.Event) bool) error {
 		}
 		name, data, id = "", data[:0], 0
 	}
-	if err := lines.Err(); err != nil {
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return tooLong
+	case err != nil:
 		return err
 	}
 	return errors.New("lv/replica: the feed ended")
