@@ -270,7 +270,7 @@ func TestASmallProgramStaysSmall(t *testing.T) {
 	require.NoError(t, err, string(out))
 	info, err := os.Stat(binary)
 	require.NoError(t, err)
-	require.Less(t, info.Size(), int64(3_000_000))
+	require.Less(t, info.Size(), int64(3_100_000))
 	deps, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "./testdata/small").Output()
 	require.NoError(t, err)
 	for _, heavy := range []string{"modernc.org/", "github.com/stretchr/", "database/sql\n", "net/http\n", "\ntesting\n"} {

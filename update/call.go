@@ -79,7 +79,7 @@ func (r *runner) task(i int, s *Step) *Task {
 	run.Steps = nil // a copy of many, for each of many
 	t := &Task{Run: run.Clone(), Release: run.Release.clone(), data: rec.Data}
 	t.Output = output{r, s}
-	t.progress = func(done, total int64, message string) { r.progress(s, done, total, message) }
+	t.progress = func(done, total int64, message string) { r.progress(i, s, done, total, message) }
 	t.keep = func(ctx context.Context, data []byte) error {
 		if !r.alive(s) {
 			return fmt.Errorf("%w: step %q is not under way", ErrStale, s.Name)
@@ -113,7 +113,7 @@ func (r *runner) alive(s *Step) bool {
 	return true
 }
 
-func (r *runner) progress(s *Step, done, total int64, message string) {
+func (r *runner) progress(i int, s *Step, done, total int64, message string) {
 	if !r.alive(s) {
 		return
 	}
@@ -121,7 +121,7 @@ func (r *runner) progress(s *Step, done, total int64, message string) {
 	defer r.mu.Unlock()
 	if r.run.State == StateRunning && total > 0 {
 		share := float64(min(max(done, 0), total)) / float64(total)
-		r.run.Percent = r.percent(float64(r.base) + share*float64(s.weight()))
+		r.run.Percent = r.percent(float64(r.base) + share*float64(r.weights[i]))
 	}
 	r.notes.progress = &Event{Kind: EventProgress, Message: cut(message, maxReason)}
 }

@@ -80,29 +80,45 @@ func (b By) bounded() By {
 // beyondReturn reports whether a step that cannot be taken back has begun.
 func (p *Package) beyondReturn(run Run) bool {
 	for _, rec := range run.Steps {
-		if s := p.find(rec.Name); s != nil && s.PointOfNoReturn && rec.Phase != PhaseTodo {
+		s := p.find(rec.Name)
+		if rec.Phase != PhaseTodo && (rec.Final || s != nil && s.PointOfNoReturn) {
 			return true
 		}
 	}
 	return false
 }
 
-// canUndo reports whether a step that had an effect has an Undo.
-func (p *Package) canUndo(run Run) bool {
+// effects names the steps of a run that had an effect and an Undo: those that
+// can be undone, and those that the package does not have any more.
+func (p *Package) effects(run Run) (undoable, gone []string) {
 	for _, rec := range run.Steps {
 		s := p.find(rec.Name)
-		if s != nil && s.Undo != nil && rec.Phase != PhaseTodo && rec.Phase != PhaseUndone {
-			return true
+		switch {
+		case rec.Phase == PhaseTodo, rec.Phase == PhaseUndone:
+		case s == nil && !rec.NoUndo:
+			gone = append(gone, rec.Name)
+		case s != nil && s.Undo != nil:
+			undoable = append(undoable, rec.Name)
 		}
 	}
-	return false
+	return undoable, gone
+}
+
+// goneError says what cannot be undone any more, nil if that is nothing.
+func goneError(gone []string) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	return fmt.Errorf("not undone: %q, which the package does not have any more", gone)
 }
 
 // Rollback undoes a run that has ended, by a new run of its undo steps, which
 // it starts as Start does; Wait for its end. Only what a package went through
 // last can be undone, else ErrStale; a run that is not done is ErrBusy, one
 // past its point of no return ErrTooLate, and one that left nothing to undo
-// ErrInvalid. A rollback that failed may be asked for again.
+// ErrInvalid, as is one that succeeded with steps that the package does not
+// have any more: what works is not taken back in part. A rollback that failed
+// may be asked for again.
 func (u *Updater) Rollback(ctx context.Context, id string, by By) (Run, error) {
 	run, err := u.Get(ctx, id)
 	if err != nil {
@@ -122,10 +138,13 @@ func (u *Updater) Rollback(ctx context.Context, id string, by By) (Run, error) {
 		if err != nil {
 			return Run{}, err
 		}
+		undoable, gone := p.effects(last)
 		switch {
 		case p.beyondReturn(last):
 			return Run{}, fmt.Errorf("roll back run %q: %w", id, ErrTooLate)
-		case !p.canUndo(last):
+		case last.State == StateSucceeded && len(gone) > 0:
+			return Run{}, fmt.Errorf("%w: run %q cannot be taken back: %w", ErrInvalid, id, goneError(gone))
+		case len(undoable) == 0:
 			return Run{}, fmt.Errorf("%w: no step of run %q can be undone", ErrInvalid, id)
 		}
 		return Run{

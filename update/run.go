@@ -106,6 +106,12 @@ type StepRecord struct {
 	Attempt int    // how often Do has begun
 	Data    []byte // what Task.Save kept, JSON
 	Error   string
+	// Weight, Final and NoUndo are the Weight and PointOfNoReturn of the step,
+	// and that it has no Undo, by the program that recorded the run or began
+	// the step last. They are what the run goes by when a program takes it over
+	// that has no step of this name.
+	Weight        int
+	Final, NoUndo bool
 	// StartedAt and EndedAt are UTC, by the clock of the process that ran it.
 	StartedAt, EndedAt time.Time
 }

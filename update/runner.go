@@ -21,6 +21,9 @@ type runner struct {
 	p    *Package
 	held *Held
 
+	weights []int // of each step
+	total   int   // of them
+
 	gone    chan struct{} // closed when this process works on the run no more
 	failure error         // why the run is not done; set before gone closes
 
@@ -44,6 +47,14 @@ func (u *Updater) newRunner(p *Package, held *Held, run Run) *runner {
 	r := &runner{
 		u: u, p: p, held: held, run: run, final: p.beyondReturn(run),
 		gone: make(chan struct{}), saving: make(chan struct{}, 1),
+	}
+	for _, rec := range run.Steps {
+		w := rec.Weight
+		if s := p.find(rec.Name); w == 0 && s != nil {
+			w = s.weight()
+		}
+		r.weights = append(r.weights, max(w, 1))
+		r.total += max(w, 1)
 	}
 	r.forwardContext, r.cancelForward = context.WithCancelCause(held.Context())
 	if run.Cancel != nil {

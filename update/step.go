@@ -30,7 +30,8 @@ type Step struct {
 	Verify func(ctx context.Context, t *Task) error
 	// Undo takes the effect back. Steps are undone in reverse order, the one
 	// that failed included unless its Probe finds AppliedNo. It must bear
-	// being run twice, and being run when Do got half-way.
+	// being run twice, and being run when Do got half-way. One that fails ends
+	// the way back, for a person, who can ask for Rollback again.
 	Undo func(ctx context.Context, t *Task) error
 	// Weight is the step's share of Run.Percent. Default 1.
 	Weight int

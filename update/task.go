@@ -66,7 +66,8 @@ func (t *Task) Save(ctx context.Context, v any) error {
 	return nil
 }
 
-// Load reads what Save kept. Nothing kept leaves v alone.
+// Load reads what Save kept. Nothing kept leaves v alone. It may have been kept
+// by an earlier release of the program: v must be able to take its JSON.
 func (t *Task) Load(v any) error {
 	if len(t.data) == 0 {
 		return nil
@@ -112,6 +113,12 @@ func protect(f func() error) (err error) {
 
 // weight is the step's share of the whole.
 func (s *Step) weight() int { return max(s.Weight, 1) }
+
+// describe records what must be known of s when the program has it no more.
+// Its weight stays what it was when the run began, for the sake of Percent.
+func (s *Step) describe(rec *StepRecord) {
+	rec.Final, rec.NoUndo = s.PointOfNoReturn, s.Undo == nil
+}
 
 // find returns the package's step with this name, or nil.
 func (p *Package) find(name string) *Step {

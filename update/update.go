@@ -39,7 +39,14 @@ type Config struct {
 type Package struct {
 	Name   string // required: 1 to 256 bytes of letters, digits and . _ - / @ +
 	Source Source // required: the versions there are
-	Steps  []Step // required: how to get to one of them
+	// Steps is required: how to get to one of them. A run has the steps, in
+	// the order, that the package had when it began, and finds them by name,
+	// in the process that takes it over too, which may be of the next release.
+	// What it has done already may be gone from there, and what was added is
+	// not done in that run. What it still has to do must be there, or it is
+	// rolled back; and what cannot be undone because it is gone is passed over
+	// on the way back, which fails then and says so.
+	Steps []Step
 	// Lock is the lock item. Packages with the same one are updated one at a
 	// time. Default DefaultLock.
 	Lock string
@@ -53,7 +60,6 @@ type Package struct {
 	AllowPrerelease bool
 
 	byName map[string]int // index of each step
-	weight int            // of all steps
 }
 
 // Request asks for an update.
@@ -134,7 +140,7 @@ func (p *Package) prepare() error {
 	case len(p.Lock) > 1024:
 		return fmt.Errorf("the Lock has %d bytes, at most 1024 are allowed", len(p.Lock))
 	}
-	p.byName, p.weight = map[string]int{}, 0
+	p.byName = map[string]int{}
 	for i, s := range p.Steps {
 		first, twice := p.byName[s.Name]
 		switch {
@@ -149,7 +155,6 @@ func (p *Package) prepare() error {
 			return fmt.Errorf("step %q: Weight and Timeout must not be negative", s.Name)
 		}
 		p.byName[s.Name] = i
-		p.weight += s.weight()
 	}
 	return nil
 }

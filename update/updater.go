@@ -81,8 +81,11 @@ func (p *Package) newRun(r Request, from string, release Release) Run {
 		ID: strings.ToLower(rand.Text()), Package: p.Name, Item: p.Lock, From: from, Version: release.Version,
 		Release: release, State: StateRunning, Request: r,
 	}
-	for _, s := range p.Steps {
-		run.Steps = append(run.Steps, StepRecord{Name: s.Name, Phase: PhaseTodo})
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		rec := StepRecord{Name: s.Name, Phase: PhaseTodo, Weight: s.weight()}
+		s.describe(&rec)
+		run.Steps = append(run.Steps, rec)
 	}
 	return run
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -136,27 +137,35 @@ func (r *runner) stopsHere(ctx context.Context) error {
 // forward does every step that is not done. The outcome of a step is written
 // together with the intent of the next.
 func (r *runner) forward() error {
+	if err := r.blocked(); err != nil {
+		return err
+	}
 	for i := range r.run.Steps {
-		rec := r.record(i)
-		s := r.p.find(rec.Name)
-		switch {
-		case s == nil:
-			return fmt.Errorf("step %q is not a step of the package any more", rec.Name)
-		case rec.Phase == PhaseDone:
-			r.addWeight(s)
-			continue
-		case rec.Phase == PhaseFailed: // before its process died
-			return fmt.Errorf("step %q: %s", s.Name, rec.Error)
+		if rec := r.record(i); rec.Phase != PhaseDone {
+			if err := r.stopsHere(r.ahead()); err != nil {
+				return err
+			}
+			if err := r.advance(i, r.p.find(rec.Name), rec); err != nil {
+				return fmt.Errorf("step %q: %w", rec.Name, err)
+			}
 		}
-		if err := r.stopsHere(r.ahead()); err != nil {
-			return err
-		}
-		if err := r.advance(i, s, rec); err != nil {
-			return fmt.Errorf("step %q: %w", s.Name, err)
-		}
-		r.addWeight(s)
+		r.addWeight(i)
 	}
 	return context.Cause(r.ahead())
+}
+
+// blocked tells why a run that was taken over cannot come to a good end: a
+// step failed before its process died, or one that is to be done is gone.
+func (r *runner) blocked() error {
+	for i := range r.run.Steps {
+		switch rec := r.record(i); {
+		case rec.Phase == PhaseFailed:
+			return fmt.Errorf("step %q: %s", rec.Name, rec.Error)
+		case rec.Phase != PhaseDone && r.p.find(rec.Name) == nil:
+			return fmt.Errorf("step %q is to be done, and is not a step of the package any more", rec.Name)
+		}
+	}
+	return nil
 }
 
 // noWayBack reports whether the run has passed its point of no return.
@@ -175,10 +184,10 @@ func (r *runner) ahead() context.Context {
 	return r.forwardContext
 }
 
-func (r *runner) addWeight(s *Step) {
+func (r *runner) addWeight(i int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.base += s.weight()
+	r.base += r.weights[i]
 }
 
 // advance brings step i from todo, or from where a dead process left it, to done.
@@ -195,6 +204,7 @@ func (r *runner) advance(i int, s *Step, rec StepRecord) error {
 		err := r.saveStep(r.ahead(), i, func(rec *StepRecord) {
 			rec.Phase, rec.StartedAt, rec.EndedAt = PhaseDoing, now, time.Time{}
 			rec.Attempt++
+			s.describe(rec)
 		}, "")
 		if err != nil {
 			return err
@@ -253,26 +263,44 @@ func (r *runner) failed(i int, err error) error {
 	return err
 }
 
-// backward undoes, last first, every step that may have had an effect.
+// backward undoes, last first, every step that may have had an effect. What
+// the package does not have any more is passed over, since nothing will ever
+// undo it; an Undo that fails ends the way back, since it may be tried again.
 func (r *runner) backward() error {
 	ctx := r.held.Context()
 	for i := len(r.run.Steps) - 1; i >= 0; i-- {
 		rec := r.record(i)
-		if rec.Phase == PhaseTodo || rec.Phase == PhaseUndone {
-			continue
-		}
 		s := r.p.find(rec.Name)
-		if s == nil {
-			return fmt.Errorf("step %q is not a step of the package any more and cannot be undone", rec.Name)
+		switch {
+		case rec.Phase == PhaseUndone && r.run.Undoes != "":
+			r.addWeight(i)
+			continue
+		case s == nil, rec.Phase == PhaseTodo, rec.Phase == PhaseUndone:
+			continue
 		}
 		if err := r.stopsHere(ctx); err != nil {
 			return err
 		}
 		if err := r.takeBack(ctx, i, s, rec); err != nil {
-			return fmt.Errorf("undo of step %q: %w", s.Name, err)
+			return r.stuck(s, err)
 		}
 	}
-	return nil
+	_, gone := r.p.effects(r.snapshot())
+	return goneError(gone)
+}
+
+// stuck is the error of a way back that the Undo of s ended.
+func (r *runner) stuck(s *Step, err error) error {
+	err = fmt.Errorf("undo of step %q: %w", s.Name, err)
+	rest, gone := r.p.effects(r.snapshot())
+	rest = slices.DeleteFunc(rest, func(name string) bool { return name == s.Name })
+	if len(rest) > 0 {
+		err = fmt.Errorf("%w; not undone therefore: %q", err, rest)
+	}
+	if gone := goneError(gone); gone != nil {
+		err = fmt.Errorf("%w; %w", err, gone)
+	}
+	return err
 }
 
 func (r *runner) takeBack(ctx context.Context, i int, s *Step, rec StepRecord) error {
@@ -320,11 +348,11 @@ func (r *runner) note(i int, phase Phase, err error) {
 	if err != nil {
 		rec.Error = cut(err.Error(), maxReason)
 	}
-	switch s := r.p.find(rec.Name); {
+	switch {
 	case phase == PhaseDone:
-		r.run.Percent = r.percent(float64(r.base + s.weight()))
+		r.run.Percent = r.percent(float64(r.base + r.weights[i]))
 	case phase == PhaseUndone && r.run.Undoes != "":
-		r.base += s.weight()
+		r.base += r.weights[i]
 		r.run.Percent = r.percent(float64(r.base))
 	}
 	r.notes.outcomes = append(r.notes.outcomes, Event{Kind: EventStep, Step: rec.Name, Phase: phase, Message: rec.Error})
@@ -332,7 +360,7 @@ func (r *runner) note(i int, phase Phase, err error) {
 
 // percent is the share of the whole that the weight done makes; it never falls.
 func (r *runner) percent(done float64) int {
-	return max(r.run.Percent, min(int(100*done/float64(r.p.weight)), 99))
+	return max(r.run.Percent, min(int(100*done/float64(r.total)), 99))
 }
 
 // stamp is now as every engine can keep it.

@@ -55,6 +55,9 @@ type stepRecord struct {
 	Attempt   int       `json:"attempt,omitempty"`
 	Data      []byte    `json:"data,omitempty"`
 	Error     string    `json:"error,omitempty"`
+	Weight    int       `json:"weight,omitempty"`
+	Final     bool      `json:"final,omitempty"`
+	NoUndo    bool      `json:"no_undo,omitempty"`
 	StartedAt time.Time `json:"started_at,omitzero"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
 }
@@ -178,7 +181,7 @@ func decodeRequest(data string) (update.Request, error) {
 func stepOf(s update.StepRecord) stepRecord {
 	return stepRecord{
 		Name: text(s.Name), Phase: text(s.Phase), Attempt: s.Attempt, Data: s.Data, Error: text(s.Error),
-		StartedAt: s.StartedAt.UTC(), EndedAt: s.EndedAt.UTC(),
+		Weight: s.Weight, Final: s.Final, NoUndo: s.NoUndo, StartedAt: s.StartedAt.UTC(), EndedAt: s.EndedAt.UTC(),
 	}
 }
 
@@ -187,7 +190,7 @@ func decodeStep(data string) (update.StepRecord, error) {
 	err := decode(data, &s)
 	return update.StepRecord{
 		Name: untext(s.Name), Phase: update.Phase(untext(s.Phase)), Attempt: s.Attempt, Data: s.Data, Error: untext(s.Error),
-		StartedAt: s.StartedAt, EndedAt: s.EndedAt,
+		Weight: s.Weight, Final: s.Final, NoUndo: s.NoUndo, StartedAt: s.StartedAt, EndedAt: s.EndedAt,
 	}, err
 }
 

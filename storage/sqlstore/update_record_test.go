@@ -22,7 +22,8 @@ func full() (update.Run, update.Event) {
 		},
 		State: update.StateRollingBack, Percent: 50, Reason: "it <broke>\xff",
 		Steps: []update.StepRecord{{
-			Name: "publish", Phase: update.PhaseDoing, Attempt: 2, Data: []byte(`{"a":1}`), Error: "no", StartedAt: at, EndedAt: at,
+			Name: "publish", Phase: update.PhaseDoing, Attempt: 2, Data: []byte(`{"a":1}`), Error: "no",
+			Weight: 3, Final: true, NoUndo: true, StartedAt: at, EndedAt: at,
 		}},
 		Request: update.Request{
 			Package: "demo/site", Version: "^1", AllowDowngrade: true, AllowPrerelease: true, Actor: "ada", RequestID: "q",
@@ -45,7 +46,7 @@ var stored = map[string]string{
 		`"signature":"Aw==","size":4},"state":"rolling_back","percent":50,"reason":"it \u003cbroke\u003e` + "\U0010ffff" + `",` +
 		`"undoes":"earlier","cancel":{"actor":"bob","reason":"enough"},"owner":"host:1"}`,
 	"SELECT record FROM upkeep_update_step": `{"name":"publish","phase":"doing","attempt":2,"data":"eyJhIjoxfQ==",` +
-		`"error":"no","started_at":"2026-05-01T12:30:00.123456789Z","ended_at":"2026-05-01T12:30:00.123456789Z"}`,
+		`"error":"no","weight":3,"final":true,"no_undo":true,"started_at":"2026-05-01T12:30:00.123456789Z","ended_at":"2026-05-01T12:30:00.123456789Z"}`,
 	"SELECT record FROM upkeep_update_event": `{"package":"demo/site","kind":"step","state":"rolling_back",` +
 		`"percent":50,"step":"publish","phase":"doing","actor":"ada","message":"begun"}`,
 }

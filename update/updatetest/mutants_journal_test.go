@@ -37,6 +37,11 @@ var createMutants = []journalMutant{
 	{what: "sorts steps", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) {
 		slices.SortFunc(r.Steps, func(a, b update.StepRecord) int { return cmp.Compare(a.Name, b.Name) })
 	})},
+	{what: "forgets what a step is like", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) {
+		for i := range r.Steps {
+			r.Steps[i].Weight, r.Steps[i].Final, r.Steps[i].NoUndo = 0, false, false
+		}
+	})},
 	{what: "tidies JSON", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) {
 		for i := range r.Steps {
 			var b bytes.Buffer
