@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/internal/remove"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -20,15 +21,18 @@ import (
 // before the Undo of the steps that come first: where a cache fills while a
 // roll-back is under way, put one such step before them and one after.
 //
-// Check and Do refuse a dir that is a symbolic link or a file, and the folders
-// that nobody means to empty: the current folder, the home folder, and every
-// folder that contains one of them.
+// Check, Do and Undo refuse a dir that is a symbolic link or a file, one that
+// is a mount point or has one below it, since a volume mounted there is not a
+// part of it, and the folders that nobody means to empty: the current folder,
+// the home folder, and every folder that contains one of them.
 func ClearDir(dir string) update.Step {
 	clear := func(ctx context.Context, t *update.Task) error {
 		if err := checkClear(dir); err != nil {
 			return err
 		}
-		if err := clearDir(ctx, t, dir); err != nil {
+		n := int64(0)
+		err := remove.Contents(ctx, dir, func() { n++; t.Progress(n, 0, "") })
+		if err != nil {
 			return fmt.Errorf("clearing %q: %w", dir, err)
 		}
 		return nil
@@ -39,31 +43,6 @@ func ClearDir(dir string) update.Step {
 		Do:    clear,
 		Undo:  clear,
 	}
-}
-
-func clearDir(ctx context.Context, t *update.Task, dir string) error {
-	root, err := os.OpenRoot(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	entries, err := fs.ReadDir(root.FS(), ".")
-	if err != nil {
-		return err
-	}
-	for i, e := range entries {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err := root.RemoveAll(e.Name()); err != nil {
-			return err
-		}
-		t.Progress(int64(i+1), int64(len(entries)), "")
-	}
-	return nil
 }
 
 func checkClear(dir string) error {
@@ -100,6 +79,9 @@ func checkClear(dir string) error {
 		if contains(real, keep) {
 			return fmt.Errorf("step: refusing to clear %q, which contains %q", dir, keep)
 		}
+	}
+	if err := remove.Check(real); err != nil {
+		return fmt.Errorf("step: refusing to clear %q: %w", dir, err)
 	}
 	return checkFolder(abs)
 }

@@ -1,0 +1,2 @@
+// Package mounttest lets tests mount things that nobody else sees.
+package mounttest
