@@ -258,3 +258,11 @@ func uniqueOwner(name string) string {
 	}
 	return name + "#" + strings.ToLower(rand.Text()[:6])
 }
+
+// nameOf is the name to which uniqueOwner added a suffix.
+func nameOf(owner string) string {
+	if i := strings.LastIndexByte(owner, '#'); i >= 0 {
+		return owner[:i]
+	}
+	return owner
+}

@@ -103,6 +103,48 @@ func (u *Updater) adopt(ctx context.Context, item string, ids ...string) (<-chan
 	})
 }
 
+// takeUpAgain works on the run of r, whose lease was lost, under another one,
+// until it is done or somebody else's: this process may be the only one, and
+// somebody in it waits for the run. It may lose that lease too, and the lock
+// may be held by somebody, or out of reach, for some time.
+func (u *Updater) takeUpAgain(r *runner) {
+	ctx, item, id := context.Background(), r.run.Item, r.run.ID
+	for {
+		result, err := u.adopt(ctx, item, id)
+		if err == nil {
+			err = <-result
+		}
+		if errors.Is(err, ErrClosed) {
+			return
+		}
+		run, unknown := u.Get(ctx, id)
+		if unknown == nil && (run.State.Done() || nameOf(run.Owner) != nameOf(r.held.Lease().Owner)) {
+			return
+		}
+		if err = errors.Join(err, unknown); err != nil {
+			u.config.Logger.Warn("update: run not taken up again yet", "run", id, "err", err)
+		}
+		if u.rest(ctx) != nil {
+			return
+		}
+	}
+}
+
+// rest waits for some time between two looks at runs that were left, until ctx
+// ends or the Updater closes.
+func (u *Updater) rest(ctx context.Context) error {
+	timer := time.NewTimer(min(5*time.Second, u.config.LockTTL/3))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-u.stopping:
+		return ErrClosed
+	case <-timer.C:
+		return nil
+	}
+}
+
 // lookTime bounds how long somebody has a lock who only looks whether a run
 // was left under it.
 const lookTime = 5 * time.Second
@@ -198,15 +240,8 @@ func (u *Updater) Run(ctx context.Context) error {
 		if err != nil {
 			u.config.Logger.ErrorContext(ctx, "update: recovery failed", "err", err)
 		}
-		timer := time.NewTimer(min(5*time.Second, u.config.LockTTL/3))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
-		case <-u.stopping:
-			timer.Stop()
-			return ErrClosed
-		case <-timer.C:
+		if err := u.rest(ctx); err != nil {
+			return err
 		}
 	}
 }

@@ -116,9 +116,7 @@ func (u *Updater) finish(r *runner, settled []*runner) {
 	u.forget(r)
 	u.report(append(settled, r)...)
 	if r.lost() {
-		if _, err := u.adopt(context.Background(), r.run.Item, r.run.ID); err != nil {
-			u.config.Logger.Warn("update: run not taken up again", "run", r.run.ID, "err", err)
-		}
+		u.takeUpAgain(r)
 	}
 }
 
