@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,14 +19,17 @@ import (
 	"github.com/upkeep-go/upkeep/internal/filelock"
 )
 
-// TestMain makes this test a program that holds a lock until it is killed.
+// TestMain makes this test a program that holds a lock for ever.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("UPKEEP_TEST_LOCK"); path != "" {
-		if _, err := filelock.Acquire(context.Background(), path); err != nil {
+		release, err := filelock.Acquire(context.Background(), path)
+		if err != nil {
 			panic(err)
 		}
 		fmt.Println("locked")
-		select {}
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the test that has started it ends
+		_ = release()
+		return
 	}
 	os.Exit(m.Run())
 }
@@ -75,9 +79,12 @@ func TestWhoWaitsForALockCanStop(t *testing.T) {
 
 func TestALockEndsWithItsProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), "UPKEEP_TEST_LOCK="+path)
 	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	defer in.Close()
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
 
 // roles are what this program does instead of testing when it is started as a
@@ -31,6 +34,22 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
+// hangs is how long a test waits for what a child does: it tells a child that
+// hangs from a machine that is busy.
+const hangs = 3 * time.Minute
+
+// openPatiently is for roles: another process writes as well, and the machine
+// may be busy.
+func openPatiently(path string) (*sqlite.DB, error) {
+	return sqlite.Open(sqlite.Config{Path: path, BusyTimeout: hangs})
+}
+
+// forever is the end of a role that is killed, or ends with the test.
+func forever() error {
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
 // child is a running process in a role.
 type child struct {
 	*exec.Cmd
@@ -46,6 +65,8 @@ func startChild(t testing.TB, role string, args ...string) *child {
 	c := &child{t: t, Cmd: exec.Command(os.Args[0], args...), lines: make(chan string, 100_000)}
 	c.Env = append(os.Environ(), roleEnv+"="+role)
 	c.Stderr = os.Stderr
+	_, err := c.StdinPipe() // closed by Wait, or with this process: see forever
+	require.NoError(t, err)
 	out, err := c.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, c.Start())
@@ -67,7 +88,7 @@ func (c *child) line() string {
 		require.True(c.t, ok, "the child ended without a word")
 		require.False(c.t, strings.HasPrefix(line, "error:"), line)
 		return line
-	case <-time.After(30 * time.Second):
+	case <-time.After(hangs):
 		require.Fail(c.t, "the child says nothing")
 		return ""
 	}

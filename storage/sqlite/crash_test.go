@@ -19,7 +19,7 @@ import (
 func init() {
 	// acknowledge creates runs and says so of each.
 	roles["acknowledge"] = func(args []string) error {
-		db, err := sqlite.Open(sqlite.Config{Path: args[0]})
+		db, err := openPatiently(args[0])
 		if err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ const saves = 12
 func init() {
 	// save saves a run again and again, each time with an event.
 	roles["save"] = func(args []string) error {
-		db, err := sqlite.Open(sqlite.Config{Path: args[0]})
+		db, err := openPatiently(args[0])
 		if err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ func init() {
 			}
 		}
 		fmt.Println("saved")
-		select {}
+		return forever()
 	}
 }
 

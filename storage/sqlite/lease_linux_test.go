@@ -54,7 +54,7 @@ func TestTheLeaseOfAZombieIsTakenOverAtOnce(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := db.Locker().Holder(t.Context(), "core")
 		return err != nil
-	}, 10*time.Second, time.Millisecond)
+	}, hangs, time.Millisecond)
 	requireTaken(t, db)
 }
 
@@ -80,7 +80,7 @@ func TestTheLeaseOfAProcessThatExecutedAnotherProgramIsTakenOverAtOnce(t *testin
 
 func init() {
 	roles["hold and execute"] = func(args []string) error {
-		db, err := sqlite.Open(sqlite.Config{Path: args[0]})
+		db, err := openPatiently(args[0])
 		if err != nil {
 			return err
 		}
@@ -91,7 +91,7 @@ func init() {
 		return syscall.Exec("/proc/self/exe", append([]string{"look"}, args...), []string{roleEnv + "=look"})
 	}
 	roles["look"] = func(args []string) error {
-		db, err := sqlite.Open(sqlite.Config{Path: args[0]})
+		db, err := openPatiently(args[0])
 		if err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func init() {
 			return err
 		}
 		fmt.Println("free")
-		select {}
+		return forever()
 	}
 }
 

@@ -159,7 +159,7 @@ func TestProcessesMakeADatabaseTogether(t *testing.T) {
 func init() {
 	// hold opens a database, tries to take an item, says so and waits.
 	roles["hold"] = func(args []string) error {
-		db, err := sqlite.Open(sqlite.Config{Path: args[0]})
+		db, err := openPatiently(args[0])
 		if err != nil {
 			return err
 		}
@@ -168,6 +168,6 @@ func init() {
 		} else {
 			fmt.Println("held")
 		}
-		select {}
+		return forever()
 	}
 }

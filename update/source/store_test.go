@@ -20,6 +20,19 @@ import (
 	"github.com/upkeep-go/upkeep/update/source"
 )
 
+// TestMain makes this test a program that changes a state file for ever.
+func TestMain(m *testing.M) {
+	path := os.Getenv("UPKEEP_TEST_STATE")
+	if path == "" {
+		os.Exit(m.Run())
+	}
+	_ = source.StateFile(path).Update(context.Background(), func([]byte) ([]byte, error) {
+		_, _ = os.Stdout.WriteString("locked\n")
+		_, err := io.Copy(io.Discard, os.Stdin) // until the test that has started it ends
+		return nil, err
+	})
+}
+
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // count adds one to the number that is kept.
@@ -106,22 +119,13 @@ func TestNothingIsOfferedThatCannotBeRemembered(t *testing.T) {
 	require.Empty(t, releases)
 }
 
-// TestHoldsTheLock is the child of the test below.
-func TestHoldsTheLock(t *testing.T) {
-	path := os.Getenv("UPKEEP_TEST_STATE")
-	if path == "" {
-		t.Skip("it is a child process of another test")
-	}
-	_ = source.StateFile(path).Update(context.Background(), func([]byte) ([]byte, error) {
-		os.Stdout.WriteString("locked\n")
-		select {} // until it is killed
-	})
-}
-
 func TestAProcessThatDiesHoldsUpNobody(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHoldsTheLock$")
+	child := exec.CommandContext(t.Context(), os.Args[0])
 	child.Env = append(os.Environ(), "UPKEEP_TEST_STATE="+path)
+	in, err := child.StdinPipe()
+	require.NoError(t, err)
+	defer in.Close()
 	out, err := child.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, child.Start())
