@@ -50,7 +50,12 @@ type Exec struct {
 // comes, which shows that the step lives: a program that is silent for
 // Config.LockTTL is stalled.
 //
-// The program runs in a process group of its own. When the step is cancelled
+// Nobody is there to answer questions: the input is empty, and there is no
+// terminal (on Windows, no console), whether or not this process has one. A
+// program that asks for a password all the same, as git, ssh and sudo do, fails
+// at once and says so.
+//
+// The program runs in a session and a process group of its own. When the step is cancelled
 // the group gets SIGTERM and, once the program has ended or Grace is over,
 // SIGKILL: nothing of it stays. What a program that ends well leaves running
 // stays, but loses its output after Grace.

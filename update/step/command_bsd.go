@@ -8,9 +8,10 @@ import (
 	"syscall"
 )
 
-// newGroup makes cmd the leader of a process group.
+// newGroup makes cmd the leader of a session, and so of a process group, that
+// has no terminal.
 func newGroup(cmd *exec.Cmd) (*group, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return &group{cmd}, nil
 }
 

@@ -13,10 +13,11 @@ import (
 	"time"
 )
 
-// newGroup makes cmd the leader of a process group that ends with this
-// process. close is called by the same goroutine.
+// newGroup makes cmd the leader of a session, and so of a process group, that
+// has no terminal and ends with this process. close is called by the same
+// goroutine.
 func newGroup(cmd *exec.Cmd) (*group, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	// The signal is sent when the thread that started the program ends.
 	runtime.LockOSThread()
 	return &group{cmd}, nil

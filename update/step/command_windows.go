@@ -30,7 +30,8 @@ func newGroup(cmd *exec.Cmd) (*group, error) {
 		g.close()
 		return nil, err
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
+	// Without a console there is nobody to ask.
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP | windows.DETACHED_PROCESS}
 	return g, nil
 }
 
