@@ -17,6 +17,8 @@ const (
 	pollInterval = 10 * time.Millisecond
 	// releaseTimeout bounds the calls that clean up after a cancelled context.
 	releaseTimeout = 10 * time.Second
+	// lookInterval is how soon a holder notices that the machine has slept.
+	lookInterval = time.Second
 )
 
 // HoldConfig configures Hold. A zero field means its documented default.
@@ -32,14 +34,16 @@ type HoldConfig struct {
 type Held struct {
 	locker Locker
 	ttl    time.Duration
-	ctx    context.Context
+	base   context.Context // ends with the lease, by cancel
+	ctx    context.Context // base, and looks at the clock
 	cancel context.CancelCauseFunc
-	expiry *time.Timer        // ends ctx at the local deadline
+	expiry *time.Timer        // calls cancel at the local deadline
 	check  chan chan struct{} // asks keep to renew now, and to say when it has
 	kept   chan struct{}      // closed when keep has returned
 
 	mu    sync.Mutex
 	lease Lease
+	sent  moment // before the request that made it last
 
 	releasing sync.Mutex
 	released  bool
@@ -71,17 +75,27 @@ func Hold(ctx context.Context, l Locker, item string, c HoldConfig) (*Held, erro
 // for clocks that do not run alike, and for the holder to notice.
 func usable(ttl time.Duration) time.Duration { return ttl - ttl/10 }
 
-func keepAlive(ctx context.Context, l Locker, lease Lease, sent time.Time, ttl time.Duration) *Held {
-	h := &Held{locker: l, ttl: ttl, lease: lease, check: make(chan chan struct{}), kept: make(chan struct{})}
-	h.ctx, h.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	h.expiry = time.AfterFunc(time.Until(sent.Add(usable(ttl))), func() { h.cancel(ErrLost) })
-	go h.keep(sent.Add(usable(ttl)))
+func keepAlive(ctx context.Context, l Locker, lease Lease, sent moment, ttl time.Duration) *Held {
+	h := &Held{locker: l, ttl: ttl, lease: lease, sent: sent, check: make(chan chan struct{}), kept: make(chan struct{})}
+	h.base, h.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	h.ctx = watchful{h.base, h}
+	h.expiry = time.AfterFunc(time.Until(h.deadline()), func() { h.cancel(ErrLost) })
+	go h.keep()
 	return h
 }
 
 // Context ends with the cause ErrLost before anybody else can hold the item,
 // by a local monotonic deadline measured from before the last request; with
 // context.Canceled on Release.
+//
+// Its Err, and context.Cause of it, look at the clock: in a process that was
+// stopped and goes on, or on a machine that slept, they tell of the end before
+// Done is closed. After a sleep that may have outlasted the lease they wait
+// until the lease is confirmed, for a tenth of its time-to-live but at most 5
+// seconds, and end the context if it is not. Contexts that are derived from it
+// learn of the end by Done, a moment later, so that what must not be done by a
+// holder that lost the item asks this one first. It has no Deadline, since each
+// renewal would move it.
 func (h *Held) Context() context.Context { return h.ctx }
 
 // Lease returns the lease as last renewed. Its token does not change.
@@ -92,9 +106,10 @@ func (h *Held) Lease() Lease {
 }
 
 // Release ends the lease and its context, and waits for the renewing
-// goroutine. It may be called again: after an error, to try again, because
-// otherwise the lease ends only within its TTL; else it does nothing. It may
-// be called when the lease is lost.
+// goroutine. An error of the engine is met by three more tries within a second.
+// It may be called again: after an error, to try once more, because otherwise
+// the lease ends only within its TTL; else it does nothing. It may be called
+// when the lease is lost.
 func (h *Held) Release() error {
 	h.releasing.Lock()
 	defer h.releasing.Unlock()
@@ -104,10 +119,14 @@ func (h *Held) Release() error {
 	h.expiry.Stop()
 	h.cancel(context.Canceled)
 	<-h.kept
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), releaseTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.base), releaseTimeout)
 	defer cancel()
 	wakeNext(h.locker, h.lease.Item) // whose request may share the commit of our release
 	err := h.locker.Release(ctx, h.Lease())
+	for wait := 50 * time.Millisecond; err != nil && wait < time.Second && ctx.Err() == nil; wait *= 3 {
+		time.Sleep(wait)
+		err = h.locker.Release(ctx, h.Lease())
+	}
 	wakeNext(h.locker, h.lease.Item)
 	if err != nil {
 		return fmt.Errorf("release %q: %w", h.lease.Item, err)
@@ -122,48 +141,92 @@ func (h *Held) confirm() error {
 	select {
 	case h.check <- renewed:
 		<-renewed
-	case <-h.ctx.Done():
+	case <-h.base.Done():
 	}
-	return context.Cause(h.ctx)
+	return context.Cause(h.base)
 }
 
-// keep renews at a third of the time-to-live, and oftener after an error,
-// until the lease is lost or released.
-func (h *Held) keep(deadline time.Time) {
+// keep renews at a third of the time-to-live, oftener after an error, and at
+// once after a sleep, until the lease is lost or released.
+func (h *Held) keep() {
 	defer close(h.kept)
-	pause := h.ttl / 3
+	pause, doubted := h.ttl/3, time.Time{}
 	for {
-		timer := time.NewTimer(pause)
-		var renewed chan struct{}
-		select {
-		case <-h.ctx.Done():
-			timer.Stop()
+		asked, goOn := h.untilDue(pause)
+		if !goOn {
 			return
-		case <-timer.C:
-		case renewed = <-h.check:
-			timer.Stop()
 		}
-		sent := time.Now()
-		ctx, cancel := context.WithDeadline(h.ctx, deadline)
-		lease, err := h.locker.Renew(ctx, h.Lease(), h.ttl)
-		cancel()
+		deadline, slept := h.deadline(), h.slept()
 		switch {
+		case !slept:
+			doubted = time.Time{}
+		case doubted.IsZero():
+			doubted = time.Now()
+		}
+		if last := doubted.Add(h.patience()); slept && last.Before(deadline) {
+			deadline = last
+		}
+		switch err := h.renew(deadline); {
 		case err == nil:
-			deadline = sent.Add(usable(h.ttl))
-			h.expiry.Reset(time.Until(deadline))
-			h.mu.Lock()
-			h.lease = lease
-			h.mu.Unlock()
 			pause = h.ttl / 3
-		case errors.Is(err, ErrLost):
+		case errors.Is(err, ErrLost), !time.Now().Before(deadline):
 			h.cancel(ErrLost)
 		default:
 			pause = h.ttl / 30
+			if slept {
+				h.rest(h.ttl / 300) // for whoever waits for it
+			}
 		}
-		if renewed != nil {
-			close(renewed)
+		if asked != nil {
+			close(asked)
 		}
 	}
+}
+
+// untilDue waits until it is time to renew, and returns who asked for that, if
+// anybody did; not ok is the end of the lease.
+func (h *Held) untilDue(pause time.Duration) (asked chan struct{}, ok bool) {
+	due := time.Now().Add(pause)
+	for {
+		timer := time.NewTimer(min(time.Until(due), lookInterval))
+		select {
+		case <-h.base.Done():
+			timer.Stop()
+			return nil, false
+		case asked = <-h.check:
+			timer.Stop()
+			return asked, true
+		case <-timer.C:
+		}
+		if !time.Now().Before(due) || h.slept() {
+			return nil, true
+		}
+	}
+}
+
+// rest waits, unless the lease ends.
+func (h *Held) rest(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-h.base.Done():
+	}
+}
+
+func (h *Held) renew(deadline time.Time) error {
+	sent := now()
+	ctx, cancel := context.WithDeadline(h.base, deadline)
+	defer cancel()
+	lease, err := h.locker.Renew(ctx, h.Lease(), h.ttl)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.lease, h.sent = lease, sent
+	h.mu.Unlock()
+	h.expiry.Reset(time.Until(h.deadline()))
+	return nil
 }
 
 // attempt is one call of Hold on its way to a lease.
@@ -174,14 +237,14 @@ type attempt struct {
 }
 
 // once asks for the lease and returns it with the time before the request.
-func (a attempt) once(ctx context.Context) (Lease, time.Time, error) {
-	sent := time.Now()
+func (a attempt) once(ctx context.Context) (Lease, moment, error) {
+	sent := now()
 	lease, err := a.locker.Acquire(ctx, a.item, a.owner, a.ttl)
 	switch {
-	case err == nil && time.Since(sent) < usable(a.ttl):
+	case err == nil && time.Since(sent.at) < usable(a.ttl):
 		return lease, sent, nil
 	case err == nil:
-		err = fmt.Errorf("%w: the reply took %s", ErrLost, time.Since(sent))
+		err = fmt.Errorf("%w: the reply took %s", ErrLost, time.Since(sent.at))
 	case errors.Is(err, ErrHeld), errors.Is(err, ErrInvalid):
 		return Lease{}, sent, err
 	}
@@ -201,13 +264,13 @@ func (a attempt) dropGhost(ctx context.Context) {
 
 // wait queues behind the waiters of this process and, once first, asks
 // whenever the item may be free.
-func (a attempt) wait(ctx context.Context) (Lease, time.Time, error) {
+func (a attempt) wait(ctx context.Context) (Lease, moment, error) {
 	w := queueUp(a.locker, a.item)
 	defer w.leave()
 	for {
 		select {
 		case <-ctx.Done():
-			return Lease{}, time.Time{}, context.Cause(ctx)
+			return Lease{}, moment{}, context.Cause(ctx)
 		case <-w.turn:
 		}
 		lease, sent, err := a.once(ctx)
@@ -215,7 +278,7 @@ func (a attempt) wait(ctx context.Context) (Lease, time.Time, error) {
 			return lease, sent, err
 		}
 		if err := a.untilFree(ctx, w); err != nil {
-			return Lease{}, time.Time{}, err
+			return Lease{}, moment{}, err
 		}
 	}
 }

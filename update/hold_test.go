@@ -36,6 +36,12 @@ func (l *line) set(before, after error, delay time.Duration) {
 	l.before, l.after, l.delay = before, after, delay
 }
 
+func (l *line) breakRelease(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.release = err
+}
+
 func (l *line) pass(f func() error) error {
 	l.mu.Lock()
 	before, after, delay := l.before, l.after, l.delay
@@ -212,6 +218,17 @@ func TestAReleaseThatFailedCanBeTriedAgain(t *testing.T) {
 		require.ErrorIs(t, err, update.ErrFree)
 		l.release = errCut
 		require.NoError(t, held.Release(), "it is released already")
+	})
+}
+
+func TestAReleaseOutlastsAShortOutage(t *testing.T) {
+	bubble(t, func(t *testing.T, l *line) {
+		held := hold(t, l, update.HoldConfig{})
+		l.breakRelease(errCut)
+		time.AfterFunc(300*time.Millisecond, func() { l.breakRelease(nil) })
+		require.NoError(t, held.Release())
+		_, err := l.Holder(t.Context(), "item")
+		require.ErrorIs(t, err, update.ErrFree)
 	})
 }
 

@@ -56,7 +56,8 @@ func (u *Updater) newRunner(p *Package, held *Held, run Run) *runner {
 		r.weights = append(r.weights, max(w, 1))
 		r.total += max(w, 1)
 	}
-	r.forwardContext, r.cancelForward = context.WithCancelCause(held.Context())
+	ahead, cancel := context.WithCancelCause(held.Context())
+	r.forwardContext, r.cancelForward = attentive(ahead), cancel
 	if run.Cancel != nil {
 		r.cancelForward(ErrCancelled)
 	}
@@ -264,8 +265,10 @@ func (r *runner) noticeCancel(stored Run) {
 func (r *runner) retry(ctx context.Context, f func(context.Context) error) error {
 	wait := 10 * time.Millisecond
 	for {
-		if err := context.Cause(ctx); err != nil {
-			return err
+		for _, alive := range []context.Context{r.held.Context(), ctx} {
+			if err := context.Cause(alive); err != nil {
+				return err
+			}
 		}
 		err := f(ctx)
 		switch {

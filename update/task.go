@@ -86,6 +86,7 @@ func (s *Step) bounded(ctx context.Context, t *Task, f func(context.Context, *Ta
 			fmt.Errorf("%w after %s", context.DeadlineExceeded, s.Timeout))
 		defer cancel()
 	}
+	ctx = attentive(ctx)
 	err := protect(func() error { return f(ctx, t) })
 	if err != nil && ctx.Err() != nil {
 		// The cause says more than "context canceled", and decides what follows.

@@ -1,0 +1,79 @@
+package sqlite_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/upkeep-go/upkeep/storage/sqlite"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// machineTime is the same in all processes.
+func machineTime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		panic(err)
+	}
+	return time.Duration(t.Nano())
+}
+
+const shortLease = 400 * time.Millisecond
+
+func init() {
+	// "act while holding" asks before each act whether it may, and says at the
+	// end when it last began to ask and was told that it may.
+	roles["act while holding"] = func(args []string) error {
+		db, err := sqlite.Open(sqlite.Config{Path: args[0]})
+		if err != nil {
+			return err
+		}
+		held, err := update.Hold(context.Background(), db.Locker(), args[1], update.HoldConfig{TTL: shortLease})
+		if err != nil {
+			return err
+		}
+		fmt.Println("held")
+		asked := machineTime()
+		for held.Context().Err() == nil {
+			time.Sleep(time.Millisecond)
+			fmt.Println(int64(asked))
+			asked = machineTime()
+		}
+		fmt.Println("lost:", context.Cause(held.Context()))
+		return nil
+	}
+}
+
+func TestAHolderThatWasStoppedDoesNothingOnceAnotherHasTheItem(t *testing.T) {
+	for range 5 {
+		path := filepath.Join(t.TempDir(), "state.db")
+		db := open(t, sqlite.Config{Path: path})
+		c := startChild(t, "act while holding", path, "core")
+		require.Equal(t, "held", c.line())
+		for range 20 {
+			c.line() // it acts
+		}
+		require.NoError(t, c.Process.Signal(syscall.SIGSTOP))
+		other, err := update.Hold(t.Context(), db.Locker(), "core", update.HoldConfig{Wait: true})
+		require.NoError(t, err)
+		taken := machineTime()
+		require.NoError(t, c.Process.Signal(syscall.SIGCONT))
+		var last time.Duration
+		for line := c.line(); ; line = c.line() {
+			var at int64
+			if _, err := fmt.Sscan(line, &at); err != nil {
+				require.Equal(t, "lost: update: lease lost", line)
+				break
+			}
+			last = time.Duration(at)
+		}
+		require.Less(t, last, taken, "it acted after another had the item")
+		require.NoError(t, other.Release())
+	}
+}

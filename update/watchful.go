@@ -1,0 +1,84 @@
+package update
+
+import (
+	"context"
+	"time"
+)
+
+// moment is a point in time by two clocks: the program's, which stands still
+// while the machine sleeps, and one that does not.
+type moment struct {
+	at      time.Time
+	running time.Duration // of the machine, its sleep included
+}
+
+// sleepless is a clock that goes on while the machine sleeps. Tests replace it.
+var sleepless = boottime
+
+func now() moment { return moment{time.Now(), sleepless()} }
+
+// deadline is when the holder may not use the lease any more, by the program's
+// clock.
+func (h *Held) deadline() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.sent.at.Add(usable(h.ttl))
+}
+
+// slept reports that the lease may have ended while the machine slept: the
+// engine's clock may be one that went on. Only the engine knows.
+func (h *Held) slept() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return sleepless()-h.sent.running >= usable(h.ttl)
+}
+
+// patience is how long the engine has to confirm a lease after a sleep.
+func (h *Held) patience() time.Duration { return min(h.ttl/10, 5*time.Second) }
+
+// look ends the lease if its time is over. A process that was stopped may come
+// here before the timer that does so has fired.
+func (h *Held) look() {
+	for h.base.Err() == nil {
+		switch {
+		case !time.Now().Before(h.deadline()):
+			h.cancel(ErrLost)
+		case h.slept():
+			_ = h.confirm() // until it is, or is lost
+		default:
+			return
+		}
+	}
+}
+
+// watchful is a context of a holder that looks at the clock whenever it is
+// asked.
+type watchful struct {
+	context.Context
+	held *Held
+}
+
+type heldKey struct{}
+
+func (c watchful) Err() error {
+	c.held.look()
+	return c.Context.Err()
+}
+
+// Value is also what context.Cause calls.
+func (c watchful) Value(key any) any {
+	if key == (heldKey{}) {
+		return c.held
+	}
+	c.held.look()
+	return c.Context.Value(key)
+}
+
+// attentive makes a context that is derived from that of a Held look at the
+// clock as well.
+func attentive(ctx context.Context) context.Context {
+	if held, ok := ctx.Value(heldKey{}).(*Held); ok {
+		return watchful{ctx, held}
+	}
+	return ctx
+}
