@@ -36,6 +36,11 @@ var (
 	ErrBusy = errors.New("storage: busy")
 	// ErrCorrupt reports a damaged database.
 	ErrCorrupt = errors.New("storage: damaged")
+	// ErrMoved reports that the files of an open database were moved, removed
+	// or replaced. The engine refuses everything from then on, reads too: what
+	// it would show or keep is not what others find at the path. The write that
+	// met it may have happened, in the files that were moved.
+	ErrMoved = errors.New("storage: not at its place")
 )
 
 // Retention says which events an engine keeps for Watch. A field that is not

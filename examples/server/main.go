@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -82,15 +83,15 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 		return err
 	}
 	defer listener.Close()
-	keys, first, err := loadCredentials(o.state, listener.Addr().String())
-	if err != nil {
-		return err
-	}
-	db, err := sqlite.Open(sqlite.Config{Path: filepath.Join(o.state, "upkeep.db")})
+	db, err := openDatabase(o.state)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
+	keys, first, err := loadCredentials(o.state, listener.Addr().String()) // after the database is there
+	if err != nil {
+		return err
+	}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	rows, err := lv.New(lv.Config{Store: db.Versions(), Logger: logger})
 	if err != nil {
@@ -122,6 +123,18 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 		install(ctx, updates, logger)
 		loadItems(ctx, rows.Table(keys.AppID, itemsSchema), o.rows, out, logger)
 	})
+}
+
+// openDatabase opens the database of the state folder. A new one is made for a
+// new server only: credentials without it say that somebody has taken it away.
+func openDatabase(state string) (*sqlite.DB, error) {
+	path, keys := filepath.Join(state, "upkeep.db"), filepath.Join(state, "credentials.json")
+	if _, err := os.Stat(keys); err == nil {
+		if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+			return nil, fmt.Errorf("there is %q but no database %q: put the database back, or remove the credentials too to begin anew", keys, path)
+		}
+	}
+	return sqlite.Open(sqlite.Config{Path: path})
 }
 
 // handler serves the site, and the APIs beside it.

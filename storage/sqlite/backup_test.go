@@ -231,7 +231,7 @@ func TestRestoreRefusesToReplaceWhatIsNotOurs(t *testing.T) {
 
 func TestARestoreThatIsKilledLeavesTheOldDatabaseOrTheNew(t *testing.T) {
 	_, _, backup := backedUp(t)
-	old, wal := logOf(t)
+	old, wal := loggedFiles(t)
 	seen := map[string]int{}
 	for range 12 {
 		path := filepath.Join(t.TempDir(), "state.db")

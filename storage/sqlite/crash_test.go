@@ -58,9 +58,9 @@ func TestWhatWasAcknowledgedSurvivesTheDeathOfTheProcess(t *testing.T) {
 	require.NoError(t, db.Backup(t.Context(), filepath.Join(t.TempDir(), "check.db")), "it is whole")
 }
 
-// logOf makes a database whose writes are all in its log, as a process leaves
+// loggedFiles makes a database whose writes are all in its log, as a process leaves
 // it that was killed.
-func logOf(t *testing.T) (db, wal []byte) {
+func loggedFiles(t *testing.T) (db, wal []byte) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	c := startChild(t, "save", path)
 	require.Equal(t, "saved", c.line())
@@ -128,7 +128,7 @@ func savesIn(t *testing.T, db, wal []byte) int {
 }
 
 func TestALogThatLostItsEndHasAPrefixOfTheCommits(t *testing.T) {
-	db, wal := logOf(t)
+	db, wal := loggedFiles(t)
 	page := int(binary.BigEndian.Uint32(wal[8:])) // of the log's header, 32 bytes
 	frame := 24 + page
 	require.Greater(t, len(wal), 40*frame)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	driversqlite "modernc.org/sqlite"
+
 	"github.com/upkeep-go/upkeep/storage"
 )
 
@@ -22,13 +24,16 @@ type lender interface {
 	read(ctx context.Context, f func(*session) error) error
 	// copy lends a connection that may VACUUM INTO.
 	copy(ctx context.Context, f func(*session) error) error
+	// fold folds the log into the file, if that is the lender's business. It
+	// reports whether it is and some is left. It is called instead of write.
+	fold() (left bool)
 	close() error // waits for the others
 }
 
 // own lends the connections of a file of ours: a writer, and readers that are
 // opened when they are needed.
 type own struct {
-	path   string
+	place  *place
 	busy   time.Duration
 	writer *session
 	closed chan struct{}
@@ -40,21 +45,59 @@ type own struct {
 
 func newOwn(path string, writer *session, busy time.Duration) *own {
 	readers := min(max(2, runtime.GOMAXPROCS(0)), 8)
-	return &own{path: path, writer: writer, busy: busy, closed: make(chan struct{}), slots: make(chan struct{}, readers)}
+	return &own{
+		place: &place{path: path}, writer: writer, busy: busy,
+		closed: make(chan struct{}), slots: make(chan struct{}, readers),
+	}
 }
 
 // reader opens a connection that cannot write.
-func (o *own) reader() (*session, error) { return dial(o.path, o.busy, "query_only(1)") }
+func (o *own) reader() (*session, error) { return o.dial("query_only(1)") }
 
-func (o *own) write(f func(*session) error) error { return f(o.writer) }
+// dial opens one more connection to the files that are open.
+func (o *own) dial(pragmas ...string) (*session, error) {
+	s, err := dial(o.place.path, o.busy, pragmas...)
+	if gone := o.place.look(); gone != nil { // whatever it has opened
+		if err == nil {
+			_ = o.keepLog(s)
+			_ = s.Close()
+		}
+		return nil, gone
+	}
+	return s, err
+}
+
+// write looks where the files are before anybody is told that they have it.
+func (o *own) write(f func(*session) error) error {
+	if gone := o.place.gone.Load(); gone != nil {
+		return *gone
+	}
+	if err := f(o.writer); err != nil {
+		return err
+	}
+	return o.place.look()
+}
 
 func (o *own) ready() bool { return true }
+
+// fold leaves alone what others read meanwhile, and does not keep them.
+func (o *own) fold() (left bool) {
+	if o.place.look() != nil {
+		return false
+	}
+	var busy, log, folded int64
+	err := o.writer.Row("PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &log, &folded)
+	return err == nil && (busy != 0 || folded < log)
+}
 
 func (o *own) read(ctx context.Context, f func(*session) error) error {
 	if err := o.enter(ctx); err != nil {
 		return err
 	}
 	defer o.leave()
+	if err := o.place.glance(); err != nil {
+		return err
+	}
 	s, err := o.take()
 	if err != nil {
 		return err
@@ -68,7 +111,7 @@ func (o *own) copy(ctx context.Context, f func(*session) error) error {
 		return err
 	}
 	defer o.leave()
-	s, err := dial(o.path, o.busy)
+	s, err := o.dial()
 	if err != nil {
 		return err
 	}
@@ -111,46 +154,84 @@ func (o *own) give(s *session) {
 	o.idle = append(o.idle, s)
 }
 
-// close closes the writer last: whoever closes a database last folds the log
-// into the file.
+// close closes the writer last. If nobody else has the database open, in any
+// process, it leaves a file that needs no log and says so: such a file alone is
+// everything.
 func (o *own) close() error {
 	close(o.closed)
 	for range cap(o.slots) {
 		o.slots <- struct{}{}
 	}
 	var errs []error
+	if o.place.look() != nil {
+		errs = append(errs, o.keepLog(append(o.idle, o.writer)...))
+	}
 	for _, s := range o.idle {
 		errs = append(errs, s.Close())
 	}
+	if o.place.gone.Load() == nil {
+		var mode string
+		if err := o.writer.Row("PRAGMA journal_mode = DELETE", nil, &mode); !errors.Is(err, storage.ErrBusy) {
+			errs = append(errs, err)
+		}
+	}
 	return errors.Join(append(errs, o.writer.Close())...)
+}
+
+// keepLog has connections leave alone, when they are closed, what is at the
+// path of their log: it is not theirs any more.
+func (o *own) keepLog(sessions ...*session) error {
+	for _, s := range sessions {
+		c, ok := s.conn.(driversqlite.FileControl)
+		if !ok {
+			return fmt.Errorf("sqlite: %T cannot keep its log", s.conn)
+		}
+		if _, err := c.FileControlPersistWAL("main", 1); err != nil {
+			return translate(o.place.path, err)
+		}
+	}
+	return nil
 }
 
 // borrowed lends connections of the application's pool and keeps none.
 type borrowed struct {
 	db      *sql.DB
 	path    string
+	place   *place        // of the file alone: the rest is the application's
 	timeout time.Duration // how long to wait for a connection to write, and for others to let a reader read
 	readers sync.RWMutex
 	closed  bool
 }
 
 func (b *borrowed) write(f func(*session) error) error {
+	if gone := b.place.gone.Load(); gone != nil {
+		return *gone
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), b.timeout)
 	defer cancel()
 	err := b.borrow(ctx, f)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %q: the pool of the application has no free connection", storage.ErrBusy, b.path)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return b.place.look()
 }
 
 func (b *borrowed) ready() bool { return false }
+
+// fold leaves that to the application's own settings.
+func (b *borrowed) fold() bool { return false }
 
 func (b *borrowed) read(ctx context.Context, f func(*session) error) error {
 	b.readers.RLock()
 	defer b.readers.RUnlock()
 	if b.closed {
 		return storage.ErrClosed
+	}
+	if err := b.place.glance(); err != nil {
+		return err
 	}
 	// The application's connections need not have a busy_timeout.
 	end := time.Now().Add(b.timeout)

@@ -139,6 +139,7 @@ func (blind) close()        {}
 // others.
 type dataVersion struct {
 	connect func() (*session, error)
+	place   *place // those who wait are to learn that it is gone
 	session *session
 	version int64
 }
@@ -156,7 +157,7 @@ func (d *dataVersion) open() error {
 func (d *dataVersion) changed() bool {
 	before := d.version
 	err := d.session.Row("PRAGMA data_version", nil, &d.version)
-	return err != nil || d.version != before
+	return err != nil || d.version != before || d.place.look() != nil
 }
 
 func (d *dataVersion) close() { _ = d.session.Close() }

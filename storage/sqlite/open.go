@@ -65,6 +65,9 @@ func prepare(path string) (fs.FileInfo, error) {
 	defer creating.Unlock()
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if err := checkLog(path, nil); err != nil {
+			return nil, err
+		}
 		// SQLite would let everybody read it.
 		var f *os.File
 		if f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600); err == nil {
@@ -82,7 +85,7 @@ func prepare(path string) (fs.FileInfo, error) {
 	case info.Size() > 0 && info.Size() < 512: // SQLite would take it for empty
 		return nil, fmt.Errorf("%w: %q has %d bytes", storage.ErrForeign, path, info.Size())
 	}
-	return info, nil
+	return info, checkLog(path, info)
 }
 
 // connect makes sure that the file is ours before it changes anything in it.
@@ -95,9 +98,12 @@ func connect(path string, c Config) (e *engine, err error) {
 		return nil, errors.Join(unopened(path, err), writer.Close())
 	}
 	lender := newOwn(path, writer, c.BusyTimeout)
-	e = startEngine(path, lender, c.BusyTimeout, &dataVersion{connect: lender.reader})
+	e = startEngine(path, lender, c.BusyTimeout, &dataVersion{connect: lender.reader, place: lender.place})
 	ctx := context.Background()
 	err = e.Write(ctx, func(tx sqlstore.Tx) error { return mark(path, tx) })
+	if err == nil {
+		err = lender.place.settle()
+	}
 	if err == nil {
 		err = sqlstore.Migrate(ctx, e.Write, migrations())
 	}
@@ -111,6 +117,7 @@ func connect(path string, c Config) (e *engine, err error) {
 func dial(path string, busy time.Duration, pragmas ...string) (*session, error) {
 	// First of all wait for others: every other pragma may have to.
 	values := url.Values{"_pragma": append([]string{"busy_timeout(" + strconv.FormatInt(busy.Milliseconds(), 10) + ")"}, pragmas...)}
+	values.Set("mode", "rw") // and not what SQLite would make, for everybody to read, where nothing is
 	// A driver of our own: the hooks and functions that the application
 	// registers with the one of database/sql are not for us.
 	conn, err := new(driver.Driver).Open(uri(path, values))
@@ -147,7 +154,8 @@ func setUp(s *session, c Config) error {
 		return err
 	}
 	var mode string
-	if err := s.Row("PRAGMA journal_mode = WAL", nil, &mode); err != nil {
+	err := patiently(c.BusyTimeout, func() error { return s.Row("PRAGMA journal_mode = WAL", nil, &mode) })
+	if err != nil {
 		return err
 	}
 	if mode != "wal" {

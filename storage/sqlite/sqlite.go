@@ -64,6 +64,12 @@ func migrations() fs.FS {
 // that cannot be written, storage.ErrFull, storage.ErrBusy, storage.ErrCorrupt,
 // and fs.ErrNotExist if the folder is missing.
 //
+// While a database is open it is a file and a log beside it. If one of them is
+// moved, removed or replaced, every call returns storage.ErrMoved: nothing is
+// acknowledged into a file that nobody finds. Once everybody has closed it the
+// file alone is everything. A log beside the path whose database is missing,
+// empty or another one is storage.ErrCorrupt, and is left alone.
+//
 // The DB owns a goroutine that writes, and one that looks for the commits of
 // other processes while somebody watches. Both end with Close.
 func Open(c Config) (*DB, error) {
@@ -102,7 +108,11 @@ func use(ctx context.Context, db *sql.DB) (*engine, error) {
 		return nil, errors.New("sqlite: each connection to a database in memory has one of its own; " +
 			"call SetMaxOpenConns(1), or use storage/memory")
 	}
-	lender := &borrowed{db: db, path: path, timeout: defaultBusyTimeout}
+	place, err := settleAt(path)
+	if err != nil {
+		return nil, unopened(path, err)
+	}
+	lender := &borrowed{db: db, path: path, place: place, timeout: defaultBusyTimeout}
 	e := startEngine(path, lender, defaultBusyTimeout, blind{})
 	if err := sqlstore.Migrate(ctx, e.Write, migrations()); err != nil {
 		return nil, errors.Join(err, e.close())

@@ -21,18 +21,24 @@ const maxBatch = 512
 // before one of them may write by itself.
 const quietBatches = 8
 
+// foldAfter is how long nobody has written when the log is folded into the
+// file, so that the file alone is nearly everything while little happens.
+const foldAfter = time.Second
+
 // waryBatches is how many batches get savepoints after a closure has failed.
 const waryBatches = 64
 
 // writer commits the closures of many callers in one transaction: one sync of
 // the disk serves all that wait. It takes what is there and never waits for
 // more. Its one goroutine ends with close; a caller who finds nobody writing
-// need not wait for it to wake.
+// need not wait for it to wake. When nobody writes for a while it folds the log
+// into the file.
 type writer struct {
 	lender lender
 	busy   time.Duration // how long to wait for other processes
 	commit func()        // called after each commit
 	wary   int           // batches that get savepoints; whoever writes has it
+	idle   *time.Timer   // ends when there was no commit for a while
 
 	writing chan struct{} // full while somebody writes
 	wake    chan struct{} // there is something in the queue, or it is closed
@@ -63,7 +69,7 @@ const (
 func startWriter(l lender, busy time.Duration, commit func()) *writer {
 	w := &writer{
 		lender: l, busy: busy, commit: commit,
-		quiet:   quietBatches,
+		quiet: quietBatches, idle: time.NewTimer(foldAfter),
 		writing: make(chan struct{}, 1), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	go w.loop()
@@ -145,8 +151,18 @@ func (w *writer) close() {
 
 func (w *writer) loop() {
 	defer close(w.done)
-	for range w.wake {
+	defer w.idle.Stop()
+	for {
+		idle := false
+		select {
+		case <-w.wake:
+		case <-w.idle.C:
+			idle = true
+		}
 		w.writing <- struct{}{}
+		if idle && w.lender.fold() {
+			w.idle.Reset(foldAfter)
+		}
 		closed := w.drain()
 		<-w.writing
 		if closed {
@@ -239,6 +255,7 @@ func (w *writer) commitAll(batch []*job, patience time.Duration) error {
 	})
 	if err == nil {
 		w.commit()
+		w.idle.Reset(foldAfter)
 	}
 	return err
 }

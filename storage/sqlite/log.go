@@ -1,0 +1,72 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	driver "modernc.org/sqlite"
+
+	"github.com/upkeep-go/upkeep/storage"
+)
+
+// logOf returns where the log of a database is, which need not be there: beside
+// the file itself, if path is a link.
+func logOf(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return path + "-wal"
+}
+
+// checkLog refuses a log that SQLite would delete, or bring into a database
+// that it does not belong to. Info is of the file at path, or nil if there is
+// none. It changes nothing.
+func checkLog(path string, info fs.FileInfo) error {
+	log := logOf(path)
+	before, err := os.Stat(log)
+	if err != nil || before.Size() == 0 {
+		return nil // what else is wrong SQLite will say
+	}
+	if info == nil || info.Size() == 0 {
+		return fmt.Errorf("%w: %q is empty or missing, but not its log %q: put the file back that belongs to the log, or move the log away",
+			storage.ErrCorrupt, path, log)
+	}
+	logged, err := wantsLog(path)
+	if err != nil || logged {
+		return nil
+	}
+	if now, err := os.Stat(log); err != nil || !os.SameFile(before, now) {
+		return nil // somebody has closed the database meanwhile
+	}
+	return fmt.Errorf("%w: %q was closed, or is a backup, and has no log: %q is that of another file; move it away if this is the right file",
+		storage.ErrCorrupt, path, log)
+}
+
+// wantsLog reports whether a database may have a log, by its header alone.
+func wantsLog(path string) (bool, error) {
+	var header []byte
+	err := alone(path, func(s *session) error {
+		return s.Row("SELECT substr(data, 1, 100) FROM sqlite_dbpage WHERE pgno = 1", nil, &header)
+	})
+	if err == nil && len(header) < 100 {
+		err = errors.New("sqlite: no header")
+	}
+	return err == nil && header[18] == 2, err // "file format write version": 2 is that of a log
+}
+
+// alone shows what is in the file of a database without its log, and leaves
+// everything as it is. The file must not be read by other means: to close it
+// would drop the locks that SQLite has on it in this process. If somebody folds
+// a log into it meanwhile, it may look damaged.
+func alone(path string, f func(*session) error) error {
+	conn, err := new(driver.Driver).Open(uri(path, url.Values{"mode": {"ro"}, "immutable": {"1"}}))
+	if err != nil {
+		return translate(path, err)
+	}
+	s := newSession(path, conn)
+	return errors.Join(f(s), s.Close())
+}
