@@ -195,6 +195,10 @@ func TestChangelistIsCancelledOrRefused(t *testing.T) {
 		`{"changes":[{"object_id":"a","to":"2"}]}`:                               404,
 		`{"changes":[{"object_id":"nobody","to":"working"}]}`:                    404,
 		`{"changes":[{"object_id":"a","to":"1","expect":"x"}]}`:                  404,
+		`{"changes":[{"object_id":"a","to":"1","expect":"any","after":"9"}]}`:    400,
+		`{"changes":[{"object_id":"a","to":"1","after":"x"}]}`:                   404,
+		`{"changes":[{"object_id":"a","to":"1","after":"99"}]}`:                  404,
+		`{"changes":[{"object_id":"a","to":"1","after":"` + id + `"}]}`:          409, // it was cancelled
 		`{"changes":[{"object_id":"a","to":"1"},{"object_id":"a","to":"none"}]}`: 400,
 		`{"changes":[` + strings.Repeat(`{"to":"1"},`, 1000) + `{"to":"1"}]}`:    400,
 		`{"changes":[{"OBJECT_ID":"a","to":"working"}]}`:                         400,
@@ -207,6 +211,25 @@ func TestChangelistIsCancelledOrRefused(t *testing.T) {
 	}
 	for _, path := range []string{"changelists/99/approve", "changelists/x/cancel", "releases/99/revert"} {
 		require.Equal(t, "not-found", s.own("POST", path, "").problem(t), path)
+	}
+}
+
+func TestChangelistExpectsWhatAnotherLeavesOrAnything(t *testing.T) {
+	s := new(site).open(t)
+	begin := s.own("POST", "changelists", `{"changes":[{"to":"3"}]}`).good(t)
+	end := s.own("POST", "changelists", `{"changes":[{"to":"1","after":"`+begin["id"].(string)+`"}]}`).good(t)
+	require.Equal(t, map[string]any{"object_id": "a", "from": "0", "to": "1", "expect": "3"}, at(t, end, "changes", 0))
+	anyway := s.own("POST", "changelists", `{"changes":[{"to":"1","expect":"any"}]}`).good(t)
+	require.Equal(t, map[string]any{"object_id": "a", "from": "0", "to": "1"}, at(t, anyway, "changes", 0))
+	for _, list := range []map[string]any{begin, end, anyway} {
+		id := list["id"].(string)
+		s.own("POST", "changelists/"+id+"/approve", "", as(appKey)).good(t)
+	}
+	early := s.own("POST", "changelists/"+end["id"].(string)+"/apply", "")
+	require.Equal(t, "conflict", early.problem(t))
+	require.Contains(t, early.json(t)["detail"], "release "+begin["id"].(string)+", which leaves")
+	for _, list := range []map[string]any{begin, end, anyway} {
+		require.Equal(t, "applied", s.own("POST", "changelists/"+list["id"].(string)+"/apply", "").good(t)["state"])
 	}
 }
 

@@ -118,28 +118,47 @@ func (b planBody) release() (lv.Release, error) {
 		}
 	}
 	for i, change := range b.Changes {
-		planned := lv.Change{ID: change.ObjectID, Working: change.To == "working"}
-		if planned.ID != "" {
-			if err := checkID(planned.ID); err != nil {
-				return plan, err
-			}
-		}
-		var err error
-		switch change.To {
-		case "working", "none":
-		case "":
-			return plan, badBody.with(fmt.Sprintf(`changes: %d: to: want a version, "working" or "none"`, i))
-		default:
-			if planned.To, err = versionOf(change.To); err != nil {
-				return plan, err
-			}
-		}
-		if planned.Expect, err = expected(change.Expect); err != nil {
+		planned, err := change.change(i)
+		if err != nil {
 			return plan, err
 		}
 		plan.Changes = append(plan.Changes, planned)
 	}
 	return plan, nil
+}
+
+// change returns what change i of a body moves.
+func (b changeBody) change(i int) (c lv.Change, err error) {
+	c.ID = b.ObjectID
+	if c.ID != "" {
+		if err := checkID(c.ID); err != nil {
+			return c, err
+		}
+	}
+	switch b.To {
+	case "working":
+		c.Working = true
+	case "none":
+	case "":
+		return c, badBody.with(fmt.Sprintf(`changes: %d: to: want a version, "working" or "none"`, i))
+	default:
+		if c.To, err = versionOf(b.To); err != nil {
+			return c, err
+		}
+	}
+	if b.After != "" {
+		if b.Expect != "" {
+			return c, badBody.with(fmt.Sprintf("changes: %d: expect or after, not both", i))
+		}
+		c.After, err = decimalOf("after", b.After)
+		return c, err
+	}
+	if b.Expect == "any" {
+		c.Expect = new(lv.Any)
+		return c, nil
+	}
+	c.Expect, err = expected(b.Expect)
+	return c, err
 }
 
 // amending calls f with the release in the path, and answers with what it has

@@ -56,7 +56,8 @@ type planBody struct {
 type changeBody struct {
 	ObjectID string `json:"object_id"` // may be left out beside a version
 	To       string `json:"to"`        // a version, "working" or "none"
-	Expect   string `json:"expect"`    // a version or "none"; default: what is there when it is planned
+	Expect   string `json:"expect"`    // a version, "none" or "any"; default: what is there when it is planned
+	After    string `json:"after"`     // in place of expect: the release that leaves what is expected
 }
 
 // scheduleBody says when a release is due.

@@ -3,6 +3,7 @@ package lv
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -79,8 +80,13 @@ func (t *Table) Revert(ctx context.Context, release int64, by Meta) (Release, er
 func (c Change) moved() bool { return c.From != c.To }
 
 // Plan records a change list: Env, Changes and Desc of r. Its versions are
-// pinned: later edits do not change it. Where it does not say what it expects
-// to be there when it is applied, it is what is there now.
+// pinned: later edits do not change it. What it expects to be there when it is
+// applied is, by the Change: the version Expect; whatever is there, if that is
+// Any; what the release After leaves there, planned or applied, so that the end
+// of a campaign can be planned along with its begin; else what is there now. A
+// release that was cancelled or has failed leaves nothing: to come after it is
+// ErrConflict. When it is given up later, what comes after it finds something
+// else than it expects, and fails.
 func (t *Table) Plan(ctx context.Context, r Release, by Meta) (Release, error) {
 	return t.put(ctx, by, func() (Release, error) {
 		plan := Release{State: ReleaseDraft, Env: r.Env, Changes: slices.Clone(r.Changes), Desc: r.Desc}
@@ -131,13 +137,14 @@ func (t *Table) Schedule(ctx context.Context, release int64, at time.Time, by Me
 // Apply applies an approved or scheduled release now. Pointers that are not
 // what it expects are a *ConflictError, and the release stays as it is.
 func (t *Table) Apply(ctx context.Context, release int64, by Meta) (Release, error) {
-	return t.amend(ctx, release, by, func(r *Release) error {
+	r, err := t.amend(ctx, release, by, func(r *Release) error {
 		if r.State == ReleaseDraft {
 			return fmt.Errorf("%w: release %d is not approved", ErrConflict, release)
 		}
 		r.State = ReleaseApplied
 		return nil
 	})
+	return r, t.explained(ctx, release, err)
 }
 
 // Cancel gives up a release that is not applied. ErrTooLate if it is.
@@ -170,6 +177,10 @@ func (t *Table) put(ctx context.Context, by Meta, build func() (Release, error))
 		}
 		t.service.config.Logger.InfoContext(ctx, "lv: release", "app", t.ID.App, "schema", t.ID.Schema, "env", put.Env,
 			"release", put.ID, "state", put.State, "changes", len(put.Changes), "actor", by.Actor)
+		if put.State == ReleaseScheduled {
+			t.service.stale.add(t.ID)
+			t.service.planned.Set()
+		}
 		return put.Seq, nil
 	})
 	return put, err
@@ -281,14 +292,67 @@ func (t *Table) pin(ctx context.Context, env Env, c Change) (Change, error) {
 		c.ID = v.Row
 	}
 	pinned := Change{ID: c.ID, To: c.To, Expect: c.Expect}
-	if pinned.Expect == nil && c.ID != "" {
-		now, err := t.pointer(ctx, env, c.ID)
+	switch {
+	case c.Expect != nil && c.After != 0:
+		return Change{}, fmt.Errorf("%w: row %q expects a version and what release %d leaves", ErrInvalid, c.ID, c.After)
+	case c.Expect != nil && *c.Expect == Any:
+		pinned.Expect = nil
+	case c.Expect != nil || c.ID == "":
+	default:
+		expect, err := t.expected(ctx, env, c)
 		if err != nil {
 			return Change{}, err
 		}
-		pinned.Expect = &now
+		pinned.Expect = &expect
 	}
 	return pinned, nil
+}
+
+// expected returns what a change that names no version expects to be there.
+func (t *Table) expected(ctx context.Context, env Env, c Change) (VersionID, error) {
+	if c.After == 0 {
+		return t.pointer(ctx, env, c.ID)
+	}
+	before, err := t.release(ctx, c.After)
+	if err != nil {
+		return 0, err
+	}
+	if before.State == ReleaseCancelled || before.State == ReleaseFailed {
+		return 0, fmt.Errorf("%w: release %d is %s", ErrConflict, c.After, before.State)
+	}
+	for _, one := range before.Changes {
+		if one.ID == c.ID && before.Env == env {
+			return one.To, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: release %d does not move row %q in this environment", ErrInvalid, c.After, c.ID)
+}
+
+// explained adds to the conflict that a release met which other planned one
+// would have left what was expected, but has not.
+func (t *Table) explained(ctx context.Context, release int64, err error) error {
+	var moved *ConflictError
+	if !errors.As(err, &moved) {
+		return err
+	}
+	i := slices.IndexFunc(moved.Changes, func(c Change) bool { return c.Expect != nil })
+	failed, fault := t.release(ctx, release)
+	if i < 0 || fault != nil {
+		return err
+	}
+	c := moved.Changes[i]
+	leaves := func(one Change) bool { return one.ID == c.ID && one.To == *c.Expect }
+	for _, state := range []ReleaseState{ReleaseCancelled, ReleaseFailed, ReleaseScheduled, ReleaseApproved, ReleaseDraft} {
+		for r, fault := range t.Releases(ctx, Query{Row: c.ID, State: state}) {
+			if fault != nil {
+				return err // which says what matters
+			}
+			if r.ID != release && r.Env == failed.Env && slices.ContainsFunc(r.Changes, leaves) {
+				return fmt.Errorf("%w; release %d, which leaves %q at %d, is %s", err, r.ID, c.ID, *c.Expect, state)
+			}
+		}
+	}
+	return err
 }
 
 // pointer returns what env points a row at, or 0.

@@ -1,9 +1,11 @@
 package lv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,8 +15,8 @@ const (
 	retentionPause = time.Hour   // between two looks at what may be forgotten
 )
 
-// Run follows the writes of other processes, applies releases that are due
-// and forgets what Retain allows, until ctx ends or the Service closes; it
+// Run follows the writes of other processes, applies releases that are due, in
+// order of that time, then of their id, and forgets what Retain allows, until ctx ends or the Service closes; it
 // returns the error that says which. What fails is logged and tried again. It
 // may run in any number of processes.
 func (s *Service) Run(ctx context.Context) error {
@@ -80,20 +82,18 @@ func (s *Service) repeat(ctx context.Context, j job) {
 	}
 }
 
-// A planner applies scheduled releases when they are due.
+// A planner applies scheduled releases when they are due, in order of that
+// time, then of their id, whichever their tables.
 type planner struct {
 	service *Service
-	plans   map[TableID][]Release
+	plans   map[TableID][]Release // in that order
+	tries   map[int64]int         // how often a release could not be applied for now
 }
 
 // run applies what is due, and waits for what comes next, until ctx ends.
 func (p *planner) run(ctx context.Context) error {
 	for {
 		news := p.service.planned.Wait()
-		if err := p.look(ctx); err != nil {
-			p.service.stale.addAll()
-			return err
-		}
 		next, err := p.apply(ctx)
 		if err != nil {
 			p.service.stale.addAll()
@@ -131,33 +131,72 @@ func (p *planner) look(ctx context.Context) error {
 			}
 			p.plans[id] = append(p.plans[id], r)
 		}
+		slices.SortFunc(p.plans[id], dueOrder)
 	}
 	return nil
 }
 
-// longestWait bounds how late a change of the wall clock is noticed.
-const longestWait = time.Minute
+func dueOrder(a, b Release) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) }
 
-// apply applies what is due and returns how long it is until the next. What
-// fails does not hold back what comes after it.
-func (p *planner) apply(ctx context.Context) (next time.Duration, err error) {
-	next = longestWait
+// first returns the release that is due first, and its table, or nil.
+func (p *planner) first() (first *Release, of TableID) {
 	for id, plans := range p.plans {
-		var left []Release
-		for _, r := range plans {
-			wait := time.Until(r.At)
-			if wait > 0 {
-				left = append(left, r)
-				next = min(next, wait)
-				continue
-			}
-			if fault := p.service.Table(id.App, id.Schema).due(ctx, r); fault != nil {
-				err = errors.Join(err, fmt.Errorf("release %d: %w", r.ID, fault))
-			}
+		if len(plans) > 0 && (first == nil || dueOrder(plans[0], *first) < 0) {
+			first, of = &plans[0], id
 		}
-		p.plans[id] = left
 	}
-	return next, err
+	return first, of
+}
+
+const (
+	// longestWait bounds how late a change of the wall clock is noticed.
+	longestWait = time.Minute
+	// patientTries is how often a release that cannot be applied for now holds
+	// back those that are due after it.
+	patientTries = 10
+)
+
+// apply applies what is due and returns how long it is until the next. What is
+// scheduled meanwhile gets its place. What fails for good does not hold back
+// what comes after it, and what may succeed a little later not for long.
+func (p *planner) apply(ctx context.Context) (next time.Duration, err error) {
+	passed := map[int64]bool{}
+	for {
+		if fault := p.look(ctx); fault != nil {
+			return 0, errors.Join(err, fault)
+		}
+		r, id := p.first()
+		if r == nil {
+			return longestWait, err
+		}
+		if wait := time.Until(r.At); wait > 0 {
+			return min(wait, longestWait), err
+		}
+		p.plans[id] = p.plans[id][1:]
+		if passed[r.ID] {
+			continue // it has been read again
+		}
+		passed[r.ID] = true
+		fault := p.service.Table(id.App, id.Schema).due(ctx, *r)
+		if fault == nil {
+			delete(p.tries, r.ID)
+			continue
+		}
+		err = errors.Join(err, fmt.Errorf("release %d: %w", r.ID, fault))
+		if !errors.Is(fault, ErrInvalid) && p.patient(r.ID) {
+			return 0, err
+		}
+	}
+}
+
+// patient counts a try of a release, and reports whether others wait for the
+// next one.
+func (p *planner) patient(release int64) bool {
+	if p.tries == nil {
+		p.tries = map[int64]int{}
+	}
+	p.tries[release]++
+	return p.tries[release] < patientTries
 }
 
 // due applies a scheduled release, which becomes failed if it cannot be applied.
@@ -171,7 +210,7 @@ func (t *Table) due(ctx context.Context, r Release) error {
 	var moved *ConflictError
 	if errors.As(err, &moved) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrInvalid) {
 		t.service.config.Logger.WarnContext(ctx, "lv: a scheduled release failed",
-			"app", t.ID.App, "schema", t.ID.Schema, "release", r.ID, "err", err)
+			"app", t.ID.App, "schema", t.ID.Schema, "release", r.ID, "err", t.explained(ctx, r.ID, err))
 		r.State = ReleaseFailed
 		_, err = t.put(ctx, by, func() (Release, error) { return r, nil })
 	}

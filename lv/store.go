@@ -87,6 +87,9 @@ type Change struct {
 	From   VersionID  // set by the store when applied
 	To     VersionID  // 0: none; a gray then follows Production
 	Expect *VersionID // if set, the pointer must be this, or ErrConflict
+	// After is for Table.Plan: Expect becomes what this release leaves the row
+	// at. Stores do not keep it.
+	After int64
 	// Working: To is the working row's version at the moment of the
 	// transaction; it is set by the store. For a release that is applied at
 	// once.
@@ -96,6 +99,10 @@ type Change struct {
 	Content              json.RawMessage
 	CreatedAt, UpdatedAt time.Time
 }
+
+// Any is for the Expect of a Change that Table.Plan is given: whatever is
+// there when the plan is applied.
+const Any VersionID = -1
 
 // Release is a list of pointer moves that happen together.
 type Release struct {

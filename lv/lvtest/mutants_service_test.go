@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/lv"
@@ -38,6 +39,9 @@ var serviceMutants = []mutant{
 		}
 	})},
 	{what: "applies what meets a conflict", caught: "a scheduled release that meets a conflict fails", wrap: releasing(expectsNothing)},
+	{what: "keeps only the seconds of when a release is due", caught: "releases that are due together are applied in order of that time, then of their id", wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
+		r.At = r.At.Truncate(time.Second)
+	})},
 	{what: "releases by and by", caught: "readers of a service see a release whole", wrap: badRelease(movesSingly)},
 	{what: "keeps what it forgets", caught: "retention forgets what nothing refers to", wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {

@@ -1,9 +1,11 @@
 package lvtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -50,6 +52,7 @@ var serviceCases = []serviceCase{
 	{"services that run see the releases of each other", seeEachOther},
 	{"one of many services applies a release that is due", oneApplies},
 	{"a scheduled release that meets a conflict fails", scheduledFails},
+	{"releases that are due together are applied in order of that time, then of their id", dueInOrder},
 	{"readers of a service see a release whole", serviceWhole},
 	{"retention forgets what nothing refers to", retained},
 }
@@ -96,7 +99,13 @@ func (t *serviceTest) publish(env lv.Env, rows ...string) lv.Release {
 // plan plans that production gets a version, and approves it.
 func (t *serviceTest) plan(v lv.Version) lv.Release {
 	t.Helper()
-	r, err := t.Plan(t.Context(), lv.Release{Changes: []lv.Change{to(v)}}, ann)
+	return t.planned(to(v))
+}
+
+// planned plans a change, and approves it.
+func (t *serviceTest) planned(c lv.Change) lv.Release {
+	t.Helper()
+	r, err := t.Plan(t.Context(), lv.Release{Changes: []lv.Change{c}}, ann)
 	require.NoError(t, err)
 	_, err = t.Approve(t.Context(), r.ID, ann)
 	require.ErrorIs(t, err, lv.ErrForbidden, "the author of a plan does not approve it")
@@ -271,6 +280,32 @@ func scheduledFails(t *serviceTest) {
 	})
 	t.shows(t.Table, lv.View{}, "a=2")
 	require.ErrorIs(t, t.Cancel(t.Context(), plan.ID, ann), lv.ErrTooLate)
+}
+
+func dueInOrder(t *serviceTest) {
+	others := []*lv.Table{t.serve(t.again(), lv.Config{}), t.serve(t.again(), lv.Config{})}
+	var plans []lv.Release
+	for i := range 6 {
+		plans = append(plans, t.planned(expecting(to(t.save("a", fmt.Sprint(i))), lv.Any)))
+	}
+	at := time.Now().Add(time.Second)
+	for i, ms := range []int{30, 10, 20, 10, 0, 20} {
+		_, err := t.Schedule(t.Context(), plans[i].ID, at.Add(time.Duration(ms)*time.Millisecond), ann)
+		require.NoError(t, err)
+	}
+	for _, table := range append(others, t.Table) {
+		t.eventually("releases that are due are applied", func() bool {
+			row, err := table.Get(t.Context(), "a", lv.View{})
+			return err == nil && string(row.Content) == string(page("0"))
+		})
+	}
+	releases := list(t, t.Releases(t.Context(), lv.Query{State: lv.ReleaseApplied}))
+	slices.SortFunc(releases, func(a, b lv.Release) int { return cmp.Compare(a.Seq, b.Seq) })
+	require.Len(t, releases, len(plans))
+	for i, plan := range []int{4, 1, 3, 2, 5, 0} {
+		require.Equal(t, plans[plan].ID, releases[i].ID, "in the place %d", i)
+		require.Equal(t, plans[plan].Rev+2, releases[i].Rev, "one of many applies it, once")
+	}
 }
 
 func serviceWhole(t *serviceTest) {
