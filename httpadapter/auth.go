@@ -55,7 +55,7 @@ type Principal struct {
 	// Roles gives another role in some of the APIs. Default: none.
 	Roles map[API]Role
 	// Scopes are where Secrets knows the principal: "appid", or
-	// "appid/schemaid" of one table. Default: everywhere.
+	// "appid/schemaid" of one table. Nil is everywhere, empty is nowhere.
 	Scopes []string
 }
 
@@ -110,7 +110,7 @@ func (s Secrets) Authenticate(_ context.Context, c Credential, needs Role) (Prin
 
 // within reports whether a scope is one of the principal's, or in one.
 func (p Principal) within(scope string) bool {
-	return len(p.Scopes) == 0 || slices.ContainsFunc(p.Scopes, func(s string) bool {
+	return p.Scopes == nil || slices.ContainsFunc(p.Scopes, func(s string) bool {
 		return s != "" && (scope == s || strings.HasPrefix(scope, s+"/"))
 	})
 }

@@ -148,6 +148,7 @@ func TestKeyPairCountsOnlyTogetherAndWhereItBelongs(t *testing.T) {
 		c.Tables = append(c.Tables, lv.TableID{App: "app", Schema: "other"}, lv.TableID{App: "apple", Schema: "table"})
 		c.Auth.(httpadapter.Secrets)["one"] = httpadapter.Principal{ID: "tab", Role: httpadapter.Editor, Scopes: []string{"app/table"}}
 		c.Auth.(httpadapter.Secrets)["none"] = httpadapter.Principal{ID: "nil", Role: httpadapter.Editor, Scopes: []string{""}}
+		c.Auth.(httpadapter.Secrets)["empty"] = httpadapter.Principal{ID: "nul", Role: httpadapter.Editor, Scopes: []string{}}
 	}}).open(t)
 	tests := []struct {
 		app, schema, id, key string
@@ -164,6 +165,7 @@ func TestKeyPairCountsOnlyTogetherAndWhereItBelongs(t *testing.T) {
 		{"app", "table", "tab", appKey, 401},
 		{"app", "table", "kit", "one", 401},
 		{"app", "table", "nil", "none", 401},
+		{"app", "table", "nul", "empty", 401},
 		{"app", "table", "kit", appKey[:len(appKey)-1] + "x", 401},
 		{"app", "table", "", appKey, 401},
 		{"app", "table", "kit", "", 401},

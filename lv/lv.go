@@ -68,7 +68,7 @@ type View struct {
 	Status  Status     // of the working rows
 	Own     bool       // only what Env points at itself, deletions included
 	Deleted bool       // with Working: the deletions of rows that Production still shows
-	IDs     []string   // only these, in this order; missing ones are left out
+	IDs     []string   // only these, in this order; missing ones are left out. Nil is all rows, empty is none
 	After   string     // only rows whose id is greater
 }
 

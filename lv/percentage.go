@@ -1,9 +1,14 @@
 package lv
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // Percentage is the value of RelationPercent: a stable share of visitors that only
-// grows when Percent does.
+// grows when Percent does. A visitor of whom the attribute is empty, or nothing
+// but white space, has none, such as one who is not logged in: no percentage
+// matches, 100 neither.
 type Percentage struct {
 	Percent float64 `json:"percent"`        // 0 to 100, in steps of 0.01
 	By      string  `json:"by,omitempty"`   // the attribute that is hashed, such as "user.id"; default: that of the rule
@@ -30,15 +35,16 @@ func (c *compiler) percentage(r Rule, path string) (matcher, error) {
 	}
 	state, limit := seedBuckets(seed), int(math.Round(p.Percent*buckets/100))
 	return func(a Attributes) bool {
-		id, there := a[key]
-		return there && state.bucket(id) < limit
+		id := a[key]
+		return strings.TrimSpace(id) != "" && state.bucket(id) < limit
 	}, nil
 }
 
 const buckets = 10_000
 
 // Bucket returns the bucket of a visitor under a seed, from 0 to 9,999:
-// RelationPercent matches those below 100 times its Percent. It will never
+// RelationPercent matches those below 100 times its Percent, of visitors who
+// have an id. It will never
 // change. It is the 64-bit FNV-1a of the seed, a zero byte and the id, mixed
 // by the finaliser of MurmurHash3, modulo 10,000.
 func Bucket(seed, id string) int { return seedBuckets(seed).bucket(id) }

@@ -112,6 +112,29 @@ func TestAStrategyIsTriedOutAsVisitorsAreShownIt(t *testing.T) {
 	require.False(t, lv.Strategy{}.Match(lv.Attributes{}), "without rules it matches nobody")
 }
 
+func TestAVisitorWithoutAnIDIsInNoPercentage(t *testing.T) {
+	for _, percent := range []float64{0, 1, 5, 50, 99.99, 100} {
+		for _, by := range []string{"", "user.email"} {
+			for seed := range 300 {
+				rules := lv.Rules{{Object: "user", Field: "id", Relation: lv.RelationPercent, Value: lv.Percentage{
+					Percent: percent, By: by, Seed: fmt.Sprint(seed),
+				}}}
+				for _, id := range []string{"", " ", "\t\r\n", "\u00a0", "\u3000 "} {
+					visitor := lv.Attributes{"user.id": id, "user.email": id, "user.name": "somebody"}
+					require.False(t, rules.Match(visitor), "%v percent of %q, seed %d", percent, id, seed)
+				}
+				visitor := lv.Attributes{"user.id": "0", "user.email": "0"}
+				require.Equal(t, lv.Bucket(fmt.Sprint(seed), "0") < int(percent*100), rules.Match(visitor), "an id of one character is one")
+			}
+		}
+	}
+	either := lv.Rules{{Type: "or", Rules: []lv.Rule{
+		{Object: "user", Field: "id", Relation: lv.RelationPercent, Value: lv.Percentage{Percent: 100}},
+		{Object: "user", Field: "id", Relation: lv.RelationEquals, Value: ""},
+	}}}
+	require.True(t, either.Match(lv.Attributes{"user.id": ""}), "other relations see what is there")
+}
+
 func TestAPercentageIsOfTheRulesAttributeUnlessItNamesOne(t *testing.T) {
 	rules := lv.Rules{{Object: "user", Field: "id", Relation: lv.RelationPercent, Value: lv.Percentage{Percent: 100}}}
 	require.True(t, rules.Match(lv.Attributes{"user.id": "x"}))

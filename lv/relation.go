@@ -40,7 +40,7 @@ const (
 	RelationVersionUpTo   Relation = "semverLte"
 	RelationBefore        Relation = "before"     // RFC 3339, or a date, which begins at midnight UTC
 	RelationAfter         Relation = "after"      // likewise
-	RelationPercent       Relation = "percentage" // Value is a Percentage
+	RelationPercent       Relation = "percentage" // Value is a Percentage; an empty attribute is a missing one
 )
 
 var relationAliases = map[Relation]Relation{

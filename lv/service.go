@@ -102,7 +102,8 @@ func (s *Service) known(id TableID) *Table {
 }
 
 // Tables yields what there is of the tables named, or of all that somebody has
-// written to, in the order of their names.
+// written to, in the order of their names. A list of tables that is empty but
+// not nil is none of them.
 func (s *Service) Tables(ctx context.Context, ids ...TableID) iter.Seq2[TableInfo, error] {
 	return s.config.Store.Tables(ctx, ids...)
 }

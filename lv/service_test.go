@@ -185,6 +185,43 @@ func TestAViewShowsOneEnvironment(t *testing.T) {
 	}
 }
 
+func TestWhoAsksForNoRowsGetsNone(t *testing.T) {
+	s := newSite(t)
+	s.save("a", "1")
+	s.publish(lv.Production, "a")
+	s.publish("g", "a")
+	s.del("a")
+	s.save("b", "1")
+	for _, v := range []lv.View{
+		{}, {Env: "g"}, {Env: "g", Own: true}, {Own: true}, {Working: true}, {Working: true, Deleted: true}, {AsOf: 2},
+		{For: lv.Attributes{"user.id": "7"}}, {Working: true, Status: lv.StatusChanged},
+	} {
+		require.NotEmpty(t, s.shows(v), "%+v", v)
+		v.IDs = []string{}
+		require.Empty(t, s.shows(v), "%+v", v)
+		for _, err := range lv.Of[struct{ Name string }](s.Table).All(t.Context(), v) {
+			require.Fail(t, "a row", "%v", err)
+		}
+	}
+	count := func(ids ...lv.TableID) (n int) {
+		for _, err := range s.service.Tables(t.Context(), ids...) {
+			require.NoError(t, err)
+			n++
+		}
+		return n
+	}
+	require.Equal(t, 1, count())
+	require.Equal(t, 0, count([]lv.TableID{}...))
+	_, err := s.Publish(t.Context(), lv.Production, ada, []string{}...)
+	require.ErrorIs(t, err, lv.ErrInvalid)
+	_, err = s.Reset(t.Context(), "g", ada)
+	require.ErrorIs(t, err, lv.ErrInvalid)
+	_, err = s.Table.Release(t.Context(), lv.Production, ada)
+	require.ErrorIs(t, err, lv.ErrInvalid)
+	_, err = s.Edit(t.Context(), ada)
+	require.ErrorIs(t, err, lv.ErrInvalid)
+}
+
 func TestADeletionIsPublished(t *testing.T) {
 	s := newSite(t)
 	s.save("a", "1")

@@ -47,8 +47,9 @@ type VersionStore interface {
 	Versions(ctx context.Context, t TableID, q Query) iter.Seq2[Version, error]
 	// Releases yields releases, newest first.
 	Releases(ctx context.Context, t TableID, q Query) iter.Seq2[Release, error]
-	// Tables yields what there is of the tables named, or of all, in the order
-	// of their names. A table nobody has written to is left out.
+	// Tables yields what there is of the tables named, or of all if ids is
+	// nil, in the order of their names. A table nobody has written to is left
+	// out.
 	Tables(ctx context.Context, ids ...TableID) iter.Seq2[TableInfo, error]
 	// PutStrategy creates a strategy (ID 0) or replaces one, or deletes it if
 	// s.Deleted, whose Rev is s.Rev, else ErrConflict; ErrNotFound if there is

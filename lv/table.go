@@ -136,7 +136,7 @@ func (t *Table) entries(ctx context.Context, v View) iter.Seq2[*entry, error] {
 
 func (r *root) rows(v View) iter.Seq[*entry] {
 	switch {
-	case len(v.IDs) > 0:
+	case v.IDs != nil:
 		return func(yield func(*entry) bool) {
 			for _, id := range v.IDs {
 				if e := r.view(&v, id); e != nil && id > v.After && !yield(e) {

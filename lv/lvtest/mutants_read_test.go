@@ -23,6 +23,19 @@ const (
 )
 
 var rowsMutants = []mutant{
+	{what: "shows all rows to who asks for none", caught: rowsAsked, unnoted: true, wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
+		if len(v.IDs) == 0 {
+			v.IDs = nil
+		}
+	})},
+	{what: "lists all tables for who names none", caught: tablesNamed, unnoted: true, wrap: badTables(func(s lv.VersionStore) tablesFunc {
+		return func(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
+			if len(ids) == 0 {
+				ids = nil
+			}
+			return s.Tables(ctx, ids...)
+		}
+	})},
 	{what: "sorts rows in any case", caught: rowsSorted, wrap: sorted(func(v lv.View, a, b lv.Row) int {
 		return strings.Compare(strings.ToLower(a.ID), strings.ToLower(b.ID))
 	}), unnoted: true},

@@ -63,6 +63,15 @@ func rowsAsked(t *storeTest) {
 	t.shows(lv.View{IDs: asked, After: "b"}, "c=1", "c=1", "d=1")
 	t.shows(lv.View{IDs: []string{"missing"}}, none...)
 	t.shows(lv.View{IDs: []string{"a"}, AsOf: t.info().Seq}, "a=1")
+	for _, v := range []lv.View{
+		{}, {Working: true}, {Own: true}, {Env: green}, {Env: green, Own: true}, {AsOf: t.info().Seq}, {After: "a"},
+		{Working: true, AsOf: t.info().Seq}, {Working: true, Status: lv.StatusPublished}, {Working: true, Deleted: true},
+	} {
+		v.IDs = []string{}
+		require.Empty(t, t.rows(v), "who asks for none gets none: %+v", v)
+		v.IDs = nil
+		require.NotEmpty(t, t.rows(v), "nil is all: %+v", v)
+	}
 
 	many := make([]string, 3000)
 	for i := range many {
@@ -165,6 +174,7 @@ func tablesListed(t *storeTest) {
 	}
 	require.Equal(t, want, tables(), "tables come in the order of their names")
 	require.Equal(t, []lv.TableID{want[1], want[4]}, tables(want[4], pages, want[1], want[4]), "only those named, once")
+	require.Empty(t, tables([]lv.TableID{}...), "who names none gets none")
 
 	t.refused(lv.ErrNotFound, "a bad edit", func() error {
 		_, err := t.Write(t.Context(), banners, []lv.Edit{deleting("a")}, ann)

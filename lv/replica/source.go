@@ -83,7 +83,7 @@ func (s *source) read(ctx context.Context, _ lv.TableID) (lv.Snapshot, error) {
 // Tables implements lv.VersionStore, but for one table: all of them tell where
 // the feed goes on.
 func (s *source) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
-	if len(ids) > 0 {
+	if ids != nil {
 		return none[lv.TableInfo]
 	}
 	return func(yield func(lv.TableInfo, error) bool) {

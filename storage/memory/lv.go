@@ -182,7 +182,7 @@ func (s *versions) infos(ctx context.Context, ids []lv.TableID) (infos []lv.Tabl
 		return nil, err
 	}
 	defer s.db.mu.Unlock()
-	if len(ids) == 0 {
+	if ids == nil {
 		ids = slices.Collect(maps.Keys(s.tables))
 	}
 	ids = slices.SortedFunc(slices.Values(ids), func(a, b lv.TableID) int {

@@ -80,7 +80,7 @@ func (s *versions) view(ctx context.Context, id lv.TableID, v lv.View) (rows []l
 
 // candidates returns the rows among which those of a view are, in its order.
 func (t *table) candidates(v lv.View) (rows []*row) {
-	if len(v.IDs) > 0 {
+	if v.IDs != nil {
 		for _, id := range v.IDs {
 			if r := t.rows[id]; r != nil && id > v.After {
 				rows = append(rows, r)

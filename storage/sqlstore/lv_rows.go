@@ -19,7 +19,7 @@ const rowPage = 256
 func (s *Versions) Rows(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 	list := s.rowsAsOf
 	switch {
-	case len(v.IDs) > 0:
+	case v.IDs != nil:
 		list = s.rowsNamed
 	case v.Status != lv.StatusAny || v.Deleted:
 		list = s.rowsByState

@@ -31,7 +31,7 @@ const tablePage = 16
 
 // Tables keeps the promise of lv.VersionStore.
 func (s *Versions) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
-	if len(ids) > 0 {
+	if ids != nil {
 		return s.tablesNamed(ctx, ids)
 	}
 	return pages(func() func() ([]lv.TableInfo, bool, error) {
