@@ -61,8 +61,14 @@ type child struct {
 
 func startChild(t testing.TB, role string, args ...string) *child {
 	t.Helper()
+	return startBy(t, func(program ...string) *exec.Cmd { return exec.Command(program[0], program[1:]...) }, role, args...)
+}
+
+// startBy starts a child by a command that runs a program.
+func startBy(t testing.TB, command func(program ...string) *exec.Cmd, role string, args ...string) *child {
+	t.Helper()
 	require.Contains(t, roles, role)
-	c := &child{t: t, Cmd: exec.Command(os.Args[0], args...), lines: make(chan string, 100_000)}
+	c := &child{t: t, Cmd: command(append([]string{os.Args[0]}, args...)...), lines: make(chan string, 100_000)}
 	c.Env = append(os.Environ(), roleEnv+"="+role)
 	c.Stderr = os.Stderr
 	_, err := c.StdinPipe() // closed by Wait, or with this process: see forever

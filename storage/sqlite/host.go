@@ -8,8 +8,9 @@ import (
 )
 
 // thisHost is the machine whose clock judges leases: all processes of a
-// database run on one, and its boot clock is the same for all of them, never
-// jumps, and starts anew with each boot, which ends every lease.
+// database run on one, and its boot clock is the same for all of them, in every
+// time namespace, never jumps, and starts anew with each boot, which ends every
+// lease.
 //
 // Each system has files of its own: clock_*.go and process_*.go.
 var thisHost = sync.OnceValue(func() sqlstore.Host {

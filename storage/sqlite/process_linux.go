@@ -15,9 +15,9 @@ import (
 // process is what tells one process of a boot from every other. It says
 // "ended" of a process only when nothing else is possible.
 type process struct {
-	namespace string // of process ids, such as "pid:[4026531836]"
+	namespace string // of process ids and of time, such as "pid:[4026531836],time:[4026531834]"
 	pid       int
-	start     string // clock ticks after the boot
+	start     string // clock ticks after the boot, as the time namespace has them
 	nonce     string // of the program: a process that executes another keeps all else
 }
 
@@ -34,6 +34,9 @@ func identify() (name string, ended func(string) bool) {
 	namespace, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
 		return nonce, nobody
+	}
+	if time, err := os.Readlink("/proc/self/ns/time"); err == nil {
+		namespace += "," + time
 	}
 	stat, err := readStat(os.Getpid())
 	if err != nil {
