@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"syscall"
 )
 
 // become starts a program with the same arguments, and ends this process. It
@@ -28,6 +29,9 @@ func openListener(int) (net.Listener, error) { return nil, errors.ErrUnsupported
 func duplicate(net.Listener) (int, error)    { return 0, errors.ErrUnsupported }
 func inheritable(int, bool) error            { return nil }
 func closeListener(int)                      {}
+
+// unread cannot tell here.
+func unread(syscall.RawConn) bool { return false }
 
 // askToEnd ends a process: there is no way to ask.
 func askToEnd(p *os.Process) error { return p.Kill() }

@@ -75,5 +75,18 @@ func inheritable(fd int, yes bool) error {
 
 func closeListener(fd int) { _ = unix.Close(fd) }
 
+// unread reports whether a client has said something that its server, which may
+// be slow, has not read yet.
+func unread(conn syscall.RawConn) (yes bool) {
+	if conn == nil {
+		return false
+	}
+	err := conn.Control(func(fd uintptr) {
+		n, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		yes = err == nil && n > 0
+	})
+	return err == nil && yes
+}
+
 // askToEnd asks a process to end.
 func askToEnd(p *os.Process) error { return p.Signal(syscall.SIGTERM) }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // TestMain makes this test a program that the tests can run: called as
@@ -22,6 +24,39 @@ func TestMain(m *testing.M) {
 	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // children end when they are done
 	os.Exit(m.Run())
+}
+
+// hangs is how long a test waits for what another goroutine or process does:
+// it tells what hangs from a machine that is busy.
+const hangs = 3 * time.Minute
+
+// patiently repeats a test of real programs, whose time cannot be faked, at a
+// pace that is half as fast each time, for machines that are too busy for the
+// one before. It fails when try, which gets the pace, is false at all of them.
+func patiently(t *testing.T, pace time.Duration, try func(pace time.Duration) bool) {
+	t.Helper()
+	for !try(pace) {
+		pace *= 2
+		require.Less(t, pace, time.Minute, "at no pace at all")
+	}
+}
+
+// writeProgram writes a file that can be executed at once: a process that is
+// started meanwhile does not have it open as well.
+func writeProgram(t *testing.T, path, text string) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o755))
+}
+
+// endWithParent ends this process with the one that has started it: a test that
+// is killed leaves nothing running.
+func endWithParent() {
+	for parent := os.Getppid(); os.Getppid() == parent; {
+		time.Sleep(time.Second)
+	}
+	os.Exit(1)
 }
 
 // child is the command line of a program that is one of children.
@@ -67,7 +102,7 @@ var children = map[string]func(args []string){
 		if len(args) == 1 {
 			select {
 			case <-asked:
-			case <-time.After(time.Minute):
+			case <-time.After(2 * hangs):
 			}
 			os.WriteFile(args[0]+".asked", nil, 0o600)
 		}
@@ -75,6 +110,6 @@ var children = map[string]func(args []string){
 	"deaf": func(args []string) {
 		signal.Ignore(syscall.SIGTERM)
 		os.WriteFile(args[0], nil, 0o600)
-		time.Sleep(time.Minute)
+		time.Sleep(2 * hangs)
 	},
 }

@@ -44,7 +44,7 @@ func pids(t *testing.T, file string) (program, itsChild int) {
 			_, err = fmt.Sscan(string(data), &program, &itsChild)
 		}
 		return err == nil
-	}, 10*time.Second, 5*time.Millisecond)
+	}, hangs, 5*time.Millisecond)
 	t.Cleanup(func() {
 		for _, pid := range []int{program, itsChild} {
 			if alive(pid) {
@@ -57,7 +57,7 @@ func pids(t *testing.T, file string) (program, itsChild int) {
 
 func ended(t *testing.T, pid int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return !alive(pid) }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return !alive(pid) }, hangs, 5*time.Millisecond)
 }
 
 func TestCommandRunsAProgramAsItIsWritten(t *testing.T) {
@@ -115,20 +115,24 @@ func TestCommandThatCannotStartFails(t *testing.T) {
 }
 
 func TestCommandEndsAllOfItsGroupWhenItIsCancelled(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "pids")
-	ctx, cancel := context.WithCancel(t.Context())
-	s := step.Command(step.Exec{Args: child("family", file), Grace: 100 * time.Millisecond})
-	done := make(chan error)
-	go func() { done <- s.Do(ctx, task("one", "1.1.0")) }()
-	program, itsChild := pids(t, file)
-	require.True(t, alive(program) && alive(itsChild))
-	cancel()
-	err := <-done
-	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorContains(t, err, "started", "the output is quoted")
-	ended(t, program)
-	ended(t, itsChild)
-	require.FileExists(t, file+".asked", "the program was asked before it was killed")
+	patiently(t, 100*time.Millisecond, func(grace time.Duration) bool {
+		file := filepath.Join(t.TempDir(), "pids")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		s := step.Command(step.Exec{Args: child("family", file), Grace: grace})
+		done := make(chan error, 1)
+		go func() { done <- s.Do(ctx, task("one", "1.1.0")) }()
+		program, itsChild := pids(t, file)
+		require.True(t, alive(program) && alive(itsChild))
+		cancel()
+		err := <-done
+		require.ErrorIs(t, err, context.Canceled)
+		ended(t, program)
+		ended(t, itsChild)
+		_, asked := os.Stat(file + ".asked")
+		// Within the grace the program said so, and its output was read.
+		return asked == nil && strings.Contains(err.Error(), "started")
+	})
 }
 
 func TestCommandLeavesAloneWhatAGoodProgramLeavesRunning(t *testing.T) {
@@ -140,29 +144,33 @@ func TestCommandLeavesAloneWhatAGoodProgramLeavesRunning(t *testing.T) {
 }
 
 func TestCommandLivesAsLongAsItTalks(t *testing.T) {
-	state := memory.New()
-	defer state.Close()
-	talk := step.Named("talk", step.Command(step.Exec{Args: []string{"sh", "-c", "for i in 0 1 2 3 4 5; do sleep 0.25; echo line $i; done"}}))
-	silent := step.Named("silent", step.Command(step.Exec{Args: []string{"sleep", "60"}, Grace: 50 * time.Millisecond}))
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), LockTTL: time.Second,
-		Packages: []update.Package{{Name: "demo/site", Source: source.Static("1.0.0"), Steps: []update.Step{talk, silent}}}})
-	require.NoError(t, err)
-	defer u.Close()
-	run, err := install(t.Context(), u, "1.0.0")
-	require.ErrorContains(t, err, `step "silent": update: stalled`)
-	require.Equal(t, update.PhaseDone, run.Steps[0].Phase)
-
-	var log string
-	for e, err := range u.Watch(t.Context(), 0) {
+	patiently(t, time.Second, func(ttl time.Duration) bool {
+		state := memory.New()
+		defer state.Close()
+		script := fmt.Sprintf("for i in 0 1 2 3 4 5; do sleep %.2f; echo line $i; done", ttl.Seconds()/4)
+		talk := step.Named("talk", step.Command(step.Exec{Args: []string{"sh", "-c", script}}))
+		silent := step.Named("silent", step.Command(step.Exec{Args: []string{"sleep", "600"}, Grace: ttl / 20}))
+		u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), LockTTL: ttl,
+			Packages: []update.Package{{Name: "demo/site", Source: source.Static("1.0.0"), Steps: []update.Step{talk, silent}}}})
 		require.NoError(t, err)
-		if e.Kind == update.EventLog {
-			log += e.Message
+		defer u.Close()
+		run, err := install(t.Context(), u, "1.0.0")
+		require.Error(t, err)
+		if run.Steps[0].Phase != update.PhaseDone || !strings.Contains(err.Error(), `step "silent": update: stalled`) {
+			return false
 		}
-		if e.Kind == update.EventEnded {
-			break
+		var log string
+		for e, err := range u.Watch(t.Context(), 0) {
+			require.NoError(t, err)
+			if e.Kind == update.EventLog {
+				log += e.Message
+			}
+			if e.Kind == update.EventEnded {
+				break
+			}
 		}
-	}
-	require.Equal(t, "line 0\nline 1\nline 2\nline 3\nline 4\nline 5\n", log)
+		return log == "line 0\nline 1\nline 2\nline 3\nline 4\nline 5\n"
+	})
 }
 
 func TestCommandIsUndoneByAnotherOne(t *testing.T) {

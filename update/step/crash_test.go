@@ -39,11 +39,11 @@ type world struct {
 // openWorld opens what is in dir. around may change the steps.
 func openWorld(dir, address string, around func(update.Step) update.Step) (*world, error) {
 	path := func(name string) string { return filepath.Join(dir, name) }
-	db, err := sql.Open("sqlite", dsn(path("site.db"), "journal_mode(WAL)", "busy_timeout(5000)"))
+	db, err := sql.Open("sqlite", dsn(path("site.db"), "journal_mode(WAL)", "busy_timeout(180000)"))
 	if err != nil {
 		return nil, err
 	}
-	state, err := sqlite.Open(sqlite.Config{Path: path("upkeep.db")})
+	state, err := sqlite.Open(sqlite.Config{Path: path("upkeep.db"), BusyTimeout: hangs})
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func openWorld(dir, address string, around func(update.Step) update.Step) (*worl
 		step.PublishFiles(step.Sub(world1, "{version}/pages"), path("public")),
 		step.ClearDir(path("cache")),
 		step.Named("note", step.Command(step.Exec{Args: note("done {version}"), Undo: note("undone {version}"), Dir: dir})),
-		step.HTTPHealth(step.Health{URL: address, Contains: "{version}", Attempts: 1}),
+		step.HTTPHealth(step.Health{URL: address, Contains: "{version}", Attempts: 1, Timeout: hangs}),
 		off,
 	}}
 	for i := range w.steps {
@@ -185,7 +185,7 @@ func startChild(t *testing.T, args []string) *exec.Cmd {
 // killed waits for the child's end, and reports whether it was killed.
 func killed(t *testing.T, cmd *exec.Cmd) bool {
 	t.Helper()
-	timer := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(hangs, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
 	_ = cmd.Wait()
 	return cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
@@ -327,7 +327,7 @@ func TestAnUpdateSurvivesAKillAtAnyMoment(t *testing.T) {
 func init() {
 	// restore puts two copies of the database in a folder in turn, for ever.
 	children["restore"] = func(args []string) {
-		db, err := sql.Open("sqlite", dsn(filepath.Join(args[0], "site.db"), args[1], "busy_timeout(5000)"))
+		db, err := sql.Open("sqlite", dsn(filepath.Join(args[0], "site.db"), args[1], "busy_timeout(180000)"))
 		if err != nil {
 			panic(err)
 		}

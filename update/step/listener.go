@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -56,6 +57,9 @@ func (l *listener) Accept() (net.Conn, error) {
 // until it is closed. It has all methods that it had: servers look for some.
 func (l *listener) track(conn net.Conn) net.Conn {
 	a := &accepted{at: time.Now()}
+	if c, ok := conn.(syscall.Conn); ok {
+		a.raw, _ = c.SyscallConn()
+	}
 	a.forget = func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -101,7 +105,7 @@ func (l *listener) quiet() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for a := range l.open {
-		if a.spoke.Load() || time.Since(a.at) < silence {
+		if a.spoke.Load() || time.Since(a.at) < silence || unread(a.raw) {
 			return false
 		}
 	}
@@ -127,7 +131,8 @@ func (p *Program) Shutdown(s *http.Server) func(ctx context.Context) error {
 // accepted is a connection.
 type accepted struct {
 	at     time.Time
-	spoke  atomic.Bool // something was read
+	raw    syscall.RawConn // or nil
+	spoke  atomic.Bool     // something was read
 	forget func()
 }
 

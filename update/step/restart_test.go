@@ -4,13 +4,16 @@ package step_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -34,9 +37,18 @@ type page struct {
 	PID          int
 }
 
-// selfUpdater is the Updater of the program in dir. Restart and what follows
-// it are steps of a Program only.
+// selfUpdater is the Updater of the program in dir, in which the file "within"
+// says how long a release has to confirm itself. Restart and what follows it
+// are steps of a Program only.
 func selfUpdater(dir, version string, state *sqlite.DB, after ...update.Step) (*update.Updater, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "within"))
+	if err != nil {
+		return nil, err
+	}
+	within, err := time.ParseDuration(string(text))
+	if err != nil {
+		return nil, err
+	}
 	artifact := step.Artifact{Dir: filepath.Join(dir, "downloads")}
 	var source offers
 	for _, v := range []string{"1.0.0", "1.1.0"} {
@@ -54,7 +66,7 @@ func selfUpdater(dir, version string, state *sqlite.DB, after ...update.Step) (*
 		Steps: append([]update.Step{
 			step.Download(artifact),
 			step.SwapBinary(step.Binary{
-				Path: filepath.Join(dir, "app"), Artifact: artifact, Starts: 2, Within: 2 * time.Second,
+				Path: filepath.Join(dir, "app"), Artifact: artifact, Starts: 2, Within: within,
 			}),
 		}, after...),
 	}}})
@@ -65,6 +77,7 @@ func init() {
 	// asked to.
 	children["app"] = func(args []string) {
 		version, dir, address, fault := args[0], args[1], args[2], args[3]
+		go endWithParent()
 		program, err := step.Begin(filepath.Join(dir, "app"))
 		if err != nil {
 			panic(err)
@@ -73,7 +86,7 @@ func init() {
 		case "crash":
 			os.Exit(3)
 		case "hang":
-			time.Sleep(time.Minute)
+			time.Sleep(2 * hangs)
 		}
 		if err := serveApp(program, version, dir, address, fault); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -83,7 +96,7 @@ func init() {
 }
 
 func serveApp(program *step.Program, version, dir, address, fault string) error {
-	state, err := sqlite.Open(sqlite.Config{Path: filepath.Join(dir, "upkeep.db")})
+	state, err := sqlite.Open(sqlite.Config{Path: filepath.Join(dir, "upkeep.db"), BusyTimeout: hangs})
 	if err != nil {
 		return err
 	}
@@ -132,24 +145,38 @@ type launched struct {
 	lost     atomic.Int64
 }
 
-// launch starts release 1.0.0, whose update 1.1.0 is what content says.
-func launch(t *testing.T, content func(good func(version, fault string) string) string) *launched {
+// freeAddress is one that nobody listens on, also while no process of the
+// program does: the system gives these ports to nobody who does not ask.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return l.Addr().String()
+		}
+	}
+	require.Fail(t, "no port is free")
+	return ""
+}
+
+// launch starts release 1.0.0, whose update 1.1.0 is what content says. That
+// has to confirm itself within some time: a release that never does may have
+// little of it, any other as much as a busy machine takes.
+func launch(t *testing.T, within time.Duration, content func(good func(version, fault string) string) string) *launched {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := free.Addr().String()
-	require.NoError(t, free.Close())
+	address := freeAddress(t)
 	good := func(version, fault string) string {
 		return fmt.Sprintf("#!/bin/sh\nexec %q child app %q %q %q %q \"$@\"\n", os.Args[0], version, dir, address, fault)
 	}
 	old := good("1.0.0", "")
-	for name, text := range map[string]string{"app": old, "1.0.0": old, "1.1.0": content(good)} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
+	for name, text := range map[string]string{"app": old, "1.0.0": old, "1.1.0": content(good), "within": within.String()} {
+		writeProgram(t, filepath.Join(dir, name), text)
 	}
 	p := &launched{dir: dir, url: "http://" + address}
-	p.state, err = sqlite.Open(sqlite.Config{Path: filepath.Join(dir, "upkeep.db")})
+	p.state, err = sqlite.Open(sqlite.Config{Path: filepath.Join(dir, "upkeep.db"), BusyTimeout: hangs})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	var work sync.WaitGroup
@@ -167,15 +194,30 @@ func launch(t *testing.T, content func(good func(version, fault string) string) 
 	return p
 }
 
-// page asks for it over a connection of its own.
-func (p *launched) page() (got page, err error) {
-	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Get(p.url)
+// page asks for it over a connection of its own. An error is slow if the
+// request came late on that connection, as it may on a busy machine: who says
+// nothing for half a second is not waited for.
+func (p *launched) page() (got page, slow bool, err error) {
+	const soon = 400 * time.Millisecond
+	began := time.Now()
+	var connected atomic.Bool
+	var asked atomic.Int64 // nanoseconds after began, or 0
+	ctx, cancel := context.WithTimeout(context.Background(), hangs)
+	defer cancel()
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:      func(httptrace.GotConnInfo) { connected.Store(true) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { asked.Store(int64(time.Since(began))) },
+	}), http.MethodGet, p.url, nil)
 	if err != nil {
-		return got, err
+		return got, false, err
 	}
-	defer resp.Body.Close()
-	return got, json.NewDecoder(resp.Body).Decode(&got)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err == nil {
+		defer resp.Body.Close()
+		err = json.NewDecoder(resp.Body).Decode(&got)
+	}
+	return got, connected.Load() && time.Duration(cmp.Or(asked.Load(), int64(time.Since(began)))) > soon, err
 }
 
 // await waits until a version serves.
@@ -183,9 +225,9 @@ func (p *launched) await(t *testing.T, version string) (got page) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		var err error
-		got, err = p.page()
+		got, _, err = p.page()
 		return err == nil && got.Version == version
-	}, 30*time.Second, 20*time.Millisecond)
+	}, hangs, 20*time.Millisecond)
 	return got
 }
 
@@ -196,10 +238,11 @@ func (p *launched) ask() (stop func()) {
 	for range 3 {
 		work.Go(func() {
 			for {
-				if _, err := p.page(); err != nil {
-					p.lost.Add(1)
-				} else {
+				switch _, slow, err := p.page(); {
+				case err == nil:
 					p.answered.Add(1)
+				case !slow:
+					p.lost.Add(1)
 				}
 				select {
 				case <-done:
@@ -231,7 +274,7 @@ func (p *launched) outcome(t *testing.T, id string) (run update.Run) {
 		var err error
 		run, err = p.state.Journal().Get(t.Context(), id)
 		return err == nil && run.State.Done()
-	}, time.Minute, 20*time.Millisecond)
+	}, hangs, 20*time.Millisecond)
 	return run
 }
 
@@ -264,8 +307,12 @@ func TestAProgramRestartsItselfAndGoesBackFromWhatIsBad(t *testing.T) {
 				t.Skip("it takes as long as Launch waits")
 			}
 			t.Parallel()
-			p := launch(t, tt.content)
-			before, err := p.page()
+			within := hangs
+			if strings.HasSuffix(tt.reason, "within 2s") {
+				within = 2 * time.Second
+			}
+			p := launch(t, within, tt.content)
+			before, _, err := p.page()
 			require.NoError(t, err)
 			stop := p.ask()
 			run := p.outcome(t, p.post(t, "/update"))
@@ -293,7 +340,7 @@ func TestAProgramRestartsItselfAndGoesBackFromWhatIsBad(t *testing.T) {
 }
 
 func TestAnUpdateOfTheProgramItselfIsTakenBackLater(t *testing.T) {
-	p := launch(t, func(good func(version, fault string) string) string { return good("1.1.0", "") })
+	p := launch(t, hangs, func(good func(version, fault string) string) string { return good("1.1.0", "") })
 	id := p.post(t, "/update")
 	require.Equal(t, update.StateSucceeded, p.outcome(t, id).State)
 	p.await(t, "1.1.0")
@@ -309,7 +356,7 @@ func TestLaunchReturnsHowItsProgramEnds(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "app")
 	for text, want := range map[string]int{"exit 7": 7, "exit 0": 0, "kill -9 $$": -1, `[ "$1" = x ]`: 0} {
-		require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755))
+		writeProgram(t, path, "#!/bin/sh\n"+text+"\n")
 		status, err := step.Launch(t.Context(), path, "x")
 		require.NoError(t, err)
 		require.Equal(t, want, status, text)
@@ -323,7 +370,7 @@ func TestLaunchReturnsHowItsProgramEnds(t *testing.T) {
 func TestLaunchAsksItsProgramToEnd(t *testing.T) {
 	dir := t.TempDir()
 	path, ready := filepath.Join(dir, "app"), filepath.Join(dir, "ready")
-	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\ntrap 'exit 5' TERM\n: > \"$1\"\nwhile :; do sleep 0.01; done\n"), 0o755))
+	writeProgram(t, path, "#!/bin/sh\ntrap 'exit 5' TERM\n: > \"$1\"\nwhile :; do sleep 0.01; done\n")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	status := make(chan int)
@@ -334,7 +381,7 @@ func TestLaunchAsksItsProgramToEnd(t *testing.T) {
 		}
 		status <- got
 	}()
-	require.Eventually(t, func() bool { _, err := os.Stat(ready); return err == nil }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { _, err := os.Stat(ready); return err == nil }, hangs, 5*time.Millisecond)
 	stop()
 	require.Equal(t, 5, <-status)
 }

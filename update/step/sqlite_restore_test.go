@@ -31,7 +31,7 @@ func TestSQLiteRestoreLosesNoRowThatWasAcknowledged(t *testing.T) {
 		t.Run(journal, func(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "site.db")
-			db := openDB(t, path, journal, "busy_timeout(5000)")
+			db := openDB(t, path, journal, "busy_timeout(180000)")
 			execSQL(t, db, "CREATE TABLE page (title TEXT)", "INSERT INTO page VALUES ('first')")
 			s, tk := step.SQLite{DB: db, Dir: filepath.Join(dir, "copies")}, task("one", "1.1.0")
 			name, err := s.Save(t.Context(), tk)
@@ -52,7 +52,7 @@ func TestSQLiteRestoreLosesNoRowThatWasAcknowledged(t *testing.T) {
 			tk.Output = onWrite(func() { order(hasty, "in between") })
 			stop, started := make(chan struct{}), make(chan struct{})
 			var writer sync.WaitGroup
-			other := openDB(t, path, "busy_timeout(5000)", "synchronous(OFF)")
+			other := openDB(t, path, "busy_timeout(180000)", "synchronous(OFF)")
 			writer.Go(func() {
 				for i := 0; ; i++ {
 					order(other, fmt.Sprint("order ", i))

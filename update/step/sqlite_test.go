@@ -87,8 +87,8 @@ func TestSQLiteRestoresWhatItSavedWhileOthersUseTheDatabase(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "site.db")
-			db := openDB(t, path, append(tt.pragmas, "busy_timeout(5000)")...)
-			other := openDB(t, path, "busy_timeout(5000)")
+			db := openDB(t, path, append(tt.pragmas, "busy_timeout(180000)")...)
+			other := openDB(t, path, "busy_timeout(180000)")
 			execSQL(t, db, "CREATE TABLE page (title TEXT)", "CREATE INDEX page_title ON page (title)",
 				"CREATE VIRTUAL TABLE words USING fts5(text)", "INSERT INTO words VALUES ('hello world')",
 				"INSERT INTO page VALUES ('first')", "PRAGMA user_version = 7")
@@ -144,7 +144,7 @@ func stillWorks(t *testing.T, db, other *sql.DB) {
 // site is a database with one page, and where its copies go.
 func site(t *testing.T) (*sql.DB, step.SQLite) {
 	dir := t.TempDir()
-	db := openDB(t, filepath.Join(dir, "site.db"), "journal_mode(WAL)", "busy_timeout(5000)")
+	db := openDB(t, filepath.Join(dir, "site.db"), "journal_mode(WAL)", "busy_timeout(180000)")
 	execSQL(t, db, "CREATE TABLE page (title TEXT)", "INSERT INTO page VALUES ('first')")
 	return db, step.SQLite{DB: db, Dir: filepath.Join(dir, "state", "copies")}
 }

@@ -148,7 +148,7 @@ func newSwap(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "app"), []byte(script("1.0.0")), 0o755))
+	writeProgram(t, filepath.Join(dir, "app"), script("1.0.0"))
 	for _, version := range []string{"1.1.0", "1.2.0-rc.1"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, version), []byte(script(version)), 0o600))
 	}
