@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"sync/atomic"
 	"time"
 )
@@ -27,7 +28,7 @@ type status struct {
 // page asks over a connection of its own, as a client that comes for the first
 // time does.
 func (c *clients) page(ctx context.Context) (s status, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url, nil)
 	if err != nil {
@@ -45,13 +46,21 @@ func (c *clients) page(ctx context.Context) (s status, err error) {
 	return s, json.NewDecoder(resp.Body).Decode(&s)
 }
 
-// ask asks again and again until ctx ends.
+// ask asks again and again until ctx ends. It does not count who connects and
+// is too busy to say anything for half a second: a program that restarts does
+// not wait for those.
 func (c *clients) ask(ctx context.Context) {
 	for {
-		_, err := c.page(ctx)
+		var connected, said atomic.Int64 // when
+		_, err := c.page(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			ConnectStart: func(string, string) { connected.Store(time.Now().UnixNano()) },
+			WroteRequest: func(httptrace.WroteRequestInfo) { said.Store(time.Now().UnixNano()) },
+		}))
+		busy := said.Load() != 0 && time.Duration(said.Load()-connected.Load()) > 400*time.Millisecond
 		switch {
 		case ctx.Err() != nil:
 			return
+		case err != nil && busy:
 		case err != nil:
 			c.bad.Add(1)
 		default:

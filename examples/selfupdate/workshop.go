@@ -48,7 +48,7 @@ func (w *workshop) open(ctx context.Context) error {
 func (w *workshop) build(ctx context.Context, r release, file string) error {
 	set := "-s -w"
 	for name, value := range map[string]string{
-		"version": r.version, "fault": r.fault, "manifestKey": w.keys["manifest"], "artifactKey": w.keys["artifacts"],
+		"version": r.version, "fault": r.fault, "within": r.within, "manifestKey": w.keys["manifest"], "artifactKey": w.keys["artifacts"],
 	} {
 		if value != "" {
 			set += " -X main." + name + "=" + value

@@ -31,6 +31,7 @@ import (
 var (
 	version     = "1.0.0"
 	fault       string // what is wrong with this release on purpose: "crash" or "hang"
+	within      = "1m" // how long the next release may take to confirm itself
 	manifestKey string // who may sign the manifest
 	artifactKey string // who may sign the releases
 )
@@ -68,7 +69,7 @@ func run(ctx context.Context, program *step.Program, addr, manifests, state stri
 	}
 	defer db.Close()
 	a := &app{}
-	server := &http.Server{Handler: a, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: a, ReadHeaderTimeout: time.Minute}
 	p, err := self(program, server, manifests, state)
 	if err != nil {
 		return err
@@ -118,6 +119,10 @@ func self(program *step.Program, server *http.Server, manifests, state string) (
 		return update.Package{}, err
 	}
 	current := func(context.Context) (string, error) { return version, nil }
+	patience, err := time.ParseDuration(within)
+	if err != nil {
+		return update.Package{}, err
+	}
 	artifact := step.Artifact{Dir: filepath.Join(state, "downloads"), Keys: []step.Key{mayBuild}}
 	return update.Package{
 		Name: pkg, Current: current,
@@ -127,7 +132,7 @@ func self(program *step.Program, server *http.Server, manifests, state string) (
 		},
 		Steps: []update.Step{
 			step.Download(artifact),
-			step.SwapBinary(step.Binary{Artifact: artifact, Within: 3 * time.Second}),
+			step.SwapBinary(step.Binary{Artifact: artifact, Within: patience}),
 			step.Restart(program, program.Shutdown(server)),
 		},
 	}, nil
