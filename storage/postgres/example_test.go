@@ -46,7 +46,7 @@ func ExampleDB_Within() {
 		log.Fatal(err)
 	}
 	defer pool.Close()
-	state, err := postgres.Use(ctx, pool)
+	state, err := postgres.Use(ctx, pool, postgres.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -263,6 +263,7 @@ func TestWhatPassesIsTriedAgain(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			schema := shared.newSchema(t)
 			db := open(t, postgres.Config{URL: shared.url(schema)})
+			db.Engine() // has the tables
 			shared.exec(t, fmt.Sprintf(`SET search_path = %s;
 				CREATE SEQUENCE tries;
 				CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -290,6 +291,7 @@ func TestTryingAgainHasAnEnd(t *testing.T) {
 	t.Parallel()
 	schema := shared.newSchema(t)
 	db := open(t, postgres.Config{URL: shared.url(schema), Timeout: 500 * time.Millisecond})
+	db.Engine() // has the tables
 	shared.exec(t, fmt.Sprintf(`SET search_path = %s;
 		CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
 			$$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '40001'; END $$;

@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,20 +40,26 @@ const defaultTimeout = 10 * time.Second
 
 // DB is the engine on one database. It is safe for concurrent use.
 type DB struct {
-	server   *server
-	owned    bool // the pool is ours to close
-	keep     storage.Retention
-	locker   *sqlstore.Locker
-	journal  *sqlstore.Journal
-	versions *sqlstore.Versions
+	server *server
+	owned  bool // the pool is ours to close
+	stores *sqlstore.Stores
 }
 
 var _ storage.Backend = (*DB)(nil)
 
-// Open connects to the database and brings its schema up to date. Errors name
-// the host, the database and the user, never the password.
-func Open(ctx context.Context, c Config) (*DB, error) {
-	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
+// Open connects to the database. Errors name the host, the database and the
+// user, never the password; storage.ErrForeign is for tables named as ours that
+// other migrations made, storage.ErrReadOnly for a database where no table can
+// be made.
+//
+// The tables of a store are made or brought up to date by its first call, which
+// returns storage.ErrNewer if they are of a newer library that allows this one
+// no more to write to them. The other stores go on working then.
+func Open(ctx context.Context, c Config) (*DB, error) { return openWith(ctx, c, nil) }
+
+// openWith opens a database with the migrations of another library.
+func openWith(ctx context.Context, c Config, migrations fs.FS) (*DB, error) {
+	c = c.complete()
 	pc, err := c.pool()
 	if err != nil {
 		return nil, err
@@ -63,7 +68,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, translate(err)
 	}
-	d, err := open(ctx, pool, c)
+	d, err := open(ctx, pool, c, migrations)
 	if err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("opening the database: %w", err)
@@ -98,66 +103,65 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	return pc, nil
 }
 
-// Use works inside the application's own database. Close leaves the pool open,
-// and the pool must stay open until then. While somebody waits for news one
-// connection more is open, taken out of the pool.
-func Use(ctx context.Context, pool *pgxpool.Pool) (*DB, error) {
-	d, err := open(ctx, pool, Config{Timeout: defaultTimeout})
+// Use works inside the application's own database, with what c says of Timeout
+// and Retention; it refuses the other fields, which are the pool's. Close leaves
+// the pool open, and the pool must stay open until then. While somebody waits
+// for news one connection more is open, taken out of the pool.
+func Use(ctx context.Context, pool *pgxpool.Pool, c Config) (*DB, error) {
+	if c.URL != "" || c.Pool != nil || c.MaxConns != 0 {
+		return nil, errors.New("postgres: Config.URL, Config.Pool and Config.MaxConns are for Open: Use has the application's pool")
+	}
+	d, err := open(ctx, pool, c, nil)
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
 	return d, nil
 }
 
-func open(ctx context.Context, pool *pgxpool.Pool, c Config) (*DB, error) {
+// open uses a pool, with the migrations of another library if there are such.
+func open(ctx context.Context, pool *pgxpool.Pool, c Config, migrations fs.FS) (*DB, error) {
 	// Without this a server that cannot be reached would be tried until the
 	// timeout.
 	if err := pool.Ping(ctx); err != nil {
 		return nil, translate(err)
 	}
+	c = c.complete()
 	how := protocolOf(pool.Config().ConnConfig)
 	// Who does without prepared statements has a pooler in between.
 	listen := how.mode == pgx.QueryExecModeCacheStatement
 	s := &server{pool: pool, how: how, timeout: c.Timeout, hints: newHints(pool, listen)}
-	if err := migrate(ctx, s); err != nil {
+	stores, err := sqlstore.New(ctx, sqlstore.Config{DB: s, Retention: c.Retention, Migrations: migrations})
+	if err != nil {
 		return nil, err
 	}
-	return newDB(s, s, c.Retention), nil
+	return &DB{server: s, stores: stores}, nil
 }
 
-func newDB(s *server, db sqlstore.DB, keep storage.Retention) *DB {
-	return &DB{
-		server: s, keep: keep, locker: sqlstore.NewLocker(db), journal: sqlstore.NewJournal(db, keep),
-		versions: sqlstore.NewVersions(db, keep),
+func (c Config) complete() Config {
+	if c.Timeout <= 0 {
+		c.Timeout = defaultTimeout
 	}
+	return c
 }
 
 // Within returns the same stores inside the caller's transaction: each call is
 // a savepoint, and what it wrote happens when the transaction commits, or not
 // at all. Leases, and writes of the journal and of rows, keep others waiting
-// until then, so it should be soon. The transaction must be READ COMMITTED,
-// which is the default, and have the search_path of the DB; after a deadlock it
-// is the caller's to repeat. Closing the result does nothing.
-func (d *DB) Within(tx pgx.Tx) storage.Backend {
-	db := newSavepoints(d.server, tx)
-	w := newDB(d.server, db, d.keep)
-	w.versions = d.versions.On(db)
-	return within{w}
-}
-
-type within struct{ *DB }
-
-// Close leaves the transaction and the DB alone.
-func (within) Close() error { return nil }
+// until then, so it should be soon. Tables that are missing are made at once, on
+// a connection of the DB, or in the transaction if none is free for a second.
+// The transaction must be READ COMMITTED, which is the default, and have the
+// search_path of the DB; after a deadlock it is the caller's to repeat. Watch is
+// errors.ErrUnsupported; Close does nothing.
+func (d *DB) Within(tx pgx.Tx) storage.Backend { return d.stores.Within(newSavepoints(d.server, tx)) }
 
 // Locker returns the leases of this database.
-func (d *DB) Locker() update.Locker { return d.locker }
+func (d *DB) Locker() update.Locker { return d.stores.Locker() }
 
 // Journal returns the runs of this database.
-func (d *DB) Journal() update.Journal { return d.journal }
+func (d *DB) Journal() update.Journal { return d.stores.Journal() }
 
 // Versions returns the rows of this database.
-func (d *DB) Versions() lv.VersionStore { return d.versions }
+func (d *DB) Versions() lv.VersionStore { return d.stores.Versions() }
 
 // Close ends every Watch, waits for calls under way and closes the
 // connections that Open made. It may be called twice.
@@ -170,28 +174,9 @@ func (d *DB) Close() error {
 	return nil
 }
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
-// migrate brings the schema up to date, one process at a time.
-func migrate(ctx context.Context, s *server) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	return sqlstore.Migrate(ctx, func(ctx context.Context, f func(sqlstore.Tx) error) error {
-		return s.Write(ctx, func(tx sqlstore.Tx) error {
-			if err := tx.Exec(migrationLock); err != nil {
-				return err
-			}
-			return f(tx)
-		})
-	}, files)
-}
-
 // Advisory locks have two numbers: the first is "upke" in ASCII.
 const (
-	migrationLock = "SELECT pg_advisory_xact_lock(1970301797, hashtext(current_schema()))"
+	schemaLock = "SELECT pg_advisory_xact_lock(1970301797, hashtext(current_schema() || ' ' || ?1))"
 	// The notification goes out with the commit.
 	journalLock = "SELECT pg_advisory_xact_lock(1970301797, 'upkeep_update_event'::regclass::oid::integer)," +
 		" pg_notify('" + channel + "', '')"
@@ -204,6 +189,9 @@ const (
 // same wherever it stands in a statement; Tick goes on while the statement
 // waits for a lease's row.
 var dialect = sqlstore.Dialect{
+	Int:         "BIGINT",
+	Bytes:       "BYTEA",
+	SchemaLock:  schemaLock,
 	Now:         "(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
 	Tick:        "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
 	JournalLock: journalLock,

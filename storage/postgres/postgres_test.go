@@ -107,16 +107,6 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestANewerSchemaIsRefused(t *testing.T) {
-	schema := shared.newSchema(t)
-	url := shared.url(schema)
-	require.NoError(t, open(t, postgres.Config{URL: url}).Close())
-	shared.exec(t, "INSERT INTO "+schema+".upkeep_schema VALUES (9999, '9999_later.sql', '', 0)")
-
-	_, err := postgres.Open(t.Context(), postgres.Config{URL: url})
-	require.ErrorIs(t, err, storage.ErrNewer)
-}
-
 func TestSchemasOfOneDatabaseAreApart(t *testing.T) {
 	one := open(t, postgres.Config{URL: shared.url(shared.newSchema(t))})
 	two := open(t, postgres.Config{URL: shared.url(shared.newSchema(t))})
@@ -177,7 +167,7 @@ func TestUseLeavesThePoolOpen(t *testing.T) {
 	pool, err := pgxpool.New(t.Context(), shared.url(shared.newSchema(t)))
 	require.NoError(t, err)
 	defer pool.Close()
-	db, err := postgres.Use(t.Context(), pool)
+	db, err := postgres.Use(t.Context(), pool, postgres.Config{})
 	require.NoError(t, err)
 	require.NoError(t, create(t.Context(), db.Journal(), "a"))
 	require.NoError(t, db.Close())

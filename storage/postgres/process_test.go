@@ -5,7 +5,9 @@ package postgres_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,7 +17,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/postgres"
+	"github.com/upkeep-go/upkeep/storage/sqlstore"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
 )
@@ -34,6 +38,7 @@ func child(part string) int {
 	if err == nil {
 		switch part {
 		case "migrate":
+			err = childMigrates(db)
 		case "update":
 			err = childUpdates(db)
 		case "write":
@@ -52,6 +57,23 @@ func child(part string) int {
 	return 0
 }
 
+// childMigrates uses all stores at once.
+func childMigrates(db *postgres.DB) error {
+	ctx := context.Background()
+	errs := make(chan error, 3)
+	go func() {
+		_, err := db.Locker().Acquire(ctx, fmt.Sprint(os.Getpid()), "me", time.Hour)
+		errs <- err
+	}()
+	go func() { errs <- create(ctx, db.Journal(), fmt.Sprint(os.Getpid())) }()
+	go func() {
+		edit := lv.Edit{Op: lv.OpSave, Row: "a", Content: []byte(`{}`)}
+		_, err := db.Versions().Write(ctx, lv.TableID{App: "demo"}, []lv.Edit{edit}, lv.Meta{})
+		errs <- err
+	}()
+	return errors.Join(<-errs, <-errs, <-errs)
+}
+
 func TestManyProcessesMigrateAtOnce(t *testing.T) {
 	schema := shared.newSchema(t)
 	var work sync.WaitGroup
@@ -65,7 +87,7 @@ func TestManyProcessesMigrateAtOnce(t *testing.T) {
 		})
 	}
 	work.Wait()
-	files, err := filepath.Glob("migrations/*.sql")
+	files, err := fs.Glob(sqlstore.Migrations(), "*/*.sql")
 	require.NoError(t, err)
 	require.Equal(t, len(files), count(t, "SELECT count(*) FROM "+schema+".upkeep_schema"))
 	require.NoError(t, create(t.Context(), open(t, postgres.Config{URL: shared.url(schema)}).Journal(), "a"))

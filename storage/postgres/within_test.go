@@ -25,7 +25,7 @@ func application(t *testing.T) (*pgxpool.Pool, *postgres.DB) {
 	t.Cleanup(pool.Close)
 	_, err = pool.Exec(t.Context(), "CREATE TABLE page (name TEXT PRIMARY KEY)")
 	require.NoError(t, err)
-	db, err := postgres.Use(t.Context(), pool)
+	db, err := postgres.Use(t.Context(), pool, postgres.Config{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	return pool, db

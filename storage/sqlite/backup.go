@@ -84,11 +84,11 @@ func whole(ctx context.Context, path string) error {
 }
 
 // Restore replaces the database of c by a backup, all at once: a crash leaves
-// the old one or the new one. The new one is brought to the schema of this
-// program. Nobody may have the database open: then it is storage.ErrBusy, and
-// nothing happens. A backup that is damaged, newer or not ours is refused with
-// the errors of Open, and so is a database that is damaged beyond opening:
-// move it away first.
+// the old one or the new one. Nobody may have the database open: then it is
+// storage.ErrBusy, and nothing happens. A backup that is damaged or not ours is
+// refused with the errors of Open, and so is a database that is damaged beyond
+// opening: move it away first. One that has tables of a newer library, which a
+// store of this one could not write to, is storage.ErrNewer.
 func Restore(ctx context.Context, backup string, c Config) error {
 	if err := restore(ctx, backup, c); err != nil {
 		return fmt.Errorf("restoring %q: %w", backup, err)
@@ -137,7 +137,7 @@ func replace(temp, path string) error {
 	return durable.SyncDir(filepath.Dir(path))
 }
 
-// fresh makes a copy of a backup in a folder, with the schema of this program.
+// fresh makes a copy of a backup in a folder, and sees that it can be used.
 func fresh(ctx context.Context, backup, folder string) (temp string, err error) {
 	if info, err := os.Stat(backup); err != nil {
 		return "", err
@@ -162,9 +162,9 @@ func fresh(ctx context.Context, backup, folder string) (temp string, err error) 
 	if temp, err = vacuum(ctx, s, folder); err != nil {
 		return "", err
 	}
-	e, err := open(Config{Path: temp})
+	d, err := open(Config{Path: temp}, nil)
 	if err == nil {
-		err = e.close() // which leaves no log
+		err = errors.Join(d.stores.Check(ctx), d.Close()) // which leaves no log
 	}
 	if err != nil {
 		os.Remove(temp)

@@ -198,7 +198,7 @@ func TestRestoreRefusesABadBackup(t *testing.T) {
 		}, storage.ErrForeign},
 		{"of another program", func(t *testing.T, backup string) { rawly(t, backup, "PRAGMA application_id = 7") }, storage.ErrForeign},
 		{"newer", func(t *testing.T, backup string) {
-			rawly(t, backup, "INSERT INTO upkeep_schema VALUES (9999, '9999_future.sql', 'x', 0)")
+			rawly(t, backup, "INSERT INTO upkeep_schema VALUES ('update', 2, '0002_future.sql', 'x', 2, 0)")
 		}, storage.ErrNewer},
 		{"damaged in a page", func(t *testing.T, backup string) {
 			data, err := os.ReadFile(backup)

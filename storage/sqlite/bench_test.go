@@ -151,12 +151,12 @@ func BenchmarkRead(b *testing.B) {
 	lease, err := db.Locker().Acquire(b.Context(), "core", "me", time.Hour)
 	require.NoError(b, err)
 	bare, err := peer(b, path, "FULL").Prepare(`
-		SELECT owner, token, acquired_ms, expires_ms, process, ttl_us, ends_us - ?4 FROM upkeep_update_lease
+		SELECT owner, token, acquired_ms, expires_ms, process, ttl_us, ends_us - ?4 FROM upkeep_lease
 		WHERE item = ?1 AND owner IS NOT NULL AND ends_us > ?4 AND (boot = ?2 OR boot = '' OR ?2 = '')`)
 	require.NoError(b, err)
 	var boot string
 	require.NoError(b, db.Read(b.Context(), func(tx sqlstore.Tx) error {
-		return tx.Row("SELECT boot FROM upkeep_update_lease", nil, &boot)
+		return tx.Row("SELECT boot FROM upkeep_lease", nil, &boot)
 	}))
 	contenders := map[string]func() error{
 		"ours": func() error {

@@ -44,20 +44,23 @@ func (e *engine) Write(ctx context.Context, f func(sqlstore.Tx) error) error {
 
 // Read runs f in a deferred transaction.
 func (e *engine) Read(ctx context.Context, f func(sqlstore.Tx) error) error {
+	err := e.lender.read(ctx, func(s *session) error { return snapshot(ctx, s, f) })
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+func snapshot(ctx context.Context, s *session, f func(sqlstore.Tx) error) error {
 	life, cancel := context.WithTimeoutCause(ctx, snapshotLife,
 		fmt.Errorf("sqlite: a snapshot lives for %s: %w", snapshotLife, context.DeadlineExceeded))
 	defer cancel()
-	err := e.lender.read(life, func(s *session) error {
-		if err := s.run("BEGIN"); err != nil {
-			return err
-		}
-		defer s.run("ROLLBACK")
-		return s.within(life, func() error { return f(s) })
-	})
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil || life.Err() != nil && !errors.Is(err, storage.ErrBusy):
+	if err := s.run("BEGIN"); err != nil {
+		return err
+	}
+	defer s.run("ROLLBACK")
+	err := s.within(life, func() error { return f(s) })
+	if err != nil && life.Err() != nil && !errors.Is(err, storage.ErrBusy) {
 		return context.Cause(life)
 	}
 	return err
@@ -78,4 +81,9 @@ func (e *engine) Row(ctx context.Context, query string, args []any, dest ...any)
 
 func (e *engine) Changed(ctx context.Context) <-chan struct{} { return e.notice.next(ctx) }
 
-func (e *engine) Dialect() sqlstore.Dialect { return sqlstore.Dialect{Host: thisHost()} }
+func (e *engine) Dialect() sqlstore.Dialect {
+	return sqlstore.Dialect{
+		Int: "INTEGER", Bytes: "BLOB", End: "STRICT", Keyed: "STRICT, WITHOUT ROWID",
+		Host: thisHost(),
+	}
+}

@@ -46,7 +46,7 @@ func ExampleDB_Within() {
 	app.SetMaxOpenConns(1) // a database in memory is that of its connection
 
 	ctx := context.Background()
-	db, err := sqlite.Use(ctx, app)
+	db, err := sqlite.Use(ctx, app, sqlite.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}

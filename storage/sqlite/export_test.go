@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"io/fs"
 	"sync/atomic"
 
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
@@ -33,4 +35,12 @@ func (d *DB) Polls() bool {
 	d.engine.notice.mu.Lock()
 	defer d.engine.notice.mu.Unlock()
 	return d.engine.notice.polls
+}
+
+// OpenWith opens a database as a library with other migrations does.
+func OpenWith(c Config, migrations fs.FS) (*DB, error) { return openWith(c, migrations) }
+
+// UseWith is the same for Use.
+func UseWith(ctx context.Context, db *sql.DB, c Config, migrations fs.FS) (*DB, error) {
+	return useWith(ctx, db, c, migrations)
 }

@@ -131,7 +131,7 @@ func TestALeaseIsJudgedByItsBootAndNothingThatCanJump(t *testing.T) {
 			require.NoError(t, take(db, "core"))
 			first, err := db.Locker().Holder(t.Context(), "core")
 			require.NoError(t, err)
-			rawly(t, path, "UPDATE upkeep_update_lease SET "+tt.row)
+			rawly(t, path, "UPDATE upkeep_lease SET "+tt.row)
 
 			_, err = db.Locker().Holder(t.Context(), "core")
 			if tt.want == held {

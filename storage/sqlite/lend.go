@@ -198,7 +198,7 @@ type borrowed struct {
 	db      *sql.DB
 	path    string
 	place   *place        // of the file alone: the rest is the application's
-	timeout time.Duration // how long to wait for a connection to write, and for others to let a reader read
+	timeout time.Duration // how long to wait for a connection, and for others to let a reader read
 	readers sync.RWMutex
 	closed  bool
 }
@@ -207,13 +207,7 @@ func (b *borrowed) write(f func(*session) error) error {
 	if gone := b.place.gone.Load(); gone != nil {
 		return *gone
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), b.timeout)
-	defer cancel()
-	err := b.borrow(ctx, f)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w: %q: the pool of the application has no free connection", storage.ErrBusy, b.path)
-	}
-	if err != nil {
+	if err := b.borrow(context.Background(), f); err != nil {
 		return err
 	}
 	return b.place.look()
@@ -252,8 +246,14 @@ func (b *borrowed) read(ctx context.Context, f func(*session) error) error {
 
 func (b *borrowed) copy(ctx context.Context, f func(*session) error) error { return b.read(ctx, f) }
 
+// borrow waits for a connection until ctx ends, and no longer than the timeout.
 func (b *borrowed) borrow(ctx context.Context, f func(*session) error) error {
-	conn, err := b.db.Conn(ctx)
+	waiting, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	conn, err := b.db.Conn(waiting)
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: %q: the pool of the application has no free connection", storage.ErrBusy, b.path)
+	}
 	if err != nil {
 		return translate(b.path, err)
 	}

@@ -59,6 +59,8 @@ func TestAPublicationWithinIsDoneWithTheCallersTransactionOrNotAtAll(t *testing.
 
 func TestAWriteWithinThatFailsLeavesTheTransactionAsItWas(t *testing.T) {
 	app, db := shop(t)
+	for range db.Versions().Tables(t.Context()) { // which makes the tables
+	}
 	_, err := app.Exec(`CREATE TRIGGER upkeep_full BEFORE INSERT ON upkeep_lv_change
 		WHEN new.release > 2 BEGIN SELECT raise(ABORT, 'full'); END`)
 	require.NoError(t, err)

@@ -142,7 +142,7 @@ func TestTheApplicationsFileThatIsMovedIsNoticed(t *testing.T) {
 	app, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(wal)")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, app.Close()) })
-	db, err := sqlite.Use(t.Context(), app)
+	db, err := sqlite.Use(t.Context(), app, sqlite.Config{})
 	require.NoError(t, err)
 	require.NoError(t, create(db, "before", 0))
 	require.NoError(t, os.Rename(path, path+".old"))

@@ -31,25 +31,23 @@ func (c Config) path() (string, error) {
 }
 
 // open tries again if the file was replaced by Restore while it was opened.
-func open(c Config) (*engine, error) {
+func open(c Config, migrations fs.FS) (*DB, error) {
 	path, err := c.path()
 	if err != nil {
 		return nil, err
 	}
-	if c.BusyTimeout <= 0 {
-		c.BusyTimeout = defaultBusyTimeout
-	}
+	c = c.complete()
 	for range 3 {
 		before, err := prepare(path)
 		if err != nil {
 			return nil, err
 		}
-		e, err := connect(path, c)
+		d, err := connect(path, c, migrations)
 		if after, gone := os.Stat(path); gone == nil && os.SameFile(before, after) {
-			return e, err
+			return d, err
 		}
 		if err == nil {
-			_ = e.close() // of a file that has lost its name
+			_ = d.Close() // of a file that has lost its name
 		}
 	}
 	return nil, fmt.Errorf("%w: %q is being replaced", storage.ErrBusy, path)
@@ -89,7 +87,7 @@ func prepare(path string) (fs.FileInfo, error) {
 }
 
 // connect makes sure that the file is ours before it changes anything in it.
-func connect(path string, c Config) (e *engine, err error) {
+func connect(path string, c Config, migrations fs.FS) (*DB, error) {
 	writer, err := dial(path, c.BusyTimeout)
 	if err != nil {
 		return nil, unopened(path, err)
@@ -98,19 +96,20 @@ func connect(path string, c Config) (e *engine, err error) {
 		return nil, errors.Join(unopened(path, err), writer.Close())
 	}
 	lender := newOwn(path, writer, c.BusyTimeout)
-	e = startEngine(path, lender, c.BusyTimeout, &dataVersion{connect: lender.reader, place: lender.place})
+	e := startEngine(path, lender, c.BusyTimeout, &dataVersion{connect: lender.reader, place: lender.place})
 	ctx := context.Background()
 	err = e.Write(ctx, func(tx sqlstore.Tx) error { return mark(path, tx) })
 	if err == nil {
 		err = lender.place.settle()
 	}
-	if err == nil {
-		err = sqlstore.Migrate(ctx, e.Write, migrations())
-	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%q: %w", path, err), e.close())
 	}
-	return e, nil
+	d, err := newDB(ctx, e, c, migrations)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", path, err)
+	}
+	return d, nil
 }
 
 // dial opens a connection. The pragmas are SQLite's, such as query_only(1).

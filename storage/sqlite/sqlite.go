@@ -8,7 +8,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,11 +23,15 @@ import (
 
 // Config configures a DB. A zero field means its documented default.
 type Config struct {
-	Path string // required; made, readable by its owner only, if it is not there
-	// BusyTimeout is how long to wait for other processes. Default 5 seconds.
+	// Path names the file, which is made, readable by its owner only, if it is
+	// not there. Required by Open; Use refuses it.
+	Path string
+	// BusyTimeout is how long to wait for other processes and, with Use, for
+	// a connection. Default 5 seconds.
 	BusyTimeout time.Duration
 	// Relaxed survives the death of the process but may lose the last
 	// writes with the power (synchronous=NORMAL). Default: nothing is lost.
+	// Use refuses it: the application's own settings count.
 	Relaxed bool
 	// Retention says which events are kept.
 	Retention storage.Retention
@@ -38,31 +41,20 @@ const defaultBusyTimeout = 5 * time.Second
 
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
-	engine   *engine
-	keep     storage.Retention
-	locker   *sqlstore.Locker
-	journal  *sqlstore.Journal
-	versions *sqlstore.Versions
+	engine *engine
+	stores *sqlstore.Stores
 }
 
 var _ storage.Backend = (*DB)(nil)
 
-//go:embed migrations
-var embedded embed.FS
-
-func migrations() fs.FS {
-	sub, err := fs.Sub(embedded, "migrations")
-	if err != nil {
-		panic(err) // the name is a constant
-	}
-	return sub
-}
-
-// Open opens or makes the database and brings its schema up to date. Its
-// errors name the path: storage.ErrForeign for what is not a database of
-// Upkeep, storage.ErrNewer for a newer schema, storage.ErrReadOnly for a place
-// that cannot be written, storage.ErrFull, storage.ErrBusy, storage.ErrCorrupt,
-// and fs.ErrNotExist if the folder is missing.
+// Open opens or makes the database. Its errors name the path:
+// storage.ErrForeign for what is not a database of Upkeep, storage.ErrReadOnly
+// for a place that cannot be written, storage.ErrFull, storage.ErrBusy,
+// storage.ErrCorrupt, and fs.ErrNotExist if the folder is missing.
+//
+// The tables of a store are made or brought up to date by its first call, which
+// returns storage.ErrNewer if they are of a newer library that allows this one
+// no more to write to them. The other stores go on working then.
 //
 // While a database is open it is a file and a log beside it. If one of them is
 // moved, removed or replaced, every call returns storage.ErrMoved: nothing is
@@ -72,30 +64,40 @@ func migrations() fs.FS {
 //
 // The DB owns a goroutine that writes, and one that looks for the commits of
 // other processes while somebody watches. Both end with Close.
-func Open(c Config) (*DB, error) {
-	e, err := open(c)
+func Open(c Config) (*DB, error) { return openWith(c, nil) }
+
+// openWith opens a database with the migrations of another library.
+func openWith(c Config, migrations fs.FS) (*DB, error) {
+	d, err := open(c, migrations)
 	if err != nil {
 		return nil, fmt.Errorf("opening a database: %w", err)
 	}
-	return newDB(e, c.Retention), nil
+	return d, nil
 }
 
 // Use works inside the application's own database, whose driver must be
 // modernc.org/sqlite, with the application's own settings for it. Every table
-// is prefixed upkeep_. Close leaves db open.
+// is prefixed upkeep_; upkeep_schema is made at once, and those of a store by
+// its first call, as with Open. Close leaves db open.
 //
 // No connection of db is kept: each call borrows one. Whoever calls while it
 // holds the last connection of db, in a transaction of its own, should call
 // the stores of Within.
-func Use(ctx context.Context, db *sql.DB) (*DB, error) {
-	e, err := use(ctx, db)
+func Use(ctx context.Context, db *sql.DB, c Config) (*DB, error) { return useWith(ctx, db, c, nil) }
+
+func useWith(ctx context.Context, db *sql.DB, c Config, migrations fs.FS) (*DB, error) {
+	d, err := use(ctx, db, c, migrations)
 	if err != nil {
 		return nil, fmt.Errorf("using a database: %w", err)
 	}
-	return newDB(e, storage.Retention{}), nil
+	return d, nil
 }
 
-func use(ctx context.Context, db *sql.DB) (*engine, error) {
+func use(ctx context.Context, db *sql.DB, c Config, migrations fs.FS) (*DB, error) {
+	if c.Path != "" || c.Relaxed {
+		return nil, fmt.Errorf("sqlite: Config.Path and Config.Relaxed are for Open: the application opens its database by itself: %w",
+			fs.ErrInvalid)
+	}
 	if _, ok := db.Driver().(*driver.Driver); !ok {
 		return nil, fmt.Errorf("sqlite: the driver is %T, not that of modernc.org/sqlite: %w", db.Driver(), errors.ErrUnsupported)
 	}
@@ -112,29 +114,35 @@ func use(ctx context.Context, db *sql.DB) (*engine, error) {
 	if err != nil {
 		return nil, unopened(path, err)
 	}
-	lender := &borrowed{db: db, path: path, place: place, timeout: defaultBusyTimeout}
-	e := startEngine(path, lender, defaultBusyTimeout, blind{})
-	if err := sqlstore.Migrate(ctx, e.Write, migrations()); err != nil {
-		return nil, errors.Join(err, e.close())
-	}
-	return e, nil
+	c = c.complete()
+	lender := &borrowed{db: db, path: path, place: place, timeout: c.BusyTimeout}
+	return newDB(ctx, startEngine(path, lender, c.BusyTimeout, blind{}), c, migrations)
 }
 
-func newDB(e *engine, keep storage.Retention) *DB {
-	return &DB{
-		engine: e, keep: keep, locker: sqlstore.NewLocker(e), journal: sqlstore.NewJournal(e, keep),
-		versions: sqlstore.NewVersions(e, keep),
+func (c Config) complete() Config {
+	if c.BusyTimeout <= 0 {
+		c.BusyTimeout = defaultBusyTimeout
 	}
+	return c
+}
+
+// newDB owns the engine, also if it fails.
+func newDB(ctx context.Context, e *engine, c Config, migrations fs.FS) (*DB, error) {
+	stores, err := sqlstore.New(ctx, sqlstore.Config{DB: e, Retention: c.Retention, Migrations: migrations})
+	if err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	return &DB{engine: e, stores: stores}, nil
 }
 
 // Locker returns the locks of the database.
-func (d *DB) Locker() update.Locker { return d.locker }
+func (d *DB) Locker() update.Locker { return d.stores.Locker() }
 
 // Journal returns the journal of the database.
-func (d *DB) Journal() update.Journal { return d.journal }
+func (d *DB) Journal() update.Journal { return d.stores.Journal() }
 
 // Versions returns the rows of the database.
-func (d *DB) Versions() lv.VersionStore { return d.versions }
+func (d *DB) Versions() lv.VersionStore { return d.stores.Versions() }
 
 // Close finishes writes under way. Later calls of the stores return
 // storage.ErrClosed. It may be called twice.

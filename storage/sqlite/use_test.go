@@ -31,7 +31,7 @@ func shop(t testing.TB) (*sql.DB, *sqlite.DB) {
 	app := application(t, filepath.Join(t.TempDir(), "app.db"), "_pragma=journal_mode(WAL)")
 	_, err := app.Exec("CREATE TABLE customer (name TEXT)")
 	require.NoError(t, err)
-	db, err := sqlite.Use(t.Context(), app)
+	db, err := sqlite.Use(t.Context(), app, sqlite.Config{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	return app, db
@@ -57,7 +57,7 @@ func TestSuitesInADatabaseOfTheApplication(t *testing.T) {
 			app, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)")
 			require.NoError(t, err)
 			app.SetMaxOpenConns(1)
-			db, err := sqlite.Use(t.Context(), app)
+			db, err := sqlite.Use(t.Context(), app, sqlite.Config{})
 			require.NoError(t, err)
 			return both{db, app}
 		},
@@ -149,7 +149,9 @@ func TestWithinIsDoneWithTheCallersTransactionOrNotAtAll(t *testing.T) {
 
 func TestWithinAWriteThatFailsLeavesTheTransactionAsItWas(t *testing.T) {
 	app, db := shop(t)
-	_, err := app.Exec(`CREATE TRIGGER upkeep_full BEFORE INSERT ON upkeep_update_event
+	_, err := db.Journal().Get(t.Context(), "none")
+	require.ErrorIs(t, err, update.ErrNotFound, "it has made the tables")
+	_, err = app.Exec(`CREATE TRIGGER upkeep_full BEFORE INSERT ON upkeep_update_event
 		WHEN new.seq > 1 BEGIN SELECT raise(ABORT, 'full'); END`)
 	require.NoError(t, err)
 	tx, err := app.Begin()
@@ -258,7 +260,7 @@ func TestReadersWaitForWritersOfAnApplicationWithoutALog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "app.db")
 		app := application(t, path, "") // a journal that is rolled back, and no busy_timeout
-		db, err := sqlite.Use(t.Context(), app)
+		db, err := sqlite.Use(t.Context(), app, sqlite.Config{})
 		require.NoError(t, err)
 		defer db.Close()
 		require.NoError(t, take(db, "core"))
@@ -303,7 +305,7 @@ func TestReadersWaitForWritersOfAnApplicationWithoutALog(t *testing.T) {
 func TestUseRefusesOtherDrivers(t *testing.T) {
 	db := sql.OpenDB(other{})
 	defer db.Close()
-	_, err := sqlite.Use(t.Context(), db)
+	_, err := sqlite.Use(t.Context(), db, sqlite.Config{})
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 }
 
@@ -317,10 +319,10 @@ func TestAPoolOnADatabaseInMemoryIsRefused(t *testing.T) {
 	app, err := sql.Open("sqlite", ":memory:")
 	require.NoError(t, err)
 	defer app.Close()
-	_, err = sqlite.Use(t.Context(), app)
+	_, err = sqlite.Use(t.Context(), app, sqlite.Config{})
 	require.ErrorContains(t, err, "SetMaxOpenConns(1)")
 	app.SetMaxOpenConns(1)
-	db, err := sqlite.Use(t.Context(), app)
+	db, err := sqlite.Use(t.Context(), app, sqlite.Config{})
 	require.NoError(t, err)
 	require.NoError(t, db.Close())
 }

@@ -4,58 +4,18 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"iter"
 	"sync"
 
-	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
-	"github.com/upkeep-go/upkeep/update"
 )
 
 // Within returns the same stores inside the caller's transaction on this
 // database: what they write happens when it commits, or not at all. They are
-// used while the transaction lasts. Watch is errors.ErrUnsupported; Close does
-// nothing.
+// used while the transaction lasts. Tables that are missing are made in it:
+// until it ends even who reads elsewhere waits for them. Watch is errors.ErrUnsupported; Close does nothing.
 func (d *DB) Within(tx *sql.Tx) storage.Backend {
-	db := &inside{engine: d.engine, tx: tx}
-	w := &within{locker: sqlstore.NewLocker(db)}
-	w.journal.Journal = sqlstore.NewJournal(db, d.keep)
-	w.versions.versionStore = d.versions.On(db)
-	return w
-}
-
-type within struct {
-	locker   *sqlstore.Locker
-	journal  journalWithin
-	versions versionsWithin
-}
-
-func (w *within) Locker() update.Locker     { return w.locker }
-func (w *within) Journal() update.Journal   { return &w.journal }
-func (w *within) Versions() lv.VersionStore { return &w.versions }
-func (w *within) Close() error              { return nil }
-
-type journalWithin struct{ *sqlstore.Journal }
-
-// Watch cannot wait for what happens after the caller's transaction.
-func (journalWithin) Watch(context.Context, int64) iter.Seq2[update.Event, error] {
-	return unwatched[update.Event]
-}
-
-type versionStore = sqlstore.Versions // embedded as Versions it would hide its method
-
-type versionsWithin struct{ *versionStore }
-
-// Watch cannot wait for what happens after the caller's transaction.
-func (versionsWithin) Watch(context.Context, int64) iter.Seq2[lv.Event, error] {
-	return unwatched[lv.Event]
-}
-
-func unwatched[T any](yield func(T, error) bool) {
-	var nothing T
-	yield(nothing, fmt.Errorf("sqlite: watching within a transaction: %w", errors.ErrUnsupported))
+	return d.stores.Within(&inside{engine: d.engine, tx: tx})
 }
 
 // inside is the sqlstore.DB of a transaction.

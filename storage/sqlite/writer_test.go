@@ -214,7 +214,7 @@ func TestACommitThatFailsFailsEveryClosure(t *testing.T) {
 		_, err = app.Exec(`CREATE TABLE upkeep_number (n INTEGER PRIMARY KEY REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
 			CREATE TABLE parent (n INTEGER PRIMARY KEY); INSERT INTO parent VALUES (1), (2), (3)`)
 		require.NoError(t, err)
-		db, err := sqlite.Use(t.Context(), app)
+		db, err := sqlite.Use(t.Context(), app, sqlite.Config{})
 		require.NoError(t, err)
 		defer db.Close()
 

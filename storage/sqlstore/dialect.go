@@ -8,6 +8,14 @@ import (
 
 // Dialect says where an engine's SQL differs.
 type Dialect struct {
+	// Int and Bytes are the types of an integer of 64 bits and of bytes. End
+	// stands at the end of a table's definition; Keyed does so if the rows are
+	// to lie in the order of the primary key.
+	Int, Bytes, End, Keyed string
+	// SchemaLock is executed first in a write that makes the tables of the
+	// domain ?1. It keeps those writes apart where an engine lets writers run
+	// side by side. Empty where it has one writer.
+	SchemaLock string
 	// Now and Tick are SQL expressions of the clock of the database's server:
 	// Unix milliseconds, and the microseconds that leases are judged by. An
 	// engine without a server leaves both empty and has a Host.

@@ -53,7 +53,7 @@ const (
 INSERT INTO upkeep_update_run
 	(n, id, package, item, request_id, token, live, rev, created_ms, updated_ms, ended_ms, request, detail)
 VALUES ((SELECT coalesce(max(n), 0) + 1 FROM upkeep_update_run), ?1, ?2, ?3, ?4, ?5, ?6, 1,
-	{now}, {now}, CASE WHEN ?6 = 1 THEN 0 ELSE {now} END, ?7, ?8)
+	{now}, {now}, CASE WHEN CAST(?6 AS BIGINT) = 1 THEN 0 ELSE {now} END, ?7, ?8)
 RETURNING n, created_ms, updated_ms, ended_ms`
 
 	// runSave is the save of a run that goes on under the same lease: it
@@ -68,7 +68,7 @@ RETURNING n, package, request, created_ms, updated_ms, ended_ms`
 	runMove = `
 UPDATE upkeep_update_run SET rev = rev + 1, updated_ms = {now}, detail = ?5,
 	item = ?3, token = ?4, live = ?6,
-	ended_ms = CASE WHEN ?6 = 1 THEN 0 WHEN ended_ms > 0 THEN ended_ms ELSE {now} END
+	ended_ms = CASE WHEN CAST(?6 AS BIGINT) = 1 THEN 0 WHEN ended_ms > 0 THEN ended_ms ELSE {now} END
 WHERE id = ?1 AND rev = ?2 AND NOT EXISTS
 	(SELECT 1 FROM upkeep_update_run AS other WHERE other.item = ?3 AND other.token > ?4)
 RETURNING n, package, request, created_ms, updated_ms, ended_ms`

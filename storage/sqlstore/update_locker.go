@@ -37,7 +37,7 @@ func NewLocker(db DB) *Locker {
 // boot; a boot without a name may be this one. The same condition, negated,
 // stands in leaseAcquire, which also takes a lease whose token is ?6.
 const leaseAcquire = `
-INSERT INTO upkeep_update_lease AS l
+INSERT INTO upkeep_lease AS l
 	(item, owner, token, boot, process, ends_us, ttl_us, acquired_ms, expires_ms)
 VALUES (?1, ?2, 1, ?4, ?5, {tick} + ?3, ?3, {now}, {now} + ?3 / 1000)
 ON CONFLICT (item) DO UPDATE SET
@@ -50,19 +50,19 @@ RETURNING token, acquired_ms, expires_ms`
 
 const leaseHolder = `
 SELECT owner, token, acquired_ms, expires_ms, process, ttl_us, ends_us - {tick}
-FROM upkeep_update_lease
+FROM upkeep_lease
 WHERE item = ?1 AND owner IS NOT NULL AND ends_us > {tick}
 	AND (boot = ?2 OR boot = '' OR ?2 = '')`
 
 const leaseRenew = `
-UPDATE upkeep_update_lease
+UPDATE upkeep_lease
 SET process = ?5, ends_us = {tick} + ?3, ttl_us = ?3, expires_ms = {now} + ?3 / 1000
 WHERE item = ?1 AND token = ?2 AND process = ?6 AND owner IS NOT NULL AND ends_us > {tick}
 	AND (boot = ?4 OR boot = '' OR ?4 = '')
 RETURNING owner, acquired_ms, expires_ms`
 
 const leaseRelease = `
-UPDATE upkeep_update_lease SET owner = NULL, process = ''
+UPDATE upkeep_lease SET owner = NULL, process = ''
 WHERE item = ?1 AND token = ?2 AND owner IS NOT NULL`
 
 // lease is a row of a live lease.
