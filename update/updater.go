@@ -196,8 +196,9 @@ func (u *Updater) History(ctx context.Context, q Query) iter.Seq2[Run, error] {
 // Watch yields every event with a Seq greater than after, in order, losing
 // none, and waits for more until ctx ends or the caller breaks. A negative
 // after starts with the next event. The last pair has an error: ctx's, or
-// ErrCompacted when events that follow after are no longer kept. Engines keep
-// events for 30 days and 100,000 of them.
+// ErrCompacted when events that follow after are no longer kept, or when the
+// event with that Seq is of another history, such as one from before a restore.
+// Engines keep events for 30 days and 100,000 of them.
 func (u *Updater) Watch(ctx context.Context, after int64) iter.Seq2[Event, error] {
 	return u.config.Journal.Watch(ctx, after)
 }

@@ -103,7 +103,6 @@ func (s *Versions) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, e
 
 // watch returns nil once the caller breaks.
 func (s *Versions) watch(ctx context.Context, after int64, yield func(lv.Event) bool) error {
-	known := after < 0 // that the event after exists
 	if after < 0 {
 		if err := s.db.Row(ctx, lvEventNewest, nil, &after); err != nil {
 			return err
@@ -111,11 +110,16 @@ func (s *Versions) watch(ctx context.Context, after int64, yield func(lv.Event) 
 	}
 	// To be told of changes costs more than to look for events that are there.
 	var changed <-chan struct{}
+	at := int64(0) // the time of the event after, once it is known
 	for size := eventPage; ; {
-		batch, full, err := s.events(ctx, after, size)
+		batch, full, anchor, err := s.events(ctx, after, size)
 		if err != nil {
 			return err
 		}
+		if !anchor.holds(after, at, len(batch) > 0) {
+			return fmt.Errorf("%w: event %d is another one, or is not yet", lv.ErrCompacted, after)
+		}
+		at = anchor.time
 		if size = min(2*size, eventPage); full {
 			size = fewer(len(batch))
 		}
@@ -126,20 +130,11 @@ func (s *Versions) watch(ctx context.Context, after int64, yield func(lv.Event) 
 			if !yield(e) {
 				return nil
 			}
-			after = e.Seq
+			after, at = e.Seq, e.Time.UnixMilli()
 		}
 		switch {
 		case len(batch) > 0:
-			known, changed = true, nil
-		case !known:
-			var newest int64
-			if err := s.db.Row(ctx, lvEventNewest, nil, &newest); err != nil {
-				return err
-			}
-			if after > newest {
-				return fmt.Errorf("%w: event %d", lv.ErrCompacted, after+1)
-			}
-			known = true
+			changed = nil
 		case changed == nil:
 			changed = s.db.Changed(ctx)
 		default:
@@ -163,7 +158,7 @@ const (
 	lvEventsAfter = `
 SELECT e.seq, e.time_ms, t.app, t.schema, e.kind, e.env, e.subject, e.actor, e.version, e.moved, e.strategy
 FROM upkeep_lv_event e JOIN upkeep_lv_table t ON t.id = e.tbl
-WHERE e.seq > ?1 ORDER BY e.seq LIMIT {size}`
+WHERE e.seq >= ?1 ORDER BY e.seq LIMIT {size}`
 
 	lvRowsSaved = `
 SELECT v.seq, v.name, v.parent, v.id, r.created_ms, v.time_ms, b.content
@@ -191,6 +186,7 @@ WHERE v.id = ?1`
 
 // lvBatch is some events that follow each other.
 type lvBatch struct {
+	anchor   anchor
 	events   []lv.Event
 	versions []int64 // last ids given before the first, and then by each
 	released bool    // one of them tells of a release
@@ -199,9 +195,9 @@ type lvBatch struct {
 	full     bool
 }
 
-// events reads the next events after a number, from one snapshot, and whether
-// there are more that did not fit.
-func (s *Versions) events(ctx context.Context, after int64, size int) ([]lv.Event, bool, error) {
+// events reads the next events after a number, from one snapshot, whether there
+// are more that did not fit, and the event of the number.
+func (s *Versions) events(ctx context.Context, after int64, size int) ([]lv.Event, bool, anchor, error) {
 	var b lvBatch
 	err := s.db.Read(ctx, func(tx Tx) error {
 		b = lvBatch{}
@@ -211,11 +207,11 @@ func (s *Versions) events(ctx context.Context, after int64, size int) ([]lv.Even
 		}
 		return err
 	})
-	return b.events, b.full, err
+	return b.events, b.full, b.anchor, err
 }
 
 func (b *lvBatch) read(tx Tx, after int64, size int) error {
-	return tx.Query(limited(lvEventsAfter, size), []any{after}, func(scan func(...any) error) error {
+	return tx.Query(limited(lvEventsAfter, size+1), []any{after}, func(scan func(...any) error) error {
 		var e lv.Event
 		var ms, subject, version, moved int64
 		var kind, strategy string
@@ -223,6 +219,10 @@ func (b *lvBatch) read(tx Tx, after int64, size int) error {
 		err := scan(&e.Seq, &ms, &app, &schema, &kind, &env, &subject, &actor, &version, &moved, &strategy)
 		if err != nil {
 			return err
+		}
+		if e.Seq == after {
+			b.anchor = anchor{there: true, time: ms}
+			return nil
 		}
 		if b.rows >= eventRows {
 			return nil

@@ -17,7 +17,7 @@ INSERT INTO upkeep_update_event (seq, time_ms, run, record)
 VALUES ((SELECT coalesce(max(seq), 0) + 1 FROM upkeep_update_event), {now}, ?1, ?2)`
 
 	eventsAfter = `SELECT seq, time_ms, run, record FROM upkeep_update_event
-WHERE seq > ?1 ORDER BY seq LIMIT 256`
+WHERE seq >= ?1 ORDER BY seq LIMIT 257`
 
 	eventNewest = `SELECT coalesce(max(seq), 0) FROM upkeep_update_event`
 	eventRange  = `SELECT coalesce((SELECT min(seq) FROM upkeep_update_event), 0),
@@ -100,22 +100,22 @@ func (j *Journal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event
 
 // watch returns nil once the caller breaks.
 func (j *Journal) watch(ctx context.Context, after int64, yield func(update.Event) bool) error {
-	var newest int64
-	if err := j.db.Row(ctx, eventNewest, nil, &newest); err != nil {
-		return err
+	if after < 0 {
+		if err := j.db.Row(ctx, eventNewest, nil, &after); err != nil {
+			return err
+		}
 	}
-	switch {
-	case after < 0:
-		after = newest
-	case after > newest: // of another history
-		return update.ErrCompacted
-	}
+	at := int64(0) // the time of the event after, once it is known
 	for {
 		changed := j.db.Changed(ctx)
-		batch, err := j.events(ctx, after)
+		batch, anchor, err := j.events(ctx, after)
 		if err != nil {
 			return err
 		}
+		if !anchor.holds(after, at, len(batch) > 0) {
+			return fmt.Errorf("%w: event %d is another one, or is not yet", update.ErrCompacted, after)
+		}
+		at = anchor.time
 		for _, e := range batch {
 			if e.Seq != after+1 {
 				return update.ErrCompacted
@@ -123,7 +123,7 @@ func (j *Journal) watch(ctx context.Context, after int64, yield func(update.Even
 			if !yield(e) {
 				return nil
 			}
-			after = e.Seq
+			after, at = e.Seq, e.Time.UnixMilli()
 		}
 		if len(batch) > 0 {
 			continue
@@ -136,10 +136,10 @@ func (j *Journal) watch(ctx context.Context, after int64, yield func(update.Even
 	}
 }
 
-// events reads the next events after a number.
-func (j *Journal) events(ctx context.Context, after int64) (batch []update.Event, err error) {
+// events reads the next events after a number, and the event of the number.
+func (j *Journal) events(ctx context.Context, after int64) (batch []update.Event, a anchor, err error) {
 	err = j.db.Read(ctx, func(tx Tx) error {
-		batch = batch[:0]
+		batch, a = batch[:0], anchor{}
 		return tx.Query(eventsAfter, []any{after}, func(scan func(...any) error) error {
 			var seq, ms int64
 			var run []byte
@@ -147,11 +147,15 @@ func (j *Journal) events(ctx context.Context, after int64) (batch []update.Event
 			if err := scan(&seq, &ms, &run, &record); err != nil {
 				return err
 			}
+			if seq == after {
+				a = anchor{there: true, time: ms}
+				return nil
+			}
 			e, err := decodeEvent(record)
 			e.Seq, e.Time, e.Run = seq, time.UnixMilli(ms).UTC(), string(run)
 			batch = append(batch, e)
 			return err
 		})
 	})
-	return batch, err
+	return batch, a, err
 }
