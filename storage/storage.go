@@ -49,3 +49,14 @@ type Retention struct {
 	Events int           // at most; default 100,000
 	Age    time.Duration // at most; default 30 days
 }
+
+// OrDefault returns r with the defaults in the place of what is not positive.
+func (r Retention) OrDefault() Retention {
+	if r.Events <= 0 {
+		r.Events = 100_000
+	}
+	if r.Age <= 0 {
+		r.Age = 30 * 24 * time.Hour
+	}
+	return r
+}

@@ -21,6 +21,7 @@ const (
 	watchReplays = "events after any moment lead from then to now"
 	watchCount   = "events beyond the limit are compacted"
 	watchAge     = "old events are compacted"
+	watchDefault = "a limit that is not positive is the default"
 )
 
 // eachChange changes every change of every event that Watch yields.
@@ -162,6 +163,16 @@ var watchMutants = []mutant{
 		}
 	})},
 	{what: "keeps old events", caught: watchAge, unnoted: true, retain: func(r *storage.Retention) { r.Age = 1000 * time.Hour }},
+	{what: "takes a negative limit for a small one", caught: watchDefault, unnoted: true, retain: func(r *storage.Retention) {
+		if r.Events < 0 {
+			r.Events = 1
+		}
+	}},
+	{what: "takes a negative age for a short one", caught: watchDefault, unnoted: true, retain: func(r *storage.Retention) {
+		if r.Age < 0 {
+			r.Age = 1
+		}
+	}},
 }
 
 // goesOn leaves out the events that are compacted.

@@ -111,6 +111,7 @@ func (h Harness) cases() []storeCase {
 		cases = append(cases,
 			storeCase{"events beyond the limit are compacted", compactsByCount},
 			storeCase{"old events are compacted", compactsByAge},
+			storeCase{"a limit that is not positive is the default", compactsByDefault},
 		)
 	}
 	return cases

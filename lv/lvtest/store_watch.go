@@ -363,3 +363,18 @@ func compactsByAge(t *storeTest) {
 	all := fill(t, s)
 	require.False(t, compacted(t, s, all[len(all)-2].Seq), "new events are kept")
 }
+
+func compactsByDefault(t *storeTest) {
+	for _, r := range []struct {
+		events int
+		age    time.Duration
+	}{{0, 0}, {-1, 0}, {0, -1}, {-100, -time.Hour}, {math.MinInt, math.MinInt64}, {math.MaxInt, math.MaxInt64}} {
+		s := t.retain(r.events, r.age)
+		for n := range 12 {
+			time.Sleep(2 * time.Millisecond)
+			_, err := s.Write(t.Context(), pages, []lv.Edit{saving("a", fmt.Sprint(n))}, ann)
+			require.NoError(t, err)
+		}
+		require.Len(t, collect(t, s, 0, 12), 12, "all events are kept with a limit of %d, or %d ns", r.events, r.age)
+	}
+}

@@ -279,9 +279,9 @@ func (s *versions) next(ctx context.Context, after int64) (lv.Event, <-chan stru
 
 // compact forgets the events that need not be kept.
 func (s *versions) compact(now time.Time) {
-	limit := cmp.Or(s.db.Retention.Events, 100_000)
-	oldest := now.Add(-cmp.Or(s.db.Retention.Age, 30*24*time.Hour))
-	drop := max(0, len(s.events)-limit)
+	keep := s.db.Retention.OrDefault()
+	oldest := now.Add(-keep.Age)
+	drop := max(0, len(s.events)-keep.Events)
 	for drop < len(s.events) && s.events[drop].Time.Before(oldest) {
 		drop++
 	}

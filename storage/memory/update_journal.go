@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -122,9 +121,9 @@ func (j *journal) write(i int, r update.Run, events []update.Event) update.Run {
 
 // compact forgets the events that need not be kept.
 func (j *journal) compact(now time.Time) {
-	limit := cmp.Or(max(j.db.Retention.Events, 0), 100_000)
-	oldest := now.Add(-cmp.Or(max(j.db.Retention.Age, 0), 30*24*time.Hour))
-	drop := max(0, len(j.events)-limit)
+	keep := j.db.Retention.OrDefault()
+	oldest := now.Add(-keep.Age)
+	drop := max(0, len(j.events)-keep.Events)
 	for drop < len(j.events) && j.events[drop].Time.Before(oldest) {
 		drop++
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
@@ -31,15 +30,9 @@ var _ lv.VersionStore = (*Versions)(nil)
 
 // NewVersions returns the VersionStore of db. An engine makes one and keeps it.
 func NewVersions(db DB, keep storage.Retention) *Versions {
-	if keep.Events <= 0 {
-		keep.Events = 100_000
-	}
-	if keep.Age <= 0 {
-		keep.Age = 30 * 24 * time.Hour
-	}
 	d := db.Dialect()
 	return &Versions{
-		db: db, d: d, keep: keep, tables: new(sync.Map), pruned: new(atomic.Int64),
+		db: db, d: d, keep: keep.OrDefault(), tables: new(sync.Map), pruned: new(atomic.Int64),
 		findRow:     d.clocked(2, lvRowFind),
 		findPointer: d.clocked(3, lvPointerFind),
 		findGray:    d.clocked(4, lvGrayFind),

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
@@ -29,15 +28,9 @@ var _ update.Journal = (*Journal)(nil)
 
 // NewJournal returns the Journal of db. An engine makes one and keeps it.
 func NewJournal(db DB, keep storage.Retention) *Journal {
-	if keep.Events <= 0 {
-		keep.Events = 100_000
-	}
-	if keep.Age <= 0 {
-		keep.Age = 30 * 24 * time.Hour
-	}
 	d := db.Dialect()
 	return &Journal{
-		db: db, d: d, keep: keep,
+		db: db, d: d, keep: keep.OrDefault(),
 		insertRun:   d.clocked(8, runInsert),
 		saveRun:     d.clocked(5, runSave),
 		moveRun:     d.clocked(6, runMove),

@@ -80,6 +80,7 @@ func (h JournalHarness) cases() []journalCase {
 		cases = append(cases,
 			journalCase{"events beyond the limit are compacted", compactsByCount},
 			journalCase{"old events are compacted", compactsByAge},
+			journalCase{"a limit that is not positive is the default", compactsByDefault},
 		)
 	}
 	return cases

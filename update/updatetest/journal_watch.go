@@ -365,3 +365,20 @@ func compactsByAge(t *journalTest) {
 	all := fill(t, j, r)
 	require.False(t, compacted(t, j, all[len(all)-2].Seq), "new events are kept")
 }
+
+func compactsByDefault(t *journalTest) {
+	for _, r := range []struct {
+		events int
+		age    time.Duration
+	}{{0, 0}, {-1, 0}, {0, -1}, {-100, -time.Hour}, {math.MinInt, math.MinInt64}, {math.MaxInt, math.MaxInt64}} {
+		j := t.retain(r.events, r.age)
+		run, err := j.Create(t.Context(), aRun("1"), update.Event{Kind: update.EventLog})
+		require.NoError(t, err)
+		for range 11 {
+			time.Sleep(2 * time.Millisecond)
+			run, err = j.Save(t.Context(), run, update.Event{Kind: update.EventLog})
+			require.NoError(t, err)
+		}
+		require.Len(t, collect(t, j, 0, 12), 12, "all events are kept with a limit of %d, or %d ns", r.events, r.age)
+	}
+}

@@ -157,6 +157,7 @@ const (
 	watchEnded   = "watch ends with the context's error"
 	watchCount   = "events beyond the limit are compacted"
 	watchAge     = "old events are compacted"
+	watchDefault = "a limit that is not positive is the default"
 )
 
 var watchMutants = []journalMutant{
@@ -243,6 +244,16 @@ var watchMutants = []journalMutant{
 	{what: "keeps less than the limit", caught: watchCount, retain: func(r *storage.Retention) { r.Events /= 2 }},
 	{what: "keeps all events", caught: watchCount, retain: func(r *storage.Retention) { r.Events = 1 << 30 }},
 	{what: "keeps old events", caught: watchAge, retain: func(r *storage.Retention) { r.Age = 1000 * time.Hour }},
+	{what: "takes a negative limit for a small one", caught: watchDefault, retain: func(r *storage.Retention) {
+		if r.Events < 0 {
+			r.Events = 1
+		}
+	}},
+	{what: "takes a negative age for a short one", caught: watchDefault, retain: func(r *storage.Retention) {
+		if r.Age < 0 {
+			r.Age = 1
+		}
+	}},
 }
 
 // goesOn leaves out the events that are compacted.
