@@ -33,7 +33,7 @@ func publish(ctx context.Context, database, folder string) error {
 	u, err := update.New(update.Config{Locker: db.Locker(), Journal: db.Journal(), Packages: []update.Package{{
 		Name:   "demo/pages",
 		Source: source.Static("1.0.0", "1.1.0"),
-		Steps:  []update.Step{step.PublishFiles(step.Sub(releases, "releases/{version}"), folder)},
+		Steps:  []update.Step{step.PublishFiles(step.Publish{Files: step.Sub(releases, "releases/{version}"), Dir: folder})},
 	}}})
 	if err != nil {
 		return err

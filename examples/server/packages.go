@@ -35,7 +35,7 @@ func (s *site) updates(addr string, pace time.Duration) update.Package {
 			step.MigrateSQL(step.Migrations{
 				DB: s.db, Files: step.Sub(releases, "releases/{version}/migrations"), Backup: database,
 			}),
-			step.PublishFiles(step.Sub(releases, "releases/{version}/pages"), s.public()),
+			step.PublishFiles(step.Publish{Files: step.Sub(releases, "releases/{version}/pages"), Dir: s.public()}),
 			step.ClearDir(s.cache()),
 			rest(pace),
 			step.HTTPHealth(step.Health{

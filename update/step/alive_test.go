@@ -47,7 +47,7 @@ func TestPublishFilesTakesItsTimeForOneLargeFile(t *testing.T) {
 		src := func(update.Release) (fs.FS, error) { return slow{large, time.Minute, new(int)}, nil }
 		dir := filepath.Join(t.TempDir(), "site")
 		start := time.Now()
-		run, err := install(t.Context(), newUpdater(t, step.PublishFiles(src, dir)), "1.0.0")
+		run, err := install(t.Context(), newUpdater(t, step.PublishFiles(step.Publish{Files: src, Dir: dir})), "1.0.0")
 		require.NoError(t, err)
 		require.Equal(t, update.StateSucceeded, run.State)
 		require.Greater(t, time.Since(start), 9*time.Minute)
@@ -61,7 +61,7 @@ func TestPublishFilesStopsInTheMiddleOfAFile(t *testing.T) {
 		reads := 0
 		src := func(update.Release) (fs.FS, error) { return slow{large, time.Second, &reads}, nil }
 		dir := filepath.Join(t.TempDir(), "site")
-		u := newUpdater(t, step.PublishFiles(src, dir))
+		u := newUpdater(t, step.PublishFiles(step.Publish{Files: src, Dir: dir}))
 		run, err := u.Start(t.Context(), update.Request{Package: "demo/site", Version: "1.0.0"})
 		require.NoError(t, err)
 		time.Sleep(10 * time.Second)

@@ -54,7 +54,7 @@ func openWorld(dir, address string, around func(update.Step) update.Step) (*worl
 		on,
 		step.BackupSQLite(backup),
 		step.MigrateSQL(step.Migrations{DB: db, Files: step.Sub(world1, "{version}/sql"), Backup: backup}),
-		step.PublishFiles(step.Sub(world1, "{version}/pages"), path("public")),
+		step.PublishFiles(step.Publish{Files: step.Sub(world1, "{version}/pages"), Dir: path("public"), Keep: []string{"uploads"}}),
 		step.ClearDir(path("cache")),
 		step.Named("note", step.Command(step.Exec{Args: note("done {version}"), Undo: note("undone {version}"), Dir: dir})),
 		step.HTTPHealth(step.Health{URL: address, Contains: "{version}", Attempts: 1, Timeout: hangs}),
@@ -159,6 +159,7 @@ func template(t *testing.T) string {
 	require.NoError(t, err)
 	w.close()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "cache", "page"), nil, 0o600))
+	put(t, "photo", dir, "public/uploads/2026/photo.jpg")
 	return dir
 }
 
@@ -222,7 +223,7 @@ func (c crash) check(t *testing.T, run update.Run) {
 	require.NoFileExists(t, filepath.Join(c.dir, "maintenance.json"))
 	sub, err := fs.Sub(world1, version+"/pages")
 	require.NoError(t, err)
-	want := map[string]string{}
+	want := map[string]string{"uploads/2026/photo.jpg": "photo"}
 	require.NoError(t, fs.WalkDir(sub, ".", func(name string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			data, _ := fs.ReadFile(sub, name)

@@ -5,6 +5,7 @@ package step_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -70,7 +71,7 @@ func Example() {
 		rest,
 		step.BackupSQLite(backup),
 		step.MigrateSQL(step.Migrations{DB: db, Files: step.Sub(releases, "{version}/sql"), Backup: backup}),
-		step.PublishFiles(step.Sub(releases, "{version}/pages"), filepath.Join(dir, "public")),
+		step.PublishFiles(step.Publish{Files: step.Sub(releases, "{version}/pages"), Dir: filepath.Join(dir, "public")}),
 		step.ClearDir(filepath.Join(dir, "cache")),
 		step.HTTPHealth(step.Health{URL: site.URL + "/version.html", Contains: "{version}"}),
 		resume,
@@ -117,18 +118,24 @@ func ExamplePublishFiles() {
 		"1.0.0/index.html": {Data: []byte("old")}, "1.0.0/about.html": {Data: []byte("old")},
 		"1.1.0/index.html": {Data: []byte("new")},
 	}
-	publish := step.PublishFiles(step.Sub(releases, "{version}"), public)
+	publish := step.PublishFiles(step.Publish{
+		Files: step.Sub(releases, "{version}"), Dir: public, Keep: []string{"uploads", "config/*.local.php"},
+	})
 	for _, version := range []string{"1.0.0", "1.1.0"} {
 		updateTo(version, publish)
 		names, _ := filepath.Glob(filepath.Join(public, "*"))
 		index, _ := os.ReadFile(filepath.Join(public, "index.html"))
 		fmt.Println(len(names), string(index))
+		os.Mkdir(filepath.Join(public, "uploads"), 0o755) // by the users of the site
 	}
+	os.WriteFile(filepath.Join(public, "notes.txt"), nil, 0o644)
+	fmt.Println(errors.Is(publish.Check(context.Background(), &update.Task{Release: update.Release{Version: "1.0.0"}}), step.ErrForeign))
 	// Output:
 	// 1.0.0 succeeded <nil>
 	// 2 old
 	// 1.1.0 succeeded <nil>
-	// 1 new
+	// 2 new
+	// true
 }
 
 func ExampleMaintenance() {

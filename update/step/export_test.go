@@ -2,6 +2,7 @@ package step
 
 import (
 	"context"
+	"os"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/update"
@@ -11,8 +12,15 @@ import (
 var Exchange = exchange
 
 // PublishBy is PublishFiles with another way to swap two folders.
-func PublishBy(exchange func(a, b string) error, src Tree, dir string) update.Step {
-	return newPublisher(src, dir, exchange).step()
+func PublishBy(exchange func(a, b string) error, p Publish) update.Step {
+	return PublishOn(exchange, os.Rename, p)
+}
+
+// PublishOn is PublishBy with another way to rename.
+func PublishOn(exchange, rename func(a, b string) error, p Publish) update.Step {
+	publisher := newPublisher(p)
+	publisher.exchange, publisher.rename = exchange, rename
+	return publisher.step()
 }
 
 // Vouch is how a step shows that it lives during a long statement.

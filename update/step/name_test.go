@@ -22,7 +22,7 @@ func TestTheNameOfAStepDoesNotDependOnHowItIsConfigured(t *testing.T) {
 			step.Command(step.Exec{Args: []string{"/opt/php8.3", "artisan"}}),
 			step.Command(step.Exec{}),
 		},
-		"publish":         {step.PublishFiles(pages, "public"), step.PublishFiles(pages, "/srv/public_html")},
+		"publish":         {step.PublishFiles(step.Publish{Files: pages, Dir: "public"}), step.PublishFiles(step.Publish{Files: pages, Dir: "/srv/public_html"})},
 		"clear":           {step.ClearDir("cache"), step.ClearDir("var/cache/pages")},
 		"migrate":         {step.MigrateSQL(step.Migrations{}), step.MigrateSQL(step.Migrations{Files: pages})},
 		"backup":          {step.BackupSQLite(step.SQLite{}), step.BackupSQLite(step.SQLite{Dir: "old"})},

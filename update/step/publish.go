@@ -9,43 +9,87 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/remove"
 	"github.com/upkeep-go/upkeep/update"
 )
 
-// PublishFiles makes the folder dir hold exactly the files of a release, by
-// one atomic switch: whoever opens a file in dir finds the whole old tree or
-// the whole new one. Who needs several files of one release opens the folder
-// once (os.OpenRoot): the release found there stays until the next but one.
+// Publish says what is published where, and what becomes of that in the folder
+// which no release has put there. A zero field means its documented default.
+type Publish struct {
+	// Files is required: a release has at least one file, and nothing but
+	// regular files and folders.
+	Files Tree
+	// Dir is required: the folder that is to hold them. It is made if it is not
+	// there. The folder around it should not be served itself.
+	Dir string
+	// Keep names what lives on from release to release: uploads, configuration,
+	// links. These are paths in Dir, with slashes, in which each element may be
+	// a pattern of path.Match: "uploads", "config/*.local.php". Default: nothing.
+	Keep []string
+	// Replace lets go what no release has put there, and what was changed
+	// since. Default: that is refused.
+	Replace bool
+}
+
+// ErrForeign reports that a folder holds what no release has put there.
+var ErrForeign = errors.New("step: it holds what no release has put there")
+
+// PublishFiles makes a folder hold exactly the files of a release, by one
+// atomic switch: whoever opens a file in it finds the whole old tree or the
+// whole new one. Who needs several files of one release opens the folder once
+// (os.OpenRoot): the release found there stays until the next but one.
+//
+//	step.PublishFiles(step.Publish{Files: pages, Dir: "public", Keep: []string{"uploads"}})
+//
+// What Upkeep did not write it does not delete. Files, folders and links in Dir
+// that no release has put there, and files that were changed since, stop the
+// publish: Check and Do return an ErrForeign that names them, unless Keep says
+// that they live on or Replace that they may go. That holds for the first
+// publish into a folder with other content, too.
+//
+// Keep moves them to the new tree right after the switch, by renaming, and back
+// when the publish is undone. Where the release brings something at such a path
+// as well, what was there wins, unless that was as a release had brought it.
 //
 // The switch exchanges two folders, on Linux and macOS in one step of the
 // file system. Elsewhere, and on file systems that cannot do that, it takes
-// two renames, between which there is no dir for a moment, and after a crash
-// until Recover. Everything is synced before the switch, and the switch is.
+// two renames, between which there is no Dir for a moment, and after a crash
+// until Recover. In a container, the first publish over a folder of the image
+// moves what is in that folder file by file. Everything is synced before the
+// switch, and the switch is.
 //
-// Do writes the files into a folder beside dir, ".name.upkeep", with mode 0644
-// (0755 if they are executable; folders 0755), and keeps there what it
-// replaced: of this publish and of the one before. Undo switches back to
-// exactly that, or to nothing. Probe tells which one stands there. What was
-// changed in dir since it was published goes with the tree it was changed in.
+// Do writes the files into a folder beside Dir, ".name.upkeep", with mode 0644
+// (0755 if they are executable; folders 0755, but Dir has the mode, and where
+// possible the owner, of the one it replaces), and keeps there what it replaced:
+// of this publish and of the one before. Older trees are removed, but not one
+// with something that no release has put there, such as an upload that came
+// during the switch: that one is renamed to end in ".kept" for a person to look
+// at, and Task.Output says so. Undo switches back to exactly what was there, or
+// to nothing, and keeps what it takes away until the next publish. Probe tells
+// which one stands there.
 //
-// Check reads the names of the files and looks whether the folder around dir
-// is there and can be written; that one should not be served itself. A release
-// has at least one file, and nothing but regular files and folders. Dir may not
-// be a symbolic link; if it is a mount point, Do fails.
-func PublishFiles(src Tree, dir string) update.Step {
-	return newPublisher(src, dir, exchange).step()
-}
+// At each switch, back as well as forth, all files get a modification time
+// that is a second after that of whatever was served before, so that no browser
+// takes what it has for current. What cannot be touched is told in Task.Output.
+//
+// Check reads the names of the files, looks for what no release has put there,
+// and whether all can be written. Dir may not be a symbolic link, nor a mount
+// point, nor have one below it: to keep a volume, mount it elsewhere and put a
+// link to it into Dir.
+func PublishFiles(p Publish) update.Step { return newPublisher(p).step() }
 
 // publisher is a PublishFiles. exchange swaps what two paths name, or returns
 // errors.ErrUnsupported.
 type publisher struct {
-	src      Tree
-	dir      string
+	Publish
 	exchange func(a, b string) error
+	rename   func(from, to string) error
 }
 
-func newPublisher(src Tree, dir string, exchange func(a, b string) error) *publisher {
-	return &publisher{src: src, dir: filepath.Clean(dir), exchange: exchange}
+func newPublisher(p Publish) *publisher {
+	p.Dir = filepath.Clean(p.Dir)
+	p.Keep = append([]string(nil), p.Keep...)
+	return &publisher{p, exchange, os.Rename}
 }
 
 func (p *publisher) step() update.Step {
@@ -56,35 +100,63 @@ func (p *publisher) step() update.Step {
 
 // published is what the step keeps.
 type published struct {
-	// Other names the folder beside dir that holds the new tree and, once
-	// they have been switched, what was there before.
+	// Other begins the names of all that the run has beside Dir.
 	Other string
-	// New is the digest of the new tree, once it is complete: as long as
-	// Other has this digest they have not been switched.
-	New string
-	// Nothing: there was no dir before.
+	// Staged: the new tree is complete.
+	Staged bool
+	// Keep is Publish.Keep as it was.
+	Keep []string
+	// New is the folder of the new tree, once it is about to be switched.
+	New folderID
+	// Nothing: there was no Dir before.
 	Nothing bool
-	// Old is the digest of what was there before, once Undo has begun: as
-	// long as Other has this digest they have not been switched back.
-	Old string
+	// Done: what is kept has been moved as well.
+	Done bool
+	// Old is the folder of what was there before, once it is about to be
+	// switched back.
+	Old folderID
 }
 
-func (p *publisher) check(_ context.Context, t *update.Task) error {
-	if p.src == nil || p.dir == "." || p.dir == ".." || filepath.Dir(p.dir) == p.dir {
-		return fmt.Errorf("step: cannot publish to %q", p.dir)
+func (p *publisher) check(ctx context.Context, t *update.Task) error {
+	if p.Files == nil || p.Dir == "." || p.Dir == ".." || filepath.Dir(p.Dir) == p.Dir {
+		return fmt.Errorf("step: cannot publish to %q", p.Dir)
 	}
-	if _, err := p.files(t.Release); err != nil {
+	if err := checkKeep(p.Keep); err != nil {
 		return err
 	}
-	info, err := os.Lstat(p.dir)
+	list, err := p.files(t.Release)
+	if err != nil {
+		return err
+	}
+	for _, dir := range []string{p.Dir, p.beside("")} {
+		if err := checkSwitch(dir); err != nil {
+			return err
+		}
+	}
+	if err := p.checkKept(list); err != nil {
+		return err
+	}
+	if err := p.checkForeign(ctx, t); err != nil {
+		return err
+	}
+	return checkFolder(filepath.Dir(p.Dir))
+}
+
+// checkSwitch tells whether dir, if it is there, can be renamed.
+func checkSwitch(dir string) error {
+	info, err := os.Lstat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		return nil
 	case err != nil:
 		return err
 	case !info.IsDir():
-		return fmt.Errorf("step: %q is not a folder", p.dir)
+		return fmt.Errorf("step: %q is not a folder", dir)
 	}
-	return checkFolder(filepath.Dir(p.dir))
+	if err := remove.Check(dir); err != nil {
+		return fmt.Errorf("step: cannot switch %q: %w", dir, err)
+	}
+	return checkFolder(dir)
 }
 
 func (p *publisher) do(ctx context.Context, t *update.Task) error {
@@ -92,17 +164,17 @@ func (p *publisher) do(ctx context.Context, t *update.Task) error {
 	if err := t.Load(&d); err != nil {
 		return err
 	}
-	if d.Other == "" {
+	if d.Other == "" || exists(p.beside(d.Other+undone)) {
 		// Known before it is made, so that nothing is ever left unnamed.
-		d.Other = time.Now().UTC().Format("20060102T150405.000Z-") + t.Run.ID
+		d = published{Other: time.Now().UTC().Format("20060102T150405.000Z-") + t.Run.ID, Keep: p.Keep}
 		if err := t.Save(ctx, d); err != nil {
 			return err
 		}
 	}
 	if err := p.publish(ctx, t, &d); err != nil {
-		return fmt.Errorf("publishing to %q: %w", p.dir, err)
+		return fmt.Errorf("publishing to %q: %w", p.Dir, err)
 	}
-	if err := p.sweep(d.Other); err != nil {
+	if err := p.sweep(ctx, t, d.Other); err != nil {
 		say(t, "an older release could not be removed: "+err.Error())
 	}
 	return nil
@@ -110,94 +182,93 @@ func (p *publisher) do(ctx context.Context, t *update.Task) error {
 
 // publish takes up the work wherever an earlier attempt left it.
 func (p *publisher) publish(ctx context.Context, t *update.Task, d *published) error {
-	if d.New != "" {
-		switched, err := p.switched(ctx, t, d.Other, d.New)
-		if err != nil || switched {
+	fresh, old := p.beside(d.Other+ready), p.beside(d.Other+replaced)
+	if here, err := identifyFolder(p.Dir); !exists(fresh) && !exists(old) && (err != nil || !d.New.is(here)) {
+		d.Staged = false // it is to be written, or somebody has removed it
+	}
+	if !d.Staged {
+		if err := p.stage(ctx, t, d.Other); err != nil {
 			return err
 		}
-		return p.swap(d.Other)
+		d.Staged, d.New = true, folderID{}
+		if err := t.Save(ctx, d); err != nil {
+			return err
+		}
 	}
-	if err := p.stage(ctx, t, d.Other); err != nil {
+	begun, err := p.begun(fresh, old, d.New)
+	if err != nil {
 		return err
 	}
-	var err error
-	if d.New, err = digest(ctx, t, p.beside(d.Other)); err != nil {
+	if !begun {
+		if err := p.prepare(ctx, t, d); err != nil {
+			return err
+		}
+	}
+	if err := p.replace(fresh, old, d.New); err != nil {
 		return err
 	}
-	d.Nothing = !exists(p.dir)
-	if err := t.Save(ctx, d); err != nil {
+	if d.Done {
+		return nil
+	}
+	if err := remove.Check(old); err != nil { // it went along, and comes back by Undo
+		return fmt.Errorf("step: mounted during the switch: %w", err)
+	}
+	if err := p.carry(ctx, t, old, *d); err != nil {
 		return err
 	}
-	return p.swap(d.Other)
+	p.tell(ctx, t, old, d.Keep)
+	d.Done = true
+	return t.Save(ctx, d)
 }
 
-func (p *publisher) probe(ctx context.Context, t *update.Task) (update.Applied, error) {
+// prepare looks at Dir again, and makes the new tree ready for the switch.
+func (p *publisher) prepare(ctx context.Context, t *update.Task, d *published) error {
+	fresh := p.beside(d.Other + ready)
+	info, err := os.Lstat(p.Dir)
+	d.Nothing = errors.Is(err, fs.ErrNotExist)
+	if err != nil && !d.Nothing {
+		return err
+	}
+	if !d.Nothing {
+		if err := checkSwitch(p.Dir); err != nil {
+			return err
+		}
+		if err := takeAfter(fresh, info); err != nil {
+			return err
+		}
+	}
+	if err := p.stamp(ctx, t, fresh, d.Keep); err != nil {
+		return err
+	}
+	if err := p.seal(d.Other); err != nil {
+		return err
+	}
+	if err := p.checkForeign(ctx, t); err != nil {
+		return err
+	}
+	if d.New, err = identifyFolder(fresh); err != nil {
+		return err
+	}
+	return t.Save(ctx, d)
+}
+
+func (p *publisher) probe(_ context.Context, t *update.Task) (update.Applied, error) {
 	var d published
 	if err := t.Load(&d); err != nil {
 		return update.AppliedUnknown, err
 	}
-	switch {
-	case d.New == "":
+	if !d.Staged || d.New == (folderID{}) || exists(p.beside(d.Other+undone)) {
 		return update.AppliedNo, nil
-	case exists(p.beside(d.Other + aside)):
-		return update.AppliedUnknown, nil // between two renames: Do and Undo go on
 	}
-	switched, err := p.switched(ctx, t, d.Other, d.New)
+	fresh, old := p.beside(d.Other+ready), p.beside(d.Other+replaced)
+	begun, err := p.begun(fresh, old, d.New)
 	switch {
 	case err != nil:
 		return update.AppliedUnknown, err
-	case switched:
+	case !begun:
+		return update.AppliedNo, nil
+	case d.Done && !exists(fresh):
 		return update.AppliedYes, nil
 	}
-	return update.AppliedNo, nil
-}
-
-func (p *publisher) undo(ctx context.Context, t *update.Task) error {
-	var d published
-	if err := t.Load(&d); err != nil || d.Other == "" {
-		return err
-	}
-	if exists(p.beside(d.Other + undone)) {
-		return nil
-	}
-	if err := p.takeBack(ctx, t, &d); err != nil {
-		return fmt.Errorf("switching %q back: %w", p.dir, err)
-	}
-	// The tree is kept until the next publish: somebody may have written to it.
-	err := os.Rename(p.beside(d.Other), p.beside(d.Other+undone))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // there never was one
-	}
-	return errors.Join(err, p.sync())
-}
-
-// takeBack makes dir what it was, also if an earlier attempt has begun to.
-func (p *publisher) takeBack(ctx context.Context, t *update.Task, d *published) error {
-	if d.New == "" {
-		return nil // it was never complete
-	}
-	if d.Nothing {
-		if exists(p.beside(d.Other)) || !exists(p.dir) {
-			return nil
-		}
-		return os.Rename(p.dir, p.beside(d.Other))
-	}
-	if d.Old != "" {
-		switched, err := p.switched(ctx, t, d.Other, d.Old)
-		if err != nil || switched {
-			return err
-		}
-		return p.swap(d.Other)
-	}
-	switched, err := p.switched(ctx, t, d.Other, d.New)
-	if err != nil || !switched {
-		return err
-	}
-	if d.Old, err = digest(ctx, t, p.beside(d.Other)); err != nil {
-		return fmt.Errorf("what was there before cannot be read: %w", err)
-	}
-	if err := t.Save(ctx, d); err != nil {
-		return err
-	}
-	return p.swap(d.Other)
+	return update.AppliedUnknown, nil // on the way: Do and Undo go on
 }

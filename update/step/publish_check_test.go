@@ -42,11 +42,11 @@ func TestPublishFilesFindsOutBeforehandWhatItCannotDo(t *testing.T) {
 			if dir != "" {
 				dir = filepath.Join(home, dir)
 			}
-			require.ErrorContains(t, step.PublishFiles(tt.src, dir).Check(t.Context(), task("one", "1.0.0")), tt.message)
+			require.ErrorContains(t, step.PublishFiles(step.Publish{Files: tt.src, Dir: dir}).Check(t.Context(), task("one", "1.0.0")), tt.message)
 		})
 	}
-	require.ErrorContains(t, step.PublishFiles(pagesOf, "/").Check(t.Context(), task("one", "1.0.0")), "cannot publish")
-	require.NoError(t, step.PublishFiles(pagesOf, filepath.Join(home, "site")).Check(t.Context(), task("one", "1.0.0")))
+	require.ErrorContains(t, step.PublishFiles(step.Publish{Files: pagesOf, Dir: "/"}).Check(t.Context(), task("one", "1.0.0")), "cannot publish")
+	require.NoError(t, step.PublishFiles(step.Publish{Files: pagesOf, Dir: filepath.Join(home, "site")}).Check(t.Context(), task("one", "1.0.0")))
 	entries, err := os.ReadDir(home)
 	require.NoError(t, err)
 	require.Len(t, entries, 2, "a check changes nothing")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -31,18 +32,27 @@ var pages = files(map[string]string{
 
 var pagesOf = step.Sub(pages, "{version}")
 
-// tree returns the files of a folder, nil if there is none.
+// tree returns the files of a folder, and where its links lead, nil if there
+// is none.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	content := map[string]string{}
-	require.NoError(t, fs.WalkDir(os.DirFS(dir), ".", func(name string, e fs.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
-		data, err := os.ReadFile(filepath.Join(dir, name))
+		name, err := filepath.Rel(dir, path)
+		require.NoError(t, err)
+		name = filepath.ToSlash(name)
+		if e.Type() == fs.ModeSymlink {
+			target, err := os.Readlink(path)
+			content[name] = "-> " + target
+			return err
+		}
+		data, err := os.ReadFile(path)
 		content[name] = string(data)
 		return err
 	}))
@@ -71,7 +81,9 @@ func unsupported(_, _ string) error { return errors.ErrUnsupported }
 func everyWay(t *testing.T, f func(t *testing.T, publish func(dir string) update.Step)) {
 	for name, exchange := range map[string]func(a, b string) error{"in one step": step.Exchange, "by renames": unsupported} {
 		t.Run(name, func(t *testing.T) {
-			f(t, func(dir string) update.Step { return step.PublishBy(exchange, pagesOf, dir) })
+			f(t, func(dir string) update.Step {
+				return step.PublishBy(exchange, step.Publish{Files: pagesOf, Dir: dir, Replace: true})
+			})
 		})
 	}
 }
@@ -174,13 +186,16 @@ func TestPublishFilesIsTakenBackByARollback(t *testing.T) {
 
 func TestPublishFilesKeepsThePreviousRelease(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "site")
-	s := step.PublishFiles(pagesOf, dir)
+	s := step.PublishFiles(step.Publish{Files: pagesOf, Dir: dir})
 	for i, version := range []string{"1.0.0", "1.1.0", "1.0.0", "1.1.0", "1.2.0-rc.1", "1.0.0"} {
 		require.NoError(t, s.Do(t.Context(), task(fmt.Sprint("run", i), version)))
 	}
-	kept, err := filepath.Glob(filepath.Join(filepath.Dir(dir), ".site.upkeep", "*"))
+	kept, err := filepath.Glob(filepath.Join(filepath.Dir(dir), ".site.upkeep", "*.old"))
 	require.NoError(t, err)
 	require.Len(t, kept, 2)
+	all, err := os.ReadDir(filepath.Join(filepath.Dir(dir), ".site.upkeep"))
+	require.NoError(t, err)
+	require.Less(t, len(all), 9)
 	require.Equal(t, published(t, "1.1.0"), tree(t, kept[0]))
 	require.Equal(t, published(t, "1.2.0-rc.1"), tree(t, kept[1]))
 }
@@ -198,13 +213,21 @@ type crashPoint struct {
 
 var crashes = []crashPoint{
 	{"before the switch", func(a, b string) error { return errCrash }, "1.0.0", update.AppliedNo},
-	{"after the switch", func(a, b string) error { return errors.Join(step.Exchange(a, b), errCrash) }, "1.1.0", update.AppliedYes},
-	{"after the first of three renames", func(a, b string) error {
-		return errors.Join(os.Rename(b, a+".aside"), errCrash)
+	{"after the switch", func(a, b string) error { return errors.Join(step.Exchange(a, b), errCrash) }, "1.1.0", update.AppliedUnknown},
+	{"after the first of two renames", func(a, b string) error {
+		return errors.Join(os.Rename(b, out(a)), errCrash)
 	}, "", update.AppliedUnknown},
-	{"after the second of three renames", func(a, b string) error {
-		return errors.Join(os.Rename(b, a+".aside"), os.Rename(a, b), errCrash)
+	{"after the second of two renames", func(a, b string) error {
+		return errors.Join(os.Rename(b, out(a)), os.Rename(a, b), errCrash)
 	}, "1.1.0", update.AppliedUnknown},
+}
+
+// out is the name of what is replaced by the folder a.
+func out(a string) string {
+	if name, ok := strings.CutSuffix(a, ".new"); ok {
+		return name + ".old"
+	}
+	return strings.TrimSuffix(a, ".old") + ".undone"
 }
 
 func TestPublishFilesGoesOnAfterACrash(t *testing.T) {
@@ -212,15 +235,15 @@ func TestPublishFilesGoesOnAfterACrash(t *testing.T) {
 		for _, finish := range []string{"do", "undo"} {
 			t.Run(tt.name+", then "+finish, func(t *testing.T) {
 				dir := filepath.Join(t.TempDir(), "site")
-				require.NoError(t, step.PublishFiles(pagesOf, dir).Do(t.Context(), task("zero", "1.0.0")))
+				require.NoError(t, step.PublishFiles(step.Publish{Files: pagesOf, Dir: dir}).Do(t.Context(), task("zero", "1.0.0")))
 				tk := task("one", "1.1.0")
-				require.ErrorIs(t, step.PublishBy(tt.exchange, pagesOf, dir).Do(t.Context(), tk), errCrash)
+				require.ErrorIs(t, step.PublishBy(tt.exchange, step.Publish{Files: pagesOf, Dir: dir}).Do(t.Context(), tk), errCrash)
 				if tt.live == "" {
 					require.NoDirExists(t, dir)
 				} else {
 					require.Equal(t, published(t, tt.live), tree(t, dir))
 				}
-				s := step.PublishFiles(pagesOf, dir)
+				s := step.PublishFiles(step.Publish{Files: pagesOf, Dir: dir})
 				applied, err := s.Probe(t.Context(), tk)
 				require.NoError(t, err)
 				require.Equal(t, tt.applied, applied)
@@ -244,12 +267,12 @@ func TestPublishFilesGoesOnAfterACrashInUndo(t *testing.T) {
 	for _, tt := range crashes {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "site")
-			require.NoError(t, step.PublishFiles(pagesOf, dir).Do(t.Context(), task("zero", "1.0.0")))
+			require.NoError(t, step.PublishFiles(step.Publish{Files: pagesOf, Dir: dir}).Do(t.Context(), task("zero", "1.0.0")))
 			tk := task("one", "1.1.0")
-			s := step.PublishFiles(pagesOf, dir)
+			s := step.PublishFiles(step.Publish{Files: pagesOf, Dir: dir})
 			require.NoError(t, s.Do(t.Context(), tk))
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "upload"), []byte("since"), 0o600))
-			require.ErrorIs(t, step.PublishBy(tt.exchange, pagesOf, dir).Undo(t.Context(), tk), errCrash)
+			require.ErrorIs(t, step.PublishBy(tt.exchange, step.Publish{Files: pagesOf, Dir: dir}).Undo(t.Context(), tk), errCrash)
 			require.NoError(t, s.Undo(t.Context(), tk))
 			require.Equal(t, published(t, "1.0.0"), tree(t, dir))
 			require.NoError(t, s.Do(t.Context(), task("two", "1.2.0-rc.1")))
@@ -261,11 +284,11 @@ func TestPublishFilesGoesOnAfterACrashInUndo(t *testing.T) {
 func TestPublishFilesStartsAgainWhenTheFilesWereNotComplete(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "site")
 	content := maps.Clone(published(t, "1.0.0"))
-	failing := step.PublishFiles(func(update.Release) (fs.FS, error) { return unreadable{files(content)}, nil }, dir)
+	failing := step.PublishFiles(step.Publish{Files: func(update.Release) (fs.FS, error) { return unreadable{files(content)}, nil }, Dir: dir})
 	tk := task("one", "1.0.0")
 	require.ErrorIs(t, failing.Do(t.Context(), tk), errCrash)
 	require.NoDirExists(t, dir)
-	s := step.PublishFiles(pagesOf, dir)
+	s := step.PublishFiles(step.Publish{Files: pagesOf, Dir: dir})
 	applied, err := s.Probe(t.Context(), tk)
 	require.NoError(t, err)
 	require.Equal(t, update.AppliedNo, applied)
@@ -285,7 +308,7 @@ func (u unreadable) Open(name string) (fs.File, error) {
 
 func TestReadersSeeWholeReleasesWhilePublishFilesSwitches(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "site")
-	s := step.PublishFiles(pagesOf, dir)
+	s := step.PublishFiles(step.Publish{Files: pagesOf, Dir: dir})
 	require.NoError(t, s.Do(t.Context(), task("start", "1.0.0")))
 
 	ctx, stop := context.WithCancel(t.Context())
@@ -362,10 +385,10 @@ func readWhole(dir string) error {
 
 func TestPublishFilesDoesNotHalfWriteWhenItIsCancelled(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "site")
-	require.NoError(t, step.PublishFiles(pagesOf, dir).Do(t.Context(), task("zero", "1.0.0")))
+	require.NoError(t, step.PublishFiles(step.Publish{Files: pagesOf, Dir: dir}).Do(t.Context(), task("zero", "1.0.0")))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s, tk := step.PublishFiles(pagesOf, dir), task("one", "1.1.0")
+	s, tk := step.PublishFiles(step.Publish{Files: pagesOf, Dir: dir}), task("one", "1.1.0")
 	require.ErrorIs(t, s.Do(ctx, tk), context.Canceled)
 	require.Equal(t, published(t, "1.0.0"), tree(t, dir))
 	require.NoError(t, s.Undo(t.Context(), tk))

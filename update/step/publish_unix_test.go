@@ -24,7 +24,7 @@ func TestPublishFilesSetsPlainModesWhateverTheUmask(t *testing.T) {
 		"bin/tool":     {Data: []byte("x"), Mode: 0o500},
 		"secret/a/b.x": {Data: []byte("x"), Mode: 0o4644},
 	}
-	publish := step.PublishFiles(func(update.Release) (fs.FS, error) { return src, nil }, dir)
+	publish := step.PublishFiles(step.Publish{Files: func(update.Release) (fs.FS, error) { return src, nil }, Dir: dir})
 	require.NoError(t, publish.Do(t.Context(), task("one", "1.0.0")))
 	for name, mode := range map[string]fs.FileMode{
 		".": 0o755, "bin": 0o755, "secret/a": 0o755, "page.html": 0o644, "bin/tool": 0o755, "secret/a/b.x": 0o644,
@@ -48,10 +48,10 @@ func TestPublishFilesTellsReleasesApartThatDifferOnlyInModes(t *testing.T) {
 	for _, tt := range append(crashes, crashPoint{"not at all", step.Exchange, "1.1.0", update.AppliedYes}) {
 		t.Run("a crash "+tt.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "site")
-			s := step.PublishFiles(step.Sub(src, "{version}"), dir)
+			s := step.PublishFiles(step.Publish{Files: step.Sub(src, "{version}"), Dir: dir})
 			require.NoError(t, s.Do(t.Context(), task("zero", "1.0.0")))
 			tk := task("one", "1.1.0")
-			_ = step.PublishBy(tt.exchange, step.Sub(src, "{version}"), dir).Do(t.Context(), tk)
+			_ = step.PublishBy(tt.exchange, step.Publish{Files: step.Sub(src, "{version}"), Dir: dir}).Do(t.Context(), tk)
 			applied, err := s.Probe(t.Context(), tk)
 			require.NoError(t, err)
 			require.Equal(t, tt.applied, applied)
@@ -59,7 +59,7 @@ func TestPublishFilesTellsReleasesApartThatDifferOnlyInModes(t *testing.T) {
 				require.NoError(t, s.Do(t.Context(), tk))
 				require.Equal(t, fs.FileMode(0o755), modeOf(dir))
 			}
-			_ = step.PublishBy(tt.exchange, step.Sub(src, "{version}"), dir).Undo(t.Context(), tk)
+			_ = step.PublishBy(tt.exchange, step.Publish{Files: step.Sub(src, "{version}"), Dir: dir}).Undo(t.Context(), tk)
 			for range 2 {
 				require.NoError(t, s.Undo(t.Context(), tk))
 				require.Equal(t, fs.FileMode(0o644), modeOf(dir))

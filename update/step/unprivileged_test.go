@@ -23,7 +23,7 @@ func writers(dir string) map[string]update.Step {
 	on, _ := step.Maintenance(filepath.Join(dir, "maintenance.json"))
 	artifact := step.Artifact{Dir: filepath.Join(dir, "downloads")}
 	return map[string]update.Step{
-		"publish": step.PublishFiles(pagesOf, filepath.Join(dir, "site")), "maintenance": on, "clear": step.ClearDir(dir),
+		"publish": step.PublishFiles(step.Publish{Files: pagesOf, Dir: filepath.Join(dir, "site")}), "maintenance": on, "clear": step.ClearDir(dir),
 		"download": step.Download(artifact), "swap": step.SwapBinary(step.Binary{Path: filepath.Join(dir, "app"), Artifact: artifact}),
 	}
 }

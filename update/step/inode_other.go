@@ -1,0 +1,8 @@
+//go:build !unix
+
+package step
+
+import "io/fs"
+
+// inodeOf is not to be had here.
+func inodeOf(fs.FileInfo) uint64 { return 0 }

@@ -1,0 +1,212 @@
+package step
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// checkKeep refuses what cannot be in Publish.Keep.
+func checkKeep(patterns []string) error {
+	for _, pattern := range patterns {
+		if !fs.ValidPath(pattern) || pattern == "." {
+			return fmt.Errorf("step: Publish.Keep has %q, which is not a path in Dir, with slashes", pattern)
+		}
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("step: Publish.Keep has %q: %w", pattern, err)
+		}
+	}
+	return nil
+}
+
+// isKept tells whether one of the patterns names name.
+func isKept(name string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		ok, _ := path.Match(pattern, name)
+		return ok
+	})
+}
+
+// isAbove tells whether the folder name may hold what one of the patterns names.
+func isAbove(name string, patterns []string) bool {
+	n := strings.Count(name, "/") + 1
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		elements := strings.Split(pattern, "/")
+		if len(elements) <= n {
+			return false
+		}
+		ok, _ := path.Match(strings.Join(elements[:n], "/"), name)
+		return ok
+	})
+}
+
+// living lists what there is in dir that the patterns name, with slashes: of
+// a folder and what is in it the folder alone. Links are not followed.
+func (p *publisher) living(dir string, patterns []string) (names []string, err error) {
+	for _, pattern := range patterns {
+		if err := expand(dir, "", strings.Split(pattern, "/"), func(name string) { names = append(names, name) }); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(names, func(above string) bool { return strings.HasPrefix(name, above+"/") })
+	}), nil
+}
+
+// expand calls found for what there is in the folder at of dir by a pattern
+// with these elements.
+func expand(dir, at string, elements []string, found func(name string)) error {
+	entries, err := os.ReadDir(filepath.Join(dir, filepath.FromSlash(at)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if ok, _ := path.Match(elements[0], e.Name()); !ok {
+			continue
+		}
+		name := path.Join(at, e.Name())
+		if len(elements) == 1 {
+			found(name)
+		} else if e.IsDir() {
+			if err := expand(dir, name, elements[1:], found); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkKept tells whether what lives on can be moved to the tree of a release.
+func (p *publisher) checkKept(release []file) error {
+	names, err := p.living(p.Dir, p.Keep)
+	if err != nil {
+		return err
+	}
+	files := map[string]bool{}
+	for _, f := range release {
+		files[f.name] = !f.mode.IsDir()
+	}
+	for _, name := range names {
+		for above := path.Dir(name); above != "."; above = path.Dir(above) {
+			if files[above] {
+				return fmt.Errorf("step: %q is to be kept, but %q is a file in the release", name, above)
+			}
+			if err := writable(filepath.Join(p.Dir, filepath.FromSlash(above))); err != nil {
+				return fmt.Errorf("step: %q cannot be kept, for nothing can be moved from its folder: %w", name, err)
+			}
+		}
+		at := filepath.Join(p.Dir, filepath.FromSlash(name))
+		if info, err := os.Lstat(at); err != nil || !info.IsDir() {
+			continue
+		}
+		if err := writable(at); err != nil { // its ".." changes
+			return fmt.Errorf("step: %q cannot be kept, for that folder cannot be moved: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// carry moves what lives on from a tree that was taken away to Dir. What is
+// there as a release has brought it makes room, or stays behind.
+func (p *publisher) carry(ctx context.Context, t *update.Task, from string, d published) error {
+	names, err := p.living(from, d.Keep)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	all, err := p.known()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		own, err := all.holds(ctx, from, name)
+		if err == nil && !own {
+			err = p.carryOne(ctx, t, all, from, name, d)
+		}
+		if err != nil {
+			return fmt.Errorf("keeping %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (p *publisher) carryOne(ctx context.Context, t *update.Task, all known, from, name string, d published) error {
+	source, target := filepath.Join(from, filepath.FromSlash(name)), filepath.Join(p.Dir, filepath.FromSlash(name))
+	if exists(target) {
+		own, err := all.holds(ctx, p.Dir, name)
+		if err != nil {
+			return err
+		}
+		if !own {
+			say(t, fmt.Sprintf("%q is in use; what was there before stays in %q", name, from))
+			return nil
+		}
+		spare := filepath.Join(p.beside(d.Other+spared), filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(spare), 0o700); err != nil {
+			return err
+		}
+		if err := p.rename(target, spare); err != nil {
+			return err
+		}
+		say(t, fmt.Sprintf("%q stays as it is; the one of the release is not used", name))
+	}
+	if err := makeAround(from, p.Dir, name); err != nil {
+		return err
+	}
+	if err := p.rename(source, target); err != nil {
+		return err
+	}
+	return errors.Join(durable.SyncDir(filepath.Dir(target)), durable.SyncDir(filepath.Dir(source)))
+}
+
+// holds tells whether all there is at name in the folder dir is as a release
+// has put it there.
+func (k known) holds(ctx context.Context, dir, name string) (bool, error) {
+	own := true
+	err := eachIn(ctx, filepath.Join(dir, filepath.FromSlash(name)), nil, func(below string, info fs.FileInfo) {
+		own = own && k.has(ctx, dir, path.Join(name, below), info)
+	})
+	return own, err
+}
+
+// makeAround makes the folders around name in dir, as they are in from.
+func makeAround(from, dir, name string) error {
+	around := path.Dir(name)
+	if around == "." {
+		return nil
+	}
+	if err := makeAround(from, dir, around); err != nil {
+		return err
+	}
+	at := filepath.Join(dir, filepath.FromSlash(around))
+	info, err := os.Lstat(at)
+	switch {
+	case err == nil && !info.IsDir():
+		return fmt.Errorf("step: %q is not a folder", at)
+	case err == nil || !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if info, err = os.Lstat(filepath.Join(from, filepath.FromSlash(around))); err != nil {
+		return err
+	}
+	if err := os.Mkdir(at, 0o700); err != nil {
+		return err
+	}
+	return errors.Join(takeAfter(at, info), durable.SyncDir(filepath.Dir(at)))
+}

@@ -1,0 +1,193 @@
+package step_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/update/step"
+)
+
+// shop are releases that bring something at the paths that live on.
+var shop = step.Sub(files(map[string]string{
+	"1.0.0/index.html":              "one",
+	"1.0.0/config/app.php":          "one",
+	"1.0.0/config/db.local.php":     "default one",
+	"1.0.0/config/mail.local.php":   "default one",
+	"1.0.0/uploads/.gitkeep":        "",
+	"1.1.0/index.html":              "two",
+	"1.1.0/config/app.php":          "two",
+	"1.1.0/config/db.local.php":     "default two",
+	"1.1.0/config/mail.local.php":   "default two",
+	"1.1.0/uploads/.gitkeep":        "",
+	"1.1.0/media/logo.png":          "of the release",
+	"1.2.0-rc.1/index.html":         "three",
+	"1.2.0-rc.1/uploads/readme.txt": "three",
+}), "{version}")
+
+// newShop is a site of shop whose users have put things into it.
+func newShop(t *testing.T) *webSite {
+	s := newSite(t)
+	s.Files = shop
+	s.Keep = []string{"uploads", "media", "config/*.local.php", "data/cache", "*/extra-[0-9]"}
+	s.publish(t, "zero", "1.0.0")
+	put(t, "photo", s.dir, "uploads/2026/photo.jpg")
+	put(t, "strange", s.dir, "uploads/a\xff\nb")
+	put(t, "secret", s.dir, "config/db.local.php")
+	put(t, "own", s.dir, "config/own.local.php")
+	require.NoError(t, os.MkdirAll(filepath.Join(s.dir, "data/cache"), 0o750))
+	require.NoError(t, os.Symlink(t.TempDir(), filepath.Join(s.dir, "media")))
+	require.NoError(t, os.Symlink("nowhere", filepath.Join(s.dir, "uploads", "dead")))
+	return s
+}
+
+// living is what users have put there.
+func living(t *testing.T, s *webSite) map[string]string {
+	link, err := os.Readlink(filepath.Join(s.dir, "media"))
+	require.NoError(t, err)
+	return map[string]string{
+		"uploads/2026/photo.jpg": "photo", "uploads/a\xff\nb": "strange", "uploads/dead": "-> nowhere", "config/db.local.php": "secret",
+		"config/own.local.php": "own", "media": "-> " + link,
+	}
+}
+
+func with(a map[string]string, more ...map[string]string) map[string]string {
+	a = maps.Clone(a)
+	for _, m := range more {
+		maps.Copy(a, m)
+	}
+	return a
+}
+
+func TestPublishFilesKeepsWhatLivesOnAcrossReleases(t *testing.T) {
+	everySwitch(t, func(t *testing.T, exchange func(a, b string) error) {
+		s := newShop(t)
+		kept := living(t, s)
+		photo, err := os.Stat(filepath.Join(s.dir, "uploads/2026/photo.jpg"))
+		require.NoError(t, err)
+		of := map[string]map[string]string{
+			"1.0.0": with(kept, map[string]string{
+				"index.html": "one", "config/app.php": "one", "config/mail.local.php": "default one", "uploads/.gitkeep": "",
+			}),
+			"1.1.0": with(kept, map[string]string{
+				"index.html": "two", "config/app.php": "two", "config/mail.local.php": "default two", "uploads/.gitkeep": "",
+			}),
+			"1.2.0-rc.1": with(kept, map[string]string{"index.html": "three", "uploads/.gitkeep": ""}),
+		}
+		require.Equal(t, of["1.0.0"], tree(t, s.dir))
+		step := step.PublishBy(exchange, s.Publish)
+		for i, version := range []string{"1.1.0", "1.2.0-rc.1", "1.1.0", "1.0.0", "1.2.0-rc.1", "1.0.0"} {
+			before := tree(t, s.dir)
+			tk, _ := heard(fmt.Sprint("try", i), version)
+			require.NoError(t, step.Check(t.Context(), tk))
+			require.NoError(t, step.Do(t.Context(), tk))
+			require.Equal(t, of[version], tree(t, s.dir))
+			require.DirExists(t, filepath.Join(s.dir, "data/cache"))
+			for range 2 {
+				require.NoError(t, step.Undo(t.Context(), tk))
+				require.Equal(t, before, tree(t, s.dir))
+			}
+			require.DirExists(t, filepath.Join(s.dir, "data/cache"))
+			tk, out := heard(fmt.Sprint("run", i), version)
+			require.NoError(t, step.Do(t.Context(), tk))
+			require.Equal(t, of[version], tree(t, s.dir))
+			require.NotContains(t, out.String(), "no release has put there")
+		}
+		require.Empty(t, s.beside(t, "*.kept"))
+		now, err := os.Stat(filepath.Join(s.dir, "uploads/2026/photo.jpg"))
+		require.NoError(t, err)
+		require.True(t, os.SameFile(photo, now) && photo.ModTime().Equal(now.ModTime()), "it was moved, not copied")
+	})
+}
+
+func TestPublishFilesCarriesBackWhatCameMeanwhile(t *testing.T) {
+	everySwitch(t, func(t *testing.T, exchange func(a, b string) error) {
+		s := newShop(t)
+		tk, _ := heard("one", "1.1.0")
+		p := step.PublishBy(exchange, s.Publish)
+		require.NoError(t, p.Do(t.Context(), tk))
+		put(t, "new", s.dir, "uploads/new.jpg")
+		put(t, "edited", s.dir, "config/db.local.php")
+		put(t, "edited", s.dir, "config/mail.local.php")
+		put(t, "extra", s.dir, "fresh/extra-1")
+		require.NoError(t, os.Remove(filepath.Join(s.dir, "config/own.local.php")))
+		require.NoError(t, p.Undo(t.Context(), tk))
+		got := tree(t, s.dir)
+		require.Equal(t, "new", got["uploads/new.jpg"])
+		require.Equal(t, "edited", got["config/db.local.php"])
+		require.Equal(t, "edited", got["config/mail.local.php"])
+		require.Equal(t, "extra", got["fresh/extra-1"])
+		require.NotContains(t, got, "config/own.local.php")
+		require.Equal(t, "one", got["config/app.php"])
+	})
+}
+
+func TestPublishFilesSaysWhenTheReleaseHadSomethingThere(t *testing.T) {
+	s := newShop(t)
+	_, out := s.publish(t, "one", "1.1.0")
+	require.Contains(t, out.String(), `"media" stays as it is`)
+	require.Contains(t, out.String(), `"config/db.local.php" stays as it is`)
+	require.NotContains(t, out.String(), "mail.local.php")
+}
+
+func TestPublishFilesGoesBackToNothingAndKeepsWhatLivesOn(t *testing.T) {
+	everySwitch(t, func(t *testing.T, exchange func(a, b string) error) {
+		s := newSite(t)
+		s.Keep = []string{"uploads"}
+		p := step.PublishBy(exchange, s.Publish)
+		tk, _ := heard("one", "1.0.0")
+		require.NoError(t, p.Do(t.Context(), tk))
+		put(t, "photo", s.dir, "uploads/photo.jpg")
+		for range 2 {
+			require.NoError(t, p.Undo(t.Context(), tk))
+			require.Equal(t, map[string]string{"uploads/photo.jpg": "photo"}, tree(t, s.dir))
+		}
+		s.publish(t, "two", "1.0.0")
+		require.Equal(t, with(published(t, "1.0.0"), map[string]string{"uploads/photo.jpg": "photo"}), tree(t, s.dir))
+	})
+}
+
+func TestPublishFilesRefusesAKeepThatCannotBe(t *testing.T) {
+	s := newShop(t)
+	for keep, says := range map[string]string{
+		"":              `""`,
+		".":             `"."`,
+		"..":            `".."`,
+		"../other":      `"../other"`,
+		"a/../../other": `"a/../../other"`,
+		"/etc":          `"/etc"`,
+		"uploads/":      `"uploads/"`,
+		"a//b":          `"a//b"`,
+		"./a":           `"./a"`,
+		"a/[":           "syntax error",
+	} {
+		s.Keep = []string{"uploads", keep}
+		require.ErrorContains(t, s.step().Check(t.Context(), task("one", "1.1.0")), says, keep)
+	}
+}
+
+func TestPublishFilesRefusesAReleaseThatHasAFileAroundWhatLivesOn(t *testing.T) {
+	s := newShop(t)
+	s.Files = step.Sub(files(map[string]string{"1.1.0/config": "a file"}), "{version}")
+	require.ErrorContains(t, s.step().Check(t.Context(), task("one", "1.1.0")), `"config" is a file in the release`)
+}
+
+func TestPublishFilesNeverFollowsALinkToWhatLivesOn(t *testing.T) {
+	s := newSite(t)
+	outside := t.TempDir()
+	photo := put(t, "photo", outside, "uploads/photo.jpg")
+	s.publish(t, "zero", "1.0.0")
+	require.NoError(t, os.Symlink(outside, filepath.Join(s.dir, "shared")))
+	s.Keep = []string{"shared/uploads"}
+	require.ErrorIs(t, s.step().Check(t.Context(), task("one", "1.1.0")), step.ErrForeign, "the link itself is not kept")
+	s.Keep = []string{"shared/uploads", "shared"}
+	tk, _ := s.publish(t, "two", "1.1.0")
+	require.Equal(t, "-> "+outside, tree(t, s.dir)["shared"])
+	require.NoError(t, s.step().Undo(t.Context(), tk))
+	require.Equal(t, "-> "+outside, tree(t, s.dir)["shared"])
+	require.FileExists(t, photo)
+}

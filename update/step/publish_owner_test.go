@@ -1,0 +1,136 @@
+//go:build unix
+
+package step_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/update/step"
+)
+
+const nobody = 65534
+
+// owners is what a publish by another user comes to.
+type owners struct{ Check, Do, Undo, Said string }
+
+func init() {
+	// publish publishes 1.1.0 as nobody, and undoes it.
+	children["publish"] = func(args []string) {
+		if err := syscall.Setgroups(nil); err != nil {
+			panic(err)
+		}
+		if err := syscall.Setgid(nobody); err != nil {
+			panic(err)
+		}
+		if err := syscall.Setuid(nobody); err != nil {
+			panic(err)
+		}
+		var p step.Publish
+		if err := json.Unmarshal([]byte(args[0]), &p); err != nil {
+			panic(err)
+		}
+		p.Files = pagesOf
+		said := new(bytes.Buffer)
+		tk := task("one", "1.1.0")
+		tk.Output = said
+		s, ctx := step.PublishFiles(p), context.Background()
+		text := func(err error) string {
+			if err == nil {
+				return ""
+			}
+			return err.Error()
+		}
+		var o owners
+		if o.Check = text(s.Check(ctx, tk)); o.Check == "" {
+			if o.Do = text(s.Do(ctx, tk)); o.Do == "" {
+				o.Undo = text(s.Undo(ctx, tk))
+			}
+		}
+		o.Said = said.String()
+		_ = json.NewEncoder(os.Stdout).Encode(o)
+	}
+}
+
+// publishAsNobody runs the child in a folder of nobody.
+func publishAsNobody(t *testing.T, p step.Publish) (o owners) {
+	t.Helper()
+	p.Files = nil
+	data, err := json.Marshal(map[string]any{"Dir": p.Dir, "Keep": p.Keep, "Replace": p.Replace})
+	require.NoError(t, err)
+	args := child("publish", string(data))
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir, cmd.Stderr = "/", os.Stderr
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(out, &o))
+	return o
+}
+
+// nobodys makes a site of nobody.
+func nobodys(t *testing.T) *webSite {
+	needs.Tool(t, "root", os.Geteuid() == 0)
+	s := newSite(t)
+	for path := filepath.Dir(s.dir); path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
+		require.NoError(t, os.Chmod(path, 0o755))
+	}
+	require.NoError(t, os.Mkdir(s.dir, 0o755))
+	for _, path := range []string{filepath.Dir(s.dir), s.dir} {
+		require.NoError(t, os.Chown(path, nobody, nobody))
+	}
+	return s
+}
+
+func TestPublishFilesGoesBackToATreeThatItCannotRead(t *testing.T) {
+	s := nobodys(t)
+	s.Replace = true
+	secret := put(t, "of the server", s.dir, "session")
+	require.NoError(t, os.Chmod(secret, 0o600))
+	put(t, "of the server", s.dir, "private/file")
+	require.NoError(t, os.Chmod(filepath.Join(s.dir, "private"), 0o700))
+	before := tree(t, s.dir)
+	o := publishAsNobody(t, s.Publish)
+	require.Equal(t, owners{Said: o.Said}, o)
+	require.Contains(t, o.Said, `could not be touched: "private", "private", "session"`)
+	require.Equal(t, before, tree(t, s.dir))
+}
+
+func TestPublishFilesFindsOutBeforehandThatAFolderOfSomebodyElseCannotBeMoved(t *testing.T) {
+	s := nobodys(t)
+	s.Keep = []string{"uploads"}
+	put(t, "photo", s.dir, "uploads/photo.jpg") // of root
+	require.Contains(t, publishAsNobody(t, s.Publish).Check, `"uploads" cannot be kept`)
+
+	require.NoError(t, os.Chmod(filepath.Join(s.dir, "uploads"), 0o777))
+	o := publishAsNobody(t, s.Publish)
+	require.Equal(t, owners{Said: o.Said}, o)
+	require.Equal(t, map[string]string{"uploads/photo.jpg": "photo"}, tree(t, s.dir))
+
+	require.NoError(t, os.Chown(s.dir, 0, 0))
+	require.Contains(t, publishAsNobody(t, s.Publish).Check, "cannot be written")
+}
+
+func TestPublishFilesGivesTheFolderTheModeAndOwnerOfTheOneBefore(t *testing.T) {
+	needs.Tool(t, "root", os.Geteuid() == 0)
+	s := newSite(t)
+	require.NoError(t, os.Mkdir(s.dir, 0o755))
+	require.NoError(t, os.Chown(s.dir, nobody, nobody))
+	require.NoError(t, os.Chmod(s.dir, 0o750|os.ModeSetgid))
+	for i, version := range []string{"1.0.0", "1.1.0"} {
+		s.publish(t, []string{"one", "two"}[i], version)
+		info, err := os.Stat(s.dir)
+		require.NoError(t, err)
+		require.Equal(t, os.ModeDir|os.ModeSetgid|0o750, info.Mode())
+		require.EqualValues(t, nobody, info.Sys().(*syscall.Stat_t).Uid)
+		require.EqualValues(t, nobody, info.Sys().(*syscall.Stat_t).Gid)
+	}
+}
