@@ -129,7 +129,7 @@ func leaveStale(t *testing.T, db storage.Backend) {
 	require.Eventually(t, func() bool {
 		_, err := db.Locker().Holder(ctx, update.DefaultLock)
 		return errors.Is(err, update.ErrFree)
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 // newUpdater returns an Updater over the engine that is closed with the test.

@@ -55,7 +55,7 @@ func TestTheRowsOutliveTheServer(t *testing.T) {
 	go func() { ended <- rows.Run(following) }()
 	shows := func(query, want string) {
 		t.Helper()
-		require.Eventually(t, func() bool { return page(rows, query) == want }, 10*time.Second, time.Millisecond, want)
+		require.Eventually(t, func() bool { return page(rows, query) == want }, 3*time.Minute, time.Millisecond, want)
 	}
 	shows("", "top \"old\"\nconnected to the server\n")
 

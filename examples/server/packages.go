@@ -39,7 +39,7 @@ func (s *site) updates(addr string, pace time.Duration) update.Package {
 			step.ClearDir(s.cache()),
 			rest(pace),
 			step.HTTPHealth(step.Health{
-				URL: "http://" + addr + "/site/healthz", Contains: "healthy {version}", Attempts: 3, Interval: 200 * time.Millisecond,
+				URL: "http://" + addr + "/site/healthz", Contains: "healthy {version}", Attempts: 3, Interval: 200 * time.Millisecond, Timeout: 30 * time.Second,
 			}),
 			open,
 		},

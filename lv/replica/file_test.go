@@ -45,15 +45,15 @@ func TestAFileThatSomebodySpoilsIsWrittenAgain(t *testing.T) {
 					require.NoError(t, err)
 					stop := run(t, r)
 					s.requireSame(r)
-					require.Eventually(t, func() bool { return r.Status().Connected }, 10*time.Second, time.Millisecond)
+					require.Eventually(t, func() bool { return r.Status().Connected }, hangs, time.Millisecond)
 					if every < time.Hour {
-						require.Eventually(t, func() bool { _, err := os.Stat(file); return err == nil }, 10*time.Second, time.Millisecond)
+						require.Eventually(t, func() bool { _, err := os.Stat(file); return err == nil }, hangs, time.Millisecond)
 					} else if !read {
 						stop() // which writes it
 						r = s.follower(file)
 						stop = run(t, r)
 						s.requireSame(r)
-						require.Eventually(t, func() bool { return r.Status().Connected }, 10*time.Second, time.Millisecond)
+						require.Eventually(t, func() bool { return r.Status().Connected }, hangs, time.Millisecond)
 					}
 					want, err := os.ReadFile(file)
 					require.NoError(t, err)
@@ -64,7 +64,7 @@ func TestAFileThatSomebodySpoilsIsWrittenAgain(t *testing.T) {
 						require.Eventually(t, func() bool {
 							text, err := os.ReadFile(file)
 							return err == nil && string(text) == string(want)
-						}, 10*time.Second, time.Millisecond)
+						}, hangs, time.Millisecond)
 					}
 					stop()
 					text, err := os.ReadFile(file)

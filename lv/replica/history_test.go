@@ -59,7 +59,7 @@ func TestAReplicaNoticesThatTheServerHasAnotherHistory(t *testing.T) {
 				before := r.Status().Seq
 
 				filled := time.Now()
-				require.Eventually(t, func() bool { return time.Since(filled) > 2*time.Millisecond }, 10*time.Second, time.Millisecond,
+				require.Eventually(t, func() bool { return time.Since(filled) > 2*time.Millisecond }, hangs, time.Millisecond,
 					"times have milliseconds")
 				other := serve(t)
 				other.save("other", "1")
@@ -78,7 +78,7 @@ func TestAReplicaNoticesThatTheServerHasAnotherHistory(t *testing.T) {
 					run(t, r)
 				}
 				other.requireSame(r)
-				require.Eventually(t, func() bool { return r.Status().Connected }, 10*time.Second, time.Millisecond)
+				require.Eventually(t, func() bool { return r.Status().Connected }, hangs, time.Millisecond)
 				require.Equal(t, releases > 0, r.Status().Seq > before)
 			})
 		}
@@ -95,7 +95,7 @@ func TestAReplicaOfATableThatWasEmptyReadsItAnew(t *testing.T) {
 	a := addressOf(t, s)
 	r := a.follower(t, filepath.Join(t.TempDir(), "state"))
 	run(t, r)
-	require.Eventually(t, func() bool { return r.Status().Connected }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Status().Connected }, hangs, time.Millisecond)
 	other := serve(t)
 	other.fill()
 	a.lead(other)
