@@ -2,6 +2,7 @@ package step
 
 import (
 	"context"
+	"database/sql"
 	"os"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
@@ -53,4 +54,30 @@ func LaunchOn(ctx context.Context, gap bool, path string, args ...string) (int, 
 // RestartAs is Restart in another process than this one.
 func RestartAs(process string, p *Program) update.Step {
 	return restarter{Program: p, process: process}.step()
+}
+
+// RunMigration runs a file of SQL, whatever is in it, and records it.
+func RunMigration(ctx context.Context, db *sql.DB, t *update.Task, name, text string) error {
+	m := Migrations{DB: db}
+	f, err := newMigration(name, []byte(text))
+	if err != nil {
+		return err
+	}
+	if _, err := m.rows(ctx, true); err != nil {
+		return err
+	}
+	return m.apply(ctx, t, f)
+}
+
+// Statements returns the statements of a file for SQLite or for PostgreSQL.
+func Statements(text string, postgres bool) (texts []string, lines []int, err error) {
+	db := sqliteEngine
+	if postgres {
+		db = postgreSQL
+	}
+	all, err := split(text, db)
+	for _, s := range all {
+		texts, lines = append(texts, s.text), append(lines, s.line)
+	}
+	return texts, lines, err
 }

@@ -1,30 +1,25 @@
 package step
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/upkeep-go/upkeep/update"
 )
 
-const (
-	migrationTable = "upkeep_step_migration"
-	maxMigration   = 64 << 20 // bytes of one file
-)
+const migrationTable = "upkeep_step_migration"
+
+// defaultLongest is Migrations.Longest where that is 0.
+const defaultLongest = 10 * time.Minute
 
 // Migrations says what to migrate, and how to go back.
 type Migrations struct {
-	DB *sql.DB // required
+	// DB is required: SQLite or PostgreSQL, by any driver that takes several
+	// statements in one Exec.
+	DB *sql.DB
 	// Files is required: the files of a release are all migrations that led
 	// to it, those of earlier releases included.
 	Files Tree
@@ -33,28 +28,64 @@ type Migrations struct {
 	// release that was rolled back did stays, and the release before it must
 	// live with that.
 	Backup Backup
+	// Longest is how long a file may take, or a statement of one that runs
+	// outside a transaction, the time that it waits for others included. The
+	// step counts as alive meanwhile, whatever Config.LockTTL is; then the file
+	// fails. Default 10 minutes.
+	Longest time.Duration
 }
 
 // MigrateSQL runs the SQL files of a release, 0001_name.sql and so on, that
 // the database has not seen yet, in the order of their numbers. Other files
-// than .sql are left alone.
+// are left alone, but for those that look misspelt: Check refuses names that
+// end in .sql in any case and are not like that, and folders that hold such.
+// A file is text in UTF-8 of at most 64 MiB; a byte order mark is no part of it.
 //
 // Each file is run in one transaction together with its row in table
 // upkeep_step_migration (name, checksum, applied_ms: Unix milliseconds, run:
-// the ID of the run), so that after a crash it is there whole or not at all,
-// in databases where schema changes are part of a transaction, such as SQLite
-// and PostgreSQL. The driver must take several statements in one Exec. A file
-// has no BEGIN or COMMIT of its own, is at most 64 MiB, and must be done
-// within Config.LockTTL, since it gives no sign of progress.
+// the ID of the run, state, done), so that after a crash it is there whole or
+// not at all. It is run on a connection of its own, which is then thrown away:
+// what it sets for its session ends with it. (A SQLite database in memory is
+// its connection, which is kept as the file left it.) On PostgreSQL the server
+// is told to end the session, of which it makes a line in its log.
+//
+// A file has no BEGIN, COMMIT or ROLLBACK of its own, which Check refuses. If
+// one ends its transaction all the same, Do finds that out: it fails with
+// [ErrHalfApplied], the row says "half", and no file is run until somebody has
+// put that right or a Backup was restored.
+//
+// In SQLite, PRAGMA foreign_keys is honoured around a table that is made anew:
+// a file with a statement that turns it off runs without foreign keys as a
+// whole, and fails if PRAGMA foreign_key_check then finds more rows without a
+// parent, between any two tables, than there were. PRAGMA defer_foreign_keys
+// does what it does in SQLite.
+//
+// What cannot run in a transaction (VACUUM, CREATE INDEX CONCURRENTLY, PRAGMA
+// journal_mode and so on) is refused by Check, unless the file's first line is
+//
+//	-- upkeep: no transaction
+//
+// Then its statements are run one by one. Each runs in a transaction of its
+// own with a count of those that are done, if it can; one that cannot is
+// counted afterwards, and is therefore run again when a crash came in between.
+// So Check wants it to bear that: it says IF [NOT] EXISTS, or is such as
+// VACUUM, or has the line "-- upkeep: repeatable" before it, which also takes
+// any other statement out of its transaction. After a crash, or an error that
+// was put right, the file goes on where it was, SET, PRAGMA and ATTACH before
+// that place being run again; what is not done yet may be changed by then. An
+// invalid index that CREATE INDEX CONCURRENTLY IF NOT EXISTS left is dropped
+// first. Until the end the row says "partly".
 //
 // Do refuses what cannot be meant: a file that was changed after it was
 // applied (line ends aside), one that comes before an applied one, and a
 // database with a migration that the release does not have. Check does too.
+// Of two processes that migrate one database at once each file is run by one.
 //
 // Probe tells whether all files are recorded. Undo is by Backup: if this run
-// applied a file, the whole database becomes what it was before, rows that
-// others wrote since included; those are in the copy that [SQLite] makes
-// before. Undo refuses to go back past a migration that was applied later.
+// applied a file, or a part of one, the whole database becomes what it was
+// before, rows that others wrote since included; those are in the copy that
+// [SQLite] makes before. Undo refuses to go back past a migration that was
+// applied later.
 func MigrateSQL(m Migrations) update.Step {
 	s := update.Step{Name: "migrate", Check: m.check, Do: m.do, Probe: m.probe}
 	if m.Backup != nil {
@@ -63,21 +94,19 @@ func MigrateSQL(m Migrations) update.Step {
 	return s
 }
 
-// migration is one file.
-type migration struct {
-	name, checksum string
-	sql            string
-}
-
 // migrated is what the step keeps: written before its first effect.
 type migrated struct {
 	Pending []string // the files this run is to apply
+	Done    int      // statements of the first one that were done before
 	Copy    string   // the name of Backup's copy
 }
 
 func (m Migrations) check(ctx context.Context, t *update.Task) error {
 	if m.DB == nil || m.Files == nil {
 		return errors.New("step: Migrations needs a DB and Files")
+	}
+	if m.Longest < 0 {
+		return fmt.Errorf("step: Migrations.Longest is %s, and must not be negative", m.Longest)
 	}
 	files, err := m.read(t.Release)
 	if err != nil {
@@ -86,11 +115,8 @@ func (m Migrations) check(ctx context.Context, t *update.Task) error {
 	if err := m.DB.PingContext(ctx); err != nil {
 		return fmt.Errorf("reaching the database: %w", err)
 	}
-	// An error here is taken for a table that Do has yet to make.
-	if applied, err := m.applied(ctx); err == nil {
-		if _, err := pending(files, applied, t.Release); err != nil {
-			return err
-		}
+	if _, _, err := m.look(ctx, files, t.Release, false); err != nil {
+		return err
 	}
 	if m.Backup != nil {
 		return m.Backup.Check(ctx)
@@ -99,7 +125,11 @@ func (m Migrations) check(ctx context.Context, t *update.Task) error {
 }
 
 func (m Migrations) do(ctx context.Context, t *update.Task) error {
-	todo, err := m.todo(ctx, t.Release)
+	files, err := m.read(t.Release)
+	if err != nil {
+		return err
+	}
+	todo, rows, err := m.look(ctx, files, t.Release, true)
 	if err != nil || len(todo) == 0 {
 		return err
 	}
@@ -111,6 +141,7 @@ func (m Migrations) do(ctx context.Context, t *update.Task) error {
 		for _, f := range todo {
 			d.Pending = append(d.Pending, f.name)
 		}
+		d.Done = rows[todo[0].name].done
 		if m.Backup != nil {
 			if d.Copy, err = m.Backup.Save(ctx, t); err != nil {
 				return err
@@ -122,7 +153,7 @@ func (m Migrations) do(ctx context.Context, t *update.Task) error {
 	}
 	for i, f := range todo {
 		t.Progress(int64(i), int64(len(todo)), f.name)
-		if err := m.apply(ctx, f, t.Run.ID); err != nil {
+		if err := m.apply(ctx, t, f); err != nil {
 			return fmt.Errorf("running %s: %w", f.name, err)
 		}
 	}
@@ -134,13 +165,17 @@ func (m Migrations) probe(ctx context.Context, t *update.Task) (update.Applied, 
 	if err := t.Load(&d); err != nil {
 		return update.AppliedUnknown, err
 	}
-	todo, err := m.todo(ctx, t.Release)
+	files, err := m.read(t.Release)
+	if err != nil {
+		return update.AppliedUnknown, err
+	}
+	todo, rows, err := m.look(ctx, files, t.Release, true)
 	switch {
 	case err != nil:
 		return update.AppliedUnknown, err
 	case len(todo) == 0:
 		return update.AppliedYes, nil
-	case len(todo) >= len(d.Pending):
+	case len(todo) >= len(d.Pending) && rows[todo[0].name].done <= d.Done:
 		return update.AppliedNo, nil
 	}
 	return update.AppliedUnknown, nil // Do goes on where it stopped, Undo restores
@@ -151,18 +186,16 @@ func (m Migrations) undo(ctx context.Context, t *update.Task) error {
 	if err := t.Load(&d); err != nil || len(d.Pending) == 0 {
 		return err
 	}
-	if err := m.makeTable(ctx); err != nil {
-		return err // an older copy, put back by now, may lack it
-	}
-	applied, err := m.applied(ctx)
+	rows, err := m.rows(ctx, true) // an older copy, put back by now, may lack the table
 	if err != nil {
 		return err
 	}
-	if _, ok := applied[d.Pending[0]]; !ok {
+	got, ok := rows[d.Pending[0]]
+	if !ok || got.state == statePartly && got.done <= d.Done {
 		return nil // nothing was done, or all of it is undone
 	}
 	last := d.Pending[len(d.Pending)-1]
-	for name := range applied {
+	for name := range rows {
 		if name > last {
 			return fmt.Errorf("step: %s was applied after %s and would be lost", name, last)
 		}
@@ -170,131 +203,28 @@ func (m Migrations) undo(ctx context.Context, t *update.Task) error {
 	return m.Backup.Restore(ctx, t, d.Copy)
 }
 
-// todo returns the files of a release that are yet to be applied.
-func (m Migrations) todo(ctx context.Context, r update.Release) ([]migration, error) {
-	files, err := m.read(r)
-	if err != nil {
-		return nil, err
-	}
-	if err := m.makeTable(ctx); err != nil {
-		return nil, err
-	}
-	applied, err := m.applied(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return pending(files, applied, r)
-}
-
-func (m Migrations) makeTable(ctx context.Context) error {
-	_, err := m.DB.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+migrationTable+
-		" (name VARCHAR(255) NOT NULL PRIMARY KEY, checksum CHAR(64) NOT NULL, applied_ms BIGINT NOT NULL, run VARCHAR(255) NOT NULL)")
-	if err != nil {
-		return fmt.Errorf("making table %s: %w", migrationTable, err)
-	}
-	return nil
-}
-
-// applied returns the checksum of every recorded file by its name.
-func (m Migrations) applied(ctx context.Context) (map[string]string, error) {
-	rows, err := m.DB.QueryContext(ctx, "SELECT name, checksum FROM "+migrationTable)
-	if err != nil {
-		return nil, fmt.Errorf("reading table %s: %w", migrationTable, err)
-	}
-	defer rows.Close()
-	applied := map[string]string{}
-	for rows.Next() {
-		var name, checksum string
-		if err := rows.Scan(&name, &checksum); err != nil {
-			return nil, err
-		}
-		applied[name] = checksum
-	}
-	return applied, rows.Err()
-}
-
-// pending returns the files, which are sorted, that are not applied.
-func pending(files []migration, applied map[string]string, r update.Release) ([]migration, error) {
-	last := "" // the last one applied
-	left := maps.Clone(applied)
-	for _, f := range files {
-		if checksum, ok := applied[f.name]; ok {
-			if checksum != f.checksum {
-				return nil, fmt.Errorf("step: %s was changed after it was applied", f.name)
+// look returns which of the files are yet to be applied, and what is recorded.
+func (m Migrations) look(ctx context.Context, files []migration, r update.Release, makeTable bool) (todo []migration, rows map[string]row, err error) {
+	err = m.session(ctx, func(s *session) error {
+		for i := range files {
+			if err := files[i].inspect(s.engine); err != nil {
+				return err
 			}
-			last = f.name
-			delete(left, f.name)
 		}
-	}
-	for name := range left {
-		return nil, fmt.Errorf("step: the database has %s, which release %s lacks", name, r.Version)
-	}
-	for _, f := range files[:len(applied)] {
-		if _, ok := applied[f.name]; !ok {
-			return nil, fmt.Errorf("step: %s comes before %s, which is applied", f.name, last)
-		}
-	}
-	return files[len(applied):], nil
-}
-
-// apply runs a file and records it. The row comes first: it makes the
-// transaction a writing one at once, which SQLite can then wait for. None of
-// the values can hold a quote; placeholders differ between databases.
-func (m Migrations) apply(ctx context.Context, f migration, run string) error {
-	tx, err := m.DB.BeginTx(ctx, nil)
-	if err != nil {
+		rows, err = s.rows(ctx, makeTable)
 		return err
+	})
+	if err == nil {
+		todo, err = pending(files, rows, r)
 	}
-	defer tx.Rollback()
-	row := fmt.Sprintf("INSERT INTO %s (name, checksum, applied_ms, run) VALUES ('%s', '%s', %d, '%s')",
-		migrationTable, f.name, f.checksum, time.Now().UnixMilli(), run)
-	for _, text := range []string{row, f.sql} {
-		if _, err := tx.ExecContext(ctx, text); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
+	return todo, rows, err
 }
 
-var (
-	migrationName = regexp.MustCompile(`^\d{4}_[A-Za-z0-9_-]{1,200}\.sql$`)
-	transaction   = regexp.MustCompile(`(?im)^\s*(begin(\s+(deferred|immediate|exclusive|transaction|work))*|start\s+transaction|(commit|rollback|end)\s+(transaction|work)|commit|rollback)\s*;`)
-)
-
-// read returns the files of a release in order.
-func (m Migrations) read(r update.Release) ([]migration, error) {
-	tree, err := m.Files(r)
-	if err != nil {
-		return nil, err
-	}
-	entries, err := fs.ReadDir(tree, ".") // sorted by name
-	if err != nil {
-		return nil, fmt.Errorf("reading migrations: %w", err)
-	}
-	var files []migration
-	for _, e := range entries {
-		name := e.Name()
-		if e.IsDir() || !strings.HasSuffix(name, ".sql") {
-			continue
-		}
-		if !migrationName.MatchString(name) {
-			return nil, fmt.Errorf("step: %q is not named like 0001_name.sql", name)
-		}
-		if n := len(files); n > 0 && files[n-1].name[:4] == name[:4] {
-			return nil, fmt.Errorf("step: %s and %s have the same number", files[n-1].name, name)
-		}
-		data, err := fs.ReadFile(tree, name)
-		if err != nil {
-			return nil, fmt.Errorf("reading migrations: %w", err)
-		}
-		if len(data) > maxMigration {
-			return nil, fmt.Errorf("step: %s has %d bytes, at most %d are allowed", name, len(data), maxMigration)
-		}
-		if found := transaction.Find(data); found != nil {
-			return nil, fmt.Errorf("step: %s has %q of its own", name, bytes.TrimSpace(found))
-		}
-		sum := sha256.Sum256(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")))
-		files = append(files, migration{name, hex.EncodeToString(sum[:]), string(data)})
-	}
-	return files, nil
+// rows returns the row of every file by its name.
+func (m Migrations) rows(ctx context.Context, makeTable bool) (rows map[string]row, err error) {
+	err = m.session(ctx, func(s *session) error {
+		rows, err = s.rows(ctx, makeTable)
+		return err
+	})
+	return rows, err
 }

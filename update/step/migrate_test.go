@@ -221,8 +221,6 @@ func TestMigrateSQLFindsOutBeforehandWhatItCannotDo(t *testing.T) {
 		{"a number with three digits", `"003_next.sql" is not named like`, map[string]string{"003_next.sql": "SELECT 1"}},
 		{"a name with a quote", "is not named like", map[string]string{"0003_it's.sql": "SELECT 1"}},
 		{"one number twice", "have the same number", map[string]string{"0003_a.sql": "SELECT 1", "0003_b.sql": "SELECT 1"}},
-		{"a transaction of its own", `"COMMIT;" of its own`, map[string]string{"0003_a.sql": "SELECT 1;\n  COMMIT;\nSELECT 2"}},
-		{"another transaction of its own", `"begin immediate transaction;" of its own`, map[string]string{"0003_a.sql": "begin immediate transaction;\nSELECT 2"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
