@@ -89,7 +89,7 @@ func follow(t *testing.T, s *site) *replica.Replica {
 	})
 	require.NoError(t, err)
 	go func() { _ = r.Run(t.Context()) }()
-	require.Eventually(t, func() bool { return r.Status().Connected }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Status().Connected }, time.Minute, time.Millisecond)
 	return r
 }
 

@@ -3,6 +3,7 @@ package needs_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -36,4 +37,21 @@ func TestATestIsSkippedUnlessEverythingHasToBeThere(t *testing.T) {
 		needs.Tool(r, "root", tt.ok)
 		require.Equal(t, tt.want, r.did, "UPKEEP_NEEDS=%q", tt.env)
 	}
+}
+
+func TestATestThatIsInAHurryIsGivenMoreTime(t *testing.T) {
+	var paces []time.Duration
+	r := &recorder{TB: t}
+	needs.Pace(r, time.Second, func(pace time.Duration) bool {
+		paces = append(paces, pace)
+		return pace > 3*time.Second
+	})
+	require.Equal(t, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}, paces)
+	require.Empty(t, r.did)
+}
+
+func TestATestThatFailsAtEveryPaceFails(t *testing.T) {
+	r := &recorder{TB: t}
+	needs.Pace(r, 10*time.Second, func(pace time.Duration) bool { return pace > time.Minute })
+	require.Equal(t, "fail: no pace is slow enough", r.did)
 }

@@ -67,7 +67,7 @@ func next(t *testing.T, all <-chan seen) seen {
 	select {
 	case one := <-all:
 		return one
-	case <-time.After(10 * time.Second):
+	case <-time.After(hangs):
 		require.Fail(t, "nothing is told")
 		return seen{}
 	}

@@ -104,7 +104,7 @@ func TestReadersLearnThatTheFileHasGone(t *testing.T) {
 	select {
 	case err := <-watched:
 		require.ErrorIs(t, err, storage.ErrMoved)
-	case <-time.After(10 * time.Second):
+	case <-time.After(hangs):
 		require.Fail(t, "Watch waits for ever")
 	}
 }
@@ -228,7 +228,7 @@ func TestTheFileAloneIsEverythingOnceNobodyWrites(t *testing.T) {
 		}
 		defer app.Close()
 		return app.QueryRow("SELECT count(*) FROM upkeep_update_run").Scan(&n) == nil && n == 10
-	}, 10*time.Second, 50*time.Millisecond)
+	}, hangs, 50*time.Millisecond)
 	c.kill()
 }
 

@@ -30,17 +30,6 @@ func TestMain(m *testing.M) {
 // it tells what hangs from a machine that is busy.
 const hangs = 3 * time.Minute
 
-// patiently repeats a test of real programs, whose time cannot be faked, at a
-// pace that is half as fast each time, for machines that are too busy for the
-// one before. It fails when try, which gets the pace, is false at all of them.
-func patiently(t *testing.T, pace time.Duration, try func(pace time.Duration) bool) {
-	t.Helper()
-	for !try(pace) {
-		pace *= 2
-		require.Less(t, pace, time.Minute, "at no pace at all")
-	}
-}
-
 // writeProgram writes a file that can be executed at once: a process that is
 // started meanwhile does not have it open as well.
 func writeProgram(t *testing.T, path, text string) {

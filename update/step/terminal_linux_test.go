@@ -58,12 +58,10 @@ func TestAProgramThatAsksOnTheTerminalFailsAtOnce(t *testing.T) {
 			var out strings.Builder
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, &out, &out
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-			begun := time.Now()
 			require.NoError(t, cmd.Start())
-			stop := time.AfterFunc(20*time.Second, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+			stop := time.AfterFunc(hangs, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 			defer stop.Stop()
-			require.NoError(t, cmd.Wait(), out.String())
-			require.Less(t, time.Since(begun), 15*time.Second, "it waited for an answer: %s", out.String())
+			require.NoError(t, cmd.Wait(), "it waited for an answer: %s", out.String())
 			require.Contains(t, out.String(), `running "sh": exit status`)
 			require.Regexp(t, "tty|nobody answers", out.String(), "in its own words")
 		})
