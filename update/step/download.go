@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -111,7 +112,10 @@ func downloadsOf(t *update.Task) string {
 	return fmt.Sprintf("download-%x-", sum[:4])
 }
 
-// sweepDownloads removes the files in dir that picks names.
+// ofDownload is what Download calls its files.
+var ofDownload = regexp.MustCompile(`^download-[0-9a-f]{8}-[^.]+(\.[A-Z2-7]{26})?$`)
+
+// sweepDownloads removes the downloads in dir that picks names.
 func sweepDownloads(disk durable.Disk, dir string, picks func(name string) bool) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -121,7 +125,7 @@ func sweepDownloads(disk durable.Disk, dir string, picks func(name string) bool)
 		return err
 	}
 	for _, e := range entries {
-		if picks(e.Name()) {
+		if e.Type().IsRegular() && ofDownload.MatchString(e.Name()) && picks(e.Name()) {
 			if err := durable.RemoveOn(disk, filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}

@@ -150,6 +150,16 @@ func container(t *testing.T) *webSite {
 	return &webSite{dir: dir, Publish: step.Publish{Files: pagesOf, Dir: dir, Keep: []string{"uploads"}, Replace: true}}
 }
 
+// modes looks at those of the folders of a container's site.
+func modes(t *testing.T, dir string) {
+	t.Helper()
+	for name, mode := range map[string]os.FileMode{"": 0o755, "a": 0o711, "a/b": 0o755, "uploads": 0o755} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.Equal(t, os.ModeDir|mode, info.Mode(), name)
+	}
+}
+
 func TestPublishFilesTakesOverAFolderOfAContainersImage(t *testing.T) {
 	mounttest.Run(t, func(t *testing.T) {
 		everySwitch(t, func(t *testing.T, exchange func(a, b string) error) {
@@ -167,9 +177,7 @@ func TestPublishFilesTakesOverAFolderOfAContainersImage(t *testing.T) {
 				require.Equal(t, want("1.0.0"), tree(t, s.dir))
 				require.NoError(t, p.Undo(t.Context(), tk))
 				require.Equal(t, before, tree(t, s.dir))
-				info, err := os.Stat(filepath.Join(s.dir, "a"))
-				require.NoError(t, err)
-				require.Equal(t, os.ModeDir|0o711, info.Mode())
+				modes(t, s.dir)
 			}
 			for _, version := range []string{"1.0.0", "1.1.0", "1.2.0-rc.1"} {
 				s.publish(t, version, version)
@@ -206,6 +214,7 @@ func TestPublishFilesLosesNothingOfAnImageWhereverItIsKilled(t *testing.T) {
 					for range 2 {
 						require.NoError(t, p.Undo(t.Context(), tk))
 						require.Equal(t, before, tree(t, s.dir), "at effect %d, then %s", n, finish)
+						modes(t, s.dir)
 					}
 				}
 				require.Less(t, n, 100)

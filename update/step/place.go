@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
@@ -177,14 +178,14 @@ func (p place) sync() error {
 	return errors.Join(p.disk.SyncDir(p.dir()), p.disk.SyncDir(p.beside("")))
 }
 
-// sweep removes the files beside the program that picks names.
+// sweep removes the files of ours beside the program that picks names.
 func (p place) sweep(picks func(name string) bool) error {
 	entries, err := os.ReadDir(p.beside(""))
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if !picks(e.Name()) {
+		if !e.Type().IsRegular() || !isOurs(e.Name()) || !picks(e.Name()) {
 			continue
 		}
 		if err := p.disk.Remove(p.beside(e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -192,6 +193,13 @@ func (p place) sweep(picks func(name string) bool) error {
 		}
 	}
 	return nil
+}
+
+// isOurs reports whether a name is one that is given beside a program.
+func isOurs(name string) bool {
+	return isTemporary(name) || slices.ContainsFunc([]string{newPrefix, oldPrefix, undonePrefix}, func(prefix string) bool {
+		return strings.HasPrefix(name, prefix)
+	})
 }
 
 // isTemporary reports whether a file is what a killed process has left of

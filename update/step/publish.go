@@ -243,13 +243,13 @@ func (p *publisher) prepare(ctx context.Context, t *update.Task, d *published) e
 	if err := p.seal(d.Other); err != nil {
 		return err
 	}
-	if err := p.checkForeign(ctx, t); err != nil {
-		return err
-	}
 	if d.New, err = identifyFolder(fresh); err != nil {
 		return err
 	}
-	return t.Save(ctx, d)
+	if err := t.Save(ctx, d); err != nil {
+		return err
+	}
+	return p.checkForeign(ctx, t)
 }
 
 func (p *publisher) probe(_ context.Context, t *update.Task) (update.Applied, error) {

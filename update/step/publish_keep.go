@@ -30,7 +30,7 @@ func checkKeep(patterns []string) error {
 
 // isKept tells whether one of the patterns names name.
 func isKept(name string, patterns []string) bool {
-	return slices.ContainsFunc(patterns, func(pattern string) bool {
+	return name != "." && slices.ContainsFunc(patterns, func(pattern string) bool {
 		ok, _ := path.Match(pattern, name)
 		return ok
 	})

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
 )
@@ -154,7 +155,12 @@ func (p *publisher) pour(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Mkdir(to, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	err = os.Mkdir(to, info.Mode().Perm())
+	made := err == nil
+	if made {
+		err = takeAfter(to, info)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	entries, err := os.ReadDir(from)
@@ -166,10 +172,12 @@ func (p *publisher) pour(from, to string) error {
 			return err
 		}
 	}
-	if err := errors.Join(takeAfter(to, info), durable.SyncDir(to)); err != nil {
+	if made {
+		_ = os.Chtimes(to, time.Time{}, info.ModTime())
+	}
+	if err := durable.SyncDir(to); err != nil {
 		return err
 	}
-	_ = os.Chtimes(to, info.ModTime(), info.ModTime())
 	return os.Remove(from) // it is empty, or stays
 }
 

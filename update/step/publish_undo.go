@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -14,6 +15,11 @@ func (p *publisher) undo(ctx context.Context, t *update.Task) error {
 	var d published
 	if err := t.Load(&d); err != nil || d.Other == "" {
 		return err
+	}
+	for _, pattern := range p.Keep { // what lives on by now comes along too
+		if !slices.Contains(d.Keep, pattern) {
+			d.Keep = append(d.Keep, pattern)
+		}
 	}
 	if err := p.goBack(ctx, t, &d); err != nil {
 		return fmt.Errorf("switching %q back: %w", p.Dir, err)

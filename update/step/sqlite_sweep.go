@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -27,18 +27,19 @@ func (s SQLite) sweep(ctx context.Context, prefix, keep string) error {
 	if err != nil {
 		return err
 	}
+	// Run IDs are of one length; whatever else is there is somebody's.
+	id := len(keep) - len(prefix) - len(".db")
+	ours := regexp.MustCompile(fmt.Sprintf(`^(%s)?%s[a-z0-9]{%d}(%s[0-9TZ.]+)?\.db(-[0-9]+(-[a-z]+)?)?$`,
+		regexp.QuoteMeta(tempPrefix), regexp.QuoteMeta(prefix), id, replacedMark))
 	var copies, replaced []copied
 	for _, e := range entries {
 		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || e.Name() == keep {
-			continue
-		}
-		rest, ours := strings.CutPrefix(e.Name(), prefix)
+		part := ours.FindStringSubmatch(e.Name())
 		switch {
-		case strings.HasPrefix(e.Name(), tempPrefix+prefix):
+		case err != nil || !info.Mode().IsRegular() || e.Name() == keep || part == nil || (part[1] == "") != (part[3] == ""):
+		case part[1] != "":
 			_ = os.Remove(filepath.Join(s.Dir, e.Name()))
-		case !ours || !strings.HasSuffix(rest, ".db"):
-		case strings.Contains(rest, replacedMark):
+		case part[2] != "":
 			replaced = append(replaced, copied{e.Name(), info.ModTime()})
 		default:
 			copies = append(copies, copied{e.Name(), info.ModTime()})
