@@ -194,6 +194,7 @@ func lvViewQuery(t lvTable, v lv.View, m lvMoment, compare, name string, size in
 		return "(SELECT " + columns + " FROM " + from + " WHERE tbl = ?1 AND name " + compare + " ?2" + where +
 			" ORDER BY name LIMIT " + strconv.Itoa(size) + ")"
 	}
+	const columns = "tbl, name, created_ms, state, working, live"
 	const row = " JOIN upkeep_lv_row r ON r.tbl = k.tbl AND r.name = k.name"
 	var from string
 	switch {
@@ -202,9 +203,9 @@ func lvViewQuery(t lvTable, v lv.View, m lvMoment, compare, name string, size in
 	case v.Own && !v.Working && v.Env != lv.Production: // what the gray has ever pointed at
 		from = cut("tbl, name, version", "upkeep_lv_gray", " AND env = "+q.arg([]byte(v.Env))) + " k" + row
 	case !v.Working && v.Env == lv.Production && m.now:
-		from = cut("*", "upkeep_lv_row", " AND live > 0") + " r"
+		from = cut(columns, "upkeep_lv_row", " AND live > 0") + " r"
 	default:
-		from = cut("*", "upkeep_lv_row", "") + " r"
+		from = cut(columns, "upkeep_lv_row", "") + " r"
 	}
 	if !v.Working && !v.Own && v.Env != lv.Production && m.now {
 		from += " LEFT JOIN upkeep_lv_gray g ON g.tbl = r.tbl AND g.name = r.name AND g.env = " + q.arg([]byte(v.Env))

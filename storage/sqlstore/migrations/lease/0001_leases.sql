@@ -1,5 +1,5 @@
 -- 0001: leases of every domain. Names are bytes.
--- oldest: 1
+-- oldest: 0001
 
 -- One row for each item, never deleted: tokens only rise. A lease is live
 -- while it has an owner and time left. Where the clock is a server's, boot and

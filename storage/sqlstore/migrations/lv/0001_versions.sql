@@ -1,6 +1,6 @@
 -- 0001: versions of rows, and what is published of them. Names, and texts of
 -- people, are bytes. The empty environment is production.
--- oldest: 1
+-- oldest: 0001
 
 CREATE TABLE upkeep_lv_table (
 	id     {int}   PRIMARY KEY,

@@ -1,5 +1,5 @@
 -- 0001: the journal of updates. Names are bytes.
--- oldest: 1
+-- oldest: 0001
 
 CREATE TABLE upkeep_update_run (
 	n          {int}   PRIMARY KEY, -- in the order of creation
