@@ -18,16 +18,13 @@ func (u *Updater) begin(
 	}
 	started := make(chan answer, 1)
 	err := u.background(func() {
-		held, err := u.lock(ctx, p, wait)
+		held, settled, err := u.lockSettled(ctx, p, wait)
 		if err != nil {
 			started <- answer{err: err}
+			u.report(settled...)
 			return
 		}
-		settled, err := u.settle(p, held)
-		r := &runner{}
-		if err == nil {
-			r, err = u.admit(ctx, p, held, build)
-		}
+		r, err := u.admit(ctx, p, held, build)
 		if err != nil {
 			err = errors.Join(err, u.release(held))
 			started <- answer{r.run, err}
@@ -51,6 +48,29 @@ func (u *Updater) begin(
 	}
 }
 
+// lockSettled takes the lock of p once nothing is left under it of dead
+// processes, and returns who brought that to its end. Each end of a run is the
+// end of a lease.
+func (u *Updater) lockSettled(ctx context.Context, p *Package, wait bool) (*Held, []*runner, error) {
+	var settled []*runner
+	for {
+		held, err := u.lock(ctx, p, wait)
+		if err != nil {
+			return nil, settled, err
+		}
+		r, found, err := u.settleOne(p, held)
+		if r != nil {
+			settled = append(settled, r)
+		}
+		if err != nil {
+			return nil, settled, errors.Join(err, u.release(held))
+		}
+		if !found {
+			return held, settled, nil
+		}
+	}
+}
+
 // lock takes the lock of p. A run of this process that goes on is in the way
 // even when its lock was broken, since its step may not have noticed yet; one
 // that has ended is about to release it, which is waited for.
@@ -71,7 +91,7 @@ func (u *Updater) lock(ctx context.Context, p *Package, wait bool) (*Held, error
 			lease := r.held.Lease()
 			return nil, busy(&HeldError{Item: lease.Item, Owner: lease.Owner, Until: lease.ExpiresAt})
 		}
-		held, err := u.take(ctx, p.Lock, wait)
+		held, err := u.takeSoon(ctx, p.Lock, wait)
 		var left *leftError
 		if !wait || !errors.As(err, &left) {
 			return held, busy(err)
@@ -111,6 +131,47 @@ func (u *Updater) take(ctx context.Context, item string, wait bool) (*Held, erro
 		}
 	}
 	return held, nil
+}
+
+// takeSoon is take that waits for somebody who has the lock without a run: who
+// looks whether there is something to do, checks before a run, or is about to
+// let go. One that has it for more than lookTime counts as one that works.
+func (u *Updater) takeSoon(ctx context.Context, item string, wait bool) (*Held, error) {
+	var owner string
+	var since time.Time
+	for {
+		held, err := u.take(ctx, item, wait)
+		var by *HeldError
+		if wait || !errors.As(err, &by) {
+			return held, err
+		}
+		if by.Owner != owner {
+			owner, since = by.Owner, time.Now()
+		}
+		if time.Since(since) >= lookTime {
+			return nil, err
+		}
+		if runs, e := u.runsUnder(ctx, item, by.Owner); runs || e != nil {
+			return nil, errors.Join(err, e)
+		}
+		short, cancel := context.WithTimeout(ctx, waitInterval)
+		held, err = u.take(short, item, true)
+		again := err != nil && short.Err() != nil && ctx.Err() == nil
+		cancel()
+		if !again {
+			return held, err
+		}
+	}
+}
+
+// runsUnder reports whether the owner of a lease has a run under it.
+func (u *Updater) runsUnder(ctx context.Context, item, owner string) (bool, error) {
+	for run, err := range u.config.Journal.History(ctx, Query{Live: true}) {
+		if err != nil || run.Item == item && run.Owner == owner {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // awaitReturn waits until somebody has come back to the run, or its time is

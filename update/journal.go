@@ -25,6 +25,10 @@ type Journal interface {
 	// the Rev, which is the next, and the engine's UpdatedAt and EndedAt count,
 	// the latter the time of the first save with State.Done; the rest may share
 	// memory with r.
+	//
+	// A save with State.Done also ends the lease on r.Item that has r.Token and
+	// r.Owner, if the Locker of the same engine gave it: who sees that the run
+	// is done does not find its lock held.
 	Save(ctx context.Context, r Run, events ...Event) (Run, error)
 
 	// Get returns a run, or ErrNotFound.

@@ -73,34 +73,45 @@ func (u *Updater) adopt(ctx context.Context, item string, ids ...string) (<-chan
 			result <- nil // its step may still act
 			return
 		}
-		held, err := u.holdLeft(ctx, item, ids)
-		if err != nil {
-			if errors.Is(err, ErrHeld) {
-				err = nil
-			}
-			result <- err
-			return
-		}
+		var err error
 		var taken []*runner
 		for _, id := range ids {
-			r, e := u.takeOver(held, id)
-			if e != nil {
-				err = errors.Join(err, fmt.Errorf("recover run %q: %w", id, e))
-			}
+			r, e := u.adoptOne(ctx, item, id)
 			if r != nil {
 				taken = append(taken, r)
 			}
-			if held.Context().Err() != nil || errors.Is(e, errClosing) {
+			if errors.Is(e, ErrHeld) {
 				break
 			}
-		}
-		err = errors.Join(err, u.release(held))
-		for _, r := range taken {
-			u.forget(r)
+			if e != nil {
+				err = errors.Join(err, fmt.Errorf("recover run %q: %w", id, e))
+			}
+			if errors.Is(e, ErrLost) || errors.Is(e, errClosing) {
+				break
+			}
 		}
 		result <- err
 		u.report(taken...)
 	})
+}
+
+// adoptOne works on a run that was left, under a lease of its own.
+func (u *Updater) adoptOne(ctx context.Context, item, id string) (*runner, error) {
+	held, err := u.holdLeft(ctx, item, id)
+	if err != nil {
+		return nil, err
+	}
+	return u.workUnder(held, id)
+}
+
+// workUnder works on a run that was left, under held, which ends with that.
+func (u *Updater) workUnder(held *Held, id string) (*runner, error) {
+	r, err := u.takeOver(held, id)
+	err = errors.Join(err, u.release(held))
+	if r != nil {
+		u.forget(r)
+	}
+	return r, err
 }
 
 // takeUpAgain works on the run of r, whose lease was lost, under another one,
@@ -149,18 +160,16 @@ func (u *Updater) rest(ctx context.Context) error {
 // was left under it.
 const lookTime = 5 * time.Second
 
-// holdLeft takes the lock that runs were left under. It is ErrHeld if somebody
-// works on one of them.
-func (u *Updater) holdLeft(ctx context.Context, item string, ids []string) (*Held, error) {
+// holdLeft takes the lock that a run was left under. It is ErrHeld if somebody
+// works on it.
+func (u *Updater) holdLeft(ctx context.Context, item, id string) (*Held, error) {
 	held, err := u.hold(ctx, item, false)
 	var by *HeldError
 	if !errors.As(err, &by) {
 		return held, err
 	}
-	for _, id := range ids {
-		if run, err := u.Get(ctx, id); err != nil || run.State.Done() || run.Owner == by.Owner {
-			return nil, by
-		}
+	if run, err := u.Get(ctx, id); err != nil || run.State.Done() || run.Owner == by.Owner {
+		return nil, by
 	}
 	looking, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
@@ -171,37 +180,24 @@ func (u *Updater) holdLeft(ctx context.Context, item string, ids []string) (*Hel
 	return held, err
 }
 
-// settle finishes or rolls back what dead processes left under the lock of p,
-// and what they left of p under another one, and returns who worked on it.
-func (u *Updater) settle(p *Package, held *Held) (settled []*runner, err error) {
+// settleOne finishes or rolls back the oldest run that dead processes left
+// under held, or of p under another lock, and returns who did, if that was
+// necessary. It ends held.
+func (u *Updater) settleOne(p *Package, held *Held) (r *runner, found bool, err error) {
 	left, err := u.left(held.Context(), func(run Run) bool { return run.Item == p.Lock || run.Package == p.Name })
+	if err != nil || len(left) == 0 {
+		return nil, false, err
+	}
+	if run := left[0]; run.Item == p.Lock {
+		r, err = u.workUnder(held, run.ID)
+	} else { // the package had another lock when the run began
+		r, err = u.adoptOne(held.Context(), run.Item, run.ID)
+		err = errors.Join(busy(err), u.release(held))
+	}
 	if err != nil {
-		return nil, err
+		err = fmt.Errorf("settle run %q: %w", left[0].ID, err)
 	}
-	for _, run := range left {
-		r, err := u.settleOne(run, held)
-		if r != nil {
-			u.forget(r)
-			settled = append(settled, r)
-		}
-		if err != nil {
-			return settled, fmt.Errorf("settle run %q: %w", run.ID, err)
-		}
-	}
-	return settled, nil
-}
-
-func (u *Updater) settleOne(run Run, held *Held) (*runner, error) {
-	if run.Item == held.Lease().Item {
-		return u.takeOver(held, run.ID)
-	}
-	// The package had another lock when the run began.
-	other, err := u.hold(held.Context(), run.Item, false)
-	if err != nil {
-		return nil, busy(err)
-	}
-	r, err := u.takeOver(other, run.ID)
-	return r, errors.Join(err, u.release(other))
+	return r, true, err
 }
 
 // takeOver works on a run that was left, under held, and returns who did. A

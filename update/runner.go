@@ -111,6 +111,9 @@ func (u *Updater) register(r *runner) {
 // taken up again if nobody else has.
 func (u *Updater) finish(r *runner, settled []*runner) {
 	r.failure = r.work()
+	if r.failure != nil && !r.lost() && !errors.Is(r.failure, errClosing) {
+		u.config.Logger.Error("update: run was given up", "run", r.run.ID, "err", r.failure)
+	}
 	if err := u.release(r.held); err != nil {
 		u.config.Logger.Warn("update: lock not released", "run", r.run.ID, "err", err)
 	}

@@ -39,8 +39,9 @@ func (u *Updater) Packages() []string {
 // Start validates the request, takes the lock, records the run and returns;
 // the update goes on in the background and does not end with ctx. A run that a
 // dead process left behind is finished or rolled back first. It returns
-// ErrBusy while another run holds the lock, or may come back to it, unless
-// Request.Wait is set; ErrUpToDate when there is nothing to do, ErrFailed when
+// ErrBusy while another run holds the lock, or may come back to it, or when
+// somebody holds it without a run for more than 5 seconds, unless Request.Wait
+// is set; ErrUpToDate when there is nothing to do, ErrFailed when
 // a step's pre-flight check fails, and ErrLost when the lock was lost before
 // the run could be recorded.
 //

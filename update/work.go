@@ -26,7 +26,7 @@ func (r *runner) work() error {
 	if errors.Is(err, errClosing) {
 		err = errors.Join(err, r.save(r.held.Context(), func(*Run) {})) // the outcomes so far
 	}
-	if errors.Is(err, errJournal) && r.ended() {
+	if err != nil && r.ended() {
 		err = nil // the reply was lost, not the record
 	}
 	if err != nil && r.held.Context().Err() != nil {
@@ -35,10 +35,19 @@ func (r *runner) work() error {
 	return err
 }
 
-// ended asks the journal whether the run is done after all.
+// ended asks the journal whether an end that could not be written was written
+// after all. The lease ends with it.
 func (r *runner) ended() bool {
-	stored, err := r.u.Get(r.held.Context(), r.snapshot().ID)
-	if err != nil || !stored.State.Done() {
+	r.mu.Lock()
+	id, token, tried := r.run.ID, r.run.Token, r.ends
+	r.mu.Unlock()
+	if !tried {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.held.Context()), releaseTimeout)
+	defer cancel()
+	stored, err := r.u.Get(ctx, id)
+	if err != nil || !stored.State.Done() || stored.Token != token {
 		return false
 	}
 	r.mu.Lock()

@@ -78,6 +78,9 @@ func (j *journal) Save(ctx context.Context, r update.Run, events ...update.Event
 	r.Package, r.Request, r.CreatedAt, r.EndedAt = old.Package, old.Request, old.CreatedAt, old.EndedAt
 	r.Steps = mergeSteps(old.Steps, r.Steps, events)
 	r.Rev, r.UpdatedAt = old.Rev+1, stamp(time.Now())
+	if held := j.db.locker.leases[r.Item]; r.State.Done() && held.Token == r.Token && held.Owner == r.Owner {
+		delete(j.db.locker.leases, r.Item)
+	}
 	return j.write(i, r, events), nil
 }
 

@@ -51,12 +51,18 @@ func New(ctx context.Context, c Config) (*Stores, error) {
 	}
 	s := &Stores{db: c.DB, keep: c.Retention, schema: schema}
 	s.locker = NewLocker(s.on(domainLease, c.DB, nil))
-	s.journal = NewJournal(s.on(domainUpdate, c.DB, nil), c.Retention)
+	s.journal = s.journalOn(c.DB, nil)
 	s.versions = NewVersions(s.on(domainLV, c.DB, nil), c.Retention)
 	return s, nil
 }
 
-func (s *Stores) on(domain string, db, outside DB) DB {
+func (s *Stores) journalOn(db, outside DB) *Journal {
+	j := NewJournal(s.on(domainUpdate, db, outside), s.keep)
+	j.leases = s.on(domainLease, db, outside)
+	return j
+}
+
+func (s *Stores) on(domain string, db, outside DB) *tabled {
 	return &tabled{DB: db, tables: s.schema[domain], outside: outside}
 }
 
@@ -81,7 +87,7 @@ func (s *Stores) Versions() *Versions { return s.versions }
 func (s *Stores) Within(db DB) storage.Backend {
 	return &within{
 		locker:   NewLocker(s.on(domainLease, db, s.db)),
-		journal:  journalWithin{NewJournal(s.on(domainUpdate, db, s.db), s.keep)},
+		journal:  journalWithin{s.journalOn(db, s.db)},
 		versions: versionsWithin{s.versions.On(s.on(domainLV, db, s.db))},
 	}
 }

@@ -14,9 +14,10 @@ import (
 
 // Journal is the update.Journal of a DB.
 type Journal struct {
-	db   DB
-	d    Dialect
-	keep storage.Retention
+	db     DB
+	d      Dialect
+	keep   storage.Retention
+	leases *tabled // the same DB, for leases; nil if their tables are there
 
 	insertRun, saveRun, moveRun, insertEvent, firstYoung string
 
@@ -65,6 +66,11 @@ UPDATE upkeep_update_run SET rev = rev + 1, updated_ms = {now}, detail = ?5,
 WHERE id = ?1 AND rev = ?2 AND NOT EXISTS
 	(SELECT 1 FROM upkeep_update_run AS other WHERE other.item = ?3 AND other.token > ?4)
 RETURNING n, package, request, created_ms, updated_ms, ended_ms`
+
+	// runLeaves ends the lease of a run that is done.
+	runLeaves = `
+UPDATE upkeep_lease SET owner = NULL, process = ''
+WHERE item = ?1 AND token = ?2 AND owner = ?3`
 
 	runFence = `SELECT coalesce(max(token), 0) FROM upkeep_update_run WHERE item = ?1`
 
@@ -120,7 +126,11 @@ func (j *Journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 // to copy thousands costs more than to write one.
 func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
 	var run update.Run
-	err := j.write(ctx, func(tx Tx) error {
+	ends, err := j.endsLease(ctx, r)
+	if err != nil {
+		return run, fmt.Errorf("saving run %q: %w", r.ID, err)
+	}
+	save := func(tx Tx) error {
 		run = r
 		n, err := j.replace(tx, &run)
 		if err != nil {
@@ -135,6 +145,16 @@ func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event
 			}
 		}
 		return j.append(tx, run, events)
+	}
+	err = j.db.Write(ctx, func(tx Tx) error {
+		if ends {
+			// Before the lock of the journal, which others take while they
+			// have that of a lease.
+			if err := tx.Exec(runLeaves, []byte(r.Item), r.Token, []byte(r.Owner)); err != nil {
+				return err
+			}
+		}
+		return j.locked(tx, save)
 	})
 	if err != nil {
 		return update.Run{}, fmt.Errorf("saving run %q: %w", r.ID, err)
@@ -142,16 +162,31 @@ func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event
 	return run, nil
 }
 
+// endsLease reports whether a save of r ends a lease, for which there must be
+// tables. Of those of a newer library no Locker here has given one.
+func (j *Journal) endsLease(ctx context.Context, r update.Run) (bool, error) {
+	if !r.State.Done() || j.leases == nil {
+		return r.State.Done(), nil
+	}
+	err := j.leases.ready(ctx)
+	if errors.Is(err, storage.ErrNewer) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // write runs f as a write of the journal: after every earlier one.
 func (j *Journal) write(ctx context.Context, f func(Tx) error) error {
-	return j.db.Write(ctx, func(tx Tx) error {
-		if j.d.JournalLock != "" {
-			if err := tx.Exec(j.d.JournalLock); err != nil {
-				return err
-			}
+	return j.db.Write(ctx, func(tx Tx) error { return j.locked(tx, f) })
+}
+
+func (j *Journal) locked(tx Tx, f func(Tx) error) error {
+	if j.d.JournalLock != "" {
+		if err := tx.Exec(j.d.JournalLock); err != nil {
+			return err
 		}
-		return f(tx)
-	})
+	}
+	return f(tx)
 }
 
 // find returns the run that has the request or the id of r, or nil.

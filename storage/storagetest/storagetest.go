@@ -88,6 +88,7 @@ func (h Harness) journal() updatetest.JournalHarness {
 			first = h.open(t)
 			return first.Journal()
 		},
+		Locker:   func(testing.TB, update.Journal) update.Locker { return first.Locker() },
 		RealTime: h.RealTime,
 	}
 	if h.Again != nil {

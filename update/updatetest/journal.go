@@ -76,6 +76,13 @@ func (h JournalHarness) cases() []journalCase {
 			journalCase{"watch sees the events of other handles", twoHandlesWatch},
 		)
 	}
+	if h.Locker != nil {
+		cases = append(cases,
+			journalCase{"a run that is done ends its lease", doneEndsLease},
+			journalCase{"a run that goes on keeps its lease", liveKeepsLease},
+			journalCase{"a run that is done ends no lease but its own", doneEndsNoOther},
+		)
+	}
 	if h.Retain != nil {
 		cases = append(cases,
 			journalCase{"events beyond the limit are compacted", compactsByCount},
@@ -92,6 +99,7 @@ type journalTest struct {
 	update.Journal // over fresh state
 	again          func() update.Journal
 	retain         func(events int, age time.Duration) update.Journal
+	locker         func() update.Locker
 	realTime       bool
 	marks          int // how many runs log has made
 }
@@ -99,6 +107,7 @@ type journalTest struct {
 func (h JournalHarness) start(t testing.TB) *journalTest {
 	jt := &journalTest{TB: t, Journal: h.Open(t), realTime: h.RealTime}
 	jt.again = func() update.Journal { return h.Again(t, jt.Journal) }
+	jt.locker = func() update.Locker { return h.Locker(t, jt.Journal) }
 	jt.retain = func(events int, age time.Duration) update.Journal { return h.Retain(t, events, age) }
 	return jt
 }

@@ -57,27 +57,33 @@ type journalMutant struct {
 	wrap   func(update.Journal) update.Journal
 	again  func(first update.Journal) update.Journal // default: the same Journal
 	retain func(*storage.Retention)                  // default: as asked
+	leases func(j update.Journal, l update.Locker) update.Journal
 }
 
 func TestEveryCaseOfRunJournalCatchesABrokenEngine(t *testing.T) {
 	var mutants []provetest.Mutant
-	for _, m := range slices.Concat(createMutants, saveMutants, historyMutants, watchMutants) {
+	for _, m := range slices.Concat(createMutants, saveMutants, leaseEndMutants, historyMutants, watchMutants) {
 		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: journalHarness(m).Cases()})
 	}
 	provetest.Prove(t, mutants)
 }
 
 func journalHarness(m journalMutant) updatetest.JournalHarness {
+	var db *memory.DB // of the case that runs
 	open := func(r storage.Retention) update.Journal {
-		db := memory.New()
+		db = memory.New()
 		db.Retention = r
-		if m.wrap == nil {
-			return db.Journal()
+		switch {
+		case m.leases != nil:
+			return m.leases(db.Journal(), db.Locker())
+		case m.wrap != nil:
+			return m.wrap(db.Journal())
 		}
-		return m.wrap(db.Journal())
+		return db.Journal()
 	}
 	return updatetest.JournalHarness{
-		Open: func(testing.TB) update.Journal { return open(storage.Retention{}) },
+		Open:   func(testing.TB) update.Journal { return open(storage.Retention{}) },
+		Locker: func(testing.TB, update.Journal) update.Locker { return db.Locker() },
 		Again: func(_ testing.TB, first update.Journal) update.Journal {
 			if m.again == nil {
 				return first

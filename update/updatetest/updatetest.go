@@ -39,6 +39,9 @@ type JournalHarness struct {
 	// older than this; zero means the engine's default. Without it, for an
 	// engine that keeps all events, there are no cases of ErrCompacted.
 	Retain func(t testing.TB, events int, age time.Duration) update.Journal
+	// Locker returns the Locker over the state of j, which Open returned.
+	// Without it, for an engine that has none, there are no cases of leases.
+	Locker func(t testing.TB, j update.Journal) update.Locker
 	// RealTime is set by engines whose clock testing/synctest cannot fake. The
 	// suite then waits for real, for short times.
 	RealTime bool
