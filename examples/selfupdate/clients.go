@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 type clients struct {
 	url           string
 	answered, bad atomic.Int64
+	last          atomic.Pointer[error] // why a client was lost
 }
 
 // status is the page.
@@ -51,18 +53,21 @@ func (c *clients) page(ctx context.Context) (s status, err error) {
 // not wait for those.
 func (c *clients) ask(ctx context.Context) {
 	for {
-		var connected, said atomic.Int64 // when
+		var connected, said atomic.Pointer[time.Time]
+		now := func() *time.Time { t := time.Now(); return &t }
+		began := now()
 		_, err := c.page(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-			ConnectStart: func(string, string) { connected.Store(time.Now().UnixNano()) },
-			WroteRequest: func(httptrace.WroteRequestInfo) { said.Store(time.Now().UnixNano()) },
+			GotConn:      func(httptrace.GotConnInfo) { connected.Store(now()) },
+			WroteRequest: func(httptrace.WroteRequestInfo) { said.Store(now()) },
 		}))
-		busy := said.Load() != 0 && time.Duration(said.Load()-connected.Load()) > 400*time.Millisecond
+		busy := connected.Load() != nil && cmp.Or(said.Load(), now()).Sub(*began) > 400*time.Millisecond
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil && busy:
 		case err != nil:
 			c.bad.Add(1)
+			c.last.Store(&err)
 		default:
 			c.answered.Add(1)
 		}
@@ -110,7 +115,7 @@ func (c *clients) expect(ctx context.Context, r release) error {
 	case (s.Version == r.version) != (r.state == "succeeded"):
 		return fmt.Errorf("release %s serves", s.Version)
 	case bad > 0 && !r.lossy:
-		return fmt.Errorf("%d requests were lost", bad)
+		return fmt.Errorf("%d requests were lost, the last by %w", bad, *c.last.Load())
 	}
 	return nil
 }
