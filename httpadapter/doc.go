@@ -43,6 +43,11 @@
 // anew, and the stream goes on with what happens next. The same stands, under
 // its id, in the place of an event of lv that is longer than Limits.Event.
 //
+// A row whose content is damaged is left out of /lv/prod and /lv/gray, whose
+// rows have only members of their contents; in every other list its content is
+// null, on our own routes beside "corrupt": true. To ask for it alone, to publish
+// it or to compare it is a 500 that names row and version (slug corrupt).
+//
 // The routes of an API stand in one table, see [Adapter.Routes]: registration,
 // dispatch by method, the description and most of the tests come from it.
 //

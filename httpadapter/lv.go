@@ -210,6 +210,9 @@ func wujiFailure(err error) (answer, bool) {
 		}
 		return wujiFail(refused.status, message), true
 	}
+	if damaged, ok := errors.AsType[*lv.CorruptError](err); ok {
+		return wujiFail(http.StatusInternalServerError, damaged.Error()), true
+	}
 	for _, f := range wujiFailures {
 		if !errors.Is(err, f.err) {
 			continue

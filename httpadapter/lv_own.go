@@ -99,6 +99,9 @@ type conflictProblem struct {
 }
 
 func lvFailure(err error) (answer, bool) {
+	if damaged, ok := errors.AsType[*lv.CorruptError](err); ok {
+		return problemAnswer(http.StatusInternalServerError, "corrupt", "A content is damaged", damaged.Error()), true
+	}
 	reply, known := lvProblems(err)
 	if moved, ok := errors.AsType[*lv.ConflictError](err); ok && known {
 		reply.body = conflictProblem{reply.body.(problem), changesOf(moved.Changes)}
@@ -192,7 +195,7 @@ func (l *lvAPI) rows(c *call) error {
 	}
 	reply := rowsReply{Rows: []rowReply{}}
 	for row, err := range t.Rows(c.r.Context(), view) {
-		if err != nil {
+		if err != nil && !row.Corrupt {
 			return err
 		}
 		if len(reply.Rows) == limit {
@@ -341,6 +344,9 @@ func (l *lvAPI) testRules(c *call) error {
 	if b.StrategyID != "" {
 		if s, err = strategy(c.r.Context(), t, b.StrategyID); err != nil {
 			return err
+		}
+		if s.Corrupt {
+			return damagedStrategy
 		}
 	} else if len(b.Rules) == 0 {
 		return badBody.with("rules or a strategy_id are needed")

@@ -15,7 +15,7 @@ import (
 	"github.com/upkeep-go/upkeep/lv"
 )
 
-// statusReply is a working row.
+// statusReply is a working row. Content is null if it is damaged.
 type statusReply struct {
 	ObjectID  string          `json:"objectId"`
 	VersionID string          `json:"versionId"`
@@ -24,7 +24,8 @@ type statusReply struct {
 	MTime     int64           `json:"mtime"` // Unix ms
 }
 
-// versionReply is a version of a row. Content is null if it is a deletion.
+// versionReply is a version of a row. Content is null if it is a deletion, as Op
+// says, or damaged.
 type versionReply struct {
 	VersionID string          `json:"versionId"`
 	Op        lv.Op           `json:"op"`
@@ -82,7 +83,7 @@ func (l *lvAPI) status(c *call) error {
 	}
 	reply := []statusReply{}
 	for row, err := range page.of(t.Rows(c.r.Context(), lv.View{Working: true, Status: status, After: page.after})) {
-		if err != nil {
+		if err != nil && !row.Corrupt {
 			return err
 		}
 		reply = append(reply, statusReply{row.ID, decimal(row.Version), row.Status, row.Content, row.UpdatedAt.UnixMilli()})
@@ -98,7 +99,7 @@ func (l *lvAPI) list(c *call) error {
 	row := c.r.PathValue("objectId")
 	var reply []versionReply
 	for v, err := range t.History(c.r.Context(), lv.Query{Row: row}) {
-		if err != nil {
+		if damaged, ok := errors.AsType[*lv.CorruptError](err); err != nil && !(ok && damaged.Version == v.ID) {
 			return err
 		}
 		reply = append(reply, versionReply{decimal(v.ID), v.Op, v.Content, v.Meta.Desc, v.Meta.Actor, v.Time.UnixMilli()})
@@ -122,6 +123,9 @@ func (l *lvAPI) record(c *call) error {
 		shown, err := t.Get(c.r.Context(), row.ID, lv.View{})
 		if errors.Is(err, lv.ErrNotFound) {
 			continue // it has been published since
+		}
+		if damaged, ok := errors.AsType[*lv.CorruptError](err); ok {
+			shown.Version, err = damaged.Version, nil
 		}
 		if err != nil {
 			return err
@@ -152,7 +156,7 @@ func (l *lvAPI) check(c *call) error {
 	}
 	statuses := map[string]lv.Status{}
 	for row, err := range t.Rows(c.r.Context(), lv.View{Working: true, IDs: b.IDs}) {
-		if err != nil {
+		if err != nil && !row.Corrupt {
 			return err
 		}
 		statuses[row.ID] = row.Status
@@ -181,7 +185,8 @@ func (l *lvAPI) prod(c *call) error { return l.read(c, lv.Production) }
 
 func (l *lvAPI) gray(c *call) error { return l.read(c, lv.Env(c.r.PathValue("grayId"))) }
 
-// read lists what readers of an environment see. Strategies apply if the
+// read lists what readers of an environment see, but for damaged rows, which
+// are left out: the log and our own routes name them. Strategies apply if the
 // query has attributes of a visitor: names with a dot, such as env.content.
 func (l *lvAPI) read(c *call, env lv.Env) error {
 	t, err := l.table(c)
@@ -203,7 +208,7 @@ func (l *lvAPI) read(c *call, env lv.Env) error {
 	view := lv.View{Env: env, For: attributesOf(query), After: page.after}
 	reply := &longReply{c: c, text: []byte(`{"code":200,"msg":"","data":[`)}
 	separator := ""
-	for row, err := range page.of(t.Rows(c.r.Context(), view)) {
+	for row, err := range page.of(sound(t.Rows(c.r.Context(), view))) {
 		if err != nil {
 			return reply.fail(err)
 		}
@@ -212,6 +217,17 @@ func (l *lvAPI) read(c *call, env lv.Env) error {
 		reply.flush()
 	}
 	return reply.end("]}")
+}
+
+// sound leaves out damaged rows.
+func sound(rows iter.Seq2[lv.Row, error]) iter.Seq2[lv.Row, error] {
+	return func(yield func(lv.Row, error) bool) {
+		for row, err := range rows {
+			if !row.Corrupt && !yield(row, err) {
+				return
+			}
+		}
+	}
 }
 
 // tag sets the ETag of what memory shows of a table, and answers a GET that

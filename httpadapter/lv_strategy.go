@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -100,6 +101,9 @@ func (l *lvAPI) patchStrategy(c *call) error {
 		if s, err = strategy(c.r.Context(), t, c.r.PathValue("strategyId")); err != nil {
 			return err
 		}
+		if s.Corrupt {
+			return damagedStrategy.with("delete it, and make another")
+		}
 		if err = assign(&s, members, t.ID.Schema); err != nil {
 			return err
 		}
@@ -131,6 +135,9 @@ func (l *lvAPI) deleteStrategy(c *call) error {
 	}
 	return c.done(strategyOf(t, s))
 }
+
+// damagedStrategy refuses what needs to know a strategy that cannot be read.
+var damagedStrategy = &refusal{status: http.StatusInternalServerError, slug: "corrupt", text: "The strategy is damaged"}
 
 // strategy returns the strategy that text names, or lv.ErrNotFound.
 func strategy(ctx context.Context, t *lv.Table, text string) (lv.Strategy, error) {
@@ -284,7 +291,7 @@ func strategyOf(t *lv.Table, s lv.Strategy) map[string]any {
 		}
 	}
 	status := 1
-	if s.Disabled {
+	if s.Disabled || s.Corrupt { // not applied
 		status = 0
 	}
 	maps.Copy(members, map[string]any{
@@ -297,6 +304,9 @@ func strategyOf(t *lv.Table, s lv.Strategy) map[string]any {
 // textOfRules returns what rulesOf reads: no longer than it may be, because <
 // and & are not escaped.
 func textOfRules(rules lv.Rules) string {
+	if len(rules) == 0 { // of a strategy that is damaged
+		return "[]"
+	}
 	var text strings.Builder
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)

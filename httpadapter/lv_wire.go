@@ -103,14 +103,15 @@ type rowsReply struct {
 type rowReply struct {
 	ObjectID string          `json:"object_id"`
 	Version  string          `json:"version"`
-	Content  json.RawMessage `json:"content"`          // null: a deletion
-	Status   lv.Status       `json:"status,omitempty"` // of a working row
-	CTime    int64           `json:"ctime"`            // when the row was created, Unix ms
-	MTime    int64           `json:"mtime"`            // when the version was, Unix ms
+	Content  json.RawMessage `json:"content"`           // null: a deletion
+	Status   lv.Status       `json:"status,omitempty"`  // of a working row
+	CTime    int64           `json:"ctime"`             // when the row was created, Unix ms
+	MTime    int64           `json:"mtime"`             // when the version was, Unix ms
+	Corrupt  bool            `json:"corrupt,omitempty"` // the content is null because it is damaged
 }
 
 func rowOf(r lv.Row) rowReply {
-	return rowReply{r.ID, decimal(r.Version), r.Content, r.Status, r.CreatedAt.UnixMilli(), r.UpdatedAt.UnixMilli()}
+	return rowReply{r.ID, decimal(r.Version), r.Content, r.Status, r.CreatedAt.UnixMilli(), r.UpdatedAt.UnixMilli(), r.Corrupt}
 }
 
 // savedReply is the version that a change of a working row has left.

@@ -91,7 +91,7 @@ func (f *follower) catchUp(ctx context.Context, seq int64) error {
 	if f.position.Load() >= seq {
 		return nil
 	}
-	for e, err := range f.service.config.Store.Watch(ctx, f.position.Load()) {
+	for e, err := range f.service.soundEvents(ctx, f.position.Load()) {
 		if errors.Is(err, ErrCompacted) {
 			f.loseTrack()
 			return nil
@@ -121,7 +121,7 @@ func (f *follower) follow(ctx context.Context) error {
 	// Plans that were read before this position may be older than it.
 	f.service.stale.addAll()
 	f.service.planned.Set()
-	for e, err := range f.service.config.Store.Watch(ctx, from) {
+	for e, err := range f.service.soundEvents(ctx, from) {
 		lost := errors.Is(err, ErrCompacted)
 		if err != nil && !lost {
 			return err

@@ -117,15 +117,16 @@ func (t *Table) info(ctx context.Context) (TableInfo, error) {
 	return TableInfo{ID: t.ID}, ctx.Err()
 }
 
-// version returns a version of the table. The row may be "".
+// version returns a version of the table, without its content beside a
+// *CorruptError. The row may be "".
 func (t *Table) version(ctx context.Context, row string, id VersionID) (Version, error) {
 	if id > 0 && id < maxID {
-		for v, err := range t.service.config.Store.Versions(ctx, t.ID, Query{Row: row, After: int64(id) + 1}) {
-			if err != nil {
+		for v, err := range t.soundVersions(ctx, Query{Row: row, After: int64(id) + 1}) {
+			if err != nil && !isContent(err) {
 				return Version{}, err
 			}
 			if v.ID == id {
-				return v, nil
+				return v, err
 			}
 			break
 		}

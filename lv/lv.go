@@ -47,6 +47,7 @@ type Row struct {
 	Content              json.RawMessage // as it was saved; number literals are kept
 	Status               Status          // of a working row as it is now; else StatusAny
 	CreatedAt, UpdatedAt time.Time       // of the row's first version, and of this one
+	Corrupt              bool            // the content is damaged, and left out: what comes with it is ErrCorrupt
 }
 
 // Status compares the working row with production, by content and not by time.

@@ -268,7 +268,10 @@ func (t *Table) stillDeleted(ctx context.Context, v Version) error {
 
 // newest returns the version of a working row.
 func (t *Table) newest(ctx context.Context, row string) (Version, error) {
-	for v, err := range t.service.config.Store.Versions(ctx, t.ID, Query{Row: row}) {
+	for v, err := range t.soundVersions(ctx, Query{Row: row}) {
+		if isContent(err) {
+			err = nil // which version it is, is known
+		}
 		return v, err
 	}
 	return Version{}, fmt.Errorf("%w: row %q", ErrNotFound, row)
@@ -358,6 +361,9 @@ func (t *Table) explained(ctx context.Context, release int64, err error) error {
 // pointer returns what env points a row at, or 0.
 func (t *Table) pointer(ctx context.Context, env Env, row string) (VersionID, error) {
 	for r, err := range t.service.config.Store.Rows(ctx, t.ID, View{Env: env, Own: true, IDs: []string{row}}) {
+		if isContent(err) {
+			err = nil
+		}
 		return r.Version, err
 	}
 	return 0, ctx.Err()

@@ -38,7 +38,7 @@ func (t *Table) retain(ctx context.Context, info TableInfo, keep Retention) erro
 	youngest := time.Now().Add(-keep.Age)
 	var victims []Edit
 	for v, err := range t.service.config.Store.Versions(ctx, t.ID, Query{}) {
-		if err != nil {
+		if err != nil && !isContent(err) {
 			return err
 		}
 		for _, env := range v.Live {

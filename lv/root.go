@@ -18,11 +18,12 @@ type entry struct {
 }
 
 func entryOfChange(c Change) *entry {
-	return &entry{Row: Row{ID: c.ID, Version: c.To, Content: c.Content, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}}
+	return &entry{Row: Row{ID: c.ID, Version: c.To, Content: c.Content, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Corrupt: c.Corrupt}}
 }
 
-// shows reports whether there is something to see.
-func (e *entry) shows() bool { return e != nil && e.Content != nil }
+// shows reports whether there is something to see, or would be if it were not
+// damaged.
+func (e *entry) shows() bool { return e != nil && (e.Content != nil || e.Corrupt) }
 
 // chosenBy returns e with other strategies.
 func (e *entry) chosenBy(c *choices) *entry {
@@ -172,7 +173,7 @@ func (r *root) released(e Event) *root {
 	var without []string
 	for _, c := range e.Rows {
 		// A deletion removes a row from production, but in a gray it hides one.
-		if c.To == 0 || c.Content == nil && e.Env == Production {
+		if c.To == 0 || c.Content == nil && !c.Corrupt && e.Env == Production {
 			without = append(without, c.ID)
 			continue
 		}

@@ -208,7 +208,7 @@ func (t *Table) due(ctx context.Context, r Release) error {
 	r.State = ReleaseApplied
 	_, err := t.put(ctx, by, func() (Release, error) { return r, nil })
 	var moved *ConflictError
-	if errors.As(err, &moved) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrInvalid) {
+	if errors.As(err, &moved) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrInvalid) || isContent(err) {
 		t.service.config.Logger.WarnContext(ctx, "lv: a scheduled release failed",
 			"app", t.ID.App, "schema", t.ID.Schema, "release", r.ID, "err", t.explained(ctx, r.ID, err))
 		r.State = ReleaseFailed

@@ -51,6 +51,7 @@ type Service struct {
 	follower *follower
 	planned  feed.Notice // of releases that may be due
 	stale    staleTables
+	noted    sync.Map // CorruptError: those that the log has
 }
 
 // New returns a Service. It starts nothing.
@@ -112,9 +113,10 @@ func (s *Service) Tables(ctx context.Context, ids ...TableID) iter.Seq2[TableInf
 // none, and waits for more until ctx ends or the caller breaks. A negative after
 // starts with the next event. The last pair has an error: ctx's, or ErrCompacted
 // when events that follow after are no longer kept, and when no event has that
-// Seq yet: it is of another history, such as one from before a restore.
+// Seq yet: it is of another history, such as one from before a restore. A
+// damaged content is left out of its event, of which that Change is Corrupt.
 func (s *Service) Watch(ctx context.Context, after int64) iter.Seq2[Event, error] {
-	return s.config.Store.Watch(ctx, after)
+	return s.soundEvents(ctx, after)
 }
 
 // Close ends Run, waits for what is under way, and makes later writes return
@@ -153,6 +155,7 @@ func (t *Table) writes(ctx context.Context, by Meta, put func() (seq int64, err 
 	}
 	defer done()
 	seq, err := put()
+	t.service.note(ctx, err)
 	if err != nil || seq == 0 || !t.asked.Load() {
 		return err
 	}

@@ -18,7 +18,8 @@ type Snapshot struct {
 	After int64     // the event of the store after which to Watch: this one or a later one
 	Grays []Env     // those that somebody has published to, by name
 	// Rows yields what Production or a gray points at itself, by rising id. A
-	// deletion that a gray holds has no Content.
+	// deletion that a gray holds has no Content, and neither has a row that is
+	// Corrupt, which comes without an error.
 	Rows func(Env) iter.Seq2[Row, error]
 	// Strategies are those that are not disabled, in the order in which they
 	// are tried. They may be fewer than those of the table: one that cannot be
@@ -27,7 +28,7 @@ type Snapshot struct {
 }
 
 // StrategyRow is a strategy and the row it shows, which has no Content if it
-// is a deletion.
+// is a deletion, or Corrupt.
 type StrategyRow struct {
 	Strategy
 	Shows Row
@@ -82,7 +83,7 @@ func (t *Table) read(ctx context.Context) (*root, error) {
 		return nil, err
 	}
 	r := &root{seq: s.Seq, time: s.Time, published: s.Seq, grays: map[Env]layer{}, strategies: t.choices(ctx, s.Strategies)}
-	entries, err := entriesOf(s.Rows(Production))
+	entries, err := t.entriesOf(ctx, s.Rows(Production))
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func (t *Table) read(ctx context.Context) (*root, error) {
 	}
 	r.production = newLayer(entries)
 	for _, env := range s.Grays {
-		entries, err := entriesOf(s.Rows(env))
+		entries, err := t.entriesOf(ctx, s.Rows(env))
 		if err != nil {
 			return nil, err
 		}
@@ -100,11 +101,12 @@ func (t *Table) read(ctx context.Context) (*root, error) {
 	return r, nil
 }
 
-func entriesOf(rows iter.Seq2[Row, error]) (entries []*entry, err error) {
+func (t *Table) entriesOf(ctx context.Context, rows iter.Seq2[Row, error]) (entries []*entry, err error) {
 	for row, err := range rows {
 		if err != nil {
 			return nil, err
 		}
+		t.service.note(ctx, t.damaged(row))
 		entries = append(entries, &entry{Row: row})
 	}
 	return entries, nil
@@ -114,6 +116,7 @@ func entriesOf(rows iter.Seq2[Row, error]) (entries []*entry, err error) {
 func (t *Table) choices(ctx context.Context, all []StrategyRow) map[string]*choices {
 	byRow := map[string][]choice{}
 	for _, s := range all {
+		t.service.note(ctx, t.damaged(s.Shows))
 		c, err := newChoice(s.Strategy, &entry{Row: s.Shows})
 		if err != nil {
 			t.inert(ctx)(s.Strategy, err)
@@ -149,7 +152,17 @@ func (s *Service) readStore(ctx context.Context, id TableID) (Snapshot, error) {
 		if info.Seq == 0 { // as of 0 would be as of now
 			return func(func(Row, error) bool) {}
 		}
-		return s.config.Store.Rows(ctx, id, View{Env: env, Own: env != Production, AsOf: info.Seq})
+		rows := t.sound(ctx, View{Env: env, Own: env != Production, AsOf: info.Seq})
+		return func(yield func(Row, error) bool) {
+			for row, err := range rows {
+				if row.Corrupt {
+					err = nil
+				}
+				if !yield(row, err) {
+					return
+				}
+			}
+		}
 	}
 	return snapshot, nil
 }
@@ -157,18 +170,21 @@ func (s *Service) readStore(ctx context.Context, id TableID) (Snapshot, error) {
 // target returns what a strategy shows.
 func (t *Table) target(ctx context.Context, s Strategy) (Row, error) {
 	v, err := t.version(ctx, s.Row, s.Target)
-	if err != nil {
+	if err != nil && !isContent(err) {
 		return Row{}, err
 	}
-	row := Row{ID: v.Row, Version: v.ID, Content: v.Content, UpdatedAt: v.Time}
+	row := Row{ID: v.Row, Version: v.ID, Content: v.Content, UpdatedAt: v.Time, Corrupt: err != nil}
 	// A row knows when it was created; of one that is deleted the oldest
 	// version does.
-	for working, err := range t.service.config.Store.Rows(ctx, t.ID, View{Working: true, IDs: []string{s.Row}}) {
+	for working, err := range t.sound(ctx, View{Working: true, IDs: []string{v.Row}}) {
+		if working.Corrupt {
+			err = nil
+		}
 		row.CreatedAt = working.CreatedAt
 		return row, err
 	}
-	for older, err := range t.service.config.Store.Versions(ctx, t.ID, Query{Row: s.Row}) {
-		if err != nil {
+	for older, err := range t.soundVersions(ctx, Query{Row: v.Row}) {
+		if err != nil && !isContent(err) {
 			return Row{}, err
 		}
 		row.CreatedAt = older.Time

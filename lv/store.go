@@ -14,8 +14,13 @@ import (
 // Implementations are safe for concurrent use, and by many processes when
 // their state lives outside the process. What they return is the caller's to
 // change; ids, contents and texts come back byte by byte, times in UTC and
-// whole milliseconds. A list stops after an error. Package lvtest checks
-// implementations.
+// whole milliseconds. Package lvtest checks implementations.
+//
+// A content that is not the one of its Digest any more is never returned, nor
+// published, rolled back to or taken for the same as another: that is a
+// *CorruptError. Rows and Versions yield it with the rest of the row or version
+// and go on; after any other error a list stops. In an event it is a Change that
+// is Corrupt. A strategy that cannot be read is listed as Corrupt.
 type VersionStore interface {
 	// Write applies edits to working rows in their order, all or none, and
 	// returns the version that each has left or forgotten: the one that was
@@ -99,6 +104,7 @@ type Change struct {
 	// content of a deletion, and all of it if To is 0, is zero.
 	Content              json.RawMessage
 	CreatedAt, UpdatedAt time.Time
+	Corrupt              bool // in events: the content is damaged, and left out
 }
 
 // Any is for the Expect of a Change that Table.Plan is given: whatever is

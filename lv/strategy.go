@@ -23,6 +23,10 @@ type Strategy struct {
 	Rev      int64
 	Seq      int64 // of the event that saved it
 	Deleted  bool
+	// Corrupt is set if the strategy cannot be read: all but ID, Target,
+	// Priority, Rev and Seq is left out, and nobody matches it. To save it
+	// anew, or to delete it, takes its place.
+	Corrupt bool
 }
 
 // Match reports whether the rules match a visitor as the Service asks them:
@@ -33,7 +37,12 @@ func (s Strategy) Match(a Attributes) bool {
 }
 
 // compile returns the rules as they are asked.
-func (s Strategy) compile() (matcher, error) { return s.Rules.compile(strconv.FormatInt(s.ID, 10)) }
+func (s Strategy) compile() (matcher, error) {
+	if s.Corrupt {
+		return nil, fmt.Errorf("%w: strategy %d", ErrCorrupt, s.ID)
+	}
+	return s.Rules.compile(strconv.FormatInt(s.ID, 10))
+}
 
 // Strategies returns the strategies in the order in which they are tried.
 func (t *Table) Strategies(ctx context.Context) ([]Strategy, error) {
@@ -47,7 +56,7 @@ func (t *Table) SaveStrategy(ctx context.Context, s Strategy, by Meta) (Strategy
 	if err := s.check(); err != nil {
 		return Strategy{}, err
 	}
-	s.Deleted = false
+	s.Deleted, s.Corrupt = false, false
 	return t.putStrategy(ctx, s, by)
 }
 

@@ -30,7 +30,7 @@ type Table struct {
 // readers, who must not change it.
 func (t *Table) Get(ctx context.Context, id string, v View) (Row, error) {
 	if r := t.root.Load(); r != nil && v.public() {
-		if e := r.find(Production, v.For, id); e.shows() {
+		if e := r.find(Production, v.For, id); e.shows() && !e.Corrupt {
 			return e.Row, nil
 		}
 	}
@@ -44,10 +44,21 @@ func (t *Table) Get(ctx context.Context, id string, v View) (Row, error) {
 	return e.Row, nil
 }
 
+// damaged returns the error of a row that is Corrupt.
+func (t *Table) damaged(row Row) error {
+	if !row.Corrupt {
+		return nil
+	}
+	return &CorruptError{Table: t.ID, Row: row.ID, Version: row.Version}
+}
+
 func (t *Table) getStored(ctx context.Context, id string, v View) (Row, error) {
 	v.IDs, v.After = []string{id}, ""
 	for row, err := range t.Rows(ctx, v) {
-		return row, err
+		if err != nil {
+			return Row{}, err
+		}
+		return row, nil
 	}
 	return Row{}, fmt.Errorf("%w: row %q", ErrNotFound, id)
 }
@@ -75,7 +86,7 @@ func (t *Table) find(ctx context.Context, id string, v *View) (*entry, error) {
 		}
 	}
 	if e := r.view(v, id); e != nil {
-		return e, nil
+		return e, t.damaged(e.Row)
 	}
 	return nil, fmt.Errorf("%w: row %q", ErrNotFound, id)
 }
@@ -93,16 +104,17 @@ func (r *root) view(v *View, id string) *entry {
 
 // Rows yields the rows of a view by rising id, all from one moment. What is
 // said of Content at Get holds here too. A deletion that a View with Own shows
-// has no Content.
+// has no Content. A row whose content is damaged comes with a *CorruptError, in
+// its place, and the list goes on after it; any other error is the end.
 func (t *Table) Rows(ctx context.Context, v View) iter.Seq2[Row, error] {
 	if !v.stored() {
 		return func(yield func(Row, error) bool) {
 			for e, err := range t.entries(ctx, v) {
-				if err != nil {
+				if e == nil {
 					yield(Row{}, err)
 					return
 				}
-				if !yield(e.Row, nil) {
+				if !yield(e.Row, err) {
 					return
 				}
 			}
@@ -111,7 +123,7 @@ func (t *Table) Rows(ctx context.Context, v View) iter.Seq2[Row, error] {
 	if err := v.check(); err != nil {
 		return func(yield func(Row, error) bool) { yield(Row{}, err) }
 	}
-	return t.service.config.Store.Rows(ctx, t.ID, v)
+	return t.sound(ctx, v)
 }
 
 // entries is Rows for a view that memory has.
@@ -127,7 +139,7 @@ func (t *Table) entries(ctx context.Context, v View) iter.Seq2[*entry, error] {
 			return
 		}
 		for e := range r.rows(v) {
-			if !yield(e, nil) {
+			if !yield(e, t.damaged(e.Row)) {
 				return
 			}
 		}
@@ -186,9 +198,10 @@ func (t *Table) Envs(ctx context.Context) ([]Env, error) {
 	return slices.Sorted(maps.Keys(r.grays)), nil
 }
 
-// History yields versions, newest first.
+// History yields versions, newest first. One whose content is damaged comes with
+// a *CorruptError, and the list goes on after it; any other error is the end.
 func (t *Table) History(ctx context.Context, q Query) iter.Seq2[Version, error] {
-	return t.service.config.Store.Versions(ctx, t.ID, q)
+	return t.soundVersions(ctx, q)
 }
 
 // Releases yields releases, planned ones included, newest first.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/damage"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -34,8 +35,9 @@ var (
 	ErrReadOnly = errors.New("storage: read-only")
 	// ErrBusy reports that others kept the engine busy for too long.
 	ErrBusy = errors.New("storage: busy")
-	// ErrCorrupt reports a damaged database.
-	ErrCorrupt = errors.New("storage: damaged")
+	// ErrCorrupt reports a damaged database, or something in it that is not
+	// what was written. It is lv.ErrCorrupt.
+	ErrCorrupt = damage.Err
 	// ErrMoved reports that the files of an open database were moved, removed
 	// or replaced. The engine refuses everything from then on, reads too: what
 	// it would show or keep is not what others find at the path. The write that

@@ -29,12 +29,14 @@ type mutant struct {
 	again   func(first lv.VersionStore) lv.VersionStore // default: the same store
 	retain  func(*storage.Retention)                    // default: as asked
 	unnoted bool                                        // by random histories
+
+	careless string // with what is damaged
 }
 
 func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
 	var mutants []provetest.Mutant
 	for _, m := range all() {
-		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: harness(m).Cases()})
+		mutants = append(mutants, provetest.Mutant{What: m.what + m.careless, Caught: m.caught, Cases: harness(m).Cases()})
 	}
 	provetest.Prove(t, mutants)
 }
@@ -42,7 +44,7 @@ func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
 func TestRandomHistoriesCatchABrokenEngine(t *testing.T) {
 	var mutants []provetest.Mutant
 	for _, m := range all() {
-		if !m.unnoted {
+		if !m.unnoted && m.careless == "" {
 			h := harness(m)
 			h.Histories = 300
 			cases := slices.DeleteFunc(h.Cases(), func(c provetest.Case) bool { return c.Name != histories })
@@ -83,7 +85,7 @@ func (r *recorder) FailNow() { runtime.Goexit() }
 // all returns all mutants.
 func all() []mutant {
 	return slices.Concat(writeMutants, releaseMutants, planMutants, rowsMutants, historyMutants, forgetMutants,
-		strategyMutants, callMutants, manyMutants, watchMutants, consistencyMutants)
+		strategyMutants, callMutants, manyMutants, watchMutants, consistencyMutants, fragileMutants)
 }
 
 func harness(m mutant) lvtest.Harness {
@@ -94,6 +96,9 @@ func harness(m mutant) lvtest.Harness {
 			return db.Versions()
 		}
 		return m.wrap(db.Versions())
+	}
+	if m.careless != "" {
+		return carelessHarness(m.careless)
 	}
 	return lvtest.Harness{
 		Open: func(testing.TB) lv.VersionStore { return open(storage.Retention{}) },

@@ -21,10 +21,16 @@ type storeTest struct {
 	again           func() lv.VersionStore
 	retain          func(events int, age time.Duration) lv.VersionStore
 	realTime        bool
+	damage          func(v lv.VersionID, content []byte)
+	damaged         bool // it has been called
 }
 
 func (h Harness) start(t testing.TB) *storeTest {
 	st := &storeTest{TB: t, VersionStore: h.Open(t), realTime: h.RealTime}
+	st.damage = func(v lv.VersionID, content []byte) {
+		st.damaged = true
+		h.Damage(t, st.VersionStore, v, content)
+	}
 	st.again = func() lv.VersionStore { return h.Again(t, st.VersionStore) }
 	st.retain = func(events int, age time.Duration) lv.VersionStore { return h.Retain(t, events, age) }
 	return st

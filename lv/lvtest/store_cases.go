@@ -107,6 +107,9 @@ func (h Harness) cases() []storeCase {
 			storeCase{"watch sees the events of other handles", twoHandlesWatch},
 		)
 	}
+	if h.Damage != nil {
+		cases = append(cases, damagedCases...)
+	}
 	if h.Retain != nil {
 		cases = append(cases,
 			storeCase{"events beyond the limit are compacted", compactsByCount},

@@ -36,6 +36,7 @@ type Change struct {
 	Content  json.RawMessage `json:"content,omitempty"` // of the version it moved to; absent for a deletion
 	CTime    int64           `json:"ctime"`             // when the row was created, Unix ms
 	MTime    int64           `json:"mtime"`             // when the version was, Unix ms
+	Corrupt  bool            `json:"corrupt,omitempty"` // the content is absent because it is damaged
 }
 
 // Row is a row that an environment points at.
@@ -45,6 +46,7 @@ type Row struct {
 	Content  json.RawMessage `json:"content,omitempty"` // absent for a deletion
 	CTime    int64           `json:"ctime"`
 	MTime    int64           `json:"mtime"`
+	Corrupt  bool            `json:"corrupt,omitempty"` // the content is absent because it is damaged
 }
 
 // Strategy is a strategy; in a Snapshot, with the row it shows.
@@ -86,7 +88,7 @@ func EventOf(e lv.Event) Event {
 	for i, c := range e.Rows {
 		out.Rows[i] = Change{
 			ObjectID: c.ID, From: id(c.From), To: id(c.To), Content: c.Content,
-			CTime: unix(c.CreatedAt), MTime: unix(c.UpdatedAt),
+			CTime: unix(c.CreatedAt), MTime: unix(c.UpdatedAt), Corrupt: c.Corrupt,
 		}
 	}
 	if e.Strategy != nil {
@@ -104,7 +106,7 @@ func (e Event) Event() lv.Event {
 	for _, c := range e.Rows {
 		out.Rows = append(out.Rows, lv.Change{
 			ID: c.ObjectID, From: lv.VersionID(c.From), To: lv.VersionID(c.To), Content: c.Content,
-			CreatedAt: moment(c.CTime), UpdatedAt: moment(c.MTime),
+			CreatedAt: moment(c.CTime), UpdatedAt: moment(c.MTime), Corrupt: c.Corrupt,
 		})
 	}
 	if e.Strategy != nil {
@@ -128,13 +130,13 @@ func (s Strategy) strategy() lv.Strategy {
 }
 
 func rowOf(r lv.Row) Row {
-	return Row{ObjectID: r.ID, Version: id(r.Version), Content: r.Content, CTime: unix(r.CreatedAt), MTime: unix(r.UpdatedAt)}
+	return Row{ObjectID: r.ID, Version: id(r.Version), Content: r.Content, CTime: unix(r.CreatedAt), MTime: unix(r.UpdatedAt), Corrupt: r.Corrupt}
 }
 
 func (r Row) row() lv.Row {
 	return lv.Row{
 		ID: r.ObjectID, Version: lv.VersionID(r.Version), Content: r.Content,
-		CreatedAt: moment(r.CTime), UpdatedAt: moment(r.MTime),
+		CreatedAt: moment(r.CTime), UpdatedAt: moment(r.MTime), Corrupt: r.Corrupt,
 	}
 }
 

@@ -3,8 +3,12 @@
 package postgres_test
 
 import (
+	"context"
 	"os"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/postgres"
@@ -44,7 +48,15 @@ func harness(histories int, fresh func(testing.TB) string) storagetest.Harness {
 		Again: func(t testing.TB, first storage.Backend) storage.Backend {
 			return open(t, postgres.Config{URL: urls[first]})
 		},
-		Retain:    retain,
+		Retain: retain,
+		Damage: func(t testing.TB, b storage.Backend, version int64, content []byte) {
+			c, err := pgx.Connect(t.Context(), urls[b])
+			require.NoError(t, err)
+			defer c.Close(context.WithoutCancel(t.Context()))
+			done, err := c.Exec(t.Context(), `UPDATE upkeep_lv_version SET content = $1 WHERE id = $2`, content, version)
+			require.NoError(t, err)
+			require.EqualValues(t, 1, done.RowsAffected())
+		},
 		RealTime:  true,
 		Histories: histories,
 	}

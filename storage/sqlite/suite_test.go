@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"database/sql"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -11,6 +12,19 @@ import (
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/storage/storagetest"
 )
+
+// damage changes a database behind the engine's back.
+func damage(t testing.TB, path, statement string, args ...any) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(60000)")
+	require.NoError(t, err)
+	defer db.Close()
+	done, err := db.Exec(statement, args...)
+	require.NoError(t, err)
+	changed, err := done.RowsAffected()
+	require.NoError(t, err)
+	require.Positive(t, changed, "nothing to damage")
+}
 
 func TestSuites(t *testing.T) {
 	var paths sync.Map // of the open engines
@@ -31,6 +45,10 @@ func TestSuites(t *testing.T) {
 		},
 		Retain: func(t testing.TB, r storage.Retention) storage.Backend {
 			return openAt(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "state.db"), Retention: r})
+		},
+		Damage: func(t testing.TB, b storage.Backend, version int64, content []byte) {
+			path, _ := paths.Load(b)
+			damage(t, path.(string), `UPDATE upkeep_lv_version SET content = ? WHERE id = ?`, content, version)
 		},
 		Histories: 2000,
 	})

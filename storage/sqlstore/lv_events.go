@@ -161,14 +161,14 @@ FROM upkeep_lv_event e JOIN upkeep_lv_table t ON t.id = e.tbl
 WHERE e.seq >= ?1 ORDER BY e.seq LIMIT {size}`
 
 	lvRowsSaved = `
-SELECT v.seq, v.name, v.parent, v.id, r.created_ms, v.time_ms, b.content
+SELECT v.seq, v.name, v.parent, v.id, r.created_ms, v.time_ms, v.digest, b.content
 FROM upkeep_lv_version v
 JOIN upkeep_lv_row r ON r.tbl = v.tbl AND r.name = v.name
 LEFT JOIN upkeep_lv_version b ON b.id = v.body
 WHERE v.id > ?1 AND v.id <= ?2 ORDER BY v.id`
 
 	lvRowsReleased = `
-SELECT c.moved, c.name, c.from_version, c.to_version, r.created_ms, coalesce(v.time_ms, 0), b.content
+SELECT c.moved, c.name, c.from_version, c.to_version, r.created_ms, coalesce(v.time_ms, 0), v.digest, b.content
 FROM upkeep_lv_event e
 JOIN upkeep_lv_change c ON c.release = e.subject AND c.moved = e.seq
 JOIN upkeep_lv_row r ON r.tbl = c.tbl AND r.name = c.name
@@ -177,7 +177,7 @@ LEFT JOIN upkeep_lv_version b ON b.id = v.body
 WHERE e.seq >= ?1 AND e.seq <= ?2 AND e.kind = 'released' ORDER BY e.seq, c.n`
 
 	lvRowTargeted = `
-SELECT v.name, v.id, r.created_ms, v.time_ms, b.content
+SELECT v.name, v.id, r.created_ms, v.time_ms, v.digest, b.content
 FROM upkeep_lv_version v
 JOIN upkeep_lv_row r ON r.tbl = v.tbl AND r.name = v.name
 LEFT JOIN upkeep_lv_version b ON b.id = v.body
@@ -241,7 +241,7 @@ func (b *lvBatch) read(tx Tx, after int64, size int) error {
 		case lv.EventStrategy:
 			s, err := decodeStrategy(strategy)
 			if err != nil {
-				return err
+				s = lv.Strategy{Corrupt: true}
 			}
 			s.ID, s.Seq = subject, e.Seq
 			e.Strategy = &s
@@ -270,7 +270,7 @@ func (b *lvBatch) complete(tx Tx) error {
 	}
 	for i := range b.events {
 		s := b.events[i].Strategy
-		if s == nil {
+		if s == nil || s.Corrupt {
 			continue
 		}
 		if i > 0 && b.bytes >= pageBytes {
@@ -295,13 +295,16 @@ func (b *lvBatch) addRows(tx Tx, query string, first, last int64) error {
 	at := int64(0) // the event whose rows came last
 	err := tx.Query(query, []any{first, last}, func(scan func(...any) error) error {
 		var seq, from, to, created, updated int64
-		var name, content []byte
-		if err := scan(&seq, &name, &from, &to, &created, &updated, &content); err != nil {
+		var name, digest, content []byte
+		if err := scan(&seq, &name, &from, &to, &created, &updated, &digest, &content); err != nil {
 			return err
 		}
 		c := lv.Change{ID: string(name), From: lv.VersionID(from), To: lv.VersionID(to)}
 		if to > 0 {
-			c.Content, c.CreatedAt, c.UpdatedAt = content, utc(created), utc(updated)
+			c.CreatedAt, c.UpdatedAt = utc(created), utc(updated)
+			if c.Content = content; !intact(content, digest) {
+				c.Content, c.Corrupt = nil, true
+			}
 		}
 		i := seq - b.events[0].Seq
 		if i < 0 || i >= int64(len(b.events)) {
@@ -324,13 +327,17 @@ func (b *lvBatch) addRows(tx Tx, query string, first, last int64) error {
 // lvTarget tells of the version that a strategy shows.
 func lvTarget(tx Tx, id lv.VersionID) (lv.Change, error) {
 	var to, created, updated int64
-	var name, content []byte
-	err := tx.Row(lvRowTargeted, []any{int64(id)}, &name, &to, &created, &updated, &content)
+	var name, digest, content []byte
+	err := tx.Row(lvRowTargeted, []any{int64(id)}, &name, &to, &created, &updated, &digest, &content)
 	if errors.Is(err, sql.ErrNoRows) {
 		return lv.Change{}, fmt.Errorf("%w: version %d", lv.ErrCompacted, id)
 	}
-	return lv.Change{
+	c := lv.Change{
 		ID: string(name), To: lv.VersionID(to),
 		Content: content, CreatedAt: utc(created), UpdatedAt: utc(updated),
-	}, err
+	}
+	if !intact(content, digest) {
+		c.Content, c.Corrupt = nil, true
+	}
+	return c, err
 }

@@ -42,7 +42,7 @@ func limited(query string, size int) string {
 // none does: {which} selects versions as v.
 const (
 	lvVersionsFront = `
-SELECT p.id, v.name, v.op, v.source, v.time_ms, v.actor, v.descr, v.request, b.content,
+SELECT p.id, v.name, v.op, v.source, v.time_ms, v.actor, v.descr, v.request, v.digest, b.content,
 	CASE WHEN r.live = v.id THEN 1 ELSE 0 END, coalesce(g.version, 0), g.env
 FROM (SELECT v.id FROM upkeep_lv_version v WHERE `
 	lvVersionsBack = `) p
@@ -61,9 +61,9 @@ ORDER BY p.id DESC, g.env`
 
 // Versions keeps the promise of lv.VersionStore.
 func (s *Versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
-	return pages(func() func() ([]lv.Version, bool, error) {
+	return sound(pages(func() func() ([]lvVersion, bool, error) {
 		before, size, next := lvBefore(q), 1, versionPage
-		return func() (page []lv.Version, more bool, err error) {
+		return func() (page []lvVersion, more bool, err error) {
 			full := false
 			err = s.read(ctx, id, func(t lvTable) (err error) {
 				if q.Row == "" {
@@ -84,7 +84,27 @@ func (s *Versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter
 			}
 			return page, more, nil
 		}
-	})
+	}))
+}
+
+// lvVersion is a version, which has no content if it has a fault.
+type lvVersion struct {
+	lv.Version
+	fault error
+}
+
+// sound yields versions with their faults.
+func sound(all iter.Seq2[lvVersion, error]) iter.Seq2[lv.Version, error] {
+	return func(yield func(lv.Version, error) bool) {
+		for v, err := range all {
+			if err == nil {
+				err = v.fault
+			}
+			if !yield(v.Version, err) {
+				return
+			}
+		}
+	}
 }
 
 // lvBefore returns the id that all of a list precede.
@@ -118,7 +138,8 @@ func pages[T any](begin func() func() (page []T, more bool, err error)) iter.Seq
 	}
 }
 
-// version returns a version, forgotten or not.
+// version returns a version, forgotten or not. Beside a *lv.CorruptError it has
+// no content.
 func (t lvTable) version(id int64) (lv.Version, error) {
 	versions, _, err := t.versions(lvVersionOfID, t.n, id)
 	if err == nil && len(versions) == 0 {
@@ -127,17 +148,17 @@ func (t lvTable) version(id int64) (lv.Version, error) {
 	if err != nil {
 		return lv.Version{}, err
 	}
-	return versions[0], nil
+	return versions[0].Version, versions[0].fault
 }
 
 // versions reads versions, and whether there are more that did not fit.
-func (t lvTable) versions(query string, args ...any) (versions []lv.Version, full bool, err error) {
+func (t lvTable) versions(query string, args ...any) (versions []lvVersion, full bool, err error) {
 	size := 0
 	err = t.Query(query, args, func(scan func(...any) error) error {
 		var id, source, ms, live, gray int64
 		var op string
-		var name, actor, desc, request, content, env []byte
-		err := scan(&id, &name, &op, &source, &ms, &actor, &desc, &request, &content, &live, &gray, &env)
+		var name, actor, desc, request, digest, content, env []byte
+		err := scan(&id, &name, &op, &source, &ms, &actor, &desc, &request, &digest, &content, &live, &gray, &env)
 		if err != nil {
 			return err
 		}
@@ -146,10 +167,13 @@ func (t lvTable) versions(query string, args ...any) (versions []lv.Version, ful
 				return errPageFull
 			}
 			size += len(content)
-			v := lv.Version{
+			v := lvVersion{Version: lv.Version{
 				ID: lv.VersionID(id), Row: string(name), Op: lv.Op(op), Content: content,
 				Source: lv.VersionID(source), Time: utc(ms),
 				Meta: lv.Meta{Actor: string(actor), Desc: string(desc), RequestID: string(request)},
+			}}
+			if !intact(content, digest) {
+				v.Content, v.fault = nil, t.corrupt(v.Row, v.ID)
 			}
 			if live == 1 {
 				v.Live = append(v.Live, lv.Production)
@@ -220,11 +244,11 @@ func (e *lvEdits) forget(edit lv.Edit) (lvResult, error) {
 		e.expect(edit, r)
 	}
 	v, err := e.version(id)
-	if err != nil {
+	if err != nil && !isContent(err) {
 		return lvResult{}, err
 	}
 	err = e.Exec(lvForget, id)
-	return lvResult{forgotten: &v}, err
+	return lvResult{there: &v}, err
 }
 
 const (

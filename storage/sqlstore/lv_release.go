@@ -12,20 +12,22 @@ import (
 
 const (
 	// lvPointerFind reads a row, its pointer in production, and the version ?3
-	// of it.
+	// of it: with the content of that, or else of the working row.
 	lvPointerFind = `
-SELECT r.working, w.digest, r.live, coalesce(t.id, 0), t.digest,` + lvHead + `
+SELECT r.working, w.digest, r.live, coalesce(t.id, 0), t.digest, b.content,` + lvHead + `
 FROM upkeep_lv_row r
 JOIN upkeep_lv_version w ON w.id = r.working
 LEFT JOIN upkeep_lv_version t ON t.id = ?3 AND t.tbl = r.tbl AND t.name = r.name AND t.forgotten = 0
+LEFT JOIN upkeep_lv_version b ON b.id = coalesce(t.body, w.body)
 WHERE r.tbl = ?1 AND r.name = ?2`
 
 	// lvGrayFind is the same for the gray ?4.
 	lvGrayFind = `
-SELECT r.working, w.digest, coalesce(g.version, 0), coalesce(t.id, 0), t.digest,` + lvHead + `
+SELECT r.working, w.digest, coalesce(g.version, 0), coalesce(t.id, 0), t.digest, b.content,` + lvHead + `
 FROM upkeep_lv_row r
 JOIN upkeep_lv_version w ON w.id = r.working
 LEFT JOIN upkeep_lv_version t ON t.id = ?3 AND t.tbl = r.tbl AND t.name = r.name AND t.forgotten = 0
+LEFT JOIN upkeep_lv_version b ON b.id = coalesce(t.body, w.body)
 LEFT JOIN upkeep_lv_gray g ON g.tbl = r.tbl AND g.env = ?4 AND g.name = r.name
 WHERE r.tbl = ?1 AND r.name = ?2`
 
@@ -111,6 +113,7 @@ type lvMove struct {
 	lv.Change
 	working  []byte // digest; nil: a deletion
 	target   []byte // digest of To; nil: a deletion or none
+	content  []byte // of To, if that is not 0
 	position int64  // where the pointer is
 }
 
@@ -181,9 +184,14 @@ func (w *lvWriting) resolve(r lv.Release) (moves []lvMove, moved int, err error)
 	var conflicts []lv.Change
 	for _, c := range r.Changes {
 		m, err := w.move(r.Env, c)
+		// A plan that is not applied must be able to fail, or to be cancelled.
+		if err == nil && m.To != 0 && (r.ID == 0 || r.State == lv.ReleaseApplied) && !intact(m.content, m.target) {
+			err = w.corrupt(c.ID, m.To)
+		}
 		if err != nil {
 			return nil, 0, err
 		}
+		m.content = nil
 		if r.State == lv.ReleaseApplied {
 			m.From = lv.VersionID(m.position)
 			if m.Expect != nil && *m.Expect != m.From {
@@ -213,7 +221,7 @@ func (w *lvWriting) move(env lv.Env, c lv.Change) (lvMove, error) {
 		query, args = w.s.findGray, append(args, []byte(env))
 	}
 	var working, target int64
-	dest := append([]any{&working, &m.working, &m.position, &target, &m.target}, w.head()...)
+	dest := append([]any{&working, &m.working, &m.position, &target, &m.target, &m.content}, w.head()...)
 	err := w.Row(query, w.s.d.withNow(args...), dest...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

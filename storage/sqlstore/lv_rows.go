@@ -26,7 +26,17 @@ func (s *Versions) Rows(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2
 	}
 	err := lvCheckView(v)
 	if err == nil {
-		return list(ctx, id, v)
+		rows := list(ctx, id, v)
+		return func(yield func(lv.Row, error) bool) {
+			for r, err := range rows {
+				if r.Corrupt {
+					err = &lv.CorruptError{Table: id, Row: r.ID, Version: r.Version}
+				}
+				if !yield(r, err) {
+					return
+				}
+			}
+		}
 	}
 	return func(yield func(lv.Row, error) bool) { yield(lv.Row{}, lvReading(err)) }
 }
@@ -216,7 +226,7 @@ func lvViewQuery(t lvTable, v lv.View, m lvMoment, compare, name string, size in
 			") THEN " + strconv.Itoa(lvSame) + " ELSE " + strconv.Itoa(lvChanged) + " END"
 	}
 	q.text = "SELECT r.name, coalesce(v.id, 0), r.created_ms, " + state + ", coalesce(v.time_ms, 0)," +
-		" coalesce(v.forgotten, 0), b.content FROM " + from +
+		" coalesce(v.forgotten, 0), v.digest, b.content FROM " + from +
 		"\nLEFT JOIN upkeep_lv_version v ON v.id = " + q.shown(v, m) +
 		"\nLEFT JOIN upkeep_lv_version b ON b.id = v.body" +
 		"\nORDER BY r.name"
@@ -279,14 +289,14 @@ func (t lvTable) page(q lvQuery) (p lvPage, err error) {
 			return errPageFull
 		}
 		var id, created, state, updated, forgotten int64
-		var name, content []byte
-		if err := scan(&name, &id, &created, &state, &updated, &forgotten, &content); err != nil {
+		var name, digest, content []byte
+		if err := scan(&name, &id, &created, &state, &updated, &forgotten, &digest, &content); err != nil {
 			return err
 		}
 		p.last = string(name)
 		p.names++
 		switch {
-		case id == 0, content == nil && !q.deletions:
+		case id == 0, digest == nil && !q.deletions:
 			return nil
 		case forgotten > 0:
 			return fmt.Errorf("%w: version %d", lv.ErrCompacted, id)
@@ -294,6 +304,9 @@ func (t lvTable) page(q lvQuery) (p lvPage, err error) {
 		r := lv.Row{
 			ID: p.last, Version: lv.VersionID(id), Content: content,
 			CreatedAt: utc(created), UpdatedAt: utc(updated),
+		}
+		if !intact(content, digest) {
+			r.Content, r.Corrupt = nil, true
 		}
 		if q.statuses {
 			r.Status = lvStatus(state)
@@ -338,14 +351,14 @@ func (t lvTable) keys(v lv.View, after string) (rows []lv.Row, err error) {
 }
 
 const lvContentFind = `
-SELECT v.time_ms, b.content FROM upkeep_lv_version v LEFT JOIN upkeep_lv_version b ON b.id = v.body WHERE v.id = ?1`
+SELECT v.time_ms, v.digest, b.content FROM upkeep_lv_version v LEFT JOIN upkeep_lv_version b ON b.id = v.body WHERE v.id = ?1`
 
 // addContents completes rows that have only their keys, and returns how many.
 func (t lvTable) addContents(rows []lv.Row) (n int, err error) {
 	for size := 0; n < len(rows) && size < pageBytes; n++ {
 		var updated int64
-		var content []byte
-		err := t.Row(lvContentFind, []any{int64(rows[n].Version)}, &updated, &content)
+		var digest, content []byte
+		err := t.Row(lvContentFind, []any{int64(rows[n].Version)}, &updated, &digest, &content)
 		if errors.Is(err, sql.ErrNoRows) {
 			err = fmt.Errorf("%w: version %d", lv.ErrCompacted, rows[n].Version)
 		}
@@ -353,6 +366,9 @@ func (t lvTable) addContents(rows []lv.Row) (n int, err error) {
 			return n, err
 		}
 		rows[n].UpdatedAt, rows[n].Content = utc(updated), content
+		if !intact(content, digest) {
+			rows[n].Content, rows[n].Corrupt = nil, true
+		}
 		size += len(content)
 	}
 	return n, nil

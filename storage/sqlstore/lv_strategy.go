@@ -11,8 +11,11 @@ import (
 )
 
 const (
-	lvStrategyFind   = `SELECT rev, deleted FROM upkeep_lv_strategy WHERE id = ?2 AND tbl = ?1`
-	lvTargetFind     = `SELECT name,` + lvHead + ` FROM upkeep_lv_version WHERE id = ?2 AND tbl = ?1 AND forgotten = 0`
+	lvStrategyFind = `SELECT rev, deleted FROM upkeep_lv_strategy WHERE id = ?2 AND tbl = ?1`
+	lvTargetFind   = `
+SELECT v.name, v.digest, b.content,` + lvHead + `
+FROM upkeep_lv_version v LEFT JOIN upkeep_lv_version b ON b.id = v.body
+WHERE v.id = ?2 AND v.tbl = ?1 AND v.forgotten = 0`
 	lvStrategyInsert = `
 INSERT INTO upkeep_lv_strategy (id, tbl, target, priority, deleted, rev, seq, record)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -20,7 +23,7 @@ ON CONFLICT (id) DO UPDATE SET target = excluded.target, priority = excluded.pri
 	rev = excluded.rev, seq = excluded.seq, record = excluded.record`
 
 	lvStrategies = `
-SELECT id, seq, record FROM upkeep_lv_strategy
+SELECT id, seq, target, priority, rev, record FROM upkeep_lv_strategy
 WHERE tbl = ?1 AND deleted = 0 ORDER BY priority DESC, id DESC`
 )
 
@@ -45,10 +48,13 @@ func (w *lvWriting) putStrategy(s lv.Strategy) (*lv.Strategy, error) {
 	} else if err := w.replaceable(s); err != nil {
 		return nil, err
 	}
-	var name []byte
-	err := w.Row(w.s.findTarget, w.s.d.withNow(w.n, int64(s.Target)), append([]any{&name}, w.head()...)...)
+	var name, digest, content []byte
+	err := w.Row(w.s.findTarget, w.s.d.withNow(w.n, int64(s.Target)), append([]any{&name, &digest, &content}, w.head()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("%w: version %d", lv.ErrNotFound, s.Target)
+	}
+	if err == nil && !s.Deleted && !s.Disabled && !intact(content, digest) {
+		err = w.corrupt(string(name), s.Target)
 	}
 	if err != nil {
 		return nil, err

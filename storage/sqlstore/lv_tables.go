@@ -120,15 +120,18 @@ func (t lvTable) info() (lv.TableInfo, error) {
 		info.Envs = envs[1:]
 	}
 	err = t.Query(lvStrategies, []any{t.n}, func(scan func(...any) error) error {
-		var id, seq int64
+		var id, seq, target, priority, rev int64
 		var record string
-		if err := scan(&id, &seq, &record); err != nil {
+		if err := scan(&id, &seq, &target, &priority, &rev, &record); err != nil {
 			return err
 		}
 		s, err := decodeStrategy(record)
+		if err != nil {
+			s = lv.Strategy{Target: lv.VersionID(target), Priority: priority, Rev: rev, Corrupt: true}
+		}
 		s.ID, s.Seq = id, seq
 		info.Strategies = append(info.Strategies, s)
-		return err
+		return nil
 	})
 	return info, err
 }

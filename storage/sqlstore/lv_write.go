@@ -89,9 +89,8 @@ type lvFresh struct {
 
 // lvResult is the result of an edit: one of these.
 type lvResult struct {
-	fresh     *lvFresh
-	version   int64
-	forgotten *lv.Version
+	fresh *lvFresh
+	there *lv.Version // or was, if it is forgotten
 }
 
 // Write keeps the promise of lv.VersionStore.
@@ -115,7 +114,7 @@ func (s *Versions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by 
 		if err := e.flush(); err != nil {
 			return lvAnswer{}, err
 		}
-		return e.answer()
+		return e.answer(), nil
 	})
 	if err == nil && a.versions == nil {
 		err = errOtherRequest
@@ -199,7 +198,7 @@ func (e *lvEdits) save(edit lv.Edit, digest []byte) (lvResult, error) {
 		return lvResult{}, err
 	}
 	e.expect(edit, r)
-	return e.append(r, lvFresh{Version: lv.Version{Op: lv.OpSave, Content: bytes.Clone(edit.Content)}, digest: digest}), nil
+	return e.append(r, lvFresh{Version: lv.Version{Op: lv.OpSave, Content: bytes.Clone(edit.Content)}, digest: digest})
 }
 
 func (e *lvEdits) delete(edit lv.Edit) (lvResult, error) {
@@ -211,7 +210,7 @@ func (e *lvEdits) delete(edit lv.Edit) (lvResult, error) {
 		return lvResult{}, fmt.Errorf("%w: row %q", lv.ErrNotFound, edit.Row)
 	}
 	e.expect(edit, r)
-	return e.append(r, lvFresh{Version: lv.Version{Op: lv.OpDelete}}), nil
+	return e.append(r, lvFresh{Version: lv.Version{Op: lv.OpDelete}})
 }
 
 func (e *lvEdits) rollback(edit lv.Edit) (lvResult, error) {
@@ -226,19 +225,29 @@ func (e *lvEdits) rollback(edit lv.Edit) (lvResult, error) {
 	case f.body == 0:
 		return lvResult{}, fmt.Errorf("%w: version %d is a deletion", lv.ErrInvalid, edit.Version)
 	}
+	if !intact(content, f.digest) {
+		return lvResult{}, e.corrupt(string(name), edit.Version)
+	}
 	f.Content = content
 	r, err := e.row(string(name))
 	if err != nil {
 		return lvResult{}, err
 	}
 	e.expect(edit, r)
-	return e.append(r, f), nil
+	return e.append(r, f)
 }
 
-// append makes f the working row, unless that says the same.
-func (e *lvEdits) append(r *lvRow, f lvFresh) lvResult {
+// append makes f the working row, unless that says the same. What is damaged
+// says nothing.
+func (e *lvEdits) append(r *lvRow, f lvFresh) (lvResult, error) {
 	if r.there() && bytes.Equal(r.digest, f.digest) {
-		return lvResult{fresh: r.fresh, version: r.working}
+		if r.fresh != nil {
+			return lvResult{fresh: r.fresh}, nil
+		}
+		v, err := e.version(r.working)
+		if !isContent(err) {
+			return lvResult{there: &v}, err
+		}
 	}
 	if r.fresh == nil {
 		e.order = append(e.order, r)
@@ -246,7 +255,7 @@ func (e *lvEdits) append(r *lvRow, f lvFresh) lvResult {
 	f.Row, f.Meta, f.row, f.parent = r.name, e.by, r, r.fresh
 	r.fresh, r.digest = &f, f.digest
 	e.fresh = append(e.fresh, &f)
-	return lvResult{fresh: &f}
+	return lvResult{fresh: &f}, nil
 }
 
 // flush writes the event, the new versions, and the rows.
@@ -295,21 +304,15 @@ func (e *lvEdits) insert(f *lvFresh) error {
 }
 
 // answer returns the version that each edit has left or forgotten.
-func (e *lvEdits) answer() (a lvAnswer, err error) {
+func (e *lvEdits) answer() (a lvAnswer) {
 	for _, r := range e.results {
-		var v lv.Version
-		switch {
-		case r.forgotten != nil:
-			v = *r.forgotten
-		case r.fresh != nil:
-			v = r.fresh.Version
-			v.Content = bytes.Clone(v.Content)
-		default:
-			if v, err = e.version(r.version); err != nil {
-				return lvAnswer{}, err
-			}
+		if r.there != nil {
+			a.versions = append(a.versions, *r.there)
+			continue
 		}
+		v := r.fresh.Version
+		v.Content = bytes.Clone(v.Content)
 		a.versions = append(a.versions, v)
 	}
-	return a, nil
+	return a
 }

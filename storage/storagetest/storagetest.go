@@ -27,6 +27,10 @@ type Harness struct {
 	// Retain is Open with a limit on the events that are kept. Without it, for
 	// an engine that keeps all, there are no cases of compaction.
 	Retain func(t testing.TB, r storage.Retention) storage.Backend
+	// Damage puts another content, or none, into the place of that of a version
+	// of rows, behind the engine's back. Without it, for an engine whose state
+	// is its own, there are no cases of damage.
+	Damage func(t testing.TB, b storage.Backend, version int64, content []byte)
 	// RealTime is set by engines whose clock testing/synctest cannot fake. The
 	// suites then wait for real, with short leases.
 	RealTime bool
@@ -117,6 +121,11 @@ func (h Harness) versions() lvtest.Harness {
 	if h.Again != nil {
 		u.Again = func(t testing.TB, _ lv.VersionStore) lv.VersionStore {
 			return closing(t, h.Again(t, first)).Versions()
+		}
+	}
+	if h.Damage != nil {
+		u.Damage = func(t testing.TB, _ lv.VersionStore, v lv.VersionID, content []byte) {
+			h.Damage(t, first, int64(v), content)
 		}
 	}
 	if h.Retain != nil {
