@@ -163,8 +163,11 @@ func (u *updateAPI) runs(c *call) error {
 	limit = min(limit, maxPage)
 	reply := runsReply{Runs: []runReply{}}
 	for run, err := range u.updates.History(c.r.Context(), query) {
-		if err != nil {
+		if err != nil && !(run.ID != "" && errors.Is(err, update.ErrCorrupt)) {
 			return err
+		}
+		if err != nil {
+			run.Reason = "the record is damaged"
 		}
 		if len(reply.Runs) == int(limit) {
 			reply.Next = reply.Runs[limit-1].ID

@@ -122,6 +122,9 @@ func (u *Updater) take(ctx context.Context, item string, wait bool) (*Held, erro
 	}
 	now := held.Lease().ExpiresAt.Add(-u.config.LockTTL) // by the engine's clock, as UpdatedAt
 	for run, err := range u.config.Journal.History(held.Context(), Query{Live: true}) {
+		if unread(run, err) && run.Item != item {
+			continue
+		}
 		until := run.UpdatedAt.Add(u.config.LockTTL)
 		if err == nil && run.Item == item && u.packages[run.Package] == nil && until.After(now) {
 			err = &leftError{&HeldError{Item: item, Owner: run.Owner, Until: until}, run, until.Sub(now)}

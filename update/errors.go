@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/damage"
 )
 
 // Decisions a caller may want to make. The message says what happened.
@@ -40,6 +42,9 @@ var (
 	ErrCancelled = errors.New("update: cancelled")
 	// ErrCompacted reports that events after the given one are no longer kept.
 	ErrCompacted = errors.New("update: events are no longer kept")
+	// ErrCorrupt reports a record that is not what was written, or more of a
+	// store. It is storage.ErrCorrupt.
+	ErrCorrupt = damage.Err
 	// ErrClosed reports a call on a closed Updater.
 	ErrClosed = errors.New("update: closed")
 )

@@ -31,19 +31,20 @@ type Journal interface {
 	// is done does not find its lock held.
 	Save(ctx context.Context, r Run, events ...Event) (Run, error)
 
-	// Get returns a run, or ErrNotFound.
+	// Get returns a run, or ErrNotFound, or ErrCorrupt if it cannot be read.
 	Get(ctx context.Context, id string) (Run, error)
 
 	// History yields the runs that q selects, newest first, and stops after
-	// an error. An unknown Query.After is ErrNotFound; one that q does not
+	// an error. But one that cannot be read comes with ErrCorrupt, and at least
+	// its ID, Package and Item, and the list goes on. An unknown Query.After is ErrNotFound; one that q does not
 	// select marks its place all the same.
 	History(ctx context.Context, q Query) iter.Seq2[Run, error]
 
 	// Watch keeps the promise of Updater.Watch. The engine gives each event
 	// its Seq, Time, Run, Package, State and Percent when it is written. An
 	// after that no event has yet is of another history, such as one from
-	// before a restore, and ErrCompacted too. A closed engine ends it with its
-	// error.
+	// before a restore, and ErrCompacted too. One that cannot be read is an
+	// EventCorrupt. A closed engine ends it with its error.
 	Watch(ctx context.Context, after int64) iter.Seq2[Event, error]
 }
 

@@ -13,9 +13,9 @@ import (
 // locks are recovered at the same time. When ctx ends the work goes on. A
 // program that swaps its own binary calls it when it starts.
 func (u *Updater) Recover(ctx context.Context) error {
-	left, err := u.left(ctx, func(Run) bool { return true })
-	if err != nil {
-		return fmt.Errorf("recover: %w", err)
+	left, broken := u.left(ctx, func(Run) bool { return true })
+	if broken != nil && !errors.Is(broken, ErrCorrupt) {
+		return fmt.Errorf("recover: %w", broken)
 	}
 	var pending []<-chan error
 	for len(left) > 0 {
@@ -33,7 +33,7 @@ func (u *Updater) Recover(ctx context.Context) error {
 		}
 		pending = append(pending, result)
 	}
-	var failures []error
+	failures := []error{broken}
 	for _, result := range pending {
 		select {
 		case err := <-result:
@@ -46,10 +46,16 @@ func (u *Updater) Recover(ctx context.Context) error {
 }
 
 // left returns the live runs of our packages that select picks and this
-// process does not work on, oldest first.
-func (u *Updater) left(ctx context.Context, picks func(Run) bool) ([]Run, error) {
-	var runs []Run
+// process does not work on, oldest first, beside the ErrCorrupt of those that
+// cannot be read.
+func (u *Updater) left(ctx context.Context, picks func(Run) bool) (runs []Run, broken error) {
 	for run, err := range u.config.Journal.History(ctx, Query{Live: true}) {
+		if unread(run, err) {
+			if u.packages[run.Package] != nil && picks(run) {
+				broken = errors.Join(broken, err)
+			}
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -61,8 +67,12 @@ func (u *Updater) left(ctx context.Context, picks func(Run) bool) ([]Run, error)
 		}
 	}
 	slices.Reverse(runs)
-	return runs, nil
+	return runs, broken
 }
+
+// unread reports whether the error of a history is about one run, after which
+// it goes on.
+func unread(run Run, err error) bool { return run.ID != "" && errors.Is(err, ErrCorrupt) }
 
 // adopt takes the lock that runs were left under and works on them in the
 // background; if somebody else has the lock, the runs are theirs.

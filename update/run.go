@@ -129,6 +129,7 @@ const (
 	EventBroken    EventKind = "broken"    // somebody broke the run's lock
 	EventRecovered EventKind = "recovered" // another process took the run over
 	EventEnded     EventKind = "ended"
+	EventCorrupt   EventKind = "corrupt" // what it said cannot be read any more; only Seq, Time and Run are known
 )
 
 // Event is something that happened to a run.

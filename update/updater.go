@@ -189,7 +189,9 @@ func (u *Updater) Get(ctx context.Context, id string) (Run, error) {
 	return u.config.Journal.Get(ctx, id)
 }
 
-// History yields runs, newest first, and stops after an error.
+// History yields runs, newest first, and stops after an error. But one that
+// cannot be read comes with ErrCorrupt and its ID, Package and Item, and the
+// list goes on.
 func (u *Updater) History(ctx context.Context, q Query) iter.Seq2[Run, error] {
 	return u.config.Journal.History(ctx, q)
 }

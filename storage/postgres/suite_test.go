@@ -49,15 +49,25 @@ func harness(histories int, fresh func(testing.TB) string) storagetest.Harness {
 			return open(t, postgres.Config{URL: urls[first]})
 		},
 		Retain: retain,
-		Damage: func(t testing.TB, b storage.Backend, version int64, content []byte) {
-			c, err := pgx.Connect(t.Context(), urls[b])
-			require.NoError(t, err)
-			defer c.Close(context.WithoutCancel(t.Context()))
-			done, err := c.Exec(t.Context(), `UPDATE upkeep_lv_version SET content = $1 WHERE id = $2`, content, version)
-			require.NoError(t, err)
-			require.EqualValues(t, 1, done.RowsAffected())
+		DamageVersion: func(t testing.TB, b storage.Backend, version int64, content []byte) {
+			damage(t, urls[b], `UPDATE upkeep_lv_version SET content = $1 WHERE id = $2`, content, version)
+		},
+		DamageRun: func(t testing.TB, b storage.Backend, run string) {
+			damage(t, urls[b], `UPDATE upkeep_update_run SET detail = '{"version":' WHERE id = $1`, []byte(run))
+			damage(t, urls[b], `UPDATE upkeep_update_event SET record = '' WHERE run = $1`, []byte(run))
 		},
 		RealTime:  true,
 		Histories: histories,
 	}
+}
+
+// damage changes a database behind the engine's back.
+func damage(t testing.TB, url, statement string, args ...any) {
+	t.Helper()
+	c, err := pgx.Connect(context.Background(), url)
+	require.NoError(t, err)
+	defer c.Close(context.Background())
+	done, err := c.Exec(context.Background(), statement, args...)
+	require.NoError(t, err)
+	require.Positive(t, done.RowsAffected(), "nothing to damage")
 }

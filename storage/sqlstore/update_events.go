@@ -152,9 +152,12 @@ func (j *Journal) events(ctx context.Context, after int64) (batch []update.Event
 				return nil
 			}
 			e, err := decodeEvent(record)
+			if err != nil {
+				e = update.Event{Kind: update.EventCorrupt}
+			}
 			e.Seq, e.Time, e.Run = seq, time.UnixMilli(ms).UTC(), string(run)
 			batch = append(batch, e)
-			return err
+			return nil
 		})
 	})
 	return batch, a, err

@@ -37,13 +37,13 @@ func (j *Journal) History(ctx context.Context, q update.Query) iter.Seq2[update.
 	return func(yield func(update.Run, error) bool) {
 		before, err := j.number(ctx, q.After)
 		for err == nil {
-			var page []update.Run
+			var page []storedRun
 			page, before, err = j.page(ctx, q, before)
 			if err != nil {
 				break
 			}
 			for _, run := range page {
-				if !yield(run, nil) {
+				if !yield(run.Run, run.fault) {
 					return
 				}
 			}
@@ -70,7 +70,7 @@ func (j *Journal) number(ctx context.Context, id string) (int64, error) {
 
 // page returns the newest runs that q selects among those before a number,
 // and the number of the last.
-func (j *Journal) page(ctx context.Context, q update.Query, before int64) ([]update.Run, int64, error) {
+func (j *Journal) page(ctx context.Context, q update.Query, before int64) ([]storedRun, int64, error) {
 	where, args := "n < ?1", []any{before}
 	and := func(column string, value any) {
 		args = append(args, value)
@@ -86,7 +86,7 @@ func (j *Journal) page(ctx context.Context, q update.Query, before int64) ([]upd
 		where += " AND live = 1"
 	}
 	where += " ORDER BY n DESC LIMIT " + strconv.Itoa(runPage)
-	var page []update.Run
+	var page []storedRun
 	last := before
 	err := j.db.Read(ctx, func(tx Tx) (err error) {
 		page, last, err = getRuns(tx, where, args...)
@@ -104,11 +104,17 @@ func getRun(tx Tx, where string, args ...any) (update.Run, error) {
 	if len(runs) == 0 {
 		return update.Run{}, update.ErrNotFound
 	}
-	return runs[0], nil
+	return runs[0].Run, runs[0].fault
+}
+
+// storedRun is a run, which is not whole if it has a fault.
+type storedRun struct {
+	update.Run
+	fault error
 }
 
 // getRuns reads runs with their steps, and the number of the last.
-func getRuns(tx Tx, where string, args ...any) (runs []update.Run, last int64, err error) {
+func getRuns(tx Tx, where string, args ...any) (runs []storedRun, last int64, err error) {
 	var numbers []int64
 	err = tx.Query(runColumns+where, args, func(scan func(...any) error) error {
 		run, n, err := scanRun(scan)
@@ -116,14 +122,18 @@ func getRuns(tx Tx, where string, args ...any) (runs []update.Run, last int64, e
 		return err
 	})
 	for i := range numbers {
-		if err == nil {
-			runs[i].Steps, err = getSteps(tx, numbers[i])
+		if err != nil {
+			break
+		}
+		var fault error
+		if runs[i].Steps, fault, err = getSteps(tx, numbers[i]); fault != nil {
+			runs[i].fault = fmt.Errorf("%w: run %q", fault, runs[i].ID)
 		}
 	}
 	return runs, last, err
 }
 
-func scanRun(scan func(...any) error) (run update.Run, n int64, err error) {
+func scanRun(scan func(...any) error) (run storedRun, n int64, err error) {
 	var id, pkg, item []byte
 	var request, detail string
 	var created, updated, ended int64
@@ -131,16 +141,20 @@ func scanRun(scan func(...any) error) (run update.Run, n int64, err error) {
 	if err != nil {
 		return run, 0, err
 	}
-	if err = decodeDetail(detail, &run); err != nil {
-		return run, 0, err
-	}
+	fault := decodeDetail(detail, &run.Run)
 	run.ID, run.Package, run.Item = string(id), string(pkg), string(item)
 	run.CreatedAt, run.UpdatedAt, run.EndedAt = utc(created), utc(updated), utc(ended)
-	run.Request, err = decodeRequest(request)
-	return run, n, err
+	if run.Request, err = decodeRequest(request); fault == nil {
+		fault = err
+	}
+	if fault != nil {
+		run.fault = fmt.Errorf("%w: run %q", fault, run.ID)
+	}
+	return run, n, nil
 }
 
-func getSteps(tx Tx, n int64) (steps []update.StepRecord, err error) {
+// getSteps reads the steps of a run, and what is wrong with them.
+func getSteps(tx Tx, n int64) (steps []update.StepRecord, fault, err error) {
 	const query = `SELECT record FROM upkeep_update_step WHERE run = ?1 ORDER BY n`
 	err = tx.Query(query, []any{n}, func(scan func(...any) error) error {
 		var record string
@@ -148,8 +162,11 @@ func getSteps(tx Tx, n int64) (steps []update.StepRecord, err error) {
 			return err
 		}
 		step, err := decodeStep(record)
+		if err != nil {
+			fault = err
+		}
 		steps = append(steps, step)
-		return err
+		return nil
 	})
-	return steps, err
+	return steps, fault, err
 }

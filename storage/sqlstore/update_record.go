@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -125,7 +126,7 @@ func encode(record any) (string, error) {
 
 func decode(data string, record any) error {
 	if err := json.Unmarshal([]byte(data), record); err != nil {
-		return fmt.Errorf("sqlstore: reading a record: %w", err)
+		return fmt.Errorf("%w: reading a record: %w", storage.ErrCorrupt, err)
 	}
 	return nil
 }

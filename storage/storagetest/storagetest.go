@@ -27,10 +27,12 @@ type Harness struct {
 	// Retain is Open with a limit on the events that are kept. Without it, for
 	// an engine that keeps all, there are no cases of compaction.
 	Retain func(t testing.TB, r storage.Retention) storage.Backend
-	// Damage puts another content, or none, into the place of that of a version
-	// of rows, behind the engine's back. Without it, for an engine whose state
-	// is its own, there are no cases of damage.
-	Damage func(t testing.TB, b storage.Backend, version int64, content []byte)
+	// DamageVersion puts another content, or none, into the place of that of a
+	// version of rows, behind the engine's back, and DamageRun makes what is
+	// kept of a run and of its events unreadable. Without them, for an engine
+	// whose state is its own, there are no cases of damage.
+	DamageVersion func(t testing.TB, b storage.Backend, version int64, content []byte)
+	DamageRun     func(t testing.TB, b storage.Backend, run string)
 	// RealTime is set by engines whose clock testing/synctest cannot fake. The
 	// suites then wait for real, with short leases.
 	RealTime bool
@@ -100,6 +102,9 @@ func (h Harness) journal() updatetest.JournalHarness {
 			return closing(t, h.Again(t, first)).Journal()
 		}
 	}
+	if h.DamageRun != nil {
+		u.Damage = func(t testing.TB, _ update.Journal, run string) { h.DamageRun(t, first, run) }
+	}
 	if h.Retain != nil {
 		u.Retain = func(t testing.TB, events int, age time.Duration) update.Journal {
 			return closing(t, h.Retain(t, storage.Retention{Events: events, Age: age})).Journal()
@@ -123,9 +128,9 @@ func (h Harness) versions() lvtest.Harness {
 			return closing(t, h.Again(t, first)).Versions()
 		}
 	}
-	if h.Damage != nil {
+	if h.DamageVersion != nil {
 		u.Damage = func(t testing.TB, _ lv.VersionStore, v lv.VersionID, content []byte) {
-			h.Damage(t, first, int64(v), content)
+			h.DamageVersion(t, first, int64(v), content)
 		}
 	}
 	if h.Retain != nil {

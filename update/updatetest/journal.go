@@ -83,6 +83,9 @@ func (h JournalHarness) cases() []journalCase {
 			journalCase{"a run that is done ends no lease but its own", doneEndsNoOther},
 		)
 	}
+	if h.Damage != nil {
+		cases = append(cases, damagedCase)
+	}
 	if h.Retain != nil {
 		cases = append(cases,
 			journalCase{"events beyond the limit are compacted", compactsByCount},
@@ -100,12 +103,14 @@ type journalTest struct {
 	again          func() update.Journal
 	retain         func(events int, age time.Duration) update.Journal
 	locker         func() update.Locker
+	damage         func(run string)
 	realTime       bool
 	marks          int // how many runs log has made
 }
 
 func (h JournalHarness) start(t testing.TB) *journalTest {
 	jt := &journalTest{TB: t, Journal: h.Open(t), realTime: h.RealTime}
+	jt.damage = func(run string) { h.Damage(t, jt.Journal, run) }
 	jt.again = func() update.Journal { return h.Again(t, jt.Journal) }
 	jt.locker = func() update.Locker { return h.Locker(t, jt.Journal) }
 	jt.retain = func(events int, age time.Duration) update.Journal { return h.Retain(t, events, age) }

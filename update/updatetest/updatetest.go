@@ -42,6 +42,10 @@ type JournalHarness struct {
 	// Locker returns the Locker over the state of j, which Open returned.
 	// Without it, for an engine that has none, there are no cases of leases.
 	Locker func(t testing.TB, j update.Journal) update.Locker
+	// Damage makes what is kept of a run, and of its events, unreadable, behind
+	// the back of a journal that Open returned. Without it, for an engine whose
+	// state nothing else can reach, there is no case of damage.
+	Damage func(t testing.TB, j update.Journal, run string)
 	// RealTime is set by engines whose clock testing/synctest cannot fake. The
 	// suite then waits for real, for short times.
 	RealTime bool
