@@ -20,7 +20,7 @@ func Canonical(content json.RawMessage) (json.RawMessage, error) {
 	if !utf8.Valid(content) {
 		return nil, fmt.Errorf("%w: content is not UTF-8", ErrInvalid)
 	}
-	if !json.Valid(content) {
+	if !isValid(content) {
 		return nil, fmt.Errorf("%w: content is not JSON: %s", ErrInvalid, syntax(content))
 	}
 	c := canonicalizer{in: content, out: make([]byte, 0, len(content))}

@@ -104,3 +104,6 @@ func NewRoot(n int) Root {
 func (r Root) Released(c Change) Root {
 	return Root{r.r.released(Event{Seq: r.r.seq + 1, Rows: []Change{c}})}
 }
+
+// IsValid is isValid.
+func IsValid(content []byte) bool { return isValid(content) }

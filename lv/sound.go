@@ -22,7 +22,7 @@ func isContent(err error) bool {
 	return is
 }
 
-func isJSON(content json.RawMessage) bool { return utf8.Valid(content) && json.Valid(content) }
+func isJSON(content json.RawMessage) bool { return utf8.Valid(content) && isValid(content) }
 
 // note logs a damaged content, if that is what the error is.
 func (s *Service) note(ctx context.Context, err error) {
