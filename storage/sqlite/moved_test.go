@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/needs"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
@@ -234,7 +235,7 @@ func TestTheFileAloneIsEverythingOnceNobodyWrites(t *testing.T) {
 
 func init() {
 	roles["write and rest"] = func(args []string) error {
-		db, err := sqlite.Open(sqlite.Config{Path: args[0]})
+		db, err := openPatiently(args[0])
 		if err != nil {
 			return err
 		}
@@ -244,7 +245,7 @@ func init() {
 			}
 		}
 		fmt.Println("written")
-		select {}
+		return forever()
 	}
 }
 
@@ -252,9 +253,7 @@ func init() {
 func shell(t *testing.T, path, statement string) string {
 	t.Helper()
 	program, err := exec.LookPath("sqlite3")
-	if err != nil {
-		t.Skip("sqlite3 is not installed")
-	}
+	needs.Tool(t, "sqlite3", err == nil)
 	out, err := exec.Command(program, path, statement).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return string(out)
