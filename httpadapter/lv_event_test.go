@@ -1,6 +1,7 @@
 package httpadapter_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -88,7 +89,10 @@ func follow(t *testing.T, s *site) *replica.Replica {
 		Authorize: func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+reader) },
 	})
 	require.NoError(t, err)
-	go func() { _ = r.Run(t.Context()) }()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- r.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-ended }) // it writes to its folder until then
 	require.Eventually(t, func() bool { return r.Status().Connected }, time.Minute, time.Millisecond)
 	return r
 }
