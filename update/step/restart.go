@@ -45,6 +45,11 @@ var thisProcess = rand.Text()
 // shares a journal each program is a package of its own: another one must not
 // go on with an update that is not about itself.
 //
+// The new program is of another release and may have other steps. It finds
+// those of the update by their names, as Named says: what is done may be gone
+// from it, but this step, those that follow, and those to be undone must have
+// the names that they had.
+//
 // Everything in memory is lost, also what a journal keeps there. A request
 // that waits for this very update is never answered. Where a lock does not end
 // with the process that holds it, which package sqlite says, the rest of the
