@@ -298,3 +298,17 @@ func TestEveryNestedModuleUsesThisTree(t *testing.T) {
 		return nil
 	}))
 }
+
+// TestTheReadmeNamesTheSystemsThatAreBuilt compares it with what CI builds.
+func TestTheReadmeNamesTheSystemsThatAreBuilt(t *testing.T) {
+	ci, err := os.ReadFile(".ci/run")
+	require.NoError(t, err)
+	_, list, _ := strings.Cut(string(ci), "\nfor system in ")
+	list, _, _ = strings.Cut(list, ";")
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, named, _ := strings.Cut(string(readme), "and vetted besides: ")
+	named, _, _ = strings.Cut(named, ".")
+	require.NotEmpty(t, list)
+	require.Equal(t, strings.Fields(list), strings.Fields(strings.NewReplacer("`", "", ",", "").Replace(named)))
+}

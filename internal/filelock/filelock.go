@@ -1,6 +1,5 @@
 // Package filelock lets one process at a time into a section that a file
-// stands for. The lock ends with its process. On systems without such locks
-// every call returns an error that is errors.ErrUnsupported.
+// stands for. The lock ends with its process.
 package filelock
 
 import (

@@ -1,5 +1,3 @@
-//go:build freebsd || netbsd || openbsd
-
 package sqlite
 
 import "golang.org/x/sys/unix"
@@ -8,7 +6,7 @@ import "golang.org/x/sys/unix"
 func bootMicros() int64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		panic(err) // no BSD is without it
+		panic(err) // no FreeBSD is without it
 	}
 	return t.Nano() / 1000
 }
