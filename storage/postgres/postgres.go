@@ -151,7 +151,8 @@ func (c Config) complete() Config {
 // a connection of the DB, or in the transaction if none is free for a second.
 // The transaction must be READ COMMITTED, which is the default, and have the
 // search_path of the DB; after a deadlock it is the caller's to repeat. Watch is
-// errors.ErrUnsupported; Close does nothing.
+// errors.ErrUnsupported; Close does nothing. Once the DB is closed they return
+// storage.ErrClosed.
 func (d *DB) Within(tx pgx.Tx) storage.Backend { return d.stores.Within(newSavepoints(d.server, tx)) }
 
 // Locker returns the leases of this database.

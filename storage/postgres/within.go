@@ -25,7 +25,8 @@ func newSavepoints(s *server, outer pgx.Tx) *savepoints {
 
 func (s *savepoints) Dialect() sqlstore.Dialect { return dialect }
 
-func (s *savepoints) Changed(context.Context) <-chan struct{} { return s.server.hints.changed() }
+// Changed is not called: Watch is replaced.
+func (s *savepoints) Changed(context.Context) <-chan struct{} { return nil }
 
 func (s *savepoints) Write(ctx context.Context, f func(sqlstore.Tx) error) error {
 	if err := s.server.calls.enter(); err != nil {

@@ -4,22 +4,21 @@ package postgres_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/postgres"
+	"github.com/upkeep-go/upkeep/storage/storagetest"
 	"github.com/upkeep-go/upkeep/update"
 )
 
 // application is a program with a table of its own that uses its own pool.
-func application(t *testing.T) (*pgxpool.Pool, *postgres.DB) {
+func application(t testing.TB) (*pgxpool.Pool, *postgres.DB) {
 	pool, err := pgxpool.New(t.Context(), shared.url(shared.newSchema(t)))
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
@@ -29,47 +28,6 @@ func application(t *testing.T) (*pgxpool.Pool, *postgres.DB) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	return pool, db
-}
-
-func TestWithinIsPartOfTheCallersTransaction(t *testing.T) {
-	for _, commits := range []bool{true, false} {
-		t.Run(fmt.Sprintf("commits: %v", commits), func(t *testing.T) {
-			ctx := t.Context()
-			pool, db := application(t)
-			refused := errors.New("refused")
-			err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-				within := db.Within(tx)
-				defer within.Close()
-				_, err := tx.Exec(ctx, "INSERT INTO page VALUES ('home')")
-				require.NoError(t, err)
-				_, err = within.Locker().Acquire(ctx, "core", "me", time.Hour)
-				require.NoError(t, err)
-				require.NoError(t, create(ctx, within.Journal(), "a"))
-
-				_, err = within.Journal().Get(ctx, "a")
-				require.NoError(t, err)
-				_, err = db.Journal().Get(ctx, "a")
-				require.ErrorIs(t, err, update.ErrNotFound, "seen from outside before the commit")
-				if commits {
-					return nil
-				}
-				return refused
-			})
-			pages := 0
-			require.NoError(t, pool.QueryRow(ctx, "SELECT count(*) FROM page").Scan(&pages))
-			_, held := db.Locker().Holder(ctx, "core")
-			runs := requireWholeOrAbsent(t, db.Journal(), []string{"a"})
-			if commits {
-				require.NoError(t, err)
-				require.NoError(t, held)
-				require.Equal(t, []int{1, 1}, []int{pages, runs})
-			} else {
-				require.ErrorIs(t, err, refused)
-				require.ErrorIs(t, held, update.ErrFree)
-				require.Equal(t, []int{0, 0}, []int{pages, runs})
-			}
-		})
-	}
 }
 
 func TestAFailureWithinLeavesTheCallersTransactionUsable(t *testing.T) {
@@ -116,41 +74,56 @@ func TestAContextThatEndsDuringACallWithinCostsTheCallerNothing(t *testing.T) {
 	require.Equal(t, 2, requireWholeOrAbsent(t, db.Journal(), []string{"mine", "other"}))
 }
 
-func TestStoresWithinMayBeCalledSideBySide(t *testing.T) {
-	pool, db := application(t)
-	tx, err := pool.Begin(t.Context())
-	require.NoError(t, err)
-	within := db.Within(tx)
-	var calls sync.WaitGroup
-	var ids []string
-	for i := range 8 {
-		id := fmt.Sprint(i)
-		ids = append(ids, id)
-		calls.Go(func() {
-			if err := create(t.Context(), within.Journal(), id); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	calls.Wait()
-	require.NoError(t, tx.Commit(t.Context()))
-	require.Equal(t, 8, requireWholeOrAbsent(t, db.Journal(), ids))
+func TestStoresWithin(t *testing.T) {
+	var pools sync.Map
+	storagetest.RunWithin(t, storagetest.WithinHarness{
+		Open: func(t testing.TB) storage.Backend {
+			pool, db := application(t)
+			pools.Store(db, pool)
+			return db
+		},
+		Begin: func(t testing.TB, b storage.Backend) storagetest.Transaction {
+			p, _ := pools.Load(b)
+			pool := p.(*pgxpool.Pool)
+			return beginning(t, pool, b.(*postgres.DB))
+		},
+	})
 }
 
-func TestAWatcherHearsOfWhatWasWrittenWithin(t *testing.T) {
-	pool, db := application(t)
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
-	defer stop()
-	go func() {
-		tx, err := pool.Begin(ctx)
-		if err == nil {
-			create(ctx, db.Within(tx).Journal(), "a")
-			tx.Commit(ctx)
-		}
-	}()
-	for e, err := range db.Journal().Watch(ctx, -1) {
+// TestTablesAreMadeWithinWhenThePoolIsExhausted has the tables made in the caller's
+// transaction.
+func TestTablesAreMadeWithinWhenThePoolIsExhausted(t *testing.T) {
+	config, err := pgxpool.ParseConfig(shared.url(shared.newSchema(t)))
+	require.NoError(t, err)
+	config.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	defer pool.Close()
+	db, err := postgres.Use(t.Context(), pool, postgres.Config{})
+	require.NoError(t, err)
+	defer db.Close()
+	for range 2 {
+		tx, err := pool.Begin(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, "a", e.Run)
-		break
+		require.NoError(t, create(t.Context(), db.Within(tx).Journal(), "a"))
+		require.NoError(t, create(t.Context(), db.Within(tx).Journal(), "b"))
+		require.NoError(t, tx.Rollback(t.Context()))
+	}
+	require.NoError(t, create(t.Context(), db.Journal(), "a"))
+}
+
+func beginning(t testing.TB, pool *pgxpool.Pool, db *postgres.DB) storagetest.Transaction {
+	ctx := context.WithoutCancel(t.Context())
+	tx, err := pool.Begin(ctx)
+	require.NoError(t, err)
+	return storagetest.Transaction{
+		Stores: db.Within(tx),
+		Change: func() error { _, err := tx.Exec(ctx, "INSERT INTO page VALUES ('home')"); return err },
+		Changes: func() (n int) {
+			require.NoError(t, pool.QueryRow(ctx, "SELECT count(*) FROM page").Scan(&n))
+			return n
+		},
+		Commit:   func() error { return tx.Commit(ctx) },
+		Rollback: func() error { return tx.Rollback(ctx) },
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/upkeep-go/upkeep/storage"
@@ -22,6 +23,7 @@ type engine struct {
 	writer *writer
 	notice *notice
 	close  func() error
+	closed atomic.Bool // or about to be
 }
 
 var _ sqlstore.DB = (*engine)(nil)
@@ -31,6 +33,7 @@ func startEngine(path string, l lender, busy time.Duration, watch watcher) *engi
 	e := &engine{path: path, lender: l, notice: newNotice(watch)}
 	e.writer = startWriter(l, busy, e.notice.tell)
 	e.close = sync.OnceValue(func() error {
+		e.closed.Store(true)
 		e.writer.close()
 		e.notice.close()
 		return l.close()

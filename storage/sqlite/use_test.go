@@ -94,59 +94,6 @@ func TestWatchSeesWhatTheApplicationCommits(t *testing.T) {
 	})
 }
 
-func TestWithinIsDoneWithTheCallersTransactionOrNotAtAll(t *testing.T) {
-	for _, commit := range []bool{true, false} {
-		t.Run(map[bool]string{true: "commit", false: "rollback"}[commit], func(t *testing.T) {
-			app, db := shop(t)
-			ctx := t.Context()
-			first, err := db.Locker().Acquire(ctx, "before", "me", time.Hour)
-			require.NoError(t, err)
-
-			tx, err := app.BeginTx(ctx, nil)
-			require.NoError(t, err)
-			_, err = tx.Exec("INSERT INTO customer VALUES ('Ada')")
-			require.NoError(t, err)
-			in := db.Within(tx)
-			lease, err := in.Locker().Acquire(ctx, "core", "me", time.Hour)
-			require.NoError(t, err)
-			_, err = in.Locker().Acquire(ctx, "core", "you", time.Hour)
-			require.ErrorIs(t, err, update.ErrHeld, "a refusal does not end the transaction")
-			got, err := in.Locker().Holder(ctx, "before")
-			require.NoError(t, err)
-			require.Equal(t, first, got)
-			run, err := in.Journal().Create(ctx, update.Run{ID: "r", Package: "demo", Item: "core", Token: lease.Token, State: update.StateRunning})
-			require.NoError(t, err)
-			run.Rev++
-			_, err = in.Journal().Save(ctx, run)
-			require.ErrorIs(t, err, update.ErrStale)
-			got1, err := in.Journal().Get(ctx, "r")
-			require.NoError(t, err)
-			require.EqualValues(t, 1, got1.Rev)
-			require.NoError(t, in.Close())
-			_, err = db.Locker().Holder(ctx, "core")
-			require.ErrorIs(t, err, update.ErrFree, "nobody else sees it yet")
-			if commit {
-				require.NoError(t, tx.Commit())
-			} else {
-				require.NoError(t, tx.Rollback())
-			}
-
-			var customers int
-			require.NoError(t, app.QueryRow("SELECT count(*) FROM customer").Scan(&customers))
-			_, errRun := db.Journal().Get(ctx, "r")
-			_, errLease := db.Locker().Holder(ctx, "core")
-			if commit {
-				require.Equal(t, 1, customers)
-				require.NoError(t, errors.Join(errRun, errLease))
-			} else {
-				require.Zero(t, customers)
-				require.ErrorIs(t, errRun, update.ErrNotFound)
-				require.ErrorIs(t, errLease, update.ErrFree)
-			}
-		})
-	}
-}
-
 func TestWithinAWriteThatFailsLeavesTheTransactionAsItWas(t *testing.T) {
 	app, db := shop(t)
 	_, err := db.Journal().Get(t.Context(), "none")

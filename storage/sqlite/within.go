@@ -13,7 +13,9 @@ import (
 // Within returns the same stores inside the caller's transaction on this
 // database: what they write happens when it commits, or not at all. They are
 // used while the transaction lasts. Tables that are missing are made in it:
-// until it ends even who reads elsewhere waits for them. Watch is errors.ErrUnsupported; Close does nothing.
+// until it ends even who reads elsewhere waits for them. Watch is
+// errors.ErrUnsupported; Close does nothing. Once the DB is closed they return
+// storage.ErrClosed.
 func (d *DB) Within(tx *sql.Tx) storage.Backend {
 	return d.stores.Within(&inside{engine: d.engine, tx: tx})
 }
@@ -29,7 +31,7 @@ type inside struct {
 func (i *inside) Write(ctx context.Context, f func(sqlstore.Tx) error) (err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if err := ctx.Err(); err != nil {
+	if err := i.ready(ctx); err != nil {
 		return err
 	}
 	tx := statements{i.engine.path, i.tx}
@@ -45,10 +47,17 @@ func (i *inside) Write(ctx context.Context, f func(sqlstore.Tx) error) (err erro
 func (i *inside) Read(ctx context.Context, f func(sqlstore.Tx) error) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if err := ctx.Err(); err != nil {
+	if err := i.ready(ctx); err != nil {
 		return err
 	}
 	return f(statements{i.engine.path, i.tx})
+}
+
+func (i *inside) ready(ctx context.Context) error {
+	if i.engine.closed.Load() {
+		return storage.ErrClosed
+	}
+	return ctx.Err()
 }
 
 func (i *inside) Row(ctx context.Context, query string, args []any, dest ...any) error {
