@@ -75,6 +75,7 @@ func (l layer) after(id string) iter.Seq[*entry] {
 
 // A root is all that readers see of a table after one event. It never changes.
 type root struct {
+	history    string    // of the store
 	seq        int64     // of the last event in it
 	time       time.Time // of that event
 	published  int64     // of the last release to production in it

@@ -13,10 +13,13 @@ import (
 // A Snapshot is all that readers see of a table after one event. With the
 // events that follow it, that is enough to go on reading elsewhere.
 type Snapshot struct {
-	Seq   int64     // the event whose state it is
-	Time  time.Time // of that event, UTC; zero if that is not known
-	After int64     // the event of the store after which to Watch: this one or a later one
-	Grays []Env     // those that somebody has published to, by name
+	// History names the history of the store, whose Seq mean something else in
+	// another one, such as after a restore. It is "" if that is not known.
+	History string
+	Seq     int64     // the event whose state it is
+	Time    time.Time // of that event, UTC; zero if that is not known
+	After   int64     // the event of the store after which to Watch: this one or a later one
+	Grays   []Env     // those that somebody has published to, by name
 	// Rows yields what Production or a gray points at itself, by rising id. A
 	// deletion that a gray holds has no Content, and neither has a row that is
 	// Corrupt, which comes without an error.
@@ -47,7 +50,7 @@ func (t *Table) Snapshot(ctx context.Context) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	s := Snapshot{Seq: r.seq, Time: r.time, After: max(after, r.seq), Grays: slices.Sorted(maps.Keys(r.grays))}
+	s := Snapshot{History: r.history, Seq: r.seq, Time: r.time, After: max(after, r.seq), Grays: slices.Sorted(maps.Keys(r.grays))}
 	s.Rows = func(env Env) iter.Seq2[Row, error] {
 		l := r.production
 		if env != Production {
@@ -82,7 +85,7 @@ func (t *Table) read(ctx context.Context) (*root, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &root{seq: s.Seq, time: s.Time, published: s.Seq, grays: map[Env]layer{}, strategies: t.choices(ctx, s.Strategies)}
+	r := &root{history: s.History, seq: s.Seq, time: s.Time, published: s.Seq, grays: map[Env]layer{}, strategies: t.choices(ctx, s.Strategies)}
 	entries, err := t.entriesOf(ctx, s.Rows(Production))
 	if err != nil {
 		return nil, err
@@ -138,7 +141,7 @@ func (s *Service) readStore(ctx context.Context, id TableID) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	snapshot := Snapshot{Seq: info.Seq, Time: info.Time, After: info.Seq, Grays: info.Envs}
+	snapshot := Snapshot{History: info.History, Seq: info.Seq, Time: info.Time, After: info.Seq, Grays: info.Envs}
 	for _, strategy := range info.Strategies {
 		shows, err := t.target(ctx, strategy)
 		switch {

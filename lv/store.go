@@ -69,6 +69,7 @@ type VersionStore interface {
 // TableInfo is a table but for its rows.
 type TableInfo struct {
 	ID         TableID
+	History    string     // names the history of the store: another one after a restore; "" if that is not known
 	Seq        int64      // of the last event of the table: Rows with AsOf Seq is this state
 	Time       time.Time  // of that event, UTC; zero if it is no longer kept
 	Envs       []Env      // grays that somebody has published to, by name

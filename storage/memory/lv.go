@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"iter"
@@ -17,12 +18,13 @@ import (
 // versions is the lv.VersionStore of a DB. Contents that are in it are never
 // changed; they are copied on their way in and out.
 type versions struct {
-	db     *DB
-	tables map[lv.TableID]*table
-	last   lv.VersionID // given to a version
-	events []lv.Event   // without gaps: a Seq is the one before plus 1
-	seq    int64        // the last one given
-	news   feed.Notice
+	db      *DB
+	history string // its name: it ends with the process
+	tables  map[lv.TableID]*table
+	last    lv.VersionID // given to a version
+	events  []lv.Event   // without gaps: a Seq is the one before plus 1
+	seq     int64        // the last one given
+	news    feed.Notice
 }
 
 var _ lv.VersionStore = (*versions)(nil)
@@ -77,7 +79,9 @@ type move struct {
 	release  *lv.Release
 }
 
-func newVersions(db *DB) versions { return versions{db: db, tables: make(map[lv.TableID]*table)} }
+func newVersions(db *DB) versions {
+	return versions{db: db, history: rand.Text(), tables: make(map[lv.TableID]*table)}
+}
 
 func newTable(id lv.TableID) *table {
 	t := &table{
@@ -190,14 +194,14 @@ func (s *versions) infos(ctx context.Context, ids []lv.TableID) (infos []lv.Tabl
 	})
 	for _, id := range slices.Compact(ids) {
 		if t := s.tables[id]; t != nil {
-			infos = append(infos, t.info())
+			infos = append(infos, t.info(s.history))
 		}
 	}
 	return infos, nil
 }
 
-func (t *table) info() lv.TableInfo {
-	info := lv.TableInfo{ID: t.id, Seq: t.seq, Time: t.time, Envs: slices.Sorted(maps.Keys(t.envs))}
+func (t *table) info(history string) lv.TableInfo {
+	info := lv.TableInfo{ID: t.id, History: history, Seq: t.seq, Time: t.time, Envs: slices.Sorted(maps.Keys(t.envs))}
 	for _, s := range t.strategies {
 		if !s.Deleted {
 			info.Strategies = append(info.Strategies, cloneStrategy(s))

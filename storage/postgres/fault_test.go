@@ -155,11 +155,13 @@ func TestACommitWithoutAnAnswerIsReportedAsUnknown(t *testing.T) {
 			n := newNetwork(t, shared)
 			db := open(t, postgres.Config{URL: urlAt(n.dir, shared.newSchema(t))})
 			j := db.Journal()
+			_, err := j.Get(t.Context(), "a") // which makes the tables
+			require.ErrorIs(t, err, update.ErrNotFound)
 			n.next <- tt.fault
 			require.ErrorIs(t, create(t.Context(), j, "a"), postgres.ErrUnknown)
 
 			// Repeating it tells, and makes the run once.
-			err := create(t.Context(), j, "a")
+			err = create(t.Context(), j, "a")
 			if tt.present {
 				require.ErrorIs(t, err, update.ErrExists)
 			} else {

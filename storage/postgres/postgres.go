@@ -55,6 +55,15 @@ var _ storage.Backend = (*DB)(nil)
 // The tables of a store are made or brought up to date by its first call, which
 // returns storage.ErrNewer if they are of a newer library that allows this one
 // no more to write to them. The other stores go on working then.
+//
+// A database that was restored begins a new history, as soon as somebody has a
+// new session with it: its events, versions, releases, strategies and leases go
+// on with numbers that were never given, and every Watch that stood at an
+// earlier event is told ErrCompacted. It is known by the cluster and its
+// timeline, if the role may ask for them (pg_control_system), and by what
+// pg_restore makes anew. A recovery to a point in time, the promotion of a
+// standby, pg_restore and pg_upgrade are noticed; not a data directory that was
+// copied back as a whole, nor, through a pooler, what happens while it runs.
 func Open(ctx context.Context, c Config) (*DB, error) { return openWith(ctx, c, nil) }
 
 // openWith opens a database with the migrations of another library.
@@ -134,6 +143,12 @@ func open(ctx context.Context, pool *pgxpool.Pool, c Config, migrations fs.FS) (
 	if err != nil {
 		return nil, err
 	}
+	s.settles.Store(true)
+	session, err := s.acquire(ctx)
+	if err != nil {
+		return nil, translate(err)
+	}
+	release(session)
 	return &DB{server: s, stores: stores}, nil
 }
 

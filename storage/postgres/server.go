@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,6 +23,8 @@ type server struct {
 	timeout time.Duration // of one try, and of all the waiting for one
 	hints   *hints
 	calls   gate
+	settles atomic.Bool            // whether new sessions are looked at
+	origin  atomic.Pointer[string] // of the database, at the last look
 }
 
 var _ sqlstore.DB = (*server)(nil)
@@ -32,9 +35,7 @@ func (s *server) Changed(context.Context) <-chan struct{} { return s.hints.chang
 
 func (s *server) Write(ctx context.Context, f func(sqlstore.Tx) error) error {
 	err := s.repeat(ctx, func(ctx context.Context) (bool, error) {
-		return s.transact(ctx, transaction{
-			begin: "BEGIN ISOLATION LEVEL READ COMMITTED", limit: s.timeout, writes: true,
-		}, f)
+		return s.transact(ctx, writing(s.timeout), f)
 	})
 	s.hints.wake() // after an error too: it may be there
 	return err
@@ -50,7 +51,7 @@ func (s *server) Read(ctx context.Context, f func(sqlstore.Tx) error) error {
 
 func (s *server) Row(ctx context.Context, query string, args []any, dest ...any) error {
 	return s.repeat(ctx, func(ctx context.Context) (bool, error) {
-		c, err := s.pool.Acquire(ctx)
+		c, err := s.acquire(ctx)
 		if err != nil {
 			return passes(err, true), translate(err)
 		}
@@ -107,15 +108,23 @@ type transaction struct {
 	writes bool
 }
 
+func writing(limit time.Duration) transaction {
+	return transaction{begin: "BEGIN ISOLATION LEVEL READ COMMITTED", limit: limit, writes: true}
+}
+
 // transact runs f once. The context ends the wait for a connection; then only
 // the limit ends the work, so that the caller gets the true outcome. The first
 // result says whether the error may pass.
 func (s *server) transact(ctx context.Context, how transaction, f func(sqlstore.Tx) error) (bool, error) {
-	c, err := s.pool.Acquire(ctx)
+	c, err := s.acquire(ctx)
 	if err != nil {
 		return passes(err, true), translate(err)
 	}
 	defer release(c)
+	return s.transactOn(ctx, c, how, f)
+}
+
+func (s *server) transactOn(ctx context.Context, c *pgxpool.Conn, how transaction, f func(sqlstore.Tx) error) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), how.limit)
 	defer cancel()
 	pg, err := how.start(ctx, c, s.patience())

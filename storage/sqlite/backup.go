@@ -18,6 +18,9 @@ import (
 // meanwhile. Of a database opened by Use, everything is copied, the
 // application's own tables too. Whoever is killed meanwhile leaves a file
 // .upkeep-copy-* beside the backup, which nobody needs.
+//
+// Whoever opens the copy, wherever it is put and whatever put it there, begins
+// a new history: see Open.
 func (d *DB) Backup(ctx context.Context, path string) error {
 	if err := d.engine.copyTo(ctx, path); err != nil {
 		return fmt.Errorf("backing up to %q: %w", path, err)
@@ -35,8 +38,20 @@ func (e *engine) copyTo(ctx context.Context, path string) error {
 			return err
 		}
 		defer os.Remove(temp)
+		if err := markCopy(temp); err != nil {
+			return err
+		}
 		return publish(temp, path)
 	})
+}
+
+// markCopy makes a file a copy: whoever opens it begins a new history.
+func markCopy(path string) error {
+	s, err := dial(path, defaultBusyTimeout)
+	if err != nil {
+		return unopened(path, err)
+	}
+	return errors.Join(s.Exec("PRAGMA synchronous = FULL; UPDATE upkeep_history SET place = ''"), s.Close())
 }
 
 // publish gives a finished file its name, which must be free.
@@ -139,9 +154,11 @@ func replace(temp, path string) error {
 
 // fresh makes a copy of a backup in a folder, and sees that it can be used.
 func fresh(ctx context.Context, backup, folder string) (temp string, err error) {
-	if info, err := os.Stat(backup); err != nil {
+	info, err := os.Stat(backup)
+	if err != nil {
 		return "", err
-	} else if !info.Mode().IsRegular() {
+	}
+	if !info.Mode().IsRegular() {
 		return "", fmt.Errorf("%w: %q is not a file", storage.ErrForeign, backup)
 	}
 	s, err := dial(backup, defaultBusyTimeout)
@@ -149,6 +166,9 @@ func fresh(ctx context.Context, backup, folder string) (temp string, err error) 
 		return "", unopened(backup, err)
 	}
 	defer s.Close()
+	if _, err := checkLog(backup, info); err != nil {
+		return "", err
+	}
 	marked, err := ours(backup, s)
 	if err == nil && !marked {
 		err = fmt.Errorf("%w: %q", storage.ErrForeign, backup)
@@ -162,9 +182,12 @@ func fresh(ctx context.Context, backup, folder string) (temp string, err error) 
 	if temp, err = vacuum(ctx, s, folder); err != nil {
 		return "", err
 	}
-	d, err := open(Config{Path: temp}, nil)
+	d, err := opened(Config{Path: temp}, func(path, _ string, c Config) (*DB, error) {
+		d, _, err := connectAny(path, c, nil)
+		return d, err
+	})
 	if err == nil {
-		err = errors.Join(d.stores.Check(ctx), d.Close()) // which leaves no log
+		err = errors.Join(d.stores.Check(ctx), d.stores.Settle(ctx, judgeCopy), d.Close()) // which leaves no log
 	}
 	if err != nil {
 		os.Remove(temp)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -150,5 +151,8 @@ func TestALogThatLostItsEndHasAPrefixOfTheCommits(t *testing.T) {
 		}
 	}
 	require.Equal(t, saves, before, "a whole log has everything")
-	require.Zero(t, savesIn(t, db, nil), "without its log")
+	path := filepath.Join(t.TempDir(), "state.db")
+	require.NoError(t, os.WriteFile(path, db, 0o600))
+	_, err := sqlite.Open(sqlite.Config{Path: path})
+	require.ErrorIs(t, err, storage.ErrCorrupt, "without its log")
 }

@@ -44,3 +44,18 @@ func OpenWith(c Config, migrations fs.FS) (*DB, error) { return openWith(c, migr
 func UseWith(ctx context.Context, db *sql.DB, c Config, migrations fs.FS) (*DB, error) {
 	return useWith(ctx, db, c, migrations)
 }
+
+// Base is the first number of the present history.
+func (d *DB) Base(ctx context.Context) (base int64, err error) {
+	err = d.engine.Row(ctx, "SELECT max(base) FROM upkeep_history", nil, &base)
+	return base, err
+}
+
+// Newest is the greatest number of a table of events.
+func (d *DB) Newest(ctx context.Context, table string) (seq int64, err error) {
+	err = d.engine.Row(ctx, "SELECT coalesce(max(seq), 0) FROM "+table, nil, &seq)
+	return seq, err
+}
+
+// KnowsWhenAFileWasMade reports whether the file system of a file does.
+func KnowsWhenAFileWasMade(path string) bool { return born(path) != 0 }

@@ -34,6 +34,7 @@ type lender interface {
 // opened when they are needed.
 type own struct {
 	place  *place
+	origin *origin // nil: nothing is noted of where the database is
 	busy   time.Duration
 	writer *session
 	closed chan struct{}
@@ -170,12 +171,30 @@ func (o *own) close() error {
 		errs = append(errs, s.Close())
 	}
 	if o.place.gone.Load() == nil {
-		var mode string
-		if err := o.writer.Row("PRAGMA journal_mode = DELETE", nil, &mode); !errors.Is(err, storage.ErrBusy) {
-			errs = append(errs, err)
-		}
+		o.dropLog()
 	}
 	return errors.Join(append(errs, o.writer.Close())...)
+}
+
+// dropLog folds the log into the file for good, and notes that nobody has the
+// database open. If others have, or the disk is full, it is left as it is.
+func (o *own) dropLog() {
+	var mode string
+	err := o.writer.Exec("PRAGMA locking_mode = EXCLUSIVE") // until it is closed
+	if err == nil {
+		err = o.writer.Row("PRAGMA journal_mode = DELETE", nil, &mode)
+	}
+	if err != nil || mode != "delete" || o.origin == nil {
+		return
+	}
+	if o.writer.run("BEGIN IMMEDIATE") != nil {
+		return
+	}
+	if err := o.origin.leave(o.writer); err != nil || o.writer.run("COMMIT") != nil {
+		_ = o.writer.run("ROLLBACK")
+		return
+	}
+	o.origin.clean()
 }
 
 // keepLog has connections leave alone, when they are closed, what is at the

@@ -7,43 +7,59 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	driver "modernc.org/sqlite"
 
 	"github.com/upkeep-go/upkeep/storage"
 )
 
-// logOf returns where the log of a database is, which need not be there: beside
+// logPath returns where the log of a database is, which need not be there: beside
 // the file itself, if path is a link.
-func logOf(path string) string {
+func logPath(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
 	return path + "-wal"
 }
 
-// checkLog refuses a log that SQLite would delete, or bring into a database
-// that it does not belong to. Info is of the file at path, or nil if there is
-// none. It changes nothing.
-func checkLog(path string, info fs.FileInfo) error {
-	log := logOf(path)
-	before, err := os.Stat(log)
-	if err != nil || before.Size() == 0 {
-		return nil // what else is wrong SQLite will say
+// checkLog refuses a database that has lost its log, and a log that SQLite would
+// delete or bring into a database that it does not belong to. Info is of the
+// file at path, or nil if there is none. It changes nothing. It returns the
+// place that a database notes whose log others have folded into it.
+func checkLog(path string, info fs.FileInfo) (folded string, err error) {
+	// Others may be opening it or closing it: what is wrong stays wrong.
+	for range 3 {
+		log, missing := os.Stat(logPath(path))
+		switch {
+		case missing == nil && log.Size() > 0:
+			err = checkStray(path, info, log)
+		case info != nil && info.Size() > 0:
+			folded, err = checkAlone(path)
+		}
+		if err == nil {
+			return folded, nil
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
+	return "", err
+}
+
+// checkStray looks at a log that there is.
+func checkStray(path string, info, log fs.FileInfo) error {
 	if info == nil || info.Size() == 0 {
 		return fmt.Errorf("%w: %q is empty or missing, but not its log %q: put the file back that belongs to the log, or move the log away",
-			storage.ErrCorrupt, path, log)
+			storage.ErrCorrupt, path, logPath(path))
 	}
 	logged, err := wantsLog(path)
 	if err != nil || logged {
-		return nil
+		return nil // what else is wrong SQLite will say
 	}
-	if now, err := os.Stat(log); err != nil || !os.SameFile(before, now) {
+	if now, err := os.Stat(logPath(path)); err != nil || !os.SameFile(log, now) {
 		return nil // somebody has closed the database meanwhile
 	}
 	return fmt.Errorf("%w: %q was closed, or is a backup, and has no log: %q is that of another file; move it away if this is the right file",
-		storage.ErrCorrupt, path, log)
+		storage.ErrCorrupt, path, logPath(path))
 }
 
 // wantsLog reports whether a database may have a log, by its header alone.

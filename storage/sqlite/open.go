@@ -32,17 +32,22 @@ func (c Config) path() (string, error) {
 
 // open tries again if the file was replaced by Restore while it was opened.
 func open(c Config, migrations fs.FS) (*DB, error) {
+	return opened(c, func(path, folded string, c Config) (*DB, error) { return connect(path, folded, c, migrations) })
+}
+
+// opened prepares a file and connects to it.
+func opened(c Config, connect func(path, folded string, c Config) (*DB, error)) (*DB, error) {
 	path, err := c.path()
 	if err != nil {
 		return nil, err
 	}
 	c = c.complete()
 	for range 3 {
-		before, err := prepare(path)
+		before, folded, err := prepare(path)
 		if err != nil {
 			return nil, err
 		}
-		d, err := connect(path, c, migrations)
+		d, err := connect(path, folded, c)
 		if after, gone := os.Stat(path); gone == nil && os.SameFile(before, after) {
 			return d, err
 		}
@@ -57,14 +62,15 @@ func open(c Config, migrations fs.FS) (*DB, error) {
 // drops the locks that SQLite has on it in the same process.
 var creating sync.Mutex
 
-// prepare says what is at path, and makes an empty file if nothing is.
-func prepare(path string) (fs.FileInfo, error) {
+// prepare says what is at path, and makes an empty file if nothing is. It
+// returns what checkLog does.
+func prepare(path string) (info fs.FileInfo, folded string, err error) {
 	creating.Lock()
 	defer creating.Unlock()
-	info, err := os.Stat(path)
+	info, err = os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := checkLog(path, nil); err != nil {
-			return nil, err
+		if _, err := checkLog(path, nil); err != nil {
+			return nil, "", err
 		}
 		// SQLite would let everybody read it.
 		var f *os.File
@@ -77,23 +83,40 @@ func prepare(path string) (fs.FileInfo, error) {
 	}
 	switch {
 	case err != nil:
-		return nil, refused(path, err)
+		return nil, "", refused(path, err)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%w: %q is not a file", storage.ErrForeign, path)
+		return nil, "", fmt.Errorf("%w: %q is not a file", storage.ErrForeign, path)
 	case info.Size() > 0 && info.Size() < 512: // SQLite would take it for empty
-		return nil, fmt.Errorf("%w: %q has %d bytes", storage.ErrForeign, path, info.Size())
+		return nil, "", fmt.Errorf("%w: %q has %d bytes", storage.ErrForeign, path, info.Size())
 	}
-	return info, checkLog(path, info)
+	folded, err = checkLog(path, info)
+	return info, folded, err
 }
 
-// connect makes sure that the file is ours before it changes anything in it.
-func connect(path string, c Config, migrations fs.FS) (*DB, error) {
+// connect opens a database that goes on, or begins a new history.
+func connect(path, folded string, c Config, migrations fs.FS) (*DB, error) {
+	d, lender, err := connectAny(path, c, migrations)
+	if err != nil {
+		return nil, err
+	}
+	origin := originOf(path)
+	origin.folded = folded
+	if err := origin.settle(context.Background(), d.stores); err != nil {
+		return nil, errors.Join(fmt.Errorf("%q: %w", path, err), d.Close())
+	}
+	lender.origin = origin
+	d.engine.writer.fold() // so that the file alone says that it is in use
+	return d, nil
+}
+
+// connectAny makes sure that the file is ours before it changes anything in it.
+func connectAny(path string, c Config, migrations fs.FS) (*DB, *own, error) {
 	writer, err := dial(path, c.BusyTimeout)
 	if err != nil {
-		return nil, unopened(path, err)
+		return nil, nil, unopened(path, err)
 	}
 	if err := setUp(writer, c); err != nil {
-		return nil, errors.Join(unopened(path, err), writer.Close())
+		return nil, nil, errors.Join(unopened(path, err), writer.Close())
 	}
 	lender := newOwn(path, writer, c.BusyTimeout)
 	e := startEngine(path, lender, c.BusyTimeout, &dataVersion{connect: lender.reader, place: lender.place})
@@ -103,13 +126,13 @@ func connect(path string, c Config, migrations fs.FS) (*DB, error) {
 		err = lender.place.settle()
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%q: %w", path, err), e.close())
+		return nil, nil, errors.Join(fmt.Errorf("%q: %w", path, err), e.close())
 	}
 	d, err := newDB(ctx, e, c, migrations)
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", path, err)
+		return nil, nil, fmt.Errorf("%q: %w", path, err)
 	}
-	return d, nil
+	return d, lender, nil
 }
 
 // dial opens a connection. The pragmas are SQLite's, such as query_only(1).

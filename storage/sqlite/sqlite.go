@@ -59,8 +59,19 @@ var _ storage.Backend = (*DB)(nil)
 // While a database is open it is a file and a log beside it. If one of them is
 // moved, removed or replaced, every call returns storage.ErrMoved: nothing is
 // acknowledged into a file that nobody finds. Once everybody has closed it the
-// file alone is everything. A log beside the path whose database is missing,
-// empty or another one is storage.ErrCorrupt, and is left alone.
+// file alone is everything. A database that was in use and whose log is missing
+// is storage.ErrCorrupt, and so is a log beside the path whose database is
+// missing, empty or another one; nothing is changed then.
+//
+// A database that was restored begins a new history: its events, versions,
+// releases, strategies and leases go on with numbers that were never given, and
+// every Watch that stood at an earlier event is told ErrCompacted. It is known
+// by a small file beside it, whose name ends in -history, and by the time at
+// which that was made (on Linux): a copy of Backup, what Restore has put there,
+// and a file or folder that was copied back or to another file system. Such as a
+// snapshot of the whole disk is not noticed: remove that file then, before the
+// start. Without it a new history begins, which costs no more than that readers
+// begin anew.
 //
 // The DB owns a goroutine that writes, and one that looks for the commits of
 // other processes while somebody watches. Both end with Close.
@@ -78,7 +89,8 @@ func openWith(c Config, migrations fs.FS) (*DB, error) {
 // Use works inside the application's own database, whose driver must be
 // modernc.org/sqlite, with the application's own settings for it. Every table
 // is prefixed upkeep_; upkeep_schema is made at once, and those of a store by
-// its first call, as with Open. Close leaves db open.
+// its first call, as with Open. Close leaves db open. Of a database that was
+// restored only a copy of Backup begins a new history.
 //
 // No connection of db is kept: each call borrows one. Whoever calls while it
 // holds the last connection of db, in a transaction of its own, should call
@@ -116,7 +128,14 @@ func use(ctx context.Context, db *sql.DB, c Config, migrations fs.FS) (*DB, erro
 	}
 	c = c.complete()
 	lender := &borrowed{db: db, path: path, place: place, timeout: c.BusyTimeout}
-	return newDB(ctx, startEngine(path, lender, c.BusyTimeout, blind{}), c, migrations)
+	d, err := newDB(ctx, startEngine(path, lender, c.BusyTimeout, blind{}), c, migrations)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.stores.Settle(ctx, judgeApplication); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
 }
 
 func (c Config) complete() Config {

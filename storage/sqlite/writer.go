@@ -171,6 +171,13 @@ func (w *writer) loop() {
 	}
 }
 
+// fold folds the log into the file now.
+func (w *writer) fold() {
+	w.writing <- struct{}{}
+	w.lender.fold()
+	<-w.writing
+}
+
 // drain writes until nobody waits, and reports whether nobody ever will.
 func (w *writer) drain() bool {
 	for {

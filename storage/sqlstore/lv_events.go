@@ -10,8 +10,9 @@ import (
 	"github.com/upkeep-go/upkeep/lv"
 )
 
-// Events are numbered without a gap, in the order of their commits: a reader
-// that finds one missing knows that it was pruned.
+// Events are numbered without a gap but where a history begins, in the order of
+// their commits: a reader that finds one missing knows that it was pruned, or
+// is of another history.
 const (
 	// The newest event has the last id that was given to a version.
 	lvEventInsert = `
@@ -25,6 +26,9 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`
 	// time ?2.
 	lvEventFirstYoung = `
 SELECT coalesce(min(seq), ?1) FROM upkeep_lv_event WHERE seq < ?1 AND time_ms >= ?2`
+
+	// lvEventsKept finds the first of the newest ?1 events.
+	lvEventsKept = `SELECT min(seq) FROM (SELECT seq FROM upkeep_lv_event ORDER BY seq DESC LIMIT ?1) AS kept`
 
 	lvEventPrune   = `DELETE FROM upkeep_lv_event WHERE seq < ?1`
 	lvVersionPrune = `
@@ -67,14 +71,18 @@ func (s *Versions) due(seq, now int64) bool {
 }
 
 // prune deletes the oldest events that are too many or too old, never the
-// newest, and what was kept for them. What is left has no gap.
+// newest, and what was kept for them.
 func (w *lvWriting) prune() error {
 	var oldest, young int64
 	if err := w.Row(lvEventOldest, nil, &oldest); err != nil {
 		return err
 	}
 	end := min(oldest+pruneChunk, w.seq) // the first event that must stay
-	keep := min(w.seq-int64(w.s.keep.Events)+1, end)
+	keep, err := firstKept(w, lvEventsKept, oldest, w.seq, w.s.keep.Events)
+	if err != nil {
+		return err
+	}
+	keep = min(keep, end)
 	if err := w.Row(lvEventFirstYoung, []any{end, w.now - w.s.keep.Age.Milliseconds()}, &young); err != nil {
 		return err
 	}
@@ -157,7 +165,7 @@ const (
 const (
 	lvEventsAfter = `
 SELECT e.seq, e.time_ms, t.app, t.schema, e.kind, e.env, e.subject, e.actor, e.version, e.moved, e.strategy
-FROM upkeep_lv_event e JOIN upkeep_lv_table t ON t.id = e.tbl
+FROM upkeep_lv_event e LEFT JOIN upkeep_lv_table t ON t.id = e.tbl
 WHERE e.seq >= ?1 ORDER BY e.seq LIMIT {size}`
 
 	lvRowsSaved = `
@@ -224,7 +232,7 @@ func (b *lvBatch) read(tx Tx, after int64, size int) error {
 			b.anchor = anchor{there: true, time: ms}
 			return nil
 		}
-		if b.rows >= eventRows {
+		if b.rows >= eventRows || kind == "" { // where a history begins
 			return nil
 		}
 		b.rows += int(moved)

@@ -152,7 +152,8 @@ type lvMoment struct {
 
 const lvMomentFind = `
 SELECT coalesce((SELECT min(seq) FROM upkeep_lv_event), 0), coalesce((SELECT max(seq) FROM upkeep_lv_event), 0),
-	coalesce((SELECT version FROM upkeep_lv_event WHERE seq = ?1), 0)`
+	coalesce((SELECT version FROM upkeep_lv_event WHERE seq = ?1), 0),
+	(SELECT count(*) FROM upkeep_lv_event WHERE seq = ?1), (SELECT count(*) FROM upkeep_history WHERE base > ?1)`
 
 // moment finds the moment after an event, which is now for 0.
 func (t lvTable) moment(seq int64) (m lvMoment, err error) {
@@ -160,8 +161,8 @@ func (t lvTable) moment(seq int64) (m lvMoment, err error) {
 		m.now = true
 		return m, nil
 	}
-	var oldest, newest int64
-	if err := t.Row(lvMomentFind, []any{seq}, &oldest, &newest, &m.version); err != nil {
+	var oldest, newest, there, later int64
+	if err := t.Row(lvMomentFind, []any{seq}, &oldest, &newest, &m.version, &there, &later); err != nil {
 		return m, err
 	}
 	if seq > newest {
@@ -171,7 +172,8 @@ func (t lvTable) moment(seq int64) (m lvMoment, err error) {
 	if err != nil {
 		return m, err
 	}
-	if m.now = seq >= own; !m.now && seq < oldest {
+	lost := later > 0 && there == 0 && seq != own // it may be of a history that was given up
+	if m.now = seq >= own; lost || !m.now && seq < oldest {
 		return m, fmt.Errorf("%w: event %d", lv.ErrCompacted, seq)
 	}
 	return m, nil

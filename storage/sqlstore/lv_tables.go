@@ -23,6 +23,8 @@ SELECT coalesce((SELECT v.seq FROM upkeep_lv_version v WHERE v.tbl = ?1 ORDER BY
 	coalesce((SELECT max(r.id) FROM upkeep_lv_release r WHERE r.tbl = ?1), 0),
 	coalesce((SELECT max(r.changed) FROM upkeep_lv_release r WHERE r.tbl = ?1 AND r.changed <> r.id), 0),
 	coalesce((SELECT max(y.seq) FROM upkeep_lv_strategy y WHERE y.tbl = ?1), 0)`
+	lvTableInfo = lvTableSeqs + `,
+	coalesce((SELECT h.name FROM upkeep_history h ORDER BY h.base DESC LIMIT 1), '')`
 	lvEventTime = `SELECT time_ms FROM upkeep_lv_event WHERE seq = ?1`
 	lvEnvs      = `SELECT name FROM upkeep_lv_env WHERE tbl = ?1 ORDER BY name` // Production is the first
 )
@@ -103,10 +105,12 @@ func (s *Versions) tablePage(tx Tx, query string, args ...any) (page []lv.TableI
 // info reads what there is of a table but for its rows.
 func (t lvTable) info() (lv.TableInfo, error) {
 	info := lv.TableInfo{ID: t.id}
-	var err error
-	if info.Seq, err = t.seq(); err != nil {
+	var saved, released, planned, chosen int64
+	err := t.Row(lvTableInfo, []any{t.n}, &saved, &released, &planned, &chosen, &info.History)
+	if err != nil {
 		return info, err
 	}
+	info.Seq = max(saved, released, planned, chosen)
 	var ms int64
 	if err := t.Row(lvEventTime, []any{info.Seq}, &ms); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return info, err

@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -239,7 +240,12 @@ func (t transaction) Exec(query string, args ...any) error {
 	return nil
 }
 
-func (t transaction) Row(string, []any, ...any) error { return errNoSQL }
+func (t transaction) Row(query string, _ []any, _ ...any) error {
+	if strings.Contains(query, "upkeep_history") {
+		return sql.ErrNoRows
+	}
+	return errNoSQL
+}
 
 func (t transaction) Query(query string, args []any, each func(scan func(...any) error) error) error {
 	if !strings.Contains(query, "upkeep_schema") {

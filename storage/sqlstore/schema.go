@@ -56,7 +56,10 @@ func (s schema) open(ctx context.Context, db DB) error {
 		if err := lockSchema(tx, d.SchemaLock, ""); err != nil {
 			return err
 		}
-		return tx.Exec(d.typed(schemaTable))
+		if err := tx.Exec(d.typed(schemaTable)); err != nil {
+			return err
+		}
+		return tx.Exec(d.typed(historyTable))
 	})
 	if err != nil {
 		return fmt.Errorf("making the table of migrations: %w", err)
@@ -168,7 +171,10 @@ func (t *tables) next(ctx context.Context, db DB) (missing bool, err error) {
 		if applied == len(t.migrations) {
 			return nil
 		}
-		return apply(tx, t.domain, applied+1, t.migrations[applied])
+		if err := apply(tx, t.domain, applied+1, t.migrations[applied]); err != nil || applied > 0 {
+			return err
+		}
+		return joinHistory(tx, t.domain)
 	})
 	return missing, err
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/upkeep-go/upkeep/update"
 )
 
-// Events are numbered without a gap, in the order of their commits: a reader
-// that finds one missing knows that it was pruned.
+// Events are numbered without a gap but where a history begins, in the order of
+// their commits: a reader that finds one missing knows that it was pruned, or
+// is of another history.
 const (
 	eventInsert = `
 INSERT INTO upkeep_update_event (seq, time_ms, run, record)
@@ -26,6 +27,9 @@ WHERE seq >= ?1 ORDER BY seq LIMIT 257`
 	// eventFirstYoung finds the first event before ?1 that is at most ?2 old.
 	eventFirstYoung = `SELECT coalesce(min(seq), ?1) FROM upkeep_update_event
 WHERE seq < ?1 AND time_ms >= {now} - ?2`
+
+	// eventsKept finds the first of the newest ?1 events.
+	eventsKept = `SELECT min(seq) FROM (SELECT seq FROM upkeep_update_event ORDER BY seq DESC LIMIT ?1) AS kept`
 
 	eventPrune = `DELETE FROM upkeep_update_event WHERE seq < ?1`
 )
@@ -68,14 +72,18 @@ func (j *Journal) due(events int) bool {
 }
 
 // prune deletes the oldest events that are too many or too old, never the
-// newest. What is left has no gap.
+// newest.
 func (j *Journal) prune(tx Tx) error {
 	var oldest, newest int64
 	if err := tx.Row(eventRange, nil, &oldest, &newest); err != nil {
 		return err
 	}
 	end := min(oldest+pruneChunk, newest) // the first event that must stay
-	keep := min(newest-int64(j.keep.Events)+1, end)
+	keep, err := firstKept(tx, eventsKept, oldest, newest, j.keep.Events)
+	if err != nil {
+		return err
+	}
+	keep = min(keep, end)
 	var young int64
 	if err := tx.Row(j.firstYoung, j.d.withNow(end, j.keep.Age.Milliseconds()), &young); err != nil {
 		return err
@@ -149,6 +157,9 @@ func (j *Journal) events(ctx context.Context, after int64) (batch []update.Event
 			}
 			if seq == after {
 				a = anchor{there: true, time: ms}
+				return nil
+			}
+			if len(run) == 0 { // a history begins
 				return nil
 			}
 			e, err := decodeEvent(record)

@@ -1,0 +1,195 @@
+package sqlstore
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A database that was restored gives to other things the numbers that others
+// have seen already. So it begins a new history: a name, and numbers beyond all
+// that an earlier one can have given. Its base is the first of them, which
+// events of each feed have, and nobody is told: no event before it is followed
+// by the next number, and readers of those are told that they have to begin
+// anew.
+const (
+	historyTable = `
+CREATE TABLE IF NOT EXISTS upkeep_history (
+	base     {int} PRIMARY KEY, -- its numbers are greater; 0: the first history
+	name     TEXT  NOT NULL,    -- random
+	place    TEXT  NOT NULL,    -- by which a restored database is known
+	began_ms {int} NOT NULL     -- Unix milliseconds
+) {end}`
+
+	historyLast   = `SELECT base, name, place FROM upkeep_history ORDER BY base DESC LIMIT 1`
+	historyInsert = `INSERT INTO upkeep_history (base, name, place, began_ms) VALUES (?1, ?2, ?3, ?4)`
+	historyMove   = `UPDATE upkeep_history SET place = ?2 WHERE base = ?1`
+	historyMade   = `SELECT count(*) FROM upkeep_schema WHERE domain = ?1`
+
+	updateBegin = `INSERT INTO upkeep_update_event (seq, time_ms, run, record) VALUES (?1, ?2, ?3, '')`
+
+	lvNewest = `
+SELECT coalesce(max(seq), 0), coalesce((SELECT e.version FROM upkeep_lv_event e ORDER BY e.seq DESC LIMIT 1), 0)
+FROM upkeep_lv_event`
+	lvBegin = `
+INSERT INTO upkeep_lv_event (seq, time_ms, tbl, kind, env, subject, actor, version, moved, strategy)
+VALUES (?1, ?2, 0, '', ?3, 0, ?3, ?1, 0, '')`
+
+	leaseBegin = `UPDATE upkeep_lease SET token = ?1 WHERE token < ?1`
+)
+
+// A Judge tells a database that was restored from one that goes on. It is given
+// what it last said of the place that the database is at, unless this is the
+// first time, and returns that of now, which is kept. It runs in a transaction,
+// perhaps more than once.
+type Judge func(place string, first bool) (now string, restored bool, err error)
+
+// Settle asks a judge, and begins a new history if the database was restored.
+// Versions, events, releases, strategies and leases then go on with numbers
+// that were never given, and Watch is ErrCompacted for every earlier event.
+func (s *Stores) Settle(ctx context.Context, judge Judge) error {
+	d := s.db.Dialect()
+	err := s.db.Write(ctx, func(tx Tx) error {
+		if err := lockSchema(tx, d.SchemaLock, domainHistory); err != nil {
+			return err
+		}
+		return Settle(tx, d, judge)
+	})
+	if err != nil {
+		return fmt.Errorf("telling a restored database: %w", err)
+	}
+	return nil
+}
+
+// domainHistory is for the lock alone.
+const domainHistory = "history"
+
+// Settle is what Stores.Settle does in a transaction.
+func Settle(tx Tx, d Dialect, judge Judge) error {
+	var base int64
+	var name, place string
+	err := tx.Row(historyLast, nil, &base, &name, &place)
+	first := errors.Is(err, sql.ErrNoRows)
+	if err != nil && !first {
+		return err
+	}
+	now, restored, err := judge(place, first)
+	switch {
+	case err != nil:
+		return err
+	case first:
+		return tx.Exec(historyInsert, int64(0), rand.Text(), now, time.Now().UnixMilli())
+	case restored:
+		return begin(tx, d, base, now)
+	case now != place:
+		return tx.Exec(historyMove, base, now)
+	}
+	return nil
+}
+
+// begin begins a new history.
+func begin(tx Tx, d Dialect, newest int64, place string) error {
+	made := map[string]bool{}
+	for _, domain := range domains {
+		n := int64(0)
+		if err := tx.Row(historyMade, []any{domain}, &n); err != nil {
+			return err
+		}
+		made[domain] = n > 0
+	}
+	if made[domainUpdate] {
+		if err := execLock(tx, d.JournalLock); err != nil {
+			return err
+		}
+		var seq int64
+		if err := tx.Row(eventNewest, nil, &seq); err != nil {
+			return err
+		}
+		newest = max(newest, seq)
+	}
+	if made[domainLV] {
+		if err := execLock(tx, d.VersionLock); err != nil {
+			return err
+		}
+		var seq, version int64
+		if err := tx.Row(lvNewest, nil, &seq, &version); err != nil {
+			return err
+		}
+		newest = max(newest, seq, version)
+	}
+	var ms int64
+	if err := tx.Row(d.clocked(0, "SELECT {now}"), d.withNow(), &ms); err != nil {
+		return err
+	}
+	base := baseAt(ms, newest)
+	if err := tx.Exec(historyInsert, base, rand.Text(), place, ms); err != nil {
+		return err
+	}
+	for _, domain := range domains {
+		if made[domain] {
+			if err := beginDomain(tx, domain, base, ms); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func execLock(tx Tx, lock string) error {
+	if lock == "" {
+		return nil
+	}
+	return tx.Exec(lock)
+}
+
+// baseAt returns where a history begins: by the time, because two histories may
+// come from the same backup. There are a million numbers for each second, which
+// nobody gives; they stay below 2^53, what JavaScript can hold, until 2305.
+func baseAt(ms, newest int64) int64 {
+	const perMilli, step = 1000, 100_000_000_000
+	since := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
+	if base := (ms - since) * perMilli; base > newest {
+		return base
+	}
+	return (newest/step + 1) * step // the clock is wrong
+}
+
+// beginDomain brings the numbers of a domain beyond the base.
+func beginDomain(tx Tx, domain string, base, ms int64) error {
+	switch domain {
+	case domainUpdate:
+		return tx.Exec(updateBegin, base, ms, []byte{})
+	case domainLV:
+		return tx.Exec(lvBegin, base, ms, []byte{})
+	}
+	return tx.Exec(leaseBegin, base)
+}
+
+// joinHistory does so for tables that are made in a history that is not the
+// first: the lost one may have had them.
+func joinHistory(tx Tx, domain string) error {
+	var base int64
+	var name, place string
+	err := tx.Row(historyLast, nil, &base, &name, &place)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && base == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return beginDomain(tx, domain, base, time.Now().UnixMilli())
+}
+
+// firstKept returns the first of the newest events that are to be kept. It
+// counts them only if a history begins between the oldest and the newest.
+func firstKept(tx Tx, query string, oldest, newest int64, keep int) (first int64, err error) {
+	const never = 1_000_000_000 // as many events nobody keeps
+	if newest-oldest < never {
+		return newest - int64(keep) + 1, nil
+	}
+	err = tx.Row(query, []any{int64(keep)}, &first)
+	return first, err
+}
