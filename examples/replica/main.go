@@ -72,6 +72,10 @@ func show(rows *replica.Replica) http.HandlerFunc {
 			visitor[name] = values[0]
 		}
 		for row, err := range rows.Table().Rows(r.Context(), lv.View{For: visitor}) {
+			if row.Corrupt {
+				fmt.Fprintf(w, "%s is damaged\n", row.ID)
+				continue
+			}
 			if err != nil {
 				http.Error(w, err.Error(), http.StatusServiceUnavailable)
 				return

@@ -56,7 +56,7 @@ func publishNew(ctx context.Context, t *lv.Table, edits []lv.Edit) error {
 	}
 	there := map[string]bool{} // deletions too
 	for row, err := range t.Rows(ctx, lv.View{Own: true, IDs: ids}) {
-		if err != nil {
+		if err != nil && !row.Corrupt { // what is damaged is there, for somebody to mend
 			return err
 		}
 		there[row.ID] = true
