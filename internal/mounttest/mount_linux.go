@@ -23,9 +23,10 @@ func Run(t *testing.T, f func(t *testing.T)) {
 		return
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Env = append(os.Environ(), inside+"=root")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	if os.Geteuid() != 0 {
+		cmd.Env = append(os.Environ(), inside+"=user")
 		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
@@ -45,6 +46,19 @@ func Mount(t *testing.T, source, target, kind string, flags uintptr, data string
 	if err := unix.Mount(source, target, kind, flags, data); err != nil {
 		t.Fatalf("mounting %s at %s: %v", source, target, err)
 	}
+	t.Cleanup(func() { _ = unix.Unmount(target, unix.MNT_DETACH) })
+}
+
+// Overlay shows lower at target, as a container does its image: what changes is
+// in upper.
+func Overlay(t *testing.T, lower, upper, work, target string) {
+	t.Helper()
+	options := "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work
+	if os.Getenv(inside) == "user" {
+		options += ",userxattr" // else folders of lower cannot be removed
+	}
+	err := unix.Mount("overlay", target, "overlay", 0, options)
+	needs.Tool(t, "overlay file systems (Linux 5.11 where it is not run by root)", err == nil)
 	t.Cleanup(func() { _ = unix.Unmount(target, unix.MNT_DETACH) })
 }
 

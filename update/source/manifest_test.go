@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -150,10 +151,11 @@ func TestAManifestThatHasNotChangedIsNotSentAgain(t *testing.T) {
 
 func TestAManifestIsReadFromAFile(t *testing.T) {
 	dir := filepath.ToSlash(t.TempDir())
-	root := "file://" + dir
-	if !strings.HasPrefix(dir, "/") {
-		root = "file:///" + dir
+	path := dir
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
 	}
+	root := (&url.URL{Scheme: "file", Path: path}).String()
 	web := offer("1.1.0", "")
 	web.Artifacts[0].URL = "https://example.com/app"
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "app"), 0o755))

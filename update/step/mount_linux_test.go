@@ -144,8 +144,7 @@ func container(t *testing.T) *webSite {
 	require.NoError(t, os.Symlink("index.html", filepath.Join(home, "image/site/link")))
 	require.NoError(t, os.Chmod(filepath.Join(home, "image/site/a"), 0o711))
 	root := filepath.Join(home, "root")
-	mounttest.Mount(t, "overlay", root, "overlay", 0,
-		"lowerdir="+filepath.Join(home, "image")+",upperdir="+filepath.Join(home, "upper")+",workdir="+filepath.Join(home, "work"))
+	mounttest.Overlay(t, filepath.Join(home, "image"), filepath.Join(home, "upper"), filepath.Join(home, "work"), root)
 	dir := filepath.Join(root, "site")
 	return &webSite{dir: dir, Publish: step.Publish{Files: pagesOf, Dir: dir, Keep: []string{"uploads"}, Replace: true}}
 }

@@ -61,6 +61,7 @@ func TestAFolderThatCannotBeWrittenIsFoundBeforehand(t *testing.T) {
 		require.NoError(t, s.Check(t.Context(), writersTask()))
 	}
 	require.NoError(t, os.Chmod(dir, 0o555))
+	t.Cleanup(func() { require.NoError(t, os.Chmod(dir, 0o755)) })
 	args := child("check", dir)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = "/"
