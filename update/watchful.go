@@ -5,15 +5,19 @@ import (
 	"time"
 )
 
-// moment is a point in time by two clocks: the program's, which stands still
-// while the machine sleeps, and one that does not.
+// moment is a point in time by several clocks: the program's, which stands
+// still while the machine sleeps, and those that go on.
 type moment struct {
-	at      time.Time
-	running time.Duration // of the machine, its sleep included
+	at   time.Time
+	goOn [2]time.Duration
 }
 
-// sleepless is a clock that goes on while the machine sleeps. Tests replace it.
-var sleepless = boottime
+// sleepless are the clocks that go on: one of the system, which nobody sets,
+// and the wall clock, which is set after a virtual machine was paused. Tests
+// replace them.
+var sleepless = func() [2]time.Duration {
+	return [2]time.Duration{boottime(), time.Duration(time.Now().UnixNano())}
+}
 
 func now() moment { return moment{time.Now(), sleepless()} }
 
@@ -26,11 +30,17 @@ func (h *Held) deadline() time.Time {
 }
 
 // slept reports that the lease may have ended while the machine slept: the
-// engine's clock may be one that went on. Only the engine knows.
+// engine's clock may be one that went on. Only the engine knows; it is asked in
+// vain when somebody sets the wall clock.
 func (h *Held) slept() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return sleepless()-h.sent.running >= usable(h.ttl)
+	for i, clock := range sleepless() {
+		if clock-h.sent.goOn[i] >= usable(h.ttl) {
+			return true
+		}
+	}
+	return false
 }
 
 // patience is how long the engine has to confirm a lease after a sleep.

@@ -138,7 +138,8 @@ func (a *awake) renewals() int {
 func asleep(t *testing.T, f func(t *testing.T, l *awake, sleep func(time.Duration))) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &awake{leases: map[string]update.Lease{}}
-		update.SleepBy(t, func() time.Duration { return time.Duration(l.slept.Load()) })
+		slept := func() time.Duration { return time.Duration(l.slept.Load()) }
+		update.SleepBy(t, slept, slept)
 		f(t, l, func(d time.Duration) { l.slept.Add(int64(d)) })
 	})
 }
@@ -152,6 +153,43 @@ func TestAHolderThatSleptLongerThanItsLeaseDoesNotAct(t *testing.T) {
 		start := time.Now()
 		require.ErrorIs(t, context.Cause(held.Context()), update.ErrLost, "asked at once")
 		require.Zero(t, time.Since(start))
+	})
+}
+
+func TestOneClockThatWentOnIsEnoughForAHolderToDoubt(t *testing.T) {
+	never := func() time.Duration { return 0 }
+	for name, clocks := range map[string]func(slept func() time.Duration) (system, wall func() time.Duration){
+		"the machine slept, and its wall clock is wrong": func(slept func() time.Duration) (system, wall func() time.Duration) {
+			return slept, func() time.Duration { return -time.Hour }
+		},
+		"a virtual machine was paused, and its wall clock set": func(slept func() time.Duration) (system, wall func() time.Duration) {
+			return never, slept
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asleep(t, func(t *testing.T, l *awake, sleep func(time.Duration)) {
+				system, wall := clocks(func() time.Duration { return time.Duration(l.slept.Load()) })
+				update.SleepBy(t, system, wall)
+				held := hold(t, l, update.HoldConfig{})
+				sleep(5 * time.Minute)
+				hold(t, l, update.HoldConfig{})
+				require.ErrorIs(t, context.Cause(held.Context()), update.ErrLost)
+			})
+		})
+	}
+}
+
+func TestAJumpOfTheWallClockPartsNobodyFromALease(t *testing.T) {
+	bubble(t, func(t *testing.T, l *line) {
+		var jumped atomic.Int64
+		update.SleepBy(t, func() time.Duration { return 0 }, func() time.Duration { return time.Duration(jumped.Load()) })
+		held := hold(t, l, update.HoldConfig{})
+		for _, jump := range []time.Duration{time.Hour, -30 * time.Minute, 365 * 24 * time.Hour, 0} {
+			jumped.Store(int64(jump))
+			require.NoError(t, held.Context().Err())
+			time.Sleep(ttl)
+			require.NoError(t, held.Context().Err())
+		}
 	})
 }
 
@@ -179,7 +217,8 @@ func TestASleepThatTheLeaseOutlastsChangesNothing(t *testing.T) {
 func TestALeaseOfAnEngineThatSleptTooIsConfirmedAndGoesOn(t *testing.T) {
 	bubble(t, func(t *testing.T, l *line) {
 		var slept atomic.Int64
-		update.SleepBy(t, func() time.Duration { return time.Duration(slept.Load()) })
+		ahead := func() time.Duration { return time.Duration(slept.Load()) }
+		update.SleepBy(t, ahead, ahead)
 		held := hold(t, l, update.HoldConfig{})
 		for range 10 {
 			slept.Add(int64(time.Hour))
