@@ -75,7 +75,7 @@ var goings = map[string]func(t *testing.T, s *story){
 func TestADatabaseThatGoesOnKeepsItsHistory(t *testing.T) {
 	for name, going := range goings {
 		t.Run(name, func(t *testing.T) {
-			s := begin(t)
+			s := beginStory(t)
 			s.live()
 			history := s.info().History
 			require.NotEmpty(t, history)
@@ -89,7 +89,7 @@ func TestADatabaseThatGoesOnKeepsItsHistory(t *testing.T) {
 
 func TestADatabaseOfALibraryThatNotedNothingGoesOn(t *testing.T) {
 	for _, closed := range []bool{false, true} {
-		s := begin(t)
+		s := beginStory(t)
 		s.live()
 		s.close()
 		rawly(t, s.path, "DROP TABLE upkeep_history")

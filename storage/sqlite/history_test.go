@@ -142,7 +142,7 @@ func (s *story) backup() string {
 func TestARestoredDatabaseBeginsANewHistory(t *testing.T) {
 	for name, restore := range restores {
 		t.Run(name, func(t *testing.T) {
-			s := begin(t)
+			s := beginStory(t)
 			if strings.HasPrefix(name, "a folder") && !sqlite.KnowsWhenAFileWasMade(s.path) {
 				t.Skip("the file system does not say when a file was made")
 			}

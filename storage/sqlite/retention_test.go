@@ -11,7 +11,7 @@ import (
 )
 
 func TestTheEventsBeforeARestoreAreKeptLikeOthers(t *testing.T) {
-	s := begin(t)
+	s := beginStory(t)
 	for range 4 {
 		s.live() // three events of rows, one of runs
 	}

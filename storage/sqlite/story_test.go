@@ -27,7 +27,7 @@ type story struct {
 	given map[string]int64 // the greatest number of each kind
 }
 
-func begin(t *testing.T) *story {
+func beginStory(t *testing.T) *story {
 	folder := filepath.Join(t.TempDir(), "app")
 	require.NoError(t, os.Mkdir(folder, 0o700))
 	s := &story{t: t, path: filepath.Join(folder, "state.db"), given: map[string]int64{}}
