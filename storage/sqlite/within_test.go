@@ -24,7 +24,7 @@ func TestStoresWithin(t *testing.T) {
 				},
 				Begin: func(t testing.TB, b storage.Backend) storagetest.Transaction {
 					app, _ := apps.Load(b)
-					return begin(t, app.(*sql.DB), b.(*sqlite.DB), conns)
+					return beginning(t, app.(*sql.DB), b.(*sqlite.DB), conns)
 				},
 			}
 			for name, run := range h.Cases() {
@@ -42,7 +42,7 @@ const (
 	heard        = "a watcher hears of what was written within"
 )
 
-func begin(t testing.TB, app *sql.DB, db *sqlite.DB, conns int) storagetest.Transaction {
+func beginning(t testing.TB, app *sql.DB, db *sqlite.DB, conns int) storagetest.Transaction {
 	app.SetMaxOpenConns(conns)
 	tx, err := app.Begin()
 	require.NoError(t, err)
