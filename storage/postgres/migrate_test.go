@@ -254,7 +254,7 @@ func TestMigrateSQLMayRunTwiceAtOnce(t *testing.T) {
 		db, schema := openSQL(t)
 		var work sync.WaitGroup
 		for i := range 3 {
-			own := openURL(t, shared.url(schema))
+			own := openURL(t, shared.url(schema)+[]string{"", "&default_transaction_isolation=serializable"}[round/2%2])
 			if round%2 == 1 {
 				own.SetMaxOpenConns(1)
 			}

@@ -18,7 +18,8 @@ const defaultLongest = 10 * time.Minute
 // Migrations says what to migrate, and how to go back.
 type Migrations struct {
 	// DB is required: SQLite or PostgreSQL, by any driver that takes several
-	// statements in one Exec.
+	// statements in one Exec, and without a pooler in between that gives each
+	// transaction another session.
 	DB *sql.DB
 	// Files is required: the files of a release are all migrations that led
 	// to it, those of earlier releases included.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"modernc.org/sqlite"
 
+	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
@@ -54,4 +55,30 @@ func TestMigrateSQLGivesAFileTheTimeThatItMayTake(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestMigrateSQLStopsWhenItsRunIsCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, err := sql.Open("sqlite", ":memory:")
+		require.NoError(t, err)
+		defer db.Close()
+		db.SetMaxOpenConns(1)
+		content := map[string]string{
+			"0001_news.sql": first,
+			"0002_more.sql": "CREATE TABLE more (x); INSERT INTO more WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 9) SELECT a_minute(i) FROM n;",
+		}
+		u := newUpdater(t, step.MigrateSQL(step.Migrations{DB: db, Files: fixed(content)}))
+		run, err := u.Start(t.Context(), update.Request{Package: "demo/site", Version: "1.0.0"})
+		require.NoError(t, err)
+		time.Sleep(4*time.Minute + 45*time.Second)
+		require.NoError(t, u.Cancel(t.Context(), run.ID, update.By{}))
+		_, err = u.Wait(t.Context(), run.ID)
+		require.ErrorIs(t, err, update.ErrCancelled)
+		require.Equal(t, []string{"news"}, tables(t, db))
+		require.Equal(t, []string{"0001_news.sql"}, recorded(t, db))
+
+		_, err = install(t.Context(), u, "1.0.0")
+		require.NoError(t, err, "and may be tried again")
+		require.Equal(t, []string{"0001_news.sql", "0002_more.sql"}, recorded(t, db))
+	})
 }

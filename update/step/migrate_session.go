@@ -162,7 +162,7 @@ func (s *session) within(ctx context.Context, f func() (commit bool, err error))
 // writers as long as ctx allows.
 func (s *session) begin(ctx context.Context) error {
 	if s.engine == postgreSQL {
-		return s.exec(ctx, "BEGIN READ WRITE")
+		return s.exec(ctx, "BEGIN")
 	}
 	if err := s.patience(ctx, time.Second); err != nil {
 		return err
