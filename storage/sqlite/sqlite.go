@@ -88,9 +88,9 @@ func openWith(c Config, migrations fs.FS) (*DB, error) {
 
 // Use works inside the application's own database, whose driver must be
 // modernc.org/sqlite, with the application's own settings for it. Every table
-// is prefixed upkeep_; upkeep_schema is made at once, and those of a store by
-// its first call, as with Open. Close leaves db open. Of a database that was
-// restored only a copy of Backup begins a new history.
+// is prefixed upkeep_; upkeep_schema and upkeep_history are made at once, those
+// of a store by its first call, as with Open. Close leaves db open. Of a database
+// that was restored only a copy of Backup begins a new history.
 //
 // No connection of db is kept: each call borrows one. Whoever calls while it
 // holds the last connection of db, in a transaction of its own, should call

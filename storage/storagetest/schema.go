@@ -227,16 +227,16 @@ func tablesOfUse(t testing.TB, h SchemaHarness) {
 			require.True(t, slices.ContainsFunc(prefixes, of), "%s makes %s", what, table)
 		}
 	}
-	has("opening", "upkeep_schema")
+	has("opening", "upkeep_schema", "upkeep_history")
 	_, err := b.Locker().Holder(t.Context(), "core")
 	require.ErrorIs(t, err, update.ErrFree)
-	has("the Locker", "upkeep_schema", "upkeep_lease")
+	has("the Locker", "upkeep_schema", "upkeep_history", "upkeep_lease")
 	require.Contains(t, h.Tables(t, address), "upkeep_lease")
 	require.Empty(t, all(t, b.Versions().Rows(t.Context(), pages, lv.View{})))
-	has("the VersionStore", "upkeep_schema", "upkeep_lease", "upkeep_lv_")
+	has("the VersionStore", "upkeep_schema", "upkeep_history", "upkeep_lease", "upkeep_lv_")
 	_, err = b.Journal().Get(t.Context(), "none")
 	require.ErrorIs(t, err, update.ErrNotFound)
-	has("the Journal", "upkeep_schema", "upkeep_lease", "upkeep_lv_", "upkeep_update_")
+	has("the Journal", "upkeep_schema", "upkeep_history", "upkeep_lease", "upkeep_lv_", "upkeep_update_")
 }
 
 func firstUsesAtOnce(t testing.TB, h SchemaHarness) {
