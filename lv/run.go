@@ -16,9 +16,11 @@ const (
 )
 
 // Run follows the writes of other processes, applies releases that are due, in
-// order of that time, then of their id, and forgets what Retain allows, until ctx ends or the Service closes; it
-// returns the error that says which. What fails is logged and tried again. It
-// may run in any number of processes.
+// order of that time, then of their id, and forgets what Retain allows, until
+// ctx ends or the Service closes; it returns the error that says which. What
+// fails is logged and tried again; a release that is due and cannot be applied
+// for now, as on a full disk, holds back later ones for ten seconds or so, that
+// they do not overtake it. It may run in any number of processes.
 func (s *Service) Run(ctx context.Context) error {
 	s.stale.addAll()
 	jobs := []job{
