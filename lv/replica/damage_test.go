@@ -81,7 +81,7 @@ func TestADamagedRowSpoilsNeitherTheSnapshotNorTheFeedOfReplicas(t *testing.T) {
 				return ok
 			}
 			return err == nil && string(got.Content) == `{"name":"`+name+`","n":9007199254740993}`
-		}, 10*time.Second, time.Millisecond, row)
+		}, hangs, time.Millisecond, row)
 	}
 	shows("bad", "") // in the snapshot
 	shows("good", "1")
@@ -98,7 +98,7 @@ func TestADamagedRowSpoilsNeitherTheSnapshotNorTheFeedOfReplicas(t *testing.T) {
 		_, err := r.Table().Get(t.Context(), "good", lv.View{})
 		damaged, ok := err.(*lv.CorruptError)
 		return ok && damaged.Version == worse
-	}, 10*time.Second, time.Millisecond)
+	}, hangs, time.Millisecond)
 	stop()
 	s.away.Store(true)
 

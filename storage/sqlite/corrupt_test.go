@@ -4,7 +4,6 @@ import (
 	"context"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -45,7 +44,7 @@ func TestARunThatCannotBeReadStopsItsOwnPackageAlone(t *testing.T) {
 			u, err := update.New(update.Config{Locker: db.Locker(), Journal: db.Journal(), Packages: packages})
 			require.NoError(t, err)
 			defer u.Close()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), hangs)
 			defer cancel()
 			err = u.Recover(ctx)
 			require.ErrorIs(t, err, update.ErrCorrupt)

@@ -124,7 +124,7 @@ func (s *story) base() (base int64) {
 
 // told reports what a reader at an event is told: an event, or ErrCompacted.
 func (s *story) told(f feed, after int64) (seq int64, err error) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), hangs)
 	defer cancel()
 	f.watch(ctx, s.db, after, func(n int64, e error) bool { seq, err = n, e; return false })
 	return seq, err
