@@ -50,6 +50,8 @@ var ErrForeign = errors.New("step: it holds what no release has put there")
 // Keep moves them to the new tree right after the switch, by renaming, and back
 // when the publish is undone. Where the release brings something at such a path
 // as well, what was there wins, unless that was as a release had brought it.
+// Who finds nothing there in the moment between may make it again: that is
+// joined with what was there.
 //
 // The switch exchanges two folders, on Linux and macOS in one step of the
 // file system. Elsewhere, and on file systems that cannot do that, it takes

@@ -175,7 +175,7 @@ func (p *publisher) foreign(ctx context.Context, t *update.Task, dir string, but
 		return found, err
 	}
 	sign := signs(t, "%d files looked at")
-	err = eachIn(ctx, dir, but, func(name string, info fs.FileInfo) {
+	err = eachIn(ctx, dir, but, func(name string, info fs.FileInfo) error {
 		sign()
 		switch {
 		case name == "." && info != nil, all.has(ctx, dir, name, info):
@@ -184,6 +184,7 @@ func (p *publisher) foreign(ctx context.Context, t *update.Task, dir string, but
 		case isEmpty(filepath.Join(dir, filepath.FromSlash(name))) && !isAbove(name, p.Keep):
 			found.add(name + "/")
 		}
+		return nil
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil

@@ -121,12 +121,10 @@ func (p *publisher) checkKept(release []file) error {
 }
 
 // carry moves what lives on from a tree that was taken away to Dir. What is
-// there as a release has brought it makes room, or stays behind.
+// there as a release has brought it makes room. What somebody has put there
+// since the switch comes together with what was there before.
 func (p *publisher) carry(ctx context.Context, t *update.Task, from string, d published) error {
 	names, err := p.living(from, d.Keep)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
@@ -143,7 +141,22 @@ func (p *publisher) carry(ctx context.Context, t *update.Task, from string, d pu
 			return fmt.Errorf("keeping %q: %w", name, err)
 		}
 	}
-	return nil
+	return p.mergeAside(ctx, t, all, d.Other)
+}
+
+// mergeAside merges what the run has moved out of the way.
+func (p *publisher) mergeAside(ctx context.Context, t *update.Task, all known, run string) error {
+	entries, err := os.ReadDir(p.beside(""))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		id, kind, ok := ofRun(e.Name())
+		if err == nil && ok && id == run && (kind == spared || strings.HasPrefix(kind, madeSince)) {
+			err = p.merge(ctx, t, all, p.beside(e.Name()), ".")
+		}
+	}
+	return err
 }
 
 func (p *publisher) carryOne(ctx context.Context, t *update.Task, all known, from, name string, d published) error {
@@ -153,9 +166,8 @@ func (p *publisher) carryOne(ctx context.Context, t *update.Task, all known, fro
 		if err != nil {
 			return err
 		}
-		if !own {
-			say(t, fmt.Sprintf("%q is in use; what was there before stays in %q", name, from))
-			return nil
+		if !own && d.Old != (folderID{}) { // on the way back: it had not been moved
+			return p.merge(ctx, t, all, from, name)
 		}
 		spare := filepath.Join(p.beside(d.Other+spared), filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(spare), 0o700); err != nil {
@@ -164,7 +176,9 @@ func (p *publisher) carryOne(ctx context.Context, t *update.Task, all known, fro
 		if err := p.rename(target, spare); err != nil {
 			return err
 		}
-		say(t, fmt.Sprintf("%q stays as it is; the one of the release is not used", name))
+		if own {
+			say(t, fmt.Sprintf("%q stays as it is; the one of the release is not used", name))
+		}
 	}
 	if err := makeAround(from, p.Dir, name); err != nil {
 		return err
@@ -175,12 +189,72 @@ func (p *publisher) carryOne(ctx context.Context, t *update.Task, all known, fro
 	return errors.Join(durable.SyncDir(filepath.Dir(target)), durable.SyncDir(filepath.Dir(source)))
 }
 
+// merge moves to Dir what no release has put into a tree, at name or below it,
+// unless there is something in its place.
+func (p *publisher) merge(ctx context.Context, t *update.Task, all known, from, name string) error {
+	var files, folders []string
+	err := eachIn(ctx, filepath.Join(from, filepath.FromSlash(name)), nil, func(below string, info fs.FileInfo) error {
+		at := path.Join(name, below)
+		switch {
+		case info != nil && info.IsDir():
+			folders = append(folders, at)
+		case !all.has(ctx, from, at, info):
+			files = append(files, at)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var left strays
+	into := map[string]bool{}
+	for _, name := range files {
+		moved, err := p.mergeOne(from, name)
+		if err != nil {
+			return fmt.Errorf("keeping %q: %w", name, err)
+		}
+		if !moved {
+			left.add(name)
+			continue
+		}
+		into[path.Dir(name)] = true
+	}
+	for name := range into {
+		if err := durable.SyncDir(filepath.Join(p.Dir, filepath.FromSlash(name))); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Backward(folders) {
+		if at := filepath.FromSlash(name); exists(filepath.Join(p.Dir, at)) {
+			_ = os.Remove(filepath.Join(from, at)) // if it is empty
+		}
+	}
+	if left.n > 0 {
+		say(t, fmt.Sprintf("what is kept in %q has others in its place: %s", from, left))
+	}
+	return nil
+}
+
+func (p *publisher) mergeOne(from, name string) (moved bool, err error) {
+	target := filepath.Join(p.Dir, filepath.FromSlash(name))
+	if exists(target) {
+		return false, nil
+	}
+	if err := makeAround(from, p.Dir, name); err != nil {
+		return false, err
+	}
+	return true, p.rename(filepath.Join(from, filepath.FromSlash(name)), target)
+}
+
 // holds tells whether all there is at name in the folder dir is as a release
 // has put it there.
 func (k known) holds(ctx context.Context, dir, name string) (bool, error) {
 	own := true
-	err := eachIn(ctx, filepath.Join(dir, filepath.FromSlash(name)), nil, func(below string, info fs.FileInfo) {
-		own = own && k.has(ctx, dir, path.Join(name, below), info)
+	err := eachIn(ctx, filepath.Join(dir, filepath.FromSlash(name)), nil, func(below string, info fs.FileInfo) error {
+		if own = k.has(ctx, dir, path.Join(name, below), info); !own {
+			return fs.SkipAll
+		}
+		return nil
 	})
 	return own, err
 }

@@ -6,7 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -97,6 +101,129 @@ func TestPublishFilesLosesNothingWhereverItIsKilled(t *testing.T) {
 						require.Empty(t, s.beside(t, "*.kept"))
 					})
 				}
+			}
+		}
+	})
+}
+
+func TestPublishFilesJoinsWhatComesBeforeItHasMovedWhatLivesOn(t *testing.T) {
+	everySwitch(t, func(t *testing.T, exchange func(a, b string) error) {
+		for n, ended := 1, false; !ended; n++ {
+			for _, finish := range []string{"do", "undo"} {
+				s := newShop(t)
+				late := func(a, b string) error { // somebody uploads right after the switch
+					err := exchange(a, b)
+					if err == nil && strings.HasSuffix(a, ".new") {
+						put(t, "late", s.dir, "uploads/late.jpg")
+						put(t, "late", s.dir, "config/db.local.php")
+					}
+					return err
+				}
+				rename := func(from, to string) error {
+					err := os.Rename(from, to)
+					if err == nil && strings.HasSuffix(from, ".new") && to == s.dir {
+						put(t, "late", s.dir, "uploads/late.jpg")
+						put(t, "late", s.dir, "config/db.local.php")
+					}
+					return err
+				}
+				tk, _ := heard("one", "1.1.0")
+				w := &tripwire{n: n}
+				p := step.PublishOn(w.around(late), w.around(rename), s.Publish)
+				err := p.Do(t.Context(), tk)
+				ended = err == nil
+				if !ended {
+					require.ErrorIs(t, err, errCrash)
+				}
+				p = step.PublishOn(late, rename, s.Publish)
+				if finish == "undo" {
+					require.NoError(t, p.Undo(t.Context(), tk))
+				} else {
+					require.NoError(t, p.Do(t.Context(), tk))
+					require.Equal(t, "late", tree(t, s.dir)["uploads/late.jpg"], "at effect %d", n)
+				}
+				got := tree(t, s.dir)
+				require.Equal(t, "photo", got["uploads/2026/photo.jpg"], "at effect %d, then %s", n, finish)
+				require.Equal(t, "secret", got["config/db.local.php"], "at effect %d, then %s", n, finish)
+				require.Equal(t, "own", got["config/own.local.php"])
+				s.publish(t, "two", "1.0.0")
+				s.publish(t, "three", "1.1.0")
+				s.publish(t, "four", "1.0.0")
+				lost := 0
+				require.NoError(t, filepath.WalkDir(filepath.Dir(s.dir), func(path string, e fs.DirEntry, err error) error {
+					if data, _ := os.ReadFile(path); string(data) == "late" {
+						lost++
+					}
+					return err
+				}))
+				require.Contains(t, []int{0, 2}, lost, "at effect %d, then %s: both are somewhere, or never came", n, finish)
+			}
+			require.Less(t, n, 100)
+		}
+	})
+}
+
+func TestPublishFilesGoesOnWhereAVisitorHasMadeTheFolderBetweenTwoRenames(t *testing.T) {
+	for _, finish := range []string{"do", "undo"} {
+		s := newShop(t)
+		tk, _ := heard("one", "1.1.0")
+		require.ErrorIs(t, step.PublishBy(crashes[2].exchange, s.Publish).Do(t.Context(), tk), errCrash)
+		require.NoDirExists(t, s.dir)
+		put(t, "late", s.dir, "uploads/late.jpg")
+		p := step.PublishBy(unsupported, s.Publish)
+		want := "two"
+		if finish == "do" {
+			require.NoError(t, p.Do(t.Context(), tk))
+		} else {
+			require.NoError(t, p.Undo(t.Context(), tk))
+			want = "one"
+		}
+		got := tree(t, s.dir)
+		require.Equal(t, want, got["index.html"])
+		require.Equal(t, "late", got["uploads/late.jpg"])
+		require.Equal(t, "photo", got["uploads/2026/photo.jpg"])
+		s.publish(t, "two", "1.0.0")
+		require.Empty(t, s.beside(t, "*.kept"))
+	}
+}
+
+func TestNoUploadIsLostWhilePublishFilesSwitches(t *testing.T) {
+	everySwitch(t, func(t *testing.T, exchange func(a, b string) error) {
+		s := newShop(t)
+		var visitors sync.WaitGroup
+		stored, burst := []map[string]bool{{}, {}}, 0
+		visit := func() { // visitors upload from now on, and for a while
+			burst++
+			prefix := fmt.Sprint(burst)
+			for i := range stored {
+				visitors.Go(func() {
+					for n := range 30 {
+						name := fmt.Sprintf("uploads/%d/%s-%d.jpg", i, prefix, n)
+						path := filepath.Join(s.dir, name)
+						if os.MkdirAll(filepath.Dir(path), 0o755) == nil && os.WriteFile(path, nil, 0o600) == nil {
+							stored[i][name] = true
+						}
+					}
+				})
+			}
+		}
+		p := step.PublishBy(func(a, b string) error {
+			visit()
+			return exchange(a, b)
+		}, s.Publish)
+		for run := range 6 {
+			tk, _ := heard(fmt.Sprint("run", run), []string{"1.1.0", "1.0.0"}[run%2])
+			require.NoError(t, p.Do(t.Context(), tk))
+			visitors.Wait()
+			if run%3 == 0 {
+				require.NoError(t, p.Undo(t.Context(), tk))
+				visitors.Wait()
+			}
+		}
+		for _, names := range stored {
+			require.Greater(t, len(names), 10)
+			for name := range names {
+				require.FileExists(t, filepath.Join(s.dir, name))
 			}
 		}
 	})

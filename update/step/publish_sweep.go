@@ -15,7 +15,7 @@ import (
 // are: the oldest tree is what the release before its run has put there.
 const manifestsKept = 3
 
-var runName = regexp.MustCompile(`^([0-9]{8}T[0-9]{6}\.[0-9]{3}Z-.+)(\.part|\.new|\.old|\.undone|\.spare|\.json)$`)
+var runName = regexp.MustCompile(`^([0-9]{8}T[0-9]{6}\.[0-9]{3}Z-.+)(\.part|\.new|\.old|\.undone|\.spare|\.late[0-9]+|\.json)$`)
 
 // ofRun takes apart the name of something beside Dir. Names of other kinds are
 // those of somebody else, or of what is kept for a person.

@@ -15,16 +15,20 @@ import (
 // The folder beside Dir holds these of each run, whose names begin alike. They
 // tell how far a switch got.
 const (
-	partly   = ".part"    // the new tree, while it is written
-	ready    = ".new"     // the new tree, until it is switched
-	replaced = ".old"     // what was there before
-	undone   = ".undone"  // the new tree, after it was switched back
-	spared   = ".spare"   // what the release brought where something lives on
-	listed   = ".json"    // what the new tree consists of
-	moving   = ".moving"  // what is on its way there because it cannot be renamed
-	lifting  = ".lifting" // what is on its way to Dir because it cannot be renamed
-	kept     = ".kept"    // a tree that is not removed, because of what is in it
+	partly    = ".part"    // the new tree, while it is written
+	ready     = ".new"     // the new tree, until it is switched
+	replaced  = ".old"     // what was there before
+	undone    = ".undone"  // the new tree, after it was switched back
+	spared    = ".spare"   // what the release brought where something lives on
+	madeSince = ".late"    // what somebody made in the place of Dir; with a number
+	listed    = ".json"    // what the new tree consists of
+	moving    = ".moving"  // what is on its way there because it cannot be renamed
+	lifting   = ".lifting" // what is on its way to Dir because it cannot be renamed
+	kept      = ".kept"    // a tree that is not removed, because of what is in it
 )
+
+// lates is how often somebody may make Dir again during a switch.
+const lates = 100
 
 // beside returns the path of a name in the folder beside Dir.
 func (p *publisher) beside(name string) string {
@@ -104,7 +108,7 @@ func (p *publisher) replace(in, out string, id folderID) error {
 		err = p.rename(in, out)
 	case !exists(in) && !exists(in+lifting): // done
 	case exists(out) || !exists(p.Dir) && !exists(out+moving):
-		err = p.move(in, p.Dir, in+lifting)
+		err = p.settle(in)
 	default:
 		err = p.swap(in, out)
 	}
@@ -125,7 +129,27 @@ func (p *publisher) swap(in, out string) error {
 	if err := p.move(p.Dir, out, out+moving); err != nil {
 		return err
 	}
-	return p.move(in, p.Dir, in+lifting)
+	return p.settle(in)
+}
+
+// settle puts the folder in where nothing is but what somebody has made there
+// who found nothing.
+func (p *publisher) settle(in string) error {
+	id, _, _ := ofRun(filepath.Base(in))
+	for n := range lates {
+		err := p.move(in, p.Dir, in+lifting)
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		late := p.beside(id + fmt.Sprint(madeSince, n))
+		if exists(late) {
+			continue
+		}
+		if err := p.rename(p.Dir, late); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return fmt.Errorf("step: somebody makes %q again and again", p.Dir)
 }
 
 // move renames a folder. One that comes, in part, from a lower layer of an

@@ -160,11 +160,12 @@ func writeFile(root *os.Root, tree fs.FS, f file, watch func(io.Reader) io.Reade
 // times there. What lives on stays as it is. What cannot be touched is told.
 func (p *publisher) stamp(ctx context.Context, t *update.Task, tree string, living []string) error {
 	last, sign := time.Now(), signs(t, "%d times looked at")
-	err := eachIn(ctx, p.Dir, living, func(_ string, info fs.FileInfo) {
+	err := eachIn(ctx, p.Dir, living, func(_ string, info fs.FileInfo) error {
 		sign()
 		if info != nil && info.ModTime().After(last) {
 			last = info.ModTime()
 		}
+		return nil
 	})
 	if err != nil {
 		return err
@@ -177,11 +178,12 @@ func (p *publisher) stamp(ctx context.Context, t *update.Task, tree string, livi
 	defer root.Close()
 	at := last.Truncate(time.Second).Add(time.Second)
 	var bad strays
-	err = eachIn(ctx, tree, nil, func(name string, info fs.FileInfo) {
+	err = eachIn(ctx, tree, nil, func(name string, info fs.FileInfo) error {
 		sign()
 		if info == nil || (info.IsDir() || info.Mode().IsRegular()) && root.Chtimes(filepath.FromSlash(name), time.Time{}, at) != nil {
 			bad.add(name)
 		}
+		return nil
 	})
 	if bad.n > 0 {
 		say(t, "browsers may take what they have for current, for it could not be touched: "+bad.String())
@@ -190,8 +192,9 @@ func (p *publisher) stamp(ctx context.Context, t *update.Task, tree string, livi
 }
 
 // eachIn calls f for a folder and what is in it, but for what one of the
-// patterns names. info is nil for a folder that cannot be read.
-func eachIn(ctx context.Context, dir string, but []string, f func(name string, info fs.FileInfo)) error {
+// patterns names. info is nil for a folder that cannot be read. It ends with
+// the error of f; fs.SkipAll is none.
+func eachIn(ctx context.Context, dir string, but []string, f func(name string, info fs.FileInfo) error) error {
 	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		rel, relErr := filepath.Rel(dir, path)
 		name := filepath.ToSlash(rel)
@@ -203,8 +206,7 @@ func eachIn(ctx context.Context, dir string, but []string, f func(name string, i
 		case errors.Is(err, fs.ErrNotExist):
 			return nil
 		case err != nil:
-			f(name, nil)
-			return nil
+			return f(name, nil)
 		case isKept(name, but):
 			if e.IsDir() {
 				return fs.SkipDir
@@ -212,7 +214,7 @@ func eachIn(ctx context.Context, dir string, but []string, f func(name string, i
 			return nil
 		}
 		if info, err := e.Info(); err == nil {
-			f(name, info)
+			return f(name, info)
 		}
 		return nil
 	})

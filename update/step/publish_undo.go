@@ -30,15 +30,15 @@ func (p *publisher) undo(ctx context.Context, t *update.Task) error {
 func (p *publisher) goBack(ctx context.Context, t *update.Task, d *published) error {
 	away := p.beside(d.Other + undone)
 	switched, err := p.complete(d)
-	if err != nil || !switched {
+	if err != nil {
 		return err
 	}
-	if !exists(away) || exists(p.beside(d.Other+replaced)) {
+	if switched && (!exists(away) || exists(p.beside(d.Other+replaced))) {
 		if err := p.takeBack(ctx, t, d); err != nil {
 			return err
 		}
 	}
-	if !exists(away) || !exists(p.Dir) {
+	if !exists(p.Dir) {
 		return nil
 	}
 	// What is left there is kept until the next publish.
@@ -69,10 +69,8 @@ func (p *publisher) complete(d *published) (switched bool, err error) {
 		return true, p.rename(fresh, old)
 	case !exists(old):
 		return false, nil // it had not begun
-	case exists(p.Dir):
-		return false, fmt.Errorf("step: somebody else has made it meanwhile: what was there before is %q", old)
 	}
-	return false, errors.Join(p.rename(old, p.Dir), p.sync())
+	return false, errors.Join(p.settle(old), p.sync())
 }
 
 // takeBack puts what was there before in the place of the new tree.
