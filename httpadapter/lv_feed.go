@@ -14,9 +14,10 @@ import (
 // snapshotReply is what a snapshot looks like, for openapi.json.
 type snapshotReply struct {
 	Table      replica.Table            `json:"table"`
-	Seq        int64                    `json:"seq"`   // of the event whose state it is
-	Time       time.Time                `json:"time"`  // of that event
-	After      int64                    `json:"after"` // where changes go on
+	History    string                   `json:"history"` // of the server: another one after a restore
+	Seq        int64                    `json:"seq"`     // of the event whose state it is
+	Time       time.Time                `json:"time"`    // of that event
+	After      int64                    `json:"after"`   // where changes go on
 	Strategies []replica.Strategy       `json:"strategies"`
 	Envs       map[lv.Env][]replica.Row `json:"envs"` // a gray has only what it points at itself
 }
@@ -123,6 +124,12 @@ func (l *lvAPI) changes(c *call) error {
 		if _, err := l.table(c); err != nil {
 			return err
 		}
+	}
+	for info, err := range l.service.Tables(c.r.Context(), lv.TableID{App: app, Schema: schema}) {
+		if err != nil {
+			return err
+		}
+		c.w.Header().Set(replica.HistoryHeader, info.History)
 	}
 	return c.stream(after, func(ctx context.Context, after int64) iter.Seq2[event, error] {
 		return func(yield func(event, error) bool) {

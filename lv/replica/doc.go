@@ -12,5 +12,6 @@
 //	                                  longer kept, of another history or too
 //	                                  long to be sent: the snapshot is read anew;
 //	                                  comments so that it is never silent for 45
-//	                                  seconds
+//	                                  seconds. The header Upkeep-History is the
+//	                                  TableInfo.History of now
 package replica

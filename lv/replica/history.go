@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strconv"
 	"time"
@@ -10,26 +11,33 @@ import (
 	"github.com/upkeep-go/upkeep/lv"
 )
 
+// HistoryHeader is the header of a feed that names the history of the server.
+const HistoryHeader = "Upkeep-History"
+
 // recallTime is how long the server may take to tell of an event that it has.
 const recallTime = 10 * time.Second
 
 // sameHistory returns lv.ErrCompacted unless the server's events are the ones
-// that led to what readers see. One that was restored, or has begun anew, gives
-// the same numbers to other events, and those after a number would be mixed
-// with rows that it never had. The event whose state readers see tells: what
-// the server has at its number must be of the same time.
-func (s *source) sameHistory(ctx context.Context) error {
-	if s.fresh.Swap(false) {
-		return nil
-	}
+// that led to what readers see. One that was restored, or has begun anew, may
+// give the same numbers to other events, and those after a number would be mixed
+// with rows that it never had. Now is what the server calls its history; if it
+// does not, or did not when the state was read, the event whose state readers
+// see tells: what the server has at its number must be of the same time.
+func (s *source) sameHistory(ctx context.Context, now string) error {
+	fresh := s.fresh.Swap(false)
 	state, err := s.replica.table.Snapshot(ctx)
 	switch {
 	case err != nil:
 		return err
-	case state.Seq == 0: // there was no event, and nothing that would be read again
-		return lv.ErrCompacted
-	case state.Time.IsZero(): // the server had forgotten that event itself
+	case now != "" && state.History != "":
+		if state.History != now {
+			return fmt.Errorf("%w: the server has another history", lv.ErrCompacted)
+		}
 		return nil
+	case fresh:
+		return nil
+	case state.Seq == 0 || state.Time.IsZero(): // nothing that would be read again, or forgotten by the server itself
+		return lv.ErrCompacted
 	}
 	answer, err := s.get(ctx, "changes", url.Values{"after": {strconv.FormatInt(state.Seq-1, 10)}})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // WriteSnapshot writes what readers see of a table, row by row:
 //
-//	{"table":{"app","schema"},"seq","time","after","strategies":[…],"envs":{"<env>":[…]}}
+//	{"table":{"app","schema"},"history","seq","time","after","strategies":[…],"envs":{"<env>":[…]}}
 //
 // where the environment "" is Production and the others show only what they
 // point at themselves.
@@ -38,7 +38,7 @@ func WriteSnapshot(w io.Writer, table lv.TableID, s lv.Snapshot) error {
 		return nil
 	}
 	err := errors.Join(
-		put(`{"table":`, Table(table)), put(`,"seq":`, s.Seq), put(`,"time":`, s.Time), put(`,"after":`, s.After), put(`,"strategies":`, strategies),
+		put(`{"table":`, Table(table)), put(`,"history":`, s.History), put(`,"seq":`, s.Seq), put(`,"time":`, s.Time), put(`,"after":`, s.After), put(`,"strategies":`, strategies),
 		put(`,"envs":{`),
 	)
 	for i, env := range append([]lv.Env{lv.Production}, s.Grays...) {
@@ -69,6 +69,8 @@ func ReadSnapshot(r io.Reader) (lv.TableID, lv.Snapshot, error) {
 		switch name {
 		case "table":
 			return d.Decode((*Table)(&table))
+		case "history":
+			return d.Decode(&s.History)
 		case "seq":
 			return d.Decode(&s.Seq)
 		case "time":

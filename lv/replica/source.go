@@ -227,14 +227,14 @@ func (s *source) fetch(ctx context.Context) (lv.Snapshot, error) {
 // ends, which is an error. It is lv.ErrCompacted if they are not all there, or
 // belong to another history.
 func (s *source) follow(ctx context.Context, after int64, f func(lv.Event) bool) error {
-	if err := s.sameHistory(ctx); err != nil {
-		return err
-	}
 	answer, err := s.get(ctx, "changes", url.Values{"after": {strconv.FormatInt(after, 10)}})
 	if err != nil {
 		return err
 	}
 	defer answer.Close()
+	if err := s.sameHistory(ctx, answer.response.Header.Get(HistoryHeader)); err != nil {
+		return err
+	}
 	s.replica.connected(true)
 	return readEvents(answer, s.maxEvent, f)
 }
