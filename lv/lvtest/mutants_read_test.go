@@ -19,6 +19,7 @@ const (
 	tablesAlone = "tables are isolated"
 	tablesNamed = "tables come in the order of their names"
 	tableSeq    = "a table has the seq and the time of its last event"
+	oneStory    = "all tables are of one history"
 	rowsAsOf    = "what was as of every event can be read"
 )
 

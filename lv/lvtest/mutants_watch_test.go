@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/upkeep-go/upkeep/lv"
@@ -239,6 +240,18 @@ var consistencyMutants = []mutant{
 		v.Live = nil
 		return true
 	})},
+	{what: "has no name for its history", caught: oneStory, wrap: eachTable(func(_ lv.VersionStore, i *lv.TableInfo) bool {
+		i.History = ""
+		return true
+	}), unnoted: true},
+	{what: "names a history by its last event", caught: oneStory, wrap: eachTable(func(_ lv.VersionStore, i *lv.TableInfo) bool {
+		i.History = i.Time.String() + strconv.FormatInt(i.Seq, 10)
+		return true
+	}), unnoted: true},
+	{what: "has a history for each table", caught: oneStory, wrap: eachTable(func(_ lv.VersionStore, i *lv.TableInfo) bool {
+		i.History += i.ID.Schema
+		return true
+	}), unnoted: true},
 	{what: "ends before its last event", caught: agrees, wrap: eachTable(func(_ lv.VersionStore, i *lv.TableInfo) bool {
 		i.Seq--
 		return true

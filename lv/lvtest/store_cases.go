@@ -53,6 +53,7 @@ var storeCases = []storeCase{
 	{"tables are isolated", isolatedTables},
 	{"tables come in the order of their names", tablesListed},
 	{"a table has the seq and the time of its last event", tableSeq},
+	{"all tables are of one history", oneHistory},
 	{"what was as of every event can be read", asOfEvery},
 	{"history is newest first and goes on after a version", historyNewest},
 	{"pages of history join", historyPages},

@@ -183,6 +183,20 @@ func tablesListed(t *storeTest) {
 	require.Empty(t, tables(banners), "what is refused makes no table")
 }
 
+func oneHistory(t *storeTest) {
+	t.save("a", "1")
+	name := t.info().History
+	require.NotEmpty(t, name, "it has a name")
+	t.publish(lv.Production, "a")
+	t.writeElsewhere("elsewhere")
+	for _, tables := range [][]lv.TableInfo{list(t, t.Tables(t.Context())), list(t, t.Tables(t.Context(), pages, banners))} {
+		require.Len(t, tables, 2)
+		for _, info := range tables {
+			require.Equal(t, name, info.History, "of %v", info.ID)
+		}
+	}
+}
+
 func tableSeq(t *storeTest) {
 	var last int64
 	for _, write := range []func(){
