@@ -85,6 +85,11 @@ func init() {
 		switch fault {
 		case "crash":
 			os.Exit(3)
+		case "migrate":
+			if err := migrateState(filepath.Join(dir, "upkeep.db")); err != nil {
+				panic(err)
+			}
+			os.Exit(3)
 		case "hang":
 			time.Sleep(2 * hangs)
 		}
@@ -294,6 +299,7 @@ func TestAProgramRestartsItselfAndGoesBackFromWhatIsBad(t *testing.T) {
 	}{
 		{"a good release", as(""), update.StateSucceeded, "", false, false},
 		{"one that crashes at start", as("crash"), update.StateRolledBack, "it was started 2 times and did not confirm itself", true, false},
+		{"one that crashes once it has added to the tables", as("migrate"), update.StateRolledBack, "it was started 2 times and did not confirm itself", true, false},
 		{"one that crashes before main", text("#!/bin/sh\nexit 3\n"), update.StateRolledBack, "it was started 2 times and did not confirm itself", true, false},
 		{"one that hangs at start", as("hang"), update.StateRolledBack, "it did not confirm itself within 2s", false, false},
 		{"one that hangs before main", text("#!/bin/sh\nexec sleep 60\n"), update.StateRolledBack, "it did not confirm itself within 2s", true, true},
