@@ -11,6 +11,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/storage/sqlstore"
 )
 
 // Backup writes a consistent, checked copy to a new file, which only its owner
@@ -204,12 +205,35 @@ func closeDown(path string) (*session, error) {
 		return nil, unopened(path, err)
 	}
 	if _, err = ours(path, s); err == nil {
+		err = noteClosing(path, s)
+	}
+	if err == nil {
 		err = s.Exec("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE")
 	}
 	if err != nil {
 		return nil, errors.Join(unopened(path, err), s.Close())
 	}
 	return s, nil
+}
+
+// noteClosing notes in a database that its log is about to go: a process that is
+// killed meanwhile leaves a file that looks as if it had lost it.
+func noteClosing(path string, s *session) error {
+	var place string
+	if s.Row(placeNoted, nil, &place) != nil {
+		return nil // of an older library, which notes nothing
+	}
+	note := func() error { return sqlstore.Settle(s, sqlstore.Dialect{}, judgeCopy) }
+	if o := originOf(path); o.matches(place) {
+		note = func() error { return o.leave(s) }
+	}
+	if err := s.Exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	if err := note(); err != nil {
+		return errors.Join(err, s.Exec("ROLLBACK"))
+	}
+	return s.Exec("COMMIT")
 }
 
 // dropLog removes what is left of the log of a database that is gone: SQLite

@@ -118,6 +118,9 @@ func judgeApplication(place string, first bool) (string, bool, error) {
 // judgeCopy makes a database a copy.
 func judgeCopy(string, bool) (string, bool, error) { return placeOfCopy, false, nil }
 
+// placeNoted reads the place that a database notes.
+const placeNoted = "SELECT place FROM upkeep_history ORDER BY base DESC LIMIT 1"
+
 // checkAlone refuses a database that was in use and has lost its log. One whose
 // log somebody has folded into it in the proper way is as good as before, and
 // its place is returned.
@@ -129,7 +132,7 @@ func checkAlone(path string) (folded string, err error) {
 	}
 	var place string
 	err = alone(path, func(s *session) error {
-		return s.Row("SELECT place FROM upkeep_history ORDER BY base DESC LIMIT 1", nil, &place)
+		return s.Row(placeNoted, nil, &place)
 	})
 	switch {
 	case err != nil: // of an older library; or SQLite will say what is wrong
