@@ -99,8 +99,8 @@ func requireTold(t *testing.T, readers <-chan error, want error) {
 // brought back to an earlier state, has begun anew.
 func requireNewHistory(t *testing.T, db *postgres.DB, before string, last lv.Version) {
 	t.Helper()
-	require.NotEqual(t, before, infoOf(t, db).History)
 	require.Greater(t, fill(t, db, 100, 12).ID, last.ID+1000, "no number is given twice")
+	require.NotEqual(t, before, infoOf(t, db).History)
 	for _, after := range []int64{7, 10} {
 		for _, err := range db.Versions().Watch(t.Context(), after) {
 			require.ErrorIs(t, err, lv.ErrCompacted)
@@ -170,7 +170,14 @@ func TestAServerThatWasRecoveredBeginsANewHistory(t *testing.T) {
 	own(t, s, signal)
 	own(t, s, settings)
 	require.NoError(t, s.start())
-	require.Eventually(t, func() bool { _, err := os.Stat(signal); return err != nil }, 20*time.Second, 10*time.Millisecond)
+	pool, err := pgxpool.New(t.Context(), s.url(""))
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	require.Eventually(t, func() bool { // until then it takes no writes
+		recovers := true
+		err := pool.QueryRow(t.Context(), "SELECT pg_is_in_recovery()").Scan(&recovers)
+		return err == nil && !recovers
+	}, 30*time.Second, 10*time.Millisecond)
 	requireTold(t, rows, lv.ErrCompacted)
 	requireTold(t, runs, update.ErrCompacted)
 	requireNewHistory(t, db, before, last)

@@ -28,6 +28,12 @@ SELECT (SELECT system_identifier FROM pg_control_system())::text,
 	(SELECT oid FROM pg_database WHERE datname = current_database())::text, 'upkeep_history'::regclass::oid::text`
 )
 
+// inRecovery is the code of a server that has not got its timeline yet, and
+// takes no writes either.
+const inRecovery = "55000"
+
+var errRecovers = errors.New("postgres: the server is in recovery")
+
 // originTime bounds the question.
 const originTime = 5 * time.Second
 
@@ -41,6 +47,9 @@ func originOf(ctx context.Context, c *pgx.Conn) (string, error) {
 	}
 	err := ask(originAll)
 	if refusal := new(pgconn.PgError); errors.As(err, &refusal) && !c.IsClosed() {
+		if refusal.Code == inRecovery {
+			return "", errRecovers
+		}
 		err = ask(originSome)
 	}
 	return strings.Join(parts[:], " "), err
@@ -83,7 +92,11 @@ func (s *server) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if noted[settled] != nil {
 		return c, nil
 	}
-	if err := s.settle(ctx, c); err != nil {
+	err = s.settle(ctx, c)
+	if errors.Is(err, errRecovers) {
+		return c, nil // it is asked again
+	}
+	if err != nil {
 		release(c)
 		return nil, err
 	}
