@@ -100,6 +100,16 @@ func (c *child) line() string {
 	}
 }
 
+// after returns the first line that is not this one.
+func (c *child) after(line string) string {
+	c.t.Helper()
+	for {
+		if next := c.line(); next != line {
+			return next
+		}
+	}
+}
+
 // rest waits for the end of the child and returns the lines not read yet.
 func (c *child) rest() []string {
 	var lines []string

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/needs"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
@@ -118,6 +119,60 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 	require.NoError(t, db.Backup(t.Context(), filepath.Join(t.TempDir(), "copy.db")), "it is whole")
 }
 
+func TestAFolderThatMayNotBeEnteredForAWhileIsNotLost(t *testing.T) {
+	folder, err := os.MkdirTemp("", "upkeep")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.Chmod(folder, 0o700); _ = os.RemoveAll(folder) })
+	path := moved(t, folder, 0o666)
+	require.NoError(t, os.Chmod(folder, 0o777))
+	c := startChild(t, "write as nobody", path)
+	for range 2 { // the second time it is still the same database
+		require.Equal(t, "written", c.line())
+		require.NoError(t, os.Chmod(folder, 0))
+		refusal := c.after("written")
+		require.Contains(t, refusal, path)
+		require.NotContains(t, refusal, storage.ErrMoved.Error())
+		require.NoError(t, os.Chmod(folder, 0o777))
+		require.Equal(t, "written", c.after(refusal))
+	}
+	c.kill()
+	require.NoError(t, os.Chmod(folder, 0o777))
+	require.NotEmpty(t, runs(t, open(t, sqlite.Config{Path: path})))
+}
+
+func TestAUserDoesNotTakeForRestoredWhatAnotherUserHasOpened(t *testing.T) {
+	needs.Tool(t, "root", os.Getuid() == 0)
+	const nobody = 65534
+	tests := []struct {
+		name     string
+		mode     os.FileMode
+		uid, gid int
+	}{
+		{"root opens the database of a service", 0o600, nobody, nobody},
+		{"a group shares it", 0o660, 0, nobody},
+		{"everybody may write", 0o666, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			folder, err := os.MkdirTemp("", "upkeep")
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = os.RemoveAll(folder) })
+			path := moved(t, folder, tt.mode)
+			require.NoError(t, os.Chmod(folder, 0o777))
+			require.NoError(t, os.Chown(path, tt.uid, tt.gid))
+			db, err := sqlite.Open(sqlite.Config{Path: path})
+			require.NoError(t, err)
+			before, err := db.Base(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, db.Close())
+			require.Equal(t, "opened", startChild(t, "open as nobody", path).line())
+			after, err := open(t, sqlite.Config{Path: path}).Base(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, before, after)
+		})
+	}
+}
+
 func TestADatabaseThatHasNoSpaceIsNotMade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	require.Regexp(t, "^full .*"+path, startChild(t, "open with no space", path).line())
@@ -135,12 +190,33 @@ func limitFiles(bytes uint64) error {
 	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &l)
 }
 
+func becomeNobody() error {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	return errors.Join(syscall.Setgroups(nil), syscall.Setgid(65534), syscall.Setuid(65534))
+}
+
 func init() {
-	roles["open as nobody"] = func(args []string) error {
-		if os.Getuid() == 0 {
-			if err := errors.Join(syscall.Setgid(65534), syscall.Setuid(65534)); err != nil {
-				return err
+	roles["write as nobody"] = func(args []string) error {
+		if err := becomeNobody(); err != nil {
+			return err
+		}
+		db, err := sqlite.Open(sqlite.Config{Path: args[0]})
+		if err != nil {
+			return err
+		}
+		for i := 0; ; i++ {
+			if err := create(db, fmt.Sprint(i), 0); err != nil {
+				fmt.Println(err)
+			} else {
+				fmt.Println("written")
 			}
+		}
+	}
+	roles["open as nobody"] = func(args []string) error {
+		if err := becomeNobody(); err != nil {
+			return err
 		}
 		db, err := sqlite.Open(sqlite.Config{Path: args[0]})
 		if err == nil {

@@ -1,10 +1,12 @@
 package sqlite_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -184,6 +186,30 @@ func TestARestoredDatabaseBeginsANewHistory(t *testing.T) {
 			s.close()
 		})
 	}
+}
+
+func TestByASlowClockNoNumberIsGivenTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // in 2000, as on a machine whose clock nobody has set
+		folder := t.TempDir()
+		c, backup := sqlite.Config{Path: filepath.Join(folder, "state.db")}, filepath.Join(folder, "backup.db")
+		db, err := sqlite.Open(c)
+		require.NoError(t, err)
+		require.NoError(t, create(db, "run", 0))
+		require.NoError(t, db.Backup(context.Background(), backup))
+		require.NoError(t, db.Close())
+		bases := map[int64]bool{}
+		for range 5 {
+			require.NoError(t, sqlite.Restore(context.Background(), backup, c))
+			db, err := sqlite.Open(c)
+			require.NoError(t, err)
+			base, err := db.Base(context.Background())
+			require.NoError(t, err)
+			require.NoError(t, db.Close())
+			require.Less(t, base, int64(1)<<53, "JavaScript can hold it")
+			bases[base] = true
+		}
+		require.Len(t, bases, 5)
+	})
 }
 
 // last returns the newest event that there is of a feed.

@@ -164,13 +164,14 @@ func (o *own) close() error {
 		o.slots <- struct{}{}
 	}
 	var errs []error
-	if o.place.look() != nil {
+	gone := o.place.look()
+	if gone != nil {
 		errs = append(errs, o.keepLog(append(o.idle, o.writer)...))
 	}
 	for _, s := range o.idle {
 		errs = append(errs, s.Close())
 	}
-	if o.place.gone.Load() == nil {
+	if gone == nil {
 		o.dropLog()
 	}
 	return errors.Join(append(errs, o.writer.Close())...)

@@ -28,6 +28,10 @@ var moves = map[string]func(t *testing.T, path string){
 		require.NoError(t, os.Rename(filepath.Dir(path), filepath.Dir(path)+"-old"))
 		require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
 	},
+	"the folder is moved, and a file is in its place": func(t *testing.T, path string) {
+		require.NoError(t, os.Rename(filepath.Dir(path), filepath.Dir(path)+"-old"))
+		require.NoError(t, os.WriteFile(filepath.Dir(path), nil, 0o600))
+	},
 	"the file is removed": func(t *testing.T, path string) { require.NoError(t, os.Remove(path)) },
 	"the file is moved":   func(t *testing.T, path string) { require.NoError(t, os.Rename(path, path+".old")) },
 	"the file is replaced by another": func(t *testing.T, path string) {

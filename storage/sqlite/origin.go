@@ -32,6 +32,7 @@ const (
 
 // origin is where a database is opened.
 type origin struct {
+	path   string // of the file itself
 	side   string // the file beside it
 	folded string // the place that a database noted whose log others have folded; "": none
 
@@ -42,7 +43,7 @@ func originOf(path string) *origin {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	return &origin{side: path + "-history"}
+	return &origin{path: path, side: path + "-history"}
 }
 
 // settle begins a new history if the database was restored.
@@ -71,13 +72,19 @@ func (o *origin) leave(tx sqlstore.Tx) error {
 }
 
 // note writes a new text beside the database and returns the place to note in
-// it. Until that is done both texts count: the process may be killed.
+// it. Until that is done both texts count: the process may be killed. Whoever
+// may open the database may read the text: it may be another user.
 func (o *origin) note(place string) (string, error) {
 	before, _, _ := strings.Cut(place, " ")
 	text := rand.Text()
-	if err := durable.Write(o.side, []byte(text+"\n"+before+"\n"), 0o600); err != nil {
+	info, err := os.Stat(o.path)
+	if err == nil {
+		err = durable.Write(o.side, []byte(text+"\n"+before+"\n"), info.Mode().Perm())
+	}
+	if err != nil {
 		return "", refused(o.side, err)
 	}
+	giveTo(o.side, info)
 	return text + " " + strconv.FormatInt(born(o.side), 10), nil
 }
 

@@ -1,12 +1,14 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/upkeep-go/upkeep/storage"
@@ -73,7 +75,8 @@ func settleAt(path string) (*place, error) {
 }
 
 // look returns storage.ErrMoved if a file that is open is not at its path any
-// more, and from then on for ever.
+// more, and from then on for ever. While nobody can say, such as in a folder that
+// may not be entered, it returns why.
 func (p *place) look() error {
 	if gone := p.gone.Load(); gone != nil {
 		return *gone
@@ -83,11 +86,13 @@ func (p *place) look() error {
 	p.mu.Unlock()
 	for _, f := range files {
 		info, err := os.Stat(f.path)
-		if err == nil && !os.SameFile(info, f.info) {
-			err = fmt.Errorf("another file is at %q", f.path)
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 			return p.lost(err)
+		case err != nil:
+			return fmt.Errorf("sqlite: looking whether a database is at its place: %w", err)
+		case !os.SameFile(info, f.info):
+			return p.lost(fmt.Errorf("another file is at %q", f.path))
 		}
 	}
 	p.looked.Store(time.Now().UnixNano())

@@ -2,10 +2,11 @@ package sqlstore
 
 import (
 	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -81,7 +82,7 @@ func Settle(tx Tx, d Dialect, judge Judge) error {
 	case err != nil:
 		return err
 	case first:
-		return tx.Exec(historyInsert, int64(0), rand.Text(), now, time.Now().UnixMilli())
+		return tx.Exec(historyInsert, int64(0), cryptorand.Text(), now, time.Now().UnixMilli())
 	case restored:
 		return begin(tx, d, base, now)
 	case now != place:
@@ -125,7 +126,7 @@ func begin(tx Tx, d Dialect, newest int64, place string) error {
 		return err
 	}
 	base := baseAt(ms, newest)
-	if err := tx.Exec(historyInsert, base, rand.Text(), place, ms); err != nil {
+	if err := tx.Exec(historyInsert, base, cryptorand.Text(), place, ms); err != nil {
 		return err
 	}
 	for _, domain := range domains {
@@ -147,14 +148,15 @@ func execLock(tx Tx, lock string) error {
 
 // baseAt returns where a history begins: by the time, because two histories may
 // come from the same backup. There are a million numbers for each second, which
-// nobody gives; they stay below 2^53, what JavaScript can hold, until 2305.
+// nobody gives; they stay below 2^53, what JavaScript can hold, until 2305. By a
+// clock that is slow it begins somewhere among the next ten trillion numbers.
 func baseAt(ms, newest int64) int64 {
-	const perMilli, step = 1000, 100_000_000_000
+	const perMilli, step, steps = 1000, 1_000_000, 10_000_000
 	since := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 	if base := (ms - since) * perMilli; base > newest {
 		return base
 	}
-	return (newest/step + 1) * step // the clock is wrong
+	return (newest/step + 1 + rand.Int64N(steps)) * step
 }
 
 // beginDomain brings the numbers of a domain beyond the base.
