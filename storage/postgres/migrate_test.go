@@ -3,11 +3,15 @@
 package postgres_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -241,7 +245,8 @@ func TestMigrateSQLKeepsToTheTableThatItHas(t *testing.T) {
 	require.Len(t, texts(t, db, states), 3)
 }
 
-func TestMigrateSQLMayRunTwiceAtOnce(t *testing.T) {
+// manyFiles leave rows in a table, in and outside a transaction.
+func manyFiles() map[string]string {
 	content := map[string]string{"0001_log.sql": "CREATE TABLE log (x int);"}
 	for i := 2; i < 10; i++ {
 		text := fmt.Sprintf("INSERT INTO log VALUES (%d);\n", i*10)
@@ -250,6 +255,17 @@ func TestMigrateSQLMayRunTwiceAtOnce(t *testing.T) {
 		}
 		content[fmt.Sprintf("%04d_x.sql", i)] = text
 	}
+	return content
+}
+
+func requireMany(t *testing.T, db *sql.DB) {
+	t.Helper()
+	require.Equal(t, []string{"20", "30", "31", "40", "50", "60", "61", "70", "80", "90", "91"}, texts(t, db, "SELECT x FROM log ORDER BY x"))
+	require.Equal(t, []string{"applied 9"}, texts(t, db, "SELECT state || ' ' || count(*) FROM upkeep_step_migration GROUP BY state"))
+	require.Equal(t, []string{"3"}, texts(t, db, "SELECT count(*) FROM pg_index WHERE indisvalid AND indrelid = 'log'::regclass"))
+}
+
+func TestMigrateSQLMayRunTwiceAtOnce(t *testing.T) {
 	for round := range 8 {
 		db, schema := openSQL(t)
 		var work sync.WaitGroup
@@ -259,16 +275,46 @@ func TestMigrateSQLMayRunTwiceAtOnce(t *testing.T) {
 				own.SetMaxOpenConns(1)
 			}
 			work.Go(func() {
-				if err := migrate(own, content).Do(t.Context(), migration(fmt.Sprint(i))); err != nil {
+				if err := migrate(own, manyFiles()).Do(t.Context(), migration(fmt.Sprint(i))); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		work.Wait()
-		require.Equal(t, []string{"20", "30", "31", "40", "50", "60", "61", "70", "80", "90", "91"}, texts(t, db, "SELECT x FROM log ORDER BY x"))
-		require.Equal(t, []string{"applied 9"}, texts(t, db, "SELECT state || ' ' || count(*) FROM upkeep_step_migration GROUP BY state"))
-		require.Equal(t, []string{"3"}, texts(t, db, "SELECT count(*) FROM pg_index WHERE indisvalid AND indrelid = 'log'::regclass"))
+		requireMany(t, db)
 	}
+}
+
+// childRunsSQL runs the files in a process.
+func childRunsSQL() int {
+	db, err := sql.Open("pgx", os.Getenv("UPKEEP_TEST_URL"))
+	if err == nil {
+		err = migrate(db, manyFiles()).Do(context.Background(), migration("child"))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func TestMigrateSQLSurvivesBeingKilled(t *testing.T) {
+	kills := 0
+	for range 8 {
+		db, schema := openSQL(t)
+		for try := range 12 {
+			cmd := newChild("sql", shared.url(schema))
+			require.NoError(t, cmd.Start())
+			time.AfterFunc(time.Duration(20+rand.IntN(40+20*try))*time.Millisecond, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
+			if cmd.Wait() == nil {
+				break
+			}
+			kills++
+		}
+		require.NoError(t, migrate(db, manyFiles()).Do(t.Context(), migration("last")))
+		requireMany(t, db)
+	}
+	t.Log(kills, "kills")
 }
 
 func TestMigrateSQLRunsAFileOutsideATransaction(t *testing.T) {
@@ -299,6 +345,9 @@ func TestMigrateSQLRefusesWhatCannotRunInATransaction(t *testing.T) {
 		"create unique index concurrently if not exists i on a (x);":     "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS cannot",
 		"DROP INDEX CONCURRENTLY i;":                                     "DROP INDEX CONCURRENTLY cannot",
 		"REINDEX (VERBOSE) TABLE CONCURRENTLY a;":                        "REINDEX CONCURRENTLY cannot",
+		"REINDEX (VERBOSE) SCHEMA public;":                               "REINDEX SCHEMA cannot",
+		"COPY a (x, y) FROM STDIN;\n1\t2\n\\.\n":                         "line 1: a command of psql, or data",
+		"SELECT 1;\n\\connect other":                                     "line 2: a command of psql",
 		"REINDEX DATABASE postgres;":                                     "REINDEX DATABASE cannot",
 		"VACUUM a;":                                                      "VACUUM cannot",
 		"ALTER SYSTEM SET work_mem = '1MB';":                             "ALTER SYSTEM cannot",
@@ -321,7 +370,7 @@ func TestMigrateSQLRefusesWhatCannotRunInATransaction(t *testing.T) {
 		require.ErrorContains(t, m.Do(t.Context(), migration("one")), message)
 	}
 	require.Empty(t, tables(t, db, schema))
-	good := "CREATE TABLE a (x int); CREATE INDEX i ON a (x); CREATE MATERIALIZED VIEW v AS SELECT 1 AS x; CREATE UNIQUE INDEX u ON v (x); REFRESH MATERIALIZED VIEW CONCURRENTLY v; REINDEX TABLE a; ANALYZE a; CLUSTER a USING i; PREPARE p AS SELECT 1;"
+	good := "CREATE TABLE a (x int); CREATE INDEX i ON a (x); CREATE MATERIALIZED VIEW v AS SELECT 1 AS x; CREATE UNIQUE INDEX u ON v (x); REFRESH MATERIALIZED VIEW CONCURRENTLY v; REINDEX TABLE a; CREATE TABLE system (x int); REINDEX TABLE system; COPY a TO STDOUT; ANALYZE a; CLUSTER a USING i; PREPARE p AS SELECT 1;"
 	require.NoError(t, migrate(db, one(good)).Check(t.Context(), migration("one")))
 	require.NoError(t, migrate(db, one(good)).Do(t.Context(), migration("one")))
 }

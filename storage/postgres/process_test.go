@@ -34,6 +34,9 @@ func newChild(part, url string, env ...string) *exec.Cmd {
 
 // child does its part and returns its exit code.
 func child(part string) int {
+	if part == "sql" {
+		return childRunsSQL()
+	}
 	db, err := postgres.Open(context.Background(), postgres.Config{URL: os.Getenv("UPKEEP_TEST_URL"), MaxConns: 2})
 	if err == nil {
 		switch part {

@@ -75,9 +75,9 @@ func Statements(text string, postgres bool) (texts []string, lines []int, err er
 	if postgres {
 		db = postgreSQL
 	}
-	all, err := split(text, db)
-	for _, s := range all {
+	err = split(text, db, func(s statement) error {
 		texts, lines = append(texts, s.text), append(lines, s.line)
-	}
+		return nil
+	})
 	return texts, lines, err
 }

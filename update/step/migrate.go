@@ -48,7 +48,9 @@ type Migrations struct {
 // not at all. It is run on a connection of its own, which is then thrown away:
 // what it sets for its session ends with it. (A SQLite database in memory is
 // its connection, which is kept as the file left it.) On PostgreSQL the server
-// is told to end the session, of which it makes a line in its log.
+// is told to end the session, of which it makes a line in its log. A SQLite
+// database that also holds the state of Upkeep is locked meanwhile: a file must
+// then be done within Config.LockTTL, whatever Longest is.
 //
 // A file has no BEGIN, COMMIT or ROLLBACK of its own, which Check refuses. If
 // one ends its transaction all the same, Do finds that out: it fails with

@@ -31,7 +31,9 @@ var hindrances = map[engine][]hindrance{
 		{"CREATE UNIQUE? INDEX CONCURRENTLY", false},
 		{"DROP INDEX CONCURRENTLY IF EXISTS", true},
 		{"DROP INDEX CONCURRENTLY", false},
-		{"REINDEX * CONCURRENTLY|SCHEMA|DATABASE|SYSTEM", true},
+		{"REINDEX * CONCURRENTLY", true},
+		{"REINDEX SCHEMA|DATABASE|SYSTEM", true},
+		{"REINDEX ( * ) SCHEMA|DATABASE|SYSTEM", true},
 		{"ALTER SYSTEM", true},
 		{"DROP DATABASE|TABLESPACE|SUBSCRIPTION IF EXISTS", true},
 		{"CREATE|DROP DATABASE|TABLESPACE|SUBSCRIPTION", false},
@@ -54,16 +56,17 @@ var pragmas = map[string]bool{
 
 // inspect finds out how the file is to be run, and refuses what cannot work.
 func (f *migration) inspect(db engine) error {
-	f.foreignKeys, f.parts = nil, nil
-	all, err := split(f.sql, db)
+	f.apart, f.foreignKeys, f.parts = false, nil, nil
+	first := true
+	err := split(f.sql, db, func(s statement) error {
+		if first {
+			f.apart = slices.Contains(s.notes, note{noteApart, 1})
+			first = false
+		}
+		return f.take(s, db)
+	})
 	if err != nil {
 		return f.refuse(err)
-	}
-	f.apart = len(all) > 0 && slices.Contains(all[0].notes, note{noteApart, 1})
-	for _, s := range all {
-		if err := f.take(s, db); err != nil {
-			return f.refuse(err)
-		}
 	}
 	return nil
 }
@@ -93,6 +96,9 @@ func (f *migration) take(s statement, db engine) error {
 		if s.begins(words) && !s.begins("ROLLBACK WORK|TRANSACTION? TO") && !s.begins("COMMIT|ROLLBACK PREPARED") {
 			return fmt.Errorf("line %d: %s: the step begins and ends transactions itself, leave it out", s.line, words)
 		}
+	}
+	if db == postgreSQL && (s.tokens[0].text == `\` || s.begins("COPY * FROM STDIN")) {
+		return fmt.Errorf("line %d: a command of psql, or data for COPY FROM STDIN: a file has only what a server can run by itself", s.line)
 	}
 	if db == sqliteEngine && s.begins("PRAGMA") {
 		return f.takePragma(s)
@@ -165,6 +171,7 @@ type part struct {
 
 func (f *migration) keep(p part) {
 	if f.apart {
+		p.tokens = slices.Clone(p.tokens[:min(len(p.tokens), 40)]) // enough for an index
 		f.parts = append(f.parts, p)
 	}
 }

@@ -25,8 +25,8 @@ type note struct {
 	line int
 }
 
-// enoughTokens are kept of a statement: none of those we look for is longer.
-const enoughTokens = 40
+// enoughTokens are kept of a statement: a COPY may name 1,600 columns.
+const enoughTokens = 4000
 
 func (t token) is(word string) bool { return t.word && strings.EqualFold(t.text, word) }
 
@@ -34,7 +34,7 @@ func (t token) is(word string) bool { return t.word && strings.EqualFold(t.text,
 func (t token) name() string { return strings.ToLower(strings.Trim(t.text, "\"'`[]")) }
 
 // begins tells whether a statement begins with words: "UNIQUE?" may be left
-// out, "A|B" is either, and "*" is any number of tokens.
+// out, "A|B" is either, "*" is any number of tokens, and "(" is itself.
 func (s statement) begins(words string) bool { return matches(s.tokens, strings.Fields(words)) }
 
 func matches(tokens []token, words []string) bool {
@@ -47,7 +47,7 @@ func matches(tokens []token, words []string) bool {
 	}
 	if len(tokens) > 0 {
 		for w := range strings.SplitSeq(word, "|") {
-			if tokens[0].is(w) && matches(tokens[1:], words[1:]) {
+			if (tokens[0].is(w) || tokens[0].text == w && !inWord(w[0])) && matches(tokens[1:], words[1:]) {
 				return true
 			}
 		}
@@ -55,22 +55,23 @@ func matches(tokens []token, words []string) bool {
 	return optional && matches(tokens, words[1:])
 }
 
-// split finds the statements of a file. It knows comments, quotes and the
-// bodies of triggers, functions and rules, and nothing else of SQL. What the
-// notes after the last statement say belongs to an empty one.
-func split(text string, db engine) ([]statement, error) {
+// split calls f with the statements of a file, one by one, until it fails. It
+// knows comments, quotes and the bodies of triggers, functions and rules, and
+// nothing else of SQL. Notes after the last statement are those of an empty one.
+func split(text string, db engine, f func(statement) error) error {
 	r := &reader{text: text, line: 1, pg: db == postgreSQL}
-	var all []statement
 	for {
 		s, more, err := r.statement()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if len(s.tokens) > 0 || len(s.notes) > 0 {
-			all = append(all, s)
+			if err := f(s); err != nil {
+				return err
+			}
 		}
 		if !more {
-			return all, nil
+			return nil
 		}
 	}
 }
