@@ -20,7 +20,9 @@ type Publish struct {
 	// regular files and folders.
 	Files Tree
 	// Dir is required: the folder that is to hold them. It is made if it is not
-	// there. The folder around it should not be served itself.
+	// there. The folder around it should not be served itself. A relative path
+	// counts from where PublishFiles is called, and a run ends in the folder in
+	// which it began, also when it is taken over by a program with another Dir.
 	Dir string
 	// Keep names what lives on from release to release: uploads, configuration,
 	// links. These are paths in Dir, with slashes, in which each element may be
@@ -90,8 +92,26 @@ type publisher struct {
 
 func newPublisher(p Publish) *publisher {
 	p.Dir = filepath.Clean(p.Dir)
+	if abs, err := filepath.Abs(p.Dir); err == nil && named(p.Dir) {
+		p.Dir = abs
+	}
 	p.Keep = append([]string(nil), p.Keep...)
 	return &publisher{p, exchange, os.Rename}
+}
+
+// named tells whether a clean path ends in a name, which can be given to others.
+func named(path string) bool {
+	base := filepath.Base(path)
+	return base != "." && base != ".." && filepath.Dir(path) != path
+}
+
+// in returns the publisher for the folder in which a run began.
+func (p *publisher) in(d published) *publisher {
+	began := *p
+	if d.Dir != "" {
+		began.Dir = d.Dir
+	}
+	return &began
 }
 
 func (p *publisher) step() update.Step {
@@ -106,7 +126,9 @@ type published struct {
 	Other string
 	// Staged: the new tree is complete.
 	Staged bool
-	// Keep is Publish.Keep as it was.
+	// Dir is Publish.Dir as it was.
+	Dir string
+	// Keep is Publish.Keep as it was at the switch.
 	Keep []string
 	// New is the folder of the new tree, once it is about to be switched.
 	New folderID
@@ -120,7 +142,7 @@ type published struct {
 }
 
 func (p *publisher) check(ctx context.Context, t *update.Task) error {
-	if p.Files == nil || p.Dir == "." || p.Dir == ".." || filepath.Dir(p.Dir) == p.Dir {
+	if p.Files == nil || !named(p.Dir) {
 		return fmt.Errorf("step: cannot publish to %q", p.Dir)
 	}
 	if err := checkKeep(p.Keep); err != nil {
@@ -166,9 +188,10 @@ func (p *publisher) do(ctx context.Context, t *update.Task) error {
 	if err := t.Load(&d); err != nil {
 		return err
 	}
+	p = p.in(d)
 	if d.Other == "" || exists(p.beside(d.Other+undone)) {
 		// Known before it is made, so that nothing is ever left unnamed.
-		d = published{Other: time.Now().UTC().Format("20060102T150405.000Z-") + t.Run.ID, Keep: p.Keep}
+		d = published{Other: time.Now().UTC().Format("20060102T150405.000Z-") + t.Run.ID, Dir: p.Dir}
 		if err := t.Save(ctx, d); err != nil {
 			return err
 		}
@@ -226,6 +249,7 @@ func (p *publisher) publish(ctx context.Context, t *update.Task, d *published) e
 // prepare looks at Dir again, and makes the new tree ready for the switch.
 func (p *publisher) prepare(ctx context.Context, t *update.Task, d *published) error {
 	fresh := p.beside(d.Other + ready)
+	d.Keep = p.Keep
 	info, err := os.Lstat(p.Dir)
 	d.Nothing = errors.Is(err, fs.ErrNotExist)
 	if err != nil && !d.Nothing {
@@ -259,6 +283,7 @@ func (p *publisher) probe(_ context.Context, t *update.Task) (update.Applied, er
 	if err := t.Load(&d); err != nil {
 		return update.AppliedUnknown, err
 	}
+	p = p.in(d)
 	if !d.Staged || d.New == (folderID{}) || exists(p.beside(d.Other+undone)) {
 		return update.AppliedNo, nil
 	}

@@ -89,7 +89,8 @@ func (p *publisher) known() (known, error) {
 		}
 		m, err := p.readManifest(id)
 		if err != nil {
-			return nil, fmt.Errorf("reading what release %q has put there: %w", id, err)
+			return nil, fmt.Errorf("step: %q, which says what a release has put there, cannot be read: %w; "+
+				"without it, nobody knows that", p.beside(id+listed), err)
 		}
 		for _, name := range m.Folders {
 			if _, ok := all[name]; !ok {
@@ -204,8 +205,12 @@ func isEmpty(dir string) bool {
 
 // checkForeign refuses to publish over what no release has put there.
 func (p *publisher) checkForeign(ctx context.Context, t *update.Task) error {
-	if p.Replace {
+	if p.Replace && len(p.Keep) == 0 {
 		return nil
+	}
+	if p.Replace {
+		_, err := p.known() // it is needed to keep what lives on
+		return err
 	}
 	found, err := p.foreign(ctx, t, p.Dir, p.Keep)
 	if err != nil {

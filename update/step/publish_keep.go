@@ -21,8 +21,10 @@ func checkKeep(patterns []string) error {
 		if !fs.ValidPath(pattern) || pattern == "." {
 			return fmt.Errorf("step: Publish.Keep has %q, which is not a path in Dir, with slashes", pattern)
 		}
-		if _, err := path.Match(pattern, ""); err != nil {
-			return fmt.Errorf("step: Publish.Keep has %q: %w", pattern, err)
+		for element := range strings.SplitSeq(pattern, "/") { // which are matched one by one
+			if _, err := path.Match(element, ""); err != nil {
+				return fmt.Errorf("step: Publish.Keep has %q: %w", pattern, err)
+			}
 		}
 	}
 	return nil
@@ -59,8 +61,17 @@ func (p *publisher) living(dir string, patterns []string) (names []string, err e
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		return slices.ContainsFunc(names, func(above string) bool { return strings.HasPrefix(name, above+"/") })
+	all := make(map[string]bool, len(names))
+	for _, name := range names {
+		all[name] = true
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		for above := path.Dir(name); above != "."; above = path.Dir(above) {
+			if all[above] {
+				return true
+			}
+		}
+		return false
 	}), nil
 }
 
@@ -132,13 +143,25 @@ func (p *publisher) carry(ctx context.Context, t *update.Task, from string, d pu
 	if err != nil {
 		return err
 	}
+	sign, changed := signs(t, "%d paths kept"), map[string]bool{}
 	for _, name := range names {
+		sign()
 		own, err := all.holds(ctx, from, name)
 		if err == nil && !own {
+			changed[path.Dir(name)] = true
 			err = p.carryOne(ctx, t, all, from, name, d)
 		}
 		if err != nil {
 			return fmt.Errorf("keeping %q: %w", name, err)
+		}
+	}
+	for around := range changed {
+		sign()
+		for _, dir := range []string{p.Dir, from} {
+			err := durable.SyncDir(filepath.Join(dir, filepath.FromSlash(around)))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) { // somebody may have removed it
+				return err
+			}
 		}
 	}
 	return p.mergeAside(ctx, t, all, d.Other)
@@ -183,10 +206,7 @@ func (p *publisher) carryOne(ctx context.Context, t *update.Task, all known, fro
 	if err := makeAround(from, p.Dir, name); err != nil {
 		return err
 	}
-	if err := p.rename(source, target); err != nil {
-		return err
-	}
-	return errors.Join(durable.SyncDir(filepath.Dir(target)), durable.SyncDir(filepath.Dir(source)))
+	return p.rename(source, target)
 }
 
 // merge moves to Dir what no release has put into a tree, at name or below it,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
@@ -164,6 +165,7 @@ func TestPublishFilesRefusesAKeepThatCannotBe(t *testing.T) {
 		"a//b":          `"a//b"`,
 		"./a":           `"./a"`,
 		"a/[":           "syntax error",
+		"[a/b]c":        "syntax error",
 	} {
 		s.Keep = []string{"uploads", keep}
 		require.ErrorContains(t, s.step().Check(t.Context(), task("one", "1.1.0")), says, keep)
@@ -190,4 +192,70 @@ func TestPublishFilesNeverFollowsALinkToWhatLivesOn(t *testing.T) {
 	require.NoError(t, s.step().Undo(t.Context(), tk))
 	require.Equal(t, "-> "+outside, tree(t, s.dir)["shared"])
 	require.FileExists(t, photo)
+}
+
+func TestPublishFilesKeepsWhatSeveralPatternsNameOnce(t *testing.T) {
+	s := newSite(t)
+	s.Keep = []string{"up/*", "up", "up/a/*", "up-old/*", "*-old", "up.d/a"}
+	s.publish(t, "zero", "1.0.0")
+	photos := map[string]string{"up/a/1": "1", "up/2": "2", "up-old/3": "3", "up-old/a/4": "4", "up.d/a/5": "5"}
+	for name, text := range photos {
+		put(t, text, s.dir, name)
+	}
+	tk, _ := s.publish(t, "one", "1.1.0")
+	require.Equal(t, with(published(t, "1.1.0"), photos), tree(t, s.dir))
+	require.NoError(t, s.step().Undo(t.Context(), tk))
+	require.Equal(t, with(published(t, "1.0.0"), photos), tree(t, s.dir))
+}
+
+func TestPublishFilesKeepsByTheProgramThatSwitches(t *testing.T) {
+	s := newSite(t)
+	s.publish(t, "zero", "1.0.0")
+	kept := map[string]string{"config.php": "secret", "uploads/photo": "photo"}
+	for name, text := range kept {
+		put(t, text, s.dir, name)
+	}
+	tk, _ := heard("one", "1.1.0")
+	s.Keep = []string{"uploads"}
+	require.ErrorIs(t, s.step().Do(t.Context(), tk), step.ErrForeign, "the new tree is written by now")
+	s.Keep = []string{"uploads", "config.php"} // of the program that takes the run over
+	require.NoError(t, s.step().Do(t.Context(), tk))
+	require.Equal(t, with(published(t, "1.1.0"), kept), tree(t, s.dir))
+}
+
+func TestPublishFilesStaysInTheFolderWhereARunBegan(t *testing.T) {
+	s := newSite(t)
+	t.Chdir(filepath.Dir(s.dir))
+	s.Dir = "site" // a path that somebody else may read otherwise
+	began := s.step()
+	t.Chdir(t.TempDir())
+	tk, _ := heard("one", "1.0.0")
+	require.NoError(t, began.Do(t.Context(), tk))
+	require.Equal(t, published(t, "1.0.0"), tree(t, s.dir))
+
+	s.Dir = filepath.Join(t.TempDir(), "elsewhere") // in the program that takes the run over
+	applied, err := s.step().Probe(t.Context(), tk)
+	require.NoError(t, err)
+	require.Equal(t, update.AppliedYes, applied)
+	require.NoError(t, s.step().Do(t.Context(), tk))
+	require.NoDirExists(t, s.Dir)
+	require.NoError(t, s.step().Undo(t.Context(), tk))
+	require.NoDirExists(t, s.dir)
+}
+
+func TestPublishFilesFindsOutBeforehandThatItCannotKnowWhatLivesOn(t *testing.T) {
+	s := newSite(t)
+	s.publish(t, "zero", "1.0.0")
+	put(t, "photo", s.dir, "uploads/photo")
+	list := s.beside(t, "*.json")[0]
+	require.NoError(t, os.WriteFile(list, []byte("{"), 0o600))
+	for _, s.Replace = range []bool{false, true} {
+		s.Keep = []string{"uploads"}
+		require.ErrorContains(t, s.step().Check(t.Context(), task("one", "1.1.0")), list)
+	}
+	s.Keep = nil
+	require.NoError(t, s.step().Check(t.Context(), task("one", "1.1.0")), "all may go")
+	require.NoError(t, os.Remove(list))
+	s.Replace = false
+	require.ErrorIs(t, s.step().Check(t.Context(), task("one", "1.1.0")), step.ErrForeign)
 }

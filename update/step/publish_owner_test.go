@@ -134,3 +134,10 @@ func TestPublishFilesGivesTheFolderTheModeAndOwnerOfTheOneBefore(t *testing.T) {
 		require.EqualValues(t, nobody, info.Sys().(*syscall.Stat_t).Gid)
 	}
 }
+
+func TestPublishFilesRefusesAFolderOfWhichItSeesOnlyNames(t *testing.T) {
+	s := nobodys(t)
+	put(t, "photo", s.dir, "uploads/photo.jpg")
+	require.NoError(t, os.Chmod(filepath.Join(s.dir, "uploads"), 0o744))
+	require.Contains(t, publishAsNobody(t, s.Publish).Check, `"uploads/photo.jpg"`)
+}

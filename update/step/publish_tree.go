@@ -192,7 +192,7 @@ func (p *publisher) stamp(ctx context.Context, t *update.Task, tree string, livi
 }
 
 // eachIn calls f for a folder and what is in it, but for what one of the
-// patterns names. info is nil for a folder that cannot be read. It ends with
+// patterns names. info is nil for what cannot be looked at. It ends with
 // the error of f; fs.SkipAll is none.
 func eachIn(ctx context.Context, dir string, but []string, f func(name string, info fs.FileInfo) error) error {
 	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
@@ -213,7 +213,8 @@ func eachIn(ctx context.Context, dir string, but []string, f func(name string, i
 			}
 			return nil
 		}
-		if info, err := e.Info(); err == nil {
+		info, err := e.Info()
+		if !errors.Is(err, fs.ErrNotExist) {
 			return f(name, info)
 		}
 		return nil

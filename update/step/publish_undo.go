@@ -16,6 +16,7 @@ func (p *publisher) undo(ctx context.Context, t *update.Task) error {
 	if err := t.Load(&d); err != nil || d.Other == "" {
 		return err
 	}
+	p = p.in(d)
 	for _, pattern := range p.Keep { // what lives on by now comes along too
 		if !slices.Contains(d.Keep, pattern) {
 			d.Keep = append(d.Keep, pattern)
