@@ -354,12 +354,12 @@ func compactsByCount(t *storeTest) {
 func compactsByAge(t *storeTest) {
 	age := time.Hour
 	if t.realTime {
-		age = 500 * time.Millisecond
+		age = 3 * time.Second // more than fill takes between a write and its event
 	}
 	s := t.retain(0, age)
 	_, err := s.Write(t.Context(), pages, []lv.Edit{saving("a", "first")}, ann)
 	require.NoError(t, err)
-	time.Sleep(2 * age)
+	time.Sleep(age + age/4)
 	all := fill(t, s)
 	require.False(t, compacted(t, s, all[len(all)-2].Seq), "new events are kept")
 }

@@ -35,11 +35,13 @@ func NewLocker(db DB) *Locker {
 
 // A lease is live while it has an owner and time left, and belongs to this
 // boot; a boot without a name may be this one. The same condition, negated,
-// stands in leaseAcquire, which also takes a lease whose token is ?6.
+// stands in leaseAcquire, which also takes a lease whose token is ?6. A history
+// that was lost may have had the item when this one does not: tokens begin where
+// the history does.
 const leaseAcquire = `
 INSERT INTO upkeep_lease AS l
 	(item, owner, token, boot, process, ends_us, ttl_us, acquired_ms, expires_ms)
-VALUES (?1, ?2, 1, ?4, ?5, {tick} + ?3, ?3, {now}, {now} + ?3 / 1000)
+VALUES (?1, ?2, (SELECT coalesce(max(base), 0) + 1 FROM upkeep_history), ?4, ?5, {tick} + ?3, ?3, {now}, {now} + ?3 / 1000)
 ON CONFLICT (item) DO UPDATE SET
 	owner = excluded.owner, token = l.token + 1, boot = excluded.boot, process = excluded.process,
 	ends_us = excluded.ends_us, ttl_us = excluded.ttl_us,

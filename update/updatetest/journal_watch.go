@@ -356,12 +356,12 @@ func compactsByCount(t *journalTest) {
 func compactsByAge(t *journalTest) {
 	age := time.Hour
 	if t.realTime {
-		age = 500 * time.Millisecond
+		age = 3 * time.Second // more than fill takes between a write and its event
 	}
 	j := t.retain(0, age)
 	r, err := j.Create(t.Context(), aRun("1"), update.Event{Kind: update.EventLog})
 	require.NoError(t, err)
-	time.Sleep(2 * age)
+	time.Sleep(age + age/4)
 	all := fill(t, j, r)
 	require.False(t, compacted(t, j, all[len(all)-2].Seq), "new events are kept")
 }
