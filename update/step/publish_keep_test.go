@@ -251,11 +251,22 @@ func TestPublishFilesFindsOutBeforehandThatItCannotKnowWhatLivesOn(t *testing.T)
 	require.NoError(t, os.WriteFile(list, []byte("{"), 0o600))
 	for _, s.Replace = range []bool{false, true} {
 		s.Keep = []string{"uploads"}
-		require.ErrorContains(t, s.step().Check(t.Context(), task("one", "1.1.0")), list)
+		tk, _ := heard("one", "1.1.0")
+		require.ErrorContains(t, s.step().Check(t.Context(), tk), list)
+		require.ErrorContains(t, s.step().Do(t.Context(), tk), list)
+		require.NoError(t, s.step().Undo(t.Context(), tk))
 	}
+	before := tree(t, s.dir)
 	s.Keep = nil
-	require.NoError(t, s.step().Check(t.Context(), task("one", "1.1.0")), "all may go")
+	tk, _ := heard("two", "1.1.0")
+	require.NoError(t, s.step().Check(t.Context(), tk), "all may go")
+	require.NoError(t, s.step().Do(t.Context(), tk))
+	require.Equal(t, published(t, "1.1.0"), tree(t, s.dir))
+	s.Keep = []string{"uploads"}
+	require.NoError(t, s.step().Undo(t.Context(), tk), "going back does not need it")
+	require.Equal(t, before, tree(t, s.dir))
 	require.NoError(t, os.Remove(list))
+	s.Keep = nil
 	s.Replace = false
 	require.ErrorIs(t, s.step().Check(t.Context(), task("one", "1.1.0")), step.ErrForeign)
 }

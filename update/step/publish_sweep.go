@@ -2,6 +2,7 @@ package step
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -32,15 +33,15 @@ func (p *publisher) sweepStaged(ctx context.Context, t *update.Task, keep string
 	entries, err := os.ReadDir(p.beside(""))
 	for _, e := range entries {
 		id, kind, ok := ofRun(e.Name())
-		if err == nil && ok && id != keep && (kind == partly || kind == ready) {
-			err = p.discard(ctx, t, id, kind)
+		if ok && id != keep && (kind == partly || kind == ready) {
+			err = errors.Join(err, p.discard(ctx, t, id, kind))
 		}
 	}
 	return err
 }
 
 // sweep removes what is beside Dir of other runs than keep, but for the newest
-// tree that was replaced.
+// tree that was replaced. One that cannot be removed is not in the way of others.
 func (p *publisher) sweep(ctx context.Context, t *update.Task, keep string) error {
 	entries, err := os.ReadDir(p.beside(""))
 	if err != nil {
@@ -57,11 +58,9 @@ func (p *publisher) sweep(ctx context.Context, t *update.Task, keep string) erro
 		if !ok || kind == listed || id == keep || id == last && (kind == replaced || kind == spared) {
 			continue
 		}
-		if err := p.discard(ctx, t, id, kind); err != nil {
-			return err
-		}
+		err = errors.Join(err, p.discard(ctx, t, id, kind))
 	}
-	return p.sweepManifests()
+	return errors.Join(err, p.sweepManifests())
 }
 
 // discard removes a tree of a run, unless there is something in it that no
