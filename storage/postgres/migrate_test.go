@@ -338,6 +338,27 @@ func TestMigrateSQLRunsAFileOutsideATransaction(t *testing.T) {
 	require.Equal(t, []string{"x", "7s", "z"}, texts(t, db, "SELECT t FROM a ORDER BY x"))
 }
 
+func TestMigrateSQLGoesOnWithWhatAFileHasSet(t *testing.T) {
+	for name, set := range map[string]string{
+		"by SET":               "SET search_path = %s;",
+		"by set_config":        "SELECT set_config('search_path', '%s', false);",
+		"as pg_dump writes it": "SELECT pg_catalog.set_config('search_path', '%s', false);",
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, schema := openSQL(t)
+			_, other := openSQL(t)
+			m := migrate(db, one("-- upkeep: no transaction\n"+fmt.Sprintf(set, other)+
+				"CREATE TABLE a (x int); INSERT INTO "+schema+".gate VALUES (1); CREATE TABLE b (x int);"))
+			require.ErrorContains(t, m.Do(t.Context(), migration("one")), "statement 3 of 4")
+			_, err := db.Exec("CREATE TABLE gate (x int)")
+			require.NoError(t, err)
+			require.NoError(t, m.Do(t.Context(), migration("two")))
+			require.Equal(t, []string{"a", "b"}, tables(t, db, other))
+			require.Equal(t, []string{"gate"}, tables(t, db, schema))
+		})
+	}
+}
+
 func TestMigrateSQLRefusesWhatCannotRunInATransaction(t *testing.T) {
 	db, schema := openSQL(t)
 	for text, message := range map[string]string{
@@ -358,6 +379,8 @@ func TestMigrateSQLRefusesWhatCannotRunInATransaction(t *testing.T) {
 		"SELECT 1;\nCOMMIT PREPARED 'x';":                                "line 2: COMMIT PREPARED cannot",
 		"PREPARE TRANSACTION 'x';":                                       "PREPARE TRANSACTION: the step",
 		"START TRANSACTION READ ONLY;":                                   "START TRANSACTION: the step",
+		"CLUSTER;":                                                       "CLUSTER cannot",
+		"CLUSTER VERBOSE":                                                "CLUSTER VERBOSE cannot",
 		"DISCARD ALL;":                                                   "DISCARD ALL cannot",
 		"SELECT $a$ x $b$;":                                              "$a$ is never closed",
 		"SELECT /* /* */;":                                               "/* is never closed",

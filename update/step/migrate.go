@@ -74,10 +74,10 @@ type Migrations struct {
 // So Check wants it to bear that: it says IF [NOT] EXISTS, or is such as
 // VACUUM, or has the line "-- upkeep: repeatable" before it, which also takes
 // any other statement out of its transaction. After a crash, or an error that
-// was put right, the file goes on where it was, SET, PRAGMA and ATTACH before
-// that place being run again; what is not done yet may be changed by then. An
-// invalid index that CREATE INDEX CONCURRENTLY IF NOT EXISTS left is dropped
-// first. Until the end the row says "partly".
+// was put right, the file goes on where it was, SET, SELECT set_config, PRAGMA
+// and ATTACH before that place being run again; what is not done yet may be
+// changed by then. An invalid index that CREATE INDEX CONCURRENTLY IF NOT
+// EXISTS left is dropped first. Until the end the row says "partly".
 //
 // Do refuses what cannot be meant: a file that was changed after it was
 // applied (line ends aside), one that comes before an applied one, and a

@@ -34,6 +34,7 @@ var hindrances = map[engine][]hindrance{
 		{"REINDEX * CONCURRENTLY", true},
 		{"REINDEX SCHEMA|DATABASE|SYSTEM", true},
 		{"REINDEX ( * ) SCHEMA|DATABASE|SYSTEM", true},
+		{"CLUSTER VERBOSE? $", true},
 		{"ALTER SYSTEM", true},
 		{"DROP DATABASE|TABLESPACE|SUBSCRIPTION IF EXISTS", true},
 		{"CREATE|DROP DATABASE|TABLESPACE|SUBSCRIPTION", false},
@@ -118,7 +119,7 @@ func (f *migration) take(s statement, db engine) error {
 		p.bare, p.setting = true, s.begins("ATTACH|DETACH")
 		break
 	}
-	if db == postgreSQL && s.begins("SET|RESET") {
+	if db == postgreSQL && (s.begins("SET|RESET") || s.begins("SELECT set_config (") || s.begins("SELECT pg_catalog . set_config (")) {
 		p.bare, p.setting = true, true
 	}
 	f.keep(p)

@@ -34,12 +34,15 @@ func (t token) is(word string) bool { return t.word && strings.EqualFold(t.text,
 func (t token) name() string { return strings.ToLower(strings.Trim(t.text, "\"'`[]")) }
 
 // begins tells whether a statement begins with words: "UNIQUE?" may be left
-// out, "A|B" is either, "*" is any number of tokens, and "(" is itself.
+// out, "A|B" is either, "*" is any number of tokens, "(" is itself, "$" the end.
 func (s statement) begins(words string) bool { return matches(s.tokens, strings.Fields(words)) }
 
 func matches(tokens []token, words []string) bool {
 	if len(words) == 0 {
 		return true
+	}
+	if words[0] == "$" {
+		return len(tokens) == 0
 	}
 	word, optional := strings.CutSuffix(words[0], "?")
 	if word == "*" {
