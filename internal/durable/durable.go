@@ -17,7 +17,21 @@ func Write(path string, data []byte, mode fs.FileMode) error {
 // WriteOn is Write on a disk.
 func WriteOn(d Disk, path string, data []byte, mode fs.FileMode) error {
 	dir, name := filepath.Split(path)
-	fresh := filepath.Join(dir, "."+name+"-"+rand.Text())
+	return write(d, filepath.Join(dir, "."+name+"-"+rand.Text()), path, data, mode)
+}
+
+// Rewrite is Write for who keeps everybody else from doing so meanwhile: the
+// file by which it goes always has the same name, path.tmp, so that of many
+// processes that are killed one file is left, and not many.
+func Rewrite(path string, data []byte, mode fs.FileMode) error {
+	fresh := path + ".tmp"
+	if err := OS.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return write(OS, fresh, path, data, mode)
+}
+
+func write(d Disk, fresh, path string, data []byte, mode fs.FileMode) error {
 	f, err := d.Create(fresh)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package durable_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -107,4 +108,21 @@ func TestWriteOnAFullDiskLeavesWhatIsThere(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "one", string(data))
 	require.Equal(t, []string{"file"}, names(t, dir))
+}
+
+func TestRewriteTakesThePlaceOfWhatAKilledProcessHasLeft(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	for _, text := range []string{"first", "second"} {
+		require.NoError(t, os.WriteFile(path+".tmp", []byte("half of something long"), 0o400))
+		require.NoError(t, durable.Rewrite(path, []byte(text), 0o640))
+		got, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, text, string(got))
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, fs.FileMode(0o640), info.Mode().Perm())
+		files, err := os.ReadDir(filepath.Dir(path))
+		require.NoError(t, err)
+		require.Len(t, files, 1)
+	}
 }

@@ -225,7 +225,7 @@ func noteClosing(path string, s *session) error {
 	}
 	note := func() error { return sqlstore.Settle(s, sqlstore.Dialect{}, judgeCopy) }
 	if o := originOf(path); o.matches(place) {
-		note = func() error { return o.leave(s) }
+		note = func() error { _, err := o.leave(s); return err }
 	}
 	if err := s.Exec("BEGIN IMMEDIATE"); err != nil {
 		return err

@@ -59,3 +59,13 @@ func (d *DB) Newest(ctx context.Context, table string) (seq int64, err error) {
 
 // KnowsWhenAFileWasMade reports whether the file system of a file does.
 func KnowsWhenAFileWasMade(path string) bool { return born(path) != 0 }
+
+// CleanBeside leaves of the file beside the database what it notes.
+func (d *DB) CleanBeside(ctx context.Context) error {
+	var place string
+	if err := d.engine.Row(ctx, placeNoted, nil, &place); err != nil {
+		return err
+	}
+	d.engine.lender.(*own).origin.clean(place)
+	return nil
+}

@@ -197,3 +197,27 @@ func TestABackupOfTheApplicationsDatabaseBeginsANewHistory(t *testing.T) {
 	require.NotEqual(t, history, s.info().History)
 	s.live()
 }
+
+func TestWhatAnotherProcessIsAboutToNoteIsKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	db := open(t, sqlite.Config{Path: path})
+	noted, err := os.ReadFile(path + "-history")
+	require.NoError(t, err)
+	both := "another\n" + string(noted)
+	require.NoError(t, os.WriteFile(path+"-history", []byte(both), 0o600))
+	require.NoError(t, db.CleanBeside(t.Context()))
+	kept, err := os.ReadFile(path + "-history")
+	require.NoError(t, err)
+	require.Equal(t, both, string(kept), "it may be killed before it is noted")
+}
+
+func TestWhatAKilledProcessHasLeftBesideIsGone(t *testing.T) {
+	path := made(t)
+	require.NoError(t, os.WriteFile(path+"-history.tmp", []byte("half"), 0o600))
+	db, err := sqlite.Open(sqlite.Config{Path: path})
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{path, path + "-history"}, files)
+}

@@ -191,11 +191,12 @@ func (o *own) dropLog() {
 	if o.writer.run("BEGIN IMMEDIATE") != nil {
 		return
 	}
-	if err := o.origin.leave(o.writer); err != nil || o.writer.run("COMMIT") != nil {
+	left, err := o.origin.leave(o.writer)
+	if err != nil || o.writer.run("COMMIT") != nil {
 		_ = o.writer.run("ROLLBACK")
 		return
 	}
-	o.origin.clean()
+	o.origin.clean(left)
 }
 
 // keepLog has connections leave alone, when they are closed, what is at the

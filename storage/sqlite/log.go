@@ -28,8 +28,10 @@ func logPath(path string) string {
 // file at path, or nil if there is none. It changes nothing. It returns the
 // place that a database notes whose log others have folded into it.
 func checkLog(path string, info fs.FileInfo) (folded string, err error) {
-	// Others may be opening it or closing it: what is wrong stays wrong.
+	// Others may be opening it or closing it: what is wrong stays wrong, and
+	// folded what was folded.
 	for range 3 {
+		folded, err = "", nil
 		log, missing := os.Stat(logPath(path))
 		switch {
 		case missing == nil && log.Size() > 0:
@@ -37,12 +39,12 @@ func checkLog(path string, info fs.FileInfo) (folded string, err error) {
 		case info != nil && info.Size() > 0:
 			folded, err = checkAlone(path)
 		}
-		if err == nil {
-			return folded, nil
+		if err == nil && folded == "" {
+			return "", nil
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	return "", err
+	return folded, err
 }
 
 // checkStray looks at a log that there is.

@@ -57,18 +57,24 @@ func (o *origin) settle(ctx context.Context, s *sqlstore.Stores) error {
 		return nil // as it was, which is right as well
 	}
 	if err == nil {
-		o.clean()
+		// Another process may have written since.
+		_ = s.Settle(ctx, func(place string, _ bool) (string, bool, error) {
+			o.clean(place)
+			return place, false, nil
+		})
 	}
 	return err
 }
 
 // leave notes the end of a use, so that a copy made meanwhile is an older one,
-// in a transaction after which the file has no log.
-func (o *origin) leave(tx sqlstore.Tx) error {
-	return sqlstore.Settle(tx, sqlstore.Dialect{}, func(place string, _ bool) (string, bool, error) {
+// in a transaction after which the file has no log. It returns the place.
+func (o *origin) leave(tx sqlstore.Tx) (left string, err error) {
+	err = sqlstore.Settle(tx, sqlstore.Dialect{}, func(place string, _ bool) (string, bool, error) {
 		next, err := o.note(place)
-		return next + closedMark, false, err
+		left = next + closedMark
+		return left, false, err
 	})
+	return left, err
 }
 
 // note writes a new text beside the database and returns the place to note in
@@ -79,7 +85,7 @@ func (o *origin) note(place string) (string, error) {
 	text := rand.Text()
 	info, err := os.Stat(o.path)
 	if err == nil {
-		err = durable.Write(o.side, []byte(text+"\n"+before+"\n"), info.Mode().Perm())
+		err = durable.Rewrite(o.side, []byte(text+"\n"+before+"\n"), info.Mode().Perm())
 	}
 	if err != nil {
 		return "", refused(o.side, err)
@@ -88,9 +94,15 @@ func (o *origin) note(place string) (string, error) {
 	return text + " " + strconv.FormatInt(born(o.side), 10), nil
 }
 
-// clean leaves the newer of the two texts. If that fails, the other one does no
-// harm but to copies of this very moment.
-func (o *origin) clean() { _ = os.Truncate(o.side, int64(len(rand.Text())+1)) }
+// clean leaves the newer of the two texts, once the database notes it. If that
+// fails, the other one does no harm but to copies of this very moment.
+func (o *origin) clean(place string) {
+	noted, _, _ := strings.Cut(place, " ")
+	beside, err := os.ReadFile(o.side)
+	if err == nil && strings.HasPrefix(string(beside), noted+"\n") {
+		_ = os.Truncate(o.side, int64(len(noted)+1))
+	}
+}
 
 // matches reports whether a database that notes this place is where it was.
 func (o *origin) matches(place string) bool {
