@@ -63,6 +63,9 @@ type Migrations struct {
 // parent, between any two tables, than there were. PRAGMA defer_foreign_keys
 // does what it does in SQLite.
 //
+// Check also refuses a file with what takes it back, as goose, dbmate and other
+// tools have it after a line such as "-- +goose Down": it would be run as well.
+//
 // What cannot run in a transaction (VACUUM, CREATE INDEX CONCURRENTLY, PRAGMA
 // journal_mode and so on) is refused by Check, unless the file's first line is
 //

@@ -41,7 +41,6 @@ var hindrances = map[engine][]hindrance{
 		{"ALTER DATABASE * SET TABLESPACE", true},
 		{"ALTER TABLE * DETACH PARTITION * CONCURRENTLY", false},
 		{"COMMIT|ROLLBACK PREPARED", false},
-		{"DISCARD ALL", true},
 	},
 }
 
@@ -93,6 +92,9 @@ func (f *migration) take(s statement, db engine) error {
 	if len(s.tokens) == 0 {
 		return nil
 	}
+	if s.back > 0 {
+		return fmt.Errorf("line %d: what follows takes the file back for other tools, and would be run here: leave it out, a Backup takes it back", s.back)
+	}
 	for _, words := range endings {
 		if s.begins(words) && !s.begins("ROLLBACK WORK|TRANSACTION? TO") && !s.begins("COMMIT|ROLLBACK PREPARED") {
 			return fmt.Errorf("line %d: %s: the step begins and ends transactions itself, leave it out", s.line, words)
@@ -100,6 +102,9 @@ func (f *migration) take(s statement, db engine) error {
 	}
 	if db == postgreSQL && (s.tokens[0].text == `\` || s.begins("COPY * FROM STDIN")) {
 		return fmt.Errorf("line %d: a command of psql, or data for COPY FROM STDIN: a file has only what a server can run by itself", s.line)
+	}
+	if db == postgreSQL && (s.begins("DISCARD ALL") || f.apart && s.begins("DEALLOCATE PREPARE? ALL")) {
+		return fmt.Errorf("line %d: %s would end what the step has in its session: leave it out, each file has one of its own", s.line, said(s, "DISCARD DEALLOCATE ALL"))
 	}
 	if db == sqliteEngine && s.begins("PRAGMA") {
 		return f.takePragma(s)

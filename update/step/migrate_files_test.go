@@ -1,10 +1,12 @@
 package step_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
@@ -111,6 +113,32 @@ func TestMigrateSQLRefusesWhatCannotRunInATransaction(t *testing.T) {
 	require.NoError(t, m.Check(t.Context(), task("one", "1.0.0")))
 	require.NoError(t, m.Do(t.Context(), task("one", "1.0.0")))
 	require.Equal(t, []string{"7"}, values(t, db, "PRAGMA user_version"))
+}
+
+func TestMigrateSQLRefusesWhatTakesAFileBackInOtherTools(t *testing.T) {
+	for _, line := range []string{
+		"-- +goose Down", "--+goose down", "-- +migrate Down", "-- migrate:down", "-- migrate:down transaction:false", "-- +micrate Down",
+		"-- rambler down", "---- create above / drop below ----", "-- //@UNDO", "--//@undo\r", "-- Down", "-- ==== DOWN ====", "-- !Downs", "  -- down",
+	} {
+		t.Run(line, func(t *testing.T) {
+			db, _ := site(t)
+			content := map[string]string{"0001_a.sql": "-- +goose Up\nCREATE TABLE a (x);\n" + line + "\nDROP TABLE a;\n"}
+			m := migrate(db, content)
+			for _, f := range []func(context.Context, *update.Task) error{m.Check, m.Do} {
+				require.ErrorContains(t, f(t.Context(), task("one", "1.0.0")), "0001_a.sql: line 3: what follows takes the file back")
+			}
+			require.Equal(t, []string{"page"}, tables(t, db))
+			content["0001_a.sql"] = "CREATE TABLE a (x);\n" + line + "\n-- nothing\n;\n"
+			require.NoError(t, m.Check(t.Context(), task("one", "1.0.0")))
+			require.NoError(t, m.Do(t.Context(), task("one", "1.0.0")))
+		})
+	}
+	db, _ := site(t)
+	m := migrate(db, map[string]string{"0001_a.sql": "-- +goose Up\n-- counts up and\n-- down: see below\n-- download\n-- down the road\n/*\n-- down\n*/\n" +
+		"CREATE TABLE a (\n-- up\nx,\n-- down\ny); -- down\n-- undone\nSELECT '\n-- down\n';"})
+	require.NoError(t, m.Check(t.Context(), task("one", "1.0.0")))
+	require.NoError(t, m.Do(t.Context(), task("one", "1.0.0")))
+	require.Equal(t, []string{"a", "page"}, tables(t, db))
 }
 
 func TestMigrateSQLTakesAFileThatDoesNothing(t *testing.T) {

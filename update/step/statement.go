@@ -2,6 +2,7 @@ package step
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -11,6 +12,7 @@ type statement struct {
 	line   int    // where it begins, from 1
 	tokens []token
 	notes  []note // what comments say before and in it
+	back   int    // the line of a comment before it by which tools know what takes a file back
 }
 
 // token is a word, a sign, or something in quotes, those included.
@@ -86,7 +88,10 @@ type reader struct {
 	line int
 	pg   bool
 
-	notes []note // of the statement that is being read
+	// Of the statement that is being read.
+	notes []note
+	back  int
+	begun bool
 }
 
 // statement reads up to a semicolon that ends a statement, or the end.
@@ -94,6 +99,7 @@ func (r *reader) statement() (s statement, more bool, err error) {
 	var body body
 	start, end := 0, 0
 	for {
+		r.begun = len(s.tokens) > 0
 		t, err := r.token()
 		if err != nil {
 			return s, false, err
@@ -105,7 +111,7 @@ func (r *reader) statement() (s statement, more bool, err error) {
 			if len(s.tokens) > 0 {
 				s.text = r.text[start:end]
 			}
-			s.notes, r.notes = r.notes, nil
+			s.notes, s.back, r.notes, r.back = r.notes, r.back, nil, 0
 			return s, t.text != "", nil
 		}
 		body.add(t, s, r.pg)
@@ -244,7 +250,15 @@ func (r *reader) comment(rest string) {
 		text = strings.Join(strings.Fields(strings.ToLower(text[len(ours):])), " ")
 		r.notes = append(r.notes, note{text, r.line})
 	}
+	line := r.text[strings.LastIndexByte(r.text[:r.pos-n], '\n')+1 : r.pos]
+	if !r.begun && r.back == 0 && takesBack.MatchString(line) {
+		r.back = r.line
+	}
 }
+
+// takesBack is the line after which files of goose, sql-migrate, dbmate, tern,
+// MyBatis and others have what takes the rest back. Each has its own.
+var takesBack = regexp.MustCompile(`(?i)^\s*-{2,}[\s=/@!]*(\+?(goose|migrate|micrate|rambler)[\s:]+(down|rollback)(\s+transaction:\w+)?|downs?|undo|create above / drop below)[\s=-]*$`)
 
 // block reads a comment between /* and */, in which PostgreSQL allows others.
 func (r *reader) block() error {
