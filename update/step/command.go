@@ -55,10 +55,11 @@ type Exec struct {
 // program that asks for a password all the same, as git, ssh and sudo do, fails
 // at once and says so.
 //
-// The program runs in a session and a process group of its own. When the step is cancelled
-// the group gets SIGTERM and, once the program has ended or Grace is over,
-// SIGKILL: nothing of it stays. What a program that ends well leaves running
-// stays, but loses its output after Grace.
+// The program runs in a session and a process group of its own. When the step
+// is cancelled the group gets SIGTERM and, once the program has ended or Grace is over,
+// SIGKILL: nothing of it stays, nor, on Linux, of what has left the group to be
+// in a session of its own. A program that fails is treated alike. What one that
+// ends well leaves running stays, but loses its output after Grace.
 //
 // There is no Probe: after a crash Do runs again. Do first makes sure that
 // nothing is left of the earlier attempt: on Linux the program ends with this
@@ -191,7 +192,10 @@ func (c Exec) start(ctx context.Context, t *update.Task, args []string, id strin
 		return nil
 	}
 	g.kill()
-	return err
+	// What has made a session of its own is not in the group any more.
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Grace)
+	defer cancel()
+	return errors.Join(err, endOrphans(late, attemptVariable+"="+id))
 }
 
 // output passes on what a program writes and remembers the end of it.

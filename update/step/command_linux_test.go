@@ -5,11 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/needs"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
@@ -62,4 +64,32 @@ func TestNothingOfACommandOutlivesAKilledUpdateIntoTheNextAttempt(t *testing.T) 
 	require.False(t, alive(itsChild))
 	_, another := pids(t, filepath.Join(dir, "pids"))
 	require.NotEqual(t, itsChild, another, "the command was run again")
+}
+
+func TestNothingStaysOfACommandThatDoesNotEndWell(t *testing.T) {
+	_, err := exec.LookPath("setsid")
+	needs.Tool(t, "setsid", err == nil)
+	for name, end := range map[string]string{
+		"cancelled":                 "sleep 60",
+		"cancelled and deaf":        "trap '' TERM; while :; do sleep 0.1; done",
+		"failed":                    "exit 3",
+		"failed, and its child had": "(exit 3)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "pids")
+			s := step.Command(step.Exec{Grace: 2 * time.Second, Args: []string{"sh", "-c", `setsid sh -c 'sleep 60 & echo $$ $! > "$0.new"; mv "$0.new" "$0"; wait' "$0" >/dev/null 2>&1 &
+				until [ -e "$0" ]; do sleep 0.01; done; ` + end, file}})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- s.Do(ctx, task("one", "1.0.0")) }()
+			program, itsChild := pids(t, file)
+			if strings.HasPrefix(name, "cancelled") {
+				cancel()
+			}
+			require.Error(t, <-done)
+			require.False(t, alive(program))
+			require.False(t, alive(itsChild))
+		})
+	}
 }
