@@ -89,11 +89,24 @@ func removeIn(ctx context.Context, at *os.File, path string, alive func()) error
 	}
 	names, err := dir.Readdirnames(-1)
 	for _, name := range names {
-		if err := removeAt(ctx, dir, filepath.Join(path, name), alive); err != nil {
+		err := removeAt(ctx, dir, filepath.Join(path, name), alive)
+		if errors.Is(err, fs.ErrPermission) && unlock(dir) {
+			err = removeAt(ctx, dir, filepath.Join(path, name), alive)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return err
+}
+
+// unlock lets the owner of a folder that is read-only, which this user is,
+// remove what is in it. It tells whether that is new.
+func unlock(dir *os.File) bool {
+	var info unix.Stat_t
+	err := unix.Fstat(int(dir.Fd()), &info)
+	mode := uint32(info.Mode) //nolint:unconvert // it is another type elsewhere
+	return err == nil && int(info.Uid) == os.Geteuid() && mode&0o300 != 0o300 && unix.Fchmod(int(dir.Fd()), mode&0o7777|0o300) == nil
 }
 
 // sameMount returns an ErrMounted if dir, which is in the folder around and is

@@ -21,6 +21,9 @@ import (
 // before the Undo of the steps that come first: where a cache fills while a
 // roll-back is under way, put one such step before them and one after.
 //
+// Folders in it that are read-only are made writable for that, if they are of
+// this user; Check names one of another user that cannot be emptied.
+//
 // Check, Do and Undo refuse a dir that is a symbolic link or a file, one that
 // is a mount point or has one below it, since a volume mounted there is not a
 // part of it, and the folders that nobody means to empty: the current folder,
@@ -38,10 +41,15 @@ func ClearDir(dir string) update.Step {
 		return nil
 	}
 	return update.Step{
-		Name:  "clear",
-		Check: func(context.Context, *update.Task) error { return checkClear(dir) },
-		Do:    clear,
-		Undo:  clear,
+		Name: "clear",
+		Check: func(ctx context.Context, _ *update.Task) error {
+			if err := checkClear(dir); err != nil {
+				return err
+			}
+			return checkFolders(ctx, dir)
+		},
+		Do:   clear,
+		Undo: clear,
 	}
 }
 
@@ -84,6 +92,31 @@ func checkClear(dir string) error {
 		return fmt.Errorf("step: refusing to clear %q: %w", dir, err)
 	}
 	return checkFolder(abs)
+}
+
+// checkFolders tells whether what is in dir can be removed. It looks into
+// folders alone, which are read-only at the will of this user, or of another.
+func checkFolders(ctx context.Context, dir string) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return fmt.Errorf("step: %q cannot be cleared: %w", dir, err)
+		case path == dir || !e.IsDir():
+			return nil
+		}
+		info, err := e.Info()
+		if err != nil || writable(path) == nil || isEmpty(path) {
+			return nil //nolint:nilerr // it is gone
+		}
+		if uid, _, known := ownerOf(info); known && uid == os.Geteuid() {
+			return nil
+		}
+		return fmt.Errorf("step: %q cannot be cleared: folder %q cannot be written, and is another user's: %w", dir, path, fs.ErrPermission)
+	})
 }
 
 // contains reports whether path is dir or below it.

@@ -180,6 +180,9 @@ func checkSwitch(dir string) error {
 	if err := remove.Check(dir); err != nil {
 		return fmt.Errorf("step: cannot switch %q: %w", dir, err)
 	}
+	if err := removable(dir); err != nil {
+		return fmt.Errorf("step: cannot switch %q: %w", dir, err)
+	}
 	return checkFolder(dir)
 }
 

@@ -121,6 +121,9 @@ func (p *publisher) checkKept(release []file) error {
 			}
 		}
 		at := filepath.Join(p.Dir, filepath.FromSlash(name))
+		if err := removable(at); err != nil {
+			return fmt.Errorf("step: %q cannot be kept: %w", name, err)
+		}
 		if info, err := os.Lstat(at); err != nil || !info.IsDir() {
 			continue
 		}

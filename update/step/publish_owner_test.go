@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,18 +25,23 @@ const nobody = 65534
 // owners is what a publish by another user comes to.
 type owners struct{ Check, Do, Undo, Said string }
 
+// becomeNobody gives up all rights.
+func becomeNobody() {
+	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
+		panic(err)
+	}
+}
+
 func init() {
+	// clear empties a folder as nobody.
+	children["clear"] = func(args []string) {
+		becomeNobody()
+		s := step.ClearDir(args[0])
+		fmt.Println(s.Check(context.Background(), task("one", "1.0.0")), s.Do(context.Background(), task("one", "1.0.0")))
+	}
 	// publish publishes 1.1.0 as nobody, and undoes it.
 	children["publish"] = func(args []string) {
-		if err := syscall.Setgroups(nil); err != nil {
-			panic(err)
-		}
-		if err := syscall.Setgid(nobody); err != nil {
-			panic(err)
-		}
-		if err := syscall.Setuid(nobody); err != nil {
-			panic(err)
-		}
+		becomeNobody()
 		var p step.Publish
 		if err := json.Unmarshal([]byte(args[0]), &p); err != nil {
 			panic(err)
@@ -140,4 +147,68 @@ func TestPublishFilesRefusesAFolderOfWhichItSeesOnlyNames(t *testing.T) {
 	put(t, "photo", s.dir, "uploads/photo.jpg")
 	require.NoError(t, os.Chmod(filepath.Join(s.dir, "uploads"), 0o744))
 	require.Contains(t, publishAsNobody(t, s.Publish).Check, `"uploads/photo.jpg"`)
+}
+
+func TestPublishFilesFindsOutBeforehandThatAStickyFolderKeepsWhatIsSomebodyElses(t *testing.T) {
+	const said = "has the sticky bit"
+	for name, setUp := range map[string]func(s *webSite) (kept string){
+		"the site": func(s *webSite) string {
+			require.NoError(t, os.Chown(s.dir, 0, 0))
+			require.NoError(t, os.Chmod(s.dir, 0o777))
+			require.NoError(t, os.Chown(filepath.Dir(s.dir), 0, 0))
+			require.NoError(t, os.Chmod(filepath.Dir(s.dir), 0o777|os.ModeSticky))
+			return "none"
+		},
+		"a file in the site": func(s *webSite) string {
+			put(t, "of the server", s.dir, "session")
+			require.NoError(t, os.Chown(s.dir, 0, 0))
+			require.NoError(t, os.Chmod(s.dir, 0o777|os.ModeSticky))
+			return "session"
+		},
+		"a file in a folder": func(s *webSite) string {
+			put(t, "of the server", s.dir, "up/session")
+			require.NoError(t, os.Chmod(filepath.Join(s.dir, "up"), 0o777|os.ModeSticky))
+			return "up/*"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := nobodys(t)
+			s.Keep = []string{setUp(s)}
+			require.Contains(t, publishAsNobody(t, s.Publish).Check, said)
+		})
+	}
+	s := nobodys(t)
+	s.Keep = []string{"up"} // whole, the folder may go
+	put(t, "of the server", s.dir, "up/session")
+	require.NoError(t, os.Chmod(filepath.Join(s.dir, "up"), 0o777|os.ModeSticky))
+	o := publishAsNobody(t, s.Publish)
+	require.Equal(t, owners{Said: o.Said}, o)
+	require.Equal(t, map[string]string{"up/session": "of the server"}, tree(t, s.dir))
+}
+
+func TestClearDirEmptiesFoldersThatItsUserHasMadeReadOnly(t *testing.T) {
+	s := nobodys(t)
+	clear := func() string {
+		args := child("clear", s.dir)
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Dir = "/"
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err)
+		return string(out)
+	}
+	put(t, "a module", s.dir, "mod/a@v1/b/file")
+	for _, path := range []string{"mod/a@v1/b", "mod/a@v1", "mod"} {
+		require.NoError(t, os.Chown(filepath.Join(s.dir, path), nobody, nobody))
+		require.NoError(t, os.Chmod(filepath.Join(s.dir, path), 0o555))
+	}
+	require.Equal(t, "<nil> <nil>\n", clear())
+	require.Empty(t, tree(t, s.dir))
+	require.DirExists(t, s.dir)
+
+	put(t, "of the server", s.dir, "one/file")
+	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "empty"), 0o755)) // of root, too
+	require.Contains(t, clear(), `folder "`+filepath.Join(s.dir, "one")+`" cannot be written, and is another user's`)
+	require.NoError(t, os.Chmod(filepath.Join(s.dir, "one"), 0o777))
+	require.Equal(t, "<nil> <nil>\n", clear())
+	require.Empty(t, tree(t, s.dir))
 }
