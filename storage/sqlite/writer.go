@@ -314,8 +314,10 @@ func (j *job) turn(s *session, savepoint bool) error {
 
 // begin starts the job, or returns why it is dropped.
 func (j *job) begin() error {
-	if err := j.ctx.Err(); err != nil {
-		return err
+	select {
+	case <-j.ctx.Done(): // Err of a holder's context may wait for its lease, which is a write
+		return j.ctx.Err()
+	default:
 	}
 	if !j.state.CompareAndSwap(jobWaits, jobStarted) && j.state.Load() == jobDropped {
 		return context.Canceled

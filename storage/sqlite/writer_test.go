@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -272,4 +274,42 @@ func TestAClosedDatabaseRefusesClosuresAndFinishesThoseItHas(t *testing.T) {
 		}
 		require.ErrorIs(t, db.Write(t.Context(), insert(1)), storage.ErrClosed)
 	})
+}
+
+// asking is a context that asks the engine whether it is over, as that of a
+// holder does after the machine has slept.
+type asking struct {
+	context.Context
+	db    *sqlite.DB
+	asked atomic.Int64
+}
+
+func (a *asking) Err() error {
+	if a.asked.Add(1) == 1 {
+		return nil // the machine is yet to sleep
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return a.db.Write(ctx, func(sqlstore.Tx) error { return nil })
+}
+
+func TestAContextMayAskTheEngine(t *testing.T) {
+	for name, queue := range map[string]bool{"alone": false, "in a queue": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				db := scratch(t)
+				l := &line{db: db, goOn: make(chan struct{})}
+				if queue {
+					l = lineUp(db)
+				}
+				ctx, began := &asking{Context: t.Context(), db: db}, time.Now()
+				l.all.Go(func() { require.NoError(t, db.Write(ctx, insert(1))) })
+				synctest.Wait()
+				close(l.goOn)
+				l.all.Wait()
+				require.Less(t, time.Since(began), time.Minute)
+				require.Equal(t, []int64{1}, numbers(t, db))
+			})
+		})
+	}
 }
