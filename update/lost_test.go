@@ -1,7 +1,11 @@
 package update_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,5 +112,49 @@ func TestAnUpdaterThatIsClosedTakesNothingUpAgain(t *testing.T) {
 		run, err = u.Get(t.Context(), run.ID)
 		require.NoError(t, err)
 		require.False(t, run.State.Done(), "it is left for Recover")
+	})
+}
+
+// bereft is a Journal that somebody has replaced by an older one.
+type bereft struct {
+	update.Journal
+	replaced atomic.Bool
+}
+
+func (b *bereft) Get(ctx context.Context, id string) (update.Run, error) {
+	if b.replaced.Load() {
+		return update.Run{}, update.ErrNotFound
+	}
+	return b.Journal.Get(ctx, id)
+}
+
+func (b *bereft) Save(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+	if b.replaced.Load() {
+		return update.Run{}, update.ErrNotFound
+	}
+	return b.Journal.Save(ctx, r, events...)
+}
+
+func TestARunThatIsGoneFromTheJournalIsGivenUpAndThatIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state, log := memory.New(), new(bytes.Buffer)
+		journal := &bereft{Journal: state.Journal()}
+		slow := update.Step{Name: "slow", Do: func(ctx context.Context, _ *update.Task) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}}
+		u, err := update.New(update.Config{Locker: state.Locker(), Journal: journal, Packages: []update.Package{app(slow)},
+			Logger: slog.New(slog.NewTextHandler(log, nil))})
+		require.NoError(t, err)
+		_, err = u.Start(t.Context(), ask)
+		require.NoError(t, err)
+		journal.replaced.Store(true)
+		lease, err := state.Locker().Holder(t.Context(), "core")
+		require.NoError(t, err)
+		require.NoError(t, state.Locker().Release(t.Context(), lease))
+		time.Sleep(time.Hour)
+		require.NoError(t, u.Close())
+		require.Equal(t, 1, strings.Count(log.String(), "run is gone from the journal"))
+		require.Less(t, strings.Count(log.String(), "\n"), 6)
 	})
 }

@@ -125,8 +125,8 @@ func (u *Updater) workUnder(held *Held, id string) (*runner, error) {
 }
 
 // takeUpAgain works on the run of r, whose lease was lost, under another one,
-// until it is done or somebody else's: this process may be the only one, and
-// somebody in it waits for the run. It may lose that lease too, and the lock
+// until it is done, gone, or somebody else's: this process may be the only one,
+// and somebody in it waits for the run. It may lose that lease too, and the lock
 // may be held by somebody, or out of reach, for some time.
 func (u *Updater) takeUpAgain(r *runner) {
 	ctx, item, id := context.Background(), r.run.Item, r.run.ID
@@ -140,6 +140,10 @@ func (u *Updater) takeUpAgain(r *runner) {
 		}
 		run, unknown := u.Get(ctx, id)
 		if unknown == nil && (run.State.Done() || nameOf(run.Owner) != nameOf(r.held.Lease().Owner)) {
+			return
+		}
+		if errors.Is(unknown, ErrNotFound) { // somebody has put an older journal back
+			u.config.Logger.Error("update: run is gone from the journal", "run", id)
 			return
 		}
 		if err = errors.Join(err, unknown); err != nil {
