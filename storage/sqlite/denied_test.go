@@ -129,11 +129,12 @@ func TestAFolderThatMayNotBeEnteredForAWhileIsNotLost(t *testing.T) {
 	for range 2 { // the second time it is still the same database
 		require.Equal(t, "written", c.line())
 		require.NoError(t, os.Chmod(folder, 0))
-		refusal := c.after("written")
-		require.Contains(t, refusal, path)
-		require.NotContains(t, refusal, storage.ErrMoved.Error())
+		line := c.after("written")
 		require.NoError(t, os.Chmod(folder, 0o777))
-		require.Equal(t, "written", c.after(refusal))
+		for ; line != "written"; line = c.line() { // each try is told by its own line
+			require.Contains(t, line, path)
+			require.NotContains(t, line, storage.ErrMoved.Error())
+		}
 	}
 	c.kill()
 	require.NoError(t, os.Chmod(folder, 0o777))
