@@ -235,10 +235,13 @@ func TestPublishFilesLeavesAloneWhatIsNotItsOwnBesideTheFolder(t *testing.T) {
 func TestPublishFilesDoesNotPileUpTreesOfPublishesThatFail(t *testing.T) {
 	s := newSite(t)
 	s.publish(t, "zero", "1.0.0")
-	for range 5 {
+	for i := range 6 {
 		tk, _ := heard("one", "1.1.0")
 		require.ErrorIs(t, step.PublishBy(crashes[0].exchange, s.Publish).Do(t.Context(), tk), errCrash)
-		require.NoError(t, s.step().Undo(t.Context(), tk))
+		if i%2 == 0 {
+			require.NoError(t, s.step().Undo(t.Context(), tk))
+			require.Empty(t, s.beside(t, "*.new"))
+		}
 	}
 	require.Len(t, s.beside(t, "*.new"), 1)
 	require.LessOrEqual(t, len(s.beside(t, "*")), 3)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 
@@ -28,12 +29,15 @@ func ofRun(name string) (id, kind string, ok bool) {
 	return m[1], m[2], true
 }
 
-// sweepStaged removes trees of other runs than keep that were never switched.
-func (p *publisher) sweepStaged(ctx context.Context, t *update.Task, keep string) error {
+// sweepStaged removes trees of some runs that were never switched.
+func (p *publisher) sweepStaged(ctx context.Context, t *update.Task, of func(id string) bool) error {
 	entries, err := os.ReadDir(p.beside(""))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	for _, e := range entries {
 		id, kind, ok := ofRun(e.Name())
-		if ok && id != keep && (kind == partly || kind == ready) {
+		if ok && of(id) && (kind == partly || kind == ready) {
 			err = errors.Join(err, p.discard(ctx, t, id, kind))
 		}
 	}

@@ -73,7 +73,7 @@ func (p *publisher) stage(ctx context.Context, t *update.Task, id string) error 
 	if err := os.Mkdir(p.beside(""), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := p.sweepStaged(ctx, t, id); err != nil {
+	if err := p.sweepStaged(ctx, t, func(other string) bool { return other != id }); err != nil {
 		say(t, "what an earlier publish has left could not be removed: "+err.Error())
 	}
 	if err := remove.All(ctx, part, signs(t, "%d files removed")); err != nil { // of an earlier attempt

@@ -39,6 +39,11 @@ func (p *publisher) goBack(ctx context.Context, t *update.Task, d *published) er
 			return err
 		}
 	}
+	if !switched {
+		if err := p.unstage(ctx, t, d); err != nil {
+			return err
+		}
+	}
 	if !exists(p.Dir) {
 		return nil
 	}
@@ -47,6 +52,21 @@ func (p *publisher) goBack(ctx context.Context, t *update.Task, d *published) er
 		return err
 	}
 	p.tell(ctx, t, away, d.Keep)
+	return nil
+}
+
+// unstage removes the new tree, which was never switched: the steps that are
+// undone next may need the room.
+func (p *publisher) unstage(ctx context.Context, t *update.Task, d *published) error {
+	if d.Staged {
+		d.Staged, d.New = false, folderID{} // else it would be missed
+		if err := t.Save(ctx, d); err != nil {
+			return err
+		}
+	}
+	if err := p.sweepStaged(ctx, t, func(id string) bool { return id == d.Other }); err != nil {
+		say(t, "what is left of the publish could not be removed: "+err.Error())
+	}
 	return nil
 }
 
