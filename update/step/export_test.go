@@ -3,18 +3,20 @@ package step
 import (
 	"context"
 	"database/sql"
-	"os"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/update"
 )
+
+// Rename is how a publish renames.
+var Rename = rename
 
 // Exchange is how this system swaps two folders.
 var Exchange = exchange
 
 // PublishBy is PublishFiles with another way to swap two folders.
 func PublishBy(exchange func(a, b string) error, p Publish) update.Step {
-	return PublishOn(exchange, os.Rename, p)
+	return PublishOn(exchange, rename, p)
 }
 
 // PublishOn is PublishBy with another way to rename.

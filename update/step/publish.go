@@ -83,7 +83,7 @@ var ErrForeign = errors.New("step: it holds what no release has put there")
 func PublishFiles(p Publish) update.Step { return newPublisher(p).step() }
 
 // publisher is a PublishFiles. exchange swaps what two paths name, or returns
-// errors.ErrUnsupported.
+// errors.ErrUnsupported; rename replaces nothing.
 type publisher struct {
 	Publish
 	exchange func(a, b string) error
@@ -96,7 +96,7 @@ func newPublisher(p Publish) *publisher {
 		p.Dir = abs
 	}
 	p.Keep = append([]string(nil), p.Keep...)
-	return &publisher{p, exchange, os.Rename}
+	return &publisher{p, exchange, rename}
 }
 
 // named tells whether a clean path ends in a name, which can be given to others.

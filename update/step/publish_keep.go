@@ -263,7 +263,11 @@ func (p *publisher) mergeOne(from, name string) (moved bool, err error) {
 	if err := makeAround(from, p.Dir, name); err != nil {
 		return false, err
 	}
-	return true, p.rename(filepath.Join(from, filepath.FromSlash(name)), target)
+	err = p.rename(filepath.Join(from, filepath.FromSlash(name)), target)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil // it came a moment ago
+	}
+	return true, err
 }
 
 // holds tells whether all there is at name in the folder dir is as a release

@@ -41,7 +41,7 @@ func (w *tripwire) around(f func(a, b string) error) func(a, b string) error {
 }
 
 func (w *tripwire) step(p step.Publish) update.Step {
-	return step.PublishOn(w.around(w.before), w.around(os.Rename), p)
+	return step.PublishOn(w.around(w.before), w.around(step.Rename), p)
 }
 
 func TestPublishFilesLosesNothingWhereverItIsKilled(t *testing.T) {
@@ -226,5 +226,40 @@ func TestNoUploadIsLostWhilePublishFilesSwitches(t *testing.T) {
 				require.FileExists(t, filepath.Join(s.dir, name))
 			}
 		}
+	})
+}
+
+func TestPublishFilesReplacesNothingThatCameAMomentAgo(t *testing.T) {
+	everySwitch(t, func(t *testing.T, exchange func(a, b string) error) {
+		s := newShop(t)
+		late := map[string]bool{}
+		rename := func(from, to string) error {
+			name, err := filepath.Rel(s.dir, to)
+			if _, there := os.Lstat(to); err == nil && strings.HasSuffix(name, ".local.php") && there != nil && !late[name] {
+				late[name] = true
+				put(t, "late "+name, to)
+			}
+			return step.Rename(from, to)
+		}
+		tk, _ := heard("one", "1.1.0")
+		p := step.PublishOn(exchange, rename, s.Publish)
+		for range 5 {
+			if err := p.Do(t.Context(), tk); err != nil {
+				require.ErrorIs(t, err, fs.ErrExist)
+			}
+		}
+		require.NoError(t, p.Undo(t.Context(), tk))
+		require.NotEmpty(t, late)
+		got := map[string]bool{}
+		require.NoError(t, filepath.WalkDir(filepath.Dir(s.dir), func(path string, e fs.DirEntry, err error) error {
+			if data, err := os.ReadFile(path); err == nil {
+				got[string(data)] = true
+			}
+			return err
+		}))
+		for name := range late {
+			require.True(t, got["late "+name], "what came to %s is somewhere", name)
+		}
+		require.True(t, got["secret"] && got["own"] && got["photo"])
 	})
 }
