@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/storage"
@@ -117,9 +118,7 @@ func restore(ctx context.Context, backup string, c Config) error {
 	if err != nil {
 		return err
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // the log is beside it
-	}
+	path = behind(path)
 	temp, err := fresh(ctx, backup, filepath.Dir(path))
 	if err != nil {
 		return err
@@ -217,11 +216,16 @@ func closeDown(path string) (*session, error) {
 }
 
 // noteClosing notes in a database that its log is about to go: a process that is
-// killed meanwhile leaves a file that looks as if it had lost it.
+// killed meanwhile leaves a file that looks as if it had lost it. One that says
+// so already is not written to: who has opened the file that was here before has
+// the same path for its journal.
 func noteClosing(path string, s *session) error {
 	var place string
 	if s.Row(placeNoted, nil, &place) != nil {
 		return nil // of an older library, which notes nothing
+	}
+	if place == placeOfCopy || strings.HasSuffix(place, closedMark) {
+		return nil
 	}
 	note := func() error { return sqlstore.Settle(s, sqlstore.Dialect{}, judgeCopy) }
 	if o := originOf(path); o.matches(place) {

@@ -199,22 +199,6 @@ func becomeNobody() error {
 }
 
 func init() {
-	roles["write as nobody"] = func(args []string) error {
-		if err := becomeNobody(); err != nil {
-			return err
-		}
-		db, err := sqlite.Open(sqlite.Config{Path: args[0]})
-		if err != nil {
-			return err
-		}
-		for i := 0; ; i++ {
-			if err := create(db, fmt.Sprint(i), 0); err != nil {
-				fmt.Println(err)
-			} else {
-				fmt.Println("written")
-			}
-		}
-	}
 	roles["open as nobody"] = func(args []string) error {
 		if err := becomeNobody(); err != nil {
 			return err
@@ -262,5 +246,24 @@ func init() {
 		}
 		fmt.Println("again")
 		return db.Close()
+	}
+}
+
+func init() {
+	roles["write as nobody"] = func(args []string) error {
+		if err := becomeNobody(); err != nil {
+			return err
+		}
+		db, err := sqlite.Open(sqlite.Config{Path: args[0]})
+		if err != nil {
+			return err
+		}
+		for i := 0; ; i++ {
+			if err := create(db, fmt.Sprint(i), 0); err != nil {
+				fmt.Println(err)
+			} else {
+				fmt.Println("written")
+			}
+		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
-	"path/filepath"
 	"time"
 
 	driver "modernc.org/sqlite"
@@ -14,14 +13,8 @@ import (
 	"github.com/upkeep-go/upkeep/storage"
 )
 
-// logPath returns where the log of a database is, which need not be there: beside
-// the file itself, if path is a link.
-func logPath(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	return path + "-wal"
-}
+// logPath returns where the log of a database is, which need not be there.
+func logPath(path string) string { return behind(path) + "-wal" }
 
 // checkLog refuses a database that has lost its log, and a log that SQLite would
 // delete or bring into a database that it does not belong to. Info is of the

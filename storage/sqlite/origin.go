@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -40,9 +39,7 @@ type origin struct {
 }
 
 func originOf(path string) *origin {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
+	path = behind(path)
 	return &origin{path: path, side: path + "-history"}
 }
 
@@ -160,7 +157,7 @@ func checkAlone(path string) (folded string, err error) {
 		return "", nil // who was about to open it has not got further
 	}
 	_, missing := os.Stat(log)
-	_, index := os.Stat(strings.TrimSuffix(log, "-wal") + "-shm")
+	_, index := os.Stat(behind(path) + "-shm")
 	switch {
 	case errors.Is(missing, fs.ErrNotExist) && index == nil:
 		err = errors.New("its index is still there")

@@ -40,18 +40,24 @@ type file struct {
 	info fs.FileInfo
 }
 
+// behind returns where a database is whose path may be a link: what SQLite has
+// open beside it is beside that. Some systems cannot say, and have no links.
+func behind(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
 // settle notes which files are open. It is called by who has opened them, while
 // they are certainly there.
 func (p *place) settle() error {
-	real, err := filepath.EvalSymlinks(p.path)
-	if err != nil {
-		return p.lost(err)
-	}
 	files := []file{{path: p.path}}
 	for _, end := range besides {
-		files = append(files, file{path: real + end}) // of a link, they are beside what it leads to
+		files = append(files, file{path: behind(p.path) + end})
 	}
 	for i := range files {
+		var err error
 		if files[i].info, err = os.Stat(files[i].path); err != nil {
 			return p.lost(err)
 		}
