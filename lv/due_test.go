@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -309,5 +310,21 @@ func TestAPlanWhosePredecessorIsGivenUpPublishesNothing(t *testing.T) {
 				require.Contains(t, log.String(), "is "+state)
 			})
 		})
+	}
+}
+
+func TestAPlanThatExpectsWhatNeverIsIsRefused(t *testing.T) {
+	service, err := lv.New(lv.Config{Store: memory.New().Versions()})
+	require.NoError(t, err)
+	pages, ann := service.Table("shop", "pages"), lv.Meta{Actor: "ann"}
+	v, err := pages.Save(t.Context(), "home", []byte(`{}`), ann)
+	require.NoError(t, err)
+	for _, expect := range []lv.VersionID{-2, math.MinInt64} {
+		_, err := pages.Plan(t.Context(), lv.Release{Changes: []lv.Change{{ID: "home", To: v.ID, Expect: &expect}}}, ann)
+		require.ErrorIs(t, err, lv.ErrInvalid)
+		require.ErrorContains(t, err, `"home"`)
+	}
+	for range pages.Releases(t.Context(), lv.Query{}) {
+		require.Fail(t, "nothing is planned")
 	}
 }

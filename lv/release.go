@@ -300,6 +300,8 @@ func (t *Table) pin(ctx context.Context, env Env, c Change) (Change, error) {
 		return Change{}, fmt.Errorf("%w: row %q expects a version and what release %d leaves", ErrInvalid, c.ID, c.After)
 	case c.Expect != nil && *c.Expect == Any:
 		pinned.Expect = nil
+	case c.Expect != nil && *c.Expect < 0:
+		return Change{}, fmt.Errorf("%w: row %q expects version %d: no version is negative", ErrInvalid, c.ID, *c.Expect)
 	case c.Expect != nil || c.ID == "":
 	default:
 		expect, err := t.expected(ctx, env, c)
