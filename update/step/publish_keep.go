@@ -164,7 +164,26 @@ func (p *publisher) carry(ctx context.Context, t *update.Task, from string, d pu
 			}
 		}
 	}
+	p.makeEmpty(t, all, from, d.Keep)
 	return p.mergeAside(ctx, t, all, d.Other)
+}
+
+// makeEmpty makes the folders of what the patterns name that have nothing in
+// them, as one for uploads before the first, and that no release has made.
+func (p *publisher) makeEmpty(t *update.Task, all known, from string, patterns []string) {
+	for _, pattern := range patterns {
+		names, err := p.living(from, []string{path.Dir(pattern)})
+		for _, name := range names {
+			at := filepath.FromSlash(name)
+			info, missing := os.Lstat(filepath.Join(from, at))
+			if _, ours := all[name]; !ours && missing == nil && info.IsDir() && !exists(filepath.Join(p.Dir, at)) {
+				err = errors.Join(err, makeAround(from, p.Dir, name+"/it"))
+			}
+		}
+		if err != nil {
+			say(t, fmt.Sprintf("no folder was made for %q: %v", pattern, err))
+		}
+	}
 }
 
 // mergeAside merges what the run has moved out of the way.

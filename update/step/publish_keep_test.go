@@ -270,3 +270,29 @@ func TestPublishFilesFindsOutBeforehandThatItCannotKnowWhatLivesOn(t *testing.T)
 	s.Replace = false
 	require.ErrorIs(t, s.step().Check(t.Context(), task("one", "1.1.0")), step.ErrForeign)
 }
+
+func TestPublishFilesKeepsTheEmptyFolderOfWhatIsToLiveOn(t *testing.T) {
+	s := newSite(t)
+	s.Keep = []string{"uploads/*", "data/*/cache/*", "about/*.jpg", "index.html/*"}
+	s.publish(t, "zero", "1.0.0")
+	folders := map[string]os.FileMode{"uploads": 0o770, "data": 0o750, "data/a": 0o755, "data/a/cache": 0o711}
+	for _, name := range []string{"uploads", "data", "data/a", "data/a/cache"} {
+		require.NoError(t, os.Mkdir(filepath.Join(s.dir, name), 0o700))
+		require.NoError(t, os.Chmod(filepath.Join(s.dir, name), folders[name]))
+	}
+	there := func() {
+		for name, mode := range folders {
+			info, err := os.Lstat(filepath.Join(s.dir, name))
+			require.NoError(t, err)
+			require.Equal(t, os.ModeDir|mode, info.Mode(), name)
+		}
+	}
+	tk, out := s.publish(t, "one", "1.1.0")
+	there()
+	require.Empty(t, out.String())
+	require.NoDirExists(t, filepath.Join(s.dir, "about"), "a release had made it")
+	require.NoError(t, s.step().Undo(t.Context(), tk))
+	there()
+	s.publish(t, "two", "1.0.0")
+	there()
+}
