@@ -154,6 +154,22 @@ func TestMigrateSQLWaitsForALongWriter(t *testing.T) {
 	requireMany(t, db, 2)
 }
 
+func TestMigrateSQLDoesNotWaitForADatabaseThatIsReadOnly(t *testing.T) {
+	for name, parameter := range map[string]string{"by a pragma": "_pragma=query_only(1)", "as it was opened": "mode=ro"} {
+		t.Run(name, func(t *testing.T) {
+			writable, _ := site(t)
+			db, err := sql.Open("sqlite", "file:"+fileOf(t, writable)+"?"+parameter)
+			require.NoError(t, err)
+			defer db.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), hangs)
+			defer cancel()
+			require.Error(t, migrate(db, map[string]string{"0001_a.sql": "CREATE TABLE a (x);"}).Do(ctx, task("one", "1.0.0")))
+			require.NoError(t, ctx.Err())
+			require.Equal(t, []string{"page"}, tables(t, writable))
+		})
+	}
+}
+
 func TestMigrateSQLStopsWaiting(t *testing.T) {
 	db, _ := site(t)
 	db = openDB(t, fileOf(t, db))

@@ -158,8 +158,13 @@ func (s *session) within(ctx context.Context, f func() (commit bool, err error))
 	return false, err
 }
 
+// quickTries is how often in a row SQLite may refuse to write at once.
+const quickTries = int(3 * time.Second / signInterval)
+
 // begin begins a transaction that writes. In SQLite it waits for other
-// writers as long as ctx allows.
+// writers as long as ctx allows: SQLite says a second later that there are any.
+// What it says at once, such as that the database is read-only, may pass within
+// three seconds, as locks of a cache that is shared do, or does not pass.
 func (s *session) begin(ctx context.Context) error {
 	if s.engine == postgreSQL {
 		return s.exec(ctx, "BEGIN")
@@ -167,12 +172,16 @@ func (s *session) begin(ctx context.Context) error {
 	if err := s.patience(ctx, time.Second); err != nil {
 		return err
 	}
-	for {
+	for quick := 0; ; {
+		start := time.Now()
 		err := s.exec(ctx, "BEGIN IMMEDIATE")
 		if err == nil {
 			return s.patience(ctx, lockPatience)
 		}
-		if pause(ctx, signInterval) != nil {
+		if quick++; time.Since(start) > time.Second/2 {
+			quick = 0
+		}
+		if quick == quickTries || pause(ctx, signInterval) != nil {
 			return err
 		}
 	}
