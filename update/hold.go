@@ -94,7 +94,9 @@ func keepAlive(ctx context.Context, l Locker, lease Lease, sent moment, ttl time
 // until the lease is confirmed, for a tenth of its time-to-live but at most 5
 // seconds, and end the context if it is not. Contexts that are derived from it
 // learn of the end by Done, a moment later, so that what must not be done by a
-// holder that lost the item asks this one first. It has no Deadline, since each
+// holder that lost the item asks this one first. A process may be stopped right
+// after it has asked: what must not be done then either takes the Token of Lease
+// along, for its receiver to compare. The context has no Deadline, since each
 // renewal would move it.
 func (h *Held) Context() context.Context { return h.ctx }
 

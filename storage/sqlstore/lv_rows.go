@@ -85,8 +85,9 @@ func (s *Versions) rowsAsOf(ctx context.Context, id lv.TableID, v lv.View) iter.
 	})
 }
 
-// rowsNamed lists the rows that a view names. Of those that are selected by
-// their state, which is not kept for the past, there is one page.
+// rowsNamed lists the rows that a view names, each by a query of its own, of
+// which a snapshot has the time for a page. Of those that are selected by their
+// state, which is not kept for the past, there is one page.
 func (s *Versions) rowsNamed(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 	return pages(func() func() ([]lv.Row, bool, error) {
 		seq, names := v.AsOf, v.IDs
@@ -96,7 +97,10 @@ func (s *Versions) rowsNamed(ctx context.Context, id lv.TableID, v lv.View) iter
 			err = s.read(ctx, id, func(t lvTable) error {
 				m, err := t.moment(seq)
 				rows, rest = nil, names
-				for size := 0; err == nil && len(rest) > 0 && (size < pageBytes || lvStates(v) != ""); rest = rest[1:] {
+				for size := 0; err == nil && len(rest) > 0; rest = rest[1:] {
+					if full := size >= pageBytes || len(names)-len(rest) >= rowPage; full && lvStates(v) == "" {
+						break
+					}
 					if rest[0] > v.After {
 						var p lvPage
 						p, err = t.page(lvViewQuery(t, v, m, "=", rest[0], rowPage))
