@@ -139,7 +139,7 @@ func fullRun(id string) update.Run {
 		Steps: []update.StepRecord{
 			{
 				Name: "publish", Phase: update.PhaseUndoing, Attempt: 3, Data: []byte("{ \"b\": 1.50, \"a\": \"<&>\", \"a\": 2 }"),
-				Error: "disk full", Weight: 1 << 40, Final: true, NoUndo: true, StartedAt: at, EndedAt: at.Add(time.Millisecond),
+				Error: "disk full", Weight: 1 << 30, Final: true, NoUndo: true, StartedAt: at, EndedAt: at.Add(time.Millisecond),
 			},
 			{Name: "backup", Phase: update.PhaseDone}, // not in the order of the alphabet, and without times
 		},
