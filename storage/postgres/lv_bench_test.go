@@ -102,9 +102,9 @@ func (h *byHand) publish(ctx context.Context, row string, to lv.VersionID) error
 			return err
 		}
 		var working, from, target, seq, given, now int64
-		var digest, targetDigest []byte
+		var digest, targetDigest, content []byte
 		err := tx.QueryRow(ctx, h.statements[1], int64(1), []byte(row), int64(to)).
-			Scan(&working, &digest, &from, &target, &targetDigest, &seq, &given, &now)
+			Scan(&working, &digest, &from, &target, &targetDigest, &content, &seq, &given, &now)
 		if err != nil {
 			return err
 		}

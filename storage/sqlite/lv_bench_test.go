@@ -144,9 +144,9 @@ func (h *byHand) publish(row string, to lv.VersionID) error {
 		return err
 	}
 	var working, from, target, seq, given, now int64
-	var digest, targetDigest []byte
+	var digest, targetDigest, content []byte
 	err := h.find.QueryRow(int64(1), []byte(row), int64(to), time.Now().UnixMilli()).
-		Scan(&working, &digest, &from, &target, &targetDigest, &seq, &given, &now)
+		Scan(&working, &digest, &from, &target, &targetDigest, &content, &seq, &given, &now)
 	if err != nil {
 		return err
 	}
