@@ -322,7 +322,10 @@ func makeAround(from, dir, name string) error {
 	if info, err = os.Lstat(filepath.Join(from, filepath.FromSlash(around))); err != nil {
 		return err
 	}
-	if err := os.Mkdir(at, 0o700); err != nil {
+	switch err := os.Mkdir(at, 0o700); {
+	case errors.Is(err, fs.ErrExist): // a visitor has made it meanwhile
+		return makeAround(from, dir, name)
+	case err != nil:
 		return err
 	}
 	return errors.Join(takeAfter(at, info), durable.SyncDir(filepath.Dir(at)))
