@@ -225,7 +225,11 @@ func (p *publisher) carryOne(ctx context.Context, t *update.Task, all known, fro
 	if err := makeAround(from, p.Dir, name); err != nil {
 		return err
 	}
-	return p.rename(source, target)
+	err := p.rename(source, target)
+	if errors.Is(err, fs.ErrExist) { // a visitor has made it meanwhile
+		return p.merge(ctx, t, all, from, name)
+	}
+	return err
 }
 
 // merge moves to Dir what no release has put into a tree, at name or below it,
