@@ -135,7 +135,7 @@ func BenchmarkStrategies(b *testing.B) {
 
 func strategies(b *testing.B, relation lv.Relation, rule func(i int) (value, expression string)) {
 	const n = 1000
-	s, err := lv.New(lv.Config{Store: memory.New().Versions()})
+	s, err := lv.New(lv.Config{Store: memory.New()})
 	require.NoError(b, err)
 	defer s.Close()
 	table, by := s.Table("app", "banners"), lv.Meta{Actor: "ada"}

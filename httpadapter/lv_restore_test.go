@@ -52,7 +52,7 @@ func (s *shopServer) start() {
 	var err error
 	s.db, err = sqlite.Open(sqlite.Config{Path: s.path})
 	require.NoError(s.t, err)
-	s.rows, err = lv.New(lv.Config{Store: s.db.Versions()})
+	s.rows, err = lv.New(lv.Config{Store: s.db})
 	require.NoError(s.t, err)
 	a, err := httpadapter.New(httpadapter.Config{LV: s.rows, Auth: httpadapter.Secrets{reader: {ID: "rob", Role: httpadapter.Reader}}})
 	require.NoError(s.t, err)

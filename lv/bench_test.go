@@ -90,7 +90,7 @@ var content = []byte(`{"text":"` + strings.Repeat("x", 256-len(`{"text":""}`)) +
 
 // published returns a site with n rows in production.
 func published(b *testing.B, store lv.VersionStore, n int) (site, []string) {
-	s := serve(b, lv.Config{Store: store})
+	s := serve(b, lv.Config{VersionStore: store})
 	ids := make([]string, n)
 	for i := range ids {
 		ids[i] = fmt.Sprintf("row-%07d", i)
@@ -324,7 +324,7 @@ func BenchmarkMemory(b *testing.B) {
 	store := crowd{rows: n}
 	for b.Loop() {
 		before, start := heap(), time.Now()
-		s := serve(b, lv.Config{Store: store})
+		s := serve(b, lv.Config{VersionStore: store})
 		_, err := s.Get(b.Context(), "row-0000000", lv.View{})
 		require.NoError(b, err)
 		b.ReportMetric(time.Since(start).Seconds(), "s/load")

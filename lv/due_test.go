@@ -76,7 +76,7 @@ func TestPlansOfAllTablesFallDueInOneOrder(t *testing.T) {
 		store := memory.New().Versions()
 		var services []site
 		for range 3 {
-			services = append(services, serve(t, lv.Config{Store: store}))
+			services = append(services, serve(t, lv.Config{VersionStore: store}))
 		}
 		tables := []site{services[0], services[0], services[0]}
 		for i, schema := range []string{"c", "a", "b"} {
@@ -101,7 +101,7 @@ func TestPlansOfAllTablesFallDueInOneOrder(t *testing.T) {
 		}
 		running.Wait()
 		time.Sleep(time.Hour)
-		serve(t, lv.Config{Store: store}).run()
+		serve(t, lv.Config{VersionStore: store}).run()
 		synctest.Wait()
 		require.Equal(t, want, released(t, store))
 	})
@@ -142,7 +142,7 @@ func TestAPlanThatFailsLetsTheLaterOnesHaveTheirTurn(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var bad int64
 				tries := 0
-				s := serve(t, lv.Config{Store: judged{memory.New().Versions(), func(r lv.Release) error {
+				s := serve(t, lv.Config{VersionStore: judged{memory.New().Versions(), func(r lv.Release) error {
 					if r.ID != bad {
 						return nil
 					}
@@ -180,7 +180,7 @@ func TestAPlanThatIsScheduledWhileOthersAreAppliedGetsItsPlace(t *testing.T) {
 			}
 			return nil
 		}}
-		s = serve(t, lv.Config{Store: &store})
+		s = serve(t, lv.Config{VersionStore: &store})
 		first := s.due(time.Minute, lv.Change{To: s.save("a", "1")})
 		last := s.due(2*time.Hour, lv.Change{To: s.save("b", "1")})
 		plan := s.plan(lv.Release{Changes: []lv.Change{{To: s.save("c", "1")}}})
@@ -277,7 +277,7 @@ func TestAPlanWhosePredecessorIsGivenUpPublishesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
-				s := serve(t, lv.Config{Store: memory.New().Versions(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				s := serve(t, lv.Config{Store: memory.New(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
 				s.save("top", "1")
 				s.publish(lv.Production, "top")
 				begin := s.due(time.Hour, lv.Change{To: s.save("top", "2")})
@@ -314,7 +314,7 @@ func TestAPlanWhosePredecessorIsGivenUpPublishesNothing(t *testing.T) {
 }
 
 func TestAPlanThatExpectsWhatNeverIsIsRefused(t *testing.T) {
-	service, err := lv.New(lv.Config{Store: memory.New().Versions()})
+	service, err := lv.New(lv.Config{Store: memory.New()})
 	require.NoError(t, err)
 	pages, ann := service.Table("shop", "pages"), lv.Meta{Actor: "ann"}
 	v, err := pages.Save(t.Context(), "home", []byte(`{}`), ann)

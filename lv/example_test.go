@@ -16,7 +16,7 @@ type Banner struct {
 }
 
 func open() (*lv.Service, *lv.Table) {
-	service, err := lv.New(lv.Config{Store: memory.New().Versions()})
+	service, err := lv.New(lv.Config{Store: memory.New()})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -89,7 +89,7 @@ func (f *faulty) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, err
 func TestWhatCannotBeReadIsReadLater(t *testing.T) {
 	broken := errors.New("broken")
 	f := &faulty{VersionStore: memory.New().Versions()}
-	s := serve(t, lv.Config{Store: f})
+	s := serve(t, lv.Config{VersionStore: f})
 	s.save("a", "1")
 	for name, fault := range map[string]*atomic.Pointer[error]{"tables": &f.tables, "rows": &f.rows} {
 		fault.Store(&broken)
@@ -117,7 +117,7 @@ func TestAStoreThatPanicsStopsNobodyElse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &faulty{VersionStore: memory.New().Versions()}
-				s := serve(t, lv.Config{Store: f})
+				s := serve(t, lv.Config{VersionStore: f})
 				s.save("a", "1")
 				fault := []*atomic.Pointer[error]{&f.tables, &f.rows, &f.watch}[i]
 				fault.Store(&errPanic)
@@ -138,7 +138,7 @@ func TestAStoreThatPanicsStopsNobodyElse(t *testing.T) {
 func TestAnEventThatIsReadAlreadyChangesNothing(t *testing.T) {
 	broken := errors.New("broken")
 	f := &faulty{VersionStore: memory.New().Versions()}
-	s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
+	s, other := serve(t, lv.Config{VersionStore: f}), serve(t, lv.Config{VersionStore: f.VersionStore})
 	_, err := s.service.Table("app", "first").Get(t.Context(), "a", lv.View{}) // from now on it follows
 	require.ErrorIs(t, err, lv.ErrNotFound)
 	for _, name := range []string{"1", "2"} {
@@ -162,7 +162,7 @@ func TestAWriteNeedsNoFeedWhileNobodyReads(t *testing.T) {
 	f := &faulty{VersionStore: memory.New().Versions()}
 	f.watch.Store(&broken)
 	f.tables.Store(&broken)
-	s := serve(t, lv.Config{Store: f})
+	s := serve(t, lv.Config{VersionStore: f})
 	s.save("a", "1")
 	s.publish(lv.Production, "a")
 	f.tables.Store(nil)
@@ -174,7 +174,7 @@ func TestATableThatIsReadWhileEventsAreLostIsReadAgain(t *testing.T) {
 		db := memory.New()
 		db.Retention = storage.Retention{Events: 2}
 		f := &faulty{VersionStore: db.Versions(), slowEnd: make(chan struct{})}
-		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: db.Versions()})
+		s, other := serve(t, lv.Config{VersionStore: f}), serve(t, lv.Config{Store: db})
 		other.save("a", "old")
 		other.publish(lv.Production, "a")
 		seen := make(chan string)
@@ -195,7 +195,7 @@ func TestSubscribeSurvivesTheLossOfEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memory.New()
 		db.Retention = storage.Retention{Events: 2}
-		s, other := serve(t, lv.Config{Store: db.Versions()}), serve(t, lv.Config{Store: db.Versions()})
+		s, other := serve(t, lv.Config{Store: db}), serve(t, lv.Config{Store: db})
 		ctx, cancel := context.WithCancel(t.Context())
 		var seen map[string]banner
 		ended := make(chan struct{})
@@ -222,7 +222,7 @@ func TestSubscribeSurvivesTheLossOfEvents(t *testing.T) {
 func TestSubscribeGoesOnWhenTheTableCanBeReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faulty{VersionStore: memory.New().Versions()}
-		s := serve(t, lv.Config{Store: f})
+		s := serve(t, lv.Config{VersionStore: f})
 		s.save("a", "1")
 		s.publish(lv.Production, "a")
 		broken := errors.New("broken")
@@ -251,7 +251,7 @@ func TestRunGoesOnAfterAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
 		f := &faulty{VersionStore: memory.New().Versions()}
-		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
+		s, other := serve(t, lv.Config{VersionStore: f}), serve(t, lv.Config{VersionStore: f.VersionStore})
 		other.save("a", "1")
 		plan := other.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
 		other.approve(plan.ID)
@@ -273,7 +273,7 @@ func TestAReleaseIsAppliedThatIsScheduledWhileRunFindsItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faulty{VersionStore: memory.New().Versions(), place: make(chan struct{})}
 		place := f.place
-		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
+		s, other := serve(t, lv.Config{VersionStore: f}), serve(t, lv.Config{VersionStore: f.VersionStore})
 		other.save("a", "1")
 		plan := other.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
 		other.approve(plan.ID)
@@ -294,7 +294,7 @@ func TestAReleaseIsAppliedThatIsScheduledWhileRunFindsItsPlace(t *testing.T) {
 func TestATableIsReadOnceHoweverManyAsk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faulty{VersionStore: memory.New().Versions(), slow: make(chan struct{})}
-		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
+		s, other := serve(t, lv.Config{VersionStore: f}), serve(t, lv.Config{VersionStore: f.VersionStore})
 		other.save("a", "1")
 		other.publish(lv.Production, "a")
 		seen := make(chan string, 10)
@@ -323,7 +323,7 @@ func TestATableIsReadOnceHoweverManyAsk(t *testing.T) {
 func TestAReaderOfATableThatIsMadeMeanwhileNeverGoesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faulty{VersionStore: memory.New().Versions(), slow: make(chan struct{})}
-		s, other := serve(t, lv.Config{Store: f}), serve(t, lv.Config{Store: f.VersionStore})
+		s, other := serve(t, lv.Config{VersionStore: f}), serve(t, lv.Config{VersionStore: f.VersionStore})
 		seen := make(chan string)
 		go func() { seen <- s.shows(lv.View{}) }()
 		synctest.Wait() // the table was not there
@@ -346,7 +346,7 @@ func TestAReaderOfATableThatIsMadeMeanwhileNeverGoesBack(t *testing.T) {
 func TestCloseWaitsForAWriteThatIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &faulty{VersionStore: memory.New().Versions(), stuck: make(chan struct{})}
-		s := serve(t, lv.Config{Store: f})
+		s := serve(t, lv.Config{VersionStore: f})
 		s.save("a", "1")
 		go s.Publish(context.Background(), lv.Production, ada, "a")
 		synctest.Wait()

@@ -49,7 +49,7 @@ func (f *follower) start(ctx context.Context) error {
 		return nil
 	}
 	last := int64(0)
-	for info, err := range f.service.config.Store.Tables(ctx) {
+	for info, err := range f.service.config.VersionStore.Tables(ctx) {
 		if err != nil {
 			return fmt.Errorf("listing tables: %w", err)
 		}

@@ -23,7 +23,7 @@ import (
 func TestOtherProcessesSeeAReleaseWhileTheyRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
-		other, asleep := serve(t, lv.Config{Store: s.store}), serve(t, lv.Config{Store: s.store})
+		other, asleep := serve(t, lv.Config{VersionStore: s.store}), serve(t, lv.Config{VersionStore: s.store})
 		require.Empty(t, other.shows(lv.View{})+asleep.shows(lv.View{}))
 		other.run()
 		synctest.Wait()
@@ -125,7 +125,7 @@ func TestMemoryShowsWhatTheStoreDoes(t *testing.T) {
 			s.anything(random)
 			s.requireLikeStore(s, fmt.Sprintf("seed %d, step %d", seed, step))
 			if step%10 == 9 {
-				s.requireLikeStore(serve(t, lv.Config{Store: s.store}), fmt.Sprintf("anew at seed %d, step %d", seed, step))
+				s.requireLikeStore(serve(t, lv.Config{VersionStore: s.store}), fmt.Sprintf("anew at seed %d, step %d", seed, step))
 			}
 		}
 	}
@@ -224,7 +224,7 @@ func TestAReaderThatLostEventsReadsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memory.New()
 		db.Retention = storage.Retention{Events: 2}
-		s, other, running := serve(t, lv.Config{Store: db.Versions()}), serve(t, lv.Config{Store: db.Versions()}), serve(t, lv.Config{Store: db.Versions()})
+		s, other, running := serve(t, lv.Config{Store: db}), serve(t, lv.Config{Store: db}), serve(t, lv.Config{Store: db})
 		s.save("a", "1")
 		s.publish(lv.Production, "a")
 		require.Equal(t, "a=1 a=1", other.shows(lv.View{})+" "+running.shows(lv.View{}))

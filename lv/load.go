@@ -111,7 +111,7 @@ func (t *Table) inert(ctx context.Context) func(Strategy, error) {
 // info returns the table but for its rows; of one that nobody has written to,
 // only the id.
 func (t *Table) info(ctx context.Context) (TableInfo, error) {
-	for info, err := range t.service.config.Store.Tables(ctx, t.ID) {
+	for info, err := range t.service.config.VersionStore.Tables(ctx, t.ID) {
 		return info, err
 	}
 	return TableInfo{ID: t.ID}, ctx.Err()
@@ -137,7 +137,7 @@ func (t *Table) version(ctx context.Context, row string, id VersionID) (Version,
 // release returns a release of the table.
 func (t *Table) release(ctx context.Context, id int64) (Release, error) {
 	if id > 0 && id < maxID {
-		for r, err := range t.service.config.Store.Releases(ctx, t.ID, Query{After: id + 1}) {
+		for r, err := range t.service.config.VersionStore.Releases(ctx, t.ID, Query{After: id + 1}) {
 			if err != nil {
 				return Release{}, err
 			}

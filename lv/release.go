@@ -172,7 +172,7 @@ func (t *Table) put(ctx context.Context, by Meta, build func() (Release, error))
 		if err := r.check(); err != nil {
 			return 0, err
 		}
-		if put, err = t.service.config.Store.PutRelease(ctx, t.ID, r, by); err != nil {
+		if put, err = t.service.config.VersionStore.PutRelease(ctx, t.ID, r, by); err != nil {
 			return 0, err
 		}
 		t.service.config.Logger.InfoContext(ctx, "lv: release", "app", t.ID.App, "schema", t.ID.Schema, "env", put.Env,
@@ -193,7 +193,7 @@ func (t *Table) answered(ctx context.Context, by Meta) (Release, error) {
 		return Release{}, nil
 	}
 	none := Release{ID: -1, State: ReleaseCancelled, Changes: []Change{{ID: "none"}}}
-	return t.service.config.Store.PutRelease(ctx, t.ID, none, by)
+	return t.service.config.VersionStore.PutRelease(ctx, t.ID, none, by)
 }
 
 func (r Release) check() error {
@@ -362,7 +362,7 @@ func (t *Table) explained(ctx context.Context, release int64, err error) error {
 
 // pointer returns what env points a row at, or 0.
 func (t *Table) pointer(ctx context.Context, env Env, row string) (VersionID, error) {
-	for r, err := range t.service.config.Store.Rows(ctx, t.ID, View{Env: env, Own: true, IDs: []string{row}}) {
+	for r, err := range t.service.config.VersionStore.Rows(ctx, t.ID, View{Env: env, Own: true, IDs: []string{row}}) {
 		if isContent(err) {
 			err = nil
 		}

@@ -169,7 +169,7 @@ func TestWhoMayApprove(t *testing.T) {
 	require.Equal(t, "bob", s.approve(plan.ID).Approver, "again")
 
 	refused := errors.New("ask legal")
-	strict := serve(t, lv.Config{Store: s.store, Approve: func(_ context.Context, r lv.Release, by lv.Meta) error {
+	strict := serve(t, lv.Config{VersionStore: s.store, Approve: func(_ context.Context, r lv.Release, by lv.Meta) error {
 		if r.Desc == "prices" {
 			return refused
 		}
@@ -338,7 +338,7 @@ func TestOneOfManyProcessesAppliesWhatIsDue(t *testing.T) {
 		_, err := s.Schedule(t.Context(), plan.ID, time.Now().Add(time.Minute), bob)
 		require.NoError(t, err)
 		for range 4 {
-			other := serve(t, lv.Config{Store: s.store})
+			other := serve(t, lv.Config{VersionStore: s.store})
 			other.run()
 		}
 		time.Sleep(2 * time.Minute)

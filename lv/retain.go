@@ -14,7 +14,7 @@ const forgetChunk = 100
 // retain forgets what Config.Retain allows.
 func (s *Service) retain(ctx context.Context) error {
 	var tables []TableInfo
-	for info, err := range s.config.Store.Tables(ctx) {
+	for info, err := range s.config.VersionStore.Tables(ctx) {
 		if err != nil {
 			return err
 		}
@@ -37,7 +37,7 @@ func (t *Table) retain(ctx context.Context, info TableInfo, keep Retention) erro
 	count := map[string]int{}
 	youngest := time.Now().Add(-keep.Age)
 	var victims []Edit
-	for v, err := range t.service.config.Store.Versions(ctx, t.ID, Query{}) {
+	for v, err := range t.service.config.VersionStore.Versions(ctx, t.ID, Query{}) {
 		if err != nil && !isContent(err) {
 			return err
 		}
@@ -51,7 +51,7 @@ func (t *Table) retain(ctx context.Context, info TableInfo, keep Retention) erro
 	if len(victims) == 0 {
 		return nil
 	}
-	for r, err := range t.service.config.Store.Releases(ctx, t.ID, Query{}) {
+	for r, err := range t.service.config.VersionStore.Releases(ctx, t.ID, Query{}) {
 		if err != nil {
 			return err
 		}

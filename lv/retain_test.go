@@ -26,7 +26,7 @@ func (s site) versions(row string) (ids []lv.VersionID) {
 
 func TestRunForgetsWhatNobodyNeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, lv.Config{Store: memory.New().Versions(), Retain: lv.Retention{Versions: 2, Age: time.Hour}})
+		s := serve(t, lv.Config{Store: memory.New(), Retain: lv.Retention{Versions: 2, Age: time.Hour}})
 		saves := func(row string, names ...string) (ids []lv.VersionID) {
 			for _, name := range names {
 				ids = append(ids, s.save(row, name))
@@ -103,7 +103,7 @@ func (b blind) Versions(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2
 func TestRunForgetsNothingThatHasComeToBeReferredTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New().Versions()
-		s := serve(t, lv.Config{Store: blind{store}, Retain: lv.Retention{Versions: 1}})
+		s := serve(t, lv.Config{VersionStore: blind{store}, Retain: lv.Retention{Versions: 1}})
 		first := s.save("a", "1")
 		s.publish(lv.Production, "a")
 		s.save("a", "2")

@@ -118,7 +118,7 @@ func (p *planner) look(ctx context.Context) error {
 	tables, all := p.service.stale.take()
 	if all {
 		p.plans, tables = map[TableID][]Release{}, map[TableID]bool{}
-		for info, err := range p.service.config.Store.Tables(ctx) {
+		for info, err := range p.service.config.VersionStore.Tables(ctx) {
 			if err != nil {
 				return err
 			}
@@ -127,7 +127,7 @@ func (p *planner) look(ctx context.Context) error {
 	}
 	for id := range tables {
 		delete(p.plans, id)
-		for r, err := range p.service.config.Store.Releases(ctx, id, Query{State: ReleaseScheduled}) {
+		for r, err := range p.service.config.VersionStore.Releases(ctx, id, Query{State: ReleaseScheduled}) {
 			if err != nil {
 				return err
 			}

@@ -14,7 +14,9 @@ import (
 
 // Config configures a Service. A zero field means its documented default.
 type Config struct {
-	Store VersionStore // required
+	Store Store // required, or VersionStore: an engine, as it is
+	// VersionStore is for who mixes engines. Default: that of Store.
+	VersionStore VersionStore
 	// Approve decides whether a release may be approved by this actor, usually
 	// with ErrForbidden. Default: anybody but its author.
 	Approve func(ctx context.Context, r Release, by Meta) error
@@ -56,8 +58,11 @@ type Service struct {
 
 // New returns a Service. It starts nothing.
 func New(c Config) (*Service, error) {
-	if c.Store == nil {
-		return nil, fmt.Errorf("%w: Config.Store is required", ErrInvalid)
+	if c.VersionStore == nil && c.Store != nil {
+		c.VersionStore = c.Store.Versions()
+	}
+	if c.VersionStore == nil {
+		return nil, fmt.Errorf("%w: Config.Store or Config.VersionStore is required", ErrInvalid)
 	}
 	if c.Retain.Versions < 0 || c.Retain.Age < 0 {
 		return nil, fmt.Errorf("%w: Config.Retain is negative", ErrInvalid)
@@ -106,7 +111,7 @@ func (s *Service) known(id TableID) *Table {
 // written to, in the order of their names. A list of tables that is empty but
 // not nil is none of them.
 func (s *Service) Tables(ctx context.Context, ids ...TableID) iter.Seq2[TableInfo, error] {
-	return s.config.Store.Tables(ctx, ids...)
+	return s.config.VersionStore.Tables(ctx, ids...)
 }
 
 // Watch yields every event with a Seq greater than after, in order, losing

@@ -28,13 +28,16 @@ type site struct {
 	service *lv.Service
 }
 
-func newSite(t testing.TB) site { return serve(t, lv.Config{Store: memory.New().Versions()}) }
+func newSite(t testing.TB) site { return serve(t, lv.Config{Store: memory.New()}) }
 
 func serve(t testing.TB, c lv.Config) site {
+	if c.VersionStore == nil {
+		c.VersionStore = c.Store.Versions()
+	}
 	service, err := lv.New(c)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, service.Close()) })
-	return site{service.Table("app", "banners"), t, c.Store, service}
+	return site{service.Table("app", "banners"), t, c.VersionStore, service}
 }
 
 func page(name string) json.RawMessage { return json.RawMessage(`{"name":"` + name + `"}`) }
@@ -124,7 +127,7 @@ func TestAReaderGetsWhatARowIs(t *testing.T) {
 		pause()
 		s.save("a", "2")
 		s.publish("g", "a")
-		fresh := serve(t, lv.Config{Store: s.store})
+		fresh := serve(t, lv.Config{VersionStore: s.store})
 		for _, v := range []lv.View{{}, {Env: "g"}, {Env: "other"}, {Env: "g", Own: true}} {
 			for want, err := range s.store.Rows(t.Context(), s.ID, v) {
 				require.NoError(t, err)
@@ -234,7 +237,7 @@ func TestADeletionIsPublished(t *testing.T) {
 	again, err := s.Release(t.Context(), lv.Production, ada, action)
 	require.NoError(t, err)
 	require.Equal(t, first, again)
-	snapshot, err := serve(t, lv.Config{Store: s.store}).Snapshot(t.Context())
+	snapshot, err := serve(t, lv.Config{VersionStore: s.store}).Snapshot(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, shown(t, snapshot.Rows(lv.Production)))
 
@@ -328,7 +331,7 @@ func TestWhatCannotBeAskedIsRefused(t *testing.T) {
 	second := func(_ any, err error) error { return err }
 	for name, err := range map[string]error{
 		"no store":               second(lv.New(lv.Config{})),
-		"a negative retention":   second(lv.New(lv.Config{Store: s.store, Retain: lv.Retention{Versions: -1}})),
+		"a negative retention":   second(lv.New(lv.Config{VersionStore: s.store, Retain: lv.Retention{Versions: -1}})),
 		"a visitor of the past":  ask(lv.View{For: hello(""), AsOf: 1}),
 		"a visitor of editors":   ask(lv.View{For: hello(""), Working: true}),
 		"a visitor of its own":   ask(lv.View{For: hello(""), Own: true}),

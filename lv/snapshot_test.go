@@ -57,7 +57,7 @@ func TestAServiceReadsItsTablesFromSnapshots(t *testing.T) {
 	s.publish("g", "a")
 	s.strategy(lv.Strategy{Target: s.save("b", "1"), Rules: greeted})
 	reads := 0
-	other := serve(t, lv.Config{Store: s.store, Read: func(ctx context.Context, id lv.TableID) (lv.Snapshot, error) {
+	other := serve(t, lv.Config{VersionStore: s.store, Read: func(ctx context.Context, id lv.TableID) (lv.Snapshot, error) {
 		reads++
 		require.Equal(t, s.ID, id)
 		return s.Snapshot(ctx)
@@ -70,7 +70,7 @@ func TestAServiceReadsItsTablesFromSnapshots(t *testing.T) {
 	broken := lv.Snapshot{Rows: func(lv.Env) iter.Seq2[lv.Row, error] {
 		return func(yield func(lv.Row, error) bool) { yield(lv.Row{}, context.DeadlineExceeded) }
 	}}
-	third := serve(t, lv.Config{Store: s.store, Read: func(context.Context, lv.TableID) (lv.Snapshot, error) { return broken, nil }})
+	third := serve(t, lv.Config{VersionStore: s.store, Read: func(context.Context, lv.TableID) (lv.Snapshot, error) { return broken, nil }})
 	_, err := third.Get(t.Context(), "a", lv.View{})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
@@ -94,7 +94,7 @@ func TestATagNamesOneStateOfOneStore(t *testing.T) {
 				change()
 				require.False(t, tags[tag(s)], "another state has another tag")
 				tags[tag(s)] = true
-				require.Equal(t, tag(s), tag(serve(t, lv.Config{Store: s.store})), "after a restart it is the same")
+				require.Equal(t, tag(s), tag(serve(t, lv.Config{VersionStore: s.store})), "after a restart it is the same")
 			}
 		}
 		empty := tag(newSite(t))

@@ -42,7 +42,7 @@ func (s *Service) note(ctx context.Context, err error) {
 // sound is Rows of the store.
 func (t *Table) sound(ctx context.Context, v View) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		for row, err := range t.service.config.Store.Rows(ctx, t.ID, v) {
+		for row, err := range t.service.config.VersionStore.Rows(ctx, t.ID, v) {
 			row.Corrupt = isContent(err) || err == nil && row.Content != nil && !isJSON(row.Content)
 			if row.Corrupt {
 				row.Content, err = nil, t.damaged(row)
@@ -58,7 +58,7 @@ func (t *Table) sound(ctx context.Context, v View) iter.Seq2[Row, error] {
 // soundVersions is Versions of the store.
 func (t *Table) soundVersions(ctx context.Context, q Query) iter.Seq2[Version, error] {
 	return func(yield func(Version, error) bool) {
-		for v, err := range t.service.config.Store.Versions(ctx, t.ID, q) {
+		for v, err := range t.service.config.VersionStore.Versions(ctx, t.ID, q) {
 			if isContent(err) || err == nil && v.Content != nil && !isJSON(v.Content) {
 				v.Content, err = nil, &CorruptError{Table: t.ID, Row: v.Row, Version: v.ID}
 			}
@@ -73,7 +73,7 @@ func (t *Table) soundVersions(ctx context.Context, q Query) iter.Seq2[Version, e
 // soundEvents is Watch of the store.
 func (s *Service) soundEvents(ctx context.Context, after int64) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		for e, err := range s.config.Store.Watch(ctx, after) {
+		for e, err := range s.config.VersionStore.Watch(ctx, after) {
 			for i := range e.Rows {
 				c := &e.Rows[i]
 				if c.Content != nil && !isJSON(c.Content) {

@@ -83,7 +83,7 @@ func rot(t *testing.T, f func(s site, store *rotting, log *bytes.Buffer)) {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			store := &rotting{memory.New().Versions(), map[lv.VersionID]bool{}, says}
-			f(serve(t, lv.Config{Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil))}), store, &log)
+			f(serve(t, lv.Config{VersionStore: store, Logger: slog.New(slog.NewTextHandler(&log, nil))}), store, &log)
 		})
 	}
 }
@@ -181,7 +181,7 @@ func TestWhatADamagedStrategyTargetHidesIsAnErrorToItsVisitorsAlone(t *testing.T
 			require.Equal(t, 1, damaged)
 			require.Equal(t, "a=1", s.shows(lv.View{For: hello("Bye")}))
 			require.Equal(t, "a=1", s.shows(lv.View{}))
-			s = serve(t, lv.Config{Store: store})
+			s = serve(t, lv.Config{VersionStore: store})
 		}
 	})
 }
@@ -213,7 +213,7 @@ func TestReadersInMemoryGoOnWhenADamagedVersionIsReleased(t *testing.T) {
 func TestSubscribeYieldsTheOthersBesideTheErrorOfARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &rotting{memory.New().Versions(), map[lv.VersionID]bool{}, true}
-		s := serve(t, lv.Config{Store: store})
+		s := serve(t, lv.Config{VersionStore: store})
 		for _, row := range []string{"a", "b", "c"} {
 			s.save(row, "1")
 		}
@@ -253,7 +253,7 @@ func TestSubscribeYieldsTheOthersBesideTheErrorOfARow(t *testing.T) {
 func TestAScheduledReleaseOfADamagedVersionFailsAndLetsOthersPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var bad lv.VersionID
-		s := serve(t, lv.Config{Store: judged{memory.New().Versions(), func(r lv.Release) error {
+		s := serve(t, lv.Config{VersionStore: judged{memory.New().Versions(), func(r lv.Release) error {
 			if r.Changes[0].To == bad {
 				return &lv.CorruptError{Row: r.Changes[0].ID, Version: bad}
 			}
@@ -273,7 +273,7 @@ func TestAScheduledReleaseOfADamagedVersionFailsAndLetsOthersPass(t *testing.T) 
 func TestRetentionGoesOnPastWhatIsDamaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &rotting{memory.New().Versions(), map[lv.VersionID]bool{}, true}
-		s := serve(t, lv.Config{Store: store, Retain: lv.Retention{Versions: 1}})
+		s := serve(t, lv.Config{VersionStore: store, Retain: lv.Retention{Versions: 1}})
 		for _, name := range []string{"1", "2", "3", "4"} {
 			store.bad[s.save("a", name)] = name == "2" || name == "4"
 		}

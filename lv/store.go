@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// Store is an engine that keeps what a Service needs, such as a *memory.DB, a
+// *sqlite.DB or a *postgres.DB.
+type Store interface{ Versions() VersionStore }
+
 // VersionStore keeps versions, pointers, releases and strategies. Every write
 // is atomic, durable when it returns, and idempotent by Meta.RequestID within
 // its table; it appends one event in the same transaction, or none if it

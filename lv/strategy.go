@@ -112,7 +112,7 @@ func (t *Table) strategy(ctx context.Context, id int64) (Strategy, error) {
 
 func (t *Table) putStrategy(ctx context.Context, s Strategy, by Meta) (put Strategy, err error) {
 	err = t.writes(ctx, by, func() (int64, error) {
-		put, err = t.service.config.Store.PutStrategy(ctx, t.ID, s, by)
+		put, err = t.service.config.VersionStore.PutStrategy(ctx, t.ID, s, by)
 		return put.Seq, err
 	})
 	return put, err

@@ -35,7 +35,7 @@ func TestAStrategyShowsAVersionToWhomItsRulesMatch(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, a2, row.Version)
 
-	fresh := serve(t, lv.Config{Store: s.store})
+	fresh := serve(t, lv.Config{VersionStore: s.store})
 	read, err := fresh.Get(t.Context(), "a", lv.View{For: hello("Hello")})
 	require.NoError(t, err)
 	require.Equal(t, row, read)
@@ -48,7 +48,7 @@ func TestAStrategyMayShowARowThatIsNotPublishedAndHideOneThatIs(t *testing.T) {
 	gone, draft := s.del("a"), s.save("draft", "1")
 	s.strategy(lv.Strategy{Target: gone, Rules: greeted})
 	s.strategy(lv.Strategy{Target: draft, Rules: greeted})
-	for name, site := range map[string]site{"from events": s, "from the store": serve(t, lv.Config{Store: s.store})} {
+	for name, site := range map[string]site{"from events": s, "from the store": serve(t, lv.Config{VersionStore: s.store})} {
 		require.Equal(t, "a=1", site.shows(lv.View{}), name)
 		require.Equal(t, "draft=1", site.shows(lv.View{For: hello("Hello")}), name)
 		_, err := site.Get(t.Context(), "a", lv.View{For: hello("Hello")})
@@ -62,7 +62,7 @@ func TestAStrategyMayShowARowThatIsNotPublishedAndHideOneThatIs(t *testing.T) {
 	s.strategy(lv.Strategy{Target: old, Rules: greeted})
 	kept, err := s.Get(t.Context(), "b", lv.View{For: hello("Hello")})
 	require.NoError(t, err)
-	fresh := serve(t, lv.Config{Store: s.store})
+	fresh := serve(t, lv.Config{VersionStore: s.store})
 	read, err := fresh.Get(t.Context(), "b", lv.View{For: hello("Hello")})
 	require.NoError(t, err)
 	require.Equal(t, kept, read)
@@ -122,7 +122,7 @@ func TestTheOrderOfStrategiesIsTheOrderInWhichTheyAreTried(t *testing.T) {
 	require.Equal(t, newest.ID, all[0].ID)
 	require.Equal(t, low.ID, all[2].ID)
 	require.Equal(t, "a=1", s.shows(lv.View{For: hello("Hello")}))
-	require.Equal(t, "a=1", serve(t, lv.Config{Store: s.store}).shows(lv.View{For: hello("Hello")}))
+	require.Equal(t, "a=1", serve(t, lv.Config{VersionStore: s.store}).shows(lv.View{For: hello("Hello")}))
 }
 
 func TestTwoPercentagesOfStrategiesAreIndependent(t *testing.T) {
@@ -142,7 +142,7 @@ func TestTwoPercentagesOfStrategiesAreIndependent(t *testing.T) {
 func TestAStrategyThatCannotBeUsedIsInertAndReported(t *testing.T) {
 	var log bytes.Buffer
 	store := memory.New().Versions()
-	s := serve(t, lv.Config{Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s := serve(t, lv.Config{VersionStore: store, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	a1 := s.save("a", "1")
 	require.Empty(t, s.shows(lv.View{}))
 	// Another release of the library knows more relations.
@@ -155,7 +155,7 @@ func TestAStrategyThatCannotBeUsedIsInertAndReported(t *testing.T) {
 	require.Contains(t, log.String(), "unknown relation")
 
 	log.Reset()
-	fresh := serve(t, lv.Config{Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	fresh := serve(t, lv.Config{VersionStore: store, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	require.Equal(t, "a=1", fresh.shows(lv.View{For: lv.Attributes{"known": "y"}}))
 	require.Contains(t, log.String(), "unknown relation")
 }

@@ -206,7 +206,7 @@ func (t *Table) History(ctx context.Context, q Query) iter.Seq2[Version, error] 
 
 // Releases yields releases, planned ones included, newest first.
 func (t *Table) Releases(ctx context.Context, q Query) iter.Seq2[Release, error] {
-	return t.service.config.Store.Releases(ctx, t.ID, q)
+	return t.service.config.VersionStore.Releases(ctx, t.ID, q)
 }
 
 // Save writes the working row. The same content makes no new version.
@@ -244,7 +244,7 @@ func (t *Table) Edit(ctx context.Context, by Meta, edits ...Edit) (versions []Ve
 		}
 	}
 	err = t.writes(ctx, by, func() (int64, error) {
-		versions, err = t.service.config.Store.Write(ctx, t.ID, slices.Clone(edits), by)
+		versions, err = t.service.config.VersionStore.Write(ctx, t.ID, slices.Clone(edits), by)
 		return 0, err // readers of memory do not see working rows
 	})
 	return versions, err

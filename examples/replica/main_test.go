@@ -26,7 +26,7 @@ func page(rows *replica.Replica, query string) string {
 }
 
 func TestTheRowsOutliveTheServer(t *testing.T) {
-	service, err := lv.New(lv.Config{Store: memory.New().Versions()})
+	service, err := lv.New(lv.Config{Store: memory.New()})
 	require.NoError(t, err)
 	defer service.Close()
 	table, ctx, by := service.Table("demo", "site"), t.Context(), lv.Meta{Actor: "ann"}

@@ -93,7 +93,7 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	rows, err := lv.New(lv.Config{Store: db.Versions(), Logger: logger})
+	rows, err := lv.New(lv.Config{Store: db, Logger: logger})
 	if err != nil {
 		return err
 	}

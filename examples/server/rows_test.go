@@ -196,7 +196,7 @@ func TestADataSetIsLoadedAtTheStart(t *testing.T) {
 }
 
 func TestALoadedRowIsNotLoadedAgain(t *testing.T) {
-	service, err := lv.New(lv.Config{Store: memory.New().Versions()})
+	service, err := lv.New(lv.Config{Store: memory.New()})
 	require.NoError(t, err)
 	defer service.Close()
 	table, ctx, by := service.Table("demo", itemsSchema), t.Context(), lv.Meta{Actor: "ann"}

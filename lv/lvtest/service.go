@@ -78,7 +78,7 @@ func (h Harness) startServices(t testing.TB) *serviceTest {
 // serve returns pages of a service that runs over a store until the test ends.
 func (t *serviceTest) serve(s lv.VersionStore, c lv.Config) *lv.Table {
 	t.Helper()
-	c.Store = s
+	c.VersionStore = s
 	return newService(t, c, (*lv.Service).Run).Table(pages.App, pages.Schema)
 }
 

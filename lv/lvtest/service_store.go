@@ -52,7 +52,7 @@ func (h Harness) overServices() Harness {
 // serve runs a service over a store until the test ends.
 func serve(t testing.TB, s lv.VersionStore, shared *sharedStore) *serviceStore {
 	t.Helper()
-	service := newService(t, lv.Config{Store: s, Approve: anybody}, (*lv.Service).Follow)
+	service := newService(t, lv.Config{VersionStore: s, Approve: anybody}, (*lv.Service).Follow)
 	return &serviceStore{s, service, shared}
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 func ExampleNew() {
-	service, err := lv.New(lv.Config{Store: memory.New().Versions()})
+	service, err := lv.New(lv.Config{Store: memory.New()})
 	if err != nil {
 		log.Fatal(err)
 	}

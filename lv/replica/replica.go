@@ -86,7 +86,7 @@ func New(c Config) (*Replica, error) {
 	}
 	r := &Replica{config: c, status: Status{Since: time.Now()}}
 	r.source = &source{replica: r, base: base, maxEvent: maxEvent}
-	r.service, err = lv.New(lv.Config{Store: r.source, Read: r.source.read, Logger: c.Logger})
+	r.service, err = lv.New(lv.Config{VersionStore: r.source, Read: r.source.read, Logger: c.Logger})
 	if err != nil {
 		return nil, err
 	}

@@ -225,7 +225,7 @@ func catchUp(b *testing.B, db *postgres.DB, url string, callers int, publish fun
 
 // childFollows says of every event when readers of this process saw it.
 func childFollows(db *postgres.DB) error {
-	service, err := lv.New(lv.Config{Store: noted{db.Versions()}})
+	service, err := lv.New(lv.Config{VersionStore: noted{db.Versions()}})
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func aFileOfRows(t *testing.T) (file []byte, contents map[string]json.RawMessage
 	path := filepath.Join(t.TempDir(), "state.db")
 	db, err := sqlite.Open(sqlite.Config{Path: path, Relaxed: true})
 	require.NoError(t, err)
-	service, err := lv.New(lv.Config{Store: db.Versions()})
+	service, err := lv.New(lv.Config{Store: db})
 	require.NoError(t, err)
 	table := service.Table("app", "rows")
 	contents = map[string]json.RawMessage{}
@@ -56,7 +56,7 @@ func flipped(t *testing.T, file []byte) (shown map[string]json.RawMessage, damag
 		return nil, nil, err
 	}
 	defer db.Close()
-	service, err := lv.New(lv.Config{Store: db.Versions()})
+	service, err := lv.New(lv.Config{Store: db})
 	require.NoError(t, err)
 	defer service.Close()
 	shown = map[string]json.RawMessage{}
