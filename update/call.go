@@ -78,7 +78,7 @@ func (r *runner) task(i int, s *Step) *Task {
 	run := r.run
 	run.Steps = nil // a copy of many, for each of many
 	t := &Task{Run: run.Clone(), Release: run.Release.clone(), data: rec.Data}
-	t.Output = output{r, s}
+	t.Log = output{r, s}
 	t.progress = func(done, total int64, message string) { r.progress(i, s, done, total, message) }
 	t.keep = func(ctx context.Context, data []byte) error {
 		if !r.alive(s) {

@@ -69,7 +69,7 @@ func TestACheckIsWatchedLikeAStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		state := memory.New()
 		s := update.Step{Name: "s", Do: nothing, Check: func(ctx context.Context, task *update.Task) error {
-			fmt.Fprintln(task.Output, "looking")
+			fmt.Fprintln(task.Output(), "looking")
 			<-ctx.Done()
 			return ctx.Err()
 		}}
@@ -203,11 +203,11 @@ func TestOutputIsCutBetweenCharacters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newUpdater(t, app(update.Step{Name: "s", Do: func(_ context.Context, task *update.Task) error {
 			for _, b := range []byte("更新 done\n") {
-				task.Output.Write([]byte{b})
+				task.Output().Write([]byte{b})
 				time.Sleep(2 * time.Second)
 			}
 			for range 20_000 {
-				task.Output.Write([]byte("新"))
+				task.Output().Write([]byte("新"))
 			}
 			return nil
 		}}))

@@ -185,7 +185,7 @@ func (u *Updater) checkOne(ctx context.Context, s *Step, run Run) error {
 	var sign atomic.Pointer[time.Time]
 	alive := func() { now := time.Now(); sign.Store(&now) }
 	alive()
-	t := &Task{Run: run.Clone(), Release: run.Release.clone(), Output: signs(alive)}
+	t := &Task{Run: run.Clone(), Release: run.Release.clone(), Log: signs(alive)}
 	t.progress = func(int64, int64, string) { alive() }
 	return u.call(ctx, s, t, s.Check, func() time.Time { return *sign.Load() })
 }

@@ -18,10 +18,9 @@ type Task struct {
 	// Token guards effects elsewhere.
 	Run     Run
 	Release Release // what is to be installed
-	// Output takes what a person may want to read. It becomes EventLog
-	// events, at most 16 KiB a second: of more, the last. What is written
-	// shows that the step lives.
-	Output io.Writer
+	// Log is what Output returns: a run sets it, and so does the test of a step
+	// that wants to see what the step says. Default: it is discarded.
+	Log io.Writer
 
 	data     []byte
 	keep     func(ctx context.Context, data []byte) error
@@ -36,6 +35,16 @@ func (t *Task) Previous() string {
 		return t.Run.Version
 	}
 	return t.Run.From
+}
+
+// Output takes what a person may want to read, and is never nil. In a run it
+// becomes EventLog events, at most 16 KiB a second: of more, the last. What is
+// written shows that the step lives.
+func (t *Task) Output() io.Writer {
+	if t.Log == nil {
+		return io.Discard
+	}
+	return t.Log
 }
 
 // Progress reports done of total, in any unit, and shows that the step lives.

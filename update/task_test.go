@@ -3,6 +3,7 @@ package update_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,7 @@ func TestProgressRisesAndIsTold(t *testing.T) {
 			return update.Step{Name: name, Weight: weight, Do: func(_ context.Context, task *update.Task) error {
 				for i := range 10 {
 					task.Progress(int64(i), 10, fmt.Sprintf("%s %d", name, i))
-					fmt.Fprintf(task.Output, "%s line %d\n", name, i)
+					fmt.Fprintf(task.Output(), "%s line %d\n", name, i)
 					time.Sleep(2 * time.Second)
 				}
 				task.Progress(-5, 10, "nonsense")
@@ -72,4 +73,25 @@ func TestTheDataOfAStepOutlivesIt(t *testing.T) {
 	big := update.Step{Name: "s", Do: func(ctx context.Context, task *update.Task) error { return task.Save(ctx, make([]byte, 1<<20)) }}
 	_, err = newUpdater(t, app(big)).Update(t.Context(), ask)
 	require.ErrorContains(t, err, "at most 1048576 are allowed")
+}
+
+func TestATaskThatATestMakesServesAStep(t *testing.T) {
+	var task update.Task
+	for range 2 {
+		n, err := fmt.Fprintln(task.Output(), "nobody listens")
+		require.NoError(t, err)
+		require.Equal(t, 15, n)
+	}
+	task.Progress(1, 2, "half")
+	kept := "as it was"
+	require.NoError(t, task.Load(&kept))
+	require.Equal(t, "as it was", kept)
+	require.NoError(t, task.Save(t.Context(), "saved"))
+	require.NoError(t, task.Load(&kept))
+	require.Equal(t, "saved", kept)
+
+	var said strings.Builder
+	task.Log = &said
+	fmt.Fprint(task.Output(), "somebody listens")
+	require.Equal(t, "somebody listens", said.String())
 }

@@ -152,7 +152,7 @@ func (c Exec) run(ctx context.Context, t *update.Task, template []string) error 
 	if err := t.Save(ctx, a); err != nil {
 		return err
 	}
-	out := &output{to: t.Output}
+	out := &output{to: t.Output()}
 	if err := c.start(ctx, t, args, a.ID, out); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
@@ -200,7 +200,7 @@ func (c Exec) start(ctx context.Context, t *update.Task, args []string, id strin
 
 // output passes on what a program writes and remembers the end of it.
 type output struct {
-	to   io.Writer // may be nil
+	to   io.Writer
 	tail []byte
 }
 
@@ -209,10 +209,8 @@ func (o *output) Write(p []byte) (int, error) {
 	if extra := len(o.tail) - maxTail; extra > 0 {
 		o.tail = slices.Delete(o.tail, 0, extra)
 	}
-	if o.to != nil {
-		// Nobody to read it is no reason to end the program.
-		_, _ = o.to.Write(p)
-	}
+	// Nobody to read it is no reason to end the program.
+	_, _ = o.to.Write(p)
 	return len(p), nil
 }
 

@@ -67,7 +67,7 @@ func TestCommandRunsAProgramAsItIsWritten(t *testing.T) {
 	require.NoError(t, err)
 	var out bytes.Buffer
 	tk := task("one", "1.1.0")
-	tk.Output = &out
+	tk.Log = &out
 	args := child("describe", "{version}", "--to={package}@{version}", "$HOME; echo 'x' | *", "", "-x{from}", "{other}")
 	s := step.Command(step.Exec{Args: args, Dir: dir, Env: []string{"ADDED=at {version}"}})
 	args[3] = "changed"

@@ -27,7 +27,7 @@ func put(t *testing.T, text string, path ...string) string {
 // heard is a task whose output can be read.
 func heard(id, version string) (*update.Task, *bytes.Buffer) {
 	tk, out := task(id, version), new(bytes.Buffer)
-	tk.Output = out
+	tk.Log = out
 	return tk, out
 }
 

@@ -49,7 +49,7 @@ func init() {
 		p.Files = pagesOf
 		said := new(bytes.Buffer)
 		tk := task("one", "1.1.0")
-		tk.Output = said
+		tk.Log = said
 		s, ctx := step.PublishFiles(p), context.Background()
 		text := func(err error) string {
 			if err == nil {

@@ -49,7 +49,7 @@ func TestSQLiteRestoreLosesNoRowThatWasAcknowledged(t *testing.T) {
 			}
 			// One writer at the moment that is hard to hit, and one all the time.
 			hasty := openDB(t, path, "busy_timeout(0)")
-			tk.Output = onWrite(func() { order(hasty, "in between") })
+			tk.Log = onWrite(func() { order(hasty, "in between") })
 			stop, started := make(chan struct{}), make(chan struct{})
 			var writer sync.WaitGroup
 			other := openDB(t, path, "busy_timeout(180000)", "synchronous(OFF)")

@@ -211,7 +211,7 @@ func TestSQLiteSavesWhatARestoreReplaces(t *testing.T) {
 	db, s := site(t)
 	tk := task("one", "1.1.0")
 	var out bytes.Buffer
-	tk.Output = &out
+	tk.Log = &out
 	name, err := s.Save(t.Context(), tk)
 	require.NoError(t, err)
 	execSQL(t, db, "INSERT INTO page VALUES ('an order placed since')")
@@ -321,7 +321,7 @@ func TestBackupSQLiteKnowsAfterACrashWhetherItIsDone(t *testing.T) {
 	db, s := site(t)
 	backup, tk := step.BackupSQLite(s), task("one", "1.1.0")
 	var out bytes.Buffer
-	tk.Output = &out
+	tk.Log = &out
 	applied, err := backup.Probe(t.Context(), tk)
 	require.NoError(t, err)
 	require.Equal(t, update.AppliedNo, applied)

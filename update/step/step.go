@@ -32,7 +32,5 @@ func plain(s string) string { return s }
 
 // say writes a line for whoever reads what the step does.
 func say(t *update.Task, line string) {
-	if t.Output != nil {
-		_, _ = fmt.Fprintln(t.Output, line)
-	}
+	_, _ = fmt.Fprintln(t.Output(), line)
 }

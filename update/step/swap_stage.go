@@ -206,7 +206,7 @@ func (s *swapper) try(ctx context.Context, t *update.Task, p place) error {
 	defer cancel()
 	args := append([]string{p.beside(p.newName(t))}, s.Try...)
 	for i := 0; ; i++ {
-		out := &output{to: t.Output}
+		out := &output{to: t.Output()}
 		err := Exec{Dir: p.dir(), Grace: time.Second}.start(limited, t, args, rand.Text(), out)
 		switch {
 		case err == nil, ctx.Err() != nil:
