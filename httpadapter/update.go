@@ -128,7 +128,7 @@ func (u *updateAPI) start(c *call) error {
 	if err := c.decode(&b); err != nil {
 		return err
 	}
-	request := update.Request{Package: b.Package, Version: b.Version, Actor: c.by.ID}
+	request := update.Request{Package: b.Package, Version: b.Version, By: update.By{Actor: c.by.ID}}
 	run, err := u.updates.Start(context.WithoutCancel(c.r.Context()), request)
 	switch {
 	case errors.Is(err, update.ErrFailed): // a pre-flight check, whatever it says

@@ -51,7 +51,7 @@ func (u *updateAPI) ownRoutes(c Config) []route {
 			field{"limit", "at most so many, 1 to 100; default 50"}),
 		see("/runs/{id}", "Show a run", runReply{}, u.run),
 		change("/runs/{id}/cancel", "Ask a run to stop and to undo what it did", reasonBody{}, runReply{}, u.cancel),
-		change("/runs/{id}/rollback", "Undo a run that has ended", reasonBody{}, runReply{}, u.rollback),
+		change("/runs/{id}/rollback", "Undo a run that has ended", rollbackBody{}, runReply{}, u.rollback),
 		change("/locks/{item}/break", "End the lease on a lock", breakBody{}, nil, u.breakLock),
 		events,
 	}
@@ -109,7 +109,9 @@ func (u *updateAPI) packages(c *call) error {
 
 // plan answers 200 also when a pre-flight check fails: that is a plan too.
 func (u *updateAPI) plan(c *call) error {
-	request := update.Request{Package: c.query.Get("package"), Version: c.query.Get("version"), Actor: c.by.ID}
+	request := update.Request{
+		Package: c.query.Get("package"), Version: c.query.Get("version"), By: update.By{Actor: c.by.ID},
+	}
 	var err error
 	if request.AllowDowngrade, err = c.flag("allow_downgrade"); err != nil {
 		return err
@@ -136,9 +138,14 @@ func (u *updateAPI) startRun(c *call) error {
 	if err := c.decode(&b); err != nil {
 		return err
 	}
+	by, err := c.by.because(b.Reason)
+	if err != nil {
+		return err
+	}
+	by.RequestID = b.RequestID
 	run, err := u.updates.Start(context.WithoutCancel(c.r.Context()), update.Request{
 		Package: b.Package, Version: b.Version, AllowDowngrade: b.AllowDowngrade,
-		AllowPrerelease: b.AllowPrerelease, RequestID: b.RequestID, Actor: c.by.ID,
+		AllowPrerelease: b.AllowPrerelease, By: by,
 	})
 	if errors.Is(err, update.ErrFailed) { // a pre-flight check, whatever it says: who may start a run may know
 		c.send(problemAnswer(http.StatusConflict, "failed", "A check before the update failed", err.Error()))
@@ -186,15 +193,7 @@ func (u *updateAPI) run(c *call) error {
 	return c.reply(http.StatusOK, c.runOf(run))
 }
 
-// because decodes who asks, and why.
-func (c *call) because() (update.By, error) {
-	var b reasonBody
-	if err := c.decodeOptional(&b); err != nil {
-		return update.By{}, err
-	}
-	return c.by.because(b.Reason)
-}
-
+// because is who asks, and why.
 func (p Principal) because(reason string) (update.By, error) {
 	if len(reason) > maxReason {
 		return update.By{}, badBody.with(fmt.Sprintf("reason: at most %d bytes", maxReason))
@@ -203,7 +202,11 @@ func (p Principal) because(reason string) (update.By, error) {
 }
 
 func (u *updateAPI) cancel(c *call) error {
-	by, err := c.because()
+	var b reasonBody
+	if err := c.decodeOptional(&b); err != nil {
+		return err
+	}
+	by, err := c.by.because(b.Reason)
 	if err != nil {
 		return err
 	}
@@ -219,10 +222,15 @@ func (u *updateAPI) cancel(c *call) error {
 }
 
 func (u *updateAPI) rollback(c *call) error {
-	by, err := c.because()
+	var b rollbackBody
+	if err := c.decodeOptional(&b); err != nil {
+		return err
+	}
+	by, err := c.by.because(b.Reason)
 	if err != nil {
 		return err
 	}
+	by.RequestID = b.RequestID
 	run, err := u.updates.Rollback(context.WithoutCancel(c.r.Context()), c.r.PathValue("id"), by)
 	if err != nil {
 		return err

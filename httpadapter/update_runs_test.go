@@ -182,7 +182,7 @@ func TestRunIsCancelledAndRolledBackByHTTP(t *testing.T) {
 	id := finished(t, s, `{"package":"demo/site","version":"1.0.0"}`)
 	require.Equal(t, http.StatusAccepted, s.post(runs+"/"+id+"/cancel", ``).StatusCode, "cancelling what is done is no error")
 
-	r := s.post(runs+"/"+id+"/rollback", `{"reason":"too blue"}`)
+	r := s.post(runs+"/"+id+"/rollback", `{"reason":"too blue","request_id":"back"}`)
 	require.Equal(t, http.StatusAccepted, r.StatusCode, r.text)
 	undo := r.json(t)["id"].(string)
 	require.NotEqual(t, id, undo)
@@ -190,6 +190,10 @@ func TestRunIsCancelledAndRolledBackByHTTP(t *testing.T) {
 	require.Equal(t, id, r.json(t)["undoes"])
 	require.Equal(t, "ann", r.json(t)["actor"])
 	require.Equal(t, "too blue", r.json(t)["reason"])
+	again := s.post(runs+"/"+id+"/rollback", `{"reason":"too blue","request_id":"back"}`)
+	require.Equal(t, undo, again.json(t)["id"], "a repeated request returns the first run")
+	require.Equal(t, "too blue", again.json(t)["request_reason"], "why is kept")
+	require.Equal(t, "back", again.json(t)["request_id"])
 	for e, err := range s.updater.Watch(t.Context(), 0) {
 		require.NoError(t, err)
 		if e.Run == undo && e.Kind == update.EventStarted {

@@ -55,7 +55,7 @@ func TestDocumentedUpdateRecordsWhoAskedAndWhatWasInstalled(t *testing.T) {
 	require.Equal(t, "1.1.0", r.json(t)["version"], "the newest that is no pre-release")
 	runs := s.history(t)
 	require.Len(t, runs, 1)
-	require.Equal(t, "ann", runs[0].Request.Actor)
+	require.Equal(t, "ann", runs[0].Request.By.Actor)
 	require.Equal(t, update.StateSucceeded, runs[0].State)
 }
 

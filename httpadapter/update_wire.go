@@ -13,11 +13,18 @@ type runBody struct {
 	AllowDowngrade  bool   `json:"allow_downgrade"`
 	AllowPrerelease bool   `json:"allow_prerelease"`
 	RequestID       string `json:"request_id"`
+	Reason          string `json:"reason"`
 }
 
 // reasonBody says why.
 type reasonBody struct {
 	Reason string `json:"reason"`
+}
+
+// rollbackBody says why a run is taken back. A repeated id returns the first run.
+type rollbackBody struct {
+	Reason    string `json:"reason"`
+	RequestID string `json:"request_id"`
 }
 
 // breakBody names a lease by its token, and says why it should end.
@@ -72,6 +79,7 @@ type runReply struct {
 	Reason    string       `json:"reason,omitempty"`
 	Requested string       `json:"requested,omitempty"` // the version asked for
 	Actor     string       `json:"actor,omitempty"`
+	Because   string       `json:"request_reason,omitempty"` // why the actor asked
 	RequestID string       `json:"request_id,omitempty"`
 	Undoes    string       `json:"undoes,omitempty"`
 	Cancel    *byReply     `json:"cancel,omitempty"`
@@ -121,7 +129,8 @@ func (c *call) runOf(r update.Run) runReply {
 	reply := runReply{
 		ID: r.ID, Package: r.Package, Item: r.Item, From: r.From, Version: r.Version, State: r.State,
 		Percent: r.Percent, Steps: []stepReply{}, Reason: r.Reason, Requested: r.Request.Version,
-		Actor: r.Request.Actor, RequestID: r.Request.RequestID, Undoes: r.Undoes, Owner: r.Owner, Token: r.Token,
+		Actor: r.Request.By.Actor, Because: r.Request.By.Reason, RequestID: r.Request.By.RequestID,
+		Undoes: r.Undoes, Owner: r.Owner, Token: r.Token,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, EndedAt: r.EndedAt,
 	}
 	if r.Cancel != nil {

@@ -74,7 +74,7 @@ func (u *Updater) tell(run Run) {
 
 // bounded keeps what people write within limits.
 func (b By) bounded() By {
-	return By{Actor: cut(b.Actor, 256), Reason: cut(b.Reason, maxReason)}
+	return By{Actor: cut(b.Actor, maxName), Reason: cut(b.Reason, maxReason), RequestID: cut(b.RequestID, maxName)}
 }
 
 // beyondReturn reports whether a step that cannot be taken back has begun.
@@ -118,7 +118,9 @@ func goneError(gone []string) error {
 // past its point of no return ErrTooLate, and one that left nothing to undo
 // ErrInvalid, as is one that succeeded with steps that the package does not
 // have any more: what works is not taken back in part. A rollback that failed
-// may be asked for again.
+// may be asked for again, and one that is asked for again with the RequestID of
+// by returns the first run. A RequestID that is too long is ErrInvalid; other
+// texts of by are cut.
 func (u *Updater) Rollback(ctx context.Context, id string, by By) (Run, error) {
 	run, err := u.Get(ctx, id)
 	if err != nil {
@@ -128,10 +130,16 @@ func (u *Updater) Rollback(ctx context.Context, id string, by By) (Run, error) {
 	if p == nil {
 		return Run{}, fmt.Errorf("%w: package %q of run %q", ErrNotFound, run.Package, id)
 	}
-	by = by.bounded()
-	request := Request{Package: run.Package, Version: run.From, Actor: by.Actor}
+	if err := fits("RequestID", by.RequestID, maxName); err != nil {
+		return Run{}, err
+	}
+	request := Request{Package: run.Package, Version: run.From, By: by.bounded()}
+	request.By.RequestID = by.RequestID
 	if err := p.gate(ctx, request); err != nil {
 		return Run{}, err
+	}
+	if back, found, err := u.earlier(ctx, request, run.ID); found || err != nil {
+		return back, err
 	}
 	return u.begin(ctx, p, false, func(ctx context.Context) (Run, error) {
 		last, err := u.lastEffect(ctx, run)
@@ -149,7 +157,7 @@ func (u *Updater) Rollback(ctx context.Context, id string, by By) (Run, error) {
 		}
 		return Run{
 			ID: strings.ToLower(rand.Text()), Package: p.Name, Item: p.Lock, From: run.Version, Version: run.From,
-			Release: run.Release, State: StateRollingBack, Steps: last.Clone().Steps, Reason: by.Reason,
+			Release: run.Release, State: StateRollingBack, Steps: last.Clone().Steps, Reason: request.By.Reason,
 			Request: request, Undoes: run.ID,
 		}, nil
 	})

@@ -3,6 +3,8 @@ package update_test
 import (
 	"context"
 	"errors"
+	"iter"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,7 +202,7 @@ func TestRollbackUndoesARunThatSucceeded(t *testing.T) {
 	require.Equal(t, update.StateSucceeded, back.State)
 	require.Equal(t, 100, back.Percent)
 	require.Equal(t, second.ID, back.Undoes)
-	require.Equal(t, "ann", back.Request.Actor)
+	require.Equal(t, ann, back.Request.By, "who and why is kept")
 	require.Equal(t, "1.1.0", back.From)
 	status, err := u.Status(t.Context(), "app")
 	require.NoError(t, err)
@@ -223,6 +225,72 @@ func TestRollbackUndoesARunThatSucceeded(t *testing.T) {
 	again, err := u.Update(t.Context(), ask)
 	require.NoError(t, err, "and the update can be done once more")
 	require.Equal(t, "1.1.0", again.Version)
+}
+
+func TestARepeatedRollbackReturnsTheFirstRun(t *testing.T) {
+	var c calls
+	u := newUpdater(t, app(c.step("a")))
+	run, err := u.Update(t.Context(), update.Request{Package: "app", By: update.By{RequestID: "there"}})
+	require.NoError(t, err)
+	by := update.By{Actor: "bob", Reason: "it looks wrong", RequestID: "back"}
+	first, err := u.Rollback(t.Context(), run.ID, by)
+	require.NoError(t, err)
+	for range 2 { // while it runs, perhaps, and when it is done
+		again, err := u.Rollback(t.Context(), run.ID, by)
+		require.NoError(t, err)
+		require.Equal(t, first.ID, again.ID)
+		again, err = u.Wait(t.Context(), again.ID)
+		require.NoError(t, err)
+		require.Equal(t, by, again.Request.By)
+	}
+	require.Equal(t, []string{"do a", "undo a"}, c.take())
+
+	_, err = u.Start(t.Context(), update.Request{Package: "app", By: by})
+	require.ErrorIs(t, err, update.ErrInvalid)
+	require.EqualError(t, err, `update: invalid request: RequestID "back" was used to roll back run "`+run.ID+`"`)
+	_, err = u.Rollback(t.Context(), first.ID, by)
+	require.ErrorIs(t, err, update.ErrInvalid, "an id stands for one request")
+	_, err = u.Rollback(t.Context(), run.ID, update.By{RequestID: "there"})
+	require.EqualError(t, err, `update: invalid request: RequestID "there" was used for version ""`)
+	_, err = u.Rollback(t.Context(), run.ID, update.By{RequestID: strings.Repeat("x", 257)})
+	require.EqualError(t, err, "update: invalid request: RequestID has 257 bytes, at most 256 are allowed")
+}
+
+// lateJournal does not find the run of a request before it creates another.
+type lateJournal struct{ update.Journal }
+
+func (j lateJournal) History(ctx context.Context, q update.Query) iter.Seq2[update.Run, error] {
+	if q.RequestID != "" {
+		return func(func(update.Run, error) bool) {}
+	}
+	return j.Journal.History(ctx, q)
+}
+
+func TestARequestThatComesTwiceAtOnceIsOne(t *testing.T) {
+	var c calls
+	state := memory.New()
+	p := app(c.step("a"))
+	p.Source = versions{"1.0.0", "1.1.0"}
+	u, err := update.New(update.Config{
+		Locker: state.Locker(), Journal: lateJournal{state.Journal()}, Packages: []update.Package{p},
+	})
+	require.NoError(t, err)
+	defer u.Close()
+	r := update.Request{Package: "app", Version: "1.0.0", By: update.By{RequestID: "there"}}
+	first, err := u.Update(t.Context(), r)
+	require.NoError(t, err)
+	r.Version = "1.1.0"
+	_, err = u.Start(t.Context(), r)
+	require.ErrorIs(t, err, update.ErrInvalid, "an id stands for one request")
+	_, err = u.Rollback(t.Context(), first.ID, r.By)
+	require.ErrorIs(t, err, update.ErrInvalid)
+
+	by := update.By{Reason: "wrong", RequestID: "back"}
+	back, err := u.Rollback(t.Context(), first.ID, by)
+	require.NoError(t, err)
+	_, err = u.Wait(t.Context(), back.ID)
+	require.NoError(t, err)
+	require.Equal(t, []string{"do a", "undo a"}, c.take())
 }
 
 func TestARunOfStepsWithoutUndoCannotBeRolledBack(t *testing.T) {
@@ -273,7 +341,7 @@ func TestWhoAndWhyIsRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c calls
 		u := newUpdater(t, app(c.blocks("a")))
-		run, err := u.Start(t.Context(), update.Request{Package: "app", Actor: "bob"})
+		run, err := u.Start(t.Context(), update.Request{Package: "app", By: update.By{Actor: "bob"}})
 		require.NoError(t, err)
 		require.NoError(t, u.Cancel(t.Context(), run.ID, ann))
 		_, err = u.Wait(t.Context(), run.ID)

@@ -102,7 +102,7 @@ func ExampleUpdater_Watch() {
 	if err != nil {
 		log.Fatal(err) // a step's pre-flight check failed; nothing has changed
 	}
-	run, err := u.Start(ctx, update.Request{Package: plan.Package, Version: plan.Version, Actor: "ann"})
+	run, err := u.Start(ctx, update.Request{Package: plan.Package, Version: plan.Version, By: update.By{Actor: "ann"}})
 	if err != nil {
 		log.Fatal(err) // update.ErrBusy: somebody else is updating it
 	}

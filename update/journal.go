@@ -52,6 +52,6 @@ type Journal interface {
 type Query struct {
 	Package   string // default: every package
 	Live      bool   // only runs that are not done
-	RequestID string // only the run with this Request.RequestID
+	RequestID string // only the run with this Request.By.RequestID
 	After     string // only runs that follow the run with this id in the list
 }

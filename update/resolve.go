@@ -104,17 +104,29 @@ func (u *Updater) validate(r Request) (*Package, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: package %q", ErrNotFound, cut(r.Package, 256))
 	}
-	for _, f := range []struct{ name, value string }{
-		{"Version", r.Version}, {"Actor", r.Actor}, {"RequestID", r.RequestID},
+	for _, f := range []struct {
+		name, value string
+		most        int
+	}{
+		{"Version", r.Version, maxName}, {"By.Actor", r.By.Actor, maxName},
+		{"By.Reason", r.By.Reason, maxReason}, {"By.RequestID", r.By.RequestID, maxName},
 	} {
-		if len(f.value) > 256 {
-			return nil, fmt.Errorf("%w: %s has %d bytes, at most 256 are allowed", ErrInvalid, f.name, len(f.value))
+		if err := fits(f.name, f.value, f.most); err != nil {
+			return nil, err
 		}
 	}
 	if _, err := parseWant(r.Version); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// fits refuses a text of more than so many bytes.
+func fits(field, text string, most int) error {
+	if len(text) > most {
+		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrInvalid, field, len(text), most)
+	}
+	return nil
 }
 
 // gate asks the package whether it may be updated at all.

@@ -36,6 +36,8 @@ type Run struct {
 	Percent int // 0 to 100, by the steps' weights; never falls while running
 	Steps   []StepRecord
 	Reason  string // why it did not succeed
+	// Request is what was asked for; of a run that takes another one back, only
+	// its Package, Version and By.
 	Request Request
 	Undoes  string // the run that this run takes back, or ""
 	Cancel  *By    // who asked to stop it, or nil
@@ -73,9 +75,16 @@ func (r Run) Clone() Run {
 	return r
 }
 
-// By says who asked for something, and why.
-type By struct{ Actor, Reason string }
+// By says who asks for something, and why.
+type By struct {
+	Actor  string // at most 256 bytes
+	Reason string // at most 4 KiB
+	// RequestID makes a repeated request to begin a run return the run that the
+	// first one began. It is unique in the package, and of at most 256 bytes.
+	RequestID string
+}
 
+// String is "by Actor: Reason", without what is not known.
 func (b By) String() string {
 	switch {
 	case b.Actor == "":

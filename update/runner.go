@@ -1,6 +1,7 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func (r *runner) snapshot() Run {
 
 // create records the run and makes it one that this process works on.
 func (r *runner) create() error {
-	started := Event{Kind: EventStarted, Actor: r.run.Request.Actor, Message: r.run.describe()}
+	started := Event{Kind: EventStarted, Actor: r.run.Request.By.Actor, Message: cut(r.run.describe(), maxReason)}
 	var stored Run
 	err := r.retry(r.held.Context(), func(ctx context.Context) (err error) {
 		stored, err = r.u.config.Journal.Create(ctx, r.run, started)
@@ -82,7 +83,7 @@ func (r *runner) create() error {
 	if errors.Is(err, ErrExists) && stored.ID == r.run.ID {
 		err = nil // the reply of an earlier try was lost
 	} else if errors.Is(err, ErrExists) {
-		err = errRepeated
+		err = cmp.Or(stored.answers(r.run.Request, r.run.Undoes), errRepeated)
 	}
 	r.run = stored
 	if err != nil {
@@ -93,11 +94,11 @@ func (r *runner) create() error {
 }
 
 func (r Run) describe() string {
+	text := fmt.Sprintf("bring %s from %q to %s", r.Package, r.From, r.Version)
 	if r.Undoes != "" {
-		text := fmt.Sprintf("take %s back from %s to %q", r.Package, r.From, r.Version)
-		return strings.TrimSuffix(text+": "+r.Reason, ": ")
+		text = fmt.Sprintf("take %s back from %s to %q", r.Package, r.From, r.Version)
 	}
-	return fmt.Sprintf("bring %s from %q to %s", r.Package, r.From, r.Version)
+	return strings.TrimSuffix(text+": "+r.Request.By.Reason, ": ")
 }
 
 func (u *Updater) register(r *runner) {

@@ -76,9 +76,10 @@ type Request struct {
 	AllowPrerelease bool
 	// Wait waits for the lock until Start's ctx ends, in place of ErrBusy, so
 	// that the programs of a fleet take turns. The run does not keep it.
-	Wait      bool
-	Actor     string // who asks, for the history; at most 256 bytes
-	RequestID string // a repeated id returns the first run; at most 256 bytes
+	Wait bool
+	// By says who asks and why, for the history; what is longer than By allows
+	// is refused. A repeated By.RequestID returns the first run.
+	By By
 }
 
 var packageName = regexp.MustCompile(`^[A-Za-z0-9@][A-Za-z0-9._/@+-]{0,255}$`)

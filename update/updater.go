@@ -55,7 +55,7 @@ func (u *Updater) Start(ctx context.Context, r Request) (Run, error) {
 	if err := p.gate(ctx, r); err != nil {
 		return Run{}, err
 	}
-	if run, found, err := u.earlier(ctx, r); found || err != nil {
+	if run, found, err := u.earlier(ctx, r, ""); found || err != nil {
 		return run, err
 	}
 	release, err := p.resolve(ctx, r)
@@ -91,22 +91,30 @@ func (p *Package) newRun(r Request, from string, release Release) Run {
 	return run
 }
 
-// earlier finds the run of a repeated request.
-func (u *Updater) earlier(ctx context.Context, r Request) (Run, bool, error) {
-	if r.RequestID == "" {
+// earlier finds the run of a repeated request to update, or to take a run back.
+func (u *Updater) earlier(ctx context.Context, r Request, undoes string) (Run, bool, error) {
+	if r.By.RequestID == "" {
 		return Run{}, false, nil
 	}
-	for run, err := range u.config.Journal.History(ctx, Query{Package: r.Package, RequestID: r.RequestID}) {
+	for run, err := range u.config.Journal.History(ctx, Query{Package: r.Package, RequestID: r.By.RequestID}) {
 		if err != nil {
 			return Run{}, false, err
 		}
-		if run.Request.Version != r.Version {
-			return Run{}, false, fmt.Errorf("%w: RequestID %q was used for version %q",
-				ErrInvalid, r.RequestID, run.Request.Version)
-		}
-		return run, true, nil
+		return run, true, run.answers(r, undoes)
 	}
 	return Run{}, false, nil
+}
+
+// answers returns nil if the run is what a request asks for that has the
+// RequestID of the run's own.
+func (r Run) answers(request Request, undoes string) error {
+	switch {
+	case r.Undoes == undoes && (undoes != "" || r.Request.Version == request.Version):
+		return nil
+	case r.Undoes != "":
+		return fmt.Errorf("%w: RequestID %q was used to roll back run %q", ErrInvalid, request.By.RequestID, r.Undoes)
+	}
+	return fmt.Errorf("%w: RequestID %q was used for version %q", ErrInvalid, request.By.RequestID, r.Request.Version)
 }
 
 // enter makes Close wait for the caller, who calls u.work.Done.

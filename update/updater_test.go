@@ -191,8 +191,8 @@ func TestWhoAsksForSomethingElseIsRefused(t *testing.T) {
 		"no package":         {update.Request{}, update.ErrInvalid},
 		"unknown package":    {update.Request{Package: "other"}, update.ErrNotFound},
 		"long version":       {update.Request{Package: "app", Version: long}, update.ErrInvalid},
-		"long actor":         {update.Request{Package: "app", Actor: long}, update.ErrInvalid},
-		"long request id":    {update.Request{Package: "app", RequestID: long}, update.ErrInvalid},
+		"long actor":         {update.Request{Package: "app", By: update.By{Actor: long}}, update.ErrInvalid},
+		"long request id":    {update.Request{Package: "app", By: update.By{RequestID: long}}, update.ErrInvalid},
 		"switched off":       {update.Request{Package: "gated"}, update.ErrDisabled},
 		"switched off (why)": {update.Request{Package: "gated"}, off},
 	} {
@@ -298,7 +298,7 @@ func TestARepeatedRequestReturnsTheFirstRun(t *testing.T) {
 			time.Sleep(time.Minute)
 			return nil
 		}}))
-		r := update.Request{Package: "app", RequestID: "order-7"}
+		r := update.Request{Package: "app", By: update.By{RequestID: "order-7"}}
 		ids := map[string]bool{}
 		for range 3 {
 			run, err := u.Start(t.Context(), r)

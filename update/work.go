@@ -12,7 +12,8 @@ const (
 	// maxAttempts is how often a step may begin before it counts as what
 	// kills the process.
 	maxAttempts = 3
-	maxReason   = 4 << 10
+	maxReason   = 4 << 10 // bytes of what people and errors say
+	maxName     = 256     // bytes of what names something
 )
 
 // work brings the run to its end. An error means that the run is not done:

@@ -190,7 +190,7 @@ func run(ctx context.Context, l net.Listener, h http.Handler, updates *update.Up
 func install(ctx context.Context, updates *update.Updater, logger *slog.Logger) {
 	status, err := updates.Status(ctx, siteName)
 	if err == nil && status.Version == "" && status.Run == nil {
-		_, err = updates.Update(ctx, update.Request{Package: siteName, Version: "1.0.0", Actor: "server"})
+		_, err = updates.Update(ctx, update.Request{Package: siteName, Version: "1.0.0", By: update.By{Actor: "server"}})
 	}
 	if err != nil && !errors.Is(err, update.ErrHeld) {
 		logger.Error("the site is not installed", "err", err)

@@ -44,8 +44,8 @@ func (j *journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 	r, now := r.Clone(), stamp(time.Now())
 	r.Rev, r.CreatedAt, r.UpdatedAt, r.EndedAt = 1, now, now, time.Time{}
 	j.index[r.ID] = len(j.runs)
-	if r.Request.RequestID != "" {
-		j.requests[request{r.Package, r.Request.RequestID}] = len(j.runs)
+	if r.Request.By.RequestID != "" {
+		j.requests[request{r.Package, r.Request.By.RequestID}] = len(j.runs)
 	}
 	j.runs = append(j.runs, update.Run{})
 	return j.write(len(j.runs)-1, r, events), nil
@@ -53,7 +53,7 @@ func (j *journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 
 // earlier finds the run that r would repeat.
 func (j *journal) earlier(r update.Run) (int, bool) {
-	if i, ok := j.requests[request{r.Package, r.Request.RequestID}]; ok {
+	if i, ok := j.requests[request{r.Package, r.Request.By.RequestID}]; ok {
 		return i, true
 	}
 	i, ok := j.index[r.ID]
@@ -188,7 +188,7 @@ func (j *journal) older(ctx context.Context, q update.Query, i int) (update.Run,
 	for i--; i >= 0; i-- {
 		r := j.runs[i]
 		if (q.Package == "" || q.Package == r.Package) &&
-			(q.RequestID == "" || q.RequestID == r.Request.RequestID) &&
+			(q.RequestID == "" || q.RequestID == r.Request.By.RequestID) &&
 			!(q.Live && r.State.Done()) {
 			return r.Clone(), i, nil
 		}

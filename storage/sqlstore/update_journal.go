@@ -191,8 +191,8 @@ func (j *Journal) locked(tx Tx, f func(Tx) error) error {
 
 // find returns the run that has the request or the id of r, or nil.
 func find(tx Tx, r update.Run) (*update.Run, error) {
-	if r.Request.RequestID != "" {
-		run, err := getRun(tx, "package = ?1 AND request_id = ?2", []byte(r.Package), []byte(r.Request.RequestID))
+	if r.Request.By.RequestID != "" {
+		run, err := getRun(tx, "package = ?1 AND request_id = ?2", []byte(r.Package), []byte(r.Request.By.RequestID))
 		if !errors.Is(err, update.ErrNotFound) {
 			return &run, err
 		}
@@ -215,8 +215,8 @@ func (j *Journal) insert(tx Tx, run *update.Run) (n int64, err error) {
 		return 0, err
 	}
 	var requestID any // NULL for none: the index of requests is unique
-	if run.Request.RequestID != "" {
-		requestID = []byte(run.Request.RequestID)
+	if run.Request.By.RequestID != "" {
+		requestID = []byte(run.Request.By.RequestID)
 	}
 	var created, updated, ended int64
 	err = tx.Row(j.insertRun, j.d.withNow([]byte(run.ID), []byte(run.Package), []byte(run.Item), requestID,

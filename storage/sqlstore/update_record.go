@@ -37,17 +37,17 @@ type releaseRecord struct {
 }
 
 type byRecord struct {
-	Actor  string `json:"actor,omitempty"`
-	Reason string `json:"reason,omitempty"`
+	Actor     string `json:"actor,omitempty"`
+	Reason    string `json:"reason,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
 }
 
 type requestRecord struct {
-	Package         string `json:"package,omitempty"`
-	Version         string `json:"version,omitempty"`
-	AllowDowngrade  bool   `json:"allow_downgrade,omitempty"`
-	AllowPrerelease bool   `json:"allow_prerelease,omitempty"`
-	Actor           string `json:"actor,omitempty"`
-	RequestID       string `json:"request_id,omitempty"`
+	Package         string   `json:"package,omitempty"`
+	Version         string   `json:"version,omitempty"`
+	AllowDowngrade  bool     `json:"allow_downgrade,omitempty"`
+	AllowPrerelease bool     `json:"allow_prerelease,omitempty"`
+	By              byRecord `json:"by,omitzero"`
 }
 
 type stepRecord struct {
@@ -141,7 +141,8 @@ func detailOf(r update.Run) detailRecord {
 		},
 	}
 	if r.Cancel != nil {
-		d.Cancel = &byRecord{Actor: text(r.Cancel.Actor), Reason: text(r.Cancel.Reason)}
+		by := byOf(*r.Cancel)
+		d.Cancel = &by
 	}
 	return d
 }
@@ -158,14 +159,23 @@ func decodeDetail(data string, r *update.Run) error {
 		Digest: d.Release.Digest, Signature: d.Release.Signature, Size: d.Release.Size,
 	}
 	if d.Cancel != nil {
-		r.Cancel = &update.By{Actor: untext(d.Cancel.Actor), Reason: untext(d.Cancel.Reason)}
+		by := d.Cancel.by()
+		r.Cancel = &by
 	}
 	return nil
 }
 
+func byOf(b update.By) byRecord {
+	return byRecord{Actor: text(b.Actor), Reason: text(b.Reason), RequestID: text(b.RequestID)}
+}
+
+func (b byRecord) by() update.By {
+	return update.By{Actor: untext(b.Actor), Reason: untext(b.Reason), RequestID: untext(b.RequestID)}
+}
+
 func requestOf(r update.Request) requestRecord {
 	return requestRecord{
-		Package: text(r.Package), Version: text(r.Version), Actor: text(r.Actor), RequestID: text(r.RequestID),
+		Package: text(r.Package), Version: text(r.Version), By: byOf(r.By),
 		AllowDowngrade: r.AllowDowngrade, AllowPrerelease: r.AllowPrerelease,
 	}
 }
@@ -174,7 +184,7 @@ func decodeRequest(data string) (update.Request, error) {
 	var r requestRecord
 	err := decode(data, &r)
 	return update.Request{
-		Package: untext(r.Package), Version: untext(r.Version), Actor: untext(r.Actor), RequestID: untext(r.RequestID),
+		Package: untext(r.Package), Version: untext(r.Version), By: r.By.by(),
 		AllowDowngrade: r.AllowDowngrade, AllowPrerelease: r.AllowPrerelease,
 	}, err
 }

@@ -26,9 +26,10 @@ func full() (update.Run, update.Event) {
 			Weight: 3, Final: true, NoUndo: true, StartedAt: at, EndedAt: at,
 		}},
 		Request: update.Request{
-			Package: "demo/site", Version: "^1", AllowDowngrade: true, AllowPrerelease: true, Actor: "ada", RequestID: "q",
+			Package: "demo/site", Version: "^1", AllowDowngrade: true, AllowPrerelease: true,
+			By: update.By{Actor: "ada", Reason: "due", RequestID: "q"},
 		},
-		Undoes: "earlier", Cancel: &update.By{Actor: "bob", Reason: "enough"}, Owner: "host:1", Token: 7,
+		Undoes: "earlier", Cancel: &update.By{Actor: "bob", Reason: "enough", RequestID: "c"}, Owner: "host:1", Token: 7,
 	}
 	event := update.Event{
 		Kind: update.EventStep, Step: "publish", Phase: update.PhaseDoing, Actor: "ada", Message: "begun",
@@ -40,11 +41,11 @@ func full() (update.Run, update.Event) {
 // here must be read for ever: databases have it.
 var stored = map[string]string{
 	"SELECT request FROM upkeep_update_run": `{"package":"demo/site","version":"^1","allow_downgrade":true,` +
-		`"allow_prerelease":true,"actor":"ada","request_id":"q"}`,
+		`"allow_prerelease":true,"by":{"actor":"ada","reason":"due","request_id":"q"}}`,
 	"SELECT detail FROM upkeep_update_run": `{"from":"1.0.0","version":"1.1.0","release":{"version":"1.1.0",` +
 		`"time":"2026-05-01T12:30:00.123456789Z","url":"https://example.org/a?b\u0026c","digest":"AQI=",` +
 		`"signature":"Aw==","size":4},"state":"rolling_back","percent":50,"reason":"it \u003cbroke\u003e` + "\U0010ffff" + `",` +
-		`"undoes":"earlier","cancel":{"actor":"bob","reason":"enough"},"owner":"host:1"}`,
+		`"undoes":"earlier","cancel":{"actor":"bob","reason":"enough","request_id":"c"},"owner":"host:1"}`,
 	"SELECT record FROM upkeep_update_step": `{"name":"publish","phase":"doing","attempt":2,"data":"eyJhIjoxfQ==",` +
 		`"error":"no","weight":3,"final":true,"no_undo":true,"started_at":"2026-05-01T12:30:00.123456789Z","ended_at":"2026-05-01T12:30:00.123456789Z"}`,
 	"SELECT record FROM upkeep_update_event": `{"package":"demo/site","kind":"step","state":"rolling_back",` +

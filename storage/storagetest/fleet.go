@@ -40,7 +40,7 @@ func fleetTakesTurns(t testing.TB, h Harness) {
 	results := make(chan error, programs)
 	for i, u := range updaters {
 		go func() {
-			_, err := u.Update(t.Context(), update.Request{Package: u.Packages()[0], Wait: true, Actor: fmt.Sprint(i)})
+			_, err := u.Update(t.Context(), update.Request{Package: u.Packages()[0], Wait: true, By: update.By{Actor: fmt.Sprint(i)}})
 			results <- err
 		}()
 	}

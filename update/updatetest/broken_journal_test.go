@@ -210,7 +210,7 @@ func requests(earlier func(first, r update.Run) bool) func(update.Journal) updat
 				}
 			}
 			time.Sleep(time.Millisecond)
-			r.Request.RequestID = ""
+			r.Request.By.RequestID = ""
 			return j.Create(ctx, r, events...)
 		}
 	})

@@ -143,10 +143,11 @@ func fullRun(id string) update.Run {
 			},
 			{Name: "backup", Phase: update.PhaseDone}, // not in the order of the alphabet, and without times
 		},
-		Reason: "publish: disk full", Undoes: "another run", Cancel: &update.By{Actor: "ann", Reason: "too slow"},
+		Reason: "publish: disk full", Undoes: "another run", Cancel: &update.By{Actor: "ann", Reason: "too slow", RequestID: "c-" + id},
 		Owner: "host:1",
 		Request: update.Request{
-			Package: "demo/site", Version: "^1", AllowDowngrade: true, AllowPrerelease: true, Actor: "bob", RequestID: "r-" + id,
+			Package: "demo/site", Version: "^1", AllowDowngrade: true, AllowPrerelease: true,
+			By: update.By{Actor: "bob", Reason: "it is time", RequestID: "r-" + id},
 		},
 		Token: 1,
 	}

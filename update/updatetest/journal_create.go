@@ -65,7 +65,7 @@ func repeatedID(t *journalTest) {
 func repeatedRequest(t *journalTest) {
 	ask := func(id, pkg, request string) update.Run {
 		r := aRun(id)
-		r.Package, r.Request.RequestID = pkg, request
+		r.Package, r.Request.By.RequestID = pkg, request
 		return r
 	}
 	first := t.create(ask("1", "a", "same"))
@@ -97,7 +97,7 @@ func oneOfManyRequests(t *journalTest) {
 	for i := range 16 {
 		wg.Go(func() {
 			r := aRun(fmt.Sprint(i))
-			r.Request.RequestID = "same"
+			r.Request.By.RequestID = "same"
 			got, err := t.Create(t.Context(), r, update.Event{Kind: update.EventStarted})
 			if err == nil {
 				created.Add(1)
@@ -159,7 +159,7 @@ func texts(t *journalTest) {
 		name := text[:min(len(text), 128)]
 		r := fullRun(fmt.Sprint(i))
 		r.Owner, r.From, r.Version, r.Undoes = name, name, name, name
-		r.Request.Actor, r.Request.RequestID = name, name
+		r.Request.By = update.By{Actor: name, Reason: text, RequestID: name}
 		r.Steps[1].Name = name
 		r.Steps[0].Error, r.Reason, r.Cancel.Reason, r.Release.URL = text, text, text, text
 		event := update.Event{Kind: update.EventLog, Step: name, Phase: update.PhaseDone, Actor: name, Message: text}

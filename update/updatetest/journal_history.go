@@ -64,7 +64,7 @@ func selects(t *journalTest) {
 		{"A", "Z", update.StateCancelled},
 	} {
 		run := aRun(fmt.Sprint(i))
-		run.Package, run.Request.RequestID = r.pkg, r.request
+		run.Package, run.Request.By.RequestID = r.pkg, r.request
 		run = t.create(run)
 		run.State = r.state
 		t.save(run)

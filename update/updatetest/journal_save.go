@@ -93,7 +93,7 @@ func saveKeeps(t *journalTest) {
 	first := t.create(fullRun("1"))
 	r := first
 	r.Package, r.CreatedAt = "demo/other", time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)
-	r.Request = update.Request{Package: "demo/other", RequestID: "other"}
+	r.Request = update.Request{Package: "demo/other", By: update.By{RequestID: "other"}}
 	got := t.save(r, update.Event{Kind: update.EventProgress})
 	require.Equal(t, first.Package, got.Package, "the package never changes")
 	require.Equal(t, first.Request, got.Request, "the request never changes")

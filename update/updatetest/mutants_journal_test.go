@@ -28,6 +28,7 @@ var createMutants = []journalMutant{
 	{what: "takes the caller's end", caught: createIsNew, wrap: answered(func(r update.Run, a *update.Run) { a.EndedAt = r.EndedAt })},
 	{what: "drops the signature", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) { r.Release.Signature = nil })},
 	{what: "drops who cancelled", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) { r.Cancel = nil })},
+	{what: "drops why somebody asked", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) { r.Request.By.Reason = "" })},
 	{what: "keeps seconds", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) { r.Release.Time = r.Release.Time.Truncate(time.Second) })},
 	{what: "has no zero time", caught: createTrip, wrap: given(func(r *update.Run, _ []update.Event) {
 		if r.Release.Time.IsZero() {
@@ -70,19 +71,19 @@ var createMutants = []journalMutant{
 		}
 	})},
 	{what: "has one request for all packages", caught: createRequest, wrap: requests(func(first, r update.Run) bool {
-		return r.Request.RequestID != "" && first.Request.RequestID == r.Request.RequestID
+		return r.Request.By.RequestID != "" && first.Request.By.RequestID == r.Request.By.RequestID
 	})},
 	{what: "repeats requests that are over", caught: createRequest, wrap: requests(func(first, r update.Run) bool {
-		return r.Package == first.Package && first.Request.RequestID == r.Request.RequestID && !first.State.Done()
+		return r.Package == first.Package && first.Request.By.RequestID == r.Request.By.RequestID && !first.State.Done()
 	})},
 	{what: "takes no request for one", caught: createRequest, wrap: badCreate(func(j update.Journal) writeFunc {
 		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
-			r.Request.RequestID = cmp.Or(r.Request.RequestID, "none")
+			r.Request.By.RequestID = cmp.Or(r.Request.By.RequestID, "none")
 			return j.Create(ctx, r, events...)
 		}
 	})},
 	{what: "looks before it creates", caught: "one of many creates a run for a request", wrap: requests(func(first, r update.Run) bool {
-		return r.Package == first.Package && r.Request.RequestID == first.Request.RequestID
+		return r.Package == first.Package && r.Request.By.RequestID == first.Request.By.RequestID
 	})},
 	{what: "creates for any token", caught: createFence, wrap: func(j update.Journal) update.Journal { return forgiving(j, update.ErrStale) }},
 	{what: "refuses an equal token", caught: createFence, wrap: fenced(func(greatest map[string]int64, r update.Run) bool {

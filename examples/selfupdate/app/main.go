@@ -187,7 +187,7 @@ func (a *app) keepCurrent(ctx context.Context, every time.Duration) {
 		last = plan.Version
 		if err == nil {
 			// The request id makes one attempt of each version, whatever happens.
-			_, err = a.u.Update(ctx, update.Request{Package: pkg, Version: plan.Version, RequestID: plan.Version, Wait: true})
+			_, err = a.u.Update(ctx, update.Request{Package: pkg, Version: plan.Version, Wait: true, By: update.By{RequestID: plan.Version}})
 			a.refused.Store(nil)
 		} else if plan.Version != "" {
 			a.refused.Store(&status{Version: version, Last: plan.Version, State: "refused", Reason: err.Error()})
