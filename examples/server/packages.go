@@ -11,6 +11,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
+	"github.com/upkeep-go/upkeep/update/source/goproxy"
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
@@ -85,7 +86,7 @@ func tool(dir string) update.Package {
 	}
 	return update.Package{
 		Name:   name,
-		Source: source.GoProxy{Module: "golang.org/x/perf"},
+		Source: goproxy.Source{Module: "golang.org/x/perf"},
 		Lock:   "tools", // does not wait for the site, nor the site for it
 		Steps: []update.Step{
 			step.Named("install", install),

@@ -1,25 +1,20 @@
-// The small program whose size is tested: updates over memory, nothing else.
+// The small program whose size is tested: updates over memory, from a fixed
+// list of versions, nothing else.
 package main
 
 import (
 	"context"
 	"fmt"
-	"iter"
 
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/update/source"
 )
-
-type one struct{}
-
-func (one) Versions(context.Context, string) iter.Seq2[update.Release, error] {
-	return func(yield func(update.Release, error) bool) { yield(update.Release{Version: "1.0.0"}, nil) }
-}
 
 func main() {
 	state := memory.New()
 	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{{
-		Name: "app", Source: one{}, Steps: []update.Step{{
+		Name: "app", Source: source.Static("1.0.0"), Steps: []update.Step{{
 			Name: "install", Do: func(context.Context, *update.Task) error { return nil },
 		}},
 	}}})

@@ -1,4 +1,3 @@
-// Package source has the places versions come from.
 package source
 
 import (

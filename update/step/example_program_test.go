@@ -36,7 +36,7 @@ func ExampleRestart() {
 	artifact := step.Artifact{Dir: "state/downloads", Keys: []step.Key{key}}
 	u, err := update.New(update.Config{Locker: db.Locker(), Journal: db.Journal(), Packages: []update.Package{{
 		Name:    "demo/app",
-		Source:  source.Static(version), // usually source.Manifest or source.GitHub
+		Source:  source.Static(version), // usually a manifest.Source or a github.Source
 		Current: func(context.Context) (string, error) { return version, nil },
 		Steps: []update.Step{
 			step.Download(artifact),

@@ -22,7 +22,6 @@ import (
 
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
-	"github.com/upkeep-go/upkeep/update/source"
 	"github.com/upkeep-go/upkeep/update/source/manifest"
 	"github.com/upkeep-go/upkeep/update/step"
 )
@@ -126,9 +125,9 @@ func self(program *step.Program, server *http.Server, manifests, state string) (
 	artifact := step.Artifact{Dir: filepath.Join(state, "downloads"), Keys: []step.Key{mayBuild}}
 	return update.Package{
 		Name: pkg, Current: current,
-		Source: &source.Manifest{
+		Source: &manifest.Source{
 			URL: manifests, Keys: []ed25519.PublicKey{mayRelease}, Current: current,
-			State: source.StateFile(filepath.Join(state, "manifest.state")),
+			State: manifest.StateFile(filepath.Join(state, "manifest.state")),
 		},
 		Steps: []update.Step{
 			step.Download(artifact),

@@ -1,11 +1,20 @@
-// Package manifest is the format of signed lists of versions, for those who
-// make them and those who read them. [source.Manifest] fetches and checks one
-// for an Updater, and the command upkeep-manifest makes them.
+// Package manifest is a signed list of versions: the [Source] that reads one
+// for an Updater, and the format, for those who make one. The command
+// upkeep-manifest makes them.
+//
+//	&manifest.Source{
+//		URL: "https://example.org/manifest.json", Keys: publishers, State: manifest.StateFile("manifest.state"),
+//	}
 //
 // A manifest is one JSON file, a [File]. It holds a [Manifest] and the keys'
 // rotations, each in a DSSE envelope: the signature, by ed25519, is over the
 // exact bytes that are carried and over what they are, never over JSON that
 // was written again. One signature by a trusted key is enough.
+//
+// Read source.go first, which a program uses, and statefile.go, where it
+// remembers. Then the format: manifest.go, what is signed; envelope.go and
+// file.go, how; state.go, which of it is accepted; keys.go, and strict.go, JSON
+// that every parser reads alike.
 //
 // # Keys
 //

@@ -1,5 +1,5 @@
 // The command upkeep-manifest makes and signs the manifests that
-// source.Manifest reads.
+// manifest.Source reads.
 //
 //	upkeep-manifest keygen
 //	upkeep-manifest add -product demo/app -version 1.2.0 dist

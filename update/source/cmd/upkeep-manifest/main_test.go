@@ -20,7 +20,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/update"
-	"github.com/upkeep-go/upkeep/update/source"
 	"github.com/upkeep-go/upkeep/update/source/manifest"
 )
 
@@ -115,11 +114,11 @@ func (s *shop) key(name string) ed25519.PublicKey {
 }
 
 // offered is what the manifest offers to a program for linux/amd64.
-func (s *shop) offered(state source.Store, keys ...ed25519.PublicKey) (all []update.Release, err error) {
+func (s *shop) offered(state manifest.StateStore, keys ...ed25519.PublicKey) (all []update.Release, err error) {
 	s.Helper()
 	server := httptest.NewServer(http.FileServer(http.Dir(s.dir)))
 	defer server.Close()
-	m := &source.Manifest{
+	m := &manifest.Source{
 		URL: server.URL + "/manifest.json", Keys: keys, State: state, OS: "linux", Arch: "amd64",
 		Current: func(context.Context) (string, error) { return "1.0.0", nil },
 	}
@@ -152,14 +151,14 @@ func TestTheCommandIsAProcess(t *testing.T) {
 	run(1, "upkeep-manifest: upkeep.pub exists", "keygen", "-key", "upkeep.key")
 	run(2, "unknown command", "frobnicate")
 	run(0, "usage", "add", "-h")
-	releases, err := s.offered(source.StateFile(filepath.Join(t.TempDir(), "state")), s.key("upkeep.pub"))
+	releases, err := s.offered(manifest.StateFile(filepath.Join(t.TempDir(), "state")), s.key("upkeep.pub"))
 	require.NoError(t, err)
 	require.Len(t, releases, 1)
 }
 
 func TestTheLifeOfAManifest(t *testing.T) {
 	s := newShop(t)
-	state := source.StateFile(filepath.Join(t.TempDir(), "state"))
+	state := manifest.StateFile(filepath.Join(t.TempDir(), "state"))
 	s.must("keygen")
 	first := s.key("upkeep.pub")
 	s.write("dist/app_1.0.0_linux_amd64.tar.gz", "one")
@@ -193,7 +192,7 @@ func TestTheLifeOfAManifest(t *testing.T) {
 	require.NoError(t, os.Remove(s.path("upkeep.key")))
 	s.must("renew", "-key", "next.key", "-days", "7")
 	for _, key := range []ed25519.PublicKey{first, s.key("next.pub")} {
-		releases, err = s.offered(source.StateFile(filepath.Join(t.TempDir(), "state")), key)
+		releases, err = s.offered(manifest.StateFile(filepath.Join(t.TempDir(), "state")), key)
 		require.NoError(t, err, "programs of any age")
 		require.Len(t, releases, 2)
 	}
@@ -318,7 +317,7 @@ func TestVerifyRefusesWhatHasExpired(t *testing.T) {
 
 func TestSerialsRiseThoughTheLastManifestIsNotAtHand(t *testing.T) {
 	s := newShop(t)
-	state := source.StateFile(filepath.Join(t.TempDir(), "state"))
+	state := manifest.StateFile(filepath.Join(t.TempDir(), "state"))
 	s.must("keygen")
 	s.write("app-linux-amd64", "one")
 	s.must("add", "-product", "demo/app", "-version", "1.0.0", "app-linux-amd64")
@@ -375,7 +374,7 @@ func TestSeveralKeysSignAndAreTrusted(t *testing.T) {
 	s.write("my app-linux-amd64", "one")
 	s.must("add", "-key", "a.key", "-key", "b.key", "-product", "demo/app", "-version", "1.0.0", "my app-linux-amd64")
 	for _, name := range []string{"a.pub", "b.pub"} {
-		releases, err := s.offered(source.StateFile(filepath.Join(t.TempDir(), "state")), s.key(name))
+		releases, err := s.offered(manifest.StateFile(filepath.Join(t.TempDir(), "state")), s.key(name))
 		require.NoError(t, err)
 		require.Equal(t, "/my%20app-linux-amd64", releases[0].URL)
 	}

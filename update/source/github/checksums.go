@@ -1,4 +1,4 @@
-package source
+package github
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ func checksum(list []byte, name string) ([]byte, error) {
 		}
 		sum, err := hex.DecodeString(digits)
 		if err != nil || len(sum) != sha256.Size {
-			return nil, fmt.Errorf("source: the checksum of %q is no SHA-256", name)
+			return nil, fmt.Errorf("github: the checksum of %q is no SHA-256", name)
 		}
 		if found != nil && !bytes.Equal(found, sum) {
 			return nil, fmt.Errorf("%w: %q has two checksums", ErrAmbiguous, name)

@@ -1,11 +1,8 @@
-package source_test
+package github_test
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -36,32 +33,8 @@ func download(t *testing.T, s update.Source, a step.Artifact) (content string, e
 	return content, err
 }
 
-func TestWhatAManifestOffersCanBeDownloaded(t *testing.T) {
-	good, content := offer("1.0.0", ""), "1.0.0"
-	good.Artifacts[0].Signature = ed25519.Sign(privateKey(7), digest("1.0.0"))
-	text := signed(t, list(1, good))
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/app/manifest.json" {
-			_, _ = w.Write(text)
-			return
-		}
-		_, _ = w.Write([]byte(content))
-	}))
-	defer s.Close()
-	got, err := download(t, newManifest(s.URL, &shelf{}), step.Artifact{})
-	require.NoError(t, err)
-	require.Equal(t, "1.0.0", got)
-	for n, ok := range map[byte]bool{7: true, 8: false} {
-		_, err = download(t, newManifest(s.URL, &shelf{}), step.Artifact{Keys: []step.Key{step.Ed25519Key(publicKeys(n)[0])}})
-		require.Equal(t, ok, err == nil, "%v", err)
-	}
-	content = "6.6.6"
-	_, err = download(t, newManifest(s.URL, &shelf{}), step.Artifact{})
-	require.ErrorIs(t, err, update.ErrFailed)
-}
-
 func TestWhatAPrivateRepositoryOffersCanBeDownloaded(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.tags = []tag{g.release("v1.0.0", linux)}
 	s := g.source()
 	s.Token, s.Private = secret, true
@@ -81,7 +54,7 @@ func TestWhatAPrivateRepositoryOffersCanBeDownloaded(t *testing.T) {
 }
 
 func TestWhatHasNoDigestIsNotDownloaded(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.digests = false
 	g.tags = []tag{g.release("v1.0.0", linux)}
 	_, err := download(t, g.source(), step.Artifact{})

@@ -1,4 +1,4 @@
-package source_test
+package github_test
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/update"
-	"github.com/upkeep-go/upkeep/update/source"
+	"github.com/upkeep-go/upkeep/update/source/github"
 )
 
 const (
@@ -37,7 +37,7 @@ func listed(contents ...string) string {
 }
 
 func TestGitHubOffersTheAssetForThisSystem(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.tags = []tag{
 		g.release("v1.1.0", windows, linux, linux+".sha256", "checksums.txt", "app_darwin_all.tar.gz"),
 		g.release("v1.0.0", windows),
@@ -57,7 +57,7 @@ func TestGitHubOffersTheAssetForThisSystem(t *testing.T) {
 }
 
 func TestGitHubIsAskedAsItWantsToBe(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.tags = []tag{g.release("v1.0.0", linux)}
 	s := g.source()
 	s.Token, s.Repository = secret, "demo/app"
@@ -73,15 +73,15 @@ func TestGitHubIsAskedAsItWantsToBe(t *testing.T) {
 }
 
 func TestAChannelSaysWhichReleasesCount(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	stable, pre, draft := g.release("v1.0.0", linux), g.release("v1.1.0-rc.1", linux), g.release("v1.2.0", linux)
 	pre.Prerelease, draft.Draft, draft.Published = true, true, nil
 	g.tags = []tag{draft, pre, stable}
 	for channel, want := range map[string][]string{
 		"":                {"v1.0.0"},
-		source.Stable:     {"v1.0.0"},
-		source.Prerelease: {"v1.1.0-rc.1", "v1.0.0"},
-		source.Draft:      {"v1.2.0", "v1.1.0-rc.1", "v1.0.0"},
+		github.Stable:     {"v1.0.0"},
+		github.Prerelease: {"v1.1.0-rc.1", "v1.0.0"},
+		github.Draft:      {"v1.2.0", "v1.1.0-rc.1", "v1.0.0"},
 	} {
 		s := g.source()
 		s.Channel = channel
@@ -96,7 +96,7 @@ func TestAChannelSaysWhichReleasesCount(t *testing.T) {
 }
 
 func TestTagsOfOtherProductsAreLeftOut(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.tags = []tag{g.release("server/v2.0.0", linux), g.release("cli/v1.0.0", linux), g.release("nightly", linux)}
 	s := g.source()
 	s.TagPrefix = "cli/"
@@ -106,11 +106,11 @@ func TestTagsOfOtherProductsAreLeftOut(t *testing.T) {
 }
 
 func TestGitHubRefusesToGuess(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.tags = []tag{g.release("v1.0.0", linux, "helper_linux_amd64.tar.gz")}
 	s := g.source()
 	releases, err := collect(t.Context(), s, "demo/app")
-	require.ErrorIs(t, err, source.ErrAmbiguous)
+	require.ErrorIs(t, err, github.ErrAmbiguous)
 	require.ErrorContains(t, err, "helper_linux_amd64.tar.gz")
 	require.Empty(t, releases)
 
@@ -128,7 +128,7 @@ func TestGitHubRefusesToGuess(t *testing.T) {
 		case "invalid":
 			require.ErrorIs(t, err, update.ErrInvalid, pattern)
 		case "ambiguous":
-			require.ErrorIs(t, err, source.ErrAmbiguous, pattern)
+			require.ErrorIs(t, err, github.ErrAmbiguous, pattern)
 		case "":
 			require.NoError(t, err, pattern)
 			require.Empty(t, releases, pattern)
@@ -140,7 +140,7 @@ func TestGitHubRefusesToGuess(t *testing.T) {
 }
 
 func TestAPatternKnowsTheVersion(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.tags = []tag{g.release("cli/v1.0.0", "app-1.0.0[linux].zip", "app-1.0.1[linux].zip")}
 	s := g.source()
 	s.TagPrefix, s.Asset = "cli/", "app-{version}\\[{os}].zip"
@@ -150,7 +150,7 @@ func TestAPatternKnowsTheVersion(t *testing.T) {
 }
 
 func TestAnAssetThatIsBeingUploadedDoesNotCount(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	r := g.release("v1.0.0", linux)
 	r.Assets[0].State = "starter"
 	g.tags = []tag{r}
@@ -202,7 +202,7 @@ func TestDigestsComeFromTheListOfChecksums(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newGitHub(t)
+			g := newHub(t)
 			g.digests = tt.api
 			g.tags = []tag{g.release("v1.0.0", tt.assets...)}
 			s := g.source()
@@ -220,7 +220,7 @@ func TestDigestsComeFromTheListOfChecksums(t *testing.T) {
 }
 
 func TestADigestOfAnotherKindIsNone(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	r := g.release("v1.0.0", linux)
 	g.tags = []tag{r}
 	r.Assets[0].Digest = "sha512:00"
@@ -233,7 +233,7 @@ func TestADigestOfAnotherKindIsNone(t *testing.T) {
 }
 
 func TestASignatureIsAnAssetToo(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.tags = []tag{g.release("v1.1.0", linux, linux+".minisig=signature"), g.release("v1.0.0", linux)}
 	s := g.source()
 	s.Signature = "{asset}.minisig"
@@ -244,7 +244,7 @@ func TestASignatureIsAnAssetToo(t *testing.T) {
 }
 
 func TestPagesAreFollowedToTheLimit(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	for i := range 205 {
 		g.tags = append(g.tags, g.release(fmt.Sprintf("v1.0.%d", 300-i), map[bool]string{true: linux, false: windows}[i%2 == 0]))
 	}
@@ -268,7 +268,7 @@ func TestPagesAreFollowedToTheLimit(t *testing.T) {
 }
 
 func TestPagesWithoutEndAreNotFollowedForEver(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.answer = func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", fmt.Sprintf(`<%s%s&again>; rel="next"`, g.api.URL, r.URL.RequestURI()))
 		_, _ = io.WriteString(w, "[]")
@@ -280,7 +280,7 @@ func TestPagesWithoutEndAreNotFollowedForEver(t *testing.T) {
 }
 
 func TestWhatHasNotChangedIsNotSentAgain(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.digests = false
 	g.tags = []tag{g.release("v1.0.0", linux, sums+"="+listed(linux), linux+".minisig=signature")}
 	s := g.source()
@@ -301,7 +301,7 @@ func TestWhatHasNotChangedIsNotSentAgain(t *testing.T) {
 }
 
 func TestAGitHubShowsNoToken(t *testing.T) {
-	s := &source.GitHub{Repository: "demo/app", Token: secret}
+	s := &github.Source{Repository: "demo/app", Token: secret}
 	for _, format := range []string{"%v", "%+v", "%s", "%#v", "%q"} {
 		require.NotContains(t, fmt.Sprintf(format, s), secret, format)
 		require.NotContains(t, fmt.Sprintf(format, update.Package{Source: s}), secret, format)
@@ -315,7 +315,7 @@ func TestAGitHubShowsNoToken(t *testing.T) {
 }
 
 func TestGitHubStopsWithItsReader(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.tags = []tag{g.release("v1.1.0", linux), g.release("v1.0.0", linux)}
 	n := 0
 	for range g.source().Versions(t.Context(), "demo/app") {

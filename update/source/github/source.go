@@ -1,6 +1,7 @@
-package source
+package github
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -18,17 +19,18 @@ import (
 
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source/internal/asset"
+	"github.com/upkeep-go/upkeep/update/source/internal/web"
 )
 
-// Channels of a GitHub source.
+// Channels of a Source.
 const (
 	Stable     = "stable"     // published releases that are not marked as pre-releases
 	Prerelease = "prerelease" // all published releases
 	Draft      = "draft"      // unpublished ones too, which only those may see who can write to the repository
 )
 
-// GitHub reads the releases of a repository on GitHub. A zero field means its
-// documented default. A GitHub is safe for concurrent use and must not be
+// Source reads the releases of a repository on GitHub. A zero field means its
+// documented default. A Source is safe for concurrent use and must not be
 // copied; it remembers what it was told, so that what has not changed is
 // neither sent again nor counted against the rate limit.
 //
@@ -47,12 +49,12 @@ const (
 // The digest of an artifact is the one that GitHub has computed, or else the
 // one in the release's list of checksums; see Checksums. That holds nobody off
 // who can write to the repository. A Signature does, and more is held by a
-// Manifest that is an asset of the latest release, at
+// manifest.Source whose manifest is an asset of the latest release, at
 // https://github.com/owner/name/releases/latest/download/manifest.json.
 //
 // A repository that does not exist, or that the token may not see, is
 // update.ErrNotFound.
-type GitHub struct {
+type Source struct {
 	// Repository is "owner/name". Default: the package's name.
 	Repository string
 	// Channel is Stable, Prerelease or Draft. Default: Stable. A version that
@@ -103,13 +105,13 @@ type GitHub struct {
 	until time.Time         // when the API may be asked again
 }
 
-var _ update.Source = (*GitHub)(nil)
+var _ update.Source = (*Source)(nil)
 
 // String returns what may be known of g, which is not the token.
-func (g *GitHub) String() string { return "GitHub " + g.Repository }
+func (g *Source) String() string { return "GitHub " + g.Repository }
 
 // GoString is String.
-func (g *GitHub) GoString() string { return g.String() }
+func (g *Source) GoString() string { return g.String() }
 
 // defaultLimit is how many releases are looked for.
 const defaultLimit = 30
@@ -118,7 +120,7 @@ var repository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$`
 
 // Versions implements update.Source with one request for every 100 releases,
 // and one for each list of checksums and each signature that it does not know.
-func (g *GitHub) Versions(ctx context.Context, pkg string) iter.Seq2[update.Release, error] {
+func (g *Source) Versions(ctx context.Context, pkg string) iter.Seq2[update.Release, error] {
 	return func(yield func(update.Release, error) bool) {
 		s, err := g.session(pkg)
 		if err != nil {
@@ -155,7 +157,7 @@ func (g *GitHub) Versions(ctx context.Context, pkg string) iter.Seq2[update.Rele
 
 // session is one reading of the releases.
 type session struct {
-	*GitHub
+	*Source
 	repository string
 	api        *url.URL
 	client     *http.Client
@@ -163,8 +165,8 @@ type session struct {
 	files      map[string][]byte // that were of use
 }
 
-func (g *GitHub) session(pkg string) (*session, error) {
-	s := &session{GitHub: g, repository: orDefault(g.Repository, pkg), files: map[string][]byte{}}
+func (g *Source) session(pkg string) (*session, error) {
+	s := &session{Source: g, repository: cmp.Or(g.Repository, pkg), files: map[string][]byte{}}
 	if !repository.MatchString(s.repository) || strings.HasSuffix(s.repository, "/..") || strings.HasSuffix(s.repository, "/.") {
 		return nil, fmt.Errorf("%w: %q is not the owner and name of a repository", update.ErrInvalid, s.repository)
 	}
@@ -179,25 +181,25 @@ func (g *GitHub) session(pkg string) (*session, error) {
 	}
 	s.client = g.AssetClient()
 	if g.Client == nil {
-		s.client.Timeout = timeout
+		s.client.Timeout = web.Timeout
 	}
-	s.system = asset.System{OS: orDefault(g.OS, runtime.GOOS), Arch: orDefault(g.Arch, runtime.GOARCH)}
+	s.system = asset.System{OS: cmp.Or(g.OS, runtime.GOOS), Arch: cmp.Or(g.Arch, runtime.GOARCH)}
 	if program, err := os.Executable(); err == nil && s.system.OS == runtime.GOOS {
 		s.system.Libc = asset.Libc(program)
 	}
 	return s, nil
 }
 
-func (g *GitHub) api() (*url.URL, error) {
-	u, err := url.Parse(orDefault(g.API, "https://api.github.com"))
+func (g *Source) api() (*url.URL, error) {
+	u, err := url.Parse(cmp.Or(g.API, "https://api.github.com"))
 	if err != nil || u.User != nil || u.RawQuery != "" {
 		return nil, fmt.Errorf("%w: the URL of the API", update.ErrInvalid)
 	}
-	return u, secure(u, g.AllowHTTP)
+	return u, web.Secure(u, g.AllowHTTP)
 }
 
 // release makes one of GitHub's releases ours, or tells that it is none.
-func (s *session) release(ctx context.Context, r githubRelease) (update.Release, bool, error) {
+func (s *session) release(ctx context.Context, r apiRelease) (update.Release, bool, error) {
 	text, ok := strings.CutPrefix(r.Tag, s.TagPrefix)
 	if !ok || r.Draft && s.Channel != Draft || r.Prerelease && (s.Channel == "" || s.Channel == Stable) {
 		return update.Release{}, false, nil
@@ -224,7 +226,7 @@ func (s *session) release(ctx context.Context, r githubRelease) (update.Release,
 }
 
 // artifact returns the asset to install, nil for none.
-func (s *session) artifact(r githubRelease, version string) (*githubAsset, error) {
+func (s *session) artifact(r apiRelease, version string) (*apiAsset, error) {
 	if s.Asset != "" {
 		return r.named(s.expand(s.Asset, r.Tag, version, ""))
 	}
@@ -252,8 +254,8 @@ func escape(text string) string {
 }
 
 // named returns the asset whose name matches the pattern, nil for none.
-func (r githubRelease) named(pattern string) (*githubAsset, error) {
-	var found *githubAsset
+func (r apiRelease) named(pattern string) (*apiAsset, error) {
+	var found *apiAsset
 	for i, a := range r.Assets {
 		ok, err := path.Match(pattern, a.Name)
 		if err != nil {
@@ -270,7 +272,7 @@ func (r githubRelease) named(pattern string) (*githubAsset, error) {
 	return found, nil
 }
 
-func (r githubRelease) names() (names []string) {
+func (r apiRelease) names() (names []string) {
 	for _, a := range r.Assets {
 		if a.State == "uploaded" {
 			names = append(names, a.Name)
@@ -280,12 +282,12 @@ func (r githubRelease) names() (names []string) {
 }
 
 // digest returns the SHA-256 of an artifact, nil if nobody says it.
-func (s *session) digest(ctx context.Context, r githubRelease, a githubAsset, version string) ([]byte, error) {
+func (s *session) digest(ctx context.Context, r apiRelease, a apiAsset, version string) ([]byte, error) {
 	var said []byte
 	if digits, ok := strings.CutPrefix(a.Digest, "sha256:"); ok {
 		var err error
 		if said, err = hex.DecodeString(digits); err != nil || len(said) != 32 {
-			return nil, fmt.Errorf("source: GitHub's digest of %q is no SHA-256", a.Name)
+			return nil, fmt.Errorf("github: GitHub's digest of %q is no SHA-256", a.Name)
 		}
 	}
 	if said != nil && s.Checksums == "" {
@@ -304,20 +306,20 @@ func (s *session) digest(ctx context.Context, r githubRelease, a githubAsset, ve
 		return nil, fmt.Errorf("%q: %w", list.Name, err)
 	}
 	if said != nil && listed != nil && string(said) != string(listed) {
-		return nil, fmt.Errorf("source: GitHub and %q have different digests of %q", list.Name, a.Name)
+		return nil, fmt.Errorf("github: GitHub and %q have different digests of %q", list.Name, a.Name)
 	}
 	return listed, nil
 }
 
 // list returns the asset that has the checksum of a, nil for none.
-func (s *session) list(r githubRelease, a githubAsset, version string) (*githubAsset, error) {
+func (s *session) list(r apiRelease, a apiAsset, version string) (*apiAsset, error) {
 	if s.Checksums != "" {
 		return r.named(s.expand(s.Checksums, r.Tag, version, a.Name))
 	}
 	if own, err := r.named(escape(a.Name + ".sha256")); err != nil || own != nil {
 		return own, err
 	}
-	var found *githubAsset
+	var found *apiAsset
 	for i, b := range r.Assets {
 		name := strings.ToLower(b.Name)
 		if b.State != "uploaded" || !isList(name) {
@@ -342,7 +344,7 @@ func isList(name string) bool {
 }
 
 // signature returns the signature of an artifact, nil for none.
-func (s *session) signature(ctx context.Context, r githubRelease, a githubAsset, version string) ([]byte, error) {
+func (s *session) signature(ctx context.Context, r apiRelease, a apiAsset, version string) ([]byte, error) {
 	if s.Signature == "" {
 		return nil, nil
 	}
@@ -354,14 +356,14 @@ func (s *session) signature(ctx context.Context, r githubRelease, a githubAsset,
 }
 
 // address returns where the content of an asset is.
-func (s *session) address(a githubAsset) (*url.URL, error) {
+func (s *session) address(a apiAsset) (*url.URL, error) {
 	text := a.Download
 	if s.Private {
 		text = a.URL
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.User != nil {
-		return nil, errors.New("source: the URL of an asset cannot be parsed")
+		return nil, errors.New("github: the URL of an asset cannot be parsed")
 	}
-	return u, secure(u, s.AllowHTTP)
+	return u, web.Secure(u, s.AllowHTTP)
 }

@@ -1,4 +1,4 @@
-package source
+package github
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/update/source/internal/web"
 )
 
 const (
@@ -24,16 +24,16 @@ const (
 	maxWait = time.Hour
 )
 
-// githubRelease is what the API says of a release.
-type githubRelease struct {
-	Tag        string        `json:"tag_name"`
-	Draft      bool          `json:"draft"`
-	Prerelease bool          `json:"prerelease"`
-	Published  time.Time     `json:"published_at"`
-	Assets     []githubAsset `json:"assets"`
+// apiRelease is what the API says of a release.
+type apiRelease struct {
+	Tag        string     `json:"tag_name"`
+	Draft      bool       `json:"draft"`
+	Prerelease bool       `json:"prerelease"`
+	Published  time.Time  `json:"published_at"`
+	Assets     []apiAsset `json:"assets"`
 }
 
-type githubAsset struct {
+type apiAsset struct {
 	Name     string `json:"name"`
 	URL      string `json:"url"` // at the API
 	Download string `json:"browser_download_url"`
@@ -45,20 +45,20 @@ type githubAsset struct {
 // page is one answer of the API.
 type page struct {
 	etag     string
-	releases []githubRelease
+	releases []apiRelease
 	next     string // URL of the next page, or ""
 }
 
 // decodePage reads an answer of the API.
-func decodePage(text []byte) ([]githubRelease, error) {
-	var releases []githubRelease
+func decodePage(text []byte) ([]apiRelease, error) {
+	var releases []apiRelease
 	if err := json.Unmarshal(text, &releases); err != nil {
-		return nil, fmt.Errorf("source: the API's list of releases: %w", err)
+		return nil, fmt.Errorf("github: the API's list of releases: %w", err)
 	}
 	for _, r := range releases {
 		for _, a := range r.Assets {
 			if a.Size < 0 {
-				return nil, fmt.Errorf("source: asset %.64q has %d bytes", a.Name, a.Size)
+				return nil, fmt.Errorf("github: asset %.64q has %d bytes", a.Name, a.Size)
 			}
 		}
 	}
@@ -66,14 +66,14 @@ func decodePage(text []byte) ([]githubRelease, error) {
 }
 
 // releases yields what the API has, page by page.
-func (s *session) releases(ctx context.Context) iter.Seq2[githubRelease, error] {
-	return func(yield func(githubRelease, error) bool) {
+func (s *session) releases(ctx context.Context) iter.Seq2[apiRelease, error] {
+	return func(yield func(apiRelease, error) bool) {
 		next := s.api.JoinPath("repos", s.repository, "releases")
 		next.RawQuery = "per_page=" + strconv.Itoa(perPage)
 		for range maxPages {
 			p, err := s.page(ctx, next)
 			if err != nil {
-				yield(githubRelease{}, err)
+				yield(apiRelease{}, err)
 				return
 			}
 			for _, r := range p.releases {
@@ -85,7 +85,7 @@ func (s *session) releases(ctx context.Context) iter.Seq2[githubRelease, error] 
 				return
 			}
 			if next, err = url.Parse(p.next); err != nil || !sameOrigin(next, s.api) {
-				yield(githubRelease{}, errors.New("source: the API names a next page that is not its own"))
+				yield(apiRelease{}, errors.New("github: the API names a next page that is not its own"))
 				return
 			}
 		}
@@ -109,10 +109,10 @@ func (s *session) page(ctx context.Context, u *url.URL) (page, error) {
 	if resp.StatusCode == http.StatusNotModified && known.etag != "" {
 		return known, nil
 	}
-	if resp.StatusCode != http.StatusOK {
-		return page{}, fmt.Errorf("source: %s answered %s", public(u), resp.Status)
+	if err := web.Refusal(resp, u); err != nil {
+		return page{}, err
 	}
-	text, err := slurp(resp.Body, u, maxPage)
+	text, err := web.Read(resp.Body, u, maxPage)
 	if err != nil {
 		return page{}, err
 	}
@@ -130,9 +130,9 @@ func (s *session) page(ctx context.Context, u *url.URL) (page, error) {
 }
 
 // file returns the content of a small asset, once.
-func (s *session) file(ctx context.Context, a githubAsset) ([]byte, error) {
+func (s *session) file(ctx context.Context, a apiAsset) ([]byte, error) {
 	s.mu.Lock()
-	text, ok := s.GitHub.files[a.URL]
+	text, ok := s.Source.files[a.URL]
 	s.mu.Unlock()
 	if !ok {
 		u, err := s.address(a)
@@ -144,20 +144,20 @@ func (s *session) file(ctx context.Context, a githubAsset) ([]byte, error) {
 			return nil, err
 		}
 		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("source: %s answered %s", public(u), resp.Status)
+		if err := web.Refusal(resp, u); err != nil {
+			return nil, err
 		}
-		if text, err = slurp(resp.Body, u, maxFile); err != nil {
+		if text, err = web.Read(resp.Body, u, maxFile); err != nil {
 			return nil, err
 		}
 	}
 	s.files[a.URL] = text
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.GitHub.files == nil {
-		s.GitHub.files = map[string][]byte{}
+	if s.Source.files == nil {
+		s.Source.files = map[string][]byte{}
 	}
-	s.GitHub.files[a.URL] = text
+	s.Source.files[a.URL] = text
 	return text, nil
 }
 
@@ -165,11 +165,11 @@ func (s *session) file(ctx context.Context, a githubAsset) ([]byte, error) {
 func (s *session) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.GitHub.files = s.files
+	s.Source.files = s.files
 }
 
 // ask sends a request, unless the API wants to be left alone. What comes back
-// is neither a refusal for that reason nor one of what does not exist.
+// is no refusal for that reason.
 func (s *session) ask(ctx context.Context, u *url.URL, header http.Header) (*http.Response, error) {
 	s.mu.Lock()
 	until := s.until
@@ -177,7 +177,7 @@ func (s *session) ask(ctx context.Context, u *url.URL, header http.Header) (*htt
 	if time.Now().Before(until) {
 		return nil, &RateLimitError{Host: s.api.Host, Until: until}
 	}
-	resp, err := get(ctx, s.client, u, header)
+	resp, err := web.Get(ctx, s.client, u, header)
 	if err != nil {
 		return nil, err
 	}
@@ -190,10 +190,6 @@ func (s *session) ask(ctx context.Context, u *url.URL, header http.Header) (*htt
 			s.mu.Unlock()
 		}
 		return nil, limit
-	}
-	if resp.StatusCode == http.StatusNotFound {
-		resp.Body.Close()
-		return nil, fmt.Errorf("%w: %s", update.ErrNotFound, public(u))
 	}
 	return resp, nil
 }
@@ -245,19 +241,19 @@ func nextLink(headers []string) string {
 // has no timeout unless g.Client has. It gives the token to the API, and to
 // nobody else, wherever it is redirected to, and asks the API for the content
 // of assets.
-func (g *GitHub) AssetClient() *http.Client {
-	client := guarded(g.Client, g.AllowHTTP)
+func (g *Source) AssetClient() *http.Client {
+	client := web.Guarded(g.Client, g.AllowHTTP)
 	base := client.Transport
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	client.Transport = authorized{GitHub: g, base: base}
+	client.Transport = authorized{Source: g, base: base}
 	return client
 }
 
 // authorized adds what the API wants to have to requests to it.
 type authorized struct {
-	*GitHub
+	*Source
 	base http.RoundTripper
 }
 

@@ -1,4 +1,4 @@
-package source
+package github
 
 // What decodes the texts of servers, for fuzzers.
 var (

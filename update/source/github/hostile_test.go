@@ -1,4 +1,4 @@
-package source_test
+package github_test
 
 import (
 	"context"
@@ -16,10 +16,11 @@ import (
 
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
+	"github.com/upkeep-go/upkeep/update/source/github"
 )
 
 // nobodyElse fails unless the token went to the API alone.
-func (g *github) nobodyElse(t *testing.T) {
+func (g *hub) nobodyElse(t *testing.T) {
 	t.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -34,7 +35,7 @@ func (g *github) nobodyElse(t *testing.T) {
 }
 
 func TestAPrivateRepositoryIsReadByTheAPI(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.digests = false
 	g.tags = []tag{g.release("v1.0.0", linux, sums+"="+listed(linux))}
 	s := g.source()
@@ -62,7 +63,7 @@ func TestAPrivateRepositoryIsReadByTheAPI(t *testing.T) {
 }
 
 func TestTheTokenGoesToTheAPIAlone(t *testing.T) {
-	other := newGitHub(t)
+	other := newHub(t)
 	to := func(address string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, address, http.StatusTemporaryRedirect)
@@ -70,11 +71,11 @@ func TestTheTokenGoesToTheAPIAlone(t *testing.T) {
 	}
 	tests := []struct {
 		name   string
-		answer func(g *github) http.HandlerFunc
+		answer func(g *hub) http.HandlerFunc
 		err    string
 	}{
-		{"a redirect to another port", func(*github) http.HandlerFunc { return to(other.api.URL + "/repos/demo/app/releases") }, ""},
-		{"a redirect that comes back", func(g *github) http.HandlerFunc {
+		{"a redirect to another port", func(*hub) http.HandlerFunc { return to(other.api.URL + "/repos/demo/app/releases") }, ""},
+		{"a redirect that comes back", func(g *hub) http.HandlerFunc {
 			other.answer = to(g.api.URL + "/back")
 			return func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/back" {
@@ -84,14 +85,14 @@ func TestTheTokenGoesToTheAPIAlone(t *testing.T) {
 				to(other.api.URL)(w, r)
 			}
 		}, ""},
-		{"a redirect to plain http", func(*github) http.HandlerFunc { return to("http://example.com/") }, "not https"},
-		{"a next page elsewhere", func(*github) http.HandlerFunc {
+		{"a redirect to plain http", func(*hub) http.HandlerFunc { return to("http://example.com/") }, "not https"},
+		{"a next page elsewhere", func(*hub) http.HandlerFunc {
 			return func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Link", fmt.Sprintf(`<%s/repos/demo/app/releases>; rel="next"`, other.api.URL))
 				_, _ = io.WriteString(w, "[]")
 			}
 		}, "not its own"},
-		{"an asset elsewhere", func(*github) http.HandlerFunc {
+		{"an asset elsewhere", func(*hub) http.HandlerFunc {
 			return func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = fmt.Fprintf(w, `[{"tag_name":"v1.0.0","assets":[{"name":%q,"state":"uploaded","size":1,"url":"%s/assets/app"},
 					{"name":"checksums.txt","state":"uploaded","size":1,"url":"%s/assets/list"}]}]`, linux, other.api.URL, other.api.URL)
@@ -100,7 +101,7 @@ func TestTheTokenGoesToTheAPIAlone(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newGitHub(t)
+			g := newHub(t)
 			other.answer = nil
 			g.answer = tt.answer(g)
 			s := g.source()
@@ -161,7 +162,7 @@ func TestGitHubsAnswersThatAreNone(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newGitHub(t)
+			g := newHub(t)
 			g.answer = tt.answer
 			releases, err := collect(t.Context(), g.source(), "demo/app")
 			require.ErrorContains(t, err, tt.says)
@@ -218,10 +219,10 @@ func TestARateLimitSaysWhenToAskAgain(t *testing.T) {
 					}
 					return w.Result(), nil
 				})}
-				s := &source.GitHub{Client: client, Token: secret}
+				s := &github.Source{Client: client, Token: secret}
 				_, err := collect(t.Context(), s, "demo/app")
-				require.ErrorIs(t, err, source.ErrRateLimited)
-				var limit *source.RateLimitError
+				require.ErrorIs(t, err, github.ErrRateLimited)
+				var limit *github.RateLimitError
 				require.ErrorAs(t, err, &limit)
 				require.Equal(t, "api.github.com", limit.Host)
 				require.Equal(t, tt.wait, time.Until(limit.Until))
@@ -229,7 +230,7 @@ func TestARateLimitSaysWhenToAskAgain(t *testing.T) {
 
 				limited = false
 				_, err = collect(t.Context(), s, "demo/app")
-				require.ErrorIs(t, err, source.ErrRateLimited, "it is left alone until then")
+				require.ErrorIs(t, err, github.ErrRateLimited, "it is left alone until then")
 				require.Equal(t, 1, asked)
 				time.Sleep(tt.wait)
 				_, err = collect(t.Context(), s, "demo/app")
@@ -241,7 +242,7 @@ func TestARateLimitSaysWhenToAskAgain(t *testing.T) {
 }
 
 func TestALimitOfThoseWhoServeAssetsIsNotTheAPIs(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.digests = false
 	g.tags = []tag{g.release("v1.0.0", linux, sums+"="+listed(linux))}
 	busy := httptest.NewServer(status(http.StatusTooManyRequests))
@@ -250,13 +251,13 @@ func TestALimitOfThoseWhoServeAssetsIsNotTheAPIs(t *testing.T) {
 	s := g.source()
 	for range 2 {
 		_, err := collect(t.Context(), s, "demo/app")
-		require.ErrorIs(t, err, source.ErrRateLimited)
+		require.ErrorIs(t, err, github.ErrRateLimited)
 	}
 	require.Len(t, g.requests(), 2)
 }
 
 func TestWhatWasReadBeforeALimitIsNotReadAgain(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	g.digests = false
 	g.tags = []tag{
 		g.release("v1.1.0", linux, sums+"="+listed(linux)),
@@ -275,7 +276,7 @@ func TestWhatWasReadBeforeALimitIsNotReadAgain(t *testing.T) {
 }
 
 func TestGitHubIsNotAskedForWhatIsNoRepository(t *testing.T) {
-	g := newGitHub(t)
+	g := newHub(t)
 	for _, name := range []string{"", "demo", "demo/app/more", "../app", "demo/..", "demo/.", "demo/a b", "demo/a%2fb", "demo/app?x", "-demo/app", "démo/app"} {
 		_, err := collect(t.Context(), g.source(), name)
 		require.ErrorIs(t, err, update.ErrInvalid, name)
@@ -292,7 +293,7 @@ func TestGitHubIsNotAskedForWhatIsNoRepository(t *testing.T) {
 
 func TestGitHubEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	g := newGitHub(t)
+	g := newHub(t)
 	g.answer = func(_ http.ResponseWriter, r *http.Request) { cancel(); <-r.Context().Done() }
 	_, err := collect(ctx, g.source(), "demo/app")
 	require.ErrorIs(t, err, context.Canceled)

@@ -1,16 +1,15 @@
-package source
+package manifest
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"net/http"
 	"net/url"
-	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -18,31 +17,30 @@ import (
 	version "github.com/hashicorp/go-version"
 
 	"github.com/upkeep-go/upkeep/update"
-	"github.com/upkeep-go/upkeep/update/source/manifest"
+	"github.com/upkeep-go/upkeep/update/source/internal/web"
 )
 
-// Manifest reads versions from a signed manifest, which the command
-// upkeep-manifest makes. Package manifest says which attacks that holds. A zero
-// field means its documented default. A Manifest is safe for concurrent use and
-// must not be copied; it remembers the last answer, so that one that has not
-// changed is not sent again.
+// Source reads versions from a signed manifest. A zero field means its
+// documented default. A Source is safe for concurrent use and must not be
+// copied; it remembers the last answer, so that one that has not changed is not
+// sent again.
 //
-// A manifest that is not to be believed is an error of package manifest, an
-// address that is not to be trusted ErrInsecure, and no manifest at all
+// A manifest that is not to be believed is one of the errors below, an address
+// that is not to be trusted source.ErrInsecure, and no manifest at all
 // update.ErrNotFound. There is no way around a check: who is in need makes a
-// Manifest with other keys, or another state.
-type Manifest struct {
+// Source with other keys, or another state.
+type Source struct {
 	// URL is where the manifest is: https, or file for one on this machine.
 	// http is for this machine too, unless AllowHTTP. It may hold a user and a
 	// password, which no error repeats. Required.
 	URL string
 	// Keys are the public keys to trust from the start, 1 to 8; see
-	// manifest.ParsePublicKey. The manifest may replace them. Required.
+	// ParsePublicKey. The manifest may replace them. Required.
 	Keys []ed25519.PublicKey
 	// State remembers which manifest was the last, usually in a StateFile
-	// beside the program's other data. Several Manifests may share one, and so
+	// beside the program's other data. Several Sources may share one, and so
 	// may several processes. Required.
-	State Store
+	State StateStore
 	// Product is what the manifest must be for. Default: the package's name.
 	Product string
 	// Channel is the channel that the manifest must be for. Default "stable".
@@ -69,7 +67,7 @@ type Manifest struct {
 	last answer
 }
 
-var _ update.Source = (*Manifest)(nil)
+var _ update.Source = (*Source)(nil)
 
 // answer is what a server said.
 type answer struct {
@@ -79,9 +77,9 @@ type answer struct {
 }
 
 // Versions implements update.Source with one request.
-func (m *Manifest) Versions(ctx context.Context, pkg string) iter.Seq2[update.Release, error] {
+func (s *Source) Versions(ctx context.Context, pkg string) iter.Seq2[update.Release, error] {
 	return func(yield func(update.Release, error) bool) {
-		releases, err := m.releases(ctx, pkg)
+		releases, err := s.releases(ctx, pkg)
 		if err != nil {
 			yield(update.Release{}, err)
 			return
@@ -94,49 +92,49 @@ func (m *Manifest) Versions(ctx context.Context, pkg string) iter.Seq2[update.Re
 	}
 }
 
-func (m *Manifest) releases(ctx context.Context, pkg string) ([]update.Release, error) {
-	base, err := m.base()
+func (s *Source) releases(ctx context.Context, pkg string) ([]update.Release, error) {
+	base, err := s.base()
 	if err != nil {
 		return nil, err
 	}
-	got, err := m.fetch(ctx, base)
+	got, err := s.fetch(ctx, base)
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := m.accept(ctx, pkg, got)
+	accepted, err := s.accept(ctx, pkg, got)
 	if err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", public(base), err)
+		return nil, fmt.Errorf("manifest %s: %w", web.Redacted(base), err)
 	}
-	m.mu.Lock()
-	m.last = got // which is good, and may be sent by its ETag alone
-	m.mu.Unlock()
-	return m.choose(ctx, accepted.Releases, base)
+	s.mu.Lock()
+	s.last = got // which is good, and may be sent by its ETag alone
+	s.mu.Unlock()
+	return s.choose(ctx, accepted.Releases, base)
 }
 
-func (m *Manifest) base() (*url.URL, error) {
-	u, err := url.Parse(m.URL)
+func (s *Source) base() (*url.URL, error) {
+	u, err := url.Parse(s.URL)
 	switch {
 	case err != nil:
-		return nil, errors.New("source: the URL of the manifest cannot be parsed")
-	case m.State == nil:
-		return nil, fmt.Errorf("%w: Manifest.State is required", update.ErrInvalid)
-	case len(m.Keys) == 0:
-		return nil, fmt.Errorf("%w: Manifest.Keys is required", update.ErrInvalid)
+		return nil, errors.New("manifest: the URL of the manifest cannot be parsed")
+	case s.State == nil:
+		return nil, fmt.Errorf("%w: manifest.Source.State is required", update.ErrInvalid)
+	case len(s.Keys) == 0:
+		return nil, fmt.Errorf("%w: manifest.Source.Keys is required", update.ErrInvalid)
 	case u.Scheme == "file" && (u.Host == "" || u.Host == "localhost"):
 		u.Host = ""
 		return u, nil
 	}
-	return u, secure(u, m.AllowHTTP)
+	return u, web.Secure(u, s.AllowHTTP)
 }
 
 // accept checks the manifest and remembers it.
-func (m *Manifest) accept(ctx context.Context, pkg string, got answer) (accepted manifest.Manifest, err error) {
-	check := manifest.Check{
-		Product: orDefault(m.Product, pkg), Channel: orDefault(m.Channel, "stable"),
-		Keys: m.Keys, MinSerial: m.MinSerial, Now: time.Now(),
+func (s *Source) accept(ctx context.Context, pkg string, got answer) (accepted Manifest, err error) {
+	check := Check{
+		Product: cmp.Or(s.Product, pkg), Channel: cmp.Or(s.Channel, "stable"),
+		Keys: s.Keys, MinSerial: s.MinSerial, Now: time.Now(),
 	}
-	err = m.State.Update(ctx, func(kept []byte) ([]byte, error) {
-		state, err := manifest.ParseState(kept)
+	err = s.State.Update(ctx, func(kept []byte) ([]byte, error) {
+		state, err := ParseState(kept)
 		if err != nil {
 			return nil, err
 		}
@@ -147,32 +145,25 @@ func (m *Manifest) accept(ctx context.Context, pkg string, got answer) (accepted
 	})
 	// Nobody has signed the date of the server. It serves to say what is wrong.
 	off := check.Now.Sub(got.date).Abs()
-	if errors.Is(err, manifest.ErrExpired) && !got.date.IsZero() && off > 24*time.Hour {
-		err = fmt.Errorf("%w: the server's says %s: %w", manifest.ErrClock, got.date.UTC().Format(time.RFC3339), err)
+	if errors.Is(err, ErrExpired) && !got.date.IsZero() && off > 24*time.Hour {
+		err = fmt.Errorf("%w: the server's says %s: %w", ErrClock, got.date.UTC().Format(time.RFC3339), err)
 	}
 	return accepted, err
 }
 
-func orDefault(s, byDefault string) string {
-	if s == "" {
-		return byDefault
-	}
-	return s
-}
-
 // choose returns the releases that may be installed here.
-func (m *Manifest) choose(ctx context.Context, all []manifest.Release, base *url.URL) ([]update.Release, error) {
+func (s *Source) choose(ctx context.Context, all []Release, base *url.URL) ([]update.Release, error) {
 	var chosen []update.Release
 	var installed string
 	var known bool
 	for _, r := range all {
-		a, ok := r.For(orDefault(m.OS, runtime.GOOS), orDefault(m.Arch, runtime.GOARCH))
+		a, ok := r.For(cmp.Or(s.OS, runtime.GOOS), cmp.Or(s.Arch, runtime.GOARCH))
 		if !ok {
 			continue
 		}
 		if r.Minimum != "" && !known {
 			var err error
-			if installed, err = m.current(ctx, r); err != nil {
+			if installed, err = s.current(ctx, r); err != nil {
 				return nil, err
 			}
 			known = true
@@ -180,7 +171,7 @@ func (m *Manifest) choose(ctx context.Context, all []manifest.Release, base *url
 		if !meets(installed, r.Minimum) {
 			continue
 		}
-		u, err := m.artifact(base, a.URL)
+		u, err := s.artifact(base, a.URL)
 		if err != nil {
 			return nil, fmt.Errorf("artifact of version %q: %w", r.Version, err)
 		}
@@ -191,12 +182,12 @@ func (m *Manifest) choose(ctx context.Context, all []manifest.Release, base *url
 	return chosen, nil
 }
 
-func (m *Manifest) current(ctx context.Context, r manifest.Release) (string, error) {
-	if m.Current == nil {
-		return "", fmt.Errorf("%w: version %q needs %q before it, and Manifest.Current is not set",
+func (s *Source) current(ctx context.Context, r Release) (string, error) {
+	if s.Current == nil {
+		return "", fmt.Errorf("%w: version %q needs %q before it, and manifest.Source.Current is not set",
 			update.ErrInvalid, r.Version, r.Minimum)
 	}
-	installed, err := m.Current(ctx)
+	installed, err := s.Current(ctx)
 	if err != nil {
 		return "", fmt.Errorf("installed version: %w", err)
 	}
@@ -219,63 +210,49 @@ func meets(installed, minimum string) bool {
 
 // artifact returns the URL of an artifact. Only a manifest on this machine may
 // name a file on it.
-func (m *Manifest) artifact(base *url.URL, text string) (string, error) {
+func (s *Source) artifact(base *url.URL, text string) (string, error) {
 	u, err := base.Parse(text)
 	if err != nil {
-		return "", fmt.Errorf("%w: its URL cannot be parsed", manifest.ErrMalformed)
+		return "", fmt.Errorf("%w: its URL cannot be parsed", ErrMalformed)
 	}
 	if u.Scheme == "file" && base.Scheme == "file" {
 		return u.String(), nil
 	}
-	return u.String(), secure(u, m.AllowHTTP)
+	return u.String(), web.Secure(u, s.AllowHTTP)
 }
 
 // fetch reads the manifest, or finds that the last one is still the one.
-func (m *Manifest) fetch(ctx context.Context, u *url.URL) (answer, error) {
+func (s *Source) fetch(ctx context.Context, u *url.URL) (answer, error) {
 	if u.Scheme == "file" {
-		return readFile(u)
+		text, err := web.ReadFile(u, MaxSize)
+		return answer{text: text}, err
 	}
-	m.mu.Lock()
-	last := m.last
-	m.mu.Unlock()
+	s.mu.Lock()
+	last := s.last
+	s.mu.Unlock()
 	header := http.Header{"Accept": {"application/json"}}
 	if last.etag != "" {
 		header.Set("If-None-Match", last.etag)
 	}
-	client := guarded(m.Client, m.AllowHTTP)
-	if m.Client == nil {
-		client.Timeout = timeout
+	client := web.Guarded(s.Client, s.AllowHTTP)
+	if s.Client == nil {
+		client.Timeout = web.Timeout
 	}
-	resp, err := get(ctx, client, u, header)
+	resp, err := web.Get(ctx, client, u, header)
 	if err != nil {
 		return answer{}, certain(err)
 	}
 	defer resp.Body.Close()
 	date, _ := http.ParseTime(resp.Header.Get("Date")) // zero if there is none
-	switch {
-	case resp.StatusCode == http.StatusNotModified && last.etag != "":
+	if resp.StatusCode == http.StatusNotModified && last.etag != "" {
 		last.date = date
 		return last, nil
-	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusGone:
-		return answer{}, fmt.Errorf("%w: %s", update.ErrNotFound, public(u))
-	case resp.StatusCode != http.StatusOK:
-		return answer{}, fmt.Errorf("source: %s answered %s", public(u), resp.Status)
 	}
-	text, err := slurp(resp.Body, u, manifest.MaxSize)
+	if err := web.Refusal(resp, u); err != nil {
+		return answer{}, err
+	}
+	text, err := web.Read(resp.Body, u, MaxSize)
 	return answer{text: text, etag: resp.Header.Get("Etag"), date: date}, err
-}
-
-func readFile(u *url.URL) (answer, error) {
-	f, err := os.Open(filePath(u))
-	if errors.Is(err, fs.ErrNotExist) {
-		return answer{}, fmt.Errorf("%w: %s", update.ErrNotFound, public(u))
-	}
-	if err != nil {
-		return answer{}, fmt.Errorf("opening the manifest: %w", err)
-	}
-	defer f.Close()
-	text, err := slurp(f, u, manifest.MaxSize)
-	return answer{text: text}, err
 }
 
 // certain adds ErrClock to an error that says that a certificate is more than
@@ -289,5 +266,5 @@ func certain(err error) error {
 	if now := time.Now(); now.After(c.Cert.NotBefore.Add(-day)) && now.Before(c.Cert.NotAfter.Add(day)) {
 		return err
 	}
-	return fmt.Errorf("%w, or the server's certificate is: %w", manifest.ErrClock, err)
+	return fmt.Errorf("%w, or the server's certificate is: %w", ErrClock, err)
 }

@@ -1,6 +1,8 @@
-package source_test
+package github_test
 
 import (
+	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -11,7 +13,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/upkeep-go/upkeep/update/source"
+	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/update/source/github"
 )
 
 const secret = "token-of-the-test"
@@ -36,9 +39,9 @@ type uploaded struct {
 	Digest   any    `json:"digest"`
 }
 
-// github is a stand-in for GitHub: an API, and another host that has the
+// hub is a stand-in for GitHub: an API, and another host that has the
 // content of assets. The two differ in their ports.
-type github struct {
+type hub struct {
 	api, content *httptest.Server
 
 	mu      sync.Mutex
@@ -50,8 +53,8 @@ type github struct {
 	answer  http.HandlerFunc  // of the API, instead
 }
 
-func newGitHub(t *testing.T, tags ...tag) *github {
-	g := &github{tags: tags, files: map[string]string{}, digests: true}
+func newHub(t *testing.T, tags ...tag) *hub {
+	g := &hub{tags: tags, files: map[string]string{}, digests: true}
 	g.api = httptest.NewServer(http.HandlerFunc(g.serveAPI))
 	g.content = httptest.NewServer(http.HandlerFunc(g.serveContent))
 	t.Cleanup(g.api.Close)
@@ -61,7 +64,7 @@ func newGitHub(t *testing.T, tags ...tag) *github {
 
 // release is one with these assets, of which each has its name as its content,
 // unless it is followed by "=" and something else.
-func (g *github) release(name string, assets ...string) tag {
+func (g *hub) release(name string, assets ...string) tag {
 	r := tag{Name: name, Published: "2026-05-01T12:00:00Z"}
 	for _, a := range assets {
 		file, content, ok := strings.Cut(a, "=")
@@ -81,14 +84,14 @@ func (g *github) release(name string, assets ...string) tag {
 	return r
 }
 
-func (g *github) log(r *http.Request) {
+func (g *hub) log(r *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.asked = append(g.asked, r)
 }
 
 // requests returns the addresses that were asked for, and forgets them.
-func (g *github) requests() (list []string) {
+func (g *hub) requests() (list []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, r := range g.asked {
@@ -98,7 +101,7 @@ func (g *github) requests() (list []string) {
 	return list
 }
 
-func (g *github) serveAPI(w http.ResponseWriter, r *http.Request) {
+func (g *hub) serveAPI(w http.ResponseWriter, r *http.Request) {
 	g.log(r)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -118,7 +121,7 @@ func (g *github) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (g *github) serveReleases(w http.ResponseWriter, r *http.Request) {
+func (g *hub) serveReleases(w http.ResponseWriter, r *http.Request) {
 	perPage, _ := strconv.Atoi(r.URL.Query().Get("per_page"))
 	page, _ := strconv.Atoi(r.URL.Query().Get("page"))
 	page = max(page, 1)
@@ -142,7 +145,7 @@ func (g *github) serveReleases(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(text)
 }
 
-func (g *github) serveContent(w http.ResponseWriter, r *http.Request) {
+func (g *hub) serveContent(w http.ResponseWriter, r *http.Request) {
 	g.log(r)
 	content, ok := g.files[r.URL.Path]
 	if !ok {
@@ -153,6 +156,37 @@ func (g *github) serveContent(w http.ResponseWriter, r *http.Request) {
 }
 
 // source is a source for linux/amd64.
-func (g *github) source() *source.GitHub {
-	return &source.GitHub{API: g.api.URL, OS: "linux", Arch: "amd64"}
+func (g *hub) source() *github.Source {
+	return &github.Source{API: g.api.URL, OS: "linux", Arch: "amd64"}
 }
+
+// collect returns what a source yields for a package.
+func collect(ctx context.Context, s update.Source, pkg string) (all []update.Release, err error) {
+	for r, err := range s.Versions(ctx, pkg) {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+func versions(releases []update.Release) (list []string) {
+	for _, r := range releases {
+		list = append(list, r.Version)
+	}
+	return list
+}
+
+func digest(content string) []byte {
+	sum := sha256.Sum256([]byte(content))
+	return sum[:]
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

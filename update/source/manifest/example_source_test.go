@@ -1,4 +1,4 @@
-package source_test
+package manifest_test
 
 import (
 	"context"
@@ -12,12 +12,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/upkeep-go/upkeep/update/source"
 	"github.com/upkeep-go/upkeep/update/source/manifest"
 )
 
 // A program that believes only what its publisher has signed, and nothing old.
-func ExampleManifest() {
+func ExampleSource() {
 	// The publisher's side, which is otherwise done by upkeep-manifest.
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -46,10 +45,10 @@ func ExampleManifest() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	m := &source.Manifest{
+	m := &manifest.Source{
 		URL:   server.URL + "/manifest.json",
 		Keys:  []ed25519.PublicKey{public},
-		State: source.StateFile(filepath.Join(dir, "manifest.state")),
+		State: manifest.StateFile(filepath.Join(dir, "manifest.state")),
 		OS:    "linux", Arch: "amd64",
 	}
 	for r, err := range m.Versions(context.Background(), "demo/app") {
@@ -59,21 +58,4 @@ func ExampleManifest() {
 		fmt.Printf("%s: %d bytes, SHA-256 %x...\n", r.Version, r.Size, r.Digest[:4])
 	}
 	// Output: 1.1.0: 11 bytes, SHA-256 50fda23b...
-}
-
-// The releases of a repository, here on a stand-in for GitHub.
-func ExampleGitHub() {
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, `[{"tag_name": "v1.1.0", "assets": [
-			{"name": "app_1.1.0_linux_amd64.tar.gz", "state": "uploaded", "size": 11, "browser_download_url": "https://example.com/a"},
-			{"name": "app_1.1.0_windows_amd64.zip", "state": "uploaded", "size": 12, "browser_download_url": "https://example.com/b"}
-		]}]`)
-	}))
-	defer api.Close()
-
-	g := &source.GitHub{API: api.URL, Repository: "demo/app", OS: "windows", Arch: "amd64"}
-	for r, err := range g.Versions(context.Background(), "app") {
-		fmt.Println(r.Version, r.URL, err)
-	}
-	// Output: v1.1.0 https://example.com/b <nil>
 }

@@ -1,4 +1,4 @@
-package source_test
+package manifest_test
 
 import (
 	"context"
@@ -18,7 +18,6 @@ import (
 
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
-	"github.com/upkeep-go/upkeep/update/source"
 	"github.com/upkeep-go/upkeep/update/source/manifest"
 )
 
@@ -30,9 +29,9 @@ func TestAManifestOffersWhatWasSignedForThisSystem(t *testing.T) {
 	third.Artifacts[0].URL = "https://cdn.example.com/app?version=1.2.0"
 	foreign := offer("1.3.0", "")
 	foreign.Artifacts[0].Arch = "arm64"
-	s := newSite(t, signed(t, list(1, offer("1.0.0", ""), second, third, foreign)))
+	s := newSite(t, published(t, list(1, offer("1.0.0", ""), second, third, foreign)))
 
-	releases, err := collect(t.Context(), newManifest(s.URL, &shelf{}), "demo/app")
+	releases, err := collect(t.Context(), newSource(s.URL, &shelf{}), "demo/app")
 	require.NoError(t, err)
 	require.Equal(t, []update.Release{
 		{Version: "1.0.0", URL: s.URL + "/app/dist/app-1.0.0", Digest: digest("1.0.0"), Size: 5},
@@ -45,8 +44,8 @@ func TestAManifestOffersWhatWasSignedForThisSystem(t *testing.T) {
 }
 
 func TestAManifestIsForAProductAndAChannel(t *testing.T) {
-	s := newSite(t, signed(t, list(1, offer("1.0.0", ""))))
-	m := newManifest(s.URL, &shelf{})
+	s := newSite(t, published(t, list(1, offer("1.0.0", ""))))
+	m := newSource(s.URL, &shelf{})
 	_, err := collect(t.Context(), m, "demo/other")
 	require.ErrorIs(t, err, manifest.ErrMismatch)
 	m.Product = "demo/app"
@@ -58,7 +57,7 @@ func TestAManifestIsForAProductAndAChannel(t *testing.T) {
 }
 
 func TestVersionsThatOneMayNotUpdateToAreLeftOut(t *testing.T) {
-	s := newSite(t, signed(t, list(1, offer("1.5.0", ""), offer("2.0.0", "1.5.0"), offer("3.0.0", "2.0.0"))))
+	s := newSite(t, published(t, list(1, offer("1.5.0", ""), offer("2.0.0", "1.5.0"), offer("3.0.0", "2.0.0"))))
 	broken := errors.New("disk")
 	tests := []struct {
 		name    string
@@ -77,7 +76,7 @@ func TestVersionsThatOneMayNotUpdateToAreLeftOut(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newManifest(s.URL, &shelf{})
+			m := newSource(s.URL, &shelf{})
 			m.Current = tt.current
 			releases, err := collect(t.Context(), m, "demo/app")
 			require.ErrorIs(t, err, tt.err)
@@ -91,7 +90,7 @@ func installed(version string) func(context.Context) (string, error) {
 }
 
 // program is an Updater of a program whose updates always work.
-func program(t *testing.T, m *source.Manifest, version *string) *update.Updater {
+func program(t *testing.T, m *manifest.Source, version *string) *update.Updater {
 	m.Current = func(context.Context) (string, error) { return *version, nil }
 	state := memory.New()
 	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{{
@@ -107,9 +106,9 @@ func program(t *testing.T, m *source.Manifest, version *string) *update.Updater 
 }
 
 func TestLatestGoesByTheVersionsBetween(t *testing.T) {
-	s := newSite(t, signed(t, list(1, offer("3.0.0", "2.0.0"), offer("2.0.0", "1.5.0"), offer("1.5.0", ""))))
+	s := newSite(t, published(t, list(1, offer("3.0.0", "2.0.0"), offer("2.0.0", "1.5.0"), offer("1.5.0", ""))))
 	version := "1.0.0"
-	u := program(t, newManifest(s.URL, &shelf{}), &version)
+	u := program(t, newSource(s.URL, &shelf{}), &version)
 	for _, want := range []string{"1.5.0", "2.0.0", "3.0.0"} {
 		run, err := u.Update(t.Context(), update.Request{Package: "demo/app"})
 		require.NoError(t, err)
@@ -121,12 +120,12 @@ func TestLatestGoesByTheVersionsBetween(t *testing.T) {
 
 // A newer manifest that offers only older versions moves nobody back.
 func TestAWithdrawnVersionStaysWhereItIs(t *testing.T) {
-	s := newSite(t, signed(t, list(1, offer("1.0.0", ""), offer("2.0.0", ""))))
+	s := newSite(t, published(t, list(1, offer("1.0.0", ""), offer("2.0.0", ""))))
 	version := "1.0.0"
-	u := program(t, newManifest(s.URL, &shelf{}), &version)
+	u := program(t, newSource(s.URL, &shelf{}), &version)
 	_, err := u.Update(t.Context(), update.Request{Package: "demo/app"})
 	require.NoError(t, err)
-	s.serve(signed(t, list(2, offer("1.0.0", ""))))
+	s.serve(published(t, list(2, offer("1.0.0", ""))))
 	_, err = u.Update(t.Context(), update.Request{Package: "demo/app"})
 	require.ErrorIs(t, err, update.ErrUpToDate)
 	_, err = u.Update(t.Context(), update.Request{Package: "demo/app", Version: "1.0.0"})
@@ -135,15 +134,15 @@ func TestAWithdrawnVersionStaysWhereItIs(t *testing.T) {
 }
 
 func TestAManifestThatHasNotChangedIsNotSentAgain(t *testing.T) {
-	s := newSite(t, signed(t, list(1, offer("1.0.0", ""))))
-	m := newManifest(s.URL, &shelf{})
+	s := newSite(t, published(t, list(1, offer("1.0.0", ""))))
+	m := newSource(s.URL, &shelf{})
 	for range 3 {
 		releases, err := collect(t.Context(), m, "demo/app")
 		require.NoError(t, err)
 		require.Equal(t, []string{"1.0.0"}, versions(releases))
 	}
 	require.Equal(t, [2]int{1, 2}, [2]int{s.sent, s.same})
-	s.serve(signed(t, list(2, offer("1.1.0", ""))))
+	s.serve(published(t, list(2, offer("1.1.0", ""))))
 	releases, err := collect(t.Context(), m, "demo/app")
 	require.NoError(t, err)
 	require.Equal(t, []string{"1.1.0"}, versions(releases))
@@ -159,27 +158,27 @@ func TestAManifestIsReadFromAFile(t *testing.T) {
 	web := offer("1.1.0", "")
 	web.Artifacts[0].URL = "https://example.com/app"
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "app"), 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "app", "manifest.json"), signed(t, list(1, offer("1.0.0", ""), web)), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "app", "manifest.json"), published(t, list(1, offer("1.0.0", ""), web)), 0o600))
 	for _, address := range []string{root, strings.Replace(root, "://", "://localhost", 1)} {
-		releases, err := collect(t.Context(), newManifest(address, &shelf{}), "demo/app")
+		releases, err := collect(t.Context(), newSource(address, &shelf{}), "demo/app")
 		require.NoError(t, err)
 		require.Equal(t, []string{root + "/app/dist/app-1.0.0", "https://example.com/app"}, []string{releases[0].URL, releases[1].URL})
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "app", "manifest.json"), make([]byte, manifest.MaxSize+1), 0o600))
-	_, err := collect(t.Context(), newManifest(root, &shelf{}), "demo/app")
+	_, err := collect(t.Context(), newSource(root, &shelf{}), "demo/app")
 	require.ErrorContains(t, err, "more than")
 	require.NoError(t, os.Remove(filepath.Join(dir, "app", "manifest.json")))
-	_, err = collect(t.Context(), newManifest(root, &shelf{}), "demo/app")
+	_, err = collect(t.Context(), newSource(root, &shelf{}), "demo/app")
 	require.ErrorIs(t, err, update.ErrNotFound)
 }
 
 func TestAManifestThatLacksItsFieldsAsksNobody(t *testing.T) {
 	s := newSite(t, nil)
-	for what, change := range map[string]func(*source.Manifest){
-		"no keys":  func(m *source.Manifest) { m.Keys = nil },
-		"no state": func(m *source.Manifest) { m.State = nil },
+	for what, change := range map[string]func(*manifest.Source){
+		"no keys":  func(m *manifest.Source) { m.Keys = nil },
+		"no state": func(m *manifest.Source) { m.State = nil },
 	} {
-		m := newManifest(s.URL, &shelf{})
+		m := newSource(s.URL, &shelf{})
 		change(m)
 		_, err := collect(t.Context(), m, "demo/app")
 		require.ErrorIs(t, err, update.ErrInvalid, what)
@@ -188,9 +187,9 @@ func TestAManifestThatLacksItsFieldsAsksNobody(t *testing.T) {
 }
 
 func TestAManifestStopsWithItsReader(t *testing.T) {
-	s := newSite(t, signed(t, list(1, offer("1.0.0", ""), offer("1.1.0", ""))))
+	s := newSite(t, published(t, list(1, offer("1.0.0", ""), offer("1.1.0", ""))))
 	n := 0
-	for range newManifest(s.URL, &shelf{}).Versions(t.Context(), "demo/app") {
+	for range newSource(s.URL, &shelf{}).Versions(t.Context(), "demo/app") {
 		n++
 		break
 	}
@@ -198,13 +197,13 @@ func TestAManifestStopsWithItsReader(t *testing.T) {
 }
 
 func TestAManifestIsReadByManyAtOnce(t *testing.T) {
-	s := newSite(t, signed(t, list(1, offer("1.0.0", ""))))
-	m := newManifest(s.URL, source.StateFile(filepath.Join(t.TempDir(), "state")))
+	s := newSite(t, published(t, list(1, offer("1.0.0", ""))))
+	m := newSource(s.URL, manifest.StateFile(filepath.Join(t.TempDir(), "state")))
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
 			if i == 4 {
-				s.serve(signed(t, list(2, offer("1.0.0", ""))))
+				s.serve(published(t, list(2, offer("1.0.0", ""))))
 			}
 			// Who read the first one before another accepted the second is told so.
 			if _, err := collect(t.Context(), m, "demo/app"); err != nil && !errors.Is(err, manifest.ErrReplayed) {
@@ -235,8 +234,8 @@ func served(text *[]byte, date func() time.Time) *http.Client {
 
 func TestAManifestExpiresThoughTheServerSaysThatNothingHasChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		text := signed(t, list(1, offer("1.0.0", "")))
-		m := newManifest("https://example.com", &shelf{})
+		text := published(t, list(1, offer("1.0.0", "")))
+		m := newSource("https://example.com", &shelf{})
 		m.Client = served(&text, time.Now)
 		for range 2 {
 			_, err := collect(t.Context(), m, "demo/app")
@@ -250,7 +249,7 @@ func TestAManifestExpiresThoughTheServerSaysThatNothingHasChanged(t *testing.T) 
 		require.Empty(t, releases)
 
 		next := list(2, offer("1.0.0", ""))
-		text = signed(t, next)
+		text = published(t, next)
 		_, err = collect(t.Context(), m, "demo/app")
 		require.NoError(t, err, "a new one ends it")
 	})
@@ -280,8 +279,8 @@ func TestAClockThatIsAYearOffIsToldApart(t *testing.T) {
 				time.Sleep(time.Until(time.Date(2002, 1, 1, 0, 0, 0, 0, time.UTC)))
 				made := list(1, offer("1.0.0", ""))
 				made.Issued, made.Expires = made.Issued.Add(tt.made), made.Expires.Add(tt.made)
-				text := signed(t, made)
-				m := newManifest("https://example.com", &shelf{})
+				text := published(t, made)
+				m := newSource("https://example.com", &shelf{})
 				m.Client = served(&text, tt.date)
 				releases, err := collect(t.Context(), m, "demo/app")
 				require.Empty(t, releases)

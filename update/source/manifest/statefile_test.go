@@ -1,4 +1,4 @@
-package source_test
+package manifest_test
 
 import (
 	"bufio"
@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/update/source"
+	"github.com/upkeep-go/upkeep/update/source/manifest"
 )
 
 // TestMain makes this test a program that changes a state file for ever.
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	if path == "" {
 		os.Exit(m.Run())
 	}
-	_ = source.StateFile(path).Update(context.Background(), func([]byte) ([]byte, error) {
+	_ = manifest.StateFile(path).Update(context.Background(), func([]byte) ([]byte, error) {
 		_, _ = os.Stdout.WriteString("locked\n")
 		_, err := io.Copy(io.Discard, os.Stdin) // until the test that has started it ends
 		return nil, err
@@ -53,7 +53,7 @@ func TestAStateFileIsChangedByOneAtATime(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for range 5 {
-				if err := source.StateFile(path).Update(t.Context(), count); err != nil {
+				if err := manifest.StateFile(path).Update(t.Context(), count); err != nil {
 					t.Error(err)
 				}
 			}
@@ -72,7 +72,7 @@ func TestAStateFileIsChangedByOneAtATime(t *testing.T) {
 
 func TestAStateFileStaysAsItWasIfTheChangeFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
-	s := source.StateFile(path)
+	s := manifest.StateFile(path)
 	require.NoError(t, s.Update(t.Context(), count))
 	before, err := os.Stat(path)
 	require.NoError(t, err)
@@ -100,21 +100,21 @@ func TestAStateFileStaysAsItWasIfTheChangeFails(t *testing.T) {
 
 func TestAStateFileThatCannotBeKeptIsAnError(t *testing.T) {
 	dir := t.TempDir()
-	require.ErrorIs(t, source.StateFile(filepath.Join(dir, "missing", "state")).Update(t.Context(), count), os.ErrNotExist)
+	require.ErrorIs(t, manifest.StateFile(filepath.Join(dir, "missing", "state")).Update(t.Context(), count), os.ErrNotExist)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "folder"), 0o700))
-	require.ErrorContains(t, source.StateFile(filepath.Join(dir, "folder")).Update(t.Context(), count), "state of a manifest")
+	require.ErrorContains(t, manifest.StateFile(filepath.Join(dir, "folder")).Update(t.Context(), count), "state of a manifest")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "long"), make([]byte, 1<<20+1), 0o600))
-	require.ErrorContains(t, source.StateFile(filepath.Join(dir, "long")).Update(t.Context(), count), "more than")
+	require.ErrorContains(t, manifest.StateFile(filepath.Join(dir, "long")).Update(t.Context(), count), "more than")
 }
 
 func TestNothingIsOfferedThatCannotBeRemembered(t *testing.T) {
-	s := newSite(t, signed(t, list(1, offer("1.0.0", ""))))
+	s := newSite(t, published(t, list(1, offer("1.0.0", ""))))
 	full := errors.New("no space left")
-	releases, err := collect(t.Context(), newManifest(s.URL, &shelf{err: full}), "demo/app")
+	releases, err := collect(t.Context(), newSource(s.URL, &shelf{err: full}), "demo/app")
 	require.ErrorIs(t, err, full)
 	require.Empty(t, releases)
 
-	releases, err = collect(t.Context(), newManifest(s.URL, &shelf{kept: []byte("{")}), "demo/app")
+	releases, err = collect(t.Context(), newSource(s.URL, &shelf{kept: []byte("{")}), "demo/app")
 	require.ErrorContains(t, err, "the state is damaged")
 	require.Empty(t, releases)
 }
@@ -135,8 +135,8 @@ func TestAProcessThatDiesHoldsUpNobody(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	require.ErrorIs(t, source.StateFile(path).Update(ctx, count), context.DeadlineExceeded)
+	require.ErrorIs(t, manifest.StateFile(path).Update(ctx, count), context.DeadlineExceeded)
 	require.NoError(t, child.Process.Kill())
 	_ = child.Wait() // it was killed
-	require.NoError(t, source.StateFile(path).Update(t.Context(), count))
+	require.NoError(t, manifest.StateFile(path).Update(t.Context(), count))
 }

@@ -1,4 +1,4 @@
-package source_test
+package manifest_test
 
 import (
 	"compress/gzip"
@@ -39,7 +39,7 @@ func TestServersThatLieAreNotBelieved(t *testing.T) {
 	beta.Channel = "beta"
 	expired := list(9, offer("6.6.6", ""))
 	expired.Issued, expired.Expires = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
-	changed := signed(t, list(9, offer("6.6.6", "")))
+	changed := published(t, list(9, offer("6.6.6", "")))
 	changed[len(changed)/2] ^= 1
 	tests := []struct {
 		name   string
@@ -47,13 +47,13 @@ func TestServersThatLieAreNotBelieved(t *testing.T) {
 		err    error
 		says   string
 	}{
-		{"nobody signed", write(signed(t, list(9, offer("6.6.6", "")), 9)), manifest.ErrSignature, ""},
+		{"nobody signed", write(published(t, list(9, offer("6.6.6", "")), 9)), manifest.ErrSignature, ""},
 		{"changed on the way", write(changed), nil, "manifest:"},
-		{"older", write(signed(t, list(4, offer("6.6.6", "")))), manifest.ErrReplayed, "serial 4 after 5"},
-		{"as old, and another", write(signed(t, list(5, offer("6.6.6", "")))), manifest.ErrReplayed, "another content"},
-		{"of another product", write(signed(t, other)), manifest.ErrMismatch, "demo/other"},
-		{"of another channel", write(signed(t, beta)), manifest.ErrMismatch, "beta"},
-		{"expired", write(signed(t, expired)), manifest.ErrExpired, ""},
+		{"older", write(published(t, list(4, offer("6.6.6", "")))), manifest.ErrReplayed, "serial 4 after 5"},
+		{"as old, and another", write(published(t, list(5, offer("6.6.6", "")))), manifest.ErrReplayed, "another content"},
+		{"of another product", write(published(t, other)), manifest.ErrMismatch, "demo/other"},
+		{"of another channel", write(published(t, beta)), manifest.ErrMismatch, "beta"},
+		{"expired", write(published(t, expired)), manifest.ErrExpired, ""},
 		{"a portal", write([]byte("<html>please log in</html>")), manifest.ErrMalformed, ""},
 		{"nothing", write(nil), manifest.ErrMalformed, ""},
 		{"very much", func(w http.ResponseWriter, r *http.Request) {
@@ -89,8 +89,8 @@ func TestServersThatLieAreNotBelieved(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newSite(t, signed(t, list(5, offer("1.0.0", ""))))
-			m := newManifest(s.URL, source.StateFile(filepath.Join(t.TempDir(), "state")))
+			s := newSite(t, published(t, list(5, offer("1.0.0", ""))))
+			m := newSource(s.URL, manifest.StateFile(filepath.Join(t.TempDir(), "state")))
 			_, err := collect(t.Context(), m, "demo/app")
 			require.NoError(t, err)
 
@@ -102,7 +102,7 @@ func TestServersThatLieAreNotBelieved(t *testing.T) {
 			}
 			require.Empty(t, releases)
 
-			s.serve(signed(t, list(6, offer("1.1.0", ""))))
+			s.serve(published(t, list(6, offer("1.1.0", ""))))
 			releases, err = collect(t.Context(), m, "demo/app")
 			require.NoError(t, err)
 			require.Equal(t, []string{"1.1.0"}, versions(releases))
@@ -115,9 +115,9 @@ func redirect(to string) http.HandlerFunc {
 }
 
 func TestRedirectsAreFollowedToAnEnd(t *testing.T) {
-	s := newSite(t, signed(t, list(1, offer("1.0.0", ""))))
+	s := newSite(t, published(t, list(1, offer("1.0.0", ""))))
 	s.once(redirect("/moved/manifest.json"))
-	releases, err := collect(t.Context(), newManifest(s.URL, &shelf{}), "demo/app")
+	releases, err := collect(t.Context(), newSource(s.URL, &shelf{}), "demo/app")
 	require.NoError(t, err)
 	require.Equal(t, s.URL+"/app/dist/app-1.0.0", releases[0].URL, "seen from where the program looks")
 
@@ -127,11 +127,11 @@ func TestRedirectsAreFollowedToAnEnd(t *testing.T) {
 		redirect("/app/manifest.json")(w, r)
 	}))
 	defer circle.Close()
-	_, err = collect(t.Context(), newManifest(circle.URL, &shelf{}), "demo/app")
+	_, err = collect(t.Context(), newSource(circle.URL, &shelf{}), "demo/app")
 	require.ErrorContains(t, err, "more than 10 redirects")
 	require.Equal(t, 11, requests)
 
-	m := newManifest(circle.URL, &shelf{})
+	m := newSource(circle.URL, &shelf{})
 	m.Client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	_, err = collect(t.Context(), m, "demo/app")
 	require.ErrorContains(t, err, "answered 302", "a client may know better")
@@ -139,13 +139,13 @@ func TestRedirectsAreFollowedToAnEnd(t *testing.T) {
 
 // Else the program would have the bad one until the manifest changes again.
 func TestAnAnswerThatIsBadIsNotTakenForTheGoodOneWithItsETag(t *testing.T) {
-	good := signed(t, list(1, offer("1.0.0", "")))
+	good := published(t, list(1, offer("1.0.0", "")))
 	s := newSite(t, good)
 	s.once(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("ETag", etag(good))
 		_, _ = w.Write([]byte("<html>please log in</html>"))
 	})
-	m := newManifest(s.URL, &shelf{})
+	m := newSource(s.URL, &shelf{})
 	_, err := collect(t.Context(), m, "demo/app")
 	require.ErrorIs(t, err, manifest.ErrMalformed)
 	_, err = collect(t.Context(), m, "demo/app")
@@ -153,9 +153,9 @@ func TestAnAnswerThatIsBadIsNotTakenForTheGoodOneWithItsETag(t *testing.T) {
 }
 
 func TestAServerThatSaysNotModifiedToTheFirstRequestHasNothingToSay(t *testing.T) {
-	s := newSite(t, signed(t, list(1, offer("1.0.0", ""))))
+	s := newSite(t, published(t, list(1, offer("1.0.0", ""))))
 	s.once(status(http.StatusNotModified))
-	_, err := collect(t.Context(), newManifest(s.URL, &shelf{}), "demo/app")
+	_, err := collect(t.Context(), newSource(s.URL, &shelf{}), "demo/app")
 	require.ErrorContains(t, err, "answered 304")
 }
 
@@ -168,47 +168,47 @@ func TestAServerThatHangsIsLeftWithTheContext(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer s.Close()
-	_, err := collect(ctx, newManifest(s.URL, &shelf{}), "demo/app")
+	_, err := collect(ctx, newSource(s.URL, &shelf{}), "demo/app")
 	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestAReplayIsKnownAfterARestart(t *testing.T) {
-	state := source.StateFile(filepath.Join(t.TempDir(), "state"))
-	s := newSite(t, signed(t, list(5, offer("1.1.0", ""))))
-	_, err := collect(t.Context(), newManifest(s.URL, state), "demo/app")
+	state := manifest.StateFile(filepath.Join(t.TempDir(), "state"))
+	s := newSite(t, published(t, list(5, offer("1.1.0", ""))))
+	_, err := collect(t.Context(), newSource(s.URL, state), "demo/app")
 	require.NoError(t, err)
-	s.serve(signed(t, list(4, offer("1.0.0", ""))))
-	_, err = collect(t.Context(), newManifest(s.URL, state), "demo/app")
+	s.serve(published(t, list(4, offer("1.0.0", ""))))
+	_, err = collect(t.Context(), newSource(s.URL, state), "demo/app")
 	require.ErrorIs(t, err, manifest.ErrReplayed)
 
-	fresh := newManifest(s.URL, &shelf{})
+	fresh := newSource(s.URL, &shelf{})
 	fresh.MinSerial = 5
 	_, err = collect(t.Context(), fresh, "demo/app")
 	require.ErrorIs(t, err, manifest.ErrReplayed, "a program that was never run knows when it was built")
 }
 
 func TestRotatedKeysAreKnownAfterARestart(t *testing.T) {
-	state := source.StateFile(filepath.Join(t.TempDir(), "state"))
+	state := manifest.StateFile(filepath.Join(t.TempDir(), "state"))
 	var file manifest.File
-	require.NoError(t, file.Rotate(manifest.Rotation{Product: "demo/app", Serial: 1, Keys: publicKeys(2)}, privateKey(1)))
-	require.NoError(t, file.Sign(list(5, offer("1.0.0", "")), privateKey(2)))
+	require.NoError(t, file.Rotate(manifest.Rotation{Product: "demo/app", Serial: 1, Keys: publicKeys(2)}, key(1)))
+	require.NoError(t, file.Sign(list(5, offer("1.0.0", "")), key(2)))
 	text, err := file.Encode()
 	require.NoError(t, err)
 	s := newSite(t, text)
-	_, err = collect(t.Context(), newManifest(s.URL, state), "demo/app")
+	_, err = collect(t.Context(), newSource(s.URL, state), "demo/app")
 	require.NoError(t, err)
 
-	s.serve(signed(t, list(6, offer("6.6.6", "")), 1))
-	_, err = collect(t.Context(), newManifest(s.URL, state), "demo/app")
+	s.serve(published(t, list(6, offer("6.6.6", "")), 1))
+	_, err = collect(t.Context(), newSource(s.URL, state), "demo/app")
 	require.ErrorIs(t, err, manifest.ErrSignature, "the old key, and the rotation left out")
-	s.serve(signed(t, list(6, offer("1.1.0", "")), 2))
-	_, err = collect(t.Context(), newManifest(s.URL, state), "demo/app")
+	s.serve(published(t, list(6, offer("1.1.0", "")), 2))
+	_, err = collect(t.Context(), newSource(s.URL, state), "demo/app")
 	require.NoError(t, err)
 }
 
 func TestAnAddressThatIsNotSecureIsNotAsked(t *testing.T) {
 	var asked int
-	text := signed(t, list(1, offer("1.0.0", "")))
+	text := published(t, list(1, offer("1.0.0", "")))
 	client := served(&text, nil)
 	client.Transport = transport(func(inner http.RoundTripper) transport {
 		return func(r *http.Request) (*http.Response, error) { asked++; return inner.RoundTrip(r) }
@@ -217,19 +217,19 @@ func TestAnAddressThatIsNotSecureIsNotAsked(t *testing.T) {
 		"http://example.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "http://localhost.example.com", "http://127.1.example",
 		"ftp://example.com", "file://example.com", "example.com", "//example.com", "https://", "",
 	} {
-		m := newManifest(address, &shelf{})
+		m := newSource(address, &shelf{})
 		m.Client = client
 		_, err := collect(t.Context(), m, "demo/app")
 		require.ErrorIs(t, err, source.ErrInsecure, address)
 	}
 	require.Zero(t, asked)
 	for _, address := range []string{"https://example.com", "http://127.0.0.1", "http://127.8.0.1:80", "http://[::1]:8080", "http://localhost"} {
-		m := newManifest(address, &shelf{})
+		m := newSource(address, &shelf{})
 		m.Client = client
 		_, err := collect(t.Context(), m, "demo/app")
 		require.NoError(t, err, address)
 	}
-	m := newManifest("http://example.com", &shelf{})
+	m := newSource("http://example.com", &shelf{})
 	m.Client, m.AllowHTTP = client, true
 	_, err := collect(t.Context(), m, "demo/app")
 	require.NoError(t, err)
@@ -239,8 +239,8 @@ func TestAnArtifactAtAnAddressThatIsNotSecureIsRefused(t *testing.T) {
 	for _, address := range []string{"http://example.com/app", "file:///etc/passwd", "ftp://example.com/app", "https:///app"} {
 		bad := offer("1.0.0", "")
 		bad.Artifacts[0].URL = address
-		s := newSite(t, signed(t, list(1, bad)))
-		m := newManifest(s.URL, &shelf{})
+		s := newSite(t, published(t, list(1, bad)))
+		m := newSource(s.URL, &shelf{})
 		releases, err := collect(t.Context(), m, "demo/app")
 		require.ErrorIs(t, err, source.ErrInsecure, address)
 		require.ErrorContains(t, err, `version "1.0.0"`)
@@ -249,14 +249,15 @@ func TestAnArtifactAtAnAddressThatIsNotSecureIsRefused(t *testing.T) {
 }
 
 func TestAManifestRepeatsNoSecretInItsErrors(t *testing.T) {
-	p := newProxy(t, map[string]http.HandlerFunc{
-		"/redirect/app/manifest.json": redirect("http://127.0.0.1:1/?signature=token-three"),
-		"/broken/app/manifest.json":   text("token-four"),
-		"/failed/app/manifest.json":   status(500),
-	})
+	answers := http.NewServeMux()
+	answers.Handle("/redirect/app/manifest.json", redirect("http://127.0.0.1:1/?signature=token-three"))
+	answers.Handle("/broken/app/manifest.json", text("token-four"))
+	answers.Handle("/failed/app/manifest.json", status(500))
+	p := httptest.NewServer(answers)
+	defer p.Close()
 	base := strings.Replace(p.URL, "://", "://token-one:token-two@", 1)
 	for _, address := range []string{base + "/redirect", base + "/broken", base + "/failed", base + "/missing", "http://token-one@example.com", "http://token-one:\x00"} {
-		_, err := collect(t.Context(), newManifest(address, &shelf{}), "demo/app")
+		_, err := collect(t.Context(), newSource(address, &shelf{}), "demo/app")
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "token-")
 	}
@@ -301,7 +302,7 @@ func TestACertificateThatIsAYearOffMeansTheClock(t *testing.T) {
 		s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
 		s.Config.ErrorLog = quiet()
 		s.StartTLS()
-		m := newManifest(s.URL, &shelf{})
+		m := newSource(s.URL, &shelf{})
 		m.Client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
 		_, err := collect(t.Context(), m, "demo/app")
 		s.Close()

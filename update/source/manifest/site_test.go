@@ -1,4 +1,4 @@
-package source_test
+package manifest_test
 
 import (
 	"bytes"
@@ -14,18 +14,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/update/source"
+	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source/manifest"
 )
 
-// privateKey is a key that is always the same for a number.
-func privateKey(n byte) ed25519.PrivateKey {
-	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize))
-}
-
 func publicKeys(numbers ...byte) (keys []ed25519.PublicKey) {
 	for _, n := range numbers {
-		keys = append(keys, privateKey(n).Public().(ed25519.PublicKey))
+		keys = append(keys, key(n).Public().(ed25519.PublicKey))
 	}
 	return keys
 }
@@ -50,14 +45,14 @@ func list(serial int64, releases ...manifest.Release) manifest.Manifest {
 	}
 }
 
-func signed(t *testing.T, m manifest.Manifest, keys ...byte) []byte {
+func published(t *testing.T, m manifest.Manifest, keys ...byte) []byte {
 	t.Helper()
 	if len(keys) == 0 {
 		keys = []byte{1}
 	}
 	var file manifest.File
 	for _, n := range keys {
-		require.NoError(t, file.Sign(m, privateKey(n)))
+		require.NoError(t, file.Sign(m, key(n)))
 	}
 	text, err := file.Encode()
 	require.NoError(t, err)
@@ -135,8 +130,38 @@ func (s *site) once(f http.HandlerFunc) {
 }
 
 // newManifest is a source for the product of list.
-func newManifest(address string, state source.Store) *source.Manifest {
-	return &source.Manifest{
+func newSource(address string, state manifest.StateStore) *manifest.Source {
+	return &manifest.Source{
 		URL: address + "/app/manifest.json", Keys: publicKeys(1), State: state, OS: "linux", Arch: "amd64",
 	}
+}
+
+// collect returns what a source yields for a package.
+func collect(ctx context.Context, s update.Source, pkg string) (all []update.Release, err error) {
+	for r, err := range s.Versions(ctx, pkg) {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+func versions(releases []update.Release) (list []string) {
+	for _, r := range releases {
+		list = append(list, r.Version)
+	}
+	return list
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func text(s string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s) }
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
