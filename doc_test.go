@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -304,6 +305,31 @@ func TestMemoryIsLight(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestASmallProgramMakesNoTableWhenItStarts looks at what each of our packages
+// allocates before main: a few names and short patterns, and no more.
+func TestASmallProgramMakesNoTableWhenItStarts(t *testing.T) {
+	run := exec.CommandContext(t.Context(), "go", "run", "-trimpath", "./testdata/small")
+	run.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+	var trace bytes.Buffer
+	run.Stderr = &trace // of the go command as well
+	require.NoError(t, run.Run(), trace.String())
+	seen := 0
+	for line := range strings.Lines(trace.String()) {
+		before, _, _ := strings.Cut(line, " bytes, ") // "init <package> @1.0 ms, 0.1 ms clock, 4096 bytes, 12 allocs"
+		words := strings.Fields(before)
+		if len(words) < 3 || words[0] != "init" || !within(words[1], module) {
+			continue
+		}
+		seen++
+		size, err := strconv.Atoi(words[len(words)-1])
+		require.NoError(t, err, line)
+		if size > 32<<10 {
+			t.Errorf("%s allocates %d bytes before main, at most %d are allowed", words[1], size, 32<<10)
+		}
+	}
+	require.NotZero(t, seen, trace.String())
 }
 
 func TestTheRootKnowsNoHeavyClient(t *testing.T) {

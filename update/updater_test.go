@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -225,6 +226,7 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 		"no name":         change(func(p *update.Package) { p.Name = "" }),
 		"option as name":  change(func(p *update.Package) { p.Name = "--working-dir=/" }),
 		"path as name":    change(func(p *update.Package) { p.Name = "a/../../b" }),
+		"long name":       change(func(p *update.Package) { p.Name = strings.Repeat("a", 257) }),
 		"no source":       change(func(p *update.Package) { p.Source = nil }),
 		"no steps":        change(func(p *update.Package) { p.Steps = nil }),
 		"a step twice":    change(func(p *update.Package) { p.Steps = append(p.Steps, p.Steps[0]) }),
@@ -236,6 +238,8 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 			require.ErrorIs(t, err, update.ErrInvalid)
 		})
 	}
+	_, err := update.New(change(func(p *update.Package) { p.Name = strings.Repeat("a", 256) }))
+	require.NoError(t, err)
 }
 
 func TestOfManyRequestsAtOnceExactlyOneRuns(t *testing.T) {
