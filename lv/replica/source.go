@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/fetch"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -177,11 +178,7 @@ func (s *source) get(ctx context.Context, route string, query url.Values) (*answ
 	s.replica.config.Authorize(request)
 	response, err := s.replica.config.Client.Do(request)
 	if err != nil {
-		var fault *url.Error
-		if errors.As(err, &fault) {
-			err = fault.Err // without the address, which may have credentials
-		}
-		return fail(fmt.Errorf("lv/replica: %s: %w", route, err))
+		return fail(fmt.Errorf("lv/replica: %s: %w", route, fetch.Cause(err))) // without the address, which may have credentials
 	}
 	if response.StatusCode != http.StatusOK {
 		response.Body.Close()

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/fetch"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -160,15 +161,9 @@ func artifactURL(text string) (*url.URL, error) {
 	case u.Scheme == "file" && u.Host == "" && u.Path != "":
 	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
 	default:
-		return nil, fmt.Errorf("step: the artifact's URL %q is not an http, https or file URL", redacted(u))
+		return nil, fmt.Errorf("step: the artifact's URL %q is not an http, https or file URL", fetch.Redacted(u))
 	}
 	return u, nil
-}
-
-// redacted is a URL without what may be secret in it.
-func redacted(u *url.URL) string {
-	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-	return shown.String()
 }
 
 // checkPrivateFolder tells whether dir, or the folder in which it would have

@@ -10,9 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/fetch"
 )
 
 const maxRedirects = 10
@@ -143,27 +144,10 @@ func refusal(resp *http.Response) error {
 	err := fmt.Errorf("step: the server answered %s", resp.Status)
 	switch code := resp.StatusCode; {
 	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests, code >= 500:
-		return &passing{err: err, after: retryAfter(resp.Header)}
+		after, _ := fetch.RetryAfter(resp.Header)
+		return &passing{err: err, after: after}
 	}
 	return err
-}
-
-// retryAfter is how long the server asks to wait. A date counts from the
-// server's own clock.
-func retryAfter(h http.Header) time.Duration {
-	text := h.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
-	now, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		now = time.Now()
-	}
-	return max(0, at.Sub(now))
 }
 
 // strongETag returns the ETag by which a part can be told from one of other
@@ -196,11 +180,7 @@ func (d *download) send(ctx context.Context, address *url.URL) (*http.Response, 
 		}
 		resp, err := client.Do(req)
 		if err != nil {
-			var of *url.Error
-			if errors.As(err, &of) {
-				err = of.Err // without the URL, which may hold secrets
-			}
-			return nil, &passing{err: fmt.Errorf("asking %q: %w", address.Host, err)}
+			return nil, &passing{err: fmt.Errorf("asking %q: %w", address.Host, fetch.Cause(err))}
 		}
 		next, err := redirect(resp, address)
 		if err != nil {
@@ -229,7 +209,7 @@ func redirect(resp *http.Response, from *url.URL) (*url.URL, error) {
 	case err != nil || resp.Header.Get("Location") == "":
 		return nil, errors.New("step: the server redirected to nowhere")
 	case to.Scheme != "https" && (to.Scheme != "http" || from.Scheme == "https") || to.Host == "":
-		return nil, fmt.Errorf("step: the server redirected from %s to %q", from.Scheme, redacted(to))
+		return nil, fmt.Errorf("step: the server redirected from %s to %q", from.Scheme, fetch.Redacted(to))
 	}
 	return to, nil
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/fetch"
 	"github.com/upkeep-go/upkeep/update/source/internal/web"
 )
 
@@ -198,24 +199,17 @@ func (s *session) ask(ctx context.Context, u *url.URL, header http.Header) (*htt
 func rateLimit(resp *http.Response) (time.Duration, bool) {
 	h := resp.Header
 	exhausted := h.Get("X-RateLimit-Remaining") == "0"
-	after := h.Get("Retry-After")
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
-	case resp.StatusCode == http.StatusForbidden && (after != "" || exhausted):
+	case resp.StatusCode == http.StatusForbidden && (h.Get("Retry-After") != "" || exhausted):
 	default:
 		return 0, false
 	}
-	now, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		now = time.Now()
-	}
 	wait := time.Minute // what GitHub asks for if it says nothing
-	if seconds, err := strconv.ParseInt(after, 10, 32); err == nil {
-		wait = time.Duration(seconds) * time.Second
-	} else if at, err := http.ParseTime(after); err == nil {
-		wait = at.Sub(now)
+	if asked, ok := fetch.RetryAfter(h); ok {
+		wait = asked
 	} else if at, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 64); err == nil && exhausted {
-		wait = time.Unix(at, 0).Sub(now)
+		wait = time.Unix(at, 0).Sub(fetch.Now(h))
 	}
 	return min(max(wait, time.Second), maxWait), true
 }

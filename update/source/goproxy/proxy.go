@@ -11,8 +11,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/upkeep-go/upkeep/internal/fetch"
 	"github.com/upkeep-go/upkeep/update"
-	"github.com/upkeep-go/upkeep/update/source/internal/web"
 )
 
 // base returns the URL of the proxy to ask for module.
@@ -91,7 +91,7 @@ func parseProxy(s string) (*url.URL, error) {
 	case u.Scheme == "file" && (u.Host == "" || u.Host == "localhost") && strings.HasPrefix(u.Path, "/"):
 		return u, nil
 	}
-	return nil, fmt.Errorf("goproxy: %q is not the URL of a module proxy", web.Redacted(u))
+	return nil, fmt.Errorf("goproxy: %q is not the URL of a module proxy", fetch.Redacted(u))
 }
 
 // escapePath writes a module path as a proxy wants it: "!a" for "A".

@@ -16,6 +16,7 @@ import (
 
 	version "github.com/hashicorp/go-version"
 
+	"github.com/upkeep-go/upkeep/internal/fetch"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source/internal/web"
 )
@@ -103,7 +104,7 @@ func (s *Source) releases(ctx context.Context, pkg string) ([]update.Release, er
 	}
 	accepted, err := s.accept(ctx, pkg, got)
 	if err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", web.Redacted(base), err)
+		return nil, fmt.Errorf("manifest %s: %w", fetch.Redacted(base), err)
 	}
 	s.mu.Lock()
 	s.last = got // which is good, and may be sent by its ETag alone

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/fetch"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
 )
@@ -37,7 +38,7 @@ func Secure(u *url.URL, allowHTTP bool) error {
 	case u.Scheme == "http" && (allowHTTP || loopback(u.Hostname())):
 		return nil
 	}
-	return fmt.Errorf("%w: %q", source.ErrInsecure, Redacted(u))
+	return fmt.Errorf("%w: %q", source.ErrInsecure, fetch.Redacted(u))
 }
 
 func loopback(host string) bool {
@@ -70,15 +71,12 @@ func Guarded(client *http.Client, allowHTTP bool) *http.Client {
 func Get(ctx context.Context, client *http.Client, u *url.URL, header http.Header) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("source: %q cannot be asked for", Redacted(u))
+		return nil, fmt.Errorf("source: %q cannot be asked for", fetch.Redacted(u))
 	}
 	r.Header = header.Clone()
 	resp, err := client.Do(r)
 	if err != nil {
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // its URL may hold secrets, also of where it was redirected to
-		}
-		return nil, fmt.Errorf("asking %s: %w", Redacted(u), err)
+		return nil, fmt.Errorf("asking %s: %w", fetch.Redacted(u), fetch.Cause(err))
 	}
 	return resp, nil
 }
@@ -87,10 +85,10 @@ func Get(ctx context.Context, client *http.Client, u *url.URL, header http.Heade
 func Read(r io.Reader, u *url.URL, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", Redacted(u), err)
+		return nil, fmt.Errorf("reading %s: %w", fetch.Redacted(u), err)
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("source: %s has more than %d bytes", Redacted(u), limit)
+		return nil, fmt.Errorf("source: %s has more than %d bytes", fetch.Redacted(u), limit)
 	}
 	return data, nil
 }
@@ -102,9 +100,9 @@ func Refusal(resp *http.Response, u *url.URL) error {
 	case http.StatusOK:
 		return nil
 	case http.StatusNotFound, http.StatusGone:
-		return fmt.Errorf("%w: %s", update.ErrNotFound, Redacted(u))
+		return fmt.Errorf("%w: %s", update.ErrNotFound, fetch.Redacted(u))
 	}
-	return fmt.Errorf("source: %s answered %s", Redacted(u), resp.Status)
+	return fmt.Errorf("source: %s answered %s", fetch.Redacted(u), resp.Status)
 }
 
 // ReadFile reads the file of a file URL, at most limit bytes. One that is not
@@ -116,18 +114,11 @@ func ReadFile(u *url.URL, limit int64) ([]byte, error) {
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", update.ErrNotFound, Redacted(u))
+		return nil, fmt.Errorf("%w: %s", update.ErrNotFound, fetch.Redacted(u))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", Redacted(u), err)
+		return nil, fmt.Errorf("opening %s: %w", fetch.Redacted(u), err)
 	}
 	defer f.Close()
 	return Read(f, u, limit)
-}
-
-// Redacted is u without what is nobody's business.
-func Redacted(u *url.URL) string {
-	shown := *u
-	shown.User, shown.RawQuery = nil, ""
-	return shown.String()
 }
