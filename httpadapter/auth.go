@@ -82,7 +82,9 @@ type Authenticator interface {
 // API sends an id with the secret it must be the principal's: the authkey of
 // an app and its authid are {authkey: {ID: authid, Role: Editor, Scopes: {appid}}}.
 // It is meant for a handful of tokens: every secret is hashed and compared for every
-// request, in a time that does not depend on which one matches, or whether.
+// request, in a time that does not depend on which one matches, or whether. An
+// empty secret is ErrNoCredential, which is no guess: it does not count for
+// Limits.Logins.
 type Secrets map[string]Principal
 
 // Authenticate implements Authenticator.

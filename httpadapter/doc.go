@@ -1,5 +1,6 @@
 // Package httpadapter serves documented HTTP APIs, byte for byte, and the
-// library's own routes under /upkeep/v1/, on any mux.
+// library's own routes under /upkeep/v1/: on a ServeMux by Register, on every
+// other router as an http.Handler (see Config.Prefix for both).
 //
 //	api, err := httpadapter.New(httpadapter.Config{
 //		Update: updates,
@@ -8,12 +9,22 @@
 //	…
 //	api.Register(mux) // beside your own routes
 //
-// The documented routes answer exactly what their document says; what it
-// leaves open is decided by the cases in testdata/contract. Our own routes
-// speak JSON with snake_case names, say what went wrong as RFC 9457 problems
-// whose type ends in a stable slug, take a bearer token, and send events as
-// Server-Sent Events that resume after the last one seen. They are described
-// by GET /upkeep/v1/openapi.json.
+// The documented routes are those of two documents, and answer exactly what
+// these say:
+//
+//   - [WNCMS, Updates API]: POST /api/v1/update and /api/v1/update/progress
+//   - [Wuji, version management (row level)], in Chinese: everything under /lv/,
+//     and the same under /api/lv/
+//
+// GET /upkeep/v1/openapi.json describes every route as it is served, with its
+// parameters, bodies and replies, also what the documents leave open: replies
+// of /lv/, for one, are {"code": 200, "msg": "", "data": …}, with the HTTP status
+// as code. It is the contract, together with the tests of this package, which
+// ask for each case of the documents. [Adapter.Routes] is the same list for Go.
+//
+// Our own routes speak JSON with snake_case names, say what went wrong as
+// RFC 9457 problems whose type ends in a stable slug, take a bearer token, and
+// send events as Server-Sent Events that resume after the last one seen.
 //
 // The row-version API has a key pair for each app: in Secrets the authkey, with
 // the authid as ID and the app as scope. Its Staffname is recorded with every
@@ -65,4 +76,7 @@
 //	if err := server.Shutdown(ctx); err != nil {
 //		server.Close() // ends the streams; updates go on until their Updater closes
 //	}
+//
+// [WNCMS, Updates API]: https://doc.wncms.cc/api/endpoints/updates
+// [Wuji, version management (row level)]: https://shiply.tds.qq.com/document/data-manage/api/data-management-open-interfaces/version-management-interfaces-row-level
 package httpadapter

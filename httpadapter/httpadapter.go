@@ -39,7 +39,23 @@ type Config struct {
 	// so yet. Others are not found until the program itself writes to them.
 	// An App has no slash.
 	Tables []lv.TableID
-	// Prefix comes before every route, such as "/svc". Default none.
+	// Prefix comes before every route, such as "/svc": what the path of a
+	// request begins with when it comes to the Adapter, or to the handlers
+	// that Register has registered. Default none. So below a path
+	//
+	//	api.Register(mux)                                   // "/svc"
+	//	mux.Handle("/svc/", api)                            // "/svc"
+	//	mux.Handle("/svc/", http.StripPrefix("/svc", api))  // none
+	//	r.Mount("/svc", api)                                // "/svc", r is chi's router
+	//	r.Any("/svc/*rest", gin.WrapH(api))                 // "/svc"
+	//	e.Any("/svc/*", echo.WrapHandler(api))              // "/svc"
+	//
+	// and without one
+	//
+	//	api.Register(mux)                   // a ServeMux, beside your own routes
+	//	r.Mount("/", api)                   // chi
+	//	r.NoRoute(gin.WrapH(api))           // gin
+	//	e.Any("/*", echo.WrapHandler(api))  // echo
 	Prefix string
 	// TrustedOrigins, such as "https://admin.example", may send cross-site
 	// requests that change something.
@@ -62,7 +78,9 @@ type Limits struct {
 	Streams          int   // open event streams in all; default 256
 	PrincipalStreams int   // open event streams of one principal; default 16
 	// Logins is how many failed logins a minute one remote address has,
-	// IPv6 addresses by their /64; default 10, negative for no limit. No more
+	// IPv6 addresses by their /64; default 10, negative for no limit. A failed
+	// login is an ErrBadCredential: a request without a credential, or with an
+	// empty one, is refused and not counted. No more
 	// credentials of an address are checked at the same time; further ones
 	// wait. Behind a proxy every request has the proxy's address, unless a
 	// middleware before the Adapter sets Request.RemoteAddr.
@@ -76,13 +94,16 @@ type Limits struct {
 	large int64 // bytes of a body of lv
 }
 
-// Mux is what routes are registered on: an *http.ServeMux, and most others.
+// Mux is what routes are registered on: an *http.ServeMux, or what forwards to
+// one. Mount the Adapter itself, an http.Handler, on every other router, those
+// with such a Handle included: ids are read as a ServeMux hands them over, and
+// a path that ends in "/" is all that is below it.
 type Mux interface {
 	Handle(pattern string, h http.Handler)
 }
 
-// Adapter is the routes. It is an http.Handler, for muxes that are no Mux. It
-// owns no goroutine but those of open event streams, which end with their
+// Adapter is the routes. It is an http.Handler, for every router that is no
+// ServeMux: Config.Prefix shows how to mount it. It owns no goroutine but those of open event streams, which end with their
 // requests.
 type Adapter struct {
 	config  Config
