@@ -86,32 +86,32 @@ func writePrivate(path string, text []byte, move func(from, to string) error) er
 	return move(f.Name(), path)
 }
 
-// print tells how to use the server. Secrets are shown at the first start only.
-func (c credentials) print(out io.Writer, state string, first bool) {
-	token, key := "'$TOKEN'", "$AUTHKEY" // leaves the single quotes of its line
-	fmt.Fprintf(out, "\nThe site:  http://%s/site/\nThe state: %s\n", c.Addr, state)
-	if first {
-		token, key = c.APIToken, c.AuthKey
-		fmt.Fprintf(out, `Shown this once, and kept in credentials.json there:
+// reveal shows the secrets, at the first start only.
+func (c credentials) reveal(out io.Writer) {
+	fmt.Fprintf(out, `Shown this once, and kept in credentials.json in the folder of the state:
   the API token: %s
   for the rows:  appid %s, schemaid %s, authid %s, authkey %s
 `, c.APIToken, c.AppID, c.SchemaID, c.AuthID, c.AuthKey)
-	} else {
-		file := filepath.Join(state, "credentials.json")
-		fmt.Fprintf(out, `For the lines below:
-  TOKEN=$(sed -n 's/.*"api_token": "\([^"]*\)".*/\1/p' '%[1]s')
-  AUTHKEY=$(sed -n 's/.*"authkey": "\([^"]*\)".*/\1/p' '%[1]s')
-`, file)
+}
+
+// print tells how to use the server, once it can be used.
+func (c credentials) print(out io.Writer, state string) {
+	program := "go run ./examples/server"
+	if state != defaultState() {
+		program += " -state '" + state + "'"
 	}
 	fmt.Fprintf(out, `
-Update the site:
-  curl -X POST "http://%[1]s/api/v1/update" -H "Content-Type: application/json" \
-    -d '{"api_token": "%[2]s", "package": "demo/site"}'
-Ask whether an update runs:
-  curl -X POST "http://%[1]s/api/v1/update/progress" -H "Content-Type: application/json" \
-    -d '{"api_token": "%[2]s", "itemId": "core"}'
-List the banners and pages:
-  curl "http://%[1]s/lv/status/0?appid=%[3]s&schemaid=%[4]s&authid=%[5]s&authkey=%[6]s"
+The site:  http://%[1]s/site/
+The state: %[2]s
+Stop it with Ctrl-C.
 
-`, c.Addr, token, c.AppID, c.SchemaID, c.AuthID, key)
+In a second terminal, in the same folder as here, this updates the site:
+  %[3]s call POST /api/v1/update '{"package": "demo/site"}'
+and so does any other program that has the token:
+  TOKEN=$(%[3]s show api_token)
+  curl -X POST "http://%[1]s/api/v1/update" -H "Content-Type: application/json" \
+    -d '{"api_token": "'$TOKEN'", "package": "demo/site"}'
+What else there is to try, and why: examples/server/README.md
+
+`, c.Addr, state, program)
 }

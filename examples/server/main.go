@@ -1,7 +1,11 @@
 // The server keeps a small web site and a Go tool up to date, keeps versions of
 // the site's banners and pages, and serves the APIs for both beside the site.
+// Its commands ask a server that runs.
 //
 //	go run ./examples/server
+//	go run ./examples/server call GET /lv/status/0
+//
+// The README beside this file is a walk through all of it.
 package main
 
 import (
@@ -42,9 +46,20 @@ func main() {
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 is any free one")
 	flag.DurationVar(&o.pace, "pace", 0, "how long an update of the site rests half-way, so that you can watch it")
 	flag.IntVar(&o.rows, "rows", 0, "load so `many` rows into a table of their own, schemaid "+itemsSchema)
+	flag.Usage = func() {
+		fmt.Fprint(flag.CommandLine.Output(), usage)
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if flag.NArg() > 0 {
+		if err := command(ctx, o.state, flag.Args(), os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "server:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	context.AfterFunc(ctx, func() {
 		stop() // a second signal ends the program at once
 		fmt.Fprintln(os.Stderr, "server: stopping once the step that is under way has ended")
@@ -119,8 +134,14 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 		return err
 	}
 	return run(ctx, listener, routes, updates, rows, func() {
-		keys.print(out, o.state, first)
+		if first { // before anything can go wrong
+			keys.reveal(out)
+		}
 		install(ctx, updates, logger)
+		if ctx.Err() != nil {
+			return
+		}
+		keys.print(out, o.state)
 		loadItems(ctx, rows.Table(keys.AppID, itemsSchema), o.rows, out, logger)
 	})
 }

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// usage tells of the commands, which are for a second terminal.
+const usage = `Usage: server [flags]                                        serves
+       server [-state DIR] call [flags] METHOD PATH [JSON]  asks the server that runs, and prints its reply
+       server [-state DIR] show NAME                        prints "state", the folder, or a member of credentials.json
+
+`
+
+// startTime is how long a command waits for a server that has just been started.
+const startTime = 10 * time.Second
+
+// command does what args say, with the server that was started last in the
+// state folder.
+func command(ctx context.Context, state string, args []string, out io.Writer) error {
+	switch args[0] {
+	case "call":
+		return call(ctx, state, args[1:], out)
+	case "show":
+		return show(state, args[1:], out)
+	}
+	return fmt.Errorf("there is no command %q: want call or show", args[0])
+}
+
+// show prints what a script may need to know.
+func show(state string, args []string, out io.Writer) error {
+	if len(args) != 1 {
+		return errors.New("show: want one name")
+	}
+	if args[0] == "state" {
+		fmt.Fprintln(out, state)
+		return nil
+	}
+	text, err := os.ReadFile(filepath.Join(state, "credentials.json"))
+	if err != nil {
+		return err
+	}
+	var members map[string]string
+	if err := json.Unmarshal(text, &members); err != nil {
+		return err
+	}
+	value, ok := members[args[0]]
+	if !ok {
+		return fmt.Errorf("show: want state or one of %q", slices.Sorted(maps.Keys(members)))
+	}
+	fmt.Fprintln(out, value)
+	return nil
+}
+
+// call sends a request with the credentials that its API asks for.
+func call(ctx context.Context, state string, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("call", flag.ContinueOnError)
+	pick := flags.String("pick", "", "print no more than the `member` of that name, of a list that of its first item")
+	limit := flags.Duration("for", 0, "`how` long to follow a stream of events; default: until Ctrl-C")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() != 2 && flags.NArg() != 3 {
+		return errors.New(`call: want a method, a path and perhaps a body, such as call GET /lv/status/0`)
+	}
+	if *limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, *limit)
+		defer cancel()
+	}
+	resp, err := ask(ctx, state, flags.Arg(0), flags.Arg(1), flags.Arg(2))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.Header.Get("Content-Type") == "text/event-stream" {
+		_, err := io.Copy(out, resp.Body)
+		if ctx.Err() != nil { // as it was meant to end
+			return nil
+		}
+		return err
+	}
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		fmt.Fprintf(out, "%s\n", bytes.TrimSpace(text))
+		return fmt.Errorf("the server answered %s", resp.Status)
+	}
+	if *pick == "" {
+		_, err = out.Write(lines(text))
+		return err
+	}
+	value, ok := member(text, *pick)
+	if !ok {
+		return fmt.Errorf("the reply has no %q", *pick)
+	}
+	fmt.Fprintln(out, value)
+	return nil
+}
+
+// ask sends the request. It waits for a server that is about to start.
+func ask(ctx context.Context, state, method, path, body string) (*http.Response, error) {
+	for began := time.Now(); ; {
+		var c credentials
+		text, err := os.ReadFile(filepath.Join(state, "credentials.json"))
+		if err == nil {
+			err = json.Unmarshal(text, &c)
+		}
+		var resp *http.Response
+		if err == nil {
+			resp, err = c.send(ctx, method, path, body)
+		}
+		starting := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+		if !starting || time.Since(began) > startTime {
+			return resp, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// send adds to a request what its API wants: the row-version API the table, the
+// key pair and who asks, the update API a token in the body, and our own routes
+// a bearer token.
+func (c credentials) send(ctx context.Context, method, path, body string) (*http.Response, error) {
+	u, err := url.Parse("http://" + c.Addr + path)
+	if err != nil {
+		return nil, err
+	}
+	header, query := http.Header{"Content-Type": {"application/json"}}, u.Query()
+	add := func(name, value string) {
+		if !query.Has(name) {
+			query.Set(name, value)
+		}
+	}
+	if strings.Contains(u.Path, "/lv/") {
+		add("appid", c.AppID)
+		add("schemaid", c.SchemaID)
+	}
+	switch {
+	case strings.HasPrefix(u.Path, "/lv/"):
+		add("authid", c.AuthID)
+		add("authkey", c.AuthKey)
+		header.Set("Staffname", c.StaffName)
+	case strings.HasPrefix(u.Path, "/api/v1/update"):
+		members := map[string]any{}
+		if err := json.Unmarshal([]byte(body), &members); err != nil {
+			return nil, fmt.Errorf("the body: %w", err)
+		}
+		members["api_token"] = c.APIToken
+		text, err := json.Marshal(members)
+		if err != nil {
+			return nil, err
+		}
+		body = string(text)
+	default:
+		header.Set("Authorization", "Bearer "+c.APIToken)
+	}
+	u.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header = header
+	return http.DefaultClient.Do(req)
+}
+
+// lines returns JSON without spaces, with each item of its list in a line.
+func lines(text []byte) []byte {
+	var compact, out bytes.Buffer
+	if json.Compact(&compact, text) != nil {
+		return text
+	}
+	text = compact.Bytes()
+	var items []json.RawMessage
+	start := max(bytes.IndexByte(text, '['), 0)
+	d := json.NewDecoder(bytes.NewReader(text[start:]))
+	if d.Decode(&items) != nil || len(items) == 0 { // no list, or a text that looks like one
+		return append(text, '\n')
+	}
+	out.Write(text[:start])
+	for i, item := range items {
+		fmt.Fprintf(&out, "%c\n  %s", "[,"[min(i, 1)], item)
+	}
+	fmt.Fprintf(&out, "\n]%s\n", text[start+int(d.InputOffset()):])
+	return out.Bytes()
+}
+
+// member returns the first member of that name, a text without its quotes. It
+// looks into an object before what the object has, by name, and into lists from
+// their beginning.
+func member(text []byte, name string) (string, bool) {
+	var object map[string]json.RawMessage
+	var list []json.RawMessage
+	if json.Unmarshal(text, &object) == nil {
+		if value, ok := object[name]; ok {
+			var plain string
+			if json.Unmarshal(value, &plain) == nil {
+				return plain, true
+			}
+			return string(value), true
+		}
+		for _, inner := range slices.Sorted(maps.Keys(object)) {
+			list = append(list, object[inner])
+		}
+	} else if json.Unmarshal(text, &list) != nil {
+		return "", false
+	}
+	for _, inner := range list {
+		if value, ok := member(inner, name); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
