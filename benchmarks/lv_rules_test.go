@@ -138,7 +138,7 @@ func strategies(b *testing.B, relation lv.Relation, rule func(i int) (value, exp
 	s, err := lv.New(lv.Config{Store: memory.New()})
 	require.NoError(b, err)
 	defer s.Close()
-	table, by := s.Table("app", "banners"), lv.Meta{Actor: "ada"}
+	table, by := s.Table("app", "banners"), lv.By{Actor: "ada"}
 	v, err := table.Save(b.Context(), "row", []byte(`{"name":"gray"}`), by)
 	require.NoError(b, err)
 	env, programs, celVisitor := celEnv(b), make([]cel.Program, n), celVisitor(b)

@@ -63,7 +63,7 @@ func (s *site) happen(t *testing.T, n, bytes int) {
 	emitText(t, s.db, n, strings.Repeat("x", bytes))
 	for i := range n {
 		content := fmt.Sprintf(`{"n":%d,"name":%q}`, i, strings.Repeat(string('a'+rune(time.Now().UnixNano()%26)), bytes))
-		_, err := s.rows.Table("app", "table").Save(t.Context(), "a", json.RawMessage(content), lv.Meta{Actor: "ann"})
+		_, err := s.rows.Table("app", "table").Save(t.Context(), "a", json.RawMessage(content), lv.By{Actor: "ann"})
 		require.NoError(t, err)
 	}
 }

@@ -89,8 +89,8 @@ func hostileSite(t testing.TB, add func(*site)) *site {
 	s := (&site{add: add, configure: func(c *httpadapter.Config) { c.Limits.Logins = -1 }}).open(t)
 	strategy := s.documented("POST", "/lv/strategy", strategyBody("3")).data(t)
 	require.Equal(t, "8", at(t, strategy, "strategyId"))
-	planned, err := s.rows.Table("app", "table").Plan(context.Background(),
-		lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}}, lv.Meta{Actor: "setup"})
+	planned, err := s.rows.Table("app", "table").Draft(context.Background(),
+		lv.Release{Changes: []lv.Change{{Row: "a", Working: true}}}, lv.By{Actor: "setup"})
 	require.NoError(t, err)
 	require.EqualValues(t, 9, planned.ID)
 	_, err = s.db.Journal().Create(context.Background(), update.Run{

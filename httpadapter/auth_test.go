@@ -266,3 +266,15 @@ func TestGuessersAreForgottenBeforeTheyFillTheMemory(t *testing.T) {
 	}
 	require.Greater(t, s.adapter.Addresses(), 4_000, "the last ones are remembered")
 }
+
+func TestSomebodyWithoutANameChangesNoRow(t *testing.T) {
+	s := (&site{configure: func(c *httpadapter.Config) {
+		c.Auth = custom(func(httpadapter.Credential) (httpadapter.Principal, error) {
+			return httpadapter.Principal{Role: httpadapter.Admin}, nil
+		})
+	}}).open(t)
+	r := s.own("PUT", "rows/fresh", `{"content":{}}`, as("T"))
+	require.Equal(t, "invalid-request", r.problem(t))
+	require.Contains(t, r.text, "the actor is missing")
+	require.Equal(t, "not-found", s.own("GET", "rows/fresh", "", as("T")).problem(t))
+}

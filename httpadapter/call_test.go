@@ -16,7 +16,7 @@ import (
 
 // longList is a GET of 1 MB of production.
 func longList(t *testing.T, s *site) *http.Request {
-	table, by := s.rows.Table("app", "table"), lv.Meta{Actor: "setup"}
+	table, by := s.rows.Table("app", "table"), lv.By{Actor: "setup"}
 	_, err := table.Save(t.Context(), "long", []byte(`{"text":"`+strings.Repeat("x", 1<<20)+`"}`), by)
 	require.NoError(t, err)
 	_, err = table.Publish(t.Context(), lv.Production, by, "long")

@@ -99,7 +99,7 @@ func buildLV(t *testing.T, db storage.Backend, given []string) (fixture, error) 
 
 // fill writes the rows, grays and strategies of a case.
 func (s lvState) fill(t *testing.T, table *lv.Table) error {
-	ctx, by := t.Context(), lv.Meta{Actor: "setup"}
+	ctx, by := t.Context(), lv.By{Actor: "setup"}
 	for _, token := range s.rows {
 		m := rowToken.FindStringSubmatch(token)
 		row, names, shown, deleted, action := m[1], strings.Split(m[2], ","), m[3], m[4] != "", m[5]
@@ -133,7 +133,7 @@ func (s lvState) fill(t *testing.T, table *lv.Table) error {
 		}
 		r, err := table.Release(ctx, lv.Env(m[1]), by, s.version(m[3]))
 		require.NoError(t, err)
-		require.Equal(t, m[2], r.Changes[0].ID)
+		require.Equal(t, m[2], r.Changes[0].Row)
 	}
 	for _, name := range s.named {
 		target := s.ids["v1"]

@@ -109,21 +109,21 @@ type engineVersions struct {
 	*engine
 }
 
-func (v *engineVersions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+func (v *engineVersions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 	v.ask()
 	left, err := v.VersionStore.Write(ctx, t, edits, by)
 	v.wrote(err)
 	return left, err
 }
 
-func (v *engineVersions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+func (v *engineVersions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 	v.ask()
 	r, err := v.VersionStore.PutRelease(ctx, t, r, by)
 	v.wrote(err)
 	return r, err
 }
 
-func (v *engineVersions) PutStrategy(ctx context.Context, t lv.TableID, s lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+func (v *engineVersions) PutStrategy(ctx context.Context, t lv.TableID, s lv.Strategy, by lv.By) (lv.Strategy, error) {
 	v.ask()
 	s, err := v.VersionStore.PutStrategy(ctx, t, s, by)
 	v.wrote(err)

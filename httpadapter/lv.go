@@ -197,6 +197,7 @@ var wujiFailures = []struct {
 	{lv.ErrNotFound, http.StatusNotFound, ""},
 	{lv.ErrForbidden, http.StatusForbidden, ""},
 	{lv.ErrConflict, http.StatusConflict, ""},
+	{lv.ErrStale, http.StatusConflict, ""},
 	{lv.ErrTooLate, http.StatusConflict, ""},
 	{lv.ErrCompacted, http.StatusGone, ""},
 	{lv.ErrClosed, http.StatusServiceUnavailable, "Service unavailable"},

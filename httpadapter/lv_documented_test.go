@@ -73,12 +73,12 @@ func TestChangesOfTheDocumentSayWhatMovedAndKeepWhoAndWhy(t *testing.T) {
 	for r, err := range s.rows.Table("app", "table").Releases(t.Context(), lv.Query{}) {
 		require.NoError(t, err)
 		require.Equal(t, release, fmt.Sprint(r.ID))
-		require.Equal(t, []any{"操作人", "上线", lv.Production}, []any{r.Actor, r.Desc, r.Env})
+		require.Equal(t, []any{"操作人", "上线", lv.Production}, []any{r.By.Actor, r.By.Reason, r.Env})
 		break
 	}
 	s.documented("POST", "/lv/rollback/1", `{"desc":"undo"}`).data(t)
-	require.Equal(t, lv.Meta{Actor: "操作人", Desc: "undo"}, s.last(t, "a").Meta)
-	require.Equal(t, lv.OpRollback, s.last(t, "a").Op)
+	require.Equal(t, lv.By{Actor: "操作人", Reason: "undo"}, s.last(t, "a").By)
+	require.Equal(t, lv.OpRestore, s.last(t, "a").Op)
 
 	reset := s.documented("GET", "/lv/rollback2gray/batch/g", `{"objectIds":["a","c"]}`).data(t)
 	require.Equal(t, "", at(t, reset, "versionId"))
@@ -114,7 +114,7 @@ func TestDeletionIsPublishedOnceAndNotAfterTheRowCameBack(t *testing.T) {
 	require.Equal(t, 404, publish(`{"actionId":"1"}`).StatusCode, "a version that deletes nothing")
 	require.Equal(t, 400, publish(`{"actionId":"`+action+`","grayId":"`+strings.Repeat("x", 257)+`"}`).StatusCode)
 
-	_, err := s.rows.Table("app", "table").Save(t.Context(), "b", json.RawMessage(`{"name":"b2"}`), lv.Meta{Actor: "x"})
+	_, err := s.rows.Table("app", "table").Save(t.Context(), "b", json.RawMessage(`{"name":"b2"}`), lv.By{Actor: "x"})
 	require.NoError(t, err)
 	late := publish(`{"actionId":"` + action + `"}`)
 	require.Equal(t, http.StatusConflict, late.StatusCode, late.text)
@@ -194,9 +194,9 @@ func TestReadersSeeContentAsItWasSaved(t *testing.T) {
 		"1": `{ "n" : 9007199254740993 , "x" : 1.0 }`, "2": `{}`, "3": ` { } `, "4": `[1,2]`, "5": `"text"`, "6": `null`,
 		"7": `{"_id":"forged","_version":"999","_more":true}`, "8": `{"\u005fid":"forged","a":"<b>"}`, "9": `{"a":{"_id":"below"}}`,
 	} {
-		_, err := table.Save(t.Context(), id, json.RawMessage(content), lv.Meta{Actor: "x"})
+		_, err := table.Save(t.Context(), id, json.RawMessage(content), lv.By{Actor: "x"})
 		require.NoError(t, err)
-		_, err = table.Publish(t.Context(), lv.Production, lv.Meta{Actor: "x"}, id)
+		_, err = table.Publish(t.Context(), lv.Production, lv.By{Actor: "x"}, id)
 		require.NoError(t, err)
 	}
 	r := s.send("GET", "/lv/prod?appid=app&schemaid=empty&authid=kit&authkey="+appKey, "")

@@ -28,12 +28,12 @@ func publishMany(t *testing.T, table *lv.Table, rows int, content string) {
 		ids = append(ids, fmt.Sprintf("many%06d", n))
 		edits = append(edits, lv.Edit{Op: lv.OpSave, Row: ids[n], Content: json.RawMessage(content)})
 		if len(edits) == 500 || n == rows-1 {
-			_, err := table.Edit(t.Context(), lv.Meta{Actor: "x"}, edits...)
+			_, err := table.Edit(t.Context(), lv.By{Actor: "x"}, edits...)
 			require.NoError(t, err)
 			edits = nil
 		}
 	}
-	_, err := table.Publish(t.Context(), lv.Production, lv.Meta{Actor: "x"}, ids...)
+	_, err := table.Publish(t.Context(), lv.Production, lv.By{Actor: "x"}, ids...)
 	require.NoError(t, err)
 }
 
@@ -44,7 +44,7 @@ func TestAnEventThatIsTooLongIsToldAsCompacted(t *testing.T) {
 		before, err := table.Seq(t.Context())
 		require.NoError(t, err)
 		publishMany(t, table, 50, `"`+strings.Repeat("x", 300)+`"`)
-		_, err = table.Save(t.Context(), "a", []byte(`"after"`), lv.Meta{Actor: "x"})
+		_, err = table.Save(t.Context(), "a", []byte(`"after"`), lv.By{Actor: "x"})
 		require.NoError(t, err)
 
 		all := listen(t, client, fmt.Sprintf("%s?%s&after=%d", changes, ofApp, before))
@@ -106,9 +106,9 @@ func TestAReplicaGoesThroughAReleaseOfAnyLength(t *testing.T) {
 	r := follow(t, s)
 	table := s.rows.Table("app", "table")
 	publishMany(t, table, rows, content)
-	_, err := table.Save(t.Context(), "a", []byte(`"after"`), lv.Meta{Actor: "x"})
+	_, err := table.Save(t.Context(), "a", []byte(`"after"`), lv.By{Actor: "x"})
 	require.NoError(t, err)
-	_, err = table.Publish(t.Context(), lv.Production, lv.Meta{Actor: "x"}, "a")
+	_, err = table.Publish(t.Context(), lv.Production, lv.By{Actor: "x"}, "a")
 	require.NoError(t, err)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		row, err := r.Table().Get(t.Context(), "a", lv.View{})

@@ -160,7 +160,7 @@ func eventSize(e lv.Event) int64 {
 	const rest = 100 // of a row: names, versions and times
 	size := 0
 	for _, c := range e.Rows {
-		size += rest + len(c.ID) + len(c.Content)
+		size += rest + len(c.Row) + len(c.Content)
 	}
 	if e.Strategy != nil {
 		size += len(e.Strategy.Extra)

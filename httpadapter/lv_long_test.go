@@ -35,9 +35,9 @@ func TestLongListIsNeverInMemoryAsAWhole(t *testing.T) {
 		ids = append(ids, id)
 		edits = append(edits, lv.Edit{Op: lv.OpSave, Row: id, Content: json.RawMessage(`"` + strings.Repeat("x", 200) + `"`)})
 	}
-	_, err := table.Edit(t.Context(), lv.Meta{Actor: "x"}, edits...)
+	_, err := table.Edit(t.Context(), lv.By{Actor: "x"}, edits...)
 	require.NoError(t, err)
-	_, err = table.Publish(t.Context(), lv.Production, lv.Meta{Actor: "x"}, ids...)
+	_, err = table.Publish(t.Context(), lv.Production, lv.By{Actor: "x"}, ids...)
 	require.NoError(t, err)
 
 	path := "/lv/prod?appid=app&schemaid=empty&authid=kit&authkey=" + appKey

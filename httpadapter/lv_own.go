@@ -87,6 +87,7 @@ var lvProblems = ownFailure([]failure{
 	{lv.ErrInvalid, http.StatusBadRequest, "invalid-request", "The request can not succeed as it stands", true},
 	{lv.ErrForbidden, http.StatusForbidden, "forbidden", "This is for somebody else to do", true},
 	{lv.ErrConflict, http.StatusConflict, "conflict", "Something has moved meanwhile", true},
+	{lv.ErrStale, http.StatusConflict, "conflict", "Something has moved meanwhile", true},
 	{lv.ErrTooLate, http.StatusConflict, "too-late", "The release is applied, has failed or was cancelled", true},
 	{lv.ErrCompacted, http.StatusGone, "compacted", "This part of the past is no longer kept", true},
 	{lv.ErrClosed, http.StatusServiceUnavailable, "unavailable", "Service unavailable", false},
@@ -110,25 +111,28 @@ func lvFailure(err error) (answer, bool) {
 }
 
 // because returns who makes a change of our own, and why.
-func (l *lvAPI) because(c *call, desc, requestID string) (lv.Meta, error) {
+func (l *lvAPI) because(c *call, desc, requestID string) (lv.By, error) {
 	if len(desc) > maxDesc {
-		return lv.Meta{}, badBody.with(fmt.Sprintf("desc: at most %d bytes", maxDesc))
+		return lv.By{}, badBody.with(fmt.Sprintf("desc: at most %d bytes", maxDesc))
 	}
 	if requestID != "" && checkID(requestID) != nil {
-		return lv.Meta{}, badBody.with("request_id is no id")
+		return lv.By{}, badBody.with("request_id is no id")
 	}
-	return lv.Meta{Actor: c.by.ID, Desc: desc, RequestID: requestID}, nil
+	if c.by.ID == "" { // as an Authenticator of the program's may have it
+		return lv.By{}, fmt.Errorf("%w: the actor is missing", lv.ErrInvalid)
+	}
+	return lv.By{Actor: c.by.ID, Reason: desc, RequestID: requestID}, nil
 }
 
 // why returns the table, who changes it, and why: the body is a whyBody.
-func (l *lvAPI) why(c *call) (*lv.Table, lv.Meta, error) {
+func (l *lvAPI) why(c *call) (*lv.Table, lv.By, error) {
 	t, err := l.table(c)
 	if err != nil {
-		return nil, lv.Meta{}, err
+		return nil, lv.By{}, err
 	}
 	var b whyBody
 	if err := c.decodeOptional(&b); err != nil {
-		return nil, lv.Meta{}, err
+		return nil, lv.By{}, err
 	}
 	by, err := l.because(c, b.Desc, b.RequestID)
 	return t, by, err
@@ -281,7 +285,7 @@ func (l *lvAPI) remove(c *call) error {
 }
 
 // edit edits the working row in the path, if it is at the version expected.
-func (c *call) edit(t *lv.Table, e lv.Edit, expect string, by lv.Meta) (err error) {
+func (c *call) edit(t *lv.Table, e lv.Edit, expect string, by lv.By) (err error) {
 	e.Row = c.r.PathValue("objectId")
 	if e.Expect, err = expected(expect); err != nil {
 		return err

@@ -300,7 +300,7 @@ func TestSnapshotIsWhatAReplicaReads(t *testing.T) {
 func TestChangesGoOnAfterTheLastOneSeen(t *testing.T) {
 	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
 		path := changes + "?" + ofApp
-		_, err := s.rows.Table("app", "empty").Save(t.Context(), "x", []byte(`1`), lv.Meta{Actor: "x"})
+		_, err := s.rows.Table("app", "empty").Save(t.Context(), "x", []byte(`1`), lv.By{Actor: "x"})
 		require.NoError(t, err)
 		all := listen(t, client, path+"&after=0")
 		for i := range 7 {
@@ -320,7 +320,7 @@ func TestChangesGoOnAfterTheLastOneSeen(t *testing.T) {
 
 		now := listen(t, client, path)
 		synctest.Wait() // now is when the stream is open
-		_, err = s.rows.Table("app", "empty").Save(t.Context(), "x", []byte(`2`), lv.Meta{Actor: "x"})
+		_, err = s.rows.Table("app", "empty").Save(t.Context(), "x", []byte(`2`), lv.By{Actor: "x"})
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, s.documented("GET", "/lv/release/3", "").StatusCode)
 		e, err = now.next()
@@ -336,7 +336,7 @@ func TestChangesOfOtherTablesMoveWhereToResume(t *testing.T) {
 		happen := func(table string, n int) {
 			for range n {
 				secret++
-				_, err := s.rows.Table("app", table).Save(t.Context(), "x", fmt.Appendf(nil, `{"secret":%d}`, secret), lv.Meta{Actor: "x"})
+				_, err := s.rows.Table("app", table).Save(t.Context(), "x", fmt.Appendf(nil, `{"secret":%d}`, secret), lv.By{Actor: "x"})
 				require.NoError(t, err)
 			}
 		}

@@ -34,24 +34,24 @@ type movedReply struct {
 }
 
 // by returns who makes a change of the document, and why.
-func (c *call) byStaff(desc string) (lv.Meta, error) {
+func (c *call) byStaff(desc string) (lv.By, error) {
 	if len(desc) > maxDesc {
-		return lv.Meta{}, badBody.with(fmt.Sprintf("desc: at most %d bytes", maxDesc))
+		return lv.By{}, badBody.with(fmt.Sprintf("desc: at most %d bytes", maxDesc))
 	}
-	return lv.Meta{Actor: c.r.Header.Get("Staffname"), Desc: desc}, nil
+	return lv.By{Actor: c.r.Header.Get("Staffname"), Reason: desc}, nil
 }
 
 // change returns the table, who changes it, and why. The route's body, if it
 // has one, is a descBody.
-func (l *lvAPI) change(c *call) (*lv.Table, lv.Meta, error) {
+func (l *lvAPI) change(c *call) (*lv.Table, lv.By, error) {
 	t, err := l.table(c)
 	if err != nil {
-		return nil, lv.Meta{}, err
+		return nil, lv.By{}, err
 	}
 	var b descBody
 	if c.route.body > 0 {
 		if err := c.decodeOptional(&b); err != nil {
-			return nil, lv.Meta{}, err
+			return nil, lv.By{}, err
 		}
 	}
 	by, err := c.byStaff(b.Desc)
@@ -65,7 +65,7 @@ func (c *call) moved(r lv.Release, row string) error {
 		reply.ReleaseID = decimal(r.ID)
 	}
 	for _, change := range r.Changes {
-		if change.ID == row && change.To != 0 {
+		if change.Row == row && change.To != 0 {
 			reply.VersionID = decimal(change.To)
 		}
 	}
@@ -81,7 +81,7 @@ func (l *lvAPI) rollback(c *call) error {
 	if err != nil {
 		return err
 	}
-	v, err := t.Rollback(c.r.Context(), id, by)
+	v, err := t.Restore(c.r.Context(), id, by)
 	if err != nil {
 		return err
 	}

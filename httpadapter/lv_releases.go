@@ -99,7 +99,7 @@ func (l *lvAPI) plan(c *call) error {
 	if err != nil {
 		return err
 	}
-	r, err := t.Plan(c.r.Context(), plan, by)
+	r, err := t.Draft(c.r.Context(), plan, by)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (l *lvAPI) plan(c *call) error {
 
 // release returns what a body plans.
 func (b planBody) release() (lv.Release, error) {
-	plan := lv.Release{Env: lv.Env(b.Env), Desc: b.Desc}
+	plan := lv.Release{Env: lv.Env(b.Env)}
 	if len(b.Changes) == 0 || len(b.Changes) > maxBatch {
 		return plan, badBody.with(fmt.Sprintf("changes: want 1 to %d", maxBatch))
 	}
@@ -129,9 +129,9 @@ func (b planBody) release() (lv.Release, error) {
 
 // change returns what change i of a body moves.
 func (b changeBody) change(i int) (c lv.Change, err error) {
-	c.ID = b.ObjectID
-	if c.ID != "" {
-		if err := checkID(c.ID); err != nil {
+	c.Row = b.ObjectID
+	if c.Row != "" {
+		if err := checkID(c.Row); err != nil {
 			return c, err
 		}
 	}

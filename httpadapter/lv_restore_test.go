@@ -68,13 +68,13 @@ func (s *shopServer) stop() {
 
 func (s *shopServer) save(table, row, content string) {
 	s.t.Helper()
-	_, err := s.rows.Table("app", table).Save(s.t.Context(), row, json.RawMessage(`"`+content+`"`), lv.Meta{Actor: "ada"})
+	_, err := s.rows.Table("app", table).Save(s.t.Context(), row, json.RawMessage(`"`+content+`"`), lv.By{Actor: "ada"})
 	require.NoError(s.t, err)
 }
 
 func (s *shopServer) publish(table, row string) {
 	s.t.Helper()
-	_, err := s.rows.Table("app", table).Publish(s.t.Context(), lv.Production, lv.Meta{Actor: "ada"}, row)
+	_, err := s.rows.Table("app", table).Publish(s.t.Context(), lv.Production, lv.By{Actor: "ada"}, row)
 	require.NoError(s.t, err)
 }
 

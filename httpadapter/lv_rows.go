@@ -102,7 +102,7 @@ func (l *lvAPI) list(c *call) error {
 		if damaged, ok := errors.AsType[*lv.CorruptError](err); err != nil && !(ok && damaged.Version == v.ID) {
 			return err
 		}
-		reply = append(reply, versionReply{decimal(v.ID), v.Op, v.Content, v.Meta.Desc, v.Meta.Actor, v.Time.UnixMilli()})
+		reply = append(reply, versionReply{decimal(v.ID), v.Op, v.Content, v.By.Reason, v.By.Actor, v.Time.UnixMilli()})
 	}
 	if reply == nil {
 		return fmt.Errorf("%w: row %q", lv.ErrNotFound, row)
@@ -136,7 +136,7 @@ func (l *lvAPI) record(c *call) error {
 		}
 		reply = append(reply, recordReply{
 			ActionID: decimal(row.Version), ObjectID: row.ID, VersionID: decimal(shown.Version),
-			Actor: deletion.Meta.Actor, Time: deletion.Time.UnixMilli(),
+			Actor: deletion.By.Actor, Time: deletion.Time.UnixMilli(),
 		})
 	}
 	return c.done(reply)
@@ -155,7 +155,7 @@ func (l *lvAPI) check(c *call) error {
 		return err
 	}
 	statuses := map[string]lv.Status{}
-	for row, err := range t.Rows(c.r.Context(), lv.View{Working: true, IDs: b.IDs}) {
+	for row, err := range t.Rows(c.r.Context(), lv.View{Working: true, Rows: b.IDs}) {
 		if err != nil && !row.Corrupt {
 			return err
 		}

@@ -110,7 +110,7 @@ func (l *lvAPI) patchStrategy(c *call) error {
 		if s, err = t.SaveStrategy(c.r.Context(), s, by); err == nil {
 			return c.done(strategyOf(t, s))
 		}
-		if !errors.Is(err, lv.ErrConflict) {
+		if !errors.Is(err, lv.ErrStale) {
 			return err
 		}
 	}

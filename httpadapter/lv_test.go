@@ -22,7 +22,7 @@ func newRows(t testing.TB, store lv.VersionStore) *lv.Service {
 	rows, err := lv.New(lv.Config{VersionStore: store})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, rows.Close()) })
-	ctx, by, table := context.Background(), lv.Meta{Actor: "setup", Desc: "begin"}, rows.Table("app", "table")
+	ctx, by, table := context.Background(), lv.By{Actor: "setup", Reason: "begin"}, rows.Table("app", "table")
 	save := func(id, content string) {
 		_, err := table.Save(ctx, id, json.RawMessage(content), by)
 		require.NoError(t, err)

@@ -125,7 +125,7 @@ type savedReply struct {
 }
 
 func savedOf(v lv.Version) savedReply {
-	return savedReply{v.Row, decimal(v.ID), v.Op, v.Meta.Actor, v.Meta.Desc, v.Time}
+	return savedReply{v.Row, decimal(v.ID), v.Op, v.By.Actor, v.By.Reason, v.Time}
 }
 
 type diffReply struct {
@@ -172,7 +172,7 @@ type changeReply struct {
 
 func releaseOf(r lv.Release) releaseReply {
 	reply := releaseReply{
-		ID: decimal(r.ID), Env: r.Env, State: r.State, Changes: changesOf(r.Changes), Desc: r.Desc, Actor: r.Actor,
+		ID: decimal(r.ID), Env: r.Env, State: r.State, Changes: changesOf(r.Changes), Desc: r.By.Reason, Actor: r.By.Actor,
 		Approver: r.Approver, At: r.At, CreatedAt: r.CreatedAt, AppliedAt: r.AppliedAt, Seq: r.Seq, Rev: r.Rev,
 	}
 	if r.Reverts != 0 {
@@ -184,7 +184,7 @@ func releaseOf(r lv.Release) releaseReply {
 func changesOf(all []lv.Change) []changeReply {
 	reply := make([]changeReply, 0, len(all))
 	for _, c := range all {
-		change := changeReply{ObjectID: c.ID, From: decimal(c.From), To: decimal(c.To)}
+		change := changeReply{ObjectID: c.Row, From: decimal(c.From), To: decimal(c.To)}
 		if c.Expect != nil {
 			expected := decimal(*c.Expect)
 			change.Expect = &expected

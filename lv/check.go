@@ -39,12 +39,12 @@ func (id TableID) check() error {
 	return checkRequired("schema", id.Schema)
 }
 
-func (m Meta) check() error {
-	if err := checkRequired("actor", m.Actor); err != nil {
-		return err
-	}
-	return cmp.Or(checkText("description", m.Desc), checkName("request id", m.RequestID))
+func (b By) check() error {
+	return cmp.Or(checkName("actor", b.Actor), checkText("reason", b.Reason), checkName("request id", b.RequestID))
 }
+
+// checkNamed is check for what another must approve.
+func (b By) checkNamed() error { return cmp.Or(checkRequired("actor", b.Actor), b.check()) }
 
 func checkRow(id string) error { return checkRequired("row", id) }
 

@@ -113,7 +113,7 @@ type judged struct {
 	refuse func(lv.Release) error
 }
 
-func (j judged) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+func (j judged) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 	if r.State == lv.ReleaseApplied && j.refuse != nil {
 		if err := j.refuse(r); err != nil {
 			return lv.Release{}, err
@@ -128,7 +128,7 @@ func TestAPlanThatFailsLetsTheLaterOnesHaveTheirTurn(t *testing.T) {
 		want   []int
 		state  lv.ReleaseState // of the second, once there was time enough
 	}{
-		"a conflict":             {func(int) error { return &lv.ConflictError{Changes: []lv.Change{{ID: "top"}}} }, []int{0, 2}, lv.ReleaseFailed},
+		"a conflict":             {func(int) error { return &lv.ConflictError{Changes: []lv.Change{{Row: "top"}}} }, []int{0, 2}, lv.ReleaseFailed},
 		"a version that is gone": {func(int) error { return lv.ErrNotFound }, []int{0, 2}, lv.ReleaseFailed},
 		"what passes keeps the order": {func(tries int) error {
 			if tries < 4 {
@@ -224,13 +224,13 @@ func TestAPlanComesAfterOthersInEveryForm(t *testing.T) {
 	s := newSite(t)
 	v1 := s.save("a", "1")
 	s.save("b", "1")
-	gone := s.plan(lv.Release{Changes: []lv.Change{{ID: "a", To: 0}, {ID: "b", Working: true}}})
+	gone := s.plan(lv.Release{Changes: []lv.Change{{Row: "a", To: 0}, {Row: "b", Working: true}}})
 	again := s.plan(lv.Release{Changes: []lv.Change{{To: v1, After: gone.ID}}})
 	require.Equal(t, lv.VersionID(0), *again.Changes[0].Expect, "it leaves nothing")
 	require.Zero(t, again.Changes[0].After)
-	last := s.plan(lv.Release{Changes: []lv.Change{{ID: "a", After: again.ID}, {ID: "b", After: gone.ID}}})
+	last := s.plan(lv.Release{Changes: []lv.Change{{Row: "a", After: again.ID}, {Row: "b", After: gone.ID}}})
 	require.Equal(t, v1, *last.Changes[0].Expect)
-	any := s.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true, Expect: new(lv.Any)}}})
+	any := s.plan(lv.Release{Changes: []lv.Change{{Row: "a", Working: true, Expect: new(lv.Any)}}})
 	require.Nil(t, any.Changes[0].Expect)
 	require.Nil(t, s.stored(any.ID).Changes[0].Expect)
 	for _, id := range []int64{gone.ID, again.ID, last.ID} {
@@ -249,7 +249,7 @@ func TestWhatAPlanCannotComeAfter(t *testing.T) {
 	other := s
 	other.Table = s.service.Table("app", "other")
 	other.save("a", "1")
-	elsewhere := other.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
+	elsewhere := other.plan(lv.Release{Changes: []lv.Change{{Row: "a", Working: true}}})
 	first := s.plan(lv.Release{Changes: []lv.Change{{To: v1}}})
 	given := s.plan(lv.Release{Changes: []lv.Change{{To: v1}}})
 	require.NoError(t, s.Cancel(t.Context(), given.ID, ada))
@@ -261,13 +261,13 @@ func TestWhatAPlanCannotComeAfter(t *testing.T) {
 		"none":                 {lv.Change{To: v1, After: 99}, "", lv.ErrNotFound},
 		"a negative one":       {lv.Change{To: v1, After: -1}, "", lv.ErrNotFound},
 		"one of another table": {lv.Change{To: v1, After: elsewhere.ID}, "", lv.ErrNotFound},
-		"one of another row":   {lv.Change{ID: "b", Working: true, After: first.ID}, "", lv.ErrInvalid},
+		"one of another row":   {lv.Change{Row: "b", Working: true, After: first.ID}, "", lv.ErrInvalid},
 		"one of another env":   {lv.Change{To: v1, After: first.ID}, "g", lv.ErrInvalid},
-		"one given up":         {lv.Change{To: v1, After: given.ID}, "", lv.ErrConflict},
+		"one given up":         {lv.Change{To: v1, After: given.ID}, "", lv.ErrStale},
 		"one and a version":    {lv.Change{To: v1, After: first.ID, Expect: &v1}, "", lv.ErrInvalid},
 		"one and anything":     {lv.Change{To: v1, After: first.ID, Expect: new(lv.Any)}, "", lv.ErrInvalid},
 	} {
-		_, err := s.Plan(t.Context(), lv.Release{Env: test.env, Changes: []lv.Change{test.change}}, ada)
+		_, err := s.Draft(t.Context(), lv.Release{Env: test.env, Changes: []lv.Change{test.change}}, ada)
 		require.ErrorIs(t, err, test.want, name)
 	}
 }
@@ -316,11 +316,11 @@ func TestAPlanWhosePredecessorIsGivenUpPublishesNothing(t *testing.T) {
 func TestAPlanThatExpectsWhatNeverIsIsRefused(t *testing.T) {
 	service, err := lv.New(lv.Config{Store: memory.New()})
 	require.NoError(t, err)
-	pages, ann := service.Table("shop", "pages"), lv.Meta{Actor: "ann"}
+	pages, ann := service.Table("shop", "pages"), lv.By{Actor: "ann"}
 	v, err := pages.Save(t.Context(), "home", []byte(`{}`), ann)
 	require.NoError(t, err)
 	for _, expect := range []lv.VersionID{-2, math.MinInt64} {
-		_, err := pages.Plan(t.Context(), lv.Release{Changes: []lv.Change{{ID: "home", To: v.ID, Expect: &expect}}}, ann)
+		_, err := pages.Draft(t.Context(), lv.Release{Changes: []lv.Change{{Row: "home", To: v.ID, Expect: &expect}}}, ann)
 		require.ErrorIs(t, err, lv.ErrInvalid)
 		require.ErrorContains(t, err, `"home"`)
 	}

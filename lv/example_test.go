@@ -38,7 +38,7 @@ func show(row lv.Row, err error) {
 func ExampleTable_Publish() {
 	service, banners := open()
 	defer service.Close()
-	ctx, by := context.Background(), lv.Meta{Actor: "ada"}
+	ctx, by := context.Background(), lv.By{Actor: "ada"}
 
 	must(banners.Save(ctx, "top", json.RawMessage(`{"text":"Spring sale"}`), by))
 	_, err := banners.Get(ctx, "top", lv.View{})
@@ -53,7 +53,7 @@ func ExampleTable_Publish() {
 func ExampleTable_SaveStrategy() {
 	service, banners := open()
 	defer service.Close()
-	ctx, by := context.Background(), lv.Meta{Actor: "ada"}
+	ctx, by := context.Background(), lv.By{Actor: "ada"}
 	must(banners.Save(ctx, "top", json.RawMessage(`{"text":"old"}`), by))
 	must(banners.Publish(ctx, lv.Production, by, "top"))
 
@@ -72,13 +72,13 @@ func ExampleTable_SaveStrategy() {
 	// u3 {"text":"old"}
 }
 
-func ExampleTable_Plan() {
+func ExampleTable_Draft() {
 	service, banners := open()
 	defer service.Close()
-	ctx, ada, bob := context.Background(), lv.Meta{Actor: "ada"}, lv.Meta{Actor: "bob"}
+	ctx, ada, bob := context.Background(), lv.By{Actor: "ada"}, lv.By{Actor: "bob"}
 	must(banners.Save(ctx, "top", json.RawMessage(`{"text":"reviewed"}`), ada))
 
-	plan := must(banners.Plan(ctx, lv.Release{Desc: "spring", Changes: []lv.Change{{ID: "top", Working: true}}}, ada))
+	plan := must(banners.Draft(ctx, lv.Release{Changes: []lv.Change{{Row: "top", Working: true}}}, ada))
 	must(banners.Save(ctx, "top", json.RawMessage(`{"text":"a later edit"}`), ada))
 	_, err := banners.Approve(ctx, plan.ID, ada)
 	fmt.Println(err)
@@ -98,7 +98,7 @@ func ExampleTable_Plan() {
 func ExampleOf() {
 	service, table := open()
 	defer service.Close()
-	ctx, by := context.Background(), lv.Meta{Actor: "ada"}
+	ctx, by := context.Background(), lv.By{Actor: "ada"}
 	banners := lv.Of[Banner](table)
 
 	must(banners.Save(ctx, "top", Banner{"Spring sale"}, by))
@@ -141,11 +141,11 @@ func ExampleDiff() {
 func ExampleService_Watch() {
 	service, banners := open()
 	defer service.Close()
-	ctx, by := context.Background(), lv.Meta{Actor: "ada"}
+	ctx, by := context.Background(), lv.By{Actor: "ada"}
 	must(banners.Save(ctx, "top", json.RawMessage(`{}`), by))
 	must(banners.Publish(ctx, "beta", by, "top"))
 	for e, err := range service.Watch(ctx, 0) {
-		fmt.Println(e.Seq, e.Kind, e.Env, e.Rows[0].ID, e.Actor, err)
+		fmt.Println(e.Seq, e.Kind, e.Env, e.Rows[0].Row, e.Actor, err)
 		if e.Seq == 2 {
 			break // it waits for more
 		}

@@ -28,7 +28,7 @@ type faulty struct {
 	place               chan struct{} // if set, the next Tables waits for it
 }
 
-func (f *faulty) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+func (f *faulty) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 	if f.stuck != nil {
 		<-f.stuck
 	}
@@ -253,7 +253,7 @@ func TestRunGoesOnAfterAFailure(t *testing.T) {
 		f := &faulty{VersionStore: memory.New().Versions()}
 		s, other := serve(t, lv.Config{VersionStore: f}), serve(t, lv.Config{VersionStore: f.VersionStore})
 		other.save("a", "1")
-		plan := other.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
+		plan := other.plan(lv.Release{Changes: []lv.Change{{Row: "a", Working: true}}})
 		other.approve(plan.ID)
 		_, err := other.Schedule(t.Context(), plan.ID, time.Now(), bob)
 		require.NoError(t, err)
@@ -275,7 +275,7 @@ func TestAReleaseIsAppliedThatIsScheduledWhileRunFindsItsPlace(t *testing.T) {
 		place := f.place
 		s, other := serve(t, lv.Config{VersionStore: f}), serve(t, lv.Config{VersionStore: f.VersionStore})
 		other.save("a", "1")
-		plan := other.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
+		plan := other.plan(lv.Release{Changes: []lv.Change{{Row: "a", Working: true}}})
 		other.approve(plan.ID)
 		// A reader looks for the place from which to follow, and Run reads what
 		// is planned. Then something is, before the place.

@@ -22,10 +22,10 @@ type Op string
 
 // What a version can do.
 const (
-	OpSave     Op = "save"
-	OpDelete   Op = "delete"   // the version has no content
-	OpRollback Op = "rollback" // the content is Source's
-	OpForget   Op = "forget"   // in an Edit only: drop an unreferenced version
+	OpSave    Op = "save"
+	OpDelete  Op = "delete"   // the version has no content
+	OpRestore Op = "rollback" // the content is Source's; rollback of the document
+	OpForget  Op = "forget"   // in an Edit only: drop an unreferenced version
 )
 
 // Version is one state of a row.
@@ -34,10 +34,10 @@ type Version struct {
 	Row     string
 	Op      Op
 	Content json.RawMessage // nil for OpDelete
-	Source  VersionID       // for OpRollback
-	Meta    Meta
-	Time    time.Time // UTC, by the engine's clock
-	Live    []Env     // environments that point here now
+	Source  VersionID       // for OpRestore
+	By      By              // who wrote it
+	Time    time.Time       // UTC, by the engine's clock
+	Live    []Env           // environments that point here now
 }
 
 // Row is a row as a View shows it.
@@ -57,7 +57,7 @@ type Status int
 const (
 	StatusAny       Status = 0 // in a View: do not select by status
 	StatusPublished Status = 1 // same as production
-	StatusChanged   Status = 2 // never published, edited since, or rolled back
+	StatusChanged   Status = 2 // never published, edited since, or restored
 )
 
 // View says which rows, as whom and when. The zero View is Production, now.
@@ -69,7 +69,7 @@ type View struct {
 	Status  Status     // of the working rows
 	Own     bool       // only what Env points at itself, deletions included
 	Deleted bool       // with Working: the deletions of rows that Production still shows
-	IDs     []string   // only these, in this order; missing ones are left out. Nil is all rows, empty is none
+	Rows    []string   // only these, in this order; missing ones are left out. Nil is all rows, empty is none
 	After   string     // only rows whose id is greater
 }
 
@@ -81,10 +81,13 @@ type Query struct {
 	State ReleaseState
 }
 
-// Meta says who and why.
-type Meta struct {
-	Actor string // required: Staffname of the document
-	Desc  string
+// By says who changes something, and why.
+type By struct {
+	// Actor may be empty in a program. It is required of a planned release, as
+	// another must approve it: Draft, Approve, Schedule, Apply and Cancel. It is
+	// Staffname of the document, as Reason is its desc.
+	Actor  string
+	Reason string
 	// RequestID, if set, makes a call that is repeated with it return the first
 	// answer, however much later: the store keeps the answers of a table for
 	// good, as it keeps releases. This holds for a call that gets as far as the

@@ -9,22 +9,21 @@ import (
 	"time"
 )
 
-// Publish points env at the working rows with these ids, deletions included,
-// all or none. The first publication to a gray makes it. When nothing would
+// Publish points env at these working rows, deletions included, all or none. The first publication to a gray makes it. When nothing would
 // move it returns the release that moved any of these rows last.
-func (t *Table) Publish(ctx context.Context, env Env, by Meta, ids ...string) (Release, error) {
+func (t *Table) Publish(ctx context.Context, env Env, by By, rows ...string) (Release, error) {
 	return t.put(ctx, by, func() (Release, error) {
-		return Release{State: ReleaseApplied, Env: env, Changes: rowChanges(ids, Change{Working: true}), Desc: by.Desc}, nil
+		return Release{State: ReleaseApplied, Env: env, Changes: rowChanges(rows, Change{Working: true})}, nil
 	})
 }
 
 // Release points env at existing versions, all or none; working rows stay as
-// they are. The deletion of a row that has been saved again is ErrConflict.
-// When nothing would move it returns the release that moved any of these rows
+// they are. The deletion of a row that has been saved again is ErrStale. When
+// nothing would move it returns the release that moved any of these rows
 // last.
-func (t *Table) Release(ctx context.Context, env Env, by Meta, versions ...VersionID) (Release, error) {
+func (t *Table) Release(ctx context.Context, env Env, by By, versions ...VersionID) (Release, error) {
 	return t.put(ctx, by, func() (Release, error) {
-		r := Release{State: ReleaseApplied, Env: env, Desc: by.Desc}
+		r := Release{State: ReleaseApplied, Env: env}
 		for _, id := range distinct(versions) {
 			v, err := t.version(ctx, "", id)
 			if err == nil {
@@ -33,7 +32,7 @@ func (t *Table) Release(ctx context.Context, env Env, by Meta, versions ...Versi
 			if err != nil {
 				return Release{}, err
 			}
-			r.Changes = append(r.Changes, Change{ID: v.Row, To: id})
+			r.Changes = append(r.Changes, Change{Row: v.Row, To: id})
 		}
 		return r, nil
 	})
@@ -41,12 +40,12 @@ func (t *Table) Release(ctx context.Context, env Env, by Meta, versions ...Versi
 
 // Reset makes rows of a gray follow Production again, all or none. When all of
 // them do it returns the release that moved any of them last, or a zero one.
-func (t *Table) Reset(ctx context.Context, gray Env, by Meta, ids ...string) (Release, error) {
+func (t *Table) Reset(ctx context.Context, gray Env, by By, rows ...string) (Release, error) {
 	return t.put(ctx, by, func() (Release, error) {
 		if gray == Production {
 			return Release{}, fmt.Errorf("%w: production follows nothing", ErrInvalid)
 		}
-		return Release{State: ReleaseApplied, Env: gray, Changes: rowChanges(ids, Change{}), Desc: by.Desc}, nil
+		return Release{State: ReleaseApplied, Env: gray, Changes: rowChanges(rows, Change{})}, nil
 	})
 }
 
@@ -54,19 +53,19 @@ func (t *Table) Reset(ctx context.Context, gray Env, by Meta, ids ...string) (Re
 // those that have moved since are a *ConflictError that lists them; the rows
 // that the release did not move are left alone, wherever they are. A release
 // that moved nothing is ErrInvalid.
-func (t *Table) Revert(ctx context.Context, release int64, by Meta) (Release, error) {
+func (t *Table) Revert(ctx context.Context, release int64, by By) (Release, error) {
 	return t.put(ctx, by, func() (Release, error) {
 		old, err := t.release(ctx, release)
 		if err != nil {
 			return Release{}, err
 		}
 		if old.State != ReleaseApplied {
-			return Release{}, fmt.Errorf("%w: release %d is %s", ErrConflict, release, old.State)
+			return Release{}, fmt.Errorf("%w: release %d is %s", ErrStale, release, old.State)
 		}
-		r := Release{State: ReleaseApplied, Env: old.Env, Reverts: old.ID, Desc: by.Desc}
+		r := Release{State: ReleaseApplied, Env: old.Env, Reverts: old.ID}
 		for _, c := range old.Changes {
 			if c.moved() {
-				r.Changes = append(r.Changes, Change{ID: c.ID, To: c.From, Expect: &c.To})
+				r.Changes = append(r.Changes, Change{Row: c.Row, To: c.From, Expect: &c.To})
 			}
 		}
 		if len(r.Changes) == 0 {
@@ -79,17 +78,19 @@ func (t *Table) Revert(ctx context.Context, release int64, by Meta) (Release, er
 // moved reports whether the pointer of a change that is applied has moved.
 func (c Change) moved() bool { return c.From != c.To }
 
-// Plan records a change list: Env, Changes and Desc of r. Its versions are
-// pinned: later edits do not change it. What it expects to be there when it is
+// Draft records a change list: Env and Changes of r. Its versions are pinned: later edits do not change it. What it expects to be there when it is
 // applied is, by the Change: the version Expect; whatever is there, if that is
 // Any; what the release After leaves there, planned or applied, so that the end
 // of a campaign can be planned along with its begin; else what is there now. A
 // release that was cancelled or has failed leaves nothing: to come after it is
-// ErrConflict. When it is given up later, what comes after it finds something
-// else than it expects, and fails.
-func (t *Table) Plan(ctx context.Context, r Release, by Meta) (Release, error) {
+// ErrStale. When it is given up later, what comes after it finds something else
+// than it expects, and fails.
+func (t *Table) Draft(ctx context.Context, r Release, by By) (Release, error) {
+	if err := by.checkNamed(); err != nil {
+		return Release{}, err
+	}
 	return t.put(ctx, by, func() (Release, error) {
-		plan := Release{State: ReleaseDraft, Env: r.Env, Changes: slices.Clone(r.Changes), Desc: r.Desc}
+		plan := Release{State: ReleaseDraft, Env: r.Env, Changes: slices.Clone(r.Changes)}
 		for i, c := range plan.Changes {
 			pinned, err := t.pin(ctx, r.Env, c)
 			if err != nil {
@@ -102,7 +103,7 @@ func (t *Table) Plan(ctx context.Context, r Release, by Meta) (Release, error) {
 }
 
 // Approve approves a planned release, as Config.Approve allows.
-func (t *Table) Approve(ctx context.Context, release int64, by Meta) (Release, error) {
+func (t *Table) Approve(ctx context.Context, release int64, by By) (Release, error) {
 	return t.amend(ctx, release, by, func(r *Release) error {
 		switch r.State {
 		case ReleaseScheduled, ReleaseApplied:
@@ -121,13 +122,13 @@ func (t *Table) Approve(ctx context.Context, release int64, by Meta) (Release, e
 // the process that runs. One that is scheduled gets another time. One that
 // meets a conflict when it is due becomes failed. The year of at must have four
 // digits in UTC: no text has room for others, so that nobody could be told.
-func (t *Table) Schedule(ctx context.Context, release int64, at time.Time, by Meta) (Release, error) {
+func (t *Table) Schedule(ctx context.Context, release int64, at time.Time, by By) (Release, error) {
 	if year := at.UTC().Year(); year < 0 || year > 9999 {
 		return Release{}, fmt.Errorf("%w: due in the year %d", ErrInvalid, year)
 	}
 	return t.amend(ctx, release, by, func(r *Release) error {
 		if r.State == ReleaseDraft {
-			return fmt.Errorf("%w: release %d is not approved", ErrConflict, release)
+			return fmt.Errorf("%w: release %d is not approved", ErrStale, release)
 		}
 		r.State, r.At = ReleaseScheduled, at.UTC()
 		return nil
@@ -136,10 +137,10 @@ func (t *Table) Schedule(ctx context.Context, release int64, at time.Time, by Me
 
 // Apply applies an approved or scheduled release now. Pointers that are not
 // what it expects are a *ConflictError, and the release stays as it is.
-func (t *Table) Apply(ctx context.Context, release int64, by Meta) (Release, error) {
+func (t *Table) Apply(ctx context.Context, release int64, by By) (Release, error) {
 	r, err := t.amend(ctx, release, by, func(r *Release) error {
 		if r.State == ReleaseDraft {
-			return fmt.Errorf("%w: release %d is not approved", ErrConflict, release)
+			return fmt.Errorf("%w: release %d is not approved", ErrStale, release)
 		}
 		r.State = ReleaseApplied
 		return nil
@@ -148,7 +149,7 @@ func (t *Table) Apply(ctx context.Context, release int64, by Meta) (Release, err
 }
 
 // Cancel gives up a release that is not applied. ErrTooLate if it is.
-func (t *Table) Cancel(ctx context.Context, release int64, by Meta) error {
+func (t *Table) Cancel(ctx context.Context, release int64, by By) error {
 	_, err := t.amend(ctx, release, by, func(r *Release) error {
 		r.State = ReleaseCancelled
 		return nil
@@ -159,7 +160,7 @@ func (t *Table) Cancel(ctx context.Context, release int64, by Meta) error {
 // put asks the store to put the release that build returns. It returns once
 // readers see what moved. What build refuses now may have been done by this
 // request before: then its first answer is returned.
-func (t *Table) put(ctx context.Context, by Meta, build func() (Release, error)) (put Release, err error) {
+func (t *Table) put(ctx context.Context, by By, build func() (Release, error)) (put Release, err error) {
 	err = t.writes(ctx, by, func() (int64, error) {
 		r, err := build()
 		if err != nil {
@@ -188,23 +189,23 @@ func (t *Table) put(ctx context.Context, by Meta, build func() (Release, error))
 
 // answered returns what a request was answered before. If it was not, the
 // store is asked for a release that cannot be.
-func (t *Table) answered(ctx context.Context, by Meta) (Release, error) {
+func (t *Table) answered(ctx context.Context, by By) (Release, error) {
 	if by.RequestID == "" {
 		return Release{}, nil
 	}
-	none := Release{ID: -1, State: ReleaseCancelled, Changes: []Change{{ID: "none"}}}
+	none := Release{ID: -1, State: ReleaseCancelled, Changes: []Change{{Row: "none"}}}
 	return t.service.config.VersionStore.PutRelease(ctx, t.ID, none, by)
 }
 
 func (r Release) check() error {
-	if err := cmp.Or(checkName("environment", string(r.Env)), checkText("description", r.Desc)); err != nil {
+	if err := checkName("environment", string(r.Env)); err != nil {
 		return err
 	}
 	if len(r.Changes) == 0 {
 		return fmt.Errorf("%w: no rows", ErrInvalid)
 	}
 	for _, c := range r.Changes {
-		if err := checkRow(c.ID); err != nil {
+		if err := checkRow(c.Row); err != nil {
 			return err
 		}
 	}
@@ -213,8 +214,8 @@ func (r Release) check() error {
 
 // amend changes a release that is not over. One that is what change would make
 // of it stays as it is.
-func (t *Table) amend(ctx context.Context, id int64, by Meta, change func(*Release) error) (r Release, err error) {
-	if err := by.check(); err != nil {
+func (t *Table) amend(ctx context.Context, id int64, by By, change func(*Release) error) (r Release, err error) {
+	if err := by.checkNamed(); err != nil {
 		return Release{}, err
 	}
 	r, err = t.release(ctx, id)
@@ -233,9 +234,9 @@ func (t *Table) amend(ctx context.Context, id int64, by Meta, change func(*Relea
 }
 
 // rowChanges returns change for each of the rows.
-func rowChanges(ids []string, change Change) (changes []Change) {
-	for _, id := range distinct(ids) {
-		change.ID = id
+func rowChanges(rows []string, change Change) (changes []Change) {
+	for _, row := range distinct(rows) {
+		change.Row = row
 		changes = append(changes, change)
 	}
 	return changes
@@ -253,7 +254,7 @@ func distinct[T comparable](all []T) (once []T) {
 	return once
 }
 
-// stillDeleted returns ErrConflict for the deletion of a row that has been
+// stillDeleted returns ErrStale for the deletion of a row that has been
 // saved again.
 func (t *Table) stillDeleted(ctx context.Context, v Version) error {
 	if v.Op != OpDelete {
@@ -261,7 +262,7 @@ func (t *Table) stillDeleted(ctx context.Context, v Version) error {
 	}
 	newest, err := t.newest(ctx, v.Row)
 	if err == nil && newest.ID != v.ID {
-		err = fmt.Errorf("%w: row %q has been saved since version %d deleted it", ErrConflict, v.Row, v.ID)
+		err = fmt.Errorf("%w: row %q has been saved since version %d deleted it", ErrStale, v.Row, v.ID)
 	}
 	return err
 }
@@ -282,27 +283,27 @@ func (t *Table) newest(ctx context.Context, row string) (Version, error) {
 func (t *Table) pin(ctx context.Context, env Env, c Change) (Change, error) {
 	switch {
 	case c.Working:
-		v, err := t.newest(ctx, c.ID)
+		v, err := t.newest(ctx, c.Row)
 		if err != nil {
 			return Change{}, err
 		}
 		c.To = v.ID
-	case c.ID == "" && c.To != 0:
+	case c.Row == "" && c.To != 0:
 		v, err := t.version(ctx, "", c.To)
 		if err != nil {
 			return Change{}, err
 		}
-		c.ID = v.Row
+		c.Row = v.Row
 	}
-	pinned := Change{ID: c.ID, To: c.To, Expect: c.Expect}
+	pinned := Change{Row: c.Row, To: c.To, Expect: c.Expect}
 	switch {
 	case c.Expect != nil && c.After != 0:
-		return Change{}, fmt.Errorf("%w: row %q expects a version and what release %d leaves", ErrInvalid, c.ID, c.After)
+		return Change{}, fmt.Errorf("%w: row %q expects a version and what release %d leaves", ErrInvalid, c.Row, c.After)
 	case c.Expect != nil && *c.Expect == Any:
 		pinned.Expect = nil
 	case c.Expect != nil && *c.Expect < 0:
-		return Change{}, fmt.Errorf("%w: row %q expects version %d: no version is negative", ErrInvalid, c.ID, *c.Expect)
-	case c.Expect != nil || c.ID == "":
+		return Change{}, fmt.Errorf("%w: row %q expects version %d: no version is negative", ErrInvalid, c.Row, *c.Expect)
+	case c.Expect != nil || c.Row == "":
 	default:
 		expect, err := t.expected(ctx, env, c)
 		if err != nil {
@@ -316,21 +317,21 @@ func (t *Table) pin(ctx context.Context, env Env, c Change) (Change, error) {
 // expected returns what a change that names no version expects to be there.
 func (t *Table) expected(ctx context.Context, env Env, c Change) (VersionID, error) {
 	if c.After == 0 {
-		return t.pointer(ctx, env, c.ID)
+		return t.pointer(ctx, env, c.Row)
 	}
 	before, err := t.release(ctx, c.After)
 	if err != nil {
 		return 0, err
 	}
 	if before.State == ReleaseCancelled || before.State == ReleaseFailed {
-		return 0, fmt.Errorf("%w: release %d is %s", ErrConflict, c.After, before.State)
+		return 0, fmt.Errorf("%w: release %d is %s", ErrStale, c.After, before.State)
 	}
 	for _, one := range before.Changes {
-		if one.ID == c.ID && before.Env == env {
+		if one.Row == c.Row && before.Env == env {
 			return one.To, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: release %d does not move row %q in this environment", ErrInvalid, c.After, c.ID)
+	return 0, fmt.Errorf("%w: release %d does not move row %q in this environment", ErrInvalid, c.After, c.Row)
 }
 
 // explained adds to the conflict that a release met which other planned one
@@ -346,14 +347,14 @@ func (t *Table) explained(ctx context.Context, release int64, err error) error {
 		return err
 	}
 	c := moved.Changes[i]
-	leaves := func(one Change) bool { return one.ID == c.ID && one.To == *c.Expect }
+	leaves := func(one Change) bool { return one.Row == c.Row && one.To == *c.Expect }
 	for _, state := range []ReleaseState{ReleaseCancelled, ReleaseFailed, ReleaseScheduled, ReleaseApproved, ReleaseDraft} {
-		for r, fault := range t.Releases(ctx, Query{Row: c.ID, State: state}) {
+		for r, fault := range t.Releases(ctx, Query{Row: c.Row, State: state}) {
 			if fault != nil {
 				return err // which says what matters
 			}
 			if r.ID != release && r.Env == failed.Env && slices.ContainsFunc(r.Changes, leaves) {
-				return fmt.Errorf("%w; release %d, which leaves %q at %d, is %s", err, r.ID, c.ID, *c.Expect, state)
+				return fmt.Errorf("%w; release %d, which leaves %q at %d, is %s", err, r.ID, c.Row, *c.Expect, state)
 			}
 		}
 	}
@@ -362,7 +363,7 @@ func (t *Table) explained(ctx context.Context, release int64, err error) error {
 
 // pointer returns what env points a row at, or 0.
 func (t *Table) pointer(ctx context.Context, env Env, row string) (VersionID, error) {
-	for r, err := range t.service.config.VersionStore.Rows(ctx, t.ID, View{Env: env, Own: true, IDs: []string{row}}) {
+	for r, err := range t.service.config.VersionStore.Rows(ctx, t.ID, View{Env: env, Own: true, Rows: []string{row}}) {
 		if isContent(err) {
 			err = nil
 		}

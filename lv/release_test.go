@@ -17,7 +17,7 @@ func pause() { time.Sleep(time.Second) }
 
 func (s site) plan(r lv.Release) lv.Release {
 	s.t.Helper()
-	plan, err := s.Plan(context.Background(), r, ada)
+	plan, err := s.Draft(context.Background(), r, ada)
 	require.NoError(s.t, err)
 	return plan
 }
@@ -76,15 +76,15 @@ func TestRevertListsWhatHasMovedSince(t *testing.T) {
 	require.ErrorAs(t, err, &moved)
 	at := map[string]lv.VersionID{}
 	for _, c := range moved.Changes {
-		at[c.ID] = c.From
+		at[c.Row] = c.From
 	}
 	require.Equal(t, map[string]lv.VersionID{"b": b2, "c": c2}, at)
 	require.Equal(t, "a=1 b=2 c=2", s.shows(lv.View{}))
 
 	_, err = s.Revert(t.Context(), 999, bob)
 	require.ErrorIs(t, err, lv.ErrNotFound)
-	_, err = s.Revert(t.Context(), s.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}}).ID, bob)
-	require.ErrorIs(t, err, lv.ErrConflict)
+	_, err = s.Revert(t.Context(), s.plan(lv.Release{Changes: []lv.Change{{Row: "a", Working: true}}}).ID, bob)
+	require.ErrorIs(t, err, lv.ErrStale)
 }
 
 func TestRevertLeavesAloneWhatItsReleaseDidNotMove(t *testing.T) {
@@ -103,7 +103,7 @@ func TestRevertLeavesAloneWhatItsReleaseDidNotMove(t *testing.T) {
 	require.Len(t, back.Changes, 1)
 	require.Equal(t, a1, back.Changes[0].To)
 
-	plan := s.approve(s.plan(lv.Release{Changes: []lv.Change{{ID: "a", To: a1}}}).ID)
+	plan := s.approve(s.plan(lv.Release{Changes: []lv.Change{{Row: "a", To: a1}}}).ID)
 	_, err = s.Apply(t.Context(), plan.ID, ada)
 	require.NoError(t, err)
 	_, err = s.Revert(t.Context(), plan.ID, bob)
@@ -117,27 +117,27 @@ func TestAPlanPinsItsVersions(t *testing.T) {
 	s.save("b", "2")
 	gone := s.del("b")
 	wrong := lv.VersionID(7)
-	plan := s.plan(lv.Release{Desc: "spring", Env: lv.Production, State: lv.ReleaseApplied, Changes: []lv.Change{
-		{ID: "a", Working: true}, {To: gone},
+	plan := s.plan(lv.Release{Env: lv.Production, State: lv.ReleaseApplied, By: bob, Last: bob, Changes: []lv.Change{
+		{Row: "a", Working: true}, {To: gone},
 	}})
 	none := lv.VersionID(0)
-	require.Equal(t, []lv.Change{{ID: "a", To: a1, Expect: &none}, {ID: "b", To: gone, Expect: &b1}}, plan.Changes)
+	require.Equal(t, []lv.Change{{Row: "a", To: a1, Expect: &none}, {Row: "b", To: gone, Expect: &b1}}, plan.Changes)
 	require.Equal(t, lv.ReleaseDraft, plan.State)
-	require.Equal(t, "spring", plan.Desc)
-	require.Equal(t, "ada", plan.Actor)
-	kept := s.plan(lv.Release{Env: "g", Changes: []lv.Change{{ID: "a", To: a1, Expect: &wrong}, {ID: "b"}}})
-	require.Equal(t, []lv.Change{{ID: "a", To: a1, Expect: &wrong}, {ID: "b", Expect: &none}}, kept.Changes)
+	require.Equal(t, []lv.By{ada, ada}, []lv.By{plan.By, plan.Last})
+	kept := s.plan(lv.Release{Env: "g", Changes: []lv.Change{{Row: "a", To: a1, Expect: &wrong}, {Row: "b"}}})
+	require.Equal(t, []lv.Change{{Row: "a", To: a1, Expect: &wrong}, {Row: "b", Expect: &none}}, kept.Changes)
 
 	s.save("a", "2") // a later edit
 	s.approve(plan.ID)
-	applied, err := s.Apply(t.Context(), plan.ID, ada)
+	applied, err := s.Apply(t.Context(), plan.ID, lv.By{Actor: "cyd", Reason: "now"})
 	require.NoError(t, err)
 	require.Equal(t, lv.ReleaseApplied, applied.State)
+	require.Equal(t, []lv.By{ada, {Actor: "cyd", Reason: "now"}}, []lv.By{applied.By, applied.Last})
 	require.Equal(t, "bob", applied.Approver)
 	require.Equal(t, "a=1", s.shows(lv.View{}))
 
-	for _, c := range []lv.Change{{ID: "none", Working: true}, {To: 999}, {ID: "b", To: a1}, {ID: "none"}} {
-		_, err := s.Plan(t.Context(), lv.Release{Changes: []lv.Change{{ID: "a", Working: true}, c}}, ada)
+	for _, c := range []lv.Change{{Row: "none", Working: true}, {To: 999}, {Row: "b", To: a1}, {Row: "none"}} {
+		_, err := s.Draft(t.Context(), lv.Release{Changes: []lv.Change{{Row: "a", Working: true}, c}}, ada)
 		require.ErrorIs(t, err, lv.ErrNotFound, "%+v", c)
 	}
 }
@@ -146,7 +146,7 @@ func TestAPlanIsAppliedWholeOrNotAtAll(t *testing.T) {
 	s := newSite(t)
 	s.save("a", "1")
 	s.save("b", "1")
-	plan := s.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}, {ID: "b", Working: true}}})
+	plan := s.plan(lv.Release{Changes: []lv.Change{{Row: "a", Working: true}, {Row: "b", Working: true}}})
 	s.approve(plan.ID)
 	s.publish(lv.Production, "b") // what it would do, but not what it expects
 	_, err := s.Apply(t.Context(), plan.ID, ada)
@@ -160,7 +160,7 @@ func TestAPlanIsAppliedWholeOrNotAtAll(t *testing.T) {
 func TestWhoMayApprove(t *testing.T) {
 	s := newSite(t)
 	s.save("a", "1")
-	changes := []lv.Change{{ID: "a", Working: true}}
+	changes := []lv.Change{{Row: "a", Working: true}}
 	plan := s.plan(lv.Release{Changes: changes})
 	_, err := s.Approve(t.Context(), plan.ID, ada)
 	require.ErrorIs(t, err, lv.ErrForbidden, "its author")
@@ -169,13 +169,15 @@ func TestWhoMayApprove(t *testing.T) {
 	require.Equal(t, "bob", s.approve(plan.ID).Approver, "again")
 
 	refused := errors.New("ask legal")
-	strict := serve(t, lv.Config{VersionStore: s.store, Approve: func(_ context.Context, r lv.Release, by lv.Meta) error {
-		if r.Desc == "prices" {
+	strict := serve(t, lv.Config{VersionStore: s.store, Approve: func(_ context.Context, r lv.Release, by lv.By) error {
+		if r.By.Reason == "prices" {
 			return refused
 		}
 		return nil
 	}})
-	_, err = strict.Approve(t.Context(), strict.plan(lv.Release{Desc: "prices", Changes: changes}).ID, bob)
+	prices, err := strict.Draft(t.Context(), lv.Release{Changes: changes}, lv.By{Actor: "ada", Reason: "prices"})
+	require.NoError(t, err)
+	_, err = strict.Approve(t.Context(), prices.ID, bob)
 	require.ErrorIs(t, err, refused)
 	_, err = strict.Approve(t.Context(), strict.plan(lv.Release{Changes: changes}).ID, ada)
 	require.NoError(t, err, "this house lets authors approve")
@@ -195,7 +197,7 @@ func TestWhatCanBeDoneToAPlanInEachState(t *testing.T) {
 		state lv.ReleaseState
 		want  map[string]error
 	}{
-		{nil, lv.ReleaseDraft, map[string]error{"schedule": lv.ErrConflict, "apply": lv.ErrConflict}},
+		{nil, lv.ReleaseDraft, map[string]error{"schedule": lv.ErrStale, "apply": lv.ErrStale}},
 		{[]string{"approve"}, lv.ReleaseApproved, nil},
 		{[]string{"approve", "schedule"}, lv.ReleaseScheduled, nil},
 		{[]string{"approve", "schedule", "apply"}, lv.ReleaseApplied, map[string]error{"schedule": lv.ErrTooLate, "cancel": lv.ErrTooLate}},
@@ -205,7 +207,7 @@ func TestWhatCanBeDoneToAPlanInEachState(t *testing.T) {
 			row++
 			id := string(rune('A' + row))
 			s.save(id, "1")
-			plan := s.plan(lv.Release{Changes: []lv.Change{{ID: id, Working: true}}})
+			plan := s.plan(lv.Release{Changes: []lv.Change{{Row: id, Working: true}}})
 			for _, before := range tt.after {
 				require.NoError(t, verbs[before](plan.ID))
 			}
@@ -237,20 +239,20 @@ func TestAScheduledReleaseIsAppliedWhenItIsDue(t *testing.T) {
 		s := newSite(t)
 		s.save("a", "1")
 		s.save("b", "1")
-		early := s.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
+		early := s.plan(lv.Release{Changes: []lv.Change{{Row: "a", Working: true}}})
 		s.approve(early.ID)
 		_, err := s.Schedule(t.Context(), early.ID, time.Now().Add(time.Hour), bob)
 		require.NoError(t, err)
 		s.run() // after a restart, say
 		synctest.Wait()
-		late := s.plan(lv.Release{Changes: []lv.Change{{ID: "b", Working: true}}})
+		late := s.plan(lv.Release{Changes: []lv.Change{{Row: "b", Working: true}}})
 		s.approve(late.ID)
 		_, err = s.Schedule(t.Context(), late.ID, time.Now().Add(5*time.Hour), bob)
 		require.NoError(t, err)
 		_, err = s.Schedule(t.Context(), late.ID, time.Now().Add(2*time.Hour), bob)
 		require.NoError(t, err)
 		s.save("c", "1")
-		soon := s.plan(lv.Release{Env: "g", Changes: []lv.Change{{ID: "c", Working: true}}})
+		soon := s.plan(lv.Release{Env: "g", Changes: []lv.Change{{Row: "c", Working: true}}})
 		s.approve(soon.ID)
 		_, err = s.Schedule(t.Context(), soon.ID, time.Now().Add(10*time.Second), bob)
 		require.NoError(t, err)
@@ -272,7 +274,7 @@ func TestAScheduledReleaseIsAppliedWhenItIsDue(t *testing.T) {
 func TestAReleaseIsNotScheduledForATimeThatNoTextCanSay(t *testing.T) {
 	s := newSite(t)
 	s.save("a", "1")
-	plan := s.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
+	plan := s.plan(lv.Release{Changes: []lv.Change{{Row: "a", Working: true}}})
 	s.approve(plan.ID)
 	west := time.FixedZone("west of UTC", -23*60*60)
 	last := time.Date(9999, time.December, 31, 0, 59, 59, 0, west)
@@ -291,7 +293,7 @@ func TestAScheduledReleaseThatMeetsAConflictFails(t *testing.T) {
 		s := newSite(t)
 		s.save("a", "1")
 		s.save("b", "1")
-		plan := s.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}, {ID: "b", Working: true}}})
+		plan := s.plan(lv.Release{Changes: []lv.Change{{Row: "a", Working: true}, {Row: "b", Working: true}}})
 		s.approve(plan.ID)
 		_, err := s.Schedule(t.Context(), plan.ID, time.Now().Add(time.Minute), bob)
 		require.NoError(t, err)
@@ -310,14 +312,14 @@ func TestAPlanThatCannotBeAppliedHoldsNoOtherBack(t *testing.T) {
 		s.save("a", "1")
 		s.save("b", "1")
 		for _, desc := range []string{"\x00", "\xff"} {
-			_, err := s.Plan(t.Context(), lv.Release{Desc: desc, Changes: []lv.Change{{ID: "a", Working: true}}}, ada)
+			_, err := s.Draft(t.Context(), lv.Release{Changes: []lv.Change{{Row: "a", Working: true}}}, lv.By{Actor: "ada", Reason: desc})
 			require.ErrorIs(t, err, lv.ErrInvalid, "%q", desc)
 		}
 		// What another program has put into the store: the older and the newer.
-		odd := lv.Release{State: lv.ReleaseScheduled, Env: "\xff", Changes: []lv.Change{{ID: "a"}}}
+		odd := lv.Release{State: lv.ReleaseScheduled, Env: "\xff", Changes: []lv.Change{{Row: "a"}}}
 		_, err := s.store.PutRelease(t.Context(), s.ID, odd, ada)
 		require.NoError(t, err)
-		plan := s.plan(lv.Release{Env: "g", Changes: []lv.Change{{ID: "b", Working: true}}})
+		plan := s.plan(lv.Release{Env: "g", Changes: []lv.Change{{Row: "b", Working: true}}})
 		s.approve(plan.ID)
 		_, err = s.Schedule(t.Context(), plan.ID, time.Now(), bob)
 		require.NoError(t, err)
@@ -333,7 +335,7 @@ func TestOneOfManyProcessesAppliesWhatIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
 		s.save("a", "1")
-		plan := s.plan(lv.Release{Changes: []lv.Change{{ID: "a", Working: true}}})
+		plan := s.plan(lv.Release{Changes: []lv.Change{{Row: "a", Working: true}}})
 		s.approve(plan.ID)
 		_, err := s.Schedule(t.Context(), plan.ID, time.Now().Add(time.Minute), bob)
 		require.NoError(t, err)

@@ -12,10 +12,10 @@ import (
 func TestARequestThatIsRepeatedGetsItsFirstAnswerWhateverHasHappenedSince(t *testing.T) {
 	s := newSite(t)
 	ctx := t.Context()
-	by := func(id string) lv.Meta { return lv.Meta{Actor: "bob", RequestID: id} }
+	by := func(id string) lv.By { return lv.By{Actor: "bob", RequestID: id} }
 	planned := func(row string) int64 {
 		s.save(row, "1")
-		return s.plan(lv.Release{Changes: []lv.Change{{ID: row, Working: true}}}).ID
+		return s.plan(lv.Release{Changes: []lv.Change{{Row: row, Working: true}}}).ID
 	}
 	s.save("a", "1")
 	s.publish(lv.Production, "a")
@@ -26,7 +26,7 @@ func TestARequestThatIsRepeatedGetsItsFirstAnswerWhateverHasHappenedSince(t *tes
 		"approve":  func() (lv.Release, error) { return s.Approve(ctx, cancelled, by("approve")) },
 		"schedule": func() (lv.Release, error) { return s.Schedule(ctx, late, time.Now().Add(time.Hour), by("schedule")) },
 		"plan": func() (lv.Release, error) {
-			return s.Plan(ctx, lv.Release{Env: "g", Changes: []lv.Change{{To: forgotten}}}, by("plan"))
+			return s.Draft(ctx, lv.Release{Env: "g", Changes: []lv.Change{{To: forgotten}}}, by("plan"))
 		},
 	}
 	s.approve(late)
@@ -49,7 +49,7 @@ func TestARequestThatIsRepeatedGetsItsFirstAnswerWhateverHasHappenedSince(t *tes
 		require.Equal(t, first[name], again, name)
 	}
 	_, err = s.Release(ctx, lv.Production, by("another"), deletion)
-	require.ErrorIs(t, err, lv.ErrConflict, "another request is refused")
+	require.ErrorIs(t, err, lv.ErrStale, "another request is refused")
 	_, err = s.Approve(ctx, cancelled, by("and another"))
 	require.ErrorIs(t, err, lv.ErrTooLate)
 	_, err = s.Approve(ctx, 99, bob)

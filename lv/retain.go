@@ -83,7 +83,7 @@ func (r Release) pins(live map[pointer]VersionID) (versions []VersionID) {
 		case r.State != ReleaseApplied:
 			versions = append(versions, c.To)
 		case !c.moved():
-		case live[pointer{r.Env, c.ID}] != c.To:
+		case live[pointer{r.Env, c.Row}] != c.To:
 			return nil // a revert would be a conflict
 		default:
 			versions = append(versions, c.From)
@@ -95,8 +95,8 @@ func (r Release) pins(live map[pointer]VersionID) (versions []VersionID) {
 // forget forgets versions; those that somebody has come to refer to, or has
 // forgotten already, are left out.
 func (t *Table) forget(ctx context.Context, victims []Edit) error {
-	_, err := t.Edit(ctx, Meta{Actor: "retention"}, victims...)
-	if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+	_, err := t.Edit(ctx, By{Actor: "retention"}, victims...)
+	if !errors.Is(err, ErrStale) && !errors.Is(err, ErrNotFound) {
 		return err
 	}
 	if len(victims) == 1 {

@@ -42,8 +42,8 @@ func TestRunForgetsWhatNobodyNeeds(t *testing.T) {
 			require.NoError(t, err)
 		}
 		s.strategy(lv.Strategy{Target: a[4], Rules: greeted})
-		s.plan(lv.Release{Changes: []lv.Change{{ID: "a", To: a[5]}}})
-		given := s.plan(lv.Release{Changes: []lv.Change{{ID: "a", To: a[6]}}})
+		s.plan(lv.Release{Changes: []lv.Change{{Row: "a", To: a[5]}}})
+		given := s.plan(lv.Release{Changes: []lv.Change{{Row: "a", To: a[6]}}})
 		require.NoError(t, s.Cancel(t.Context(), given.ID, ada))
 		many := make([]lv.Edit, 0, 500)
 		for i := range 250 {

@@ -18,7 +18,7 @@ type entry struct {
 }
 
 func entryOfChange(c Change) *entry {
-	return &entry{Row: Row{ID: c.ID, Version: c.To, Content: c.Content, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Corrupt: c.Corrupt}}
+	return &entry{Row: Row{ID: c.Row, Version: c.To, Content: c.Content, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Corrupt: c.Corrupt}}
 }
 
 // shows reports whether there is something to see, or would be if it were not
@@ -175,12 +175,12 @@ func (r *root) released(e Event) *root {
 	for _, c := range e.Rows {
 		// A deletion removes a row from production, but in a gray it hides one.
 		if c.To == 0 || c.Content == nil && !c.Corrupt && e.Env == Production {
-			without = append(without, c.ID)
+			without = append(without, c.Row)
 			continue
 		}
 		one := entryOfChange(c)
 		if e.Env == Production {
-			one.choices = r.strategies[c.ID]
+			one.choices = r.strategies[c.Row]
 		}
 		with = append(with, one)
 	}

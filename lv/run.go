@@ -203,9 +203,9 @@ func (p *planner) patient(release int64) bool {
 
 // due applies a scheduled release, which becomes failed if it cannot be applied.
 func (t *Table) due(ctx context.Context, r Release) error {
-	by := Meta{Actor: r.Approver, Desc: r.Desc}
+	by := By{Actor: r.Approver, Reason: r.By.Reason}
 	if by.Actor == "" {
-		by.Actor = r.Actor
+		by.Actor = r.By.Actor
 	}
 	r.State = ReleaseApplied
 	_, err := t.put(ctx, by, func() (Release, error) { return r, nil })
@@ -216,7 +216,7 @@ func (t *Table) due(ctx context.Context, r Release) error {
 		r.State = ReleaseFailed
 		_, err = t.put(ctx, by, func() (Release, error) { return r, nil })
 	}
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrTooLate) {
+	if errors.Is(err, ErrStale) || errors.Is(err, ErrTooLate) {
 		return nil // somebody else was there first; the event says so
 	}
 	return err

@@ -19,7 +19,7 @@ type Config struct {
 	VersionStore VersionStore
 	// Approve decides whether a release may be approved by this actor, usually
 	// with ErrForbidden. Default: anybody but its author.
-	Approve func(ctx context.Context, r Release, by Meta) error
+	Approve func(ctx context.Context, r Release, by By) error
 	// Read reads a table into memory. Default: from Store. It is for stores
 	// that know no past, as that of package lv/replica.
 	Read func(ctx context.Context, id TableID) (Snapshot, error)
@@ -78,8 +78,8 @@ func New(c Config) (*Service, error) {
 	return s, nil
 }
 
-func anybodyElse(_ context.Context, r Release, by Meta) error {
-	if r.Actor == by.Actor {
+func anybodyElse(_ context.Context, r Release, by By) error {
+	if r.By.Actor == by.Actor {
 		return fmt.Errorf("%w: %q wrote release %d and cannot approve it", ErrForbidden, by.Actor, r.ID)
 	}
 	return nil
@@ -150,7 +150,7 @@ func (s *Service) begin() (done func(), err error) {
 
 // writes is what every write does before and after it asks the store: seq is
 // the event that readers must see when it returns.
-func (t *Table) writes(ctx context.Context, by Meta, put func() (seq int64, err error)) error {
+func (t *Table) writes(ctx context.Context, by By, put func() (seq int64, err error)) error {
 	if err := cmp.Or(t.ID.check(), by.check()); err != nil {
 		return err
 	}

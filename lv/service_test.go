@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	ada = lv.Meta{Actor: "ada", Desc: "why"}
-	bob = lv.Meta{Actor: "bob"}
+	ada = lv.By{Actor: "ada", Reason: "why"}
+	bob = lv.By{Actor: "bob"}
 )
 
 // site is a Service over a store, and a table of it.
@@ -104,7 +104,7 @@ func TestSavingShowsNothingUntilItIsPublished(t *testing.T) {
 	require.Equal(t, "a=1", s.shows(lv.View{Working: true, Status: lv.StatusChanged}))
 
 	r := s.publish(lv.Production, "a")
-	require.Equal(t, []lv.Change{{ID: "a", To: first}}, r.Changes)
+	require.Equal(t, []lv.Change{{Row: "a", To: first}}, r.Changes)
 	require.Equal(t, r, s.publish(lv.Production, "a", "a"), "it is published already")
 	require.Equal(t, "a=1", s.shows(lv.View{}))
 	require.Equal(t, "a=1", s.shows(lv.View{Working: true, Status: lv.StatusPublished}))
@@ -112,7 +112,7 @@ func TestSavingShowsNothingUntilItIsPublished(t *testing.T) {
 	s.save("a", "2")
 	require.Equal(t, "a=1", s.shows(lv.View{}))
 	require.Equal(t, "a=2", s.shows(lv.View{Working: true}))
-	_, err := s.Rollback(t.Context(), first, ada)
+	_, err := s.Restore(t.Context(), first, ada)
 	require.NoError(t, err)
 	require.Equal(t, "a=1", s.shows(lv.View{Working: true, Status: lv.StatusPublished}))
 }
@@ -172,9 +172,9 @@ func TestAViewShowsOneEnvironment(t *testing.T) {
 		{"only what production has", lv.View{Own: true}, "a=1 b=1 c=1"},
 		{"after a row", lv.View{Env: "g", After: "a"}, "b=2 d=2"},
 		{"after a row that is not there", lv.View{After: "aa"}, "b=1 c=1"},
-		{"some rows in their order, missing ones left out", lv.View{Env: "g", IDs: []string{"d", "x", "c", "a"}}, "d=2 a=1"},
-		{"some rows after one", lv.View{IDs: []string{"c", "a"}, After: "a"}, "c=1"},
-		{"some rows of its own", lv.View{Env: "g", Own: true, IDs: []string{"c", "a"}}, "c=-"},
+		{"some rows in their order, missing ones left out", lv.View{Env: "g", Rows: []string{"d", "x", "c", "a"}}, "d=2 a=1"},
+		{"some rows after one", lv.View{Rows: []string{"c", "a"}, After: "a"}, "c=1"},
+		{"some rows of its own", lv.View{Env: "g", Own: true, Rows: []string{"c", "a"}}, "c=-"},
 		{"working rows", lv.View{Working: true}, "a=1 b=2 d=2"},
 		{"deletions that production still shows", lv.View{Working: true, Deleted: true}, "c=-"},
 	} {
@@ -200,7 +200,7 @@ func TestWhoAsksForNoRowsGetsNone(t *testing.T) {
 		{For: lv.Attributes{"user.id": "7"}}, {Working: true, Status: lv.StatusChanged},
 	} {
 		require.NotEmpty(t, s.shows(v), "%+v", v)
-		v.IDs = []string{}
+		v.Rows = []string{}
 		require.Empty(t, s.shows(v), "%+v", v)
 		for _, err := range lv.Of[struct{ Name string }](s.Table).All(t.Context(), v) {
 			require.Fail(t, "a row", "%v", err)
@@ -243,7 +243,7 @@ func TestADeletionIsPublished(t *testing.T) {
 
 	s.save("a", "2")
 	_, err = s.Release(t.Context(), "g", ada, action)
-	require.ErrorIs(t, err, lv.ErrConflict, "the row has been saved again")
+	require.ErrorIs(t, err, lv.ErrStale, "the row has been saved again")
 	s.publish(lv.Production, "a")
 	require.Equal(t, "a=2", s.shows(lv.View{}))
 }
@@ -255,7 +255,7 @@ func TestAVersionIsReleasedAsItIs(t *testing.T) {
 	r, err := s.Release(t.Context(), "g", ada, b1, a1, b1)
 	require.NoError(t, err)
 	require.Equal(t, "a=1 b=1", s.shows(lv.View{Env: "g"}))
-	require.Equal(t, "why", r.Desc)
+	require.Equal(t, "why", r.By.Reason)
 	_, err = s.Release(t.Context(), lv.Production, ada, a1, 999)
 	require.ErrorIs(t, err, lv.ErrNotFound)
 	require.Empty(t, s.shows(lv.View{}), "all or none")
@@ -281,7 +281,7 @@ func TestResetMakesAGrayFollowProduction(t *testing.T) {
 }
 
 func TestAWriteThatIsWrongTwiceIsRefusedInOneLine(t *testing.T) {
-	_, err := newSite(t).service.Table("", "").Save(t.Context(), "a", page("1"), lv.Meta{})
+	_, err := newSite(t).service.Table("", "").Save(t.Context(), "a", page("1"), lv.By{})
 	require.ErrorIs(t, err, lv.ErrInvalid)
 	require.NotContains(t, err.Error(), "\n")
 }
@@ -344,17 +344,15 @@ func TestWhatCannotBeAskedIsRefused(t *testing.T) {
 		"a row too long":         second(s.Publish(ctx, "", ada, long)),
 		"no content":             second(s.Save(ctx, "a", nil, ada)),
 		"no JSON":                second(s.Save(ctx, "a", json.RawMessage(`{`), ada)),
-		"nobody":                 second(s.Save(ctx, "a", page("1"), lv.Meta{})),
-		"nobody approves":        second(s.Approve(ctx, 1, lv.Meta{})),
-		"a long request":         second(s.Save(ctx, "a", page("1"), lv.Meta{Actor: "ada", RequestID: long})),
-		"a broken description":   second(s.Save(ctx, "a", page("1"), lv.Meta{Actor: "ada", Desc: "\xff"})),
+		"a long request":         second(s.Save(ctx, "a", page("1"), lv.By{Actor: "ada", RequestID: long})),
+		"a broken description":   second(s.Save(ctx, "a", page("1"), lv.By{Actor: "ada", Reason: "\xff"})),
 		"no app":                 second(s.service.Table("", "x").Save(ctx, "a", page("1"), ada)),
 		"no schema":              second(s.service.Table("x", "").Save(ctx, "a", page("1"), ada)),
 		"no operation":           second(s.Edit(ctx, ada, lv.Edit{Row: "a"})),
 		"no edits":               second(s.Edit(ctx, ada)),
 		"publish nothing":        second(s.Publish(ctx, "", ada)),
-		"plan nothing":           second(s.Plan(ctx, lv.Release{}, ada)),
-		"plan no row":            second(s.Plan(ctx, lv.Release{Changes: []lv.Change{{}}}, ada)),
+		"plan nothing":           second(s.Draft(ctx, lv.Release{}, ada)),
+		"plan no row":            second(s.Draft(ctx, lv.Release{Changes: []lv.Change{{}}}, ada)),
 		"no rules":               second(s.SaveStrategy(ctx, lv.Strategy{Target: 1}, ada)),
 		"broken extra fields":    second(s.SaveStrategy(ctx, lv.Strategy{Target: 1, Rules: greeted, Extra: json.RawMessage(`{`)}, ada)),
 		"a long title":           second(s.SaveStrategy(ctx, lv.Strategy{Target: 1, Rules: greeted, Title: long}, ada)),
@@ -369,7 +367,7 @@ func TestWhatCannotBeAskedIsRefused(t *testing.T) {
 func TestEditsAreAllOrNone(t *testing.T) {
 	s := newSite(t)
 	_, err := s.Edit(t.Context(), ada,
-		lv.Edit{Op: lv.OpSave, Row: "a", Content: page("1")}, lv.Edit{Op: lv.OpRollback, Version: 999})
+		lv.Edit{Op: lv.OpSave, Row: "a", Content: page("1")}, lv.Edit{Op: lv.OpRestore, Version: 999})
 	require.ErrorIs(t, err, lv.ErrNotFound)
 	require.Empty(t, s.shows(lv.View{Working: true}))
 	versions, err := s.Edit(t.Context(), ada,
@@ -380,7 +378,7 @@ func TestEditsAreAllOrNone(t *testing.T) {
 }
 
 func TestConflictsSayWhereThePointersAre(t *testing.T) {
-	err := error(&lv.ConflictError{Changes: []lv.Change{{ID: "a", From: 1}, {ID: "b", From: 2}}})
+	err := error(&lv.ConflictError{Changes: []lv.Change{{Row: "a", From: 1}, {Row: "b", From: 2}}})
 	require.ErrorIs(t, err, lv.ErrConflict)
 	require.EqualError(t, err, `lv: conflict: "a" is at version 1, "b" is at version 2`)
 	many := make([]lv.Change, 7)

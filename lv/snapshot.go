@@ -179,7 +179,7 @@ func (t *Table) target(ctx context.Context, s Strategy) (Row, error) {
 	row := Row{ID: v.Row, Version: v.ID, Content: v.Content, UpdatedAt: v.Time, Corrupt: err != nil}
 	// A row knows when it was created; of one that is deleted the oldest
 	// version does.
-	for working, err := range t.sound(ctx, View{Working: true, IDs: []string{v.Row}}) {
+	for working, err := range t.sound(ctx, View{Working: true, Rows: []string{v.Row}}) {
 		if working.Corrupt {
 			err = nil
 		}

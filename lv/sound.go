@@ -81,7 +81,7 @@ func (s *Service) soundEvents(ctx context.Context, after int64) iter.Seq2[Event,
 				}
 				if c.Corrupt {
 					c.Content = nil
-					s.note(ctx, &CorruptError{Table: e.Table, Row: c.ID, Version: c.To})
+					s.note(ctx, &CorruptError{Table: e.Table, Row: c.Row, Version: c.To})
 				}
 			}
 			if !yield(e, err) {

@@ -68,7 +68,7 @@ func (r *rotting) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, er
 	return func(yield func(lv.Event, error) bool) {
 		for e, err := range r.VersionStore.Watch(ctx, after) {
 			for i := range e.Rows {
-				e.Rows[i].Corrupt = r.spoil(&e.Rows[i].Content, e.Rows[i].ID, e.Rows[i].To) != nil
+				e.Rows[i].Corrupt = r.spoil(&e.Rows[i].Content, e.Rows[i].Row, e.Rows[i].To) != nil
 			}
 			if !yield(e, err) {
 				return
@@ -127,7 +127,7 @@ func TestADamagedRowIsAnErrorToWhoAsksForItAndTheOthersAreServed(t *testing.T) {
 		require.NoError(t, err)
 		for range 3 {
 			for _, v := range []lv.View{
-				{}, {Env: "g"}, {Env: "other"}, {Working: true}, {AsOf: seq}, {For: hello("x")}, {IDs: []string{"c", "b", "a"}, After: ""},
+				{}, {Env: "g"}, {Env: "other"}, {Working: true}, {AsOf: seq}, {For: hello("x")}, {Rows: []string{"c", "b", "a"}, After: ""},
 			} {
 				all, damaged := s.sounds(v)
 				require.Len(t, all, len("a=1 c=1"), "%+v", v)
@@ -195,7 +195,7 @@ func TestReadersInMemoryGoOnWhenADamagedVersionIsReleased(t *testing.T) {
 		a := s.save("a", "2")
 		s.save("b", "2")
 		_, err := s.store.PutRelease(t.Context(), s.ID, lv.Release{ // by another process, before it was damaged
-			State: lv.ReleaseApplied, Changes: []lv.Change{{ID: "a", Working: true}, {ID: "b", Working: true}},
+			State: lv.ReleaseApplied, Changes: []lv.Change{{Row: "a", Working: true}, {Row: "b", Working: true}},
 		}, ada)
 		require.NoError(t, err)
 		store.bad[a] = true
@@ -255,7 +255,7 @@ func TestAScheduledReleaseOfADamagedVersionFailsAndLetsOthersPass(t *testing.T) 
 		var bad lv.VersionID
 		s := serve(t, lv.Config{VersionStore: judged{memory.New().Versions(), func(r lv.Release) error {
 			if r.Changes[0].To == bad {
-				return &lv.CorruptError{Row: r.Changes[0].ID, Version: bad}
+				return &lv.CorruptError{Row: r.Changes[0].Row, Version: bad}
 			}
 			return nil
 		}}})

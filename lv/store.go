@@ -12,7 +12,7 @@ import (
 type Store interface{ Versions() VersionStore }
 
 // VersionStore keeps versions, pointers, releases and strategies. Every write
-// is atomic, durable when it returns, and idempotent by Meta.RequestID within
+// is atomic, durable when it returns, and idempotent by By.RequestID within
 // its table; it appends one event in the same transaction, or none if it
 // changes nothing. What is refused writes nothing and can be asked again.
 // Implementations are safe for concurrent use, and by many processes when
@@ -21,7 +21,7 @@ type Store interface{ Versions() VersionStore }
 // whole milliseconds. Package lvtest checks implementations.
 //
 // A content that is not the one of its Digest any more is never returned, nor
-// published, rolled back to or taken for the same as another: that is a
+// published, restored or taken for the same as another: that is a
 // *CorruptError. Rows and Versions yield it with the rest of the row or version
 // and go on; after any other error a list stops. In an event it is a Change that
 // is Corrupt. A strategy that cannot be read is listed as Corrupt.
@@ -29,16 +29,16 @@ type VersionStore interface {
 	// Write applies edits to working rows in their order, all or none, and
 	// returns the version that each has left or forgotten: the one that was
 	// there if it says the same. A row that never was, and a version of
-	// another table, are ErrNotFound; a rollback to a deletion, no edits and
-	// an edit of no row are ErrInvalid. If nothing else is wrong, edits whose
+	// another table, are ErrNotFound; an OpRestore of a deletion, no edits
+	// and an edit of no row are ErrInvalid. If nothing else is wrong, edits whose
 	// Expect does not hold are a *ConflictError that lists them all. OpForget
 	// of a version that a pointer, a working row, a strategy or a planned
-	// release refers to is ErrConflict, and so is that of one from which an
+	// release refers to is ErrStale, and so is that of one from which an
 	// applied release moved a pointer, if all pointers that it moved are where
 	// it moved them. OpForget appends no event.
-	Write(ctx context.Context, t TableID, edits []Edit, by Meta) ([]Version, error)
+	Write(ctx context.Context, t TableID, edits []Edit, by By) ([]Version, error)
 	// PutRelease creates a release (ID 0) or replaces one whose Rev is
-	// r.Rev, else ErrConflict; ErrTooLate once that is applied, failed or
+	// r.Rev, else ErrStale; ErrTooLate once that is applied, failed or
 	// cancelled, ErrNotFound if there is none. Changes that name a row twice,
 	// or none, are ErrInvalid; a row that never was, and a To that is no
 	// version of its row, are ErrNotFound. If r.State is ReleaseApplied its changes happen in the same
@@ -46,7 +46,7 @@ type VersionStore interface {
 	// that lists them all, and a new release that would move nothing is not
 	// recorded: the one that moved any of these pointers last is returned, or
 	// the zero Release. It is the only way in which published state changes.
-	PutRelease(ctx context.Context, t TableID, r Release, by Meta) (Release, error)
+	PutRelease(ctx context.Context, t TableID, r Release, by By) (Release, error)
 	// Rows yields the rows of a view by rising id, all from one moment.
 	// View.For is not its business. A Status costs its result, not the table.
 	// A Status, or Deleted, of other rows than the working rows of now is
@@ -61,10 +61,10 @@ type VersionStore interface {
 	// out.
 	Tables(ctx context.Context, ids ...TableID) iter.Seq2[TableInfo, error]
 	// PutStrategy creates a strategy (ID 0) or replaces one, or deletes it if
-	// s.Deleted, whose Rev is s.Rev, else ErrConflict; ErrNotFound if there is
+	// s.Deleted, whose Rev is s.Rev, else ErrStale; ErrNotFound if there is
 	// none, if it is deleted, or if Target is no version of the table. Rules
 	// are not its business.
-	PutStrategy(ctx context.Context, t TableID, s Strategy, by Meta) (Strategy, error)
+	PutStrategy(ctx context.Context, t TableID, s Strategy, by By) (Strategy, error)
 	// Watch keeps the promise of Service.Watch. A closed engine ends it with
 	// its error; ErrCompacted says that events after this one are forgotten.
 	Watch(ctx context.Context, after int64) iter.Seq2[Event, error]
@@ -85,7 +85,7 @@ type Edit struct {
 	Op      Op
 	Row     string          // for OpSave and OpDelete
 	Content json.RawMessage // for OpSave
-	Version VersionID       // for OpRollback and OpForget
+	Version VersionID       // for OpRestore and OpForget
 	// Expect, if set, is the version that the row was at before the call, so
 	// that nobody overwrites what they have not seen; 0: there was no such
 	// row, or it was deleted.
@@ -94,11 +94,11 @@ type Edit struct {
 
 // Change moves the pointer of one row in an environment.
 type Change struct {
-	ID     string
+	Row    string
 	From   VersionID  // set by the store when applied
 	To     VersionID  // 0: none; a gray then follows Production
-	Expect *VersionID // if set, the pointer must be this, or ErrConflict
-	// After is for Table.Plan: Expect becomes what this release leaves the row
+	Expect *VersionID // if set, the pointer must be this, or it is a *ConflictError
+	// After is for Table.Draft: Expect becomes what this release leaves the row
 	// at. Stores do not keep it.
 	After int64
 	// Working: To is the working row's version at the moment of the
@@ -112,8 +112,8 @@ type Change struct {
 	Corrupt              bool // in events: the content is damaged, and left out
 }
 
-// Any is for the Expect of a Change that Table.Plan is given: whatever is
-// there when the plan is applied.
+// Any is for the Expect of a Change that Table.Draft is given: whatever is
+// there when the release is applied.
 const Any VersionID = -1
 
 // Release is a list of pointer moves that happen together.
@@ -122,8 +122,8 @@ type Release struct {
 	Env       Env
 	State     ReleaseState
 	Changes   []Change
-	Desc      string
-	Actor     string // who created it; set by the store
+	By        By // who made it, and why; set by the store
+	Last      By // who wrote it last, and why: made, approved, scheduled, applied or cancelled it; set by the store
 	Approver  string
 	At        time.Time // when it is due
 	Reverts   int64     // the release this one takes back

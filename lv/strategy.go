@@ -20,6 +20,7 @@ type Strategy struct {
 	Disabled bool
 	Rules    Rules           // required, never empty
 	Extra    json.RawMessage // fields of the document that are kept and not read
+	By       By              // who saved or deleted it, and why; set by the store, and not known to a replica
 	Rev      int64
 	Seq      int64 // of the event that saved it
 	Deleted  bool
@@ -51,8 +52,8 @@ func (t *Table) Strategies(ctx context.Context) ([]Strategy, error) {
 }
 
 // SaveStrategy creates a strategy, or replaces the one with its ID if Rev
-// still is the stored one; else ErrConflict. It returns once readers see it.
-func (t *Table) SaveStrategy(ctx context.Context, s Strategy, by Meta) (Strategy, error) {
+// still is the stored one; else ErrStale. It returns once readers see it.
+func (t *Table) SaveStrategy(ctx context.Context, s Strategy, by By) (Strategy, error) {
 	if err := s.check(); err != nil {
 		return Strategy{}, err
 	}
@@ -76,7 +77,7 @@ func (s Strategy) check() error {
 }
 
 // DeleteStrategy deletes a strategy. One that is gone is not an error.
-func (t *Table) DeleteStrategy(ctx context.Context, id int64, by Meta) error {
+func (t *Table) DeleteStrategy(ctx context.Context, id int64, by By) error {
 	for {
 		s, err := t.strategy(ctx, id)
 		if errors.Is(err, ErrNotFound) {
@@ -90,7 +91,7 @@ func (t *Table) DeleteStrategy(ctx context.Context, id int64, by Meta) error {
 		switch {
 		case errors.Is(err, ErrNotFound):
 			return nil
-		case !errors.Is(err, ErrConflict) || by.RequestID != "":
+		case !errors.Is(err, ErrStale) || by.RequestID != "":
 			return err
 		}
 		// Somebody has saved it since we looked: look again.
@@ -110,7 +111,7 @@ func (t *Table) strategy(ctx context.Context, id int64) (Strategy, error) {
 	return Strategy{}, fmt.Errorf("%w: strategy %d", ErrNotFound, id)
 }
 
-func (t *Table) putStrategy(ctx context.Context, s Strategy, by Meta) (put Strategy, err error) {
+func (t *Table) putStrategy(ctx context.Context, s Strategy, by By) (put Strategy, err error) {
 	err = t.writes(ctx, by, func() (int64, error) {
 		put, err = t.service.config.VersionStore.PutStrategy(ctx, t.ID, s, by)
 		return put.Seq, err

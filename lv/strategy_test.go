@@ -29,7 +29,7 @@ func TestAStrategyShowsAVersionToWhomItsRulesMatch(t *testing.T) {
 	require.Equal(t, "a=1 b=1", s.shows(lv.View{For: hello("Bye")}))
 	require.Equal(t, "a=2 b=1", s.shows(lv.View{For: hello("Hello, world")}))
 	require.Equal(t, "a=2 b=1", s.shows(lv.View{Env: "g", For: hello("Hello")}))
-	require.Equal(t, "a=2", s.shows(lv.View{For: hello("Hello"), IDs: []string{"a"}}))
+	require.Equal(t, "a=2", s.shows(lv.View{For: hello("Hello"), Rows: []string{"a"}}))
 	require.Equal(t, "b=1", s.shows(lv.View{For: hello("Hello"), After: "a"}))
 	row, err := s.Get(t.Context(), "a", lv.View{For: hello("Hello")})
 	require.NoError(t, err)
@@ -89,7 +89,7 @@ func TestAStrategyIsReplacedAndDeleted(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, p1, p.Version)
 	_, err = s.SaveStrategy(t.Context(), first, ada)
-	require.ErrorIs(t, err, lv.ErrConflict, "somebody else has saved it")
+	require.ErrorIs(t, err, lv.ErrStale, "somebody else has saved it")
 
 	off := moved
 	off.Disabled = true

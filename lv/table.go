@@ -28,16 +28,16 @@ type Table struct {
 // Get returns one row, or ErrNotFound. What Production or a gray shows now
 // comes from memory: it does not allocate, and its Content is shared by all
 // readers, who must not change it.
-func (t *Table) Get(ctx context.Context, id string, v View) (Row, error) {
+func (t *Table) Get(ctx context.Context, row string, v View) (Row, error) {
 	if r := t.root.Load(); r != nil && v.public() {
-		if e := r.find(Production, v.For, id); e.shows() && !e.Corrupt {
+		if e := r.find(Production, v.For, row); e.shows() && !e.Corrupt {
 			return e.Row, nil
 		}
 	}
 	if v.stored() {
-		return t.getStored(ctx, id, v)
+		return t.getStored(ctx, row, v)
 	}
-	e, err := t.find(ctx, id, &v)
+	e, err := t.find(ctx, row, &v)
 	if err != nil {
 		return Row{}, err
 	}
@@ -53,7 +53,7 @@ func (t *Table) damaged(row Row) error {
 }
 
 func (t *Table) getStored(ctx context.Context, id string, v View) (Row, error) {
-	v.IDs, v.After = []string{id}, ""
+	v.Rows, v.After = []string{id}, ""
 	for row, err := range t.Rows(ctx, v) {
 		if err != nil {
 			return Row{}, err
@@ -148,9 +148,9 @@ func (t *Table) entries(ctx context.Context, v View) iter.Seq2[*entry, error] {
 
 func (r *root) rows(v View) iter.Seq[*entry] {
 	switch {
-	case v.IDs != nil:
+	case v.Rows != nil:
 		return func(yield func(*entry) bool) {
-			for _, id := range v.IDs {
+			for _, id := range v.Rows {
 				if e := r.view(&v, id); e != nil && id > v.After && !yield(e) {
 					return
 				}
@@ -210,23 +210,23 @@ func (t *Table) Releases(ctx context.Context, q Query) iter.Seq2[Release, error]
 }
 
 // Save writes the working row. The same content makes no new version.
-func (t *Table) Save(ctx context.Context, id string, content json.RawMessage, by Meta) (Version, error) {
-	return t.edit(ctx, Edit{Op: OpSave, Row: id, Content: content}, by)
+func (t *Table) Save(ctx context.Context, row string, content json.RawMessage, by By) (Version, error) {
+	return t.edit(ctx, Edit{Op: OpSave, Row: row, Content: content}, by)
 }
 
 // Delete deletes the working row. Releasing the version it returns publishes
 // the deletion.
-func (t *Table) Delete(ctx context.Context, id string, by Meta) (Version, error) {
-	return t.edit(ctx, Edit{Op: OpDelete, Row: id}, by)
+func (t *Table) Delete(ctx context.Context, row string, by By) (Version, error) {
+	return t.edit(ctx, Edit{Op: OpDelete, Row: row}, by)
 }
 
-// Rollback writes the content of an older version to the working row, which
-// it undeletes. What is published does not move.
-func (t *Table) Rollback(ctx context.Context, id VersionID, by Meta) (Version, error) {
-	return t.edit(ctx, Edit{Op: OpRollback, Version: id}, by)
+// Restore writes the content of an older version to the working row, which it
+// undeletes. What is published does not move. It is rollback of the document.
+func (t *Table) Restore(ctx context.Context, version VersionID, by By) (Version, error) {
+	return t.edit(ctx, Edit{Op: OpRestore, Version: version}, by)
 }
 
-func (t *Table) edit(ctx context.Context, e Edit, by Meta) (Version, error) {
+func (t *Table) edit(ctx context.Context, e Edit, by By) (Version, error) {
 	versions, err := t.Edit(ctx, by, e)
 	if err != nil {
 		return Version{}, err
@@ -237,7 +237,7 @@ func (t *Table) edit(ctx context.Context, e Edit, by Meta) (Version, error) {
 // Edit does several edits in their order, all or none, and returns the version
 // that each has left. Rows that are not at what the edits expect are a
 // *ConflictError that lists them.
-func (t *Table) Edit(ctx context.Context, by Meta, edits ...Edit) (versions []Version, err error) {
+func (t *Table) Edit(ctx context.Context, by By, edits ...Edit) (versions []Version, err error) {
 	for i, e := range edits {
 		if err := e.check(); err != nil {
 			return nil, fmt.Errorf("edit %d: %w", i, err)
@@ -254,7 +254,7 @@ func (e Edit) check() error {
 	switch e.Op {
 	case OpSave, OpDelete:
 		return checkRow(e.Row)
-	case OpRollback, OpForget:
+	case OpRestore, OpForget:
 		return nil
 	}
 	return fmt.Errorf("%w: operation %q", ErrInvalid, e.Op)

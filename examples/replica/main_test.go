@@ -29,7 +29,7 @@ func TestTheRowsOutliveTheServer(t *testing.T) {
 	service, err := lv.New(lv.Config{Store: memory.New()})
 	require.NoError(t, err)
 	defer service.Close()
-	table, ctx, by := service.Table("demo", "site"), t.Context(), lv.Meta{Actor: "ann"}
+	table, ctx, by := service.Table("demo", "site"), t.Context(), lv.By{Actor: "ann"}
 	api, err := httpadapter.New(httpadapter.Config{
 		LV: service, Auth: httpadapter.Secrets{"key": {ID: "id", Role: httpadapter.Reader, Scopes: []string{"demo"}}},
 	})

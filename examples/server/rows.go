@@ -55,7 +55,7 @@ func publishNew(ctx context.Context, t *lv.Table, edits []lv.Edit) error {
 		ids = append(ids, e.Row)
 	}
 	there := map[string]bool{} // deletions too
-	for row, err := range t.Rows(ctx, lv.View{Own: true, IDs: ids}) {
+	for row, err := range t.Rows(ctx, lv.View{Own: true, Rows: ids}) {
 		if err != nil && !row.Corrupt { // what is damaged is there, for somebody to mend
 			return err
 		}
@@ -66,7 +66,7 @@ func publishNew(ctx context.Context, t *lv.Table, edits []lv.Edit) error {
 	if len(edits) == 0 {
 		return nil
 	}
-	by := lv.Meta{Actor: "server", Desc: "first rows"}
+	by := lv.By{Actor: "server", Reason: "first rows"}
 	if _, err := t.Edit(ctx, by, edits...); err != nil {
 		return err
 	}

@@ -199,7 +199,7 @@ func TestALoadedRowIsNotLoadedAgain(t *testing.T) {
 	service, err := lv.New(lv.Config{Store: memory.New()})
 	require.NoError(t, err)
 	defer service.Close()
-	table, ctx, by := service.Table("demo", itemsSchema), t.Context(), lv.Meta{Actor: "ann"}
+	table, ctx, by := service.Table("demo", itemsSchema), t.Context(), lv.By{Actor: "ann"}
 	load := func(n int) {
 		var out bytes.Buffer
 		loadItems(ctx, table, n, &out, slog.New(slog.NewTextHandler(&out, nil)))

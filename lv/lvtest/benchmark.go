@@ -138,7 +138,7 @@ func BenchmarkHistory(b *testing.B, h Harness) {
 			return func() time.Duration {
 				began := time.Now()
 				for range 20 {
-					require.Len(b, list(b, s.Rows(b.Context(), pages, lv.View{AsOf: seq, IDs: []string{row}})), 1)
+					require.Len(b, list(b, s.Rows(b.Context(), pages, lv.View{AsOf: seq, Rows: []string{row}})), 1)
 				}
 				return time.Since(began) / 20
 			}

@@ -23,9 +23,9 @@ type store struct {
 }
 
 type (
-	writeFunc    = func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error)
-	releaseFunc  = func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error)
-	strategyFunc = func(ctx context.Context, t lv.TableID, s lv.Strategy, by lv.Meta) (lv.Strategy, error)
+	writeFunc    = func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error)
+	releaseFunc  = func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error)
+	strategyFunc = func(ctx context.Context, t lv.TableID, s lv.Strategy, by lv.By) (lv.Strategy, error)
 	rowsFunc     = func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error]
 	versionsFunc = func(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Version, error]
 	releasesFunc = func(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error]
@@ -33,21 +33,21 @@ type (
 	watchFunc    = func(ctx context.Context, after int64) iter.Seq2[lv.Event, error]
 )
 
-func (s *store) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+func (s *store) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 	if s.write == nil {
 		return s.VersionStore.Write(ctx, t, edits, by)
 	}
 	return s.write(ctx, t, edits, by)
 }
 
-func (s *store) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+func (s *store) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 	if s.putRelease == nil {
 		return s.VersionStore.PutRelease(ctx, t, r, by)
 	}
 	return s.putRelease(ctx, t, r, by)
 }
 
-func (s *store) PutStrategy(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+func (s *store) PutStrategy(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.By) (lv.Strategy, error) {
 	if s.putStrategy == nil {
 		return s.VersionStore.PutStrategy(ctx, t, st, by)
 	}
@@ -127,7 +127,7 @@ func badWatch(f func(lv.VersionStore) watchFunc) breaking {
 // editing changes what Write is given.
 func editing(change func(s lv.VersionStore, t lv.TableID, e *lv.Edit)) breaking {
 	return badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			edits = slices.Clone(edits)
 			for i := range edits {
 				change(s, t, &edits[i])
@@ -140,7 +140,7 @@ func editing(change func(s lv.VersionStore, t lv.TableID, e *lv.Edit)) breaking 
 // wrote changes what Write answers.
 func wrote(change func(e lv.Edit, v *lv.Version)) breaking {
 	return badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			answer, err := s.Write(ctx, t, edits, by)
 			for i := range answer {
 				change(edits[i], &answer[i])
@@ -153,7 +153,7 @@ func wrote(change func(e lv.Edit, v *lv.Version)) breaking {
 // afterWrite does more after each edit that was accepted.
 func afterWrite(more func(s lv.VersionStore, t lv.TableID, e lv.Edit, v lv.Version)) breaking {
 	return badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			answer, err := s.Write(ctx, t, edits, by)
 			for i := range answer {
 				more(s, t, edits[i], answer[i])
@@ -166,7 +166,7 @@ func afterWrite(more func(s lv.VersionStore, t lv.TableID, e lv.Edit, v lv.Versi
 // releasing changes what PutRelease is given.
 func releasing(change func(s lv.VersionStore, t lv.TableID, r *lv.Release)) breaking {
 	return badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			r.Changes = slices.Clone(r.Changes)
 			change(s, t, &r)
 			return s.PutRelease(ctx, t, r, by)
@@ -177,7 +177,7 @@ func releasing(change func(s lv.VersionStore, t lv.TableID, r *lv.Release)) brea
 // released changes what PutRelease answers.
 func released(change func(given lv.Release, answer *lv.Release)) breaking {
 	return badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			if err == nil {
 				change(r, &answer)
@@ -324,7 +324,7 @@ func itemsOf[T any](all []T) iter.Seq2[T, error] {
 
 // pointer returns what an environment points a row at, or 0.
 func pointer(s lv.VersionStore, t lv.TableID, env lv.Env, row string) lv.VersionID {
-	for _, r := range items(s.Rows(context.Background(), t, lv.View{Env: env, Own: true, IDs: []string{row}})) {
+	for _, r := range items(s.Rows(context.Background(), t, lv.View{Env: env, Own: true, Rows: []string{row}})) {
 		return r.Version
 	}
 	return 0
@@ -352,4 +352,4 @@ func decoded(content json.RawMessage) (v any) {
 	return v
 }
 
-var someone = lv.Meta{Actor: "someone"}
+var someone = lv.By{Actor: "someone"}

@@ -151,9 +151,9 @@ func requireReplay(t testing.TB, s lv.VersionStore, now everything, seq int64, e
 			rows = working
 		}
 		for _, c := range e.Rows {
-			rows[c.ID] = lv.Row{ID: c.ID, Version: c.To, Content: c.Content, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
+			rows[c.Row] = lv.Row{ID: c.Row, Version: c.To, Content: c.Content, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
 			if c.To == 0 {
-				delete(rows, c.ID)
+				delete(rows, c.Row)
 			}
 		}
 	}

@@ -82,7 +82,7 @@ func (f *fragile) all() iter.Seq2[lv.Version, error] {
 func (f *fragile) hurt(id lv.VersionID) bool {
 	if len(f.broken) > 0 && !f.broken[id] {
 		for v := range f.all() {
-			if v.ID == id && v.Op == lv.OpRollback {
+			if v.ID == id && v.Op == lv.OpRestore {
 				return f.broken[v.Source]
 			}
 		}
@@ -140,11 +140,11 @@ func (f *fragile) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, er
 }
 
 // Write implements lv.VersionStore.
-func (f *fragile) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+func (f *fragile) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 	var all []lv.Edit
 	var extra []bool // those that make what follows something else
 	for _, e := range edits {
-		if e.Op == lv.OpRollback && f.hurt(e.Version) && f.careless != copiesDamaged {
+		if e.Op == lv.OpRestore && f.hurt(e.Version) && f.careless != copiesDamaged {
 			for v := range f.all() {
 				if v.ID == e.Version {
 					return nil, f.fault(v.Row, v.ID)
@@ -170,23 +170,23 @@ func (f *fragile) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by l
 }
 
 // PutRelease implements lv.VersionStore.
-func (f *fragile) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+func (f *fragile) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 	for _, c := range r.Changes {
 		if len(f.broken) == 0 || f.careless == movesDamaged {
 			break
 		}
 		if c.Working {
-			c.To = newest(f.VersionStore, t, c.ID).ID
+			c.To = newest(f.VersionStore, t, c.Row).ID
 		}
 		if (r.ID == 0 || r.State == lv.ReleaseApplied || f.careless == holdsDamaged) && f.hurt(c.To) {
-			return lv.Release{}, f.fault(c.ID, c.To)
+			return lv.Release{}, f.fault(c.Row, c.To)
 		}
 	}
 	return f.VersionStore.PutRelease(ctx, t, r, by)
 }
 
 // PutStrategy implements lv.VersionStore.
-func (f *fragile) PutStrategy(ctx context.Context, t lv.TableID, s lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+func (f *fragile) PutStrategy(ctx context.Context, t lv.TableID, s lv.Strategy, by lv.By) (lv.Strategy, error) {
 	if !s.Deleted && !s.Disabled && f.hurt(s.Target) && f.careless != movesDamaged {
 		for v := range f.all() {
 			if v.ID == s.Target {

@@ -39,17 +39,17 @@ func (h *history) do(s step) {
 		h.edit(h.careful(lv.Edit{Op: lv.OpDelete, Row: row}, row, x, y))
 	case 3, 4:
 		version := h.any(x, y)
-		h.edit(h.careful(lv.Edit{Op: lv.OpRollback, Version: version}, h.find(version).Row, x, y))
+		h.edit(h.careful(lv.Edit{Op: lv.OpRestore, Version: version}, h.find(version).Row, x, y))
 	case 5, 6, 7, 8, 9, 10, 11:
 		h.release(applied(env, working(slices.Compact([]string{row, next})...)...))
 	case 12, 13, 14: // of the row of the version, or of another
-		change := lv.Change{ID: h.find(h.any(x, y)).Row, To: h.any(x, y)}
-		if x%16 == 0 || change.ID == "" {
-			change.ID = row
+		change := lv.Change{Row: h.find(h.any(x, y)).Row, To: h.any(x, y)}
+		if x%16 == 0 || change.Row == "" {
+			change.Row = row
 		}
 		h.release(applied(modelEnvs[x%len(modelEnvs)], change))
 	case 15, 16:
-		changes := []lv.Change{{ID: row}, {ID: next}}
+		changes := []lv.Change{{Row: row}, {Row: next}}
 		if row == next {
 			changes = changes[:1]
 		}
@@ -58,7 +58,7 @@ func (h *history) do(s step) {
 		deleted := list(h, h.Rows(h.Context(), h.table, lv.View{Working: true, Deleted: true}))
 		if len(deleted) > 0 {
 			r := deleted[x%len(deleted)]
-			h.release(applied(env, lv.Change{ID: r.ID, To: r.Version}))
+			h.release(applied(env, lv.Change{Row: r.ID, To: r.Version}))
 		}
 	case 18, 19, 20:
 		if len(h.releases) > 0 {
@@ -78,12 +78,12 @@ func (h *history) doMore(s step, x, y int) {
 	switch s[0] % kinds {
 	case 21, 22:
 		env := modelEnvs[y%len(modelEnvs)]
-		change := lv.Change{ID: h.row(x), To: h.any(x, y)}
+		change := lv.Change{Row: h.row(x), To: h.any(x, y)}
 		if v := h.find(change.To); v.ID != 0 {
-			change.ID = v.Row
+			change.Row = v.Row
 		}
 		if y%4 > 0 {
-			change = expecting(change, h.now.pointers[env][change.ID].ID+lv.VersionID(y%4/3))
+			change = expecting(change, h.now.pointers[env][change.Row].ID+lv.VersionID(y%4/3))
 		}
 		h.release(lv.Release{Env: env, State: lv.ReleaseDraft, Changes: []lv.Change{change}})
 	case 23, 24, 25, 34, 35: // what is planned, or now and then what is over, goes on

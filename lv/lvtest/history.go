@@ -32,8 +32,8 @@ type history struct {
 }
 
 // by is who makes the next call.
-func (h *history) by() lv.Meta {
-	return lv.Meta{Actor: "ann", Desc: fmt.Sprint("step ", len(h.steps)), RequestID: fmt.Sprint(len(h.steps))}
+func (h *history) by() lv.By {
+	return lv.By{Actor: "ann", Reason: fmt.Sprint("step ", len(h.steps)), RequestID: fmt.Sprint(len(h.steps))}
 }
 
 func (h *history) note(format string, args ...any) {
@@ -61,11 +61,11 @@ func (h *history) edit(e lv.Edit) {
 		require.Equal(h, ids(got), ids(again), "a repeated write returns the first answer")
 	})
 	require.Len(h, got, 1)
-	got[0].Meta.RequestID = ""
+	got[0].By.RequestID = ""
 	if want.ID == 0 {
 		require.Greater(h, got[0].ID, h.last, "ids of versions rise")
 		h.last = got[0].ID
-		want.ID, want.Time, want.Meta = got[0].ID, got[0].Time, lv.Meta{Actor: by.Actor, Desc: by.Desc}
+		want.ID, want.Time, want.By = got[0].ID, got[0].Time, lv.By{Actor: by.Actor, Reason: by.Reason}
 		if h.created[want.Row].IsZero() {
 			h.created[want.Row] = want.Time
 		}
@@ -84,7 +84,7 @@ func (h *history) edit(e lv.Edit) {
 
 // change is what an event says of a row that moved.
 func (h *history) change(row string, from, to lv.Version) lv.Change {
-	c := lv.Change{ID: row, From: from.ID, To: to.ID}
+	c := lv.Change{Row: row, From: from.ID, To: to.ID}
 	if to.ID != 0 {
 		c.Content, c.CreatedAt, c.UpdatedAt = to.Content, h.created[row], to.Time
 	}
@@ -131,9 +131,9 @@ func (h *history) release(r lv.Release) {
 		require.Equal(h, plain(want), plain(got), "the release that moved there last is returned")
 		return
 	}
-	want.ID, want.AppliedAt = got.ID, got.AppliedAt
+	want.ID, want.AppliedAt, want.Last = got.ID, got.AppliedAt, by
 	if r.ID == 0 {
-		want.Actor, want.CreatedAt = by.Actor, got.CreatedAt
+		want.By, want.CreatedAt = by, got.CreatedAt
 		require.True(h, len(h.releases) == 0 || got.ID > h.releases[len(h.releases)-1].ID, "ids of releases rise")
 		h.releases = append(h.releases, want)
 	}
@@ -151,7 +151,7 @@ func (h *history) released(r *lv.Release) {
 		e.Kind = lv.EventReleased
 		for _, c := range r.Changes {
 			if c.From != c.To {
-				e.Rows = append(e.Rows, h.change(c.ID, lv.Version{ID: c.From}, h.find(c.To)))
+				e.Rows = append(e.Rows, h.change(c.Row, lv.Version{ID: c.From}, h.find(c.To)))
 			}
 		}
 	}
@@ -164,9 +164,9 @@ func (h *history) released(r *lv.Release) {
 			h.envs[r.Env] = true
 		}
 		for _, c := range e.Rows {
-			h.moved[r.Env][c.ID] = seq
-			if h.now.pointers[r.Env][c.ID] = h.find(c.To); c.To == 0 {
-				delete(h.now.pointers[r.Env], c.ID)
+			h.moved[r.Env][c.Row] = seq
+			if h.now.pointers[r.Env][c.Row] = h.find(c.To); c.To == 0 {
+				delete(h.now.pointers[r.Env], c.Row)
 			}
 		}
 	})
@@ -182,16 +182,17 @@ func (h *history) strategy(s lv.Strategy) {
 	case s.ID != 0 && i < 0:
 		want = lv.ErrNotFound
 	case s.ID != 0 && h.strategies[i].Rev != s.Rev:
-		want = lv.ErrConflict
+		want = lv.ErrStale
 	case target.ID == 0:
 		want = lv.ErrNotFound
 	}
-	got, err := h.PutStrategy(h.Context(), h.table, s, h.by())
+	by := h.by()
+	got, err := h.PutStrategy(h.Context(), h.table, s, by)
 	require.ErrorIs(h, err, want)
 	if want != nil {
 		return
 	}
-	s.ID, s.Row, s.Rev = got.ID, target.Row, s.Rev+1
+	s.ID, s.Row, s.By, s.Rev = got.ID, target.Row, by, s.Rev+1
 	if i < 0 {
 		s.Rev, i = 1, len(h.strategies)
 		h.strategies = append(h.strategies, s)
@@ -240,7 +241,7 @@ func (h *history) compareHistory(q lv.Query) {
 	}
 	got := list(h, h.Versions(h.Context(), h.table, q))
 	for i := range got {
-		got[i].Meta.RequestID = ""
+		got[i].By.RequestID = ""
 	}
 	require.Equal(h, want, got, "history of %q", q.Row)
 }
@@ -249,7 +250,7 @@ func (h *history) compareReleases(q lv.Query) {
 	h.Helper()
 	var want []lv.Release
 	for _, r := range slices.Backward(h.releases) {
-		concerns := slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return c.ID == q.Row })
+		concerns := slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return c.Row == q.Row })
 		if (q.Row == "" || concerns) && (q.State == "" || q.State == r.State) {
 			want = append(want, plain(r))
 		}
@@ -314,9 +315,9 @@ func (h *history) compareAll() {
 func inWords(changes []lv.Change) string {
 	var words []string
 	for _, c := range changes {
-		s := fmt.Sprintf("%s to %d", c.ID, c.To)
+		s := fmt.Sprintf("%s to %d", c.Row, c.To)
 		if c.Working {
-			s = c.ID + " to its working row"
+			s = c.Row + " to its working row"
 		}
 		words = append(words, s+fromInWords(c.Expect))
 	}

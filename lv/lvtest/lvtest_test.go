@@ -15,12 +15,12 @@ func TestAStoreBehindASlowWrapperPasses(t *testing.T) {
 	h := harness(mutant{wrap: func(s lv.VersionStore) lv.VersionStore {
 		return &store{
 			VersionStore: s,
-			write: func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+			write: func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 				time.Sleep(pause)
 				defer time.Sleep(pause)
 				return s.Write(ctx, t, edits, by)
 			},
-			putRelease: func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+			putRelease: func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 				time.Sleep(pause)
 				defer time.Sleep(pause)
 				return s.PutRelease(ctx, t, r, by)

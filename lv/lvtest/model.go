@@ -88,7 +88,7 @@ func (m *model) write(e lv.Edit) (lv.Version, error) {
 // edited is write without expectations.
 func (m *model) edited(e lv.Edit) (lv.Version, error) {
 	source, made := m.find(e.Version), lv.Version{Row: e.Row, Op: e.Op, Content: e.Content}
-	if e.Op == lv.OpRollback || e.Op == lv.OpForget {
+	if e.Op == lv.OpRestore || e.Op == lv.OpForget {
 		if source.ID == 0 {
 			return source, lv.ErrNotFound
 		}
@@ -97,12 +97,12 @@ func (m *model) edited(e lv.Edit) (lv.Version, error) {
 	old := m.find(m.now.working[made.Row].ID)
 	switch {
 	case e.Op == lv.OpForget && m.refers(source):
-		return source, lv.ErrConflict
+		return source, lv.ErrStale
 	case e.Op == lv.OpForget:
 		return source, nil
 	case e.Op == lv.OpDelete && old.ID == 0:
 		return old, lv.ErrNotFound
-	case e.Op == lv.OpRollback && source.Content == nil:
+	case e.Op == lv.OpRestore && source.Content == nil:
 		return source, lv.ErrInvalid
 	case old.ID != 0 && (e.Op == lv.OpDelete && old.Op == lv.OpDelete || same(old.Content, made.Content)):
 		return old, nil
@@ -123,7 +123,7 @@ func (m *model) refers(v lv.Version) bool {
 	for _, r := range m.releases {
 		stands := r.State == lv.ReleaseApplied
 		for _, c := range r.Changes {
-			stands = stands && (c.From == c.To || m.now.pointers[r.Env][c.ID].ID == c.To)
+			stands = stands && (c.From == c.To || m.now.pointers[r.Env][c.Row].ID == c.To)
 		}
 		for _, c := range r.Changes {
 			if stands && c.From != c.To && c.From == v.ID || !final(r) && c.To == v.ID {
@@ -149,20 +149,20 @@ func (m *model) put(r lv.Release) (want lv.Release, last bool, conflicts []lv.Ch
 	case i >= 0 && final(m.releases[i]):
 		return want, false, nil, lv.ErrTooLate
 	case i >= 0 && m.releases[i].Rev != r.Rev:
-		return want, false, nil, lv.ErrConflict
+		return want, false, nil, lv.ErrStale
 	case i >= 0:
-		want.Rev, want.Actor, want.CreatedAt = r.Rev+1, m.releases[i].Actor, m.releases[i].CreatedAt
+		want.Rev, want.By, want.CreatedAt = r.Rev+1, m.releases[i].By, m.releases[i].CreatedAt
 	}
 	moves := false
 	for _, c := range r.Changes {
-		target, at := m.find(c.To), m.now.pointers[r.Env][c.ID].ID
+		target, at := m.find(c.To), m.now.pointers[r.Env][c.Row].ID
 		if c.Working {
-			target = m.now.working[c.ID]
+			target = m.now.working[c.Row]
 		}
-		if m.now.working[c.ID].ID == 0 || (c.Working || c.To != 0) && target.Row != c.ID {
+		if m.now.working[c.Row].ID == 0 || (c.Working || c.To != 0) && target.Row != c.Row {
 			return want, false, nil, lv.ErrNotFound
 		}
-		c = lv.Change{ID: c.ID, To: target.ID, Expect: c.Expect}
+		c = lv.Change{Row: c.Row, To: target.ID, Expect: c.Expect}
 		if r.State == lv.ReleaseApplied {
 			c.From, moves = at, moves || at != target.ID
 			if c.Expect != nil && *c.Expect != at {
@@ -181,7 +181,7 @@ func (m *model) put(r lv.Release) (want lv.Release, last bool, conflicts []lv.Ch
 func (m *model) lastMove(r lv.Release) (last lv.Release) {
 	for _, c := range r.Changes {
 		for _, old := range m.releases {
-			if seq := m.moved[r.Env][c.ID]; seq > last.Seq && old.Seq == seq {
+			if seq := m.moved[r.Env][c.Row]; seq > last.Seq && old.Seq == seq {
 				last = old
 			}
 		}

@@ -25,8 +25,8 @@ const (
 
 var rowsMutants = []mutant{
 	{what: "shows all rows to who asks for none", caught: rowsAsked, unnoted: true, wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
-		if len(v.IDs) == 0 {
-			v.IDs = nil
+		if len(v.Rows) == 0 {
+			v.Rows = nil
 		}
 	})},
 	{what: "lists all tables for who names none", caught: tablesNamed, unnoted: true, wrap: badTables(func(s lv.VersionStore) tablesFunc {
@@ -51,19 +51,19 @@ var rowsMutants = []mutant{
 	}), unnoted: true},
 	{what: "shows a row once", caught: rowsAsked, wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
 		seen := make(map[string]bool)
-		v.IDs = slices.DeleteFunc(slices.Clone(v.IDs), func(id string) bool {
+		v.Rows = slices.DeleteFunc(slices.Clone(v.Rows), func(id string) bool {
 			again := seen[id]
 			seen[id] = true
 			return again
 		})
 	}), unnoted: true},
 	{what: "sorts the rows that are asked for", caught: rowsAsked, wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
-		v.IDs = slices.Sorted(slices.Values(v.IDs))
+		v.Rows = slices.Sorted(slices.Values(v.Rows))
 	}), unnoted: true},
-	{what: "asks for a thousand rows at most", caught: rowsAsked, wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.IDs = v.IDs[:min(1000, len(v.IDs))] }), unnoted: true},
+	{what: "asks for a thousand rows at most", caught: rowsAsked, wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.Rows = v.Rows[:min(1000, len(v.Rows))] }), unnoted: true},
 	{what: "shows rows that were not asked for", caught: rowsAsked, wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
 		if v.Own || v.AsOf > 0 {
-			v.IDs = nil
+			v.Rows = nil
 		}
 	}), unnoted: true},
 	{what: "shows any status", caught: rowsStatus, wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.Status = lv.StatusAny })},
@@ -189,13 +189,13 @@ func joinsNames(s lv.VersionStore) lv.VersionStore {
 func renaming(s lv.VersionStore, name func(lv.TableID) lv.TableID) lv.VersionStore {
 	return &store{
 		VersionStore: s,
-		write: func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		write: func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			return s.Write(ctx, name(t), edits, by)
 		},
-		putRelease: func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		putRelease: func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			return s.PutRelease(ctx, name(t), r, by)
 		},
-		putStrategy: func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+		putStrategy: func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.By) (lv.Strategy, error) {
 			return s.PutStrategy(ctx, name(t), st, by)
 		},
 		rows: func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
@@ -296,13 +296,13 @@ var historyMutants = []mutant{
 }
 
 var forgetMutants = []mutant{
-	{what: "forgets what is referred to", caught: forgetsReferred, wrap: badWrite(forgivingWrite(lv.ErrConflict))},
+	{what: "forgets what is referred to", caught: forgetsReferred, wrap: badWrite(forgivingWrite(lv.ErrStale))},
 	{what: "forgets nothing that was ever released", caught: forgetsReferred, wrap: badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			for _, r := range items(s.Releases(ctx, t, lv.Query{State: lv.ReleaseApplied})) {
 				for _, c := range r.Changes {
 					if edits[0].Op == lv.OpForget && edits[0].Version == c.From {
-						return nil, lv.ErrConflict
+						return nil, lv.ErrStale
 					}
 				}
 			}
@@ -312,7 +312,7 @@ var forgetMutants = []mutant{
 	{what: "counts rows that a release did not move", caught: forgetsBack, wrap: badWrite(forgetsUnmoved)},
 	{what: "forgets nothing that was ever shown", caught: forgetsReferred, wrap: keepsShown},
 	{what: "keeps what it forgets", caught: forgetsOnly, wrap: badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			for _, v := range items(s.Versions(ctx, t, lv.Query{})) {
 				if len(edits) == 1 && edits[0].Op == lv.OpForget && v.ID == edits[0].Version {
 					return []lv.Version{v}, nil
@@ -334,7 +334,7 @@ var forgetMutants = []mutant{
 	})},
 	{what: "leaves an event of what it forgets", caught: forgetsOnly, wrap: afterWrite(func(s lv.VersionStore, t lv.TableID, e lv.Edit, v lv.Version) {
 		if e.Op == lv.OpForget {
-			plan := lv.Release{State: lv.ReleaseDraft, Changes: []lv.Change{{ID: v.Row}}}
+			plan := lv.Release{State: lv.ReleaseDraft, Changes: []lv.Change{{Row: v.Row}}}
 			_, _ = s.PutRelease(context.Background(), t, plan, someone)
 		}
 	})},

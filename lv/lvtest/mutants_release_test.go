@@ -30,12 +30,12 @@ var releaseMutants = []mutant{
 			a.Changes[i].From = 0
 		}
 	})},
-	{what: "takes the author from the caller", caught: releasePoints, wrap: released(func(r lv.Release, a *lv.Release) { a.Actor = r.Actor })},
+	{what: "takes the author from the caller", caught: releasePoints, wrap: released(func(r lv.Release, a *lv.Release) { a.By = r.By })},
 	{what: "publishes the first version", caught: releasePoints, wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 		for i, c := range r.Changes {
-			all := items(s.Versions(context.Background(), t, lv.Query{Row: c.ID}))
+			all := items(s.Versions(context.Background(), t, lv.Query{Row: c.Row}))
 			if c.Working && len(all) > 0 {
-				r.Changes[i] = lv.Change{ID: c.ID, To: all[len(all)-1].ID}
+				r.Changes[i] = lv.Change{Row: c.Row, To: all[len(all)-1].ID}
 			}
 		}
 	})},
@@ -54,12 +54,12 @@ var releaseMutants = []mutant{
 		return true
 	})},
 	{what: "records what moves nothing", caught: releaseNothing, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			if r.ID != 0 || r.State != lv.ReleaseApplied || slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return c.Working }) {
 				return s.PutRelease(ctx, t, r, by)
 			}
 			r.State = lv.ReleaseDraft
-			r, err := s.PutRelease(ctx, t, r, lv.Meta{Actor: by.Actor})
+			r, err := s.PutRelease(ctx, t, r, lv.By{Actor: by.Actor})
 			if err != nil {
 				return r, err
 			}
@@ -68,7 +68,7 @@ var releaseMutants = []mutant{
 		}
 	})},
 	{what: "returns the last release of the table", caught: releaseNothing, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			if all := items(s.Releases(ctx, t, lv.Query{State: lv.ReleaseApplied})); err == nil && r.ID == 0 && r.State == lv.ReleaseApplied && len(all) > 0 {
 				return all[0], nil
@@ -86,7 +86,7 @@ var releaseMutants = []mutant{
 	{what: "copies production into a new gray", caught: grayFollows, wrap: badRelease(copiesProduction)},
 	{what: "moves grays with production", caught: grayFollows, wrap: badRelease(movesGrays)},
 	{what: "publishes to every gray", caught: grayAlone, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			for _, env := range envs(s, t) {
 				if err == nil && r.Env != "" && env != r.Env {
@@ -98,11 +98,11 @@ var releaseMutants = []mutant{
 		}
 	})},
 	{what: "rolls back the working row with a gray", caught: grayAlone, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			for _, c := range r.Changes {
 				if err == nil && r.Env != "" && c.To != 0 {
-					_, _ = s.Write(ctx, t, []lv.Edit{{Op: lv.OpRollback, Version: c.To}}, someone)
+					_, _ = s.Write(ctx, t, []lv.Edit{{Op: lv.OpRestore, Version: c.To}}, someone)
 				}
 			}
 			return answer, err
@@ -114,7 +114,7 @@ var releaseMutants = []mutant{
 	})},
 	{what: "has no deletions in a gray", caught: grayHides, wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 		for i, c := range r.Changes {
-			if v := newest(s, t, c.ID); r.Env != "" && v.Op == lv.OpDelete && (c.Working || c.To == v.ID) {
+			if v := newest(s, t, c.Row); r.Env != "" && v.Op == lv.OpDelete && (c.Working || c.To == v.ID) {
 				r.Changes[i].Working, r.Changes[i].To = false, 0
 			}
 		}
@@ -127,7 +127,7 @@ var releaseMutants = []mutant{
 	})},
 	{what: "publishes a deletion as nothing", caught: releaseDeletes, wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 		for i, c := range r.Changes {
-			if v := newest(s, t, c.ID); r.Env == "" && v.Op == lv.OpDelete && (c.Working || c.To == v.ID) {
+			if v := newest(s, t, c.Row); r.Env == "" && v.Op == lv.OpDelete && (c.Working || c.To == v.ID) {
 				r.Changes[i].Working, r.Changes[i].To = false, 0
 			}
 		}
@@ -135,7 +135,7 @@ var releaseMutants = []mutant{
 	{what: "resets to what production has", caught: "a reset row follows production again", wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 		for i, c := range r.Changes {
 			if r.Env != "" && c.To == 0 && !c.Working {
-				r.Changes[i].To = pointer(s, t, "", c.ID)
+				r.Changes[i].To = pointer(s, t, "", c.Row)
 			}
 		}
 	})},
@@ -150,14 +150,14 @@ var releaseMutants = []mutant{
 	{what: "takes a row twice", caught: releaseAll, wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
 		seen := make(map[string]bool)
 		r.Changes = slices.DeleteFunc(r.Changes, func(c lv.Change) bool {
-			again := seen[c.ID]
-			seen[c.ID] = true
+			again := seen[c.Row]
+			seen[c.Row] = true
 			return again
 		})
 	}), unnoted: true},
 	{what: "expects nothing", caught: releaseExpects, wrap: releasing(expectsNothing)},
 	{what: "lists every change as a conflict", caught: releaseExpects, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			var conflict *lv.ConflictError
 			if errors.As(err, &conflict) {
@@ -167,7 +167,7 @@ var releaseMutants = []mutant{
 		}
 	})},
 	{what: "lists one conflict", caught: releaseExpects, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			var conflict *lv.ConflictError
 			if errors.As(err, &conflict) {
@@ -194,7 +194,7 @@ var releaseMutants = []mutant{
 		}
 	})},
 	{what: "forgets requests to release", caught: releaseRepeats, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			by.RequestID = ""
 			return s.PutRelease(ctx, t, r, by)
 		}
@@ -214,13 +214,13 @@ func expectsNothing(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
 
 // copiesProduction fills a gray that is made.
 func copiesProduction(s lv.VersionStore) releaseFunc {
-	return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+	return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 		made := r.Env != "" && !slices.Contains(envs(s, t), r.Env)
 		answer, err := s.PutRelease(ctx, t, r, by)
 		fill := lv.Release{Env: r.Env, State: lv.ReleaseApplied}
 		for _, row := range items(s.Rows(ctx, t, lv.View{})) {
 			if pointer(s, t, r.Env, row.ID) == 0 {
-				fill.Changes = append(fill.Changes, lv.Change{ID: row.ID, To: row.Version})
+				fill.Changes = append(fill.Changes, lv.Change{Row: row.ID, To: row.Version})
 			}
 		}
 		if made && err == nil && len(fill.Changes) > 0 {
@@ -232,13 +232,13 @@ func copiesProduction(s lv.VersionStore) releaseFunc {
 
 // movesGrays lets a gray go with production once both are at one version.
 func movesGrays(s lv.VersionStore) releaseFunc {
-	return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+	return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 		var follow []lv.Release
 		for _, env := range envs(s, t) {
 			for _, c := range r.Changes {
-				at := pointer(s, t, "", c.ID)
-				if r.Env == "" && at != 0 && at == pointer(s, t, env, c.ID) {
-					follow = append(follow, lv.Release{Env: env, State: lv.ReleaseApplied, Changes: []lv.Change{{ID: c.ID}}})
+				at := pointer(s, t, "", c.Row)
+				if r.Env == "" && at != 0 && at == pointer(s, t, env, c.Row) {
+					follow = append(follow, lv.Release{Env: env, State: lv.ReleaseApplied, Changes: []lv.Change{{Row: c.Row}}})
 				}
 			}
 		}
@@ -254,7 +254,7 @@ func movesGrays(s lv.VersionStore) releaseFunc {
 
 // movesSingly makes a release of every change, up to the first that is refused.
 func movesSingly(s lv.VersionStore) releaseFunc {
-	return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (answer lv.Release, err error) {
+	return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (answer lv.Release, err error) {
 		if r.State != lv.ReleaseApplied || r.ID != 0 || len(r.Changes) < 2 {
 			return s.PutRelease(ctx, t, r, by)
 		}
@@ -274,7 +274,7 @@ func movesSingly(s lv.VersionStore) releaseFunc {
 // forgivingRelease does nothing instead of returning an error.
 func forgivingRelease(target error) func(lv.VersionStore) releaseFunc {
 	return func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			if errors.Is(err, target) {
 				return r, nil
@@ -317,14 +317,15 @@ var planMutants = []mutant{
 		}
 	})},
 	{what: "takes who changes a plan for its author", caught: planReplaced, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
-			answer.Actor = by.Actor
+			answer.By = by
 			return answer, err
 		}
 	}), unnoted: true},
+	{what: "forgets who writes a plan", caught: planReplaced, wrap: released(func(_ lv.Release, a *lv.Release) { a.Last = a.By })},
 	{what: "plans what it does not find", caught: planReplaced, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			if errors.Is(err, lv.ErrNotFound) && r.ID != 0 {
 				r.ID = 0
@@ -339,22 +340,22 @@ var planMutants = []mutant{
 		}
 	})},
 	{what: "applies what it can of a plan", caught: planConflicts, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			var conflict *lv.ConflictError
 			if r.ID == 0 || !errors.As(err, &conflict) {
 				return answer, err
 			}
 			r.Changes = slices.DeleteFunc(slices.Clone(r.Changes), func(c lv.Change) bool {
-				return slices.ContainsFunc(conflict.Changes, func(bad lv.Change) bool { return bad.ID == c.ID })
+				return slices.ContainsFunc(conflict.Changes, func(bad lv.Change) bool { return bad.Row == c.Row })
 			})
 			_, _ = s.PutRelease(ctx, t, r, by)
 			return answer, err
 		}
 	}), unnoted: true},
 	{what: "leaves a plan that moves nothing", caught: planNothing, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
-			moves := slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return c.Working || pointer(s, t, r.Env, c.ID) != c.To })
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
+			moves := slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return c.Working || pointer(s, t, r.Env, c.Row) != c.To })
 			if r.ID != 0 && r.State == lv.ReleaseApplied && !moves {
 				return r, nil
 			}
@@ -363,10 +364,10 @@ var planMutants = []mutant{
 	})},
 	{what: "takes up again what is over", caught: planFinal, wrap: badRelease(forgivingRelease(lv.ErrTooLate))},
 	{what: "takes what is over for changed", caught: planFinal, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			if errors.Is(err, lv.ErrTooLate) {
-				err = lv.ErrConflict
+				err = lv.ErrStale
 			}
 			return answer, err
 		}

@@ -28,9 +28,9 @@ var serviceMutants = []mutant{
 		return e.Seq%10 != 0
 	})},
 	{what: "applies again what is over", caught: "one of many services applies a release that is due", wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
-			if errors.Is(err, lv.ErrTooLate) || errors.Is(err, lv.ErrConflict) {
+			if errors.Is(err, lv.ErrTooLate) || errors.Is(err, lv.ErrStale) {
 				plan := r
 				plan.ID, plan.State = 0, lv.ReleaseDraft
 				return s.PutRelease(ctx, t, plan, by)
@@ -44,7 +44,7 @@ var serviceMutants = []mutant{
 	})},
 	{what: "releases by and by", caught: "readers of a service see a release whole", wrap: badRelease(movesSingly)},
 	{what: "keeps what it forgets", caught: "retention forgets what nothing refers to", wrap: badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			if edits[0].Op == lv.OpForget {
 				return make([]lv.Version, len(edits)), nil
 			}
@@ -64,7 +64,7 @@ func takesBackAll(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 	for _, old := range items(s.Releases(context.Background(), t, lv.Query{})) {
 		for _, c := range old.Changes {
 			if old.ID == r.Reverts && c.From == c.To {
-				r.Changes = append(r.Changes, lv.Change{ID: c.ID, To: c.From, Expect: &c.To})
+				r.Changes = append(r.Changes, lv.Change{Row: c.Row, To: c.From, Expect: &c.To})
 			}
 		}
 	}

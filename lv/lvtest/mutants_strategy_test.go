@@ -25,7 +25,7 @@ const (
 // showing changes what PutStrategy is given.
 func showing(change func(s lv.VersionStore, t lv.TableID, st *lv.Strategy)) breaking {
 	return badStrategy(func(s lv.VersionStore) strategyFunc {
-		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.By) (lv.Strategy, error) {
 			change(s, t, &st)
 			return s.PutStrategy(ctx, t, st, by)
 		}
@@ -35,7 +35,7 @@ func showing(change func(s lv.VersionStore, t lv.TableID, st *lv.Strategy)) brea
 // forgivingStrategy does nothing instead of returning an error.
 func forgivingStrategy(target error) breaking {
 	return badStrategy(func(s lv.VersionStore) strategyFunc {
-		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.By) (lv.Strategy, error) {
 			answer, err := s.PutStrategy(ctx, t, st, by)
 			if errors.Is(err, target) {
 				return st, nil
@@ -61,8 +61,15 @@ var strategyMutants = []mutant{
 			st.Rules[i].Value = nil
 		}
 	})},
+	{what: "takes who saves it from the caller", caught: strategyReturns, wrap: badStrategy(func(s lv.VersionStore) strategyFunc {
+		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.By) (lv.Strategy, error) {
+			answer, err := s.PutStrategy(ctx, t, st, by)
+			answer.By = st.By
+			return answer, err
+		}
+	})},
 	{what: "takes the row from the caller", caught: strategyReturns, wrap: badStrategy(func(s lv.VersionStore) strategyFunc {
-		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.By) (lv.Strategy, error) {
 			answer, err := s.PutStrategy(ctx, t, st, by)
 			answer.Row = cmp.Or(st.Row, answer.Row)
 			return answer, err
@@ -78,7 +85,7 @@ var strategyMutants = []mutant{
 		}
 	})},
 	{what: "creates what it should replace", caught: strategyReplaced, wrap: badStrategy(func(s lv.VersionStore) strategyFunc {
-		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.By) (lv.Strategy, error) {
 			answer, err := s.PutStrategy(ctx, t, st, by)
 			if errors.Is(err, lv.ErrNotFound) && st.ID != 0 && !st.Deleted {
 				st.ID = 0
@@ -117,7 +124,7 @@ var strategyMutants = []mutant{
 	})},
 	{what: "brings a deleted strategy back", caught: strategyDeleted, wrap: forgivingStrategy(lv.ErrNotFound)},
 	{what: "forgets requests for strategies", caught: "a repeated strategy returns the first answer", wrap: badStrategy(func(s lv.VersionStore) strategyFunc {
-		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.By) (lv.Strategy, error) {
 			by.RequestID = ""
 			return s.PutStrategy(ctx, t, st, by)
 		}
@@ -135,13 +142,13 @@ const (
 
 var callMutants = []mutant{
 	{what: "writes after the context", caught: callEnded, unnoted: true, wrap: badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			answer, err := s.Write(context.WithoutCancel(ctx), t, edits, by)
 			return answer, errors.Join(err, ctx.Err())
 		}
 	})},
 	{what: "releases after the context", caught: callEnded, unnoted: true, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
-		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			return s.PutRelease(context.WithoutCancel(ctx), t, r, by)
 		}
 	})},
@@ -219,7 +226,7 @@ func keepsEdits(s lv.VersionStore) lv.VersionStore {
 	given := make(map[lv.VersionID][]byte)
 	return &store{
 		VersionStore: s,
-		write: func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		write: func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			answer, err := s.Write(ctx, t, edits, by)
 			for i, v := range answer {
 				given[v.ID] = edits[i].Content
@@ -242,7 +249,7 @@ func exclusive(s lv.VersionStore) lv.VersionStore {
 	var reading atomic.Int64
 	return &store{
 		VersionStore: s,
-		write: func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		write: func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			if reading.Load() > 0 {
 				return nil, storage.ErrBusy
 			}
@@ -268,7 +275,7 @@ func busy[T any](reading *atomic.Int64, all iter.Seq2[T, error]) iter.Seq2[T, er
 // rowByRow reads each row at a moment of its own.
 func rowByRow(s lv.VersionStore) rowsFunc {
 	return func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
-		if len(v.IDs) > 0 {
+		if len(v.Rows) > 0 {
 			return s.Rows(ctx, t, v)
 		}
 		return func(yield func(lv.Row, error) bool) {
@@ -300,7 +307,7 @@ var manyMutants = []mutant{
 	{what: "refuses who comes while another writes", caught: manyWrite, unnoted: true, wrap: func(s lv.VersionStore) lv.VersionStore {
 		var writing atomic.Bool
 		return badWrite(func(s lv.VersionStore) writeFunc {
-			return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+			return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 				if !writing.CompareAndSwap(false, true) {
 					return nil, storage.ErrBusy
 				}
@@ -314,7 +321,7 @@ var manyMutants = []mutant{
 	{what: "looks before it releases", caught: oneSucceeds, unnoted: true, wrap: badRelease(looksFirst)},
 	{what: "looks for a request before it writes", caught: oneRequest, unnoted: true, wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		var requests sync.Map
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			if answer, ok := requests.Load(by.RequestID); ok && by.RequestID != "" {
 				return answer.([]lv.Version), nil
 			}
@@ -337,8 +344,8 @@ func looksTooEarly(s lv.VersionStore) lv.VersionStore {
 	var before sync.Map
 	return &store{
 		VersionStore: s,
-		putRelease: func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
-			at := pointer(s, t, r.Env, r.Changes[0].ID)
+		putRelease: func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
+			at := pointer(s, t, r.Env, r.Changes[0].Row)
 			time.Sleep(time.Millisecond)
 			answer, err := s.PutRelease(ctx, t, r, by)
 			before.Store(answer.ID, at)
@@ -356,14 +363,14 @@ func looksTooEarly(s lv.VersionStore) lv.VersionStore {
 
 // looksFirst checks revs and expectations before it writes.
 func looksFirst(s lv.VersionStore) releaseFunc {
-	return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+	return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 		for _, old := range items(s.Releases(ctx, t, lv.Query{})) {
 			if old.ID == r.ID && old.Rev != r.Rev {
-				return r, lv.ErrConflict
+				return r, lv.ErrStale
 			}
 		}
 		for _, c := range r.Changes {
-			if c.Expect != nil && pointer(s, t, r.Env, c.ID) != *c.Expect {
+			if c.Expect != nil && pointer(s, t, r.Env, c.Row) != *c.Expect {
 				return r, lv.ErrConflict
 			}
 		}

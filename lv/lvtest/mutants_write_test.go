@@ -35,7 +35,7 @@ var writeMutants = []mutant{
 		r.CreatedAt = r.UpdatedAt
 		return true
 	})},
-	{what: "drops the description", caught: saveRow, wrap: wrote(func(_ lv.Edit, v *lv.Version) { v.Meta.Desc = "" })},
+	{what: "drops the description", caught: saveRow, wrap: wrote(func(_ lv.Edit, v *lv.Version) { v.By.Reason = "" })},
 	{what: "publishes what is saved", caught: saveRow, wrap: afterWrite(publishes(lv.OpSave))},
 	{what: "numbers the versions of each table", caught: "ids of versions rise in the whole store", wrap: numbersTables},
 	{what: "makes a version of every save", caught: saveSame, wrap: resaves(func(old, content json.RawMessage) bool { return true })},
@@ -72,7 +72,7 @@ var writeMutants = []mutant{
 	{what: "writes edit by edit", caught: saveAll, wrap: badWrite(editByEdit), unnoted: true},
 	{what: "leaves an event for every edit", caught: saveOrder, wrap: badWrite(editByEdit), unnoted: true},
 	{what: "deletes last", caught: saveOrder, wrap: badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			edits = slices.Clone(edits)
 			slices.SortStableFunc(edits, func(a, b lv.Edit) int { return deletesLast(a) - deletesLast(b) })
 			return s.Write(ctx, t, edits, by)
@@ -90,7 +90,7 @@ var writeMutants = []mutant{
 	}), unnoted: true},
 	{what: "takes no operation for a save", caught: saveInvalid, wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) { e.Op = cmp.Or(e.Op, lv.OpSave) }), unnoted: true},
 	{what: "takes no edits", caught: saveInvalid, wrap: badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			if len(edits) == 0 {
 				return nil, nil
 			}
@@ -105,7 +105,7 @@ var writeMutants = []mutant{
 		}
 	})},
 	{what: "expects what earlier edits of the call left", caught: saveCareful, unnoted: true, wrap: badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			touched := map[string]bool{}
 			for _, e := range edits {
 				if touched[e.Row] && e.Expect != nil && *e.Expect != 0 {
@@ -117,7 +117,7 @@ var writeMutants = []mutant{
 		}
 	})},
 	{what: "does not say which rows have moved", caught: saveCareful, unnoted: true, wrap: badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			answer, err := s.Write(ctx, t, edits, by)
 			var conflict *lv.ConflictError
 			if errors.As(err, &conflict) {
@@ -126,17 +126,17 @@ var writeMutants = []mutant{
 			return answer, err
 		}
 	})},
-	{what: "publishes what it rolls back", caught: rollWorking, wrap: afterWrite(publishes(lv.OpRollback))},
+	{what: "publishes what it rolls back", caught: rollWorking, wrap: afterWrite(publishes(lv.OpRestore))},
 	{what: "does not say where a rollback comes from", caught: rollWorking, wrap: wrote(func(_ lv.Edit, v *lv.Version) { v.Source = 0 })},
 	{what: "takes a rollback for a save", caught: rollWorking, wrap: wrote(func(_ lv.Edit, v *lv.Version) {
-		if v.Op == lv.OpRollback {
+		if v.Op == lv.OpRestore {
 			v.Op = lv.OpSave
 		}
 	})},
 	{what: "leaves a deleted row deleted", caught: "a rollback undeletes", wrap: badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			answer, err := s.Write(ctx, t, edits, by)
-			if len(answer) == 1 && edits[0].Op == lv.OpRollback && wasDeleted(s, t, answer[0]) {
+			if len(answer) == 1 && edits[0].Op == lv.OpRestore && wasDeleted(s, t, answer[0]) {
 				_, _ = s.Write(ctx, t, []lv.Edit{{Op: lv.OpDelete, Row: answer[0].Row}}, someone)
 			}
 			return answer, err
@@ -146,7 +146,7 @@ var writeMutants = []mutant{
 	{what: "rolls back to a deletion", caught: rollUnknown, wrap: badWrite(forgivingWrite(lv.ErrInvalid))},
 	{what: "rolls back to any table's version", caught: rollUnknown, wrap: badWrite(acrossTables), unnoted: true},
 	{what: "deletes again", caught: deleteStays, wrap: badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			if v := newest(s, t, edits[0].Row); len(edits) == 1 && edits[0].Op == lv.OpDelete && v.Op == lv.OpDelete {
 				_, _ = s.Write(ctx, t, []lv.Edit{{Op: lv.OpSave, Row: v.Row, Content: json.RawMessage(`0`)}}, someone)
 			}
@@ -170,20 +170,20 @@ var writeMutants = []mutant{
 		}
 	})},
 	{what: "forgets requests to write", caught: repeatWrite, wrap: badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			by.RequestID = ""
 			return s.Write(ctx, t, edits, by)
 		}
 	})},
-	{what: "remembers requests of all tables", caught: repeatWrite, wrap: badWrite(remembers(func(_ lv.TableID, by lv.Meta) string { return by.RequestID })), unnoted: true},
-	{what: "remembers requests without an id", caught: repeatWrite, wrap: badWrite(remembers(func(t lv.TableID, by lv.Meta) string { return t.App + t.Schema + by.RequestID + "." })), unnoted: true},
+	{what: "remembers requests of all tables", caught: repeatWrite, wrap: badWrite(remembers(func(_ lv.TableID, by lv.By) string { return by.RequestID })), unnoted: true},
+	{what: "remembers requests without an id", caught: repeatWrite, wrap: badWrite(remembers(func(t lv.TableID, by lv.By) string { return t.App + t.Schema + by.RequestID + "." })), unnoted: true},
 }
 
 // publishes publishes a row after every operation of a kind.
 func publishes(op lv.Op) func(s lv.VersionStore, t lv.TableID, e lv.Edit, v lv.Version) {
 	return func(s lv.VersionStore, t lv.TableID, e lv.Edit, v lv.Version) {
 		if e.Op == op {
-			r := lv.Release{State: lv.ReleaseApplied, Changes: []lv.Change{{ID: v.Row, To: v.ID}}}
+			r := lv.Release{State: lv.ReleaseApplied, Changes: []lv.Change{{Row: v.Row, To: v.ID}}}
 			_, _ = s.PutRelease(context.Background(), t, r, someone)
 		}
 	}
@@ -192,7 +192,7 @@ func publishes(op lv.Op) func(s lv.VersionStore, t lv.TableID, e lv.Edit, v lv.V
 // numbersTables gives the versions of each table numbers of their own.
 func numbersTables(s lv.VersionStore) lv.VersionStore {
 	given := make(map[lv.TableID]lv.VersionID)
-	return &store{VersionStore: s, write: func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+	return &store{VersionStore: s, write: func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 		answer, err := s.Write(ctx, t, edits, by)
 		for i := range answer {
 			given[t]++
@@ -205,7 +205,7 @@ func numbersTables(s lv.VersionStore) lv.VersionStore {
 // resaves makes a new version of what it takes for another content.
 func resaves(other func(old, content json.RawMessage) bool) breaking {
 	return badWrite(func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			e := edits[0]
 			old := newest(s, t, e.Row)
 			if len(edits) > 1 || e.Op != lv.OpSave || old.Content == nil || !other(old.Content, e.Content) {
@@ -219,7 +219,7 @@ func resaves(other func(old, content json.RawMessage) bool) breaking {
 
 // editByEdit writes each edit for itself, up to the first that is refused.
 func editByEdit(s lv.VersionStore) writeFunc {
-	return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) (answer []lv.Version, err error) {
+	return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) (answer []lv.Version, err error) {
 		for i := range edits {
 			v, err := s.Write(ctx, t, edits[i:i+1], by)
 			if err != nil {
@@ -247,7 +247,7 @@ func wasDeleted(s lv.VersionStore, t lv.TableID, v lv.Version) bool {
 // forgivingWrite does nothing instead of returning an error.
 func forgivingWrite(target error) func(lv.VersionStore) writeFunc {
 	return func(s lv.VersionStore) writeFunc {
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			answer, err := s.Write(ctx, t, edits, by)
 			if errors.Is(err, target) {
 				return make([]lv.Version, len(edits)), nil
@@ -259,12 +259,12 @@ func forgivingWrite(target error) func(lv.VersionStore) writeFunc {
 
 // acrossTables rolls back to versions of other tables.
 func acrossTables(s lv.VersionStore) writeFunc {
-	return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+	return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 		edits = slices.Clone(edits)
 		for i, e := range edits {
 			for _, info := range items(s.Tables(ctx)) {
 				for _, v := range items(s.Versions(ctx, info.ID, lv.Query{})) {
-					if e.Op == lv.OpRollback && info.ID != t && v.ID == e.Version {
+					if e.Op == lv.OpRestore && info.ID != t && v.ID == e.Version {
 						edits[i] = lv.Edit{Op: lv.OpSave, Row: v.Row, Content: v.Content}
 					}
 				}
@@ -275,11 +275,11 @@ func acrossTables(s lv.VersionStore) writeFunc {
 }
 
 // remembers answers a request as it was answered before.
-func remembers(key func(lv.TableID, lv.Meta) string) func(lv.VersionStore) writeFunc {
+func remembers(key func(lv.TableID, lv.By) string) func(lv.VersionStore) writeFunc {
 	return func(s lv.VersionStore) writeFunc {
 		var mu sync.Mutex
 		answers := make(map[string][]lv.Version)
-		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			k := key(t, by)

@@ -105,11 +105,11 @@ func (t *serviceTest) plan(v lv.Version) lv.Release {
 // planned plans a change, and approves it.
 func (t *serviceTest) planned(c lv.Change) lv.Release {
 	t.Helper()
-	r, err := t.Plan(t.Context(), lv.Release{Changes: []lv.Change{c}}, ann)
+	r, err := t.Draft(t.Context(), lv.Release{Changes: []lv.Change{c}}, ann)
 	require.NoError(t, err)
 	_, err = t.Approve(t.Context(), r.ID, ann)
 	require.ErrorIs(t, err, lv.ErrForbidden, "the author of a plan does not approve it")
-	r, err = t.Approve(t.Context(), r.ID, lv.Meta{Actor: "bob"})
+	r, err = t.Approve(t.Context(), r.ID, lv.By{Actor: "bob"})
 	require.NoError(t, err)
 	return r
 }
@@ -149,7 +149,7 @@ func shownAgain(t *serviceTest) {
 		t.shows(table, lv.View{Env: green}, "a=2", "c=1")
 		t.shows(table, lv.View{Env: green, Own: true}, "a=2", "b")
 		t.shows(table, lv.View{Env: blue}, "a=1", "b=1", "c=1")
-		t.shows(table, lv.View{IDs: []string{"c", "missing", "a", "c"}}, "c=1", "a=1", "c=1")
+		t.shows(table, lv.View{Rows: []string{"c", "missing", "a", "c"}}, "c=1", "a=1", "c=1")
 	}
 }
 
@@ -163,7 +163,7 @@ func supersededDeletion(t *serviceTest) {
 	t.shows(t.Table, lv.View{Env: green})
 	t.save("a", "1")
 	_, err = t.Release(t.Context(), lv.Production, ann, d.ID)
-	require.ErrorIs(t, err, lv.ErrConflict, "the row was saved again")
+	require.ErrorIs(t, err, lv.ErrStale, "the row was saved again")
 	t.shows(t.Table, lv.View{}, "a=1")
 }
 
@@ -185,7 +185,7 @@ func revertConflict(t *serviceTest) {
 	var conflict *lv.ConflictError
 	require.True(t, errors.As(err, &conflict), "%v", err)
 	require.Len(t, conflict.Changes, 1, "what has moved since")
-	require.Equal(t, "b", conflict.Changes[0].ID)
+	require.Equal(t, "b", conflict.Changes[0].Row)
 	require.Equal(t, v.ID, conflict.Changes[0].From)
 	t.shows(t.Table, lv.View{}, "a=2", "b=3")
 }
@@ -206,7 +206,7 @@ func revertMoved(t *serviceTest) {
 	r := t.publish(lv.Production, rows...) // moves three of them
 	t.save(rows[49], "3")
 	t.publish(lv.Production, rows[49])
-	seen := lv.View{IDs: []string{rows[0], rows[1], rows[2], rows[3], rows[49]}}
+	seen := lv.View{Rows: []string{rows[0], rows[1], rows[2], rows[3], rows[49]}}
 	t.shows(t.Table, seen, "row 0=2", "row 1=2", "row 2=2", "row 3=1", "row 49=3")
 	back, err := t.Revert(t.Context(), r.ID, ann)
 	require.NoError(t, err)

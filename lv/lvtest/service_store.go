@@ -56,7 +56,7 @@ func serve(t testing.TB, s lv.VersionStore, shared *sharedStore) *serviceStore {
 	return &serviceStore{s, service, shared}
 }
 
-func anybody(context.Context, lv.Release, lv.Meta) error { return nil }
+func anybody(context.Context, lv.Release, lv.By) error { return nil }
 
 // newService returns a service that runs, or only follows, until the test ends.
 func newService(t testing.TB, c lv.Config, run func(*lv.Service, context.Context) error) *lv.Service {
@@ -83,8 +83,8 @@ func (s *sharedStore) wrote(id lv.TableID, seq int64, by *serviceStore) {
 	}
 }
 
-// Write is Save, Delete, Rollback or Edit.
-func (s *serviceStore) Write(ctx context.Context, id lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+// Write is Save, Delete, Restore or Edit.
+func (s *serviceStore) Write(ctx context.Context, id lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 	t := s.table(id)
 	if len(edits) != 1 || edits[0].Op == lv.OpForget || edits[0].Expect != nil {
 		return t.Edit(ctx, by, edits...)
@@ -97,7 +97,7 @@ func (s *serviceStore) Write(ctx context.Context, id lv.TableID, edits []lv.Edit
 	case lv.OpDelete:
 		v, err = t.Delete(ctx, e.Row, by)
 	default:
-		v, err = t.Rollback(ctx, e.Version, by)
+		v, err = t.Restore(ctx, e.Version, by)
 	}
 	if err != nil {
 		return nil, err
@@ -106,8 +106,7 @@ func (s *serviceStore) Write(ctx context.Context, id lv.TableID, edits []lv.Edit
 }
 
 // PutRelease is the verb that does what r asks for, or that of the store.
-func (s *serviceStore) PutRelease(ctx context.Context, id lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
-	by.Desc = r.Desc // which the verbs take for the description of the release
+func (s *serviceStore) PutRelease(ctx context.Context, id lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 	verb := s.planning(ctx, id, r, by)
 	if r.ID == 0 {
 		verb = s.releasing(ctx, id, r, by)
@@ -131,11 +130,11 @@ func strip(r lv.Release) lv.Release {
 	return r
 }
 
-// errSuperseded is the ErrConflict of a deletion that Table.Release refuses.
+// errSuperseded is the ErrStale of a deletion that Table.Release refuses.
 var errSuperseded = errors.New("lvtest: the row has been saved again")
 
 // releasing returns the verb that makes a release, or nil if there is none.
-func (s *serviceStore) releasing(ctx context.Context, id lv.TableID, r lv.Release, by lv.Meta) func() (lv.Release, error) {
+func (s *serviceStore) releasing(ctx context.Context, id lv.TableID, r lv.Release, by lv.By) func() (lv.Release, error) {
 	t := s.table(id)
 	all := func(is func(lv.Change) bool) bool {
 		return !slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return !is(c) })
@@ -143,12 +142,12 @@ func (s *serviceStore) releasing(ctx context.Context, id lv.TableID, r lv.Releas
 	var rows []string
 	var versions []lv.VersionID
 	for _, c := range r.Changes {
-		rows, versions = append(rows, c.ID), append(versions, c.To)
+		rows, versions = append(rows, c.Row), append(versions, c.To)
 	}
 	switch {
 	case r.State == lv.ReleaseDraft:
 		if all(func(c lv.Change) bool { return c.Expect != nil }) {
-			return func() (lv.Release, error) { return t.Plan(ctx, r, by) }
+			return func() (lv.Release, error) { return t.Draft(ctx, r, by) }
 		}
 	case r.Reverts != 0:
 		return func() (lv.Release, error) { return t.Revert(ctx, r.Reverts, by) }
@@ -159,8 +158,7 @@ func (s *serviceStore) releasing(ctx context.Context, id lv.TableID, r lv.Releas
 	case all(func(c lv.Change) bool { return c.Expect == nil && s.isOf(ctx, id, c) }):
 		return func() (lv.Release, error) {
 			answer, err := t.Release(ctx, r.Env, by, versions...)
-			var conflict *lv.ConflictError
-			if errors.Is(err, lv.ErrConflict) && !errors.As(err, &conflict) {
+			if errors.Is(err, lv.ErrStale) {
 				err = errSuperseded
 			}
 			return answer, err
@@ -171,14 +169,14 @@ func (s *serviceStore) releasing(ctx context.Context, id lv.TableID, r lv.Releas
 
 // isOf reports whether a change names a version of its row.
 func (s *serviceStore) isOf(ctx context.Context, id lv.TableID, c lv.Change) bool {
-	for v, err := range s.VersionStore.Versions(ctx, id, lv.Query{Row: c.ID, After: int64(c.To) + 1}) {
+	for v, err := range s.VersionStore.Versions(ctx, id, lv.Query{Row: c.Row, After: int64(c.To) + 1}) {
 		return err == nil && v.ID == c.To
 	}
 	return false
 }
 
 // planning returns the verb that brings a plan further, or nil.
-func (s *serviceStore) planning(ctx context.Context, id lv.TableID, r lv.Release, by lv.Meta) func() (lv.Release, error) {
+func (s *serviceStore) planning(ctx context.Context, id lv.TableID, r lv.Release, by lv.By) func() (lv.Release, error) {
 	t := s.table(id)
 	old := lv.Release{}
 	for found := range s.VersionStore.Releases(ctx, id, lv.Query{After: r.ID + 1}) {
@@ -202,10 +200,10 @@ func (s *serviceStore) planning(ctx context.Context, id lv.TableID, r lv.Release
 }
 
 // PutStrategy is SaveStrategy.
-func (s *serviceStore) PutStrategy(ctx context.Context, id lv.TableID, st lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+func (s *serviceStore) PutStrategy(ctx context.Context, id lv.TableID, st lv.Strategy, by lv.By) (lv.Strategy, error) {
 	put, writer := s.table(id).SaveStrategy, s
 	if st.Deleted {
-		writer, put = nil, func(ctx context.Context, st lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+		writer, put = nil, func(ctx context.Context, st lv.Strategy, by lv.By) (lv.Strategy, error) {
 			return s.VersionStore.PutStrategy(ctx, id, st, by)
 		}
 	}

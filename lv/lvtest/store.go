@@ -40,7 +40,7 @@ func (h Harness) start(t testing.TB) *storeTest {
 var (
 	pages   = lv.TableID{App: "demo", Schema: "pages"}
 	banners = lv.TableID{App: "demo", Schema: "banners"}
-	ann     = lv.Meta{Actor: "ann"}
+	ann     = lv.By{Actor: "ann"}
 )
 
 const (
@@ -59,11 +59,11 @@ func page(name string) json.RawMessage {
 
 func saving(row, name string) lv.Edit { return lv.Edit{Op: lv.OpSave, Row: row, Content: page(name)} }
 func deleting(row string) lv.Edit     { return lv.Edit{Op: lv.OpDelete, Row: row} }
-func rolling(v lv.Version) lv.Edit    { return lv.Edit{Op: lv.OpRollback, Version: v.ID} }
+func rolling(v lv.Version) lv.Edit    { return lv.Edit{Op: lv.OpRestore, Version: v.ID} }
 func forgetting(v lv.Version) lv.Edit { return lv.Edit{Op: lv.OpForget, Version: v.ID} }
 
 // to moves the pointer of the version's row to it.
-func to(v lv.Version) lv.Change { return lv.Change{ID: v.Row, To: v.ID} }
+func to(v lv.Version) lv.Change { return lv.Change{Row: v.Row, To: v.ID} }
 
 // expecting is c if the pointer is at this version; 0 is none.
 func expecting(c lv.Change, from lv.VersionID) lv.Change {
@@ -74,7 +74,7 @@ func expecting(c lv.Change, from lv.VersionID) lv.Change {
 // working moves the pointers of rows to their working rows.
 func working(rows ...string) (changes []lv.Change) {
 	for _, row := range rows {
-		changes = append(changes, lv.Change{ID: row, Working: true})
+		changes = append(changes, lv.Change{Row: row, Working: true})
 	}
 	return changes
 }

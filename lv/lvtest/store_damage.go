@@ -75,7 +75,7 @@ func damagedRows(t *storeTest) {
 		t.damage(b.ID, content)
 		for _, v := range []lv.View{
 			{}, {Working: true}, {Env: green}, {Env: blue}, {AsOf: at}, {Working: true, AsOf: at}, {Env: green, AsOf: at},
-			{Working: true, Status: lv.StatusPublished}, {IDs: []string{"a", "b", "c"}}, {IDs: []string{"a", "b", "c"}, Working: true},
+			{Working: true, Status: lv.StatusPublished}, {Rows: []string{"a", "b", "c"}}, {Rows: []string{"a", "b", "c"}, Working: true},
 		} {
 			sound, broken := survivors(t, t.Rows(t.Context(), pages, v), b)
 			require.Equal(t, []string{"a=1", "c=1"}, shown(sound), "%q in %+v", content, v)
@@ -144,7 +144,7 @@ func damagedEvents(t *storeTest) {
 		require.Len(t, log, 5, "the feed goes on")
 		for _, e := range log {
 			for _, c := range e.Rows {
-				damaged := c.ID == "b" || c.ID == "d"
+				damaged := c.Row == "b" || c.Row == "d"
 				require.Equal(t, damaged, c.Corrupt, "%+v", c)
 				require.Equal(t, damaged, c.Content == nil, "%+v", c)
 				require.False(t, c.UpdatedAt.IsZero())
@@ -170,8 +170,8 @@ func damagedPublished(t *storeTest) {
 		_, err := t.PutStrategy(t.Context(), pages, strategy(v), ann)
 		damaged(t, v, err, "a strategy")
 		require.Equal(t, seq, t.info().Seq, "what is refused writes nothing")
-		t.shows(lv.View{IDs: []string{row}}, row+"=0")
-		t.release(lv.Production, lv.Change{ID: row})
+		t.shows(lv.View{Rows: []string{row}}, row+"=0")
+		t.release(lv.Production, lv.Change{Row: row})
 		t.release(lv.Production, to(old))
 	})
 }
@@ -183,7 +183,7 @@ func damagedRolledBack(t *storeTest) {
 		t.damage(v.ID, content)
 		_, err := t.Write(t.Context(), pages, []lv.Edit{saving("beside", row), rolling(v)}, ann)
 		damaged(t, v, err, "a rollback")
-		t.shows(lv.View{Working: true, IDs: []string{row, "beside"}}, row+"=2")
+		t.shows(lv.View{Working: true, Rows: []string{row, "beside"}}, row+"=2")
 	})
 }
 
@@ -195,7 +195,7 @@ func damagedSaved(t *storeTest) {
 		again := t.save(row, "1")
 		require.NotEqual(t, v.ID, again.ID, "a new version takes the place")
 		t.publish(lv.Production, row)
-		t.shows(lv.View{IDs: []string{row}}, row+"=1")
+		t.shows(lv.View{Rows: []string{row}}, row+"=1")
 		require.Equal(t, again.ID, t.save(row, "1").ID, "and the same is the same again")
 	})
 }

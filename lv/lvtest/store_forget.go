@@ -75,12 +75,12 @@ func forgetsReferred(t *storeTest) {
 	free = append(free, v[0], w[0])
 	v = t.versions("reset", 2)
 	t.release(blue, to(v[0]))
-	t.release(blue, lv.Change{ID: "reset"})
+	t.release(blue, lv.Change{Row: "reset"})
 	referred["what a reset can bring back"] = v[0]
 
 	for why, v := range referred {
-		t.refusedEdits(lv.ErrConflict, why, forgetting(v))
-		t.refusedEdits(lv.ErrConflict, why, append([]lv.Edit{saving("more", "1")}, forgetting(free[0]), forgetting(v))...)
+		t.refusedEdits(lv.ErrStale, why, forgetting(v))
+		t.refusedEdits(lv.ErrStale, why, append([]lv.Edit{saving("more", "1")}, forgetting(free[0]), forgetting(v))...)
 	}
 	for _, v := range free {
 		t.forget(v)
@@ -93,12 +93,12 @@ func forgetsRevertible(t *storeTest) {
 		v, w := t.versions(row("moved"), 3), t.versions(row("stays"), 3)
 		t.release(env, to(v[0]), to(w[0]))
 		t.release(env, to(v[1]), to(w[0])) // moves one of the two
-		t.refusedEdits(lv.ErrConflict, "the release can be taken back", forgetting(v[0]))
+		t.refusedEdits(lv.ErrStale, "the release can be taken back", forgetting(v[0]))
 		t.release(env, to(w[1]))
-		t.refusedEdits(lv.ErrConflict, "what it did not move does not matter", forgetting(v[0]))
+		t.refusedEdits(lv.ErrStale, "what it did not move does not matter", forgetting(v[0]))
 		t.release(env, to(w[2]))
 		t.forget(w[0])
-		t.refusedEdits(lv.ErrConflict, "nor does it when it is forgotten", forgetting(v[0]))
+		t.refusedEdits(lv.ErrStale, "nor does it when it is forgotten", forgetting(v[0]))
 		t.release(env, to(v[2]))
 		t.forget(v[0])
 	}
@@ -126,7 +126,7 @@ func forgotten(t *storeTest) {
 	require.Len(t, t.log(), len(events), "forgetting leaves no event")
 	require.Equal(t, then, t.rows(lv.View{AsOf: seq2}), "what needs no forgotten version is still what it was")
 	requireCompacted(t, t.Rows(t.Context(), pages, lv.View{AsOf: seq1}))
-	t.shows(lv.View{AsOf: seq1, IDs: []string{"b"}, Working: true}, "b=1")
+	t.shows(lv.View{AsOf: seq1, Rows: []string{"b"}, Working: true}, "b=1")
 
 	for why, edit := range map[string]lv.Edit{"forget it": forgetting(v1), "roll back to it": rolling(v1)} {
 		t.refusedEdits(lv.ErrNotFound, why, edit)

@@ -68,7 +68,7 @@ func historyLive(t *storeTest) {
 	live(v1, "environments come by name, Production first", lv.Production, blue, green)
 	v2 := t.save("a", "2")
 	t.publish(lv.Production, "a")
-	t.release(blue, lv.Change{ID: "a"})
+	t.release(blue, lv.Change{Row: "a"})
 	live(v1, "a gray keeps its pointer", green)
 	live(v2, "a gray that follows production points nowhere", lv.Production)
 	d := t.remove("a")
@@ -121,7 +121,7 @@ func releasesListed(t *storeTest) {
 	} {
 		require.Equal(t, pick(c.places...), plainAll(t.releases(c.q)), "%+v", c.q)
 	}
-	plan.Desc = "changed"
+	plan.Approver = "changed"
 	want[3] = plain(t.put(plan))
 	require.Equal(t, want, plainAll(t.releases(lv.Query{})), "a change does not make a release newer")
 }

@@ -42,7 +42,7 @@ func manyWriters(t *storeTest) {
 	require.Equal(t, slices.Sorted(slices.Values(slices.Concat(got...))), all, "every version is there, once")
 	shared := t.history(lv.Query{Row: "shared"})
 	require.Len(t, shared, writers*writes)
-	require.Equal(t, shared[0].ID, t.row(lv.View{Working: true, IDs: []string{"shared"}}).Version, "the newest version is the working row")
+	require.Equal(t, shared[0].ID, t.row(lv.View{Working: true, Rows: []string{"shared"}}).Version, "the newest version is the working row")
 }
 
 func manyPublishers(t *storeTest) {
@@ -105,9 +105,9 @@ func oneOfMany(t *storeTest) {
 		return err
 	})
 	plan := t.put(draft(to(v)))
-	one(t, lv.ErrConflict, func(i int) error {
+	one(t, lv.ErrStale, func(i int) error {
 		mine := plan
-		mine.Desc = fmt.Sprint(i)
+		mine.Approver = fmt.Sprint(i)
 		_, err := t.PutRelease(t.Context(), pages, mine, ann)
 		return err
 	})
@@ -118,7 +118,7 @@ func oneOfMany(t *storeTest) {
 		return err
 	})
 	s := t.putStrategy(strategy(v))
-	one(t, lv.ErrConflict, func(i int) error {
+	one(t, lv.ErrStale, func(i int) error {
 		mine := s
 		mine.Title = fmt.Sprint(i)
 		_, err := t.PutStrategy(t.Context(), pages, mine, ann)
@@ -129,8 +129,8 @@ func oneOfMany(t *storeTest) {
 func oneOfManyRequests(t *storeTest) {
 	t.save("a", "1")
 	before := len(t.log())
-	by := lv.Meta{Actor: "ann", RequestID: "save"}
-	publishing := lv.Meta{Actor: "ann", RequestID: "publish"}
+	by := lv.By{Actor: "ann", RequestID: "save"}
+	publishing := lv.By{Actor: "ann", RequestID: "publish"}
 	var mu sync.Mutex
 	answers := make(map[lv.VersionID]bool)
 	releases := make(map[int64]bool)
@@ -173,7 +173,7 @@ func readersSeeWhole(t *storeTest) {
 	var done atomic.Bool
 	var reads, wg sync.WaitGroup
 	for i := range 8 {
-		v := []lv.View{{}, {Env: green}, {Working: true}, {IDs: rows}}[i%4]
+		v := []lv.View{{}, {Env: green}, {Working: true}, {Rows: rows}}[i%4]
 		reads.Add(1)
 		wg.Go(func() {
 			for n := 0; !done.Load() || n < 3; n++ {
@@ -224,7 +224,7 @@ func twoHandlesRows(t *storeTest) {
 	_, err = other.PutStrategy(t.Context(), pages, s, ann)
 	require.NoError(t, err, "any handle changes a strategy")
 	_, err = t.PutStrategy(t.Context(), pages, s, ann)
-	require.ErrorIs(t, err, lv.ErrConflict, "another handle has changed it")
+	require.ErrorIs(t, err, lv.ErrStale, "another handle has changed it")
 	require.Equal(t, readAll(t, t.VersionStore, pages), readAll(t, other, pages), "every handle sees the same")
 	for _, info := range list(t, t.Tables(t.Context())) {
 		requireTable(t, other, info.ID)
@@ -246,7 +246,7 @@ func twoHandlesConflict(t *storeTest) {
 		}
 		return err
 	})
-	by := lv.Meta{Actor: "ann", RequestID: "1"}
+	by := lv.By{Actor: "ann", RequestID: "1"}
 	first, err := t.Write(t.Context(), pages, []lv.Edit{saving("a", "2")}, by)
 	require.NoError(t, err)
 	t.save("a", "3")

@@ -19,15 +19,17 @@ func planReturns(t *storeTest) {
 	t.save("c", "1")
 	at := time.Date(2031, 2, 28, 23, 59, 59, 123_000_000, time.UTC)
 	want := lv.Release{
-		Env: green, State: lv.ReleaseScheduled, Desc: "spring", Approver: "bob", At: at, Reverts: 3,
-		Changes: []lv.Change{expecting(to(b), 0), to(a), expecting(lv.Change{ID: "c"}, a.ID)},
+		Env: green, State: lv.ReleaseScheduled, Approver: "bob", At: at, Reverts: 3,
+		Changes: []lv.Change{expecting(to(b), 0), to(a), expecting(lv.Change{Row: "c"}, a.ID)},
 		// what follows is the store's
-		Actor: "somebody else", CreatedAt: at, AppliedAt: at, Seq: 99, Rev: 99,
+		By: lv.By{Actor: "somebody else"}, Last: lv.By{Reason: "none"}, CreatedAt: at, AppliedAt: at, Seq: 99, Rev: 99,
 	}
-	got := t.put(want)
+	why := lv.By{Actor: "ann", Reason: "spring", RequestID: "plan"}
+	got, err := t.PutRelease(t.Context(), pages, want, why)
+	require.NoError(t, err)
 	requireStamp(t, got.CreatedAt)
 	require.NotEqual(t, at, got.CreatedAt)
-	want.ID, want.Actor, want.CreatedAt, want.AppliedAt, want.Seq, want.Rev = got.ID, "ann", got.CreatedAt, time.Time{}, 0, 1
+	want.ID, want.By, want.Last, want.CreatedAt, want.AppliedAt, want.Seq, want.Rev = got.ID, why, why, got.CreatedAt, time.Time{}, 0, 1
 	require.Positive(t, want.ID)
 	require.Equal(t, want, got, "a plan comes back as it was written")
 	require.Equal(t, []lv.Release{want}, t.releases(lv.Query{}), "the list has the plan")
@@ -39,20 +41,21 @@ func planReplaced(t *storeTest) {
 	a, b := t.save("a", "1"), t.save("b", "1")
 	first := t.put(draft(to(a)))
 	next := first
-	next.Env, next.State, next.Desc, next.Approver, next.Changes = green, lv.ReleaseApproved, "more", "bob", []lv.Change{to(b)}
-	next.Actor, next.CreatedAt = "bob", year2020
-	got, err := t.PutRelease(t.Context(), pages, next, lv.Meta{Actor: "bob"})
+	next.Env, next.State, next.Approver, next.Changes = green, lv.ReleaseApproved, "bob", []lv.Change{to(b)}
+	next.By, next.Last, next.CreatedAt = lv.By{Actor: "bob", Reason: "more"}, lv.By{}, year2020
+	why := lv.By{Actor: "bob", Reason: "it is right", RequestID: "approval"}
+	got, err := t.PutRelease(t.Context(), pages, next, why)
 	require.NoError(t, err)
-	next.Actor, next.CreatedAt, next.Rev = first.Actor, first.CreatedAt, 2
+	next.By, next.Last, next.CreatedAt, next.Rev = first.By, why, first.CreatedAt, 2
 	require.Equal(t, next, got, "a write replaces the plan, but for its author and its creation")
 	require.Equal(t, []lv.Release{next}, t.releases(lv.Query{}))
 
 	for _, rev := range []int64{first.Rev, 0, -1, got.Rev + 1} {
 		stale := got
-		stale.Rev, stale.Desc = rev, "stale"
-		t.refusedRelease(lv.ErrConflict, "another rev", stale)
+		stale.Rev, stale.Approver = rev, "stale"
+		t.refusedRelease(lv.ErrStale, "another rev", stale)
 		stale.State = lv.ReleaseApplied
-		t.refusedRelease(lv.ErrConflict, "another rev", stale)
+		t.refusedRelease(lv.ErrStale, "another rev", stale)
 	}
 	for _, id := range []int64{got.ID + 1000, -1, math.MaxInt64} {
 		unknown := got
@@ -88,7 +91,7 @@ func planPinned(t *storeTest) {
 	require.Equal(t, plan.ID, r.ID)
 	require.Equal(t, plan.Rev+1, r.Rev)
 	require.Equal(t, t.info().Seq, r.Seq)
-	require.Equal(t, []lv.Change{{ID: "a", From: a1.ID, To: a2.ID}, {ID: "b", To: b1.ID}}, plain(r).Changes)
+	require.Equal(t, []lv.Change{{Row: "a", From: a1.ID, To: a2.ID}, {Row: "b", To: b1.ID}}, plain(r).Changes)
 	require.Equal(t, plain(r), plain(nth(t, 0, t.releases(lv.Query{}))))
 }
 
@@ -130,7 +133,7 @@ func planFinal(t *storeTest) {
 		plan = t.put(plan)
 		for _, next := range []lv.ReleaseState{lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseCancelled, lv.ReleaseApplied} {
 			again := plan
-			again.State, again.Desc = next, "again"
+			again.State, again.Approver = next, "again"
 			t.refusedRelease(lv.ErrTooLate, "it is over", again)
 		}
 	}

@@ -52,24 +52,24 @@ func rowsAsked(t *storeTest) {
 	t.write(saving("b", "2"), deleting("d"))
 	t.publish(green, "d")
 	asked := []string{"c", "missing", "b", "c", "d", "a"}
-	t.shows(lv.View{IDs: asked}, "c=1", "b=1", "c=1", "d=1", "a=1")
-	t.shows(lv.View{IDs: asked, Working: true}, "c=1", "b=2", "c=1", "a=1")
-	t.shows(lv.View{IDs: asked, Working: true, Status: lv.StatusPublished}, "c=1", "c=1", "a=1")
-	t.shows(lv.View{IDs: asked, Working: true, Status: lv.StatusChanged}, "b=2")
-	t.shows(lv.View{IDs: asked, Working: true, Deleted: true}, "d")
-	t.shows(lv.View{IDs: asked, Env: green}, "c=1", "b=1", "c=1", "a=1")
-	t.shows(lv.View{IDs: asked, Env: green, Own: true}, "d", "a=1")
-	t.shows(lv.View{IDs: asked, Env: blue}, "c=1", "b=1", "c=1", "d=1", "a=1")
-	t.shows(lv.View{IDs: asked, After: "b"}, "c=1", "c=1", "d=1")
-	t.shows(lv.View{IDs: []string{"missing"}}, none...)
-	t.shows(lv.View{IDs: []string{"a"}, AsOf: t.info().Seq}, "a=1")
+	t.shows(lv.View{Rows: asked}, "c=1", "b=1", "c=1", "d=1", "a=1")
+	t.shows(lv.View{Rows: asked, Working: true}, "c=1", "b=2", "c=1", "a=1")
+	t.shows(lv.View{Rows: asked, Working: true, Status: lv.StatusPublished}, "c=1", "c=1", "a=1")
+	t.shows(lv.View{Rows: asked, Working: true, Status: lv.StatusChanged}, "b=2")
+	t.shows(lv.View{Rows: asked, Working: true, Deleted: true}, "d")
+	t.shows(lv.View{Rows: asked, Env: green}, "c=1", "b=1", "c=1", "a=1")
+	t.shows(lv.View{Rows: asked, Env: green, Own: true}, "d", "a=1")
+	t.shows(lv.View{Rows: asked, Env: blue}, "c=1", "b=1", "c=1", "d=1", "a=1")
+	t.shows(lv.View{Rows: asked, After: "b"}, "c=1", "c=1", "d=1")
+	t.shows(lv.View{Rows: []string{"missing"}}, none...)
+	t.shows(lv.View{Rows: []string{"a"}, AsOf: t.info().Seq}, "a=1")
 	for _, v := range []lv.View{
 		{}, {Working: true}, {Own: true}, {Env: green}, {Env: green, Own: true}, {AsOf: t.info().Seq}, {After: "a"},
 		{Working: true, AsOf: t.info().Seq}, {Working: true, Status: lv.StatusPublished}, {Working: true, Deleted: true},
 	} {
-		v.IDs = []string{}
+		v.Rows = []string{}
 		require.Empty(t, t.rows(v), "who asks for none gets none: %+v", v)
-		v.IDs = nil
+		v.Rows = nil
 		require.NotEmpty(t, t.rows(v), "nil is all: %+v", v)
 	}
 
@@ -77,7 +77,7 @@ func rowsAsked(t *storeTest) {
 	for i := range many {
 		many[i] = string(rune('a' + i%4))
 	}
-	require.Equal(t, many, rowIDs(t.rows(lv.View{IDs: many})), "any number of rows can be asked for")
+	require.Equal(t, many, rowIDs(t.rows(lv.View{Rows: many})), "any number of rows can be asked for")
 }
 
 func rowsByStatus(t *storeTest) {
@@ -202,7 +202,7 @@ func tableSeq(t *storeTest) {
 	for _, write := range []func(){
 		func() { t.save("a", "1") },
 		func() { t.publish(lv.Production, "a") },
-		func() { t.put(draft(lv.Change{ID: "a"})) },
+		func() { t.put(draft(lv.Change{Row: "a"})) },
 		func() { t.putStrategy(strategy(t.newest("a"))) },
 		func() { t.remove("a") },
 	} {
@@ -224,7 +224,7 @@ func tableSeq(t *storeTest) {
 func views() []lv.View {
 	return []lv.View{
 		{}, {Working: true}, {Env: green}, {Env: blue}, {Env: green, Own: true}, {Own: true},
-		{After: "a"}, {IDs: []string{"c", "a"}}, {Working: true, IDs: []string{"c", "a"}}, {Env: green, IDs: []string{"b", "a"}},
+		{After: "a"}, {Rows: []string{"c", "a"}}, {Working: true, Rows: []string{"c", "a"}}, {Env: green, Rows: []string{"b", "a"}},
 	}
 }
 
@@ -259,8 +259,8 @@ func asOfEvery(t *storeTest) {
 		func() { t.publish(blue, "c", "a") },
 		func() { t.rollback(a1) },
 		func() { t.publish(lv.Production, "a", "b", "c") },
-		func() { t.release(green, lv.Change{ID: "a"}, lv.Change{ID: "c"}) },
-		func() { t.release(lv.Production, lv.Change{ID: "b"}) },
+		func() { t.release(green, lv.Change{Row: "a"}, lv.Change{Row: "c"}) },
+		func() { t.release(lv.Production, lv.Change{Row: "b"}) },
 		func() { t.write(saving("c", "4"), deleting("a")) },
 		func() { t.publish(lv.Production, "c", "a") },
 	} {

@@ -15,14 +15,15 @@ func published(t *storeTest) {
 	v1 := t.save("a", "1")
 	t.save("b", "1")
 	t.shows(lv.View{Working: true, Status: lv.StatusChanged}, "a=1", "b=1")
+	why := lv.By{Actor: "ann", Reason: "first", RequestID: "publication"}
 	r, err := t.PutRelease(t.Context(), pages, lv.Release{
-		Env: lv.Production, State: lv.ReleaseApplied, Changes: working("a"), Desc: "first", Approver: "bob", Reverts: 7,
-	}, ann)
+		Env: lv.Production, State: lv.ReleaseApplied, Changes: working("a"), Approver: "bob", Reverts: 7,
+	}, why)
 	require.NoError(t, err)
 	requireStamp(t, r.CreatedAt)
 	want := lv.Release{
-		ID: r.ID, State: lv.ReleaseApplied, Desc: "first", Actor: "ann", Approver: "bob", Reverts: 7,
-		Changes:   []lv.Change{{ID: "a", To: v1.ID}},
+		ID: r.ID, State: lv.ReleaseApplied, By: why, Last: why, Approver: "bob", Reverts: 7,
+		Changes:   []lv.Change{{Row: "a", To: v1.ID}},
 		CreatedAt: r.CreatedAt, AppliedAt: r.CreatedAt, Seq: t.info().Seq, Rev: 1,
 	}
 	require.Positive(t, r.ID)
@@ -37,7 +38,7 @@ func published(t *storeTest) {
 	t.shows(lv.View{}, "a=1")
 	t.shows(lv.View{Working: true, Status: lv.StatusChanged}, "a=2", "b=1")
 	r = t.publish(lv.Production, "b", "a")
-	require.Equal(t, []lv.Change{{ID: "b", To: t.newest("b").ID}, {ID: "a", From: v1.ID, To: v2.ID}},
+	require.Equal(t, []lv.Change{{Row: "b", To: t.newest("b").ID}, {Row: "a", From: v1.ID, To: v2.ID}},
 		plain(r).Changes, "a release says what was there, in the order of its changes")
 	t.shows(lv.View{}, "a=2", "b=1")
 }
@@ -85,7 +86,7 @@ func statusByContent(t *storeTest) {
 	status(lv.StatusChanged, "what only a gray shows")
 	t.publish(lv.Production, "a")
 	status(lv.StatusPublished, "what was just published")
-	t.release(lv.Production, lv.Change{ID: "a"})
+	t.release(lv.Production, lv.Change{Row: "a"})
 	status(lv.StatusChanged, "what production shows no longer")
 }
 
@@ -101,7 +102,7 @@ func publishedAgain(t *storeTest) {
 	same(first, lv.Production, working("a", "b")...)
 	same(first, lv.Production, to(v1))
 	same(first, lv.Production, expecting(to(b1), b1.ID))
-	same(lv.Release{}, green, lv.Change{ID: "a"})
+	same(lv.Release{}, green, lv.Change{Row: "a"})
 
 	v2 := t.save("a", "2")
 	second := t.release(lv.Production, to(v2), to(b1)) // moves a alone
@@ -167,7 +168,7 @@ func grayDeletion(t *storeTest) {
 	require.Len(t, t.rows(lv.View{Working: true, Deleted: true}), 1, "a deletion in a gray is not published yet")
 	require.Equal(t, d.ID, t.row(lv.View{Env: green, Own: true}).Version)
 
-	t.release(green, lv.Change{ID: "a"})
+	t.release(green, lv.Change{Row: "a"})
 	t.shows(lv.View{Env: green}, "a=1", "b=1")
 }
 
@@ -176,7 +177,7 @@ func deletionPublished(t *storeTest) {
 	t.publish(lv.Production, "a")
 	d := t.remove("a")
 	r := t.publish(lv.Production, "a")
-	require.Equal(t, []lv.Change{{ID: "a", From: v1.ID, To: d.ID}}, plain(r).Changes)
+	require.Equal(t, []lv.Change{{Row: "a", From: v1.ID, To: d.ID}}, plain(r).Changes)
 	for _, env := range []lv.Env{lv.Production, green} {
 		t.shows(lv.View{Env: env}, []string(nil)...)
 	}
@@ -198,7 +199,7 @@ func resets(t *storeTest) {
 	t.publish(lv.Production, "a", "b", "c")
 	b2 := t.write(saving("a", "2"), saving("b", "2"), deleting("c"))[1]
 	t.publish(green, "a", "b", "c")
-	r := t.release(green, lv.Change{ID: "a"}, lv.Change{ID: "c"})
+	r := t.release(green, lv.Change{Row: "a"}, lv.Change{Row: "c"})
 	require.Zero(t, nth(t, 0, r.Changes).To)
 	require.NotZero(t, nth(t, 0, r.Changes).From)
 	t.shows(lv.View{Env: green}, "a=1", "b=2", "c=1")
@@ -228,15 +229,15 @@ func releasesAllOrNone(t *storeTest) {
 	a2 := t.save("a", "2")
 	for _, env := range []lv.Env{lv.Production, green} {
 		for why, bad := range map[string]lv.Change{
-			"an unknown version":            {ID: "c", To: 1 << 40},
-			"the greatest version":          {ID: "c", To: math.MaxInt64},
-			"a negative version":            {ID: "c", To: -1},
-			"a version of another row":      {ID: "c", To: b.ID},
-			"a version of another table":    {ID: "c", To: elsewhere.ID},
-			"a working row that never was":  {ID: "c", Working: true},
-			"no version of an unknown row":  {ID: "c"},
-			"a version for an unknown row":  {ID: "c", To: a.ID},
-			"the other row's newer version": {ID: "b", To: a2.ID},
+			"an unknown version":            {Row: "c", To: 1 << 40},
+			"the greatest version":          {Row: "c", To: math.MaxInt64},
+			"a negative version":            {Row: "c", To: -1},
+			"a version of another row":      {Row: "c", To: b.ID},
+			"a version of another table":    {Row: "c", To: elsewhere.ID},
+			"a working row that never was":  {Row: "c", Working: true},
+			"no version of an unknown row":  {Row: "c"},
+			"a version for an unknown row":  {Row: "c", To: a.ID},
+			"the other row's newer version": {Row: "b", To: a2.ID},
 		} {
 			r := applied(env, to(a2), bad)
 			t.refusedRelease(lv.ErrNotFound, why, r)
@@ -247,7 +248,7 @@ func releasesAllOrNone(t *storeTest) {
 		}
 		for why, changes := range map[string][]lv.Change{
 			"a row twice":        {to(a2), to(b), to(a2)},
-			"a row in two ways":  {to(a), to(b), {ID: "a", Working: true}},
+			"a row in two ways":  {to(a), to(b), {Row: "a", Working: true}},
 			"no changes":         {},
 			"a change of no row": {to(a2), {To: b.ID}},
 		} {
@@ -273,14 +274,14 @@ func expectations(t *storeTest) {
 			return err
 		})
 	}
-	conflict(lv.Production, []lv.Change{{ID: "a", From: a1.ID, To: a2.ID}, {ID: "c", To: c1.ID}},
+	conflict(lv.Production, []lv.Change{{Row: "a", From: a1.ID, To: a2.ID}, {Row: "c", To: c1.ID}},
 		expecting(to(a2), 0), expecting(to(b2), b1.ID), expecting(to(c1), c1.ID))
-	conflict(lv.Production, []lv.Change{{ID: "a", From: a1.ID, To: a1.ID}}, expecting(to(a1), a2.ID))
-	conflict(green, []lv.Change{{ID: "b", To: b2.ID}}, expecting(to(a2), a1.ID), expecting(to(b2), b1.ID))
-	conflict(green, []lv.Change{{ID: "a", From: a1.ID}}, expecting(lv.Change{ID: "a"}, a2.ID))
+	conflict(lv.Production, []lv.Change{{Row: "a", From: a1.ID, To: a1.ID}}, expecting(to(a1), a2.ID))
+	conflict(green, []lv.Change{{Row: "b", To: b2.ID}}, expecting(to(a2), a1.ID), expecting(to(b2), b1.ID))
+	conflict(green, []lv.Change{{Row: "a", From: a1.ID}}, expecting(lv.Change{Row: "a"}, a2.ID))
 
 	t.release(lv.Production, expecting(to(a2), a1.ID), expecting(to(b2), b1.ID), expecting(to(c1), 0))
-	t.release(green, expecting(lv.Change{ID: "a"}, a1.ID))
+	t.release(green, expecting(lv.Change{Row: "a"}, a1.ID))
 	t.shows(lv.View{Env: green}, "a=2", "b=2", "c=1")
 }
 
@@ -289,7 +290,7 @@ func taking(r lv.Release) lv.Release {
 	back := lv.Release{Env: r.Env, State: lv.ReleaseApplied, Reverts: r.ID}
 	for _, c := range r.Changes {
 		if c.From != c.To {
-			back.Changes = append(back.Changes, expecting(lv.Change{ID: c.ID, To: c.From}, c.To))
+			back.Changes = append(back.Changes, expecting(lv.Change{Row: c.Row, To: c.From}, c.To))
 		}
 	}
 	return back
@@ -319,14 +320,14 @@ func takenBack(t *storeTest) {
 			var conflict *lv.ConflictError
 			require.True(t, errors.As(err, &conflict), "%v", err)
 			require.Len(t, conflict.Changes, 1, "the conflict lists what has moved")
-			require.Equal(t, row("kept"), conflict.Changes[0].ID)
+			require.Equal(t, row("kept"), conflict.Changes[0].Row)
 			return err
 		})
 	}
 }
 
 func repeatedRelease(t *storeTest) {
-	by := lv.Meta{Actor: "ann", RequestID: "1"}
+	by := lv.By{Actor: "ann", RequestID: "1"}
 	t.refused(lv.ErrNotFound, "a bad release", func() error {
 		_, err := t.PutRelease(t.Context(), pages, applied("", working("a")...), by)
 		return err

@@ -49,10 +49,12 @@ func strategyReturns(t *storeTest) {
 			{Object: "user", Field: "name", Relation: lv.RelationNotExists},
 		},
 		Extra: json.RawMessage(`{"stage": 0, "more":[1.0]}`),
-		ID:    0, Row: "somebody's", Rev: 7, Seq: 99, // the store's
+		ID:    0, Row: "somebody's", By: lv.By{Actor: "somebody"}, Rev: 7, Seq: 99, // the store's
 	}
-	got := t.putStrategy(want)
-	want.ID, want.Row, want.Rev, want.Seq = got.ID, "a", 1, t.info().Seq
+	why := lv.By{Actor: "ann", Reason: "they like it", RequestID: "nice"}
+	got, err := t.PutStrategy(t.Context(), pages, want, why)
+	require.NoError(t, err)
+	want.ID, want.Row, want.By, want.Rev, want.Seq = got.ID, "a", why, 1, t.info().Seq
 	require.Positive(t, want.ID)
 	require.Equal(t, want, got, "a strategy comes back as it was written")
 	require.Equal(t, []lv.Strategy{want}, t.info().Strategies, "the table has the strategy")
@@ -73,9 +75,9 @@ func strategyReplaced(t *storeTest) {
 	for _, rev := range []int64{s.Rev, 0, -1, got.Rev + 1} {
 		stale := got
 		stale.Rev = rev
-		t.refusedStrategy(lv.ErrConflict, "another rev", stale)
+		t.refusedStrategy(lv.ErrStale, "another rev", stale)
 		stale.Deleted = true
-		t.refusedStrategy(lv.ErrConflict, "another rev", stale)
+		t.refusedStrategy(lv.ErrStale, "another rev", stale)
 	}
 	for _, id := range []int64{got.ID + 1000, -1, math.MaxInt64} {
 		unknown := got
@@ -143,7 +145,7 @@ func strategyDeleted(t *storeTest) {
 
 func repeatedStrategy(t *storeTest) {
 	v := t.save("a", "1")
-	by := lv.Meta{Actor: "ann", RequestID: "1"}
+	by := lv.By{Actor: "ann", RequestID: "1"}
 	bad := strategy(v)
 	bad.Target = 0
 	t.refused(lv.ErrNotFound, "a bad strategy", func() error {

@@ -22,16 +22,16 @@ func eventsSay(t *storeTest) {
 	time.Sleep(2 * time.Millisecond)
 	versions := t.write(saving("b", "1"), saving("a", "2"))
 	b1, a2 := versions[0], versions[1]
-	release, err := t.PutRelease(t.Context(), pages, applied(green, to(a1), to(b1)), lv.Meta{Actor: "bob"})
+	release, err := t.PutRelease(t.Context(), pages, applied(green, to(a1), to(b1)), lv.By{Actor: "bob"})
 	require.NoError(t, err)
 	d := t.remove("a")
 	plan := t.put(lv.Release{Env: green, State: lv.ReleaseDraft, Changes: []lv.Change{to(a1)}})
 	second := t.release(green, to(d), to(b1))
-	third := t.release(green, lv.Change{ID: "a"})
+	third := t.release(green, lv.Change{Row: "a"})
 	s := t.putStrategy(strategy(a1))
 
 	row := func(v lv.Version, from lv.VersionID) lv.Change {
-		c := lv.Change{ID: v.Row, From: from, To: v.ID, Content: v.Content, CreatedAt: b1.Time, UpdatedAt: v.Time}
+		c := lv.Change{Row: v.Row, From: from, To: v.ID, Content: v.Content, CreatedAt: b1.Time, UpdatedAt: v.Time}
 		if v.Row == "a" {
 			c.CreatedAt = a1.Time
 		}
@@ -46,7 +46,7 @@ func eventsSay(t *storeTest) {
 		{Kind: lv.EventSaved, Rows: []lv.Change{row(d, a2.ID)}},
 		{Kind: lv.EventPlanned, Env: green, Release: plan.ID},
 		{Kind: lv.EventReleased, Env: green, Release: second.ID, Rows: []lv.Change{row(d, a1.ID)}},
-		{Kind: lv.EventReleased, Env: green, Release: third.ID, Rows: []lv.Change{{ID: "a", From: d.ID}}},
+		{Kind: lv.EventReleased, Env: green, Release: third.ID, Rows: []lv.Change{{Row: "a", From: d.ID}}},
 		{Kind: lv.EventStrategy, Rows: []lv.Change{row(a1, 0)}, Strategy: &s},
 	} {
 		require.Greater(t, len(got), i, "every write leaves an event")
@@ -165,8 +165,8 @@ func requireAllOf(t testing.TB, events []lv.Event, writers, writes int) {
 		seq = e.Seq
 		require.Len(t, e.Rows, 1)
 		row := e.Rows[0]
-		require.Equal(t, string(page(fmt.Sprint(next[row.ID]))), string(row.Content), "the events of a row come once each, in order")
-		next[row.ID]++
+		require.Equal(t, string(page(fmt.Sprint(next[row.Row]))), string(row.Content), "the events of a row come once each, in order")
+		next[row.Row]++
 	}
 }
 
@@ -273,14 +273,14 @@ func watchReplays(t *storeTest) {
 	t.rollback(a1)
 	t.put(draft(to(a1)))
 	t.publish(lv.Production, "a", "b", "c")
-	t.release(green, lv.Change{ID: "a"})
+	t.release(green, lv.Change{Row: "a"})
 	s.Disabled = true
 	s = t.putStrategy(s)
 	kept := t.putStrategy(strategy(a1))
 	kept.Disabled = true
 	t.putStrategy(kept)
 	t.write(saving("c", "4"), deleting("a"))
-	t.release(lv.Production, lv.Change{ID: "b"})
+	t.release(lv.Production, lv.Change{Row: "b"})
 	s.Deleted = true
 	t.putStrategy(s)
 	t.publish(lv.Production, "a")

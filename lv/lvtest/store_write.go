@@ -24,13 +24,13 @@ func requireStamp(t testing.TB, at time.Time) {
 
 func savedRow(t *storeTest) {
 	const content = `{"b": 1.50, "a":"<&>"}`
-	by := lv.Meta{Actor: "ann", Desc: "first"}
+	by := lv.By{Actor: "ann", Reason: "first"}
 	versions, err := t.Write(t.Context(), pages, []lv.Edit{{Op: lv.OpSave, Row: "a", Content: json.RawMessage(content)}}, by)
 	require.NoError(t, err)
 	v := versions[0]
 	require.Positive(t, v.ID)
 	requireStamp(t, v.Time)
-	want := lv.Version{ID: v.ID, Row: "a", Op: lv.OpSave, Content: json.RawMessage(content), Meta: by, Time: v.Time}
+	want := lv.Version{ID: v.ID, Row: "a", Op: lv.OpSave, Content: json.RawMessage(content), By: by, Time: v.Time}
 	require.Equal(t, want, v, "Write returns the version")
 	require.Equal(t, []lv.Version{want}, t.history(lv.Query{}), "the history has the version")
 	row := lv.Row{
@@ -111,15 +111,15 @@ func textsReturn(t *storeTest) {
 		require.Equal(t, page(s), rows[0].Content)
 		require.Len(t, t.history(lv.Query{Row: s}), 1, "%q", s)
 
-		by := lv.Meta{Actor: s, Desc: s}
+		by := lv.By{Actor: s, Reason: s}
 		_, err := t.Write(t.Context(), table, []lv.Edit{saving(s, s)}, by)
 		require.NoError(t, err)
-		r, err := t.PutRelease(t.Context(), table, lv.Release{Env: env, State: lv.ReleaseApplied, Changes: working(s), Desc: s}, by)
+		r, err := t.PutRelease(t.Context(), table, lv.Release{Env: env, State: lv.ReleaseApplied, Changes: working(s)}, by)
 		require.NoError(t, err)
-		require.Equal(t, []string{s, s}, []string{r.Actor, r.Desc}, "a release keeps its texts")
+		require.Equal(t, []lv.By{by, by}, []lv.By{r.By, r.Last}, "a release keeps its texts")
 		version := list(t, t.Versions(t.Context(), table, lv.Query{}))
 		require.Len(t, version, 1, "tables are compared byte by byte: %q", s)
-		require.Equal(t, by, version[0].Meta, "a version keeps its texts")
+		require.Equal(t, by, version[0].By, "a version keeps its texts")
 		require.Equal(t, []lv.Env{env}, version[0].Live)
 		infos := list(t, t.Tables(t.Context(), table))
 		require.Len(t, infos, 1)
@@ -142,8 +142,8 @@ func contentsReturn(t *storeTest) {
 		for what, got := range map[string]json.RawMessage{
 			"the answer":  v.Content,
 			"the history": t.newest(row).Content,
-			"the working": t.row(lv.View{Working: true, IDs: []string{row}}).Content,
-			"production":  t.row(lv.View{IDs: []string{row}}).Content,
+			"the working": t.row(lv.View{Working: true, Rows: []string{row}}).Content,
+			"production":  t.row(lv.View{Rows: []string{row}}).Content,
 		} {
 			require.Equal(t, content, string(got), "%s has the content byte by byte", what)
 		}
@@ -158,7 +158,7 @@ func editsAllOrNone(t *storeTest) {
 		want error
 	}{
 		{deleting("never"), lv.ErrNotFound},
-		{lv.Edit{Op: lv.OpRollback, Version: first.ID + 1000}, lv.ErrNotFound},
+		{lv.Edit{Op: lv.OpRestore, Version: first.ID + 1000}, lv.ErrNotFound},
 		{lv.Edit{Op: lv.OpForget, Version: first.ID + 1000}, lv.ErrNotFound},
 		{saving("", "no row"), lv.ErrInvalid},
 		{lv.Edit{Op: lv.OpSave, Row: "b", Content: json.RawMessage(`{"a":`)}, lv.ErrInvalid},
@@ -179,12 +179,12 @@ func editsInOrder(t *storeTest) {
 		{Row: "a", Op: lv.OpSave, Content: page("1")},
 		{Row: "b", Op: lv.OpDelete},
 		{Row: "a", Op: lv.OpSave, Content: page("2")},
-		{Row: "a", Op: lv.OpRollback, Content: page("old"), Source: old.ID},
+		{Row: "a", Op: lv.OpRestore, Content: page("old"), Source: old.ID},
 	} {
 		got := versions[i]
 		if want.ID == 0 {
 			require.Greater(t, got.ID, last, "versions rise in the order of the edits")
-			want.ID, want.Time, want.Meta, last = got.ID, got.Time, ann, got.ID
+			want.ID, want.Time, want.By, last = got.ID, got.Time, ann, got.ID
 		}
 		require.Equal(t, want, got, "edits are answered in their order: %d", i)
 	}
@@ -215,12 +215,12 @@ func invalidEdits(t *storeTest) {
 func carefulEdits(t *storeTest) {
 	careful := func(e lv.Edit, expect lv.VersionID) lv.Edit { e.Expect = &expect; return e }
 	moved := func(row string, from, expect lv.VersionID) lv.Change {
-		return lv.Change{ID: row, From: from, Expect: &expect}
+		return lv.Change{Row: row, From: from, Expect: &expect}
 	}
 	conflicts := func(want []lv.Change, edits ...lv.Edit) {
 		t.Helper()
 		t.refused(lv.ErrConflict, "a row is not where it is expected", func() error {
-			_, err := t.Write(t.Context(), pages, edits, lv.Meta{Actor: "ann", RequestID: "careful"})
+			_, err := t.Write(t.Context(), pages, edits, lv.By{Actor: "ann", RequestID: "careful"})
 			var conflict *lv.ConflictError
 			require.ErrorAs(t, err, &conflict)
 			require.Equal(t, want, conflict.Changes, "all of them are listed, with what is there")
@@ -246,9 +246,9 @@ func carefulEdits(t *storeTest) {
 	})
 	t.write(careful(forgetting(v1), deletion.ID), careful(saving("a", "4"), deletion.ID))
 	t.remove("a")
-	first, err := t.Write(t.Context(), pages, []lv.Edit{careful(saving("a", "5"), 0)}, lv.Meta{Actor: "ann", RequestID: "careful"})
+	first, err := t.Write(t.Context(), pages, []lv.Edit{careful(saving("a", "5"), 0)}, lv.By{Actor: "ann", RequestID: "careful"})
 	require.NoError(t, err, "what was refused can be asked again")
-	again, err := t.Write(t.Context(), pages, []lv.Edit{careful(saving("a", "5"), 0)}, lv.Meta{Actor: "ann", RequestID: "careful"})
+	again, err := t.Write(t.Context(), pages, []lv.Edit{careful(saving("a", "5"), 0)}, lv.By{Actor: "ann", RequestID: "careful"})
 	require.NoError(t, err)
 	require.Equal(t, ids(first), ids(again), "a repeated request expects nothing any more")
 }
@@ -263,7 +263,7 @@ func rollbackWorking(t *storeTest) {
 	v3 := t.rollback(v1)
 	require.Greater(t, v3.ID, v2.ID)
 	require.Equal(t, lv.Version{
-		ID: v3.ID, Row: "a", Op: lv.OpRollback, Content: page("1"), Source: v1.ID, Meta: ann, Time: v3.Time,
+		ID: v3.ID, Row: "a", Op: lv.OpRestore, Content: page("1"), Source: v1.ID, By: ann, Time: v3.Time,
 	}, v3, "a rollback is a new version that says where it comes from")
 	t.shows(lv.View{Working: true, Status: lv.StatusChanged}, "a=1")
 	t.shows(lv.View{}, "a=2")
@@ -293,7 +293,7 @@ func rollbackUnknown(t *storeTest) {
 	elsewhere := t.writeElsewhere("elsewhere")
 	deletion := t.remove("a")
 	for _, unknown := range []lv.VersionID{0, -1, elsewhere.ID, deletion.ID + 1000, math.MaxInt64} {
-		t.refusedEdits(lv.ErrNotFound, "no version of this table", lv.Edit{Op: lv.OpRollback, Version: unknown})
+		t.refusedEdits(lv.ErrNotFound, "no version of this table", lv.Edit{Op: lv.OpRestore, Version: unknown})
 	}
 	t.rollback(v)
 	t.refusedEdits(lv.ErrInvalid, "a deletion has no content to roll back to", rolling(deletion))
@@ -306,7 +306,7 @@ func deletedRow(t *storeTest) {
 	t.save("never published", "1")
 	time.Sleep(10 * time.Millisecond)
 	d := t.remove("a")
-	require.Equal(t, lv.Version{ID: d.ID, Row: "a", Op: lv.OpDelete, Meta: ann, Time: d.Time}, d, "a deletion is a version without content")
+	require.Equal(t, lv.Version{ID: d.ID, Row: "a", Op: lv.OpDelete, By: ann, Time: d.Time}, d, "a deletion is a version without content")
 	require.Greater(t, d.ID, v1.ID)
 	t.remove("never published")
 
@@ -325,8 +325,8 @@ func deletedRow(t *storeTest) {
 }
 
 func repeatedWrite(t *storeTest) {
-	by := lv.Meta{Actor: "ann", RequestID: "1"}
-	write := func(table lv.TableID, by lv.Meta, edits ...lv.Edit) ([]lv.Version, error) {
+	by := lv.By{Actor: "ann", RequestID: "1"}
+	write := func(table lv.TableID, by lv.By, edits ...lv.Edit) ([]lv.Version, error) {
 		return t.Write(t.Context(), table, edits, by)
 	}
 	t.refused(lv.ErrNotFound, "a bad edit", func() error { _, err := write(pages, by, deleting("a")); return err })
@@ -339,7 +339,7 @@ func repeatedWrite(t *storeTest) {
 		require.Equal(t, ids(first), ids(again), "a repeated request returns the first answer")
 	})
 	last := first
-	for _, other := range []lv.Meta{{Actor: "ann", RequestID: "2"}, {Actor: "ann"}, {Actor: "ann"}, {Actor: "ann", RequestID: "3"}} {
+	for _, other := range []lv.By{{Actor: "ann", RequestID: "2"}, {Actor: "ann"}, {Actor: "ann"}, {Actor: "ann", RequestID: "3"}} {
 		next, err := write(pages, other, saving("a", fmt.Sprint("after ", ids(last))))
 		require.NoError(t, err)
 		require.Greater(t, nth(t, 0, next).ID, nth(t, 0, last).ID, "another request, or none, is another write")

@@ -65,7 +65,7 @@ func TestADamagedRowSpoilsNeitherTheSnapshotNorTheFeedOfReplicas(t *testing.T) {
 	store.bad.Store(bad, true)
 	// As it was published before it was damaged.
 	_, err = store.VersionStore.PutRelease(t.Context(), banners, lv.Release{
-		State: lv.ReleaseApplied, Changes: []lv.Change{{ID: "bad", Working: true}, {ID: "good", Working: true}},
+		State: lv.ReleaseApplied, Changes: []lv.Change{{Row: "bad", Working: true}, {Row: "good", Working: true}},
 	}, by)
 	require.NoError(t, err)
 
@@ -88,7 +88,7 @@ func TestADamagedRowSpoilsNeitherTheSnapshotNorTheFeedOfReplicas(t *testing.T) {
 	worse := s.save("good", "2")
 	store.bad.Store(worse, true)
 	_, err = store.VersionStore.PutRelease(t.Context(), banners, lv.Release{
-		State: lv.ReleaseApplied, Changes: []lv.Change{{ID: "good", Working: true}},
+		State: lv.ReleaseApplied, Changes: []lv.Change{{Row: "good", Working: true}},
 	}, by)
 	require.NoError(t, err)
 	s.save("late", "1")

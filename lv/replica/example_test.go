@@ -20,10 +20,10 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	table := service.Table("site", "banners")
-	if _, err := table.Save(context.Background(), "top", []byte(`{"text":"Spring sale"}`), lv.Meta{Actor: "ada"}); err != nil {
+	if _, err := table.Save(context.Background(), "top", []byte(`{"text":"Spring sale"}`), lv.By{Actor: "ada"}); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := table.Publish(context.Background(), lv.Production, lv.Meta{Actor: "ada"}, "top"); err != nil {
+	if _, err := table.Publish(context.Background(), lv.Production, lv.By{Actor: "ada"}, "top"); err != nil {
 		log.Fatal(err)
 	}
 	// The HTTP adapter has this route, and the feed.

@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	by      = lv.Meta{Actor: "ada"}
+	by      = lv.By{Actor: "ada"}
 	banners = lv.TableID{App: "app", Schema: "banners"}
 	greeted = lv.Rules{{Object: "env", Field: "content", Relation: lv.RelationIncludes, Value: "Hello"}}
 )

@@ -137,7 +137,7 @@ func run(t *testing.T, r *replica.Replica) (stop func()) {
 // views are what a replica can show.
 var views = []lv.View{
 	{}, {Env: "g"}, {Env: "g", Own: true}, {Env: "unheard"},
-	{For: lv.Attributes{"env.content": "Hello"}}, {Env: "g", For: lv.Attributes{}}, {After: "a"}, {IDs: []string{"b", "a"}},
+	{For: lv.Attributes{"env.content": "Hello"}}, {Env: "g", For: lv.Attributes{}}, {After: "a"}, {Rows: []string{"b", "a"}},
 }
 
 func rows(t *testing.T, table *lv.Table, v lv.View) (all []lv.Row) {

@@ -20,17 +20,17 @@ func none[T any](yield func(T, error) bool) {
 }
 
 // Write implements lv.VersionStore.
-func (s *source) Write(context.Context, lv.TableID, []lv.Edit, lv.Meta) ([]lv.Version, error) {
+func (s *source) Write(context.Context, lv.TableID, []lv.Edit, lv.By) ([]lv.Version, error) {
 	return nil, errReadOnly
 }
 
 // PutRelease implements lv.VersionStore.
-func (s *source) PutRelease(context.Context, lv.TableID, lv.Release, lv.Meta) (lv.Release, error) {
+func (s *source) PutRelease(context.Context, lv.TableID, lv.Release, lv.By) (lv.Release, error) {
 	return lv.Release{}, errReadOnly
 }
 
 // PutStrategy implements lv.VersionStore.
-func (s *source) PutStrategy(context.Context, lv.TableID, lv.Strategy, lv.Meta) (lv.Strategy, error) {
+func (s *source) PutStrategy(context.Context, lv.TableID, lv.Strategy, lv.By) (lv.Strategy, error) {
 	return lv.Strategy{}, errReadOnly
 }
 

@@ -87,7 +87,7 @@ func EventOf(e lv.Event) Event {
 	}
 	for i, c := range e.Rows {
 		out.Rows[i] = Change{
-			ObjectID: c.ID, From: id(c.From), To: id(c.To), Content: c.Content,
+			ObjectID: c.Row, From: id(c.From), To: id(c.To), Content: c.Content,
 			CTime: unix(c.CreatedAt), MTime: unix(c.UpdatedAt), Corrupt: c.Corrupt,
 		}
 	}
@@ -105,7 +105,7 @@ func (e Event) Event() lv.Event {
 	}
 	for _, c := range e.Rows {
 		out.Rows = append(out.Rows, lv.Change{
-			ID: c.ObjectID, From: lv.VersionID(c.From), To: lv.VersionID(c.To), Content: c.Content,
+			Row: c.ObjectID, From: lv.VersionID(c.From), To: lv.VersionID(c.To), Content: c.Content,
 			CreatedAt: moment(c.CTime), UpdatedAt: moment(c.MTime), Corrupt: c.Corrupt,
 		})
 	}

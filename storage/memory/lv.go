@@ -258,6 +258,6 @@ func checkText(what, text string) error {
 }
 
 // checkCall checks what is common to all writes.
-func checkCall(t lv.TableID, by lv.Meta) error {
+func checkCall(t lv.TableID, by lv.By) error {
 	return cmp.Or(checkText("app", t.App), checkText("schema", t.Schema), checkText("request id", by.RequestID))
 }

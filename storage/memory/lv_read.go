@@ -80,8 +80,8 @@ func (s *versions) view(ctx context.Context, id lv.TableID, v lv.View) (rows []l
 
 // candidates returns the rows among which those of a view are, in its order.
 func (t *table) candidates(v lv.View) (rows []*row) {
-	if v.IDs != nil {
-		for _, id := range v.IDs {
+	if v.Rows != nil {
+		for _, id := range v.Rows {
 			if r := t.rows[id]; r != nil && id > v.After {
 				rows = append(rows, r)
 			}
@@ -198,7 +198,7 @@ func (s *versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter
 		i, _ := slices.BinarySearchFunc(t.releases, before, func(r *lv.Release, id int64) int { return cmp.Compare(r.ID, id) })
 		for i--; i >= 0; i-- {
 			r := t.releases[i]
-			concerns := func(c lv.Change) bool { return c.ID == q.Row }
+			concerns := func(c lv.Change) bool { return c.Row == q.Row }
 			if (q.State == "" || q.State == r.State) && (q.Row == "" || slices.ContainsFunc(r.Changes, concerns)) {
 				return cloneRelease(*r), r.ID, true
 			}

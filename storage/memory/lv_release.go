@@ -16,7 +16,7 @@ func ended(s lv.ReleaseState) bool {
 }
 
 // PutRelease implements lv.VersionStore.
-func (s *versions) PutRelease(ctx context.Context, id lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+func (s *versions) PutRelease(ctx context.Context, id lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 	if err := checkRelease(r); err != nil {
 		return lv.Release{}, err
 	}
@@ -35,15 +35,15 @@ func checkRelease(r lv.Release) error {
 	}
 	seen := make(map[string]bool)
 	for _, c := range r.Changes {
-		if err := checkRow(c.ID); err != nil {
+		if err := checkRow(c.Row); err != nil {
 			return err
 		}
-		if seen[c.ID] {
-			return fmt.Errorf("%w: row %q twice", lv.ErrInvalid, c.ID)
+		if seen[c.Row] {
+			return fmt.Errorf("%w: row %q twice", lv.ErrInvalid, c.Row)
 		}
-		seen[c.ID] = true
+		seen[c.Row] = true
 		if c.Working && r.State != lv.ReleaseApplied {
-			return fmt.Errorf("%w: the working row %q in a plan", lv.ErrInvalid, c.ID)
+			return fmt.Errorf("%w: the working row %q in a plan", lv.ErrInvalid, c.Row)
 		}
 	}
 	return checkText("environment", string(r.Env))
@@ -62,11 +62,11 @@ func (w *writing) put(r lv.Release) (lv.Release, error) {
 		return w.lastMove(r), nil
 	}
 	r.Rev, r.At = 1, stamp(r.At)
-	r.ID, r.Actor, r.CreatedAt = w.seq, w.by.Actor, w.now
+	r.ID, r.By, r.Last, r.CreatedAt = w.seq, w.by, w.by, w.now
 	kept := new(lv.Release)
 	if old != nil {
-		r.Rev, r.ID, r.Actor, r.CreatedAt = old.Rev+1, old.ID, old.Actor, old.CreatedAt
-		kept = old
+		r.Rev, r.ID, r.By, r.CreatedAt = old.Rev+1, old.ID, old.By, old.CreatedAt
+		r.Last, kept = w.by, old
 	} else {
 		w.t.releases = append(w.t.releases, kept)
 	}
@@ -95,7 +95,7 @@ func (w *writing) replaced(r lv.Release) (*lv.Release, error) {
 	case ended(old.State):
 		return nil, fmt.Errorf("%w: release %d is %s", lv.ErrTooLate, r.ID, old.State)
 	case old.Rev != r.Rev:
-		return nil, fmt.Errorf("%w: release %d has changed", lv.ErrConflict, r.ID)
+		return nil, fmt.Errorf("%w: release %d has changed", lv.ErrStale, r.ID)
 	}
 	return old, nil
 }
@@ -105,16 +105,16 @@ func (w *writing) replaced(r lv.Release) (*lv.Release, error) {
 func (w *writing) resolve(r *lv.Release) (targets []*version, moves bool, err error) {
 	var conflicts []lv.Change
 	for i, c := range r.Changes {
-		row := w.t.rows[c.ID]
+		row := w.t.rows[c.Row]
 		if row == nil {
-			return nil, false, fmt.Errorf("%w: row %q", lv.ErrNotFound, c.ID)
+			return nil, false, fmt.Errorf("%w: row %q", lv.ErrNotFound, c.Row)
 		}
 		target, err := w.target(row, c)
 		if err != nil {
 			return nil, false, err
 		}
 		at := row.pointer(r.Env)
-		c = lv.Change{ID: c.ID, To: target.id(), Expect: c.Expect}
+		c = lv.Change{Row: c.Row, To: target.id(), Expect: c.Expect}
 		if r.State == lv.ReleaseApplied {
 			c.From = at.id()
 			moves = moves || at != target
@@ -138,8 +138,8 @@ func (w *writing) target(r *row, c lv.Change) (*version, error) {
 		return nil, nil
 	}
 	v, err := w.t.find(c.To)
-	if err == nil && v.Row != c.ID {
-		err = fmt.Errorf("%w: version %d of row %q", lv.ErrNotFound, c.To, c.ID)
+	if err == nil && v.Row != c.Row {
+		err = fmt.Errorf("%w: version %d of row %q", lv.ErrNotFound, c.To, c.Row)
 	}
 	return v, err
 }
@@ -147,7 +147,7 @@ func (w *writing) target(r *row, c lv.Change) (*version, error) {
 // apply moves the pointers and returns those that moved.
 func (w *writing) apply(r lv.Release, kept *lv.Release, targets []*version) (moved []lv.Change) {
 	for i, c := range r.Changes {
-		row := w.t.rows[c.ID]
+		row := w.t.rows[c.Row]
 		from := row.pointer(r.Env)
 		if from == targets[i] {
 			continue
@@ -167,7 +167,7 @@ func (w *writing) apply(r lv.Release, kept *lv.Release, targets []*version) (mov
 func (w *writing) lastMove(r lv.Release) lv.Release {
 	var last move
 	for _, c := range r.Changes {
-		if moves := w.t.rows[c.ID].moves[r.Env]; len(moves) > 0 && moves[len(moves)-1].seq > last.seq {
+		if moves := w.t.rows[c.Row].moves[r.Env]; len(moves) > 0 && moves[len(moves)-1].seq > last.seq {
 			last = moves[len(moves)-1]
 		}
 	}
@@ -178,7 +178,7 @@ func (w *writing) lastMove(r lv.Release) lv.Release {
 }
 
 // PutStrategy implements lv.VersionStore.
-func (s *versions) PutStrategy(ctx context.Context, id lv.TableID, strategy lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+func (s *versions) PutStrategy(ctx context.Context, id lv.TableID, strategy lv.Strategy, by lv.By) (lv.Strategy, error) {
 	answer, err := write(ctx, s, id, by, func(w *writing) (lv.Strategy, error) {
 		return w.putStrategy(cloneStrategy(strategy))
 	})
@@ -191,14 +191,14 @@ func (w *writing) putStrategy(s lv.Strategy) (lv.Strategy, error) {
 	} else if old, ok := w.t.strategies[s.ID]; !ok || old.Deleted {
 		return lv.Strategy{}, fmt.Errorf("%w: strategy %d", lv.ErrNotFound, s.ID)
 	} else if old.Rev != s.Rev {
-		return lv.Strategy{}, fmt.Errorf("%w: strategy %d has changed", lv.ErrConflict, s.ID)
+		return lv.Strategy{}, fmt.Errorf("%w: strategy %d has changed", lv.ErrStale, s.ID)
 	}
 	target, err := w.t.find(s.Target)
 	if err != nil {
 		return lv.Strategy{}, err
 	}
 	s.Row, s.Priority = target.Row, cmp.Or(s.Priority, int64(s.Target))
-	s.Rev, s.Seq = s.Rev+1, w.seq
+	s.By, s.Rev, s.Seq = w.by, s.Rev+1, w.seq
 	w.t.strategies[s.ID] = s
 	left := cloneStrategy(s)
 	w.event(lv.Event{

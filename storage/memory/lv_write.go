@@ -13,7 +13,7 @@ import (
 type writing struct {
 	s    *versions
 	t    *table
-	by   lv.Meta
+	by   lv.By
 	seq  int64 // of the event it will leave
 	now  time.Time
 	undo []func()
@@ -25,7 +25,7 @@ type writing struct {
 
 // write runs f on a table, which is made if it is not there, and takes back
 // what f did if it fails. What f returns is the answer to by.RequestID.
-func write[T any](ctx context.Context, s *versions, id lv.TableID, by lv.Meta, f func(*writing) (T, error)) (answer T, err error) {
+func write[T any](ctx context.Context, s *versions, id lv.TableID, by lv.By, f func(*writing) (T, error)) (answer T, err error) {
 	if err := checkCall(id, by); err != nil {
 		return answer, err
 	}
@@ -40,7 +40,7 @@ func write[T any](ctx context.Context, s *versions, id lv.TableID, by lv.Meta, f
 	if earlier, ok := t.requests[by.RequestID]; ok && by.RequestID != "" {
 		answer, ok := earlier.(T)
 		if !ok {
-			err = fmt.Errorf("%w: request %q was something else", lv.ErrConflict, by.RequestID)
+			err = fmt.Errorf("%w: request %q was something else", lv.ErrStale, by.RequestID)
 		}
 		return answer, err
 	}
@@ -75,7 +75,7 @@ func (w *writing) event(e lv.Event) {
 
 // change is what an event says of a row that moved.
 func (w *writing) change(r *row, from, to *version) lv.Change {
-	c := lv.Change{ID: r.name, From: from.id(), To: to.id()}
+	c := lv.Change{Row: r.name, From: from.id(), To: to.id()}
 	if to != nil {
 		c.Content, c.CreatedAt, c.UpdatedAt = to.Content, r.created, to.Time
 	}
@@ -83,7 +83,7 @@ func (w *writing) change(r *row, from, to *version) lv.Change {
 }
 
 // Write implements lv.VersionStore.
-func (s *versions) Write(ctx context.Context, id lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+func (s *versions) Write(ctx context.Context, id lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 	if len(edits) == 0 {
 		return nil, fmt.Errorf("%w: no edits", lv.ErrInvalid)
 	}
@@ -123,8 +123,8 @@ func (w *writing) edit(e lv.Edit) (lv.Version, error) {
 		v, err = w.save(e)
 	case lv.OpDelete:
 		v, err = w.delete(e)
-	case lv.OpRollback:
-		v, err = w.rollback(e)
+	case lv.OpRestore:
+		v, err = w.restore(e)
 	case lv.OpForget:
 		return w.forget(e)
 	default:
@@ -147,7 +147,7 @@ func (w *writing) expect(e lv.Edit, r *row) {
 	}
 	if *e.Expect != was.id() && (*e.Expect != 0 || was.shows()) {
 		expect := *e.Expect
-		w.conflicts = append(w.conflicts, lv.Change{ID: r.name, From: was.id(), Expect: &expect})
+		w.conflicts = append(w.conflicts, lv.Change{Row: r.name, From: was.id(), Expect: &expect})
 	}
 }
 
@@ -196,7 +196,7 @@ func (w *writing) delete(e lv.Edit) (*version, error) {
 	return w.append(r, &version{Version: lv.Version{Op: lv.OpDelete}}), nil
 }
 
-func (w *writing) rollback(e lv.Edit) (*version, error) {
+func (w *writing) restore(e lv.Edit) (*version, error) {
 	source, err := w.t.find(e.Version)
 	if err != nil {
 		return nil, err
@@ -210,7 +210,7 @@ func (w *writing) rollback(e lv.Edit) (*version, error) {
 		return r.working(), nil
 	}
 	return w.append(r, &version{
-		Version: lv.Version{Op: lv.OpRollback, Content: source.Content, Source: source.ID}, digest: source.digest,
+		Version: lv.Version{Op: lv.OpRestore, Content: source.Content, Source: source.ID}, digest: source.digest,
 	}), nil
 }
 
@@ -224,7 +224,7 @@ func (w *writing) append(r *row, v *version) *version {
 		w.found[r] = from
 	}
 	w.s.last++
-	v.ID, v.Row, v.Meta, v.Time, v.seq = w.s.last, r.name, w.by, w.now, w.seq
+	v.ID, v.Row, v.By, v.Time, v.seq = w.s.last, r.name, w.by, w.now, w.seq
 	r.versions, w.t.versions = append(r.versions, v), append(w.t.versions, v)
 	w.t.judge(r)
 	w.undo = append(w.undo, func() {
@@ -244,7 +244,7 @@ func (w *writing) forget(e lv.Edit) (lv.Version, error) {
 		return lv.Version{}, err
 	}
 	if by := w.t.referrer(v); by != "" {
-		return lv.Version{}, fmt.Errorf("%w: %s refers to version %d", lv.ErrConflict, by, v.ID)
+		return lv.Version{}, fmt.Errorf("%w: %s refers to version %d", lv.ErrStale, by, v.ID)
 	}
 	w.expect(e, w.t.rows[v.Row])
 	out := w.t.out(v)
@@ -292,6 +292,6 @@ func (t *table) referrer(v *version) string {
 // moved them.
 func (t *table) revertible(r *lv.Release) bool {
 	return !slices.ContainsFunc(r.Changes, func(c lv.Change) bool {
-		return c.From != c.To && t.rows[c.ID].pointer(r.Env).id() != c.To
+		return c.From != c.To && t.rows[c.Row].pointer(r.Env).id() != c.To
 	})
 }

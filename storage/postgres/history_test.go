@@ -23,7 +23,7 @@ var shown = lv.TableID{App: "app", Schema: "table"}
 
 func saveOne(ctx context.Context, db *postgres.DB, n int) (lv.Version, error) {
 	edit := lv.Edit{Op: lv.OpSave, Row: "row", Content: fmt.Appendf(nil, "%d", n)}
-	versions, err := db.Versions().Write(ctx, shown, []lv.Edit{edit}, lv.Meta{Actor: "ada"})
+	versions, err := db.Versions().Write(ctx, shown, []lv.Edit{edit}, lv.By{Actor: "ada"})
 	if err != nil {
 		return lv.Version{}, err
 	}

@@ -18,7 +18,7 @@ import (
 
 var (
 	pages = lv.TableID{App: "demo", Schema: "pages"}
-	by    = lv.Meta{Actor: "ann", Desc: "why"}
+	by    = lv.By{Actor: "ann", Reason: "why"}
 )
 
 // page is a content of some 250 bytes.
@@ -40,7 +40,7 @@ func save(t testing.TB, s lv.VersionStore, title string, rows ...string) []lv.Ve
 
 // pointing is a release that points production at versions, at once.
 func pointing(row string, to lv.VersionID) lv.Release {
-	return lv.Release{State: lv.ReleaseApplied, Changes: []lv.Change{{ID: row, To: to}}}
+	return lv.Release{State: lv.ReleaseApplied, Changes: []lv.Change{{Row: row, To: to}}}
 }
 
 // publish points production at a version.
@@ -80,8 +80,8 @@ func requireOneOrder(t *testing.T, s lv.VersionStore, events []lv.Event) {
 				require.Greater(t, c.To, newest, "ids of versions rise in the order of the events")
 				newest = c.To
 			}
-			require.Equal(t, at[c.ID], c.From, "event %d", e.Seq)
-			at[c.ID] = c.To
+			require.Equal(t, at[c.Row], c.From, "event %d", e.Seq)
+			at[c.Row] = c.To
 		}
 	}
 	require.Equal(t, working, pointers(t, s, lv.View{Working: true}))

@@ -74,12 +74,12 @@ func TestAPublicationHappensWholeOrNotAtAll(t *testing.T) {
 	for name, write := range map[string]func(s lv.VersionStore) error{
 		"a save": func(s lv.VersionStore) error {
 			edits := []lv.Edit{{Op: lv.OpSave, Row: "a", Content: page("2")}, {Op: lv.OpSave, Row: "c", Content: page("1")}}
-			_, err := s.Write(t.Context(), pages, edits, lv.Meta{Actor: "ann", RequestID: "save"})
+			_, err := s.Write(t.Context(), pages, edits, lv.By{Actor: "ann", RequestID: "save"})
 			return err
 		},
 		"a publication": func(s lv.VersionStore) error {
-			r := lv.Release{State: lv.ReleaseApplied, Changes: []lv.Change{{ID: "b", Working: true}, {ID: "a", Working: true}}}
-			_, err := s.PutRelease(t.Context(), pages, r, lv.Meta{Actor: "ann", RequestID: "publish"})
+			r := lv.Release{State: lv.ReleaseApplied, Changes: []lv.Change{{Row: "b", Working: true}, {Row: "a", Working: true}}}
+			_, err := s.PutRelease(t.Context(), pages, r, lv.By{Actor: "ann", RequestID: "publish"})
 			return err
 		},
 	} {
@@ -190,7 +190,7 @@ func TestStatementsUseIndexes(t *testing.T) {
 	for _, title := range []string{"1", "2"} {
 		var changes []lv.Change
 		for _, v := range save(t, store, title, rows...) {
-			changes = append(changes, lv.Change{ID: v.Row, To: v.ID})
+			changes = append(changes, lv.Change{Row: v.Row, To: v.ID})
 		}
 		_, err := store.PutRelease(t.Context(), pages, lv.Release{State: lv.ReleaseApplied, Changes: changes}, by)
 		require.NoError(t, err)

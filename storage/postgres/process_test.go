@@ -71,7 +71,7 @@ func childMigrates(db *postgres.DB) error {
 	go func() { errs <- create(ctx, db.Journal(), fmt.Sprint(os.Getpid())) }()
 	go func() {
 		edit := lv.Edit{Op: lv.OpSave, Row: "a", Content: []byte(`{}`)}
-		_, err := db.Versions().Write(ctx, lv.TableID{App: "demo"}, []lv.Edit{edit}, lv.Meta{})
+		_, err := db.Versions().Write(ctx, lv.TableID{App: "demo"}, []lv.Edit{edit}, lv.By{})
 		errs <- err
 	}()
 	return errors.Join(<-errs, <-errs, <-errs)

@@ -35,7 +35,7 @@ var feeds = map[string]feed{
 		"upkeep_lv_event", lv.ErrCompacted,
 		func(db *sqlite.DB, n int) error {
 			edit := lv.Edit{Op: lv.OpSave, Row: "row", Content: fmt.Appendf(nil, "%d", n)}
-			_, err := db.Versions().Write(context.Background(), lv.TableID{App: "app", Schema: "table"}, []lv.Edit{edit}, lv.Meta{Actor: "ada"})
+			_, err := db.Versions().Write(context.Background(), lv.TableID{App: "app", Schema: "table"}, []lv.Edit{edit}, lv.By{Actor: "ada"})
 			return err
 		},
 		func(ctx context.Context, db *sqlite.DB, after int64, yield func(int64, error) bool) {

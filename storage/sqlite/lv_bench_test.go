@@ -92,7 +92,7 @@ func (c *contender) move(k int64) error {
 func putRelease(s lv.VersionStore) func(row string, to lv.VersionID) error {
 	return func(row string, to lv.VersionID) error {
 		_, err := s.PutRelease(context.Background(), pages, lv.Release{
-			State: lv.ReleaseApplied, Changes: []lv.Change{{ID: row, To: to}},
+			State: lv.ReleaseApplied, Changes: []lv.Change{{Row: row, To: to}},
 		}, by)
 		return err
 	}
@@ -227,7 +227,7 @@ func changedRows(b *testing.B, rows, changed int) *sqlite.DB {
 		for row := first; row < first+1000; row++ {
 			id := fmt.Sprintf("row %06d", row)
 			edits = append(edits, lv.Edit{Op: lv.OpSave, Row: id, Content: page(id)})
-			changes = append(changes, lv.Change{ID: id, Working: true})
+			changes = append(changes, lv.Change{Row: id, Working: true})
 		}
 		_, err := s.Write(b.Context(), pages, edits, by)
 		require.NoError(b, err)

@@ -57,7 +57,7 @@ func TestLongContentsAreNotAllInMemoryAtOnce(t *testing.T) {
 		"a gray":     {func(ctx context.Context) iter.Seq2[any, error] { return anyOf(s.Rows(ctx, pages, lv.View{Env: green})) }, rows},
 		"rows then":  {func(ctx context.Context) iter.Seq2[any, error] { return anyOf(s.Rows(ctx, pages, lv.View{AsOf: 90})) }, 23},
 		"named rows": {func(ctx context.Context) iter.Seq2[any, error] {
-			return anyOf(s.Rows(ctx, pages, lv.View{Working: true, IDs: names}))
+			return anyOf(s.Rows(ctx, pages, lv.View{Working: true, Rows: names}))
 		}, rows},
 		"versions": {func(ctx context.Context) iter.Seq2[any, error] { return anyOf(s.Versions(ctx, pages, lv.Query{})) }, 2 * rows},
 		"events": {func(ctx context.Context) iter.Seq2[any, error] {
@@ -110,8 +110,8 @@ func TestRowsOfLongContentsAreOfOneMoment(t *testing.T) {
 	names := []string{"07", "06", "05", "04", "03", "02", "01", "00"}
 	for name, view := range map[string]lv.View{
 		"working rows": {Working: true}, "changed rows": {Working: true, Status: lv.StatusChanged}, "production": {}, "a gray": {Env: green},
-		"named rows": {Working: true, IDs: names}, "named rows of a gray": {Env: green, IDs: names},
-		"named rows by status": {Working: true, IDs: names, Status: lv.StatusChanged},
+		"named rows": {Working: true, Rows: names}, "named rows of a gray": {Env: green, Rows: names},
+		"named rows by status": {Working: true, Rows: names, Status: lv.StatusChanged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var want, got []string

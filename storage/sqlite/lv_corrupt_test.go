@@ -34,11 +34,11 @@ func aFileOfRows(t *testing.T) (file []byte, contents map[string]json.RawMessage
 			content = fmt.Sprintf(` { "z" : %d,  "a":[1, 2,"%d"] }`, i, 1_000_000+i) // not as it is compared
 		}
 		contents[row] = json.RawMessage(content)
-		_, err := table.Save(t.Context(), row, contents[row], lv.Meta{Actor: "ann"})
+		_, err := table.Save(t.Context(), row, contents[row], lv.By{Actor: "ann"})
 		require.NoError(t, err)
 		rows = append(rows, row)
 	}
-	_, err = table.Publish(t.Context(), lv.Production, lv.Meta{Actor: "ann"}, rows...)
+	_, err = table.Publish(t.Context(), lv.Production, lv.By{Actor: "ann"}, rows...)
 	require.NoError(t, err)
 	require.NoError(t, service.Close())
 	require.NoError(t, db.Close())

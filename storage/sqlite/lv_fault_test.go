@@ -28,17 +28,17 @@ var versionWrites = []struct {
 	}},
 	{"edits", func(t *testing.T, s lv.VersionStore, w world) error {
 		_, err := s.Write(t.Context(), pages, []lv.Edit{
-			saving("a", "3"), saving("d", "1"), {Op: lv.OpDelete, Row: "b"}, {Op: lv.OpRollback, Version: w.first.ID},
+			saving("a", "3"), saving("d", "1"), {Op: lv.OpDelete, Row: "b"}, {Op: lv.OpRestore, Version: w.first.ID},
 			saving("a", "1"), {Op: lv.OpForget, Version: w.free.ID},
-		}, lv.Meta{Actor: "ann", RequestID: "edits"})
+		}, lv.By{Actor: "ann", RequestID: "edits"})
 		return err
 	}},
 	{"a publication", func(t *testing.T, s lv.VersionStore, _ world) error {
-		_, err := s.PutRelease(t.Context(), pages, publishing(lv.Production, "a", "c"), lv.Meta{Actor: "ann", RequestID: "publish"})
+		_, err := s.PutRelease(t.Context(), pages, publishing(lv.Production, "a", "c"), lv.By{Actor: "ann", RequestID: "publish"})
 		return err
 	}},
 	{"a publication that moves nothing", func(t *testing.T, s lv.VersionStore, _ world) error {
-		_, err := s.PutRelease(t.Context(), pages, publishing(lv.Production, "b"), lv.Meta{Actor: "ann", RequestID: "nothing"})
+		_, err := s.PutRelease(t.Context(), pages, publishing(lv.Production, "b"), lv.By{Actor: "ann", RequestID: "nothing"})
 		return err
 	}},
 	{"the first publication to a gray", func(t *testing.T, s lv.VersionStore, _ world) error {
@@ -47,12 +47,12 @@ var versionWrites = []struct {
 	}},
 	{"a reset", func(t *testing.T, s lv.VersionStore, _ world) error {
 		_, err := s.PutRelease(t.Context(), pages, lv.Release{
-			Env: green, State: lv.ReleaseApplied, Changes: []lv.Change{{ID: "c"}, {ID: "b"}},
+			Env: green, State: lv.ReleaseApplied, Changes: []lv.Change{{Row: "c"}, {Row: "b"}},
 		}, by)
 		return err
 	}},
 	{"a plan", func(t *testing.T, s lv.VersionStore, w world) error {
-		r := lv.Release{State: lv.ReleaseDraft, Changes: []lv.Change{{ID: "a", To: w.first.ID}, {ID: "b"}}}
+		r := lv.Release{State: lv.ReleaseDraft, Changes: []lv.Change{{Row: "a", To: w.first.ID}, {Row: "b"}}}
 		_, err := s.PutRelease(t.Context(), pages, r, by)
 		return err
 	}},
@@ -69,7 +69,7 @@ var versionWrites = []struct {
 		return err
 	}},
 	{"a strategy", func(t *testing.T, s lv.VersionStore, w world) error {
-		_, err := s.PutStrategy(t.Context(), pages, strategy(w.first.ID), lv.Meta{Actor: "ann", RequestID: "strategy"})
+		_, err := s.PutStrategy(t.Context(), pages, strategy(w.first.ID), lv.By{Actor: "ann", RequestID: "strategy"})
 		return err
 	}},
 	{"the deletion of a strategy", func(t *testing.T, s lv.VersionStore, w world) error {
@@ -101,7 +101,7 @@ func makeWorld(t *testing.T, s lv.VersionStore) (w world) {
 	publish(t, s, green, "c")
 	var err error
 	w.plan, err = s.PutRelease(t.Context(), pages, lv.Release{
-		State: lv.ReleaseDraft, Changes: []lv.Change{{ID: "a"}, {ID: "c", To: save(t, s, "c", "2").ID}},
+		State: lv.ReleaseDraft, Changes: []lv.Change{{Row: "a"}, {Row: "c", To: save(t, s, "c", "2").ID}},
 	}, by)
 	require.NoError(t, err)
 	w.strategy, err = s.PutStrategy(t.Context(), pages, strategy(w.first.ID), by)

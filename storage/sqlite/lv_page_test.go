@@ -118,7 +118,7 @@ func TestLongHistoriesAndManyTablesAreWhole(t *testing.T) {
 		save(t, c, "a", fmt.Sprint(i))
 		publish(t, c, []lv.Env{lv.Production, green, "blue"}[i%3], "a")
 		if i%2 == 0 {
-			plan, err := c.PutRelease(t.Context(), pages, lv.Release{State: lv.ReleaseDraft, Changes: []lv.Change{{ID: "a"}}}, by)
+			plan, err := c.PutRelease(t.Context(), pages, lv.Release{State: lv.ReleaseDraft, Changes: []lv.Change{{Row: "a"}}}, by)
 			require.NoError(t, err)
 			if plan.State = lv.ReleaseApplied; i%20 == 0 { // some of them move the row
 				_, err = c.PutRelease(t.Context(), pages, plan, by)

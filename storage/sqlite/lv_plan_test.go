@@ -32,7 +32,7 @@ func past(ctx context.Context, s lv.VersionStore, seq int64) map[string]iter.Seq
 		"production then": anyOf(s.Rows(ctx, pages, lv.View{AsOf: seq})),
 		"gray then":       anyOf(s.Rows(ctx, pages, lv.View{AsOf: seq, Env: green})),
 		"own then":        anyOf(s.Rows(ctx, pages, lv.View{AsOf: seq, Env: green, Own: true})),
-		"named then":      anyOf(s.Rows(ctx, pages, lv.View{AsOf: seq, IDs: []string{"a", "b"}})),
+		"named then":      anyOf(s.Rows(ctx, pages, lv.View{AsOf: seq, Rows: []string{"a", "b"}})),
 	}
 }
 
@@ -142,7 +142,7 @@ func TestCallsRunFewStatements(t *testing.T) {
 		{"a publication", 5, func() { publish(t, s, lv.Production, "a") }},
 		{"a publication that moves nothing", 4, func() { publish(t, s, lv.Production, "a") }},
 		{"a publication to a gray", 6, func() { publish(t, s, green, "a") }},
-		{"a row", 1, list(anyOf(s.Rows(t.Context(), pages, lv.View{IDs: []string{"a"}})))},
+		{"a row", 1, list(anyOf(s.Rows(t.Context(), pages, lv.View{Rows: []string{"a"}})))},
 		{"all rows", 1, list(anyOf(s.Rows(t.Context(), pages, lv.View{})))},
 		{"all rows of a gray", 1, list(anyOf(s.Rows(t.Context(), pages, lv.View{Env: green})))},
 		{"all working rows", 1, list(anyOf(s.Rows(t.Context(), pages, lv.View{Working: true})))},

@@ -54,7 +54,7 @@ func saveAndPublish(s lv.VersionStore, row, title string) (lv.Release, error) {
 		return lv.Release{}, err
 	}
 	return s.PutRelease(context.Background(), pages, lv.Release{
-		State: lv.ReleaseApplied, Changes: []lv.Change{{ID: row, To: saved[0].ID}},
+		State: lv.ReleaseApplied, Changes: []lv.Change{{Row: row, To: saved[0].ID}},
 	}, by)
 }
 
@@ -80,7 +80,7 @@ func TestEveryAcknowledgedPublicationSurvivesTheDeathOfTheProcess(t *testing.T) 
 		require.LessOrEqual(t, seq, int64(len(events)), "event %d was acknowledged", seq)
 		e := events[seq-1]
 		require.Equal(t, lv.EventReleased, e.Kind)
-		require.Equal(t, []any{row, to}, []any{e.Rows[0].ID, e.Rows[0].To})
+		require.Equal(t, []any{row, to}, []any{e.Rows[0].Row, e.Rows[0].To})
 	}
 	require.NoError(t, db.Backup(t.Context(), filepath.Join(t.TempDir(), "check.db")), "it is whole")
 }
@@ -128,8 +128,8 @@ func requireOneOrder(t *testing.T, s lv.VersionStore, events []lv.Event) {
 				require.Greater(t, c.To, newest, "ids of versions rise in the order of the events")
 				newest = c.To
 			}
-			require.Equal(t, at[c.ID], c.From, "event %d", e.Seq)
-			at[c.ID] = c.To
+			require.Equal(t, at[c.Row], c.From, "event %d", e.Seq)
+			at[c.Row] = c.To
 		}
 	}
 	require.Equal(t, working, pointers(t, s, lv.View{Working: true}))

@@ -18,7 +18,7 @@ import (
 
 var (
 	pages = lv.TableID{App: "demo", Schema: "pages"}
-	by    = lv.Meta{Actor: "ann", Desc: "why"}
+	by    = lv.By{Actor: "ann", Reason: "why"}
 	green = lv.Env("green")
 )
 
@@ -43,7 +43,7 @@ func save(t testing.TB, s lv.VersionStore, row, title string) lv.Version {
 func publishing(env lv.Env, rows ...string) lv.Release {
 	r := lv.Release{Env: env, State: lv.ReleaseApplied}
 	for _, row := range rows {
-		r.Changes = append(r.Changes, lv.Change{ID: row, Working: true})
+		r.Changes = append(r.Changes, lv.Change{Row: row, Working: true})
 	}
 	return r
 }
@@ -84,7 +84,7 @@ func lists(ctx context.Context, s lv.VersionStore) map[string]iter.Seq2[any, err
 		"production": anyOf(s.Rows(ctx, pages, lv.View{})),
 		"gray":       anyOf(s.Rows(ctx, pages, lv.View{Env: green})),
 		"own":        anyOf(s.Rows(ctx, pages, lv.View{Env: green, Own: true})),
-		"named":      anyOf(s.Rows(ctx, pages, lv.View{IDs: []string{"b", "a"}})),
+		"named":      anyOf(s.Rows(ctx, pages, lv.View{Rows: []string{"b", "a"}})),
 		"versions":   anyOf(s.Versions(ctx, pages, lv.Query{})),
 		"of row":     anyOf(s.Versions(ctx, pages, lv.Query{Row: "a"})),
 		"releases":   anyOf(s.Releases(ctx, pages, lv.Query{})),

@@ -24,7 +24,7 @@ func TestAPublicationWithinIsDoneWithTheCallersTransactionOrNotAtAll(t *testing.
 			in := db.Within(tx).Versions()
 			second := save(t, in, "a", "2")
 			_, err = in.PutRelease(t.Context(), pages, lv.Release{
-				State: lv.ReleaseApplied, Changes: []lv.Change{{ID: "a", To: second.ID + 1}},
+				State: lv.ReleaseApplied, Changes: []lv.Change{{Row: "a", To: second.ID + 1}},
 			}, by)
 			require.ErrorIs(t, err, lv.ErrNotFound, "a refusal does not end the transaction")
 			publish(t, in, lv.Production, "a")

@@ -55,7 +55,7 @@ func (s *story) give(kind string, number int64) {
 func (s *story) live() {
 	s.t.Helper()
 	s.n++
-	ctx, by := s.t.Context(), lv.Meta{Actor: "ada"}
+	ctx, by := s.t.Context(), lv.By{Actor: "ada"}
 	items := []string{"core", "later"} // the second is not in what is restored, mostly
 	for _, item := range items[:min(s.n, len(items))] {
 		lease, err := s.db.Locker().Acquire(ctx, item, "me", time.Hour)
@@ -72,7 +72,7 @@ func (s *story) live() {
 	require.NoError(s.t, err)
 	s.give("version", int64(versions[0].ID))
 	release, err := s.db.Versions().PutRelease(ctx, shown, lv.Release{
-		State: lv.ReleaseApplied, Changes: []lv.Change{{ID: "row", To: versions[0].ID}},
+		State: lv.ReleaseApplied, Changes: []lv.Change{{Row: "row", To: versions[0].ID}},
 	}, by)
 	require.NoError(s.t, err)
 	s.give("release", release.ID)

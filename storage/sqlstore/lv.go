@@ -107,7 +107,7 @@ func (s *Versions) read(ctx context.Context, id lv.TableID, f func(lvTable) erro
 // lvWriting is one write to a table under way.
 type lvWriting struct {
 	lvTable
-	by    lv.Meta
+	by    lv.By
 	seq   int64 // of its event
 	given int64 // the last id that was given before it
 	now   int64 // the time of it, Unix milliseconds
@@ -133,7 +133,7 @@ type lvAnswer struct {
 
 // write runs f after every earlier write of the store, unless the request has
 // its answer already.
-func (s *Versions) write(ctx context.Context, id lv.TableID, by lv.Meta, f func(*lvWriting) (lvAnswer, error)) (lvAnswer, error) {
+func (s *Versions) write(ctx context.Context, id lv.TableID, by lv.By, f func(*lvWriting) (lvAnswer, error)) (lvAnswer, error) {
 	err := cmp.Or(lvText("app", id.App), lvText("schema", id.Schema), lvText("request id", by.RequestID))
 	if err != nil {
 		return lvAnswer{}, err
@@ -214,7 +214,7 @@ func (w *lvWriting) create() error {
 }
 
 // errOtherRequest reports a request id that has got another kind of answer.
-var errOtherRequest = fmt.Errorf("%w: the request id was used for something else", lv.ErrConflict)
+var errOtherRequest = fmt.Errorf("%w: the request id was used for something else", lv.ErrStale)
 
 func lvText(what, text string) error {
 	if len(text) > 1024 {

@@ -307,7 +307,7 @@ func (b *lvBatch) addRows(tx Tx, query string, first, last int64) error {
 		if err := scan(&seq, &name, &from, &to, &created, &updated, &digest, &content); err != nil {
 			return err
 		}
-		c := lv.Change{ID: string(name), From: lv.VersionID(from), To: lv.VersionID(to)}
+		c := lv.Change{Row: string(name), From: lv.VersionID(from), To: lv.VersionID(to)}
 		if to > 0 {
 			c.CreatedAt, c.UpdatedAt = utc(created), utc(updated)
 			if c.Content = content; !intact(content, digest) {
@@ -341,7 +341,7 @@ func lvTarget(tx Tx, id lv.VersionID) (lv.Change, error) {
 		return lv.Change{}, fmt.Errorf("%w: version %d", lv.ErrCompacted, id)
 	}
 	c := lv.Change{
-		ID: string(name), To: lv.VersionID(to),
+		Row: string(name), To: lv.VersionID(to),
 		Content: content, CreatedAt: utc(created), UpdatedAt: utc(updated),
 	}
 	if !intact(content, digest) {

@@ -170,7 +170,7 @@ func (t lvTable) versions(query string, args ...any) (versions []lvVersion, full
 			v := lvVersion{Version: lv.Version{
 				ID: lv.VersionID(id), Row: string(name), Op: lv.Op(op), Content: content,
 				Source: lv.VersionID(source), Time: utc(ms),
-				Meta: lv.Meta{Actor: string(actor), Desc: string(desc), RequestID: string(request)},
+				By: lvBy(actor, desc, request),
 			}}
 			if !intact(content, digest) {
 				v.Content, v.fault = nil, t.corrupt(v.Row, v.ID)
@@ -235,7 +235,7 @@ func (e *lvEdits) forget(edit lv.Edit) (lvResult, error) {
 	r := e.rows[string(name)]
 	replaced := referrer == lvWorking && r != nil && r.fresh != nil
 	if referrer != "" && !replaced {
-		return lvResult{}, fmt.Errorf("%w: %s refers to version %d", lv.ErrConflict, referrer, id)
+		return lvResult{}, fmt.Errorf("%w: %s refers to version %d", lv.ErrStale, referrer, id)
 	}
 	if edit.Expect != nil {
 		if r, err = e.row(string(name)); err != nil {
@@ -253,7 +253,8 @@ func (e *lvEdits) forget(edit lv.Edit) (lvResult, error) {
 
 const (
 	lvReleaseColumns = `
-SELECT p.id, p.env, p.state, p.rev, p.seq, p.reverts, p.at_ms, p.created_ms, p.applied_ms, p.actor, p.approver, p.descr
+SELECT p.id, p.env, p.state, p.rev, p.seq, p.reverts, p.at_ms, p.created_ms, p.applied_ms, p.approver,
+	p.actor, p.descr, p.request, coalesce(p.last_actor, p.actor), coalesce(p.last_descr, p.descr), coalesce(p.last_request, p.request)
 FROM upkeep_lv_release p `
 	lvReleaseOfID     = lvReleaseColumns + `WHERE p.tbl = ?1 AND p.id = ?2`
 	lvReleasesOfTable = lvReleaseColumns + `WHERE p.tbl = ?1 AND p.id < ?2 ORDER BY p.id DESC LIMIT {size}`
@@ -347,12 +348,13 @@ func (t lvTable) releasesOfRow(q lv.Query, before int64, size int) (page []lv.Re
 func (t lvTable) releases(query string, args ...any) (releases []lv.Release, err error) {
 	err = t.Query(query, args, func(scan func(...any) error) error {
 		var r lv.Release
-		var env, actor, approver, desc []byte
+		var env, approver, actor, desc, request, lastActor, lastDesc, lastRequest []byte
 		var state string
 		var at, created, applied int64
-		err := scan(&r.ID, &env, &state, &r.Rev, &r.Seq, &r.Reverts, &at, &created, &applied, &actor, &approver, &desc)
-		r.Env, r.State, r.Desc = lv.Env(env), lv.ReleaseState(state), string(desc)
-		r.Actor, r.Approver = string(actor), string(approver)
+		err := scan(&r.ID, &env, &state, &r.Rev, &r.Seq, &r.Reverts, &at, &created, &applied, &approver,
+			&actor, &desc, &request, &lastActor, &lastDesc, &lastRequest)
+		r.Env, r.State, r.Approver = lv.Env(env), lv.ReleaseState(state), string(approver)
+		r.By, r.Last = lvBy(actor, desc, request), lvBy(lastActor, lastDesc, lastRequest)
 		r.At, r.CreatedAt, r.AppliedAt = utc(at), utc(created), utc(applied)
 		releases = append(releases, r)
 		return err
@@ -365,12 +367,16 @@ func (t lvTable) releases(query string, args ...any) (releases []lv.Release, err
 	return releases, err
 }
 
+func lvBy(actor, reason, request []byte) lv.By {
+	return lv.By{Actor: string(actor), Reason: string(reason), RequestID: string(request)}
+}
+
 func (t lvTable) changes(release int64) (changes []lv.Change, err error) {
 	err = t.Query(lvChanges, []any{release}, func(scan func(...any) error) error {
 		var name []byte
 		var from, to, expects, expect int64
 		err := scan(&name, &from, &to, &expects, &expect)
-		c := lv.Change{ID: string(name), From: lv.VersionID(from), To: lv.VersionID(to)}
+		c := lv.Change{Row: string(name), From: lv.VersionID(from), To: lv.VersionID(to)}
 		if expects == 1 {
 			c.Expect = new(lv.VersionID)
 			*c.Expect = lv.VersionID(expect)

@@ -20,8 +20,8 @@ type lvReleaseRecord struct {
 	Env       lvString         `json:"env,omitempty"`
 	State     lvString         `json:"state,omitempty"`
 	Changes   []lvChangeRecord `json:"changes,omitempty"`
-	Desc      lvString         `json:"desc,omitempty"`
-	Actor     lvString         `json:"actor,omitempty"`
+	By        lvByRecord       `json:"by,omitzero"`
+	Last      lvByRecord       `json:"last,omitzero"`
 	Approver  lvString         `json:"approver,omitempty"`
 	AtMS      int64            `json:"at_ms,omitempty"`
 	Reverts   int64            `json:"reverts,omitempty"`
@@ -29,6 +29,12 @@ type lvReleaseRecord struct {
 	AppliedMS int64            `json:"applied_ms,omitempty"`
 	Seq       int64            `json:"seq,omitempty"`
 	Rev       int64            `json:"rev,omitempty"`
+}
+
+type lvByRecord struct {
+	Actor     lvString `json:"actor,omitempty"`
+	Reason    lvString `json:"reason,omitempty"`
+	RequestID lvString `json:"request_id,omitempty"`
 }
 
 type lvChangeRecord struct {
@@ -49,6 +55,7 @@ type lvStrategyRecord struct {
 	Disabled bool           `json:"disabled,omitempty"`
 	Rules    []lvRuleRecord `json:"rules,omitempty"`
 	Extra    []byte         `json:"extra,omitempty"`
+	By       lvByRecord     `json:"by,omitzero"`
 	Rev      int64          `json:"rev,omitempty"`
 	Seq      int64          `json:"seq,omitempty"`
 	Deleted  bool           `json:"deleted,omitempty"`
@@ -101,13 +108,13 @@ func (t lvTable) decodeAnswer(data string) (*lvAnswer, error) {
 
 func lvReleaseOf(r lv.Release) *lvReleaseRecord {
 	record := &lvReleaseRecord{
-		ID: r.ID, Env: lvString(r.Env), State: lvString(r.State), Desc: lvString(r.Desc), Actor: lvString(r.Actor),
+		ID: r.ID, Env: lvString(r.Env), State: lvString(r.State), By: lvByOf(r.By), Last: lvByOf(r.Last),
 		Approver: lvString(r.Approver), Reverts: r.Reverts, Seq: r.Seq, Rev: r.Rev,
 		AtMS: lvMillis(r.At), CreatedMS: lvMillis(r.CreatedAt), AppliedMS: lvMillis(r.AppliedAt),
 	}
 	for _, c := range r.Changes {
 		record.Changes = append(record.Changes, lvChangeRecord{
-			Row: lvString(c.ID), From: int64(c.From), To: int64(c.To), Expect: (*int64)(c.Expect),
+			Row: lvString(c.Row), From: int64(c.From), To: int64(c.To), Expect: (*int64)(c.Expect),
 		})
 	}
 	return record
@@ -115,24 +122,32 @@ func lvReleaseOf(r lv.Release) *lvReleaseRecord {
 
 func (record lvReleaseRecord) release() lv.Release {
 	r := lv.Release{
-		ID: record.ID, Env: lv.Env(record.Env), State: lv.ReleaseState(record.State), Desc: string(record.Desc),
-		Actor: string(record.Actor), Approver: string(record.Approver), Reverts: record.Reverts,
+		ID: record.ID, Env: lv.Env(record.Env), State: lv.ReleaseState(record.State), By: record.By.by(),
+		Last: record.Last.by(), Approver: string(record.Approver), Reverts: record.Reverts,
 		Seq: record.Seq, Rev: record.Rev,
 		At: utc(record.AtMS), CreatedAt: utc(record.CreatedMS), AppliedAt: utc(record.AppliedMS),
 	}
 	for _, c := range record.Changes {
 		r.Changes = append(r.Changes, lv.Change{
-			ID: string(c.Row), From: lv.VersionID(c.From), To: lv.VersionID(c.To), Expect: (*lv.VersionID)(c.Expect),
+			Row: string(c.Row), From: lv.VersionID(c.From), To: lv.VersionID(c.To), Expect: (*lv.VersionID)(c.Expect),
 		})
 	}
 	return r
+}
+
+func lvByOf(by lv.By) lvByRecord {
+	return lvByRecord{Actor: lvString(by.Actor), Reason: lvString(by.Reason), RequestID: lvString(by.RequestID)}
+}
+
+func (record lvByRecord) by() lv.By {
+	return lv.By{Actor: string(record.Actor), Reason: string(record.Reason), RequestID: string(record.RequestID)}
 }
 
 func lvStrategyOf(s lv.Strategy) (lvStrategyRecord, error) {
 	rules, err := lvRulesOf(s.Rules)
 	return lvStrategyRecord{
 		ID: s.ID, Title: lvString(s.Title), Row: lvString(s.Row), Target: int64(s.Target), Priority: s.Priority,
-		Disabled: s.Disabled, Rules: rules, Extra: s.Extra, Rev: s.Rev, Seq: s.Seq, Deleted: s.Deleted,
+		Disabled: s.Disabled, Rules: rules, Extra: s.Extra, By: lvByOf(s.By), Rev: s.Rev, Seq: s.Seq, Deleted: s.Deleted,
 	}, err
 }
 
@@ -140,7 +155,7 @@ func (record lvStrategyRecord) strategy() (lv.Strategy, error) {
 	rules, err := lvRules(record.Rules)
 	return lv.Strategy{
 		ID: record.ID, Title: string(record.Title), Row: string(record.Row), Target: lv.VersionID(record.Target),
-		Priority: record.Priority, Disabled: record.Disabled, Extra: record.Extra, Rev: record.Rev, Seq: record.Seq,
+		Priority: record.Priority, Disabled: record.Disabled, Extra: record.Extra, By: record.By.by(), Rev: record.Rev, Seq: record.Seq,
 		Deleted: record.Deleted, Rules: rules,
 	}, err
 }

@@ -37,12 +37,12 @@ WHERE tbl = ?1 AND env = ?2 AND name = ?3 AND moved > 0 ORDER BY moved DESC LIMI
 
 	lvReleaseInsert = `
 INSERT INTO upkeep_lv_release
-	(tbl, id, env, state, rev, seq, changed, reverts, at_ms, created_ms, applied_ms, actor, approver, descr)
-VALUES (?1, ?2, ?3, ?4, 1, ?5, ?2, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
+	(tbl, id, env, state, rev, seq, changed, reverts, at_ms, created_ms, applied_ms, approver, actor, descr, request)
+VALUES (?1, ?2, ?3, ?4, 1, ?5, ?2, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
 
 	lvReleaseUpdate = `
 UPDATE upkeep_lv_release SET env = ?3, state = ?4, rev = rev + 1, seq = ?5, reverts = ?6, at_ms = ?7,
-	applied_ms = ?8, approver = ?9, descr = ?10, changed = ?11
+	applied_ms = ?8, approver = ?9, changed = ?10, last_actor = ?11, last_descr = ?12, last_request = ?13
 WHERE tbl = ?1 AND id = ?2`
 
 	lvChangeInsert = `
@@ -58,7 +58,7 @@ ON CONFLICT (tbl, env, name) DO UPDATE SET version = excluded.version`
 )
 
 // PutRelease keeps the promise of lv.VersionStore.
-func (s *Versions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+func (s *Versions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 	if err := lvCheckRelease(r); err != nil {
 		return lv.Release{}, fmt.Errorf("putting a release: %w", err)
 	}
@@ -94,15 +94,15 @@ func lvCheckRelease(r lv.Release) error {
 	}
 	seen := make(map[string]bool, len(r.Changes))
 	for _, c := range r.Changes {
-		if err := lvRowName(c.ID); err != nil {
+		if err := lvRowName(c.Row); err != nil {
 			return err
 		}
-		if seen[c.ID] {
-			return fmt.Errorf("%w: row %q twice", lv.ErrInvalid, c.ID)
+		if seen[c.Row] {
+			return fmt.Errorf("%w: row %q twice", lv.ErrInvalid, c.Row)
 		}
-		seen[c.ID] = true
+		seen[c.Row] = true
 		if c.Working && r.State != lv.ReleaseApplied {
-			return fmt.Errorf("%w: the working row %q in a plan", lv.ErrInvalid, c.ID)
+			return fmt.Errorf("%w: the working row %q in a plan", lv.ErrInvalid, c.Row)
 		}
 	}
 	return lvText("environment", string(r.Env))
@@ -174,7 +174,7 @@ func (w *lvWriting) replaced(r lv.Release) (*lv.Release, error) {
 	case old.State == lv.ReleaseApplied, old.State == lv.ReleaseFailed, old.State == lv.ReleaseCancelled:
 		return nil, fmt.Errorf("%w: release %d is %s", lv.ErrTooLate, r.ID, old.State)
 	case old.Rev != r.Rev:
-		return nil, fmt.Errorf("%w: release %d has changed", lv.ErrConflict, r.ID)
+		return nil, fmt.Errorf("%w: release %d has changed", lv.ErrStale, r.ID)
 	}
 	return old, nil
 }
@@ -186,7 +186,7 @@ func (w *lvWriting) resolve(r lv.Release) (moves []lvMove, moved int, err error)
 		m, err := w.move(r.Env, c)
 		// A plan that is not applied must be able to fail, or to be cancelled.
 		if err == nil && m.To != 0 && (r.ID == 0 || r.State == lv.ReleaseApplied) && !intact(m.content, m.target) {
-			err = w.corrupt(c.ID, m.To)
+			err = w.corrupt(c.Row, m.To)
 		}
 		if err != nil {
 			return nil, 0, err
@@ -211,12 +211,12 @@ func (w *lvWriting) resolve(r lv.Release) (moves []lvMove, moved int, err error)
 
 // move finds what a change names.
 func (w *lvWriting) move(env lv.Env, c lv.Change) (lvMove, error) {
-	m := lvMove{Change: lv.Change{ID: c.ID, To: c.To}}
+	m := lvMove{Change: lv.Change{Row: c.Row, To: c.To}}
 	if c.Expect != nil {
 		expect := *c.Expect
 		m.Expect = &expect
 	}
-	query, args := w.s.findPointer, []any{w.n, []byte(c.ID), int64(c.To)}
+	query, args := w.s.findPointer, []any{w.n, []byte(c.Row), int64(c.To)}
 	if env != lv.Production {
 		query, args = w.s.findGray, append(args, []byte(env))
 	}
@@ -225,13 +225,13 @@ func (w *lvWriting) move(env lv.Env, c lv.Change) (lvMove, error) {
 	err := w.Row(query, w.s.d.withNow(args...), dest...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return lvMove{}, fmt.Errorf("%w: row %q", lv.ErrNotFound, c.ID)
+		return lvMove{}, fmt.Errorf("%w: row %q", lv.ErrNotFound, c.Row)
 	case err != nil:
 		return lvMove{}, err
 	case c.Working:
 		m.To, m.target = lv.VersionID(working), m.working
 	case target != int64(c.To):
-		return lvMove{}, fmt.Errorf("%w: version %d of row %q", lv.ErrNotFound, c.To, c.ID)
+		return lvMove{}, fmt.Errorf("%w: version %d of row %q", lv.ErrNotFound, c.To, c.Row)
 	}
 	return m, nil
 }
@@ -242,7 +242,7 @@ func (w *lvWriting) lastMove(r lv.Release) (*lv.Release, error) {
 	var last, seq int64
 	for _, c := range r.Changes {
 		var release, moved int64
-		err := w.Row(lvLastMove, []any{w.n, []byte(r.Env), []byte(c.ID)}, &release, &moved)
+		err := w.Row(lvLastMove, []any{w.n, []byte(r.Env), []byte(c.Row)}, &release, &moved)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return nil, err
 		}
@@ -259,15 +259,17 @@ func (w *lvWriting) lastMove(r lv.Release) (*lv.Release, error) {
 // keep writes a release without its changes, and completes it.
 func (w *lvWriting) keep(r *lv.Release, old *lv.Release) (err error) {
 	at := lvMillis(r.At)
-	r.At = utc(at)
+	r.At, r.Last = utc(at), w.by
 	if old == nil {
-		r.ID, r.Rev, r.Actor, r.CreatedAt = w.seq, 1, w.by.Actor, utc(w.now)
+		r.ID, r.Rev, r.By, r.CreatedAt = w.seq, 1, w.by, utc(w.now)
 		return w.Exec(lvReleaseInsert, w.n, r.ID, []byte(r.Env), string(r.State), r.Seq, r.Reverts, at,
-			w.now, lvMillis(r.AppliedAt), []byte(r.Actor), []byte(r.Approver), []byte(r.Desc))
+			w.now, lvMillis(r.AppliedAt), []byte(r.Approver),
+			[]byte(r.By.Actor), []byte(r.By.Reason), []byte(r.By.RequestID))
 	}
-	r.Rev, r.Actor, r.CreatedAt = old.Rev+1, old.Actor, old.CreatedAt
+	r.Rev, r.By, r.CreatedAt = old.Rev+1, old.By, old.CreatedAt
 	err = w.Exec(lvReleaseUpdate, w.n, r.ID, []byte(r.Env), string(r.State), r.Seq, r.Reverts, at,
-		lvMillis(r.AppliedAt), []byte(r.Approver), []byte(r.Desc), w.seq)
+		lvMillis(r.AppliedAt), []byte(r.Approver), w.seq,
+		[]byte(r.Last.Actor), []byte(r.Last.Reason), []byte(r.Last.RequestID))
 	if err == nil {
 		err = w.Exec(lvChangesDelete, r.ID)
 	}
@@ -284,7 +286,7 @@ func (w *lvWriting) change(r *lv.Release, n int, m lvMove) error {
 	if applied && m.moves() {
 		moved = w.seq
 	}
-	err := w.Exec(lvChangeInsert, r.ID, int64(n), w.n, []byte(r.Env), []byte(m.ID),
+	err := w.Exec(lvChangeInsert, r.ID, int64(n), w.n, []byte(r.Env), []byte(m.Row),
 		int64(m.From), int64(m.To), expects, expect, moved)
 	if err != nil {
 		return err
@@ -293,9 +295,9 @@ func (w *lvWriting) change(r *lv.Release, n int, m lvMove) error {
 	switch {
 	case moved == 0:
 	case r.Env == lv.Production:
-		err = w.Exec(lvPointerMove, w.n, []byte(m.ID), int64(m.To), lvState(m.working, m.target))
+		err = w.Exec(lvPointerMove, w.n, []byte(m.Row), int64(m.To), lvState(m.working, m.target))
 	default:
-		err = w.Exec(lvGrayMove, w.n, []byte(r.Env), []byte(m.ID), int64(m.To))
+		err = w.Exec(lvGrayMove, w.n, []byte(r.Env), []byte(m.Row), int64(m.To))
 	}
 	return err
 }

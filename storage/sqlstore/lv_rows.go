@@ -19,7 +19,7 @@ const rowPage = 256
 func (s *Versions) Rows(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 	list := s.rowsAsOf
 	switch {
-	case v.IDs != nil:
+	case v.Rows != nil:
 		list = s.rowsNamed
 	case v.Status != lv.StatusAny || v.Deleted:
 		list = s.rowsByState
@@ -90,7 +90,7 @@ func (s *Versions) rowsAsOf(ctx context.Context, id lv.TableID, v lv.View) iter.
 // state, which is not kept for the past, there is one page.
 func (s *Versions) rowsNamed(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 	return pages(func() func() ([]lv.Row, bool, error) {
-		seq, names := v.AsOf, v.IDs
+		seq, names := v.AsOf, v.Rows
 		return func() (rows []lv.Row, more bool, err error) {
 			var newest int64
 			var rest []string

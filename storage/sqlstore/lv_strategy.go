@@ -28,7 +28,7 @@ WHERE tbl = ?1 AND deleted = 0 ORDER BY priority DESC, id DESC`
 )
 
 // PutStrategy keeps the promise of lv.VersionStore.
-func (s *Versions) PutStrategy(ctx context.Context, t lv.TableID, strategy lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+func (s *Versions) PutStrategy(ctx context.Context, t lv.TableID, strategy lv.Strategy, by lv.By) (lv.Strategy, error) {
 	a, err := s.write(ctx, t, by, func(w *lvWriting) (lvAnswer, error) {
 		left, err := w.putStrategy(strategy)
 		return lvAnswer{strategy: left}, err
@@ -59,7 +59,7 @@ func (w *lvWriting) putStrategy(s lv.Strategy) (*lv.Strategy, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Row, s.Priority, s.Rev = string(name), cmp.Or(s.Priority, int64(s.Target)), s.Rev+1
+	s.Row, s.Priority, s.By, s.Rev = string(name), cmp.Or(s.Priority, int64(s.Target)), w.by, s.Rev+1
 	record, err := encodeStrategy(s)
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (w *lvWriting) replaceable(s lv.Strategy) error {
 	case errors.Is(err, sql.ErrNoRows), err == nil && deleted == 1:
 		return fmt.Errorf("%w: strategy %d", lv.ErrNotFound, s.ID)
 	case err == nil && rev != s.Rev:
-		return fmt.Errorf("%w: strategy %d has changed", lv.ErrConflict, s.ID)
+		return fmt.Errorf("%w: strategy %d has changed", lv.ErrStale, s.ID)
 	}
 	return err
 }

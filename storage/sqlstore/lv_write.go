@@ -94,7 +94,7 @@ type lvResult struct {
 }
 
 // Write keeps the promise of lv.VersionStore.
-func (s *Versions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+func (s *Versions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 	digests, err := lvDigests(edits)
 	if err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func lvDigests(edits []lv.Edit) (digests [][]byte, err error) {
 			if err := lvRowName(e.Row); err != nil {
 				return nil, fmt.Errorf("edit %d: %w", i, err)
 			}
-		case lv.OpRollback, lv.OpForget:
+		case lv.OpRestore, lv.OpForget:
 		default:
 			return nil, fmt.Errorf("%w: edit %d is %q", lv.ErrInvalid, i, e.Op)
 		}
@@ -159,8 +159,8 @@ func (e *lvEdits) edit(edit lv.Edit, digest []byte) (lvResult, error) {
 		return e.save(edit, digest)
 	case lv.OpDelete:
 		return e.delete(edit)
-	case lv.OpRollback:
-		return e.rollback(edit)
+	case lv.OpRestore:
+		return e.restore(edit)
 	default:
 		return e.forget(edit)
 	}
@@ -185,7 +185,7 @@ func (e *lvEdits) row(name string) (*lvRow, error) {
 func (e *lvEdits) expect(edit lv.Edit, r *lvRow) {
 	if x := edit.Expect; x != nil && int64(*x) != r.working && (*x != 0 || r.shown) {
 		expect := *x
-		e.conflicts = append(e.conflicts, lv.Change{ID: r.name, From: lv.VersionID(r.working), Expect: &expect})
+		e.conflicts = append(e.conflicts, lv.Change{Row: r.name, From: lv.VersionID(r.working), Expect: &expect})
 	}
 }
 
@@ -213,8 +213,8 @@ func (e *lvEdits) delete(edit lv.Edit) (lvResult, error) {
 	return e.append(r, lvFresh{Version: lv.Version{Op: lv.OpDelete}})
 }
 
-func (e *lvEdits) rollback(edit lv.Edit) (lvResult, error) {
-	f := lvFresh{Version: lv.Version{Op: lv.OpRollback, Source: edit.Version}}
+func (e *lvEdits) restore(edit lv.Edit) (lvResult, error) {
+	f := lvFresh{Version: lv.Version{Op: lv.OpRestore, Source: edit.Version}}
 	var name, content []byte
 	err := e.Tx.Row(lvSourceFind, []any{e.n, int64(edit.Version)}, &name, &f.digest, &f.body, &content)
 	switch {
@@ -252,7 +252,7 @@ func (e *lvEdits) append(r *lvRow, f lvFresh) (lvResult, error) {
 	if r.fresh == nil {
 		e.order = append(e.order, r)
 	}
-	f.Row, f.Meta, f.row, f.parent = r.name, e.by, r, r.fresh
+	f.Row, f.By, f.row, f.parent = r.name, e.by, r, r.fresh
 	r.fresh, r.digest = &f, f.digest
 	e.fresh = append(e.fresh, &f)
 	return lvResult{fresh: &f}, nil
@@ -296,11 +296,11 @@ func (e *lvEdits) insert(f *lvFresh) error {
 	switch f.Op {
 	case lv.OpSave:
 		body = int64(f.ID)
-	case lv.OpRollback:
+	case lv.OpRestore:
 		content = nil
 	}
 	return e.Exec(lvVersionInsert, int64(f.ID), e.n, []byte(f.Row), string(f.Op), int64(f.Source), parent, body,
-		e.seq, e.now, f.digest, []byte(f.Meta.Actor), []byte(f.Meta.Desc), []byte(f.Meta.RequestID), content)
+		e.seq, e.now, f.digest, []byte(f.By.Actor), []byte(f.By.Reason), []byte(f.By.RequestID), content)
 }
 
 // answer returns the version that each edit has left or forgotten.

@@ -56,7 +56,7 @@ func aRun(id string) update.Run {
 // What cases keep of package lv.
 var (
 	pages = lv.TableID{App: "demo", Schema: "pages"}
-	ann   = lv.Meta{Actor: "ann"}
+	ann   = lv.By{Actor: "ann"}
 )
 
 func saving(row string, n int) []lv.Edit {
@@ -64,7 +64,7 @@ func saving(row string, n int) []lv.Edit {
 }
 
 func releasing(v lv.Version) lv.Release {
-	return lv.Release{State: lv.ReleaseApplied, Changes: []lv.Change{{ID: v.Row, To: v.ID}}}
+	return lv.Release{State: lv.ReleaseApplied, Changes: []lv.Change{{Row: v.Row, To: v.ID}}}
 }
 
 func showing(v lv.Version) lv.Strategy {

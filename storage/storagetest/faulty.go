@@ -126,15 +126,15 @@ type faultyVersions struct {
 	fault    Fault
 }
 
-func (f *faultyVersions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.Meta) ([]lv.Version, error) {
+func (f *faultyVersions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 	return through(f.fault, "Write", func() ([]lv.Version, error) { return f.versions.Write(ctx, t, edits, by) })
 }
 
-func (f *faultyVersions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.Meta) (lv.Release, error) {
+func (f *faultyVersions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 	return through(f.fault, "PutRelease", func() (lv.Release, error) { return f.versions.PutRelease(ctx, t, r, by) })
 }
 
-func (f *faultyVersions) PutStrategy(ctx context.Context, t lv.TableID, s lv.Strategy, by lv.Meta) (lv.Strategy, error) {
+func (f *faultyVersions) PutStrategy(ctx context.Context, t lv.TableID, s lv.Strategy, by lv.By) (lv.Strategy, error) {
 	return through(f.fault, "PutStrategy", func() (lv.Strategy, error) { return f.versions.PutStrategy(ctx, t, s, by) })
 }
 

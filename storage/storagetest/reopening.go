@@ -95,7 +95,7 @@ func rowsSurvive(t testing.TB, h Harness) {
 	}
 	put := func(r lv.Release) lv.Release {
 		t.Helper()
-		r, err := versions.PutRelease(ctx, pages, r, lv.Meta{Actor: "ann", RequestID: fmt.Sprint(r.ID, r.Env, r.State)})
+		r, err := versions.PutRelease(ctx, pages, r, lv.By{Actor: "ann", RequestID: fmt.Sprint(r.ID, r.Env, r.State)})
 		require.NoError(t, err)
 		return r
 	}

@@ -81,9 +81,13 @@ CREATE TABLE upkeep_lv_release (
 	at_ms      {int}   NOT NULL, -- 0: none
 	created_ms {int}   NOT NULL,
 	applied_ms {int}   NOT NULL, -- 0: not applied
-	actor      {bytes} NOT NULL,
 	approver   {bytes} NOT NULL,
+	actor      {bytes} NOT NULL, -- this and the next two: who made it
 	descr      {bytes} NOT NULL,
+	request    {bytes} NOT NULL,
+	last_actor   {bytes},        -- this and the next two: who wrote it last; NULL: nobody since
+	last_descr   {bytes},
+	last_request {bytes},
 	PRIMARY KEY (tbl, id)
 ) {keyed};
 
