@@ -1,0 +1,224 @@
+package upkeep_test
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// place is a path that a page names, and the item of a list in which it does.
+type place struct{ path, item string }
+
+// conditional is a place that is not for every domain.
+func (p place) conditional() bool { return strings.HasPrefix(p.item, "If ") }
+
+// of returns the place for a domain or an engine.
+func (p place) of(word, name string) string { return strings.ReplaceAll(p.path, word, name) }
+
+// shared reports whether the place is one file for all.
+func (p place) shared(word string) bool {
+	return !strings.Contains(p.path, word) && path.Ext(p.path) != ""
+}
+
+var quoted = regexp.MustCompile("`([^`\n]+)`")
+
+// places returns the paths in backticks of a part of a page, or of all of it.
+func places(t *testing.T, page, heading string) []place {
+	t.Helper()
+	text := read(t, page)
+	if heading != "" {
+		_, after, found := strings.Cut(text, "\n## "+heading+"\n")
+		require.True(t, found, heading)
+		text, _, _ = strings.Cut(after, "\n## ")
+	}
+	var all []place
+	for _, item := range strings.Split(text, "\n- ") {
+		for _, q := range quoted.FindAllStringSubmatch(item, -1) {
+			named := strings.Contains(q[1], "/") || slices.Contains([]string{".go", ".md"}, path.Ext(q[1]))
+			if named && !strings.ContainsAny(q[1], " (") && !strings.HasPrefix(q[1], "testing/") {
+				all = append(all, place{q[1], item})
+			}
+		}
+	}
+	require.NotEmpty(t, all, heading)
+	return all
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// there are the files that a place stands for.
+func there(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(strings.TrimSuffix(pattern, "/"))
+	require.NoError(t, err)
+	return files
+}
+
+// speaks reports whether a text has name as a word.
+func speaks(text, name string) bool {
+	return regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`).MatchString(text)
+}
+
+// forgotten says what is missing in places for names, such as the domains.
+func forgotten(t *testing.T, places []place, word string, names []string) (missing []string) {
+	t.Helper()
+	for _, p := range places {
+		for _, name := range names {
+			if p.conditional() && strings.Contains(p.path, word) {
+				continue
+			}
+			files := there(t, p.of(word, name))
+			switch {
+			case len(files) == 0:
+				missing = append(missing, p.of(word, name)+" is not there")
+			case p.shared(word) && !p.conditional() && !speaks(read(t, p.path), name):
+				missing = append(missing, p.path+" does not speak of "+name)
+			}
+		}
+	}
+	return missing
+}
+
+// unlisted returns the files outside a domain's folder that import it and are
+// in no place. Examples, tests and benchmarks may import what they like.
+func unlisted(t *testing.T, places []place, domain string, files []string) (all []string) {
+	t.Helper()
+	listed := map[string]bool{}
+	for _, p := range places {
+		for _, name := range there(t, p.of("DOMAIN", domain)) {
+			listed[filepath.ToSlash(name)] = true
+		}
+	}
+	for _, name := range files {
+		free := strings.HasPrefix(name, domain+"/") || strings.HasSuffix(name, "_test.go") ||
+			strings.HasPrefix(name, "examples/") || strings.Contains(name, "testdata/")
+		if free || listed[name] {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		require.NoError(t, err)
+		for _, imported := range file.Imports {
+			if to, ours := inside(strings.Trim(imported.Path.Value, `"`)); ours && within(to, domain) {
+				all = append(all, name)
+				break
+			}
+		}
+	}
+	return all
+}
+
+// goFiles are the Go files of the tree, nested modules included.
+func goFiles(t *testing.T) []string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "./...").Output()
+	require.NoError(t, err)
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	folders := append(strings.Fields(string(out)), filepath.Join(here, "storage", "postgres"))
+	var all []string
+	for _, folder := range folders {
+		for _, name := range there(t, filepath.Join(folder, "*.go")) {
+			name, err := filepath.Rel(here, name)
+			require.NoError(t, err)
+			all = append(all, filepath.ToSlash(name))
+		}
+	}
+	return all
+}
+
+func TestEveryPlaceOfADomainIsListed(t *testing.T) {
+	listed := places(t, "CONTRIBUTING.md", "To add a domain")
+	require.Empty(t, forgotten(t, listed, "DOMAIN", domains))
+	files := goFiles(t)
+	for _, domain := range domains {
+		require.Empty(t, unlisted(t, listed, domain, files), domain)
+	}
+}
+
+func TestAForgottenPlaceIsSeen(t *testing.T) {
+	listed := places(t, "CONTRIBUTING.md", "To add a domain")
+	missing := forgotten(t, listed, "DOMAIN", []string{"weather"})
+	for _, want := range []string{
+		"weather/doc.go is not there", "storage/sqlstore/migrations/weather/ is not there",
+		"storage/storage.go does not speak of weather", "README.md does not speak of weather",
+	} {
+		require.Contains(t, missing, want)
+	}
+	files := goFiles(t)
+	without := slices.DeleteFunc(slices.Clone(listed), func(p place) bool { return p.path == "storage/memory/DOMAIN*.go" })
+	require.Contains(t, unlisted(t, without, "lv", files), "storage/memory/lv_read.go")
+	without = slices.DeleteFunc(slices.Clone(listed), func(p place) bool { return p.path == "storage/postgres/postgres.go" })
+	require.Equal(t, []string{"storage/postgres/postgres.go"}, unlisted(t, without, "lv", files))
+}
+
+func TestEveryPlaceOfAnEngineIsListed(t *testing.T) {
+	var engines []string
+	for _, name := range there(t, "storage/*/*_test.go") {
+		folder := filepath.Base(filepath.Dir(name))
+		if folder != "storagetest" && strings.Contains(read(t, name), "storagetest.Run(") && !slices.Contains(engines, folder) {
+			engines = append(engines, folder)
+		}
+	}
+	require.Subset(t, engines, []string{"memory", "sqlite", "postgres"})
+	var shared []place // the others are about some engines
+	for _, p := range places(t, "CONTRIBUTING.md", "To add an engine") {
+		if strings.Contains(p.path, "ENGINE") || strings.HasPrefix(p.item, "The pages") {
+			shared = append(shared, p)
+		}
+	}
+	require.Empty(t, forgotten(t, shared, "ENGINE", engines))
+	require.NotEmpty(t, forgotten(t, shared, "ENGINE", []string{"clay"}))
+}
+
+// TestThePagesNameWhatIsThere: every path in backticks or in a link, and every
+// package that a command names.
+func TestThePagesNameWhatIsThere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	command := regexp.MustCompile(`(?m)(?:^| )(\./[\w/-]+)`)
+	for _, page := range []string{
+		"README.md", "CONTRIBUTING.md", "benchmarks/README.md", "examples/server/README.md", "examples/selfupdate/README.md",
+	} {
+		for _, l := range link.FindAllStringSubmatch(read(t, page), -1) {
+			require.NotEmpty(t, there(t, filepath.Join(filepath.Dir(page), l[1])), "%s: %s", page, l[1])
+		}
+		for _, c := range command.FindAllStringSubmatch(read(t, page), -1) {
+			require.NotEmpty(t, there(t, c[1]), "%s: %s", page, c[1])
+		}
+	}
+	for _, p := range places(t, "CONTRIBUTING.md", "") {
+		if !strings.Contains(p.path, "DOMAIN") && !strings.Contains(p.path, "ENGINE") {
+			require.NotEmpty(t, there(t, p.path), p.path)
+		}
+	}
+}
+
+// TestTheFiguresNameTheirMetrics: a metric of the page is one that a benchmark
+// reports, and so are the benchmarks.
+func TestTheFiguresNameTheirMetrics(t *testing.T) {
+	var code strings.Builder
+	for _, name := range append(goFiles(t), there(t, "benchmarks/*.go")...) {
+		if strings.HasSuffix(name, "_test.go") || strings.HasSuffix(name, "benchmark.go") {
+			code.WriteString(read(t, name))
+		}
+	}
+	rows := regexp.MustCompile("(?m)^\\| (?:`(Benchmark\\w+)`[^|]*)? *\\| `([^`]+)` \\|").FindAllStringSubmatch(read(t, "benchmarks/README.md"), -1)
+	require.Greater(t, len(rows), 30)
+	for _, row := range rows {
+		require.Contains(t, code.String(), "func "+row[1], row[0])
+		require.Contains(t, code.String(), `"`+row[2]+`"`, row[0])
+	}
+}
