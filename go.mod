@@ -1,6 +1,6 @@
 module github.com/upkeep-go/upkeep
 
-go 1.26.0
+go 1.26.5
 
 require (
 	github.com/hashicorp/go-version v1.9.0

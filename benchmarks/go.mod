@@ -1,6 +1,6 @@
 module github.com/upkeep-go/upkeep/benchmarks
 
-go 1.26.0
+go 1.26.5
 
 require (
 	github.com/google/cel-go v0.26.1

@@ -1,6 +1,6 @@
 module github.com/upkeep-go/upkeep/httpadapter/routertest
 
-go 1.26.0
+go 1.26.5
 
 replace github.com/upkeep-go/upkeep => ../..
 

@@ -1,6 +1,6 @@
 module github.com/upkeep-go/upkeep/storage/postgres
 
-go 1.26.0
+go 1.26.5
 
 require (
 	github.com/jackc/pgx/v5 v5.12.0

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,8 +33,13 @@ func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err != nil || !bytes.Contains(stat, []byte(") Z "))
+	// Without memory it does nothing more, though the system may not be done
+	// with it, or nobody has asked yet how it ended.
+	memory, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return runtime.GOOS != "linux" // where it has gone meanwhile
+	}
+	return !bytes.HasPrefix(memory, []byte("0 "))
 }
 
 // pids waits for the file that the child "family" writes.

@@ -9,10 +9,6 @@ import (
 	"syscall"
 )
 
-// processGroups tells whether this system can end a program with all that it
-// started.
-func processGroups() error { return nil }
-
 // group is a program and what it starts.
 type group struct {
 	cmd *exec.Cmd

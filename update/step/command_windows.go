@@ -9,10 +9,6 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// processGroups tells whether this system can end a program with all that it
-// started.
-func processGroups() error { return nil }
-
 // group is a job object: it ends a program with all that it starts, also when
 // this process dies. There is no gentle way to ask them.
 type group struct {

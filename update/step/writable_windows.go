@@ -1,5 +1,3 @@
-//go:build !unix
-
 package step
 
 // writable cannot ask here: the step itself finds out.
