@@ -200,6 +200,7 @@ var wujiFailures = []struct {
 	{lv.ErrStale, http.StatusConflict, ""},
 	{lv.ErrTooLate, http.StatusConflict, ""},
 	{lv.ErrCompacted, http.StatusGone, ""},
+	{lv.ErrReadOnly, http.StatusNotImplemented, "Rows are not written here"},
 	{lv.ErrClosed, http.StatusServiceUnavailable, "Service unavailable"},
 }
 

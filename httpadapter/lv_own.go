@@ -90,6 +90,7 @@ var lvProblems = ownFailure([]failure{
 	{lv.ErrStale, http.StatusConflict, "conflict", "Something has moved meanwhile", true},
 	{lv.ErrTooLate, http.StatusConflict, "too-late", "The release is applied, has failed or was cancelled", true},
 	{lv.ErrCompacted, http.StatusGone, "compacted", "This part of the past is no longer kept", true},
+	{lv.ErrReadOnly, http.StatusNotImplemented, "read-only", "Rows are not written here", false},
 	{lv.ErrClosed, http.StatusServiceUnavailable, "unavailable", "Service unavailable", false},
 })
 

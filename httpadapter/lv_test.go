@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/httpadapter"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -86,4 +87,21 @@ func (r reply) data(t testing.TB) any {
 	require.EqualValues(t, 200, object["code"])
 	require.Equal(t, "", object["msg"])
 	return object["data"]
+}
+
+func TestAServiceThatOnlyReadsRefusesWrites(t *testing.T) {
+	s := new(site)
+	s.configure = func(c *httpadapter.Config) {
+		var err error
+		c.LV, err = lv.New(lv.Config{Store: s.db, ReadOnly: true})
+		require.NoError(t, err)
+	}
+	s.open(t)
+	r := s.documented("POST", "/lv/publish/a", "{}")
+	require.Equal(t, http.StatusNotImplemented, r.StatusCode, r.text)
+	require.Equal(t, "Rows are not written here", r.json(t)["msg"])
+	r = s.own("PUT", "rows/a", `{"content":{}}`)
+	require.Equal(t, http.StatusNotImplemented, r.StatusCode, r.text)
+	require.Equal(t, "read-only", r.problem(t))
+	require.Equal(t, http.StatusOK, s.documented("GET", "/lv/prod", "").StatusCode)
 }

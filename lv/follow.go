@@ -21,6 +21,7 @@ type follower struct {
 	// asks for a table. Written by the applier.
 	position atomic.Int64
 	wanted   atomic.Int64 // the last event that somebody waits for
+	began    int64        // where the position began; the applier's
 	lost     int          // how often events were no longer kept; the applier's
 }
 
@@ -43,9 +44,10 @@ func (f *follower) lock(ctx context.Context) error {
 func (f *follower) unlock() { f.applier <- struct{}{} }
 
 // start sets the position to the newest event, unless it is set. The applier
-// calls it before it trusts the position.
+// calls it before it trusts the position. A Reader does not know the newest
+// event: with one, the first snapshot sets it.
 func (f *follower) start(ctx context.Context) error {
-	if f.position.Load() >= 0 {
+	if f.position.Load() >= 0 || f.service.config.Reader != nil {
 		return nil
 	}
 	last := int64(0)
@@ -55,8 +57,26 @@ func (f *follower) start(ctx context.Context) error {
 		}
 		last = max(last, info.Seq)
 	}
-	f.position.Store(last)
+	f.begin(last)
 	return nil
+}
+
+func (f *follower) begin(position int64) {
+	f.began = position
+	f.position.Store(position)
+}
+
+// reached reports whether a snapshot that goes on after an event lacks none of
+// those before the ones that were kept for it, which come after from. The
+// applier calls it.
+func (f *follower) reached(from, after int64) bool {
+	if f.position.Load() < 0 {
+		f.begin(max(after, 0))
+	}
+	if from < 0 { // nothing could come before the position began
+		from = f.began
+	}
+	return after >= from
 }
 
 // reach returns once the roots have the event seq. The write that left it is
@@ -109,12 +129,7 @@ func (f *follower) catchUp(ctx context.Context, seq int64) error {
 
 // follow applies the events of all processes until ctx ends or reading fails.
 func (f *follower) follow(ctx context.Context) error {
-	if err := f.lock(ctx); err != nil {
-		return err
-	}
-	err := f.start(ctx)
-	from := f.position.Load()
-	f.unlock()
+	from, err := f.from(ctx)
 	if err != nil {
 		return err
 	}
@@ -137,6 +152,24 @@ func (f *follower) follow(ctx context.Context) error {
 		f.unlock()
 	}
 	return context.Cause(ctx)
+}
+
+// from returns the position, once there is one.
+func (f *follower) from(ctx context.Context) (int64, error) {
+	for {
+		if err := f.lock(ctx); err != nil {
+			return 0, err
+		}
+		err := f.start(ctx)
+		from := f.position.Load()
+		f.unlock()
+		if err != nil || from >= 0 {
+			return from, err
+		}
+		if err := f.service.readNamed(ctx); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // apply brings one event into the root of its table.

@@ -42,10 +42,11 @@ func (t *Table) load(ctx context.Context) (*root, error) {
 	if err := f.lock(ctx); err != nil {
 		return nil, err
 	}
-	lost, err := t.expect(ctx)
+	lost, from, err := t.expect(ctx)
 	var r *root
+	var after int64
 	if err == nil {
-		r, err = t.read(ctx)
+		r, after, err = t.read(ctx)
 	}
 	if err := f.lock(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func (t *Table) load(ctx context.Context) (*root, error) {
 	defer f.unlock()
 	missed := t.missed
 	t.missed = nil
-	if err == nil && lost != f.lost {
+	if err == nil && (lost != f.lost || !f.reached(from, after)) {
 		err = ErrCompacted
 	}
 	if err != nil {
@@ -67,15 +68,15 @@ func (t *Table) load(ctx context.Context) (*root, error) {
 }
 
 // expect begins to keep the events that come, and returns how often some have
-// been lost so far. The caller is the applier, and is not any more after it: a
-// store that panics stops nobody else.
-func (t *Table) expect(ctx context.Context) (lost int, err error) {
+// been lost so far, and after which event it does. The caller is the applier,
+// and is not any more after it: a store that panics stops nobody else.
+func (t *Table) expect(ctx context.Context) (lost int, from int64, err error) {
 	f := t.service.follower
 	defer f.unlock()
 	err = f.start(ctx)
 	t.asked.Store(true) // before the table is read: a write that finds it unset is in what is read
 	t.missed = []Event{}
-	return f.lost, err
+	return f.lost, f.position.Load(), err
 }
 
 // apply brings an event into the root. Only the applier calls it.

@@ -21,22 +21,19 @@ const (
 // fails is logged and tried again; a release that is due and cannot be applied
 // for now, as on a full disk, holds back later ones for ten seconds or so, that
 // they do not overtake it. It may run in any number of processes.
+//
+// With Config.ReadOnly it only follows the writes of others. With Config.Reader
+// that begins once a table is asked for.
 func (s *Service) Run(ctx context.Context) error {
 	s.stale.addAll()
-	jobs := []job{
-		{"following", 0, s.follower.follow},
-		{"releases that are due", 0, new(planner{service: s}).run},
+	jobs := []job{{"following", 0, s.follower.follow}}
+	if !s.config.ReadOnly {
+		jobs = append(jobs, job{"releases that are due", 0, new(planner{service: s}).run})
 	}
-	if s.config.Retain.Versions > 0 {
+	if !s.config.ReadOnly && s.config.Retain.Versions > 0 {
 		jobs = append(jobs, job{"retention", retentionPause, s.retain})
 	}
 	return s.run(ctx, jobs)
-}
-
-// Follow is Run without releases that are due and without retention: readers
-// see the writes of other processes, and nothing is written.
-func (s *Service) Follow(ctx context.Context) error {
-	return s.run(ctx, []job{{"following", 0, s.follower.follow}})
 }
 
 // A job is done again and again, with a pause in between.

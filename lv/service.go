@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,12 +19,16 @@ type Config struct {
 	Store Store // required, or VersionStore: an engine, as it is
 	// VersionStore is for who mixes engines. Default: that of Store.
 	VersionStore VersionStore
+	// Reader takes the place of a store in a process that has none. The Service
+	// is then ReadOnly, and what only a store has, such as working rows, past
+	// views, versions and releases, is errors.ErrUnsupported.
+	Reader Reader
+	// ReadOnly makes every call that writes return ErrReadOnly. Run then only
+	// follows the writes of others.
+	ReadOnly bool
 	// Approve decides whether a release may be approved by this actor, usually
 	// with ErrForbidden. Default: anybody but its author.
 	Approve func(ctx context.Context, r Release, by By) error
-	// Read reads a table into memory. Default: from Store. It is for stores
-	// that know no past, as that of package lv/replica.
-	Read func(ctx context.Context, id TableID) (Snapshot, error)
 	// Retain says which versions Run may forget. Default: none.
 	Retain Retention
 	// Logger receives one line per release. Default: discard.
@@ -42,10 +48,12 @@ type Retention struct {
 // somebody first asks for it. Readers see every write that was made through
 // the Service, and those of other processes while Run runs.
 type Service struct {
-	config Config
+	config   Config
+	snapshot func(context.Context, TableID) (Snapshot, error) // of the store, or Config.Reader
 
 	mu       sync.Mutex
 	tables   map[TableID]*Table
+	named    feed.Notice // of a table that is new among them
 	closed   bool
 	stopping chan struct{}
 	work     sync.WaitGroup
@@ -61,8 +69,11 @@ func New(c Config) (*Service, error) {
 	if c.VersionStore == nil && c.Store != nil {
 		c.VersionStore = c.Store.Versions()
 	}
-	if c.VersionStore == nil {
-		return nil, fmt.Errorf("%w: Config.Store or Config.VersionStore is required", ErrInvalid)
+	switch {
+	case c.VersionStore == nil && c.Reader == nil:
+		return nil, fmt.Errorf("%w: Config.Store or Config.VersionStore is required, or Config.Reader", ErrInvalid)
+	case c.VersionStore != nil && c.Reader != nil:
+		return nil, fmt.Errorf("%w: Config has a store and a Reader", ErrInvalid)
 	}
 	if c.Retain.Versions < 0 || c.Retain.Age < 0 {
 		return nil, fmt.Errorf("%w: Config.Retain is negative", ErrInvalid)
@@ -74,6 +85,10 @@ func New(c Config) (*Service, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{config: c, tables: map[TableID]*Table{}, stopping: make(chan struct{})}
+	s.snapshot = s.readStore
+	if c.Reader != nil {
+		s.config.VersionStore, s.config.ReadOnly, s.snapshot = readerStore{c.Reader}, true, c.Reader.Snapshot
+	}
 	s.follower = newFollower(s)
 	return s, nil
 }
@@ -96,8 +111,31 @@ func (s *Service) Table(app, schema string) *Table {
 	if t == nil {
 		t = &Table{ID: id, service: s, loading: make(chan struct{}, 1)}
 		s.tables[id] = t
+		s.named.Set()
 	}
 	return t
+}
+
+// readNamed reads the tables that somebody has asked for, or waits for one.
+func (s *Service) readNamed(ctx context.Context) error {
+	news := s.named.Wait()
+	s.mu.Lock()
+	tables := slices.Collect(maps.Values(s.tables))
+	s.mu.Unlock()
+	for _, t := range tables {
+		if _, err := t.current(ctx); err != nil {
+			return err
+		}
+	}
+	if len(tables) > 0 {
+		return nil
+	}
+	select {
+	case <-news:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // known returns the table if somebody has asked for it.
@@ -153,6 +191,9 @@ func (s *Service) begin() (done func(), err error) {
 func (t *Table) writes(ctx context.Context, by By, put func() (seq int64, err error)) error {
 	if err := cmp.Or(t.ID.check(), by.check()); err != nil {
 		return err
+	}
+	if t.service.config.ReadOnly {
+		return ErrReadOnly
 	}
 	done, err := t.service.begin()
 	if err != nil {

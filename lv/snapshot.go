@@ -75,20 +75,17 @@ func (t *Table) Snapshot(ctx context.Context) (Snapshot, error) {
 	return s, nil
 }
 
-// read reads the table as of its last event.
-func (t *Table) read(ctx context.Context) (*root, error) {
-	read := t.service.config.Read
-	if read == nil {
-		read = t.service.readStore
-	}
-	s, err := read(ctx, t.ID)
+// read reads the table as of its last event, and returns the event after which
+// it goes on.
+func (t *Table) read(ctx context.Context) (r *root, after int64, err error) {
+	s, err := t.service.snapshot(ctx, t.ID)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	r := &root{history: s.History, seq: s.Seq, time: s.Time, published: s.Seq, grays: map[Env]layer{}, strategies: t.choices(ctx, s.Strategies)}
+	r = &root{history: s.History, seq: s.Seq, time: s.Time, published: s.Seq, grays: map[Env]layer{}, strategies: t.choices(ctx, s.Strategies)}
 	entries, err := t.entriesOf(ctx, s.Rows(Production))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for _, e := range entries {
 		e.choices = r.strategies[e.ID]
@@ -97,11 +94,11 @@ func (t *Table) read(ctx context.Context) (*root, error) {
 	for _, env := range s.Grays {
 		entries, err := t.entriesOf(ctx, s.Rows(env))
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		r.grays[env] = newLayer(entries)
 	}
-	return r, nil
+	return r, s.After, nil
 }
 
 func (t *Table) entriesOf(ctx context.Context, rows iter.Seq2[Row, error]) (entries []*entry, err error) {
@@ -134,14 +131,15 @@ func (t *Table) choices(ctx context.Context, all []StrategyRow) map[string]*choi
 	return strategies
 }
 
-// readStore is Config.Read for a store.
+// readStore is Reader.Snapshot for a store.
 func (s *Service) readStore(ctx context.Context, id TableID) (Snapshot, error) {
+	after := s.follower.position.Load()
 	t := &Table{ID: id, service: s}
 	info, err := t.info(ctx)
 	if err != nil {
 		return Snapshot{}, err
 	}
-	snapshot := Snapshot{History: info.History, Seq: info.Seq, Time: info.Time, After: info.Seq, Grays: info.Envs}
+	snapshot := Snapshot{History: info.History, Seq: info.Seq, Time: info.Time, After: max(after, info.Seq), Grays: info.Envs}
 	for _, strategy := range info.Strategies {
 		shows, err := t.target(ctx, strategy)
 		switch {

@@ -1,8 +1,6 @@
 package lv_test
 
 import (
-	"context"
-	"iter"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,30 +47,6 @@ func TestASnapshotIsAllThatReadersSee(t *testing.T) {
 	require.Equal(t, high, snapshot.Strategies[0].Strategy)
 	require.Equal(t, low, snapshot.Strategies[1].Strategy)
 	require.Equal(t, a2, snapshot.Strategies[0].Shows.Version)
-}
-
-func TestAServiceReadsItsTablesFromSnapshots(t *testing.T) {
-	s := newSite(t)
-	s.save("a", "1")
-	s.publish("g", "a")
-	s.strategy(lv.Strategy{Target: s.save("b", "1"), Rules: greeted})
-	reads := 0
-	other := serve(t, lv.Config{VersionStore: s.store, Read: func(ctx context.Context, id lv.TableID) (lv.Snapshot, error) {
-		reads++
-		require.Equal(t, s.ID, id)
-		return s.Snapshot(ctx)
-	}})
-	require.Equal(t, "a=1 b=1", other.shows(lv.View{Env: "g", For: hello("Hello")}))
-	other.publish(lv.Production, "a")
-	require.Equal(t, "a=1", other.shows(lv.View{}))
-	require.Equal(t, 1, reads)
-
-	broken := lv.Snapshot{Rows: func(lv.Env) iter.Seq2[lv.Row, error] {
-		return func(yield func(lv.Row, error) bool) { yield(lv.Row{}, context.DeadlineExceeded) }
-	}}
-	third := serve(t, lv.Config{VersionStore: s.store, Read: func(context.Context, lv.TableID) (lv.Snapshot, error) { return broken, nil }})
-	_, err := third.Get(t.Context(), "a", lv.View{})
-	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
 func TestATagNamesOneStateOfOneStore(t *testing.T) {

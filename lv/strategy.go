@@ -78,6 +78,9 @@ func (s Strategy) check() error {
 
 // DeleteStrategy deletes a strategy. One that is gone is not an error.
 func (t *Table) DeleteStrategy(ctx context.Context, id int64, by By) error {
+	if t.service.config.ReadOnly {
+		return ErrReadOnly
+	}
 	for {
 		s, err := t.strategy(ctx, id)
 		if errors.Is(err, ErrNotFound) {

@@ -79,7 +79,7 @@ func (h Harness) startServices(t testing.TB) *serviceTest {
 func (t *serviceTest) serve(s lv.VersionStore, c lv.Config) *lv.Table {
 	t.Helper()
 	c.VersionStore = s
-	return newService(t, c, (*lv.Service).Run).Table(pages.App, pages.Schema)
+	return newService(t, c).Table(pages.App, pages.Schema)
 }
 
 func (t *serviceTest) save(row, name string) lv.Version {

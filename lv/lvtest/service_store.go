@@ -52,19 +52,30 @@ func (h Harness) overServices() Harness {
 // serve runs a service over a store until the test ends.
 func serve(t testing.TB, s lv.VersionStore, shared *sharedStore) *serviceStore {
 	t.Helper()
-	service := newService(t, lv.Config{VersionStore: s, Approve: anybody}, (*lv.Service).Follow)
+	service := newService(t, lv.Config{VersionStore: unscheduled{s}, Approve: anybody})
 	return &serviceStore{s, service, shared}
+}
+
+// unscheduled is a store of which Run applies nothing: a history says itself
+// when a release is applied.
+type unscheduled struct{ lv.VersionStore }
+
+func (u unscheduled) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
+	if q.State == lv.ReleaseScheduled {
+		return func(func(lv.Release, error) bool) {}
+	}
+	return u.VersionStore.Releases(ctx, id, q)
 }
 
 func anybody(context.Context, lv.Release, lv.By) error { return nil }
 
-// newService returns a service that runs, or only follows, until the test ends.
-func newService(t testing.TB, c lv.Config, run func(*lv.Service, context.Context) error) *lv.Service {
+// newService returns a service that runs until the test ends.
+func newService(t testing.TB, c lv.Config) *lv.Service {
 	t.Helper()
 	service, err := lv.New(c)
 	require.NoError(t, err)
 	ended := make(chan error, 1)
-	go func() { ended <- run(service, context.Background()) }()
+	go func() { ended <- service.Run(context.Background()) }()
 	t.Cleanup(func() {
 		require.NoError(t, service.Close())
 		require.ErrorIs(t, <-ended, lv.ErrClosed, "what runs ends with the service")
@@ -233,10 +244,14 @@ func (s *serviceStore) Versions(ctx context.Context, id lv.TableID, q lv.Query) 
 	return s.table(id).History(ctx, q)
 }
 
-// Releases is Table.Releases.
+// Releases is Table.Releases, but for what is hidden from the service.
 func (s *serviceStore) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
+	releases := s.table(id).Releases(ctx, q)
+	if q.State == lv.ReleaseScheduled {
+		releases = s.VersionStore.Releases(ctx, id, q)
+	}
 	return func(yield func(lv.Release, error) bool) {
-		for r, err := range s.table(id).Releases(ctx, q) {
+		for r, err := range releases {
 			if !yield(strip(r), err) {
 				return
 			}

@@ -86,7 +86,7 @@ func New(c Config) (*Replica, error) {
 	}
 	r := &Replica{config: c, status: Status{Since: time.Now()}}
 	r.source = &source{replica: r, base: base, maxEvent: maxEvent}
-	r.service, err = lv.New(lv.Config{VersionStore: r.source, Read: r.source.read, Logger: c.Logger})
+	r.service, err = lv.New(lv.Config{Reader: r.source, Logger: c.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -95,9 +95,9 @@ func New(c Config) (*Replica, error) {
 }
 
 // Table returns the table. What Production and grays show, strategies
-// included, can be read from it, and Subscribe of lv.Typed follows it. What
-// needs a store, such as writes, working rows and history, returns
-// errors.ErrUnsupported.
+// included, can be read from it, and Subscribe of lv.Typed follows it. Writes
+// are lv.ErrReadOnly, and what needs a store, such as working rows and history,
+// is errors.ErrUnsupported.
 func (r *Replica) Table() *lv.Table { return r.table }
 
 // Status returns how fresh the replica is.
@@ -126,7 +126,7 @@ func (r *Replica) seen(seq int64) {
 func (r *Replica) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	work.Go(func() { r.keep(ctx) })
-	err := r.service.Follow(ctx)
+	err := r.service.Run(ctx)
 	work.Wait()
 	return err
 }

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,8 +26,7 @@ const (
 	longestPause = 30 * time.Second
 )
 
-// source is the lv.VersionStore of a replica: a snapshot and the events after
-// it.
+// source is the lv.Reader of a replica: a snapshot and the events after it.
 type source struct {
 	replica  *Replica
 	base     *url.URL
@@ -36,23 +34,24 @@ type source struct {
 	changed  atomic.Bool // since the file was saved
 	fresh    atomic.Bool // the state is the server's, which has not been asked for events after it
 
-	mu   sync.Mutex
-	next *lv.Snapshot // read, but not taken by read yet
-	lost bool         // the file is too old for the feed
+	lost atomic.Bool // the file is too old for the feed
 }
 
-// snapshot returns the state to begin with: that of the file, unless there is
-// none or the feed does not reach back to it, or that of the server. It is the
-// same until read has taken it.
-func (s *source) snapshot(ctx context.Context) (lv.Snapshot, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.next != nil {
-		return *s.next, nil
+var _ lv.Reader = (*source)(nil)
+
+// Snapshot implements lv.Reader. It is the state of the file, unless there is
+// none or the feed does not reach back to it, or that of the server.
+func (s *source) Snapshot(ctx context.Context, _ lv.TableID) (lv.Snapshot, error) {
+	snapshot, err := s.begin(ctx)
+	if err == nil {
+		s.replica.seen(snapshot.After)
 	}
+	return snapshot, err
+}
+
+func (s *source) begin(ctx context.Context) (lv.Snapshot, error) {
 	kept, missing := s.replica.open()
-	if missing == nil && !s.lost {
-		s.next = &kept
+	if missing == nil && !s.lost.Load() {
 		return kept, nil
 	}
 	if missing != nil && !errors.Is(missing, os.ErrNotExist) {
@@ -60,50 +59,20 @@ func (s *source) snapshot(ctx context.Context) (lv.Snapshot, error) {
 	}
 	fresh, err := s.fetch(ctx)
 	if err != nil && missing == nil {
-		s.next = &kept // better than nothing
-		return kept, nil
+		return kept, nil // better than nothing
 	}
 	if err != nil {
 		return lv.Snapshot{}, err
 	}
 	s.changed.Store(true)
 	s.fresh.Store(true)
-	s.next, s.lost = &fresh, false
+	s.lost.Store(false)
 	return fresh, nil
 }
 
-// read is lv.Config.Read.
-func (s *source) read(ctx context.Context, _ lv.TableID) (lv.Snapshot, error) {
-	snapshot, err := s.snapshot(ctx)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.next = nil
-	return snapshot, err
-}
-
-// Tables implements lv.VersionStore, but for one table: all of them tell where
-// the feed goes on.
-func (s *source) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
-	if ids != nil {
-		return none[lv.TableInfo]
-	}
-	return func(yield func(lv.TableInfo, error) bool) {
-		snapshot, err := s.snapshot(ctx)
-		if err == nil {
-			s.replica.seen(snapshot.After)
-		}
-		yield(lv.TableInfo{ID: s.replica.config.Table, Seq: snapshot.After, Envs: snapshot.Grays}, err)
-	}
-}
-
-// Watch implements lv.VersionStore. It connects again whenever the feed ends.
+// Watch implements lv.Reader. It connects again whenever the feed ends.
 func (s *source) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
 	return func(yield func(lv.Event, error) bool) {
-		// What is not read yet would not get the events that come meanwhile.
-		if _, err := s.replica.table.Seq(ctx); err != nil {
-			yield(lv.Event{}, err)
-			return
-		}
 		pause := firstPause
 		for after := after; ; {
 			began, stopped := time.Now(), false
@@ -122,7 +91,7 @@ func (s *source) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, err
 				return
 			case errors.Is(err, lv.ErrCompacted):
 				s.replica.config.Logger.WarnContext(ctx, "lv/replica: reading the snapshot anew", "after", after, "err", err)
-				s.loseTrack()
+				s.lost.Store(true)
 				wait(ctx, time.Second) // in case that the server's state is no better
 				yield(lv.Event{}, err)
 				return
@@ -140,12 +109,6 @@ func (s *source) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, err
 			pause = min(2*pause, longestPause)
 		}
 	}
-}
-
-func (s *source) loseTrack() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.next, s.lost = nil, true
 }
 
 func wait(ctx context.Context, d time.Duration) {

@@ -225,7 +225,7 @@ func catchUp(b *testing.B, db *postgres.DB, url string, callers int, publish fun
 
 // childFollows says of every event when readers of this process saw it.
 func childFollows(db *postgres.DB) error {
-	service, err := lv.New(lv.Config{VersionStore: noted{db.Versions()}})
+	service, err := lv.New(lv.Config{VersionStore: noted{db.Versions()}, ReadOnly: true})
 	if err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func childFollows(db *postgres.DB) error {
 		return err
 	}
 	time.AfterFunc(2*time.Second, func() { fmt.Println(from, 0) }) // when it listens
-	return service.Follow(context.Background())
+	return service.Run(context.Background())
 }
 
 // noted is a store that notes when those who watch have done with an event.
