@@ -14,6 +14,9 @@
 //     content: saved, shown to some, released, taken back. Package lv/replica
 //     gives other processes the same reads.
 //
+// Below them is [github.com/upkeep-go/upkeep/lease]: one holder at a time, in one
+// process or in many.
+//
 // # Engines
 //
 // State is kept by an engine, which every domain can share:
@@ -26,8 +29,8 @@
 //   - storage/postgres, a module of its own: any number of machines.
 //
 // An engine of your own needs no permission: implement the interfaces, and
-// let update/updatetest, lv/lvtest and storage/storagetest tell whether it keeps their
-// promises.
+// let lease/leasetest, update/updatetest, lv/lvtest and storage/storagetest tell
+// whether it keeps their promises.
 //
 // # HTTP
 //

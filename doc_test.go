@@ -43,7 +43,7 @@ func (p pkg) path() string { return strings.TrimPrefix(strings.TrimPrefix(p.Impo
 
 // isTest reports whether only tests use p.
 func (p pkg) isTest() bool {
-	return strings.HasSuffix(path.Base(p.ImportPath), "test") || p.path() == "internal/needs"
+	return strings.HasSuffix(path.Base(p.ImportPath), "test") || p.path() == "internal/needs" || p.path() == "internal/suite"
 }
 
 func (p pkg) under(folder string) bool {
@@ -100,8 +100,8 @@ func wrongArrow(p pkg, imported string) string {
 		if !p.under(domain) {
 			continue
 		}
-		if !within(to, domain) && !within(to, "internal") {
-			return "a domain imports itself and internal only"
+		if !within(to, domain) && !within(to, "lease") && !within(to, "internal") {
+			return "a domain imports itself, lease and internal only"
 		}
 	}
 	switch {
@@ -111,7 +111,9 @@ func wrongArrow(p pkg, imported string) string {
 		return "storage does not know the adapter"
 	case p.under("httpadapter") && within(to, "storage"):
 		return "the adapter does not know storage"
-	case p.under("internal") && !within(to, "internal"):
+	case p.under("lease") && !within(to, "lease") && !within(to, "internal"):
+		return "lease is below the domains"
+	case p.under("internal") && !within(to, "internal") && to != "lease":
 		return "internal packages know no domain"
 	case strings.HasSuffix(to, "test") && !p.isTest():
 		return "only *test packages import a suite"
@@ -139,6 +141,9 @@ func TestAWrongArrowIsSeen(t *testing.T) {
 		{"/httpadapter", "/storage/memory"},
 		{"/httpadapter", "/examples/server"},
 		{"/internal/feed", "/update"},
+		{"/internal/feed", "/lease/leasetest"},
+		{"/lease", "/update"},
+		{"/lease", "/storage/memory"},
 		{"/storage/memory", "/update/updatetest"},
 	} {
 		require.NotEmpty(t, wrongArrow(pkg{ImportPath: module + wrong[0]}, module+wrong[1]), wrong)

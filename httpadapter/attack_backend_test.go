@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
@@ -41,8 +42,8 @@ func (s *site) requireWorks(t *testing.T, target target) {
 	require.Less(t, got.StatusCode, 500, got.text)
 	s.settle(t)
 	synctest.Wait()
-	_, err = s.db.Locker().Holder(t.Context(), update.DefaultLock)
-	require.ErrorIs(t, err, update.ErrFree, "the lock is released")
+	_, err = s.db.Locker().Holder(t.Context(), lease.Item("update", update.DefaultLock))
+	require.ErrorIs(t, err, lease.ErrFree, "the lock is released")
 	updated := s.send("POST", "/api/v1/update", updateBody(admin))
 	require.Equal(t, "success", updated.json(t)["status"], updated.text)
 	saved := s.own("PUT", "rows/new", `{"content":1}`)

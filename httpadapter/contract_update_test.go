@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
@@ -117,18 +118,18 @@ func buildUpdate(t *testing.T, db storage.Backend, given []string) (fixture, err
 // is not done, under a lease that has expired.
 func leaveStale(t *testing.T, db storage.Backend) {
 	ctx := t.Context()
-	lease, err := db.Locker().Acquire(ctx, update.DefaultLock, "a dead process", time.Millisecond)
+	held, err := db.Locker().Acquire(ctx, lease.Item("update", update.DefaultLock), "a dead process", time.Millisecond)
 	require.NoError(t, err)
 	_, err = db.Journal().Create(ctx, update.Run{
 		ID: "dead", Package: core, Item: update.DefaultLock, Version: "6.0.9",
-		Release: update.Release{Version: "6.0.9"}, State: update.StateRunning, Token: lease.Token,
+		Release: update.Release{Version: "6.0.9"}, State: update.StateRunning, Token: held.Token,
 		Steps:   []update.StepRecord{{Name: "install", Phase: update.PhaseDoing, Attempt: 1}},
 		Request: update.Request{Package: core}, Owner: "a dead process",
 	}, update.Event{Kind: update.EventStarted})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		_, err := db.Locker().Holder(ctx, update.DefaultLock)
-		return errors.Is(err, update.ErrFree)
+		_, err := db.Locker().Holder(ctx, lease.Item("update", update.DefaultLock))
+		return errors.Is(err, lease.ErrFree)
 	}, time.Minute, time.Millisecond)
 }
 

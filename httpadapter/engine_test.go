@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -94,11 +95,11 @@ func (j *engineJournal) Watch(ctx context.Context, after int64) iter.Seq2[update
 
 // engineLocker is its locker.
 type engineLocker struct {
-	update.Locker
+	lease.Locker
 	*engine
 }
 
-func (l *engineLocker) Holder(ctx context.Context, item string) (update.Lease, error) {
+func (l *engineLocker) Holder(ctx context.Context, item string) (lease.Lease, error) {
 	l.ask()
 	return l.Locker.Holder(ctx, item)
 }

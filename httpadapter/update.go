@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -88,7 +89,7 @@ var wncmsFailures = []struct {
 	{ErrBadCredential, http.StatusUnauthorized, "Invalid api_token"},
 	{ErrExpired, http.StatusUnauthorized, "Invalid api_token"},
 	{ErrForbidden, http.StatusForbidden, "You are not authorized to perform this action."},
-	{update.ErrHeld, http.StatusOK, "Core update in progress"},
+	{lease.ErrHeld, http.StatusOK, "Core update in progress"},
 	{update.ErrBusy, http.StatusOK, "Core update in progress"},
 	{update.ErrDisabled, http.StatusOK, "Core update disabled"},
 	{update.ErrInvalid, http.StatusBadRequest, invalidUpdate},
@@ -227,11 +228,11 @@ func (u *updateAPI) running(ctx context.Context, pkg string) (bool, error) {
 		}
 		item, token = run.Item, run.Token
 	}
-	lease, err := u.updates.Holder(ctx, item)
-	if errors.Is(err, update.ErrFree) {
+	held, err := u.updates.Holder(ctx, item)
+	if errors.Is(err, lease.ErrFree) {
 		return false, nil
 	}
-	return err == nil && (token == 0 || token == lease.Token), err
+	return err == nil && (token == 0 || token == held.Token), err
 }
 
 // live returns the package's run that is not done, if there is one.

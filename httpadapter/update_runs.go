@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -59,23 +60,24 @@ func (u *updateAPI) ownRoutes(c Config) []route {
 
 // updateProblems has the problems of domain errors.
 var updateProblems = ownFailure([]failure{
-	{update.ErrHeld, http.StatusConflict, "in-progress", "An update is in progress", false},
+	{lease.ErrHeld, http.StatusConflict, "in-progress", "An update is in progress", false},
 	{update.ErrBusy, http.StatusConflict, "in-progress", "An update is in progress", false},
 	{update.ErrDisabled, http.StatusForbidden, "disabled", "Updates of the package are switched off", false},
 	{update.ErrUpToDate, http.StatusConflict, "up-to-date", "The wanted version is installed", false},
 	{update.ErrNotFound, http.StatusNotFound, "not-found", "No such package, version or run", false},
+	{lease.ErrInvalid, http.StatusBadRequest, "invalid-request", "The request can not succeed as it stands", true},
 	{update.ErrInvalid, http.StatusBadRequest, "invalid-request", "The request can not succeed as it stands", true},
 	{update.ErrTooLate, http.StatusConflict, "too-late", "The run has passed its point of no return", false},
 	{update.ErrStale, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
-	{update.ErrLost, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
-	{update.ErrFree, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
+	{lease.ErrLost, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
+	{lease.ErrFree, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
 	{update.ErrClosed, http.StatusServiceUnavailable, "unavailable", "Service unavailable", false},
 })
 
 func updateFailure(err error) (answer, bool) {
-	if held, ok := errors.AsType[*update.HeldError](err); ok {
+	if held, ok := errors.AsType[*lease.HeldError](err); ok {
 		return problemAnswer(http.StatusConflict, "in-progress", "An update is in progress",
-			fmt.Sprintf("%q is locked until %s", held.Item, held.Until.UTC().Format(time.RFC3339))), true
+			fmt.Sprintf("%q is locked until %s", lockName(held.Item), held.Until.UTC().Format(time.RFC3339))), true
 	}
 	return updateProblems(err)
 }

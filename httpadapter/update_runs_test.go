@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -207,23 +208,23 @@ func TestRunIsCancelledAndRolledBackByHTTP(t *testing.T) {
 func TestLockIsBrokenByItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(site).open(t)
-		lease, err := s.db.Locker().Acquire(t.Context(), "tools/a b", "somebody", time.Hour)
+		held, err := s.db.Locker().Acquire(t.Context(), lease.Item("update", "tools/a b"), "somebody", time.Hour)
 		require.NoError(t, err)
 		packages := s.get("/upkeep/v1/updates/packages").json(t)["packages"].([]any)
 		lock := packages[1].(map[string]any)["lock"].(map[string]any)
 		require.Equal(t, "tools/a b", lock["item"])
-		require.EqualValues(t, lease.Token, lock["token"])
+		require.EqualValues(t, held.Token, lock["token"])
 		require.Nil(t, packages[0].(map[string]any)["lock"])
 
 		const path = "/upkeep/v1/updates/locks/tools%2Fa%20b/break"
 		require.Equal(t, "overtaken", s.post(path, `{"token":99}`).problem(t))
-		_, err = s.db.Locker().Holder(t.Context(), "tools/a b")
+		_, err = s.db.Locker().Holder(t.Context(), lease.Item("update", "tools/a b"))
 		require.NoError(t, err, "another token breaks nothing")
 		r := s.post(path, `{"token":1,"reason":"it hangs"}`)
 		require.Equal(t, http.StatusNoContent, r.StatusCode, r.text)
 		require.Empty(t, r.text)
-		_, err = s.db.Locker().Holder(t.Context(), "tools/a b")
-		require.ErrorIs(t, err, update.ErrFree)
+		_, err = s.db.Locker().Holder(t.Context(), lease.Item("update", "tools/a b"))
+		require.ErrorIs(t, err, lease.ErrFree)
 	})
 }
 

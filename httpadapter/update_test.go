@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
@@ -331,10 +332,10 @@ func TestProgressNeedsAnItem(t *testing.T) {
 func TestProgressOfAnExpiredLockIsIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(site).open(t)
-		lease, err := s.db.Locker().Acquire(t.Context(), update.DefaultLock, "a dead process", time.Minute)
+		held, err := s.db.Locker().Acquire(t.Context(), lease.Item("update", update.DefaultLock), "a dead process", time.Minute)
 		require.NoError(t, err)
 		_, err = s.db.Journal().Create(t.Context(), update.Run{
-			ID: "dead", Package: pkg, Item: lease.Item, Token: lease.Token, State: update.StateRunning,
+			ID: "dead", Package: pkg, Item: update.DefaultLock, Token: held.Token, State: update.StateRunning,
 		})
 		require.NoError(t, err)
 		for _, item := range []string{"core", pkg} {
@@ -347,7 +348,7 @@ func TestProgressOfAnExpiredLockIsIdle(t *testing.T) {
 			require.EqualValues(t, 0, r.json(t)["progress"], item)
 		}
 
-		_, err = s.db.Locker().Acquire(t.Context(), update.DefaultLock, "somebody", time.Minute)
+		_, err = s.db.Locker().Acquire(t.Context(), lease.Item("update", update.DefaultLock), "somebody", time.Minute)
 		require.NoError(t, err)
 		for item, progress := range map[string]int{"core": 1, pkg: 0} { // the lock is taken, but not for that run
 			r := s.send("POST", "/api/v1/update/progress", `{"api_token":"`+reader+`","itemId":"`+item+`"}`)

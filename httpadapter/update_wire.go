@@ -1,8 +1,11 @@
 package httpadapter
 
 import (
+	"net/url"
+	"strings"
 	"time"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -148,9 +151,18 @@ func (c *call) runOf(r update.Run) runReply {
 	return reply
 }
 
+// lockName is the lock, of those that packages name, of a lease on item.
+func lockName(item string) string {
+	name := strings.TrimPrefix(item, lease.Item("update", ""))
+	if plain, err := url.PathUnescape(name); err == nil {
+		name = plain
+	}
+	return name
+}
+
 // lockOf is what a caller may see of a lease.
-func (c *call) lockOf(l update.Lease) lockReply {
-	reply := lockReply{l.Item, l.Owner, l.Token, l.AcquiredAt, l.ExpiresAt}
+func (c *call) lockOf(l lease.Lease) lockReply {
+	reply := lockReply{lockName(l.Item), l.Owner, l.Token, l.AcquiredAt, l.ExpiresAt}
 	if !c.details() {
 		reply.Owner = ""
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/damage"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -15,7 +16,7 @@ import (
 // used until Close, which waits for them and may be called twice. Package
 // storagetest checks implementations.
 type Backend interface {
-	Locker() update.Locker
+	Locker() lease.Locker
 	Journal() update.Journal
 	Versions() lv.VersionStore
 	Close() error

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/upkeep-go/upkeep/lease"
 )
 
 // begin takes the lock of p, settles what a dead process left under it,
@@ -51,7 +53,7 @@ func (u *Updater) begin(
 // lockSettled takes the lock of p once nothing is left under it of dead
 // processes, and returns who brought that to its end. Each end of a run is the
 // end of a lease.
-func (u *Updater) lockSettled(ctx context.Context, p *Package, wait bool) (*Held, []*runner, error) {
+func (u *Updater) lockSettled(ctx context.Context, p *Package, wait bool) (*lease.Held, []*runner, error) {
 	var settled []*runner
 	for {
 		held, err := u.lock(ctx, p, wait)
@@ -74,7 +76,7 @@ func (u *Updater) lockSettled(ctx context.Context, p *Package, wait bool) (*Held
 // lock takes the lock of p. A run of this process that goes on is in the way
 // even when its lock was broken, since its step may not have noticed yet; one
 // that has ended is about to release it, which is waited for.
-func (u *Updater) lock(ctx context.Context, p *Package, wait bool) (*Held, error) {
+func (u *Updater) lock(ctx context.Context, p *Package, wait bool) (*lease.Held, error) {
 	ctx, done := u.untilClosed(ctx)
 	defer done()
 	for {
@@ -88,8 +90,8 @@ func (u *Updater) lock(ctx context.Context, p *Package, wait bool) (*Held, error
 			}
 			continue
 		case r != nil:
-			lease := r.held.Lease()
-			return nil, busy(&HeldError{Item: lease.Item, Owner: lease.Owner, Until: lease.ExpiresAt})
+			held := r.held.Lease()
+			return nil, busy(&lease.HeldError{Item: held.Item, Owner: held.Owner, Until: held.ExpiresAt})
 		}
 		held, err := u.takeSoon(ctx, p.Lock, wait)
 		var left *leftError
@@ -102,10 +104,10 @@ func (u *Updater) lock(ctx context.Context, p *Package, wait bool) (*Held, error
 	}
 }
 
-// leftError is the ErrHeld of a run that another program has under the lock
+// leftError is the lease.ErrHeld of a run that another program has under the lock
 // and may come back to.
 type leftError struct {
-	*HeldError
+	*lease.HeldError
 	run  Run
 	time time.Duration // that it has for it
 }
@@ -115,7 +117,7 @@ func (e *leftError) Unwrap() error { return e.HeldError }
 // take takes the lock, unless another program has a run under it that it may
 // come back to. After its last word it has as long for that as its lock would
 // last: a program that restarts in the middle of its update stays the only one.
-func (u *Updater) take(ctx context.Context, item string, wait bool) (*Held, error) {
+func (u *Updater) take(ctx context.Context, item string, wait bool) (*lease.Held, error) {
 	held, err := u.hold(ctx, item, wait)
 	if err != nil {
 		return nil, err
@@ -127,7 +129,7 @@ func (u *Updater) take(ctx context.Context, item string, wait bool) (*Held, erro
 		}
 		until := run.UpdatedAt.Add(u.config.LockTTL)
 		if err == nil && run.Item == item && u.packages[run.Package] == nil && until.After(now) {
-			err = &leftError{&HeldError{Item: item, Owner: run.Owner, Until: until}, run, until.Sub(now)}
+			err = &leftError{&lease.HeldError{Item: itemOf(item), Owner: run.Owner, Until: until}, run, until.Sub(now)}
 		}
 		if err != nil {
 			return nil, errors.Join(err, u.release(held))
@@ -139,12 +141,12 @@ func (u *Updater) take(ctx context.Context, item string, wait bool) (*Held, erro
 // takeSoon is take that waits for somebody who has the lock without a run: who
 // looks whether there is something to do, checks before a run, or is about to
 // let go. One that has it for more than lookTime counts as one that works.
-func (u *Updater) takeSoon(ctx context.Context, item string, wait bool) (*Held, error) {
+func (u *Updater) takeSoon(ctx context.Context, item string, wait bool) (*lease.Held, error) {
 	var owner string
 	var since time.Time
 	for {
 		held, err := u.take(ctx, item, wait)
-		var by *HeldError
+		var by *lease.HeldError
 		if wait || !errors.As(err, &by) {
 			return held, err
 		}
@@ -211,13 +213,15 @@ func (u *Updater) untilClosed(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-func (u *Updater) hold(ctx context.Context, item string, wait bool) (*Held, error) {
-	return Hold(ctx, u.config.Locker, item, HoldConfig{Owner: u.config.Owner, TTL: u.config.LockTTL, Wait: wait})
+func (u *Updater) hold(ctx context.Context, item string, wait bool) (*lease.Held, error) {
+	return lease.Hold(ctx, u.config.Locker, itemOf(item), lease.HoldConfig{
+		Owner: u.config.Owner, TTL: u.config.LockTTL, Wait: wait, Line: &u.line,
+	})
 }
 
-// busy makes an ErrHeld an ErrBusy too.
+// busy makes a lease.ErrHeld an ErrBusy too.
 func busy(err error) error {
-	if errors.Is(err, ErrHeld) {
+	if errors.Is(err, lease.ErrHeld) {
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	return err
@@ -241,7 +245,7 @@ func (u *Updater) working(item string) (*runner, bool) {
 
 // admit builds the run and records it under held.
 func (u *Updater) admit(
-	ctx context.Context, p *Package, held *Held, build func(context.Context) (Run, error),
+	ctx context.Context, p *Package, held *lease.Held, build func(context.Context) (Run, error),
 ) (*runner, error) {
 	building, done := context.WithCancelCause(held.Context())
 	defer done(nil)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/upkeep-go/upkeep/lease"
 )
 
 // Cancel asks the run to stop and to undo what it did. It returns once that is
@@ -184,24 +186,24 @@ func (u *Updater) lastEffect(ctx context.Context, run Run) (Run, error) {
 	return Run{}, fmt.Errorf("%w: run %q", ErrNotFound, run.ID)
 }
 
-// Break ends the lease on a lock item if it still has this token, else it
+// Break ends the lease on a lock if it still has this token, else it
 // returns ErrStale. It is for people: the run that holds the lock is cancelled
 // too, unless it is past its point of no return; its process notices within a
 // second; and what that process writes later is refused once somebody else has
 // written. Who takes the run up then brings it to its end.
 func (u *Updater) Break(ctx context.Context, item string, token int64, by By) error {
 	by = by.bounded()
-	lease, err := u.config.Locker.Holder(ctx, item)
+	held, err := u.config.Locker.Holder(ctx, itemOf(item))
 	switch {
-	case errors.Is(err, ErrFree), err == nil && lease.Token != token:
+	case errors.Is(err, lease.ErrFree), err == nil && held.Token != token:
 		return fmt.Errorf("%w: no live lease on %q has token %d", ErrStale, item, token)
 	case err != nil:
 		return err
 	}
-	if err := u.config.Locker.Release(ctx, lease); err != nil {
+	if err := u.config.Locker.Release(ctx, held); err != nil {
 		return fmt.Errorf("break the lock on %q: %w", item, err)
 	}
-	u.config.Logger.WarnContext(ctx, "update: lock broken", "item", item, "owner", lease.Owner, "token", token,
+	u.config.Logger.WarnContext(ctx, "update: lock broken", "item", item, "owner", held.Owner, "token", token,
 		"actor", by.Actor, "reason", by.Reason)
 	for run, err := range u.config.Journal.History(ctx, Query{Live: true}) {
 		if err != nil && !(unread(run, err) && run.Item != item) {

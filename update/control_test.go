@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -163,8 +164,8 @@ func TestAStepThatIgnoresItsCancellationIsLeftAlone(t *testing.T) {
 		require.ErrorContains(t, err, "ignores its cancellation")
 		require.Equal(t, update.StateFailed, run.State, "nothing is undone under a step that may still act")
 		require.Less(t, time.Since(start), 2*ttl)
-		_, err = state.Locker().Holder(t.Context(), "core")
-		require.ErrorIs(t, err, update.ErrFree)
+		_, err = state.Locker().Holder(t.Context(), lease.Item("update", "core"))
+		require.ErrorIs(t, err, lease.ErrFree)
 
 		close(release)
 		require.NoError(t, u.Close(), "Close waits for it")
@@ -328,11 +329,11 @@ func TestBreakEndsALeaseThatIsNoUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		state := memory.New()
 		u := newUpdaterOn(t, state, app(update.Step{Name: "s", Do: nothing}))
-		held, err := update.Hold(t.Context(), state.Locker(), "report", update.HoldConfig{})
+		held, err := lease.Hold(t.Context(), state.Locker(), lease.Item("update", "report"), lease.HoldConfig{})
 		require.NoError(t, err)
 		require.NoError(t, u.Break(t.Context(), "report", held.Lease().Token, ann))
 		<-held.Context().Done()
-		require.ErrorIs(t, context.Cause(held.Context()), update.ErrLost)
+		require.ErrorIs(t, context.Cause(held.Context()), lease.ErrLost)
 		require.NoError(t, held.Release())
 	})
 }

@@ -8,8 +8,8 @@
 // Run, finishes it or rolls it back, and an effect whose step has a Probe
 // happens once.
 //
-// A [Locker] keeps two updates apart, in one process or in many. [Hold] keeps
-// a lease alive for other work that must not overlap.
+// A [Locker] keeps two updates apart, in one process or in many. Package lease
+// has it for other work that must not overlap.
 //
 // Engines for both are in storage/memory, storage/sqlite and storage/postgres;
 // steps and sources that most programs need are in update/step and

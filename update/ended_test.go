@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
@@ -57,8 +58,8 @@ func TestARunThatIsDoneHoldsNoLock(t *testing.T) {
 						run, err = other.Get(t.Context(), run.ID)
 						require.NoError(t, err)
 					}
-					_, err = other.Holder(t.Context(), update.DefaultLock)
-					require.ErrorIs(t, err, update.ErrFree, "somebody else sees it so")
+					_, err = other.Holder(t.Context(), lease.Item("update", update.DefaultLock))
+					require.ErrorIs(t, err, lease.ErrFree, "somebody else sees it so")
 					if name == "good" { // to the state before
 						_, err = other.Rollback(t.Context(), run.ID, ann)
 						require.NoError(t, err, "and may begin at once")
@@ -130,7 +131,7 @@ func TestALockWithoutARunIsWaitedForSomeSeconds(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				state := memory.New()
 				u := newUpdaterOn(t, state, app(update.Step{Name: "a", Do: nothing}))
-				held, err := update.Hold(t.Context(), state.Locker(), update.DefaultLock, update.HoldConfig{})
+				held, err := lease.Hold(t.Context(), state.Locker(), lease.Item("update", update.DefaultLock), lease.HoldConfig{})
 				require.NoError(t, err)
 				t.Cleanup(func() { held.Release() })
 				time.AfterFunc(tt.held, func() { _ = held.Release() })

@@ -2,22 +2,14 @@ package update
 
 import (
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/upkeep-go/upkeep/internal/damage"
 )
 
 // Decisions a caller may want to make. The message says what happened.
 var (
-	// ErrHeld reports that another lease on the item is live.
-	ErrHeld = errors.New("update: item is locked")
-	// ErrFree reports that no lease on the item is live.
-	ErrFree = errors.New("update: item is not locked")
-	// ErrLost reports that the caller's lease has ended.
-	ErrLost = errors.New("update: lease lost")
-
-	// ErrBusy reports that a run that shares the lock is live. It comes with ErrHeld.
+	// ErrBusy reports that a run that shares the lock is live. It comes with
+	// lease.ErrHeld.
 	ErrBusy = errors.New("update: in progress")
 	// ErrDisabled reports that updates of the package are switched off.
 	ErrDisabled = errors.New("update: disabled")
@@ -48,16 +40,3 @@ var (
 	// ErrClosed reports a call on a closed Updater.
 	ErrClosed = errors.New("update: closed")
 )
-
-// HeldError is the ErrHeld that tells by whom, and when to try again.
-type HeldError struct {
-	Item, Owner string
-	Until       time.Time // by the engine's clock
-}
-
-func (e *HeldError) Error() string {
-	return fmt.Sprintf("update: %q is locked by %q until %s", e.Item, e.Owner, e.Until.UTC().Format(time.RFC3339))
-}
-
-// Unwrap returns ErrHeld.
-func (e *HeldError) Unwrap() error { return ErrHeld }

@@ -128,16 +128,3 @@ func ExampleUpdater_Watch() {
 	// publish done
 	// "" succeeded <nil>
 }
-
-// The lock alone, for work that is not an update.
-func ExampleHold() {
-	state := memory.New()
-	defer state.Close()
-	held, err := update.Hold(context.Background(), state.Locker(), "nightly report", update.HoldConfig{})
-	if err != nil {
-		log.Fatal(err) // update.ErrHeld; *update.HeldError says by whom and until when
-	}
-	defer held.Release()
-	fmt.Println(held.Lease().Token, held.Context().Err()) // the context ends before anybody else can hold it
-	// Output: 1 <nil>
-}

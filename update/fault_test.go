@@ -9,27 +9,29 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/locktest"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 )
 
 type cutJournal struct {
 	update.Journal
-	line *line
+	wire *locktest.Wire
 }
 
 func (j cutJournal) Create(ctx context.Context, r update.Run, e ...update.Event) (run update.Run, err error) {
-	err = j.line.pass(func() (err error) { run, err = j.Journal.Create(ctx, r, e...); return err })
+	err = j.wire.Pass(func() (err error) { run, err = j.Journal.Create(ctx, r, e...); return err })
 	return run, err
 }
 
 func (j cutJournal) Save(ctx context.Context, r update.Run, e ...update.Event) (run update.Run, err error) {
-	err = j.line.pass(func() (err error) { run, err = j.Journal.Save(ctx, r, e...); return err })
+	err = j.wire.Pass(func() (err error) { run, err = j.Journal.Save(ctx, r, e...); return err })
 	return run, err
 }
 
 func (j cutJournal) Get(ctx context.Context, id string) (run update.Run, err error) {
-	err = j.line.pass(func() (err error) { run, err = j.Journal.Get(ctx, id); return err })
+	err = j.wire.Pass(func() (err error) { run, err = j.Journal.Get(ctx, id); return err })
 	return run, err
 }
 
@@ -37,7 +39,7 @@ func TestAHolderThatIsCutOffStopsBeforeAnotherGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c calls
 		state := memory.New()
-		wire := &line{Locker: state.Locker()}
+		wire := &locktest.Wire{Locker: state.Locker()}
 		step := c.step("a")
 		step.Do = func(ctx context.Context, task *update.Task) error {
 			c.add("begin " + task.Run.Owner[:3])
@@ -57,7 +59,7 @@ func TestAHolderThatIsCutOffStopsBeforeAnotherGoesOn(t *testing.T) {
 		run, err := old.Start(t.Context(), ask)
 		require.NoError(t, err)
 		synctest.Wait()
-		wire.set(errCut, nil, 0)
+		wire.Set(locktest.ErrCut, nil, 0)
 
 		config.Locker, config.Journal, config.Owner = state.Locker(), state.Journal(), "new"
 		next, err := update.New(config)
@@ -71,10 +73,10 @@ func TestAHolderThatIsCutOffStopsBeforeAnotherGoesOn(t *testing.T) {
 		}
 		require.NoError(t, err)
 		require.Equal(t, update.StateSucceeded, run.State)
-		wire.set(nil, nil, 0)
+		wire.Set(nil, nil, 0)
 		require.NoError(t, old.Close())
 		require.NoError(t, next.Close())
-		require.Equal(t, []string{"begin old", "stopped: update: lease lost", "begin new"}, c.take()[:3])
+		require.Equal(t, []string{"begin old", "stopped: lease: lost", "begin new"}, c.take()[:3])
 		after, err := next.Get(t.Context(), run.ID)
 		require.NoError(t, err)
 		require.Equal(t, run, after)
@@ -85,7 +87,7 @@ func TestALeaseThatIsLostWhileNobodyElseComesIsTakenAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c calls
 		state := memory.New()
-		wire := &line{Locker: state.Locker()}
+		wire := &locktest.Wire{Locker: state.Locker()}
 		step := c.step("a")
 		step.Do = func(ctx context.Context, _ *update.Task) error {
 			c.add("do a")
@@ -101,30 +103,30 @@ func TestALeaseThatIsLostWhileNobodyElseComesIsTakenAgain(t *testing.T) {
 		defer u.Close()
 		run, err := u.Start(t.Context(), ask)
 		require.NoError(t, err)
-		lease, err := state.Locker().Holder(t.Context(), "core")
+		held, err := state.Locker().Holder(t.Context(), lease.Item("update", "core"))
 		require.NoError(t, err)
-		require.NoError(t, state.Locker().Release(t.Context(), lease))
+		require.NoError(t, state.Locker().Release(t.Context(), held))
 		run, err = u.Wait(t.Context(), run.ID)
 		require.NoError(t, err)
 		require.Equal(t, []string{"do a", "do a"}, c.take())
-		require.Greater(t, run.Token, lease.Token, "under a new lease")
+		require.Greater(t, run.Token, held.Token, "under a new lease")
 	})
 }
 
 func TestAJournalThatDropsRequestsAndRepliesForAWhileChangesNothing(t *testing.T) {
-	for name, cut := range map[string]func(*line){
-		"requests": func(l *line) { l.set(errCut, nil, 0) },
-		"replies":  func(l *line) { l.set(nil, errCut, 0) },
+	for name, cut := range map[string]func(*locktest.Wire){
+		"requests": func(l *locktest.Wire) { l.Set(locktest.ErrCut, nil, 0) },
+		"replies":  func(l *locktest.Wire) { l.Set(nil, locktest.ErrCut, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var c calls
 				state := memory.New()
-				wire := &line{Locker: state.Locker()}
+				wire := &locktest.Wire{Locker: state.Locker()}
 				cutOff := func(context.Context, *update.Task) error {
 					c.add("do")
 					cut(wire)
-					time.AfterFunc(500*time.Millisecond, func() { wire.set(nil, nil, 0) })
+					time.AfterFunc(500*time.Millisecond, func() { wire.Set(nil, nil, 0) })
 					return nil
 				}
 				a, b := c.step("a"), c.step("b")
@@ -135,7 +137,7 @@ func TestAJournalThatDropsRequestsAndRepliesForAWhileChangesNothing(t *testing.T
 				require.NoError(t, err)
 				defer u.Close()
 				cut(wire)
-				time.AfterFunc(500*time.Millisecond, func() { wire.set(nil, nil, 0) })
+				time.AfterFunc(500*time.Millisecond, func() { wire.Set(nil, nil, 0) })
 				run, err := u.Start(t.Context(), ask)
 				require.NoError(t, err)
 				time.Sleep(10 * time.Second)
@@ -163,11 +165,11 @@ func TestAStepDoesNotStartWithoutItsIntent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c calls
 		state := memory.New()
-		wire := &line{Locker: state.Locker()}
+		wire := &locktest.Wire{Locker: state.Locker()}
 		a := c.step("a")
 		a.Do = func(context.Context, *update.Task) error {
 			c.add("do a")
-			wire.set(errCut, nil, 0) // from now on, say, the disk is full
+			wire.Set(locktest.ErrCut, nil, 0) // from now on, say, the disk is full
 			return nil
 		}
 		config := update.Config{
@@ -180,8 +182,8 @@ func TestAStepDoesNotStartWithoutItsIntent(t *testing.T) {
 		synctest.Wait() // until the next intent cannot be written
 		require.NoError(t, u.Close())
 		require.Equal(t, []string{"do a"}, c.take())
-		_, err = state.Locker().Holder(t.Context(), "core")
-		require.ErrorIs(t, err, update.ErrFree)
+		_, err = state.Locker().Holder(t.Context(), lease.Item("update", "core"))
+		require.ErrorIs(t, err, lease.ErrFree)
 
 		config.Journal = state.Journal()
 		config.Packages[0].Steps[0] = c.step("a")
@@ -200,7 +202,7 @@ type lastReplyLost struct{ update.Journal }
 func (j lastReplyLost) Save(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
 	run, err := j.Journal.Save(ctx, r, events...)
 	if r.State.Done() {
-		return update.Run{}, errCut
+		return update.Run{}, locktest.ErrCut
 	}
 	return run, err
 }
@@ -224,33 +226,29 @@ func TestARunWhoseLastReplyIsLostHasEnded(t *testing.T) {
 }
 
 func TestALockThatCouldNotBeReleasedIsReleasedSoon(t *testing.T) {
-	bubble(t, func(t *testing.T, l *line) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &locktest.Wire{Locker: memory.New().Locker()}
 		free := func() bool {
-			_, err := l.Holder(t.Context(), "core")
-			return errors.Is(err, update.ErrFree)
+			_, err := l.Holder(t.Context(), lease.Item("update", "core"))
+			return errors.Is(err, lease.ErrFree)
 		}
 		step := update.Step{Name: "s", Do: nothing}
 		u, err := update.New(update.Config{Locker: l, Journal: memory.New().Journal(), Packages: []update.Package{app(step)}})
 		require.NoError(t, err)
 		defer u.Close()
-		fail := func(fault error) {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.release = fault
-		}
-		fail(errCut)
+		l.BreakRelease(locktest.ErrCut)
 		_, err = u.Update(t.Context(), ask)
 		require.NoError(t, err)
 		time.Sleep(20 * time.Second)
 		require.False(t, free())
-		fail(nil)
+		l.BreakRelease(nil)
 		time.Sleep(5 * time.Second)
 		require.True(t, free(), "long before the lease ends by itself")
 
-		fail(errCut)
+		l.BreakRelease(locktest.ErrCut)
 		_, err = u.Update(t.Context(), ask)
 		require.ErrorIs(t, err, update.ErrUpToDate)
-		require.ErrorIs(t, err, errCut)
+		require.ErrorIs(t, err, locktest.ErrCut)
 		require.False(t, free(), "so it is for a run that did not begin")
 		began := time.Now()
 		require.NoError(t, u.Close())

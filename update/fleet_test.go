@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -82,7 +83,7 @@ func TestAProgramThatRestartsInItsUpdateStaysTheOnlyOne(t *testing.T) {
 		other := member(t, state, "b", c.step("b"))
 		_, err = other.Start(t.Context(), update.Request{Package: "app@b"})
 		require.ErrorIs(t, err, update.ErrBusy)
-		var held *update.HeldError
+		var held *lease.HeldError
 		require.ErrorAs(t, err, &held)
 		require.Contains(t, held.Owner, "a")
 		require.True(t, held.Until.After(time.Now()))
@@ -163,7 +164,7 @@ func TestARunIsRecoveredThoughSomebodyLooksAtItsLock(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, before.Close())
 
-		looks, err := update.Hold(t.Context(), state.Locker(), update.DefaultLock, update.HoldConfig{})
+		looks, err := lease.Hold(t.Context(), state.Locker(), lease.Item("update", update.DefaultLock), lease.HoldConfig{})
 		require.NoError(t, err)
 		time.AfterFunc(time.Second, func() { _ = looks.Release() })
 		require.NoError(t, member(t, state, "a", swap, c.step("end")).Recover(t.Context()))

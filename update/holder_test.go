@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -20,29 +21,29 @@ func TestHolderTellsWhoHasALock(t *testing.T) {
 		p.Current = func(context.Context) (string, error) { panic("what is installed is not asked") }
 		u := newUpdaterOn(t, state, p)
 		_, err := u.Holder(t.Context(), update.DefaultLock)
-		require.ErrorIs(t, err, update.ErrFree)
+		require.ErrorIs(t, err, lease.ErrFree)
 
 		p.Current = nil
 		u = newUpdaterOn(t, state, p)
 		run, err := u.Start(t.Context(), ask)
 		require.NoError(t, err)
-		lease, err := u.Holder(t.Context(), update.DefaultLock)
+		held, err := u.Holder(t.Context(), update.DefaultLock)
 		require.NoError(t, err)
-		require.Equal(t, run.Token, lease.Token)
-		require.Equal(t, run.Owner, lease.Owner)
+		require.Equal(t, run.Token, held.Token)
+		require.Equal(t, run.Owner, held.Owner)
 		close(end)
 		_, err = u.Wait(t.Context(), run.ID)
 		require.NoError(t, err)
 		synctest.Wait()
 		_, err = u.Holder(t.Context(), update.DefaultLock)
-		require.ErrorIs(t, err, update.ErrFree)
+		require.ErrorIs(t, err, lease.ErrFree)
 
-		_, err = state.Locker().Acquire(t.Context(), "another item", "another program", time.Minute)
+		_, err = state.Locker().Acquire(t.Context(), lease.Item("update", "another/lock"), "another program", time.Minute)
 		require.NoError(t, err)
-		lease, err = u.Holder(t.Context(), "another item")
+		held, err = u.Holder(t.Context(), "another/lock")
 		require.NoError(t, err)
-		require.Equal(t, "another program", lease.Owner)
+		require.Equal(t, "another program", held.Owner)
 		_, err = u.Holder(t.Context(), "")
-		require.ErrorIs(t, err, update.ErrInvalid)
+		require.ErrorIs(t, err, lease.ErrInvalid)
 	})
 }

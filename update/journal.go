@@ -26,9 +26,9 @@ type Journal interface {
 	// the latter the time of the first save with State.Done; the rest may share
 	// memory with r.
 	//
-	// A save with State.Done also ends the lease on r.Item that has r.Token and
-	// r.Owner, if the Locker of the same engine gave it: who sees that the run
-	// is done does not find its lock held.
+	// A save with State.Done also ends the lease on lease.Item("update", r.Item)
+	// that has r.Token and r.Owner, if the Locker of the same engine gave it: who
+	// sees that the run is done does not find its lock held.
 	Save(ctx context.Context, r Run, events ...Event) (Run, error)
 
 	// Get returns a run, or ErrNotFound, or ErrCorrupt if it cannot be read.

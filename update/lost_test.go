@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/locktest"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -22,7 +24,7 @@ import (
 func TestARunWhoseLeaseIsLostIsTakenUpAgainWhateverIsInTheWay(t *testing.T) {
 	type world struct {
 		state *memory.DB
-		wire  *line
+		wire  *locktest.Wire
 	}
 	tests := []struct {
 		name  string
@@ -32,11 +34,11 @@ func TestARunWhoseLeaseIsLostIsTakenUpAgainWhateverIsInTheWay(t *testing.T) {
 		{"once", 1, func(*testing.T, world) {}},
 		{"and lost again", 2, func(*testing.T, world) {}},
 		{"while the engine is out of reach", 1, func(_ *testing.T, w world) {
-			w.wire.set(errCut, nil, 0)
-			time.AfterFunc(10*time.Minute, func() { w.wire.set(nil, nil, 0) })
+			w.wire.Set(locktest.ErrCut, nil, 0)
+			time.AfterFunc(10*time.Minute, func() { w.wire.Set(nil, nil, 0) })
 		}},
 		{"and the item held by somebody who does not update", 1, func(t *testing.T, w world) {
-			_, err := w.state.Locker().Acquire(t.Context(), "core", "somebody", time.Hour)
+			_, err := w.state.Locker().Acquire(t.Context(), lease.Item("update", "core"), "somebody", time.Hour)
 			require.NoError(t, err)
 		}},
 	}
@@ -44,7 +46,7 @@ func TestARunWhoseLeaseIsLostIsTakenUpAgainWhateverIsInTheWay(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := world{state: memory.New()}
-				w.wire = &line{Locker: w.state.Locker()}
+				w.wire = &locktest.Wire{Locker: w.state.Locker()}
 				begun := make(chan int64, 10)
 				slow := update.Step{Name: "slow", Do: func(ctx context.Context, task *update.Task) error {
 					begun <- task.Run.Token
@@ -76,10 +78,10 @@ func TestARunWhoseLeaseIsLostIsTakenUpAgainWhateverIsInTheWay(t *testing.T) {
 					case got := <-ended:
 						require.NoError(t, got.err)
 					}
-					lease, err := w.state.Locker().Holder(t.Context(), "core")
+					held, err := w.state.Locker().Holder(t.Context(), lease.Item("update", "core"))
 					require.NoError(t, err)
-					require.Equal(t, token, lease.Token)
-					require.NoError(t, w.state.Locker().Release(t.Context(), lease))
+					require.Equal(t, token, held.Token)
+					require.NoError(t, w.state.Locker().Release(t.Context(), held))
 					tt.then(t, w)
 				}
 				got := <-ended
@@ -100,10 +102,10 @@ func TestAnUpdaterThatIsClosedTakesNothingUpAgain(t *testing.T) {
 		u := newUpdaterOn(t, state, app(step))
 		run, err := u.Start(t.Context(), ask)
 		require.NoError(t, err)
-		lease, err := state.Locker().Holder(t.Context(), "core")
+		held, err := state.Locker().Holder(t.Context(), lease.Item("update", "core"))
 		require.NoError(t, err)
-		require.NoError(t, state.Locker().Release(t.Context(), lease))
-		_, err = state.Locker().Acquire(t.Context(), "core", "somebody", time.Hour)
+		require.NoError(t, state.Locker().Release(t.Context(), held))
+		_, err = state.Locker().Acquire(t.Context(), lease.Item("update", "core"), "somebody", time.Hour)
 		require.NoError(t, err)
 		time.Sleep(10 * time.Minute)
 		began := time.Now()
@@ -149,9 +151,9 @@ func TestARunThatIsGoneFromTheJournalIsGivenUpAndThatIsSaidOnce(t *testing.T) {
 		_, err = u.Start(t.Context(), ask)
 		require.NoError(t, err)
 		journal.replaced.Store(true)
-		lease, err := state.Locker().Holder(t.Context(), "core")
+		held, err := state.Locker().Holder(t.Context(), lease.Item("update", "core"))
 		require.NoError(t, err)
-		require.NoError(t, state.Locker().Release(t.Context(), lease))
+		require.NoError(t, state.Locker().Release(t.Context(), held))
 		time.Sleep(time.Hour)
 		require.NoError(t, u.Close())
 		require.Equal(t, 1, strings.Count(log.String(), "run is gone from the journal"))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -237,7 +238,7 @@ func TestTheRecordOfAStepSaysWhyItFailed(t *testing.T) {
 func TestWithoutANameOfItsOwnAHolderIsItsHostAndProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		state := memory.New()
-		held, err := update.Hold(t.Context(), state.Locker(), "item", update.HoldConfig{})
+		held, err := lease.Hold(t.Context(), state.Locker(), "item", lease.HoldConfig{})
 		require.NoError(t, err)
 		defer held.Release()
 		require.Regexp(t, `^[^#]+:[0-9]+#[a-z0-9]{6}$`, held.Lease().Owner)

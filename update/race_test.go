@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -41,7 +42,7 @@ func TestARunIsTakenUpUnderTheLockItWasLeftUnder(t *testing.T) {
 
 func TestErrorsOfAStepAreItsOwn(t *testing.T) {
 	for _, err := range []error{
-		update.ErrLost, update.ErrStale, update.ErrExists, update.ErrHeld, update.ErrClosed, update.ErrCancelled,
+		lease.ErrLost, update.ErrStale, update.ErrExists, lease.ErrHeld, update.ErrClosed, update.ErrCancelled,
 		update.ErrNotFound, update.ErrInvalid, update.ErrUpToDate, update.ErrTooLate, context.Canceled,
 	} {
 		t.Run(err.Error(), func(t *testing.T) {
@@ -81,13 +82,13 @@ func TestACheckIsWatchedLikeAStep(t *testing.T) {
 
 		go func() {
 			time.Sleep(time.Second)
-			lease, err := state.Locker().Holder(t.Context(), "core")
-			if err != nil || u.Break(t.Context(), "core", lease.Token, ann) != nil {
+			held, err := state.Locker().Holder(t.Context(), lease.Item("update", "core"))
+			if err != nil || u.Break(t.Context(), "core", held.Token, ann) != nil {
 				t.Error("the lock was not broken")
 			}
 		}()
 		_, err = u.Start(t.Context(), ask)
-		require.ErrorIs(t, err, update.ErrLost)
+		require.ErrorIs(t, err, lease.ErrLost)
 	})
 }
 
@@ -97,8 +98,8 @@ func TestAPanicOfThePackageIsAnErrorOfStart(t *testing.T) {
 	state := memory.New()
 	_, err := newUpdaterOn(t, state, p).Start(t.Context(), ask)
 	require.ErrorContains(t, err, "panic: oh")
-	_, err = state.Locker().Holder(t.Context(), "core")
-	require.ErrorIs(t, err, update.ErrFree)
+	_, err = state.Locker().Holder(t.Context(), lease.Item("update", "core"))
+	require.ErrorIs(t, err, lease.ErrFree)
 }
 
 func TestRunsUnderDifferentLocksAreRecoveredAtTheSameTime(t *testing.T) {
@@ -114,10 +115,10 @@ func TestRunsUnderDifferentLocksAreRecoveredAtTheSameTime(t *testing.T) {
 		first, second := app(slow), app(update.Step{Name: "s", Do: nothing})
 		second.Name, second.Lock = "tool", "tools"
 		for _, p := range []update.Package{first, second} {
-			lease, err := state.Locker().Acquire(t.Context(), map[string]string{"app": "core", "tool": "tools"}[p.Name], "dead", time.Second)
+			held, err := state.Locker().Acquire(t.Context(), lease.Item("update", map[string]string{"app": "core", "tool": "tools"}[p.Name]), "dead", time.Second)
 			require.NoError(t, err)
 			_, err = state.Journal().Create(t.Context(), update.Run{
-				ID: p.Name, Package: p.Name, Item: lease.Item, State: update.StateRunning, Version: "1.0.0", Token: lease.Token,
+				ID: p.Name, Package: p.Name, Item: held.Item, State: update.StateRunning, Version: "1.0.0", Token: held.Token,
 				Steps: []update.StepRecord{{Name: "s", Phase: update.PhaseTodo}},
 			})
 			require.NoError(t, err)
@@ -171,11 +172,11 @@ func TestACancelThatWasAcknowledgedCounts(t *testing.T) {
 }
 
 // slowRelease is a Locker that takes its time to let go.
-type slowRelease struct{ update.Locker }
+type slowRelease struct{ lease.Locker }
 
-func (l *slowRelease) Release(ctx context.Context, lease update.Lease) error {
+func (l *slowRelease) Release(ctx context.Context, held lease.Lease) error {
 	time.Sleep(time.Second)
-	return l.Locker.Release(ctx, lease)
+	return l.Locker.Release(ctx, held)
 }
 
 func TestAfterWaitTheLockIsFreeForARecoveredRunToo(t *testing.T) {

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/upkeep-go/upkeep/lease"
 )
 
 // Recover finishes or rolls back the runs that dead processes left behind and
@@ -90,13 +93,13 @@ func (u *Updater) adopt(ctx context.Context, item string, ids ...string) (<-chan
 			if r != nil {
 				taken = append(taken, r)
 			}
-			if errors.Is(e, ErrHeld) {
+			if errors.Is(e, lease.ErrHeld) {
 				break
 			}
 			if e != nil {
 				err = errors.Join(err, fmt.Errorf("recover run %q: %w", id, e))
 			}
-			if errors.Is(e, ErrLost) || errors.Is(e, errClosing) {
+			if errors.Is(e, lease.ErrLost) || errors.Is(e, errClosing) {
 				break
 			}
 		}
@@ -115,7 +118,7 @@ func (u *Updater) adoptOne(ctx context.Context, item, id string) (*runner, error
 }
 
 // workUnder works on a run that was left, under held, which ends with that.
-func (u *Updater) workUnder(held *Held, id string) (*runner, error) {
+func (u *Updater) workUnder(held *lease.Held, id string) (*runner, error) {
 	r, err := u.takeOver(held, id)
 	err = errors.Join(err, u.release(held))
 	if r != nil {
@@ -174,11 +177,11 @@ func (u *Updater) rest(ctx context.Context) error {
 // was left under it.
 const lookTime = 5 * time.Second
 
-// holdLeft takes the lock that a run was left under. It is ErrHeld if somebody
+// holdLeft takes the lock that a run was left under. It is lease.ErrHeld if somebody
 // works on it.
-func (u *Updater) holdLeft(ctx context.Context, item, id string) (*Held, error) {
+func (u *Updater) holdLeft(ctx context.Context, item, id string) (*lease.Held, error) {
 	held, err := u.hold(ctx, item, false)
-	var by *HeldError
+	var by *lease.HeldError
 	if !errors.As(err, &by) {
 		return held, err
 	}
@@ -197,7 +200,7 @@ func (u *Updater) holdLeft(ctx context.Context, item, id string) (*Held, error) 
 // settleOne finishes or rolls back the oldest run that dead processes left
 // under held, or of p under another lock, and returns who did, if that was
 // necessary. It ends held.
-func (u *Updater) settleOne(p *Package, held *Held) (r *runner, found bool, err error) {
+func (u *Updater) settleOne(p *Package, held *lease.Held) (r *runner, found bool, err error) {
 	left, err := u.left(held.Context(), func(run Run) bool { return run.Item == p.Lock || run.Package == p.Name })
 	if err != nil || len(left) == 0 {
 		return nil, false, err
@@ -216,14 +219,14 @@ func (u *Updater) settleOne(p *Package, held *Held) (r *runner, found bool, err 
 
 // takeOver works on a run that was left, under held, and returns who did. A
 // run that is done has nobody.
-func (u *Updater) takeOver(held *Held, id string) (*runner, error) {
-	lease := held.Lease()
+func (u *Updater) takeOver(held *lease.Held, id string) (*runner, error) {
+	current := held.Lease()
 	run, err := u.amend(held.Context(), id, func(run *Run) (Event, error) {
 		if run.State.Done() {
 			return Event{}, nil
 		}
 		gone := run.Owner
-		run.Token, run.Owner = lease.Token, lease.Owner
+		run.Token, run.Owner = current.Token, current.Owner
 		return Event{Kind: EventRecovered, Message: "the process " + gone + " is gone"}, nil
 	})
 	if err != nil || run.State.Done() {
@@ -254,4 +257,12 @@ func (u *Updater) Run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// nameOf is the name of an owner, without the suffix that Hold added.
+func nameOf(owner string) string {
+	if i := strings.LastIndexByte(owner, '#'); i >= 0 {
+		return owner[:i]
+	}
+	return owner
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -16,11 +17,11 @@ import (
 // leave records a run of "app" as a process that died left it.
 func leave(t *testing.T, state *memory.DB, change func(*update.Run), steps ...update.StepRecord) update.Run {
 	t.Helper()
-	lease, err := state.Locker().Acquire(t.Context(), update.DefaultLock, "a dead process", ttl)
+	held, err := state.Locker().Acquire(t.Context(), lease.Item("update", update.DefaultLock), "a dead process", ttl)
 	require.NoError(t, err)
 	run := update.Run{
 		ID: "left", Package: "app", Item: update.DefaultLock, Version: "1.0.0", Release: update.Release{Version: "1.0.0"},
-		State: update.StateRunning, Steps: steps, Token: lease.Token, Request: ask,
+		State: update.StateRunning, Steps: steps, Token: held.Token, Request: ask,
 	}
 	change(&run)
 	run, err = state.Journal().Create(t.Context(), run, update.Event{Kind: update.EventStarted})
@@ -205,7 +206,7 @@ func TestOnFinishIsToldOfRecoveredRunsOnceTheirLockIsFree(t *testing.T) {
 				u, err := update.New(update.Config{
 					Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{p},
 					OnFinish: func(run update.Run) {
-						if _, err := state.Locker().Holder(t.Context(), "core"); !errors.Is(err, update.ErrFree) {
+						if _, err := state.Locker().Holder(t.Context(), lease.Item("update", "core")); !errors.Is(err, lease.ErrFree) {
 							t.Error("the lock is not free:", err)
 						}
 						told = append(told, run.Version)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/upkeep-go/upkeep/lease"
 )
 
 // State says how far a run has come.
@@ -159,9 +161,9 @@ type Event struct {
 // Status is the present of a package.
 type Status struct {
 	Package string
-	Version string // installed version, "" for none
-	Run     *Run   // the live run of the package, or nil
-	Lease   *Lease // who holds the package's lock, or nil
+	Version string       // installed version, "" for none
+	Run     *Run         // the live run of the package, or nil
+	Lease   *lease.Lease // who holds the package's lock, or nil
 }
 
 // Plan is what an update would do.

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/upkeep-go/upkeep/lease"
 )
 
 // errClosing stops a run between two steps because its Updater closes.
@@ -20,7 +22,7 @@ var errClosing = fmt.Errorf("%w: the run is left for Recover", ErrClosed)
 type runner struct {
 	u    *Updater
 	p    *Package
-	held *Held
+	held *lease.Held
 
 	weights []int // of each step
 	total   int   // of them
@@ -44,7 +46,7 @@ type runner struct {
 	final bool      // the run has passed its point of no return
 }
 
-func (u *Updater) newRunner(p *Package, held *Held, run Run) *runner {
+func (u *Updater) newRunner(p *Package, held *lease.Held, run Run) *runner {
 	r := &runner{
 		u: u, p: p, held: held, run: run, final: p.beyondReturn(run),
 		gone: make(chan struct{}), saving: make(chan struct{}, 1),
@@ -58,7 +60,7 @@ func (u *Updater) newRunner(p *Package, held *Held, run Run) *runner {
 		r.total += max(w, 1)
 	}
 	ahead, cancel := context.WithCancelCause(held.Context())
-	r.forwardContext, r.cancelForward = attentive(ahead), cancel
+	r.forwardContext, r.cancelForward = lease.Watchful(ahead), cancel
 	if run.Cancel != nil {
 		r.cancelForward(ErrCancelled)
 	}
@@ -128,7 +130,7 @@ func (u *Updater) finish(r *runner, settled []*runner) {
 // release ends a lease. After an error, as of a full disk, it goes on trying as
 // long as the lease could keep others away, or until Close. Only background
 // work calls it.
-func (u *Updater) release(held *Held) error {
+func (u *Updater) release(held *lease.Held) error {
 	err := held.Release()
 	if err == nil {
 		return nil
@@ -220,7 +222,7 @@ func (r *runner) save(ctx context.Context, change func(*Run), events ...Event) e
 var (
 	errAgain     = errors.New("update: the run has changed")
 	errRepeated  = errors.New("update: the request came twice at once")
-	errOvertaken = fmt.Errorf("%w: somebody else may act", ErrLost)
+	errOvertaken = fmt.Errorf("%w: somebody else may act", lease.ErrLost)
 )
 
 // reconcile finds out why a save was refused: it had been made already and the
@@ -311,7 +313,7 @@ func (r *runner) flush(stop <-chan struct{}) {
 		if pending {
 			_ = r.save(ctx, func(*Run) {})
 		} else if stored, err := r.u.config.Journal.Get(ctx, id); err == nil && stored.Rev > rev {
-			if r.held.confirm() == nil { // else the lock was broken
+			if r.held.Confirm() == nil { // else the lock was broken
 				r.noticeCancel(stored)
 			}
 		}

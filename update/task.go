@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+
+	"github.com/upkeep-go/upkeep/lease"
 )
 
 // maxData bounds what a step may keep, in bytes of JSON.
@@ -95,7 +97,7 @@ func (s *Step) bounded(ctx context.Context, t *Task, f func(context.Context, *Ta
 			fmt.Errorf("%w after %s", context.DeadlineExceeded, s.Timeout))
 		defer cancel()
 	}
-	ctx = attentive(ctx)
+	ctx = lease.Watchful(ctx)
 	err := protect(func() error { return f(ctx, t) })
 	if err != nil && ctx.Err() != nil {
 		// The cause says more than "context canceled", and decides what follows.

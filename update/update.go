@@ -9,16 +9,31 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/upkeep-go/upkeep/lease"
 )
 
-// DefaultLock is the lock item of packages that name no other.
+// DefaultLock is the lock of packages that name no other.
 const DefaultLock = "core"
+
+// Locker keeps two updates apart, in one process or in many. It is documented
+// as [lease.Locker], since others stand on it too; this domain is where it is
+// known from.
+type Locker = lease.Locker
+
+// itemOf names the item of a lock's lease; no Locker takes that of no lock.
+func itemOf(lock string) string {
+	if lock == "" {
+		return ""
+	}
+	return lease.Item("update", lock)
+}
 
 // Config configures an Updater. A zero field means its documented default.
 type Config struct {
-	Locker   Locker    // required
-	Journal  Journal   // required
-	Packages []Package // required: what may be updated, and how
+	Locker   lease.Locker // required
+	Journal  Journal      // required
+	Packages []Package    // required: what may be updated, and how
 	// LockTTL is how long the lock of a dead process lasts, and how long a
 	// step may go without a sign of progress before it is stalled: its
 	// context ends with ErrStalled and the run is rolled back. Default 3
@@ -47,8 +62,8 @@ type Package struct {
 	// rolled back; and what cannot be undone because it is gone is passed over
 	// on the way back, which fails then and says so.
 	Steps []Step
-	// Lock is the lock item. Packages with the same one are updated one at a
-	// time. Default DefaultLock.
+	// Lock is the lock, whose lease is on lease.Item("update", Lock). Packages
+	// with the same one are updated one at a time. Default DefaultLock.
 	Lock string
 	// Current returns the installed version, "" for none. Default: the
 	// version of the last run that succeeded.
@@ -89,10 +104,7 @@ var packageName = regexp.MustCompile(`^[A-Za-z0-9@][A-Za-z0-9._/@+-]*$`)
 // New returns an Updater. It starts nothing.
 func New(c Config) (*Updater, error) {
 	if c.LockTTL == 0 {
-		c.LockTTL = defaultTTL
-	}
-	if c.Owner == "" {
-		c.Owner = defaultOwner()
+		c.LockTTL = 3 * time.Minute
 	}
 	if c.OnFinish == nil {
 		c.OnFinish = func(Run) {}
@@ -140,8 +152,9 @@ func (p *Package) prepare() error {
 		return errors.New("a Source is required")
 	case len(p.Steps) == 0:
 		return errors.New("at least one step is required")
-	case len(p.Lock) > 1024:
-		return fmt.Errorf("the Lock has %d bytes, at most 1024 are allowed", len(p.Lock))
+	}
+	if err := lease.CheckItem(itemOf(p.Lock)); err != nil {
+		return fmt.Errorf("the Lock %q: %w", cut(p.Lock, 256), err)
 	}
 	p.byName = map[string]int{}
 	for i, s := range p.Steps {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/upkeep-go/upkeep/lease"
 )
 
 // waitInterval is how often Wait looks at a run of another process.
@@ -19,6 +21,7 @@ type Updater struct {
 	config   Config
 	packages map[string]*Package
 
+	line     lease.Line    // of those who wait for a lock
 	stopping chan struct{} // closed by Close
 	work     sync.WaitGroup
 
@@ -42,7 +45,7 @@ func (u *Updater) Packages() []string {
 // ErrBusy while another run holds the lock, or may come back to it, or when
 // somebody holds it without a run for more than 5 seconds, unless Request.Wait
 // is set; ErrUpToDate when there is nothing to do, ErrFailed when
-// a step's pre-flight check fails, and ErrLost when the lock was lost before
+// a step's pre-flight check fails, and lease.ErrLost when the lock was lost before
 // the run could be recorded.
 //
 // When ctx ends before Start has returned, the run may have begun all the
@@ -232,11 +235,11 @@ func (u *Updater) Status(ctx context.Context, pkg string) (Status, error) {
 		s.Run = &run
 		break
 	}
-	lease, err := u.config.Locker.Holder(ctx, p.Lock)
+	held, err := u.Holder(ctx, p.Lock)
 	switch {
 	case err == nil:
-		s.Lease = &lease
-	case !errors.Is(err, ErrFree):
+		s.Lease = &held
+	case !errors.Is(err, lease.ErrFree):
 		return Status{}, err
 	}
 	return s, nil

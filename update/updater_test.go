@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -52,6 +53,8 @@ func fails(text string) func(context.Context, *update.Task) error {
 func app(steps ...update.Step) update.Package {
 	return update.Package{Name: "app", Source: versions{"1.0.0"}, Steps: steps}
 }
+
+const ttl = 3 * time.Minute // of a lease
 
 var ask = update.Request{Package: "app"}
 
@@ -265,8 +268,8 @@ func TestOfManyRequestsAtOnceExactlyOneRuns(t *testing.T) {
 					return
 				}
 				busy++
-				var held *update.HeldError
-				if !errors.Is(err, update.ErrBusy) || !errors.As(err, &held) || held.Item != "core" || held.Until.IsZero() {
+				var held *lease.HeldError
+				if !errors.Is(err, update.ErrBusy) || !errors.As(err, &held) || held.Item != "update/core" || held.Until.IsZero() {
 					t.Error(err)
 				}
 			})
@@ -345,7 +348,7 @@ func TestOnFinishIsToldOfEveryRunOnceItsLockIsFree(t *testing.T) {
 		Locker: state.Locker(), Journal: state.Journal(),
 		Packages: []update.Package{app(update.Step{Name: "s", Do: nothing}), bad},
 		OnFinish: func(run update.Run) {
-			if _, err := state.Locker().Holder(context.Background(), "core"); !errors.Is(err, update.ErrFree) {
+			if _, err := state.Locker().Holder(context.Background(), lease.Item("update", "core")); !errors.Is(err, lease.ErrFree) {
 				t.Error("the lock is not free:", err)
 			}
 			told <- run

@@ -36,6 +36,9 @@ func (r *runner) work() error {
 	return err
 }
 
+// saveTimeout bounds a look at the journal after the work has ended.
+const saveTimeout = 10 * time.Second
+
 // ended asks the journal whether an end that could not be written was written
 // after all. The lease ends with it.
 func (r *runner) ended() bool {
@@ -45,7 +48,7 @@ func (r *runner) ended() bool {
 	if !tried {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.held.Context()), releaseTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.held.Context()), saveTimeout)
 	defer cancel()
 	stored, err := r.u.Get(ctx, id)
 	if err != nil || !stored.State.Done() || stored.Token != token {
@@ -103,7 +106,8 @@ func joinReasons(first, second string) string {
 
 // turnBack records that the run is to be undone, and why.
 func (r *runner) turnBack(err error) error {
-	if lost := r.held.confirm(); lost != nil { // who breaks the lock cancels too
+	_ = r.held.Confirm() // who breaks the lock cancels too
+	if lost := context.Cause(r.held.Context()); lost != nil {
 		return lost
 	}
 	reason := err.Error()

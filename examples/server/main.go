@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
@@ -213,7 +214,7 @@ func install(ctx context.Context, updates *update.Updater, logger *slog.Logger) 
 	if err == nil && status.Version == "" && status.Run == nil {
 		_, err = updates.Update(ctx, update.Request{Package: siteName, Version: "1.0.0", By: update.By{Actor: "server"}})
 	}
-	if err != nil && !errors.Is(err, update.ErrHeld) {
+	if err != nil && !errors.Is(err, lease.ErrHeld) {
 		logger.Error("the site is not installed", "err", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log"
 	"time"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -18,15 +19,15 @@ func ExampleNew() {
 	defer db.Close()
 	ctx := context.Background()
 
-	lease, err := db.Locker().Acquire(ctx, "core", "alice", time.Minute)
+	own, err := db.Locker().Acquire(ctx, "core", "alice", time.Minute)
 	if err != nil {
 		log.Fatal(err)
 	}
 	_, err = db.Locker().Acquire(ctx, "core", "bob", time.Minute)
-	var held *update.HeldError
+	var held *lease.HeldError
 	fmt.Println(errors.As(err, &held), held.Owner)
 
-	if err := db.Locker().Release(ctx, lease); err != nil {
+	if err := db.Locker().Release(ctx, own); err != nil {
 		log.Fatal(err)
 	}
 	_, err = db.Locker().Acquire(ctx, "core", "bob", time.Minute)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
@@ -31,7 +32,7 @@ type DB struct {
 // New returns an empty engine.
 func New() *DB {
 	db := new(DB)
-	db.locker = locker{db: db, leases: make(map[string]lease)}
+	db.locker = locker{db: db, leases: make(map[string]timed)}
 	db.journal = journal{
 		db: db, index: make(map[string]int),
 		requests: make(map[request]int), fences: make(map[string]int64),
@@ -40,8 +41,8 @@ func New() *DB {
 	return db
 }
 
-// Locker returns the locks of package update.
-func (db *DB) Locker() update.Locker { return &db.locker }
+// Locker returns the leases of every domain.
+func (db *DB) Locker() lease.Locker { return &db.locker }
 
 // Journal returns the runs of package update.
 func (db *DB) Journal() update.Journal { return &db.journal }

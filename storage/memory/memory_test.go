@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
+	"github.com/upkeep-go/upkeep/lease/leasetest"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/storage/storagetest"
@@ -36,8 +38,8 @@ func TestTheEngineNeedsNeitherSQLiteNorTesting(t *testing.T) {
 }
 
 func BenchmarkEngine(b *testing.B) {
-	updatetest.BenchmarkLocker(b, updatetest.LockerHarness{
-		Open: func(testing.TB) update.Locker { return memory.New().Locker() },
+	leasetest.BenchmarkLocker(b, leasetest.Harness{
+		Open: func(testing.TB) lease.Locker { return memory.New().Locker() },
 	})
 	updatetest.BenchmarkJournal(b, updatetest.JournalHarness{
 		Open: func(testing.TB) update.Journal { return memory.New().Journal() },

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/feed"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -78,8 +79,9 @@ func (j *journal) Save(ctx context.Context, r update.Run, events ...update.Event
 	r.Package, r.Request, r.CreatedAt, r.EndedAt = old.Package, old.Request, old.CreatedAt, old.EndedAt
 	r.Steps = mergeSteps(old.Steps, r.Steps, events)
 	r.Rev, r.UpdatedAt = old.Rev+1, stamp(time.Now())
-	if held := j.db.locker.leases[r.Item]; r.State.Done() && held.Token == r.Token && held.Owner == r.Owner {
-		delete(j.db.locker.leases, r.Item)
+	item := lease.Item("update", r.Item)
+	if held := j.db.locker.leases[item]; r.State.Done() && held.Token == r.Token && held.Owner == r.Owner {
+		delete(j.db.locker.leases, item)
 	}
 	return j.write(i, r, events), nil
 }

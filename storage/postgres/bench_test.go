@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
+	"github.com/upkeep-go/upkeep/lease/leasetest"
 	"github.com/upkeep-go/upkeep/storage/postgres"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/updatetest"
@@ -22,8 +24,8 @@ func BenchmarkEngine(b *testing.B) {
 	fresh := func(t testing.TB) *postgres.DB {
 		return open(t, postgres.Config{URL: shared.url(shared.newSchema(t))})
 	}
-	updatetest.BenchmarkLocker(b, updatetest.LockerHarness{
-		Open: func(t testing.TB) update.Locker { return fresh(t).Locker() },
+	leasetest.BenchmarkLocker(b, leasetest.Harness{
+		Open: func(t testing.TB) lease.Locker { return fresh(t).Locker() },
 	})
 	updatetest.BenchmarkJournal(b, updatetest.JournalHarness{
 		Open: func(t testing.TB) update.Journal { return fresh(t).Journal() },
@@ -44,11 +46,11 @@ func BenchmarkLease(b *testing.B) {
 	require.NoError(b, err)
 
 	ours := func(item string) error {
-		lease, err := locker.Acquire(b.Context(), item, "me", time.Hour)
+		held, err := locker.Acquire(b.Context(), item, "me", time.Hour)
 		if err != nil {
 			return err
 		}
-		return locker.Release(b.Context(), lease)
+		return locker.Release(b.Context(), held)
 	}
 	bare := func(item string) error { return barePair(b.Context(), pool, item) }
 	for _, callers := range []int{1, 16} {

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/postgres"
 	"github.com/upkeep-go/upkeep/update"
@@ -78,7 +79,7 @@ func TestWhatAKilledServerAcknowledgedIsThere(t *testing.T) {
 	require.NoError(t, s.start())
 	t.Cleanup(s.remove)
 	db := open(t, postgres.Config{URL: s.url(s.newSchema(t)), Timeout: 20 * time.Second})
-	lease, err := db.Locker().Acquire(t.Context(), "core", "me", time.Hour)
+	own, err := db.Locker().Acquire(t.Context(), "core", "me", time.Hour)
 	require.NoError(t, err)
 
 	w := startWriters(t, db.Journal(), "run")
@@ -95,9 +96,9 @@ func TestWhatAKilledServerAcknowledgedIsThere(t *testing.T) {
 	for _, err := range w.errs {
 		require.ErrorIs(t, err, postgres.ErrUnknown)
 	}
-	renewed, err := db.Locker().Renew(t.Context(), lease, time.Hour)
+	renewed, err := db.Locker().Renew(t.Context(), own, time.Hour)
 	require.NoError(t, err)
-	require.Equal(t, lease.Token, renewed.Token)
+	require.Equal(t, own.Token, renewed.Token)
 }
 
 func TestATransactionUnderWayWhenTheServerIsKilledNeverWas(t *testing.T) {
@@ -124,7 +125,7 @@ func TestATransactionUnderWayWhenTheServerIsKilledNeverWas(t *testing.T) {
 
 	require.Equal(t, 1, requireWholeOrAbsent(t, db.Journal(), []string{"before", "during"}))
 	_, err = db.Locker().Holder(t.Context(), "core")
-	require.ErrorIs(t, err, update.ErrFree)
+	require.ErrorIs(t, err, lease.ErrFree)
 }
 
 func TestCutConnectionsLoseNothing(t *testing.T) {
@@ -191,21 +192,21 @@ func TestASilentNetworkEndsACallInTime(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, shared)
 	db := open(t, postgres.Config{URL: urlAt(n.dir, shared.newSchema(t)), Timeout: time.Second, MaxConns: 1})
-	lease, err := db.Locker().Acquire(t.Context(), "core", "me", time.Hour)
+	own, err := db.Locker().Acquire(t.Context(), "core", "me", time.Hour)
 	require.NoError(t, err)
 	n.dropRequests.Store(true)
-	_, err = db.Locker().Renew(t.Context(), lease, time.Hour)
+	_, err = db.Locker().Renew(t.Context(), own, time.Hour)
 	require.ErrorIs(t, err, storage.ErrBusy)
 	_, err = db.Locker().Holder(t.Context(), "core")
 	require.ErrorIs(t, err, storage.ErrBusy)
 	n.dropRequests.Store(false)
 
 	n.dropReplies.Store(true)
-	_, err = db.Locker().Renew(t.Context(), lease, time.Hour)
+	_, err = db.Locker().Renew(t.Context(), own, time.Hour)
 	require.ErrorIs(t, err, storage.ErrBusy)
 	n.dropReplies.Store(false)
 
-	_, err = db.Locker().Renew(t.Context(), lease, time.Hour)
+	_, err = db.Locker().Renew(t.Context(), own, time.Hour)
 	require.NoError(t, err, "the network is back")
 }
 
@@ -323,7 +324,7 @@ func TestAClientsClockMeansNothing(t *testing.T) {
 	right := open(t, postgres.Config{URL: url})
 	mine, err := right.Locker().Acquire(t.Context(), "mine", "right", time.Hour)
 	require.NoError(t, err)
-	var theirs update.Lease
+	var theirs lease.Lease
 	var created update.Run
 
 	synctest.Test(t, func(t *testing.T) {
@@ -332,7 +333,7 @@ func TestAClientsClockMeansNothing(t *testing.T) {
 		require.NoError(t, err)
 		defer wrong.Close()
 
-		var held *update.HeldError
+		var held *lease.HeldError
 		_, err = wrong.Locker().Acquire(context.Background(), "mine", "wrong", time.Hour)
 		require.ErrorAs(t, err, &held)
 		require.Equal(t, mine.ExpiresAt, held.Until)
@@ -351,7 +352,7 @@ func TestAClientsClockMeansNothing(t *testing.T) {
 	require.WithinDuration(t, now.Add(time.Hour), theirs.ExpiresAt, time.Minute)
 	require.WithinDuration(t, now, created.CreatedAt, time.Minute)
 	_, err = right.Locker().Acquire(t.Context(), "theirs", "right", time.Hour)
-	require.ErrorIs(t, err, update.ErrHeld)
+	require.ErrorIs(t, err, lease.ErrHeld)
 	for e := range written(t, right.Journal()) {
 		require.WithinDuration(t, now, e.Time, time.Minute)
 	}

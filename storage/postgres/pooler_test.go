@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/postgres"
-	"github.com/upkeep-go/upkeep/update"
 )
 
 // TestATransactionPoolerMayStandInBetween works through one whose sessions
@@ -29,18 +29,18 @@ func worksThroughAPooler(t *testing.T, mode string) {
 	pooled := open(t, postgres.Config{URL: urlAt(dir, schema) + "&default_query_exec_mode=" + mode})
 	direct := open(t, postgres.Config{URL: shared.url(schema)})
 
-	lease, err := pooled.Locker().Acquire(t.Context(), "core", "pooled", time.Hour)
+	held, err := pooled.Locker().Acquire(t.Context(), "core", "pooled", time.Hour)
 	require.NoError(t, err)
 	_, err = direct.Locker().Acquire(t.Context(), "core", "direct", time.Hour)
-	require.ErrorIs(t, err, update.ErrHeld)
+	require.ErrorIs(t, err, lease.ErrHeld)
 	for range 20 {
-		lease, err = pooled.Locker().Renew(t.Context(), lease, time.Hour)
+		held, err = pooled.Locker().Renew(t.Context(), held, time.Hour)
 		require.NoError(t, err)
 	}
-	require.NoError(t, pooled.Locker().Release(t.Context(), lease))
+	require.NoError(t, pooled.Locker().Release(t.Context(), held))
 	taken, err := direct.Locker().Acquire(t.Context(), "core", "direct", time.Hour)
 	require.NoError(t, err)
-	require.Greater(t, taken.Token, lease.Token)
+	require.Greater(t, taken.Token, held.Token)
 
 	a, b := startWriters(t, pooled.Journal(), "pooled"), startWriters(t, direct.Journal(), "direct")
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
@@ -171,7 +172,7 @@ func (c Config) complete() Config {
 func (d *DB) Within(tx pgx.Tx) storage.Backend { return d.stores.Within(newSavepoints(d.server, tx)) }
 
 // Locker returns the leases of this database.
-func (d *DB) Locker() update.Locker { return d.stores.Locker() }
+func (d *DB) Locker() lease.Locker { return d.stores.Locker() }
 
 // Journal returns the runs of this database.
 func (d *DB) Journal() update.Journal { return d.stores.Journal() }

@@ -18,9 +18,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
-	"github.com/upkeep-go/upkeep/update"
 )
 
 // rounds is how often each contender runs; they take turns, because the disk
@@ -151,7 +151,7 @@ func BenchmarkRead(b *testing.B) {
 	const reads = 10_000
 	path := filepath.Join(b.TempDir(), "state.db")
 	db := open(b, sqlite.Config{Path: path})
-	lease, err := db.Locker().Acquire(b.Context(), "core", "me", time.Hour)
+	own, err := db.Locker().Acquire(b.Context(), "core", "me", time.Hour)
 	require.NoError(b, err)
 	bare, err := peer(b, path, "FULL").Prepare(`
 		SELECT owner, token, acquired_ms, expires_ms, process, ttl_us, ends_us - ?4 FROM upkeep_lease
@@ -170,7 +170,7 @@ func BenchmarkRead(b *testing.B) {
 			var owner []byte
 			var process string
 			var token, acquired, expires, ttl, left int64
-			return bare.QueryRowContext(b.Context(), []byte(lease.Item), boot, 0, int64(1)).
+			return bare.QueryRowContext(b.Context(), []byte(own.Item), boot, 0, int64(1)).
 				Scan(&owner, &token, &acquired, &expires, &process, &ttl, &left)
 		},
 	}
@@ -268,7 +268,7 @@ func contend(b *testing.B, pair func(owner string) error) (pairs float64, took t
 	return float64(n.Load()), time.Since(began)
 }
 
-// BenchmarkLocker has 4 contenders take turns with one item by update.Hold,
+// BenchmarkLocker has 4 contenders take turns with one item by lease.Hold,
 // against the naive lock on the same pragmas and file system
 // (synchronous=NORMAL). At FULL it counts the transactions of a pair: each
 // that changed something is one sync, as strace shows, and folding the log
@@ -277,9 +277,10 @@ func BenchmarkLocker(b *testing.B) {
 	db := open(b, sqlite.Config{Path: filepath.Join(b.TempDir(), "ours.db"), Relaxed: true})
 	durable := open(b, sqlite.Config{Path: filepath.Join(b.TempDir(), "durable.db")})
 	other := newNaive(b, peer(b, filepath.Join(b.TempDir(), "naive.db"), "NORMAL"))
-	hold := func(l update.Locker) func(string) error {
+	hold := func(l lease.Locker) func(string) error {
+		var turns lease.Line
 		return func(owner string) error {
-			held, err := update.Hold(b.Context(), l, "core", update.HoldConfig{Owner: owner, Wait: true})
+			held, err := lease.Hold(b.Context(), l, "core", lease.HoldConfig{Owner: owner, Wait: true, Line: &turns})
 			if err != nil {
 				return err
 			}

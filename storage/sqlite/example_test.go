@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
-	"github.com/upkeep-go/upkeep/update"
 )
 
 func Example() {
@@ -28,10 +28,10 @@ func Example() {
 	defer db.Close()
 
 	ctx := context.Background()
-	lease, err := db.Locker().Acquire(ctx, "core", "ada", time.Minute)
-	fmt.Println(lease.Token, err)
+	held, err := db.Locker().Acquire(ctx, "core", "ada", time.Minute)
+	fmt.Println(held.Token, err)
 	_, err = db.Locker().Acquire(ctx, "core", "bob", time.Minute)
-	fmt.Println(errors.Is(err, update.ErrHeld))
+	fmt.Println(errors.Is(err, lease.ErrHeld))
 	// Output:
 	// 1 <nil>
 	// true
@@ -64,7 +64,7 @@ func ExampleDB_Within() {
 	tx.Rollback() // neither the table nor the lease
 
 	_, err = db.Locker().Holder(ctx, "core")
-	fmt.Println("free:", errors.Is(err, update.ErrFree))
+	fmt.Println("free:", errors.Is(err, lease.ErrFree))
 	// Output:
 	// taken: true
 	// free: true

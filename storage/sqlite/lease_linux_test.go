@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
-	"github.com/upkeep-go/upkeep/update"
 )
 
 // heldByChild starts a process that holds an item.
@@ -21,7 +21,7 @@ func heldByChild(t *testing.T, role string) (*sqlite.DB, *child) {
 	db := open(t, sqlite.Config{Path: path})
 	c := startChild(t, role, path, "core")
 	require.Equal(t, "held", c.line())
-	require.ErrorIs(t, take(db, "core"), update.ErrHeld)
+	require.ErrorIs(t, take(db, "core"), lease.ErrHeld)
 	_, err := db.Locker().Holder(t.Context(), "core")
 	require.NoError(t, err)
 	return db, c
@@ -32,11 +32,11 @@ func heldByChild(t *testing.T, role string) (*sqlite.DB, *child) {
 func requireTaken(t *testing.T, db *sqlite.DB) {
 	t.Helper()
 	_, err := db.Locker().Holder(t.Context(), "core")
-	require.ErrorIs(t, err, update.ErrFree)
+	require.ErrorIs(t, err, lease.ErrFree)
 	require.NoError(t, take(db, "core"))
-	lease, err := db.Locker().Holder(t.Context(), "core")
+	own, err := db.Locker().Holder(t.Context(), "core")
 	require.NoError(t, err)
-	require.EqualValues(t, 2, lease.Token)
+	require.EqualValues(t, 2, own.Token)
 }
 
 func TestTheLeaseOfAKilledProcessIsTakenOverAtOnce(t *testing.T) {
@@ -61,10 +61,10 @@ func TestTheLeaseOfAZombieIsTakenOverAtOnce(t *testing.T) {
 func TestTheLeaseOfAStoppedProcessIsNotTaken(t *testing.T) {
 	db, c := heldByChild(t, "hold")
 	require.NoError(t, c.Process.Signal(syscall.SIGSTOP))
-	require.ErrorIs(t, take(db, "core"), update.ErrHeld)
-	lease, err := db.Locker().Holder(t.Context(), "core")
+	require.ErrorIs(t, take(db, "core"), lease.ErrHeld)
+	own, err := db.Locker().Holder(t.Context(), "core")
 	require.NoError(t, err)
-	require.Equal(t, fmt.Sprint("process ", c.Process.Pid), lease.Owner)
+	require.Equal(t, fmt.Sprint("process ", c.Process.Pid), own.Owner)
 }
 
 func TestTheLeaseOfAProcessThatExecutedAnotherProgramIsTakenOverAtOnce(t *testing.T) {
@@ -95,8 +95,8 @@ func init() {
 		if err != nil {
 			return err
 		}
-		if lease, err := db.Locker().Holder(context.Background(), args[1]); err == nil {
-			return fmt.Errorf("%q holds the item", lease.Owner)
+		if own, err := db.Locker().Holder(context.Background(), args[1]); err == nil {
+			return fmt.Errorf("%q holds the item", own.Owner)
 		}
 		if err := take(db, args[1]); err != nil {
 			return err
@@ -136,14 +136,14 @@ func TestALeaseIsJudgedByItsBootAndNothingThatCanJump(t *testing.T) {
 			_, err = db.Locker().Holder(t.Context(), "core")
 			if tt.want == held {
 				require.NoError(t, err)
-				require.ErrorIs(t, take(db, "core"), update.ErrHeld)
+				require.ErrorIs(t, take(db, "core"), lease.ErrHeld)
 				_, err = db.Locker().Renew(t.Context(), first, time.Hour)
 				require.NoError(t, err)
 				return
 			}
-			require.ErrorIs(t, err, update.ErrFree)
+			require.ErrorIs(t, err, lease.ErrFree)
 			_, err = db.Locker().Renew(t.Context(), first, time.Hour)
-			require.ErrorIs(t, err, update.ErrLost)
+			require.ErrorIs(t, err, lease.ErrLost)
 			requireTaken(t, db)
 		})
 	}

@@ -15,6 +15,7 @@ import (
 
 	driver "modernc.org/sqlite"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
@@ -155,7 +156,7 @@ func newDB(ctx context.Context, e *engine, c Config, migrations fs.FS) (*DB, err
 }
 
 // Locker returns the locks of the database.
-func (d *DB) Locker() update.Locker { return d.stores.Locker() }
+func (d *DB) Locker() lease.Locker { return d.stores.Locker() }
 
 // Journal returns the journal of the database.
 func (d *DB) Journal() update.Journal { return d.stores.Journal() }

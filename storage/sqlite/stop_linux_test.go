@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
-	"github.com/upkeep-go/upkeep/update"
 )
 
 // machineTime is the same in all processes.
@@ -38,7 +38,7 @@ func init() {
 		if err != nil {
 			return err
 		}
-		held, err := update.Hold(context.Background(), db.Locker(), args[1], update.HoldConfig{TTL: ttl})
+		held, err := lease.Hold(context.Background(), db.Locker(), args[1], lease.HoldConfig{TTL: ttl})
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func stopHolder(t *testing.T, ttl time.Duration) bool {
 		}
 	}
 	require.NoError(t, c.Process.Signal(syscall.SIGSTOP))
-	other, err := update.Hold(t.Context(), db.Locker(), "core", update.HoldConfig{Wait: true})
+	other, err := lease.Hold(t.Context(), db.Locker(), "core", lease.HoldConfig{Wait: true})
 	require.NoError(t, err)
 	taken := machineTime()
 	require.NoError(t, c.Process.Signal(syscall.SIGCONT))
@@ -80,7 +80,7 @@ func stopHolder(t *testing.T, ttl time.Duration) bool {
 	for line := c.line(); ; line = c.line() {
 		var at int64
 		if _, err := fmt.Sscan(line, &at); err != nil {
-			require.Equal(t, "lost: update: lease lost", line)
+			require.Equal(t, "lost: lease: lost", line)
 			break
 		}
 		last = time.Duration(at)

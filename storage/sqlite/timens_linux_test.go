@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
-	"github.com/upkeep-go/upkeep/update"
 )
 
 func init() {
@@ -28,11 +28,11 @@ func init() {
 		if err != nil {
 			return err
 		}
-		lease, err := db.Locker().Acquire(context.Background(), args[1], "a child", ttl)
+		own, err := db.Locker().Acquire(context.Background(), args[1], "a child", ttl)
 		if err != nil {
 			return err
 		}
-		if _, err := db.Locker().Renew(context.Background(), lease, ttl); err != nil {
+		if _, err := db.Locker().Renew(context.Background(), own, ttl); err != nil {
 			return err
 		}
 		fmt.Println("held")
@@ -45,7 +45,7 @@ func init() {
 			return err
 		}
 		_, err = db.Locker().Holder(context.Background(), args[1])
-		fmt.Println("free:", errors.Is(err, update.ErrFree))
+		fmt.Println("free:", errors.Is(err, lease.ErrFree))
 		fmt.Println("taken:", take(db, args[1]) == nil)
 		return nil
 	}
@@ -82,7 +82,7 @@ func TestALeaseOfAnotherTimeNamespaceIsNotTakenWhileItLives(t *testing.T) {
 			holder := startElsewhere(t, clock, "hold for", path, "theirs", "1h")
 			require.Equal(t, "held", holder.line())
 
-			require.ErrorIs(t, take(db, "theirs"), update.ErrHeld)
+			require.ErrorIs(t, take(db, "theirs"), lease.ErrHeld)
 			_, err = db.Locker().Holder(t.Context(), "theirs")
 			require.NoError(t, err)
 			for _, item := range []string{"ours", "theirs"} {
@@ -104,7 +104,7 @@ func TestALeaseOfAnotherTimeNamespaceEndsInItsTime(t *testing.T) {
 				db := open(t, sqlite.Config{Path: path})
 				holder := startElsewhere(t, clock, "hold for", path, "core", ttl.String())
 				require.Equal(t, "held", holder.line())
-				if err := take(db, "core"); !errors.Is(err, update.ErrHeld) {
+				if err := take(db, "core"); !errors.Is(err, lease.ErrHeld) {
 					require.NoError(t, err)
 					return false // its time may be over
 				}

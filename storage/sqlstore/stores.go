@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
@@ -98,7 +99,7 @@ type within struct {
 	versions versionsWithin
 }
 
-func (w *within) Locker() update.Locker     { return w.locker }
+func (w *within) Locker() lease.Locker      { return w.locker }
 func (w *within) Journal() update.Journal   { return &w.journal }
 func (w *within) Versions() lv.VersionStore { return &w.versions }
 func (w *within) Close() error              { return nil }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -150,7 +151,7 @@ func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event
 		if ends {
 			// Before the lock of the journal, which others take while they
 			// have that of a lease.
-			if err := tx.Exec(runLeaves, []byte(r.Item), r.Token, []byte(r.Owner)); err != nil {
+			if err := tx.Exec(runLeaves, []byte(lease.Item("update", r.Item)), r.Token, []byte(r.Owner)); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
@@ -38,7 +39,7 @@ func NewFaulty(b storage.Backend, fault Fault) *Faulty {
 }
 
 // Locker returns the Locker behind the fault.
-func (f *Faulty) Locker() update.Locker { return &f.locker }
+func (f *Faulty) Locker() lease.Locker { return &f.locker }
 
 // Journal returns the Journal behind the fault.
 func (f *Faulty) Journal() update.Journal { return &f.journal }
@@ -75,25 +76,25 @@ func list[T any](fault Fault, op string, all iter.Seq2[T, error]) iter.Seq2[T, e
 }
 
 type faultyLocker struct {
-	locker update.Locker
+	locker lease.Locker
 	fault  Fault
 }
 
-func (f *faultyLocker) Acquire(ctx context.Context, item, owner string, ttl time.Duration) (update.Lease, error) {
-	return through(f.fault, "Acquire", func() (update.Lease, error) { return f.locker.Acquire(ctx, item, owner, ttl) })
+func (f *faultyLocker) Acquire(ctx context.Context, item, owner string, ttl time.Duration) (lease.Lease, error) {
+	return through(f.fault, "Acquire", func() (lease.Lease, error) { return f.locker.Acquire(ctx, item, owner, ttl) })
 }
 
-func (f *faultyLocker) Renew(ctx context.Context, l update.Lease, ttl time.Duration) (update.Lease, error) {
-	return through(f.fault, "Renew", func() (update.Lease, error) { return f.locker.Renew(ctx, l, ttl) })
+func (f *faultyLocker) Renew(ctx context.Context, l lease.Lease, ttl time.Duration) (lease.Lease, error) {
+	return through(f.fault, "Renew", func() (lease.Lease, error) { return f.locker.Renew(ctx, l, ttl) })
 }
 
-func (f *faultyLocker) Release(ctx context.Context, l update.Lease) error {
+func (f *faultyLocker) Release(ctx context.Context, l lease.Lease) error {
 	_, err := through(f.fault, "Release", func() (struct{}, error) { return struct{}{}, f.locker.Release(ctx, l) })
 	return err
 }
 
-func (f *faultyLocker) Holder(ctx context.Context, item string) (update.Lease, error) {
-	return through(f.fault, "Holder", func() (update.Lease, error) { return f.locker.Holder(ctx, item) })
+func (f *faultyLocker) Holder(ctx context.Context, item string) (lease.Lease, error) {
+	return through(f.fault, "Holder", func() (lease.Lease, error) { return f.locker.Holder(ctx, item) })
 }
 
 type faultyJournal struct {

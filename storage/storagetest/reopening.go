@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
@@ -26,7 +27,7 @@ func locksSurvive(t testing.TB, h Harness) {
 	first := h.open(t)
 	held, err := first.Locker().Acquire(t.Context(), "held", "me", time.Hour)
 	require.NoError(t, err)
-	var last update.Lease
+	var last lease.Lease
 	for range 5 {
 		last, err = first.Locker().Acquire(t.Context(), "released", "me", time.Hour)
 		require.NoError(t, err)
@@ -40,7 +41,7 @@ func locksSurvive(t testing.TB, h Harness) {
 	require.Equal(t, held.Owner, found.Owner)
 	require.WithinDuration(t, held.ExpiresAt, found.ExpiresAt, time.Millisecond)
 	_, err = b.Locker().Acquire(t.Context(), "held", "you", time.Hour)
-	require.ErrorIs(t, err, update.ErrHeld, "a live lease survives reopening")
+	require.ErrorIs(t, err, lease.ErrHeld, "a live lease survives reopening")
 	_, err = b.Locker().Renew(t.Context(), held, time.Hour)
 	require.NoError(t, err, "a live lease can be renewed after reopening")
 	require.NoError(t, b.Locker().Release(t.Context(), held), "a live lease can be released after reopening")
@@ -49,7 +50,7 @@ func locksSurvive(t testing.TB, h Harness) {
 	require.NoError(t, err)
 	require.Greater(t, next.Token, last.Token, "tokens rise through reopening")
 	_, err = b.Locker().Renew(t.Context(), last, time.Hour)
-	require.ErrorIs(t, err, update.ErrLost, "an ended lease stays ended")
+	require.ErrorIs(t, err, lease.ErrLost, "an ended lease stays ended")
 }
 
 func runsSurvive(t testing.TB, h Harness) {

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
@@ -195,10 +196,10 @@ func work(t testing.TB, b storage.Backend, n int) {
 func workUnwatched(t testing.TB, b storage.Backend, n int) {
 	t.Helper()
 	ctx := t.Context()
-	lease, err := b.Locker().Acquire(ctx, "core", "me", time.Hour)
+	held, err := b.Locker().Acquire(ctx, "core", "me", time.Hour)
 	require.NoError(t, err)
-	require.EqualValues(t, n, lease.Token)
-	require.NoError(t, b.Locker().Release(ctx, lease))
+	require.EqualValues(t, n, held.Token)
+	require.NoError(t, b.Locker().Release(ctx, held))
 
 	run, err := b.Journal().Create(ctx, aRun(fmt.Sprint("run ", n)), update.Event{Kind: update.EventStarted})
 	require.NoError(t, err)
@@ -229,7 +230,7 @@ func tablesOfUse(t testing.TB, h SchemaHarness) {
 	}
 	has("opening", "upkeep_schema", "upkeep_history")
 	_, err := b.Locker().Holder(t.Context(), "core")
-	require.ErrorIs(t, err, update.ErrFree)
+	require.ErrorIs(t, err, lease.ErrFree)
 	has("the Locker", "upkeep_schema", "upkeep_history", "upkeep_lease")
 	require.Contains(t, h.Tables(t, address), "upkeep_lease")
 	require.Empty(t, all(t, b.Versions().Rows(t.Context(), pages, lv.View{})))
@@ -247,7 +248,7 @@ func firstUsesAtOnce(t testing.TB, h SchemaHarness) {
 		for i := range 4 {
 			calls.Go(func() {
 				_, err := b.Locker().Holder(t.Context(), "core")
-				assert.ErrorIs(t, err, update.ErrFree)
+				assert.ErrorIs(t, err, lease.ErrFree)
 			})
 			calls.Go(func() {
 				_, err := b.Journal().Create(t.Context(), aRun(fmt.Sprintf("%p %d", b, i)))
@@ -271,7 +272,7 @@ func firstUseAgain(t testing.TB, h SchemaHarness) {
 		_, err := b.Locker().Holder(ended, "core")
 		require.ErrorIs(t, err, context.Canceled)
 		_, err = b.Locker().Holder(t.Context(), "core")
-		require.ErrorIs(t, err, update.ErrFree)
+		require.ErrorIs(t, err, lease.ErrFree)
 		for range 2 {
 			_, err = b.Journal().Get(t.Context(), "none")
 			require.Error(t, err)

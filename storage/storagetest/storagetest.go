@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/upkeep-go/upkeep/lease"
+	"github.com/upkeep-go/upkeep/lease/leasetest"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/lv/lvtest"
 	"github.com/upkeep-go/upkeep/storage"
@@ -52,7 +54,7 @@ func Run(t *testing.T, h Harness) {
 			}
 		})
 	}
-	t.Run("Locker", func(t *testing.T) { updatetest.RunLocker(t, h.locker()) })
+	t.Run("Locker", func(t *testing.T) { leasetest.RunLocker(t, h.locker()) })
 	t.Run("Journal", func(t *testing.T) { updatetest.RunJournal(t, h.journal()) })
 	t.Run("Versions", func(t *testing.T) { lvtest.RunVersionStore(t, h.versions()) })
 	t.Run("Service", func(t *testing.T) { lvtest.RunService(t, h.versions()) })
@@ -70,17 +72,17 @@ func closing(t testing.TB, b storage.Backend) storage.Backend {
 	return b
 }
 
-func (h Harness) locker() updatetest.LockerHarness {
+func (h Harness) locker() leasetest.Harness {
 	var first storage.Backend // of the case that runs
-	u := updatetest.LockerHarness{
-		Open: func(t testing.TB) update.Locker {
+	u := leasetest.Harness{
+		Open: func(t testing.TB) lease.Locker {
 			first = h.open(t)
 			return first.Locker()
 		},
 		RealTime: h.RealTime,
 	}
 	if h.Again != nil {
-		u.Again = func(t testing.TB, _ update.Locker) update.Locker {
+		u.Again = func(t testing.TB, _ lease.Locker) lease.Locker {
 			return closing(t, h.Again(t, first)).Locker()
 		}
 	}
@@ -94,7 +96,7 @@ func (h Harness) journal() updatetest.JournalHarness {
 			first = h.open(t)
 			return first.Journal()
 		},
-		Locker:   func(testing.TB, update.Journal) update.Locker { return first.Locker() },
+		Locker:   func(testing.TB, update.Journal) lease.Locker { return first.Locker() },
 		RealTime: h.RealTime,
 	}
 	if h.Again != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
@@ -212,13 +213,13 @@ func TestAFaultDropsRequestsAndReplies(t *testing.T) {
 	}
 
 	fault = func(_ string, call func() error) error { return errors.Join(errLost, call()) }
-	lease, err := b.Locker().Acquire(ctx, "reply", "me", time.Hour)
+	held, err := b.Locker().Acquire(ctx, "reply", "me", time.Hour)
 	require.ErrorIs(t, err, errLost)
-	require.Zero(t, lease, "a reply that is lost says nothing")
+	require.Zero(t, held, "a reply that is lost says nothing")
 
 	fault = func(_ string, call func() error) error { return call() }
 	_, err = b.Locker().Holder(ctx, "request")
-	require.ErrorIs(t, err, update.ErrFree, "a request that is lost does nothing")
+	require.ErrorIs(t, err, lease.ErrFree, "a request that is lost does nothing")
 	_, err = b.Locker().Holder(ctx, "reply")
 	require.NoError(t, err, "a call whose reply is lost was made")
 	run, err := b.Journal().Create(ctx, update.Run{ID: "1"})

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
@@ -92,7 +93,7 @@ func withinOrNot(t testing.TB, h WithinHarness) {
 		_, err = b.Journal().Get(t.Context(), "run 2")
 		require.ErrorIs(t, err, update.ErrNotFound, "it is seen before the commit")
 		_, err = b.Locker().Holder(t.Context(), "mine")
-		require.ErrorIs(t, err, update.ErrFree, "it is seen before the commit")
+		require.ErrorIs(t, err, lease.ErrFree, "it is seen before the commit")
 		require.Len(t, all(t, b.Versions().Rows(t.Context(), pages, lv.View{})), 1, "it is seen before the commit")
 		if commits {
 			require.NoError(t, tx.Commit())
@@ -104,7 +105,7 @@ func withinOrNot(t testing.TB, h WithinHarness) {
 			require.NoError(t, tx.Rollback())
 			require.Equal(t, 0, tx.Changes())
 			_, err = b.Locker().Holder(t.Context(), "mine")
-			require.ErrorIs(t, err, update.ErrFree)
+			require.ErrorIs(t, err, lease.ErrFree)
 			work(t, b, 2)
 		}
 	}
@@ -141,7 +142,7 @@ func withinRefused(t testing.TB, h WithinHarness) {
 	run, err := in.Journal().Create(ctx, aRun("1"))
 	require.NoError(t, err)
 	_, err = in.Locker().Acquire(ctx, "mine", "you", time.Hour)
-	require.ErrorIs(t, err, update.ErrHeld)
+	require.ErrorIs(t, err, lease.ErrHeld)
 	_, err = in.Journal().Create(ctx, aRun("1"))
 	require.ErrorIs(t, err, update.ErrExists)
 	run.Rev++

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
@@ -122,7 +123,7 @@ func TestEveryCaseOfRunWithinCatchesABrokenEngine(t *testing.T) {
 			func(b storage.Backend, tx *storagetest.Transaction) { tx.Stores = b }},
 		{"believes in tables", "tables that a transaction took back are made again", forgetsTables()},
 		{"gives up at a refusal", "what is refused within leaves the transaction as it was",
-			spoiltBy(func(err error) bool { return errors.Is(err, update.ErrHeld) })},
+			spoiltBy(func(err error) bool { return errors.Is(err, lease.ErrHeld) })},
 		{"gives up with a context", "a context that has ended costs the transaction nothing",
 			spoiltBy(func(err error) bool { return errors.Is(err, context.Canceled) })},
 		{"takes one call at a time", "stores within are used side by side", through(oneAtATime)},

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
@@ -87,7 +88,7 @@ func openSwap(dir string, disk durable.Disk) (*update.Updater, func(), error) {
 
 // swapUpdater is the Updater of the program in dir, whose release 1.1.0 is
 // good and whose 1.2.0-rc.1 is found bad once it is in place.
-func swapUpdater(dir, artifacts string, disk durable.Disk, l update.Locker, j update.Journal) (*update.Updater, error) {
+func swapUpdater(dir, artifacts string, disk durable.Disk, l lease.Locker, j update.Journal) (*update.Updater, error) {
 	var source offers
 	for _, version := range []string{"1.1.0", "1.2.0-rc.1"} {
 		r := releaseOf([]byte(script(version)))

@@ -2,64 +2,13 @@ package updatetest
 
 import (
 	"fmt"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/update"
 )
-
-// BenchmarkLocker measures an engine. Each iteration is the whole of a
-// workload; the metrics say how fast its parts are.
-func BenchmarkLocker(b *testing.B, h LockerHarness) {
-	const pairs = 500
-	pair := func(l update.Locker, item string) {
-		for range pairs {
-			lease, err := l.Acquire(b.Context(), item, "me", time.Hour)
-			if err == nil {
-				err = l.Release(b.Context(), lease)
-			}
-			if err != nil {
-				b.Error(err)
-			}
-		}
-	}
-	b.Run("one item", func(b *testing.B) {
-		l := h.Open(b)
-		b.ReportAllocs()
-		for b.Loop() {
-			pair(l, "core")
-		}
-		rate(b, pairs, "pairs/s")
-	})
-	b.Run("32 items", func(b *testing.B) {
-		l := h.Open(b)
-		b.ReportAllocs()
-		for b.Loop() {
-			var wg sync.WaitGroup
-			for i := range 32 {
-				wg.Go(func() { pair(l, fmt.Sprint(i)) })
-			}
-			wg.Wait()
-		}
-		rate(b, 32*pairs, "pairs/s")
-	})
-	b.Run("renewals", func(b *testing.B) {
-		l := h.Open(b)
-		lease, err := l.Acquire(b.Context(), "core", "me", time.Hour)
-		require.NoError(b, err)
-		b.ReportAllocs()
-		for b.Loop() {
-			for range pairs {
-				_, err := l.Renew(b.Context(), lease, time.Hour)
-				require.NoError(b, err)
-			}
-		}
-		rate(b, pairs, "renewals/s")
-	})
-}
 
 // BenchmarkJournal measures an engine. Each iteration is the whole of a
 // workload; the metrics say how fast its parts are.
@@ -73,7 +22,7 @@ func BenchmarkJournal(b *testing.B, h JournalHarness) {
 			n++
 			stepByStep(b, j, fmt.Sprint(n), steps)
 		}
-		rate(b, 2*steps, "saves/s")
+		suite.Rate(b, 2*steps, "saves/s")
 	})
 	b.Run("history", func(b *testing.B) {
 		const runs = 500
@@ -91,7 +40,7 @@ func BenchmarkJournal(b *testing.B, h JournalHarness) {
 			}
 			require.Equal(b, runs, n)
 		}
-		rate(b, runs, "runs/s")
+		suite.Rate(b, runs, "runs/s")
 	})
 	b.Run("watch", func(b *testing.B) {
 		const events = 5000
@@ -102,7 +51,7 @@ func BenchmarkJournal(b *testing.B, h JournalHarness) {
 		for b.Loop() {
 			collect(b, j, 0, events)
 		}
-		rate(b, events, "events/s")
+		suite.Rate(b, events, "events/s")
 	})
 }
 
@@ -122,8 +71,4 @@ func stepByStep(b *testing.B, j update.Journal, id string, steps int) {
 		}
 	}
 	require.NoError(b, err)
-}
-
-func rate(b *testing.B, perLoop int, unit string) {
-	b.ReportMetric(float64(b.N*perLoop)/b.Elapsed().Seconds(), unit)
 }

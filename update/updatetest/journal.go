@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -102,7 +103,7 @@ type journalTest struct {
 	update.Journal // over fresh state
 	again          func() update.Journal
 	retain         func(events int, age time.Duration) update.Journal
-	locker         func() update.Locker
+	locker         func() lease.Locker
 	damage         func(run string)
 	realTime       bool
 	marks          int // how many runs log has made
@@ -112,7 +113,7 @@ func (h JournalHarness) start(t testing.TB) *journalTest {
 	jt := &journalTest{TB: t, Journal: h.Open(t), realTime: h.RealTime}
 	jt.damage = func(run string) { h.Damage(t, jt.Journal, run) }
 	jt.again = func() update.Journal { return h.Again(t, jt.Journal) }
-	jt.locker = func() update.Locker { return h.Locker(t, jt.Journal) }
+	jt.locker = func() lease.Locker { return h.Locker(t, jt.Journal) }
 	jt.retain = func(events int, age time.Duration) update.Journal { return h.Retain(t, events, age) }
 	return jt
 }

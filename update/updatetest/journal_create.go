@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/lease/leasetest"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -178,7 +179,7 @@ func texts(t *journalTest) {
 }
 
 func itemBytes(t *journalTest) {
-	for i, item := range names() {
+	for i, item := range leasetest.Names() {
 		r := t.create(on(fmt.Sprint(i), item, int64(1000-i)))
 		require.Equal(t, item, r.Item, "an item comes back byte by byte")
 		require.Equal(t, item, t.get(r.ID).Item, "an item comes back byte by byte")

@@ -3,16 +3,17 @@ package updatetest_test
 import (
 	"context"
 
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
 
 // releases is a Journal that also releases the lease on the item of a run when
 // a save has come to an end.
-func releases(when func(r update.Run, held update.Lease, err error) bool) func(update.Journal, update.Locker) update.Journal {
-	return func(j update.Journal, l update.Locker) update.Journal {
+func releases(when func(r update.Run, held lease.Lease, err error) bool) func(update.Journal, lease.Locker) update.Journal {
+	return func(j update.Journal, l lease.Locker) update.Journal {
 		return &journal{Journal: j, save: func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
 			answer, err := j.Save(ctx, r, events...)
-			if held, e := l.Holder(ctx, r.Item); e == nil && when(r, held, err) {
+			if held, e := l.Holder(ctx, lease.Item("update", r.Item)); e == nil && when(r, held, err) {
 				_ = l.Release(ctx, held)
 			}
 			return answer, err
@@ -29,12 +30,12 @@ var leaseEndMutants = []journalMutant{
 			r.Owner = ""
 		}
 	})},
-	{what: "ends the lease at any save", caught: liveKeeps, leases: releases(func(_ update.Run, _ update.Lease, err error) bool { return err == nil })},
-	{what: "ends the lease when it refuses", caught: liveKeeps, leases: releases(func(_ update.Run, _ update.Lease, err error) bool { return err != nil })},
+	{what: "ends the lease at any save", caught: liveKeeps, leases: releases(func(_ update.Run, _ lease.Lease, err error) bool { return err == nil })},
+	{what: "ends the lease when it refuses", caught: liveKeeps, leases: releases(func(_ update.Run, _ lease.Lease, err error) bool { return err != nil })},
 	{what: "looks at the token alone", caught: "a run that is done ends no lease but its own",
-		leases: releases(func(r update.Run, held update.Lease, err error) bool {
+		leases: releases(func(r update.Run, held lease.Lease, err error) bool {
 			return err == nil && r.State.Done() && r.Token == held.Token
 		})},
 	{what: "looks at the owner alone", caught: "a run that is done ends no lease but its own",
-		leases: releases(func(r update.Run, held update.Lease, _ error) bool { return r.State.Done() && r.Owner == held.Owner })},
+		leases: releases(func(r update.Run, held lease.Lease, _ error) bool { return r.State.Done() && r.Owner == held.Owner })},
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
@@ -16,40 +17,6 @@ import (
 // one promise; the case it names must catch it, and every case of a suite is
 // named by a mutant.
 
-// lockerMutant breaks one promise of update.Locker.
-type lockerMutant struct {
-	what   string // it does
-	caught string // by this case
-	wrap   func(update.Locker) update.Locker
-	again  func(first update.Locker) update.Locker // default: the same Locker
-}
-
-func TestEveryCaseOfRunLockerCatchesABrokenEngine(t *testing.T) {
-	var mutants []provetest.Mutant
-	for _, m := range slices.Concat(leaseMutants, tokenMutants, callMutants, nameMutants) {
-		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: lockerHarness(m).Cases()})
-	}
-	provetest.Prove(t, mutants)
-}
-
-func lockerHarness(m lockerMutant) updatetest.LockerHarness {
-	return updatetest.LockerHarness{
-		Open: func(testing.TB) update.Locker {
-			l := memory.New().Locker()
-			if m.wrap == nil {
-				return l
-			}
-			return m.wrap(l)
-		},
-		Again: func(_ testing.TB, first update.Locker) update.Locker {
-			if m.again == nil {
-				return first
-			}
-			return m.again(first)
-		},
-	}
-}
-
 // journalMutant breaks one promise of update.Journal.
 type journalMutant struct {
 	what   string // it does
@@ -57,7 +24,7 @@ type journalMutant struct {
 	wrap   func(update.Journal) update.Journal
 	again  func(first update.Journal) update.Journal // default: the same Journal
 	retain func(*storage.Retention)                  // default: as asked
-	leases func(j update.Journal, l update.Locker) update.Journal
+	leases func(j update.Journal, l lease.Locker) update.Journal
 }
 
 func TestEveryCaseOfRunJournalCatchesABrokenEngine(t *testing.T) {
@@ -83,7 +50,7 @@ func journalHarness(m journalMutant) updatetest.JournalHarness {
 	}
 	return updatetest.JournalHarness{
 		Open:   func(testing.TB) update.Journal { return open(storage.Retention{}) },
-		Locker: func(testing.TB, update.Journal) update.Locker { return db.Locker() },
+		Locker: func(testing.TB, update.Journal) lease.Locker { return db.Locker() },
 		Again: func(_ testing.TB, first update.Journal) update.Journal {
 			if m.again == nil {
 				return first

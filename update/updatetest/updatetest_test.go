@@ -11,22 +11,6 @@ import (
 
 // A wrapper around an engine, such as one that counts or retries, passes too.
 
-func TestALockerBehindASlowWrapperPasses(t *testing.T) {
-	updatetest.RunLocker(t, lockerHarness(lockerMutant{wrap: func(l update.Locker) update.Locker {
-		return &locker{
-			Locker: l,
-			acquire: func(ctx context.Context, item, owner string, ttl time.Duration) (update.Lease, error) {
-				defer slow()()
-				return l.Acquire(ctx, item, owner, ttl)
-			},
-			renew: func(ctx context.Context, lease update.Lease, ttl time.Duration) (update.Lease, error) {
-				defer slow()()
-				return l.Renew(ctx, lease, ttl)
-			},
-		}
-	}}))
-}
-
 func TestAJournalBehindASlowWrapperPasses(t *testing.T) {
 	updatetest.RunJournal(t, journalHarness(journalMutant{wrap: func(j update.Journal) update.Journal {
 		return &journal{

@@ -1,17 +1,12 @@
-package updatetest
+package leasetest
 
 import (
-	"reflect"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/lease"
 )
-
-func isComparable(t *lockerTest) {
-	require.True(t, reflect.TypeOf(t.Locker).Comparable(), "the dynamic type of a Locker must be comparable")
-}
 
 func leaseSays(t *lockerTest) {
 	l := t.take("core")
@@ -29,8 +24,8 @@ func heldIsRefused(t *lockerTest) {
 	l := t.take("core")
 	for _, why := range []string{"a new lease", "a renewed lease"} {
 		_, err := t.Acquire(t.Context(), "core", "you", time.Hour)
-		require.ErrorIs(t, err, update.ErrHeld, "%s is live", why)
-		var held *update.HeldError
+		require.ErrorIs(t, err, lease.ErrHeld, "%s is live", why)
+		var held *lease.HeldError
 		require.ErrorAs(t, err, &held, "the error of a held item is a *HeldError")
 		require.Equal(t, "core", held.Item)
 		require.Equal(t, "me", held.Owner, "the error says who holds the item")
@@ -45,7 +40,7 @@ func heldIsRefused(t *lockerTest) {
 func ownerCannotReenter(t *lockerTest) {
 	l := t.take("core")
 	_, err := t.Acquire(t.Context(), "core", "me", time.Hour)
-	require.ErrorIs(t, err, update.ErrHeld, "a lease is not re-entrant")
+	require.ErrorIs(t, err, lease.ErrHeld, "a lease is not re-entrant")
 	t.requireHolder(l, "the first lease stays as it was")
 }
 
@@ -110,9 +105,9 @@ func endedCannotRenew(t *lockerTest) {
 	released := t.take("released")
 	require.NoError(t, t.Release(t.Context(), released))
 	time.Sleep(t.toEnd + t.past)
-	for _, l := range []update.Lease{expired, released, {Item: "never", Owner: "me", Token: 1}} {
+	for _, l := range []lease.Lease{expired, released, {Item: "never", Owner: "me", Token: 1}} {
 		_, err := t.Renew(t.Context(), l, time.Hour)
-		require.ErrorIs(t, err, update.ErrLost, "a lease that is %s cannot be renewed", l.Item)
+		require.ErrorIs(t, err, lease.ErrLost, "a lease that is %s cannot be renewed", l.Item)
 		t.requireFree(l.Item, "a refused Renew takes nothing")
 	}
 }
@@ -122,17 +117,17 @@ func oldTokenCannotRenew(t *lockerTest) {
 	require.NoError(t, t.Release(t.Context(), old))
 	l := t.take("core") // the same owner: only the token differs
 	_, err := t.Renew(t.Context(), old, 2*time.Hour)
-	require.ErrorIs(t, err, update.ErrLost, "the lease of an old token has ended")
+	require.ErrorIs(t, err, lease.ErrLost, "the lease of an old token has ended")
 	t.requireHolder(l, "a refused Renew changes nothing")
 
 	future := l
 	future.Token++
 	_, err = t.Renew(t.Context(), future, 2*time.Hour)
-	require.ErrorIs(t, err, update.ErrLost, "a token that was never given has no lease")
+	require.ErrorIs(t, err, lease.ErrLost, "a token that was never given has no lease")
 }
 
 func tokenOfOtherItem(t *lockerTest) {
-	var leases []update.Lease
+	var leases []lease.Lease
 	for _, item := range []string{"a", "b"} {
 		for range 3 { // so that both items reach the same token, if they count apart
 			require.NoError(t, t.Release(t.Context(), t.take(item)))
@@ -141,10 +136,10 @@ func tokenOfOtherItem(t *lockerTest) {
 	}
 	a, b := leases[0], leases[1]
 	if a.Token != b.Token {
-		require.NoError(t, t.Release(t.Context(), update.Lease{Item: "b", Owner: "me", Token: a.Token}))
+		require.NoError(t, t.Release(t.Context(), lease.Lease{Item: "b", Owner: "me", Token: a.Token}))
 		t.requireHolder(b, "a token of another item releases nothing")
-		_, err := t.Renew(t.Context(), update.Lease{Item: "b", Owner: "me", Token: a.Token}, 2*time.Hour)
-		require.ErrorIs(t, err, update.ErrLost, "a token of another item renews nothing")
+		_, err := t.Renew(t.Context(), lease.Lease{Item: "b", Owner: "me", Token: a.Token}, 2*time.Hour)
+		require.ErrorIs(t, err, lease.ErrLost, "a token of another item renews nothing")
 	}
 	_, err := t.Renew(t.Context(), a, 2*time.Hour)
 	require.NoError(t, err)
@@ -168,7 +163,7 @@ func releaseTwice(t *lockerTest) {
 	l = t.takeFor("core", t.ttl)
 	time.Sleep(t.toEnd + t.past)
 	require.NoError(t, t.Release(t.Context(), l), "releasing an expired lease is not an error")
-	require.NoError(t, t.Release(t.Context(), update.Lease{Item: "never", Owner: "me", Token: 7}),
+	require.NoError(t, t.Release(t.Context(), lease.Lease{Item: "never", Owner: "me", Token: 7}),
 		"releasing what nobody held is not an error")
 	t.requireFree("never", "releasing takes nothing")
 }
@@ -178,7 +173,7 @@ func lateRelease(t *lockerTest) {
 	require.NoError(t, t.Release(t.Context(), released))
 	expired := t.takeFor("expired", t.ttl)
 	time.Sleep(t.toEnd + t.past)
-	for _, old := range []update.Lease{released, expired} {
+	for _, old := range []lease.Lease{released, expired} {
 		l := t.take(old.Item)
 		require.NoError(t, t.Release(t.Context(), old))
 		t.requireHolder(l, "a late release does not end the lease of a successor")
@@ -189,10 +184,10 @@ func breakGlass(t *lockerTest) {
 	l := t.take("core")
 	found, err := t.Holder(t.Context(), "core")
 	require.NoError(t, err)
-	require.NoError(t, t.Release(t.Context(), update.Lease{Item: found.Item, Token: found.Token}))
+	require.NoError(t, t.Release(t.Context(), lease.Lease{Item: found.Item, Token: found.Token}))
 	t.requireFree("core", "item and token are enough to end a lease")
 	_, err = t.Renew(t.Context(), l, time.Hour)
-	require.ErrorIs(t, err, update.ErrLost, "its former holder has lost it")
+	require.ErrorIs(t, err, lease.ErrLost, "its former holder has lost it")
 }
 
 func tokensRise(t *lockerTest) {

@@ -1,8 +1,10 @@
-package update
+package lease
 
 import (
 	"context"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/sleepless"
 )
 
 // moment is a point in time by several clocks: the program's, which stands
@@ -12,14 +14,7 @@ type moment struct {
 	goOn [2]time.Duration
 }
 
-// sleepless are the clocks that go on: one of the system, which nobody sets,
-// and the wall clock, which is set after a virtual machine was paused. Tests
-// replace them.
-var sleepless = func() [2]time.Duration {
-	return [2]time.Duration{boottime(), time.Duration(time.Now().UnixNano())}
-}
-
-func now() moment { return moment{time.Now(), sleepless()} }
+func now() moment { return moment{time.Now(), sleepless.Clocks()} }
 
 // deadline is when the holder may not use the lease any more, by the program's
 // clock.
@@ -35,7 +30,7 @@ func (h *Held) deadline() time.Time {
 func (h *Held) slept() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for i, clock := range sleepless() {
+	for i, clock := range sleepless.Clocks() {
 		if clock-h.sent.goOn[i] >= usable(h.ttl) {
 			return true
 		}
@@ -54,7 +49,7 @@ func (h *Held) look() {
 		case !time.Now().Before(h.deadline()):
 			h.cancel(ErrLost)
 		case h.slept():
-			_ = h.confirm() // until it is, or is lost
+			_ = h.Confirm() // until it is, or is lost
 		default:
 			return
 		}
@@ -84,9 +79,9 @@ func (c watchful) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// attentive makes a context that is derived from that of a Held look at the
-// clock as well.
-func attentive(ctx context.Context) context.Context {
+// Watchful makes a context that is derived from that of a Held look at the
+// clock as that does; it returns any other as it is.
+func Watchful(ctx context.Context) context.Context {
 	if held, ok := ctx.Value(heldKey{}).(*Held); ok {
 		return watchful{ctx, held}
 	}

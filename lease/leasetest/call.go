@@ -1,4 +1,4 @@
-package updatetest
+package leasetest
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/lease"
 )
 
 func itemsAreIndependent(t *lockerTest) {
@@ -20,8 +20,8 @@ func itemsAreIndependent(t *lockerTest) {
 	t.requireFree("c", "nobody ever held the item")
 }
 
-// names are items that engines have been seen to confuse, shorten or refuse.
-func names() []string {
+// Names are items that engines have been seen to confuse, shorten or refuse.
+func Names() []string {
 	long := strings.Repeat("x", 1023)
 	return []string{
 		"core", "Core", "CORE", "core ", " core", "core\x00", "co\x00re", "\x00", "core\n", "core\t", "\ufeffcore",
@@ -32,8 +32,8 @@ func names() []string {
 }
 
 func oddNames(t *lockerTest) {
-	var leases []update.Lease
-	for _, name := range names() {
+	var leases []lease.Lease
+	for _, name := range Names() {
 		l, err := t.Acquire(t.Context(), name, name, time.Hour)
 		require.NoError(t, err, "%q is a name, and free", name)
 		leases = append(leases, l)
@@ -58,15 +58,15 @@ func invalidNames(t *lockerTest) {
 	long := strings.Repeat("x", 1024)
 	for _, bad := range []string{"", long + "x", strings.Repeat("核", 342)} {
 		_, err := t.Acquire(t.Context(), bad, "me", time.Hour)
-		require.ErrorIs(t, err, update.ErrInvalid, "an item of %d bytes", len(bad))
+		require.ErrorIs(t, err, lease.ErrInvalid, "an item of %d bytes", len(bad))
 		_, err = t.Acquire(t.Context(), "core", bad, time.Hour)
-		require.ErrorIs(t, err, update.ErrInvalid, "an owner of %d bytes", len(bad))
+		require.ErrorIs(t, err, lease.ErrInvalid, "an owner of %d bytes", len(bad))
 		_, err = t.Holder(t.Context(), bad)
-		require.ErrorIs(t, err, update.ErrInvalid, "an item of %d bytes", len(bad))
-		_, err = t.Renew(t.Context(), update.Lease{Item: bad, Owner: "me", Token: 1}, time.Hour)
-		require.ErrorIs(t, err, update.ErrInvalid, "renewing an item of %d bytes", len(bad))
-		err = t.Release(t.Context(), update.Lease{Item: bad, Owner: "me", Token: 1})
-		require.ErrorIs(t, err, update.ErrInvalid, "releasing an item of %d bytes", len(bad))
+		require.ErrorIs(t, err, lease.ErrInvalid, "an item of %d bytes", len(bad))
+		_, err = t.Renew(t.Context(), lease.Lease{Item: bad, Owner: "me", Token: 1}, time.Hour)
+		require.ErrorIs(t, err, lease.ErrInvalid, "renewing an item of %d bytes", len(bad))
+		err = t.Release(t.Context(), lease.Lease{Item: bad, Owner: "me", Token: 1})
+		require.ErrorIs(t, err, lease.ErrInvalid, "releasing an item of %d bytes", len(bad))
 	}
 	t.requireFree("core", "an invalid Acquire takes nothing")
 	_, err := t.Acquire(t.Context(), long, long, time.Hour)
@@ -77,14 +77,14 @@ func invalidTTL(t *lockerTest) {
 	bad := []time.Duration{0, -time.Minute, math.MinInt64, 1, time.Millisecond - 1}
 	for _, ttl := range bad {
 		_, err := t.Acquire(t.Context(), "core", "me", ttl)
-		require.ErrorIs(t, err, update.ErrInvalid, "a lease of %s", ttl)
+		require.ErrorIs(t, err, lease.ErrInvalid, "a lease of %s", ttl)
 	}
 	t.requireFree("core", "an invalid Acquire takes nothing")
 
 	l := t.take("core")
 	for _, ttl := range bad {
 		_, err := t.Renew(t.Context(), l, ttl)
-		require.ErrorIs(t, err, update.ErrInvalid, "a renewal for %s", ttl)
+		require.ErrorIs(t, err, lease.ErrInvalid, "a renewal for %s", ttl)
 	}
 	t.requireHolder(l, "an invalid Renew changes nothing")
 	_, err := t.Acquire(t.Context(), "short", "me", time.Millisecond)

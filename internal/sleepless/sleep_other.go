@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package update
+package sleepless
 
 import "time"
 

@@ -1,4 +1,4 @@
-package updatetest
+package leasetest
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/lease"
 )
 
 func oneOfMany(t *lockerTest) {
@@ -22,7 +22,7 @@ func oneOfMany(t *lockerTest) {
 				if err == nil {
 					won.Add(1)
 				} else {
-					assert.ErrorIs(t, err, update.ErrHeld)
+					assert.ErrorIs(t, err, lease.ErrHeld)
 				}
 			})
 		}
@@ -32,7 +32,7 @@ func oneOfMany(t *lockerTest) {
 }
 
 // neverOverlap has 64 holders count without the help of atomic additions.
-func neverOverlap(t *lockerTest, handles ...update.Locker) {
+func neverOverlap(t *lockerTest, handles ...lease.Locker) {
 	var count atomic.Int64 // atomic only so that engines behind a socket pass the race detector
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -49,7 +49,7 @@ func neverOverlap(t *lockerTest, handles ...update.Locker) {
 					assert.NoError(t, locker.Release(ctx, l))
 					return
 				}
-				if !assert.ErrorIs(t, err, update.ErrHeld) {
+				if !assert.ErrorIs(t, err, lease.ErrHeld) {
 					return
 				}
 				time.Sleep(5 * time.Millisecond)
@@ -67,7 +67,7 @@ func renewAgainstRelease(t *lockerTest) {
 		for range 4 {
 			wg.Go(func() {
 				if _, err := t.Renew(t.Context(), l, time.Hour); err != nil {
-					assert.ErrorIs(t, err, update.ErrLost)
+					assert.ErrorIs(t, err, lease.ErrLost)
 				}
 			})
 		}
@@ -84,7 +84,7 @@ func twoHandles(t *lockerTest) {
 	other := t.again()
 	l := t.take("core")
 	_, err := other.Acquire(t.Context(), "core", "you", time.Hour)
-	require.ErrorIs(t, err, update.ErrHeld, "a lease counts for every handle")
+	require.ErrorIs(t, err, lease.ErrHeld, "a lease counts for every handle")
 	found, err := other.Holder(t.Context(), "core")
 	require.NoError(t, err)
 	t.requireSame(l, found, "every handle sees the lease")

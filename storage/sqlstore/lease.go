@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/lease"
 )
 
-// Locker is the update.Locker of a DB: one row for each item, which is never
+// Locker is the lease.Locker of a DB: one row for each item, which is never
 // deleted, so that tokens only rise.
 type Locker struct {
 	db DB
@@ -19,7 +19,7 @@ type Locker struct {
 	acquire, holder, renew, release string
 }
 
-var _ update.Locker = (*Locker)(nil)
+var _ lease.Locker = (*Locker)(nil)
 
 // NewLocker returns the Locker of db. An engine makes one and keeps it.
 func NewLocker(db DB) *Locker {
@@ -67,44 +67,41 @@ const leaseRelease = `
 UPDATE upkeep_lease SET owner = NULL, process = ''
 WHERE item = ?1 AND token = ?2 AND owner IS NOT NULL`
 
-// lease is a row of a live lease.
-type lease struct {
-	update.Lease
+// heldLease is a row of a live lease.
+type heldLease struct {
+	lease.Lease
 	process string
 	ttl     time.Duration
 	left    time.Duration
 }
 
-// Acquire keeps the promise of update.Locker.
-func (l *Locker) Acquire(ctx context.Context, item, owner string, ttl time.Duration) (update.Lease, error) {
-	if err := check(item, ttl); err != nil {
-		return update.Lease{}, err
-	}
-	if len(owner) == 0 || len(owner) > maxName {
-		return update.Lease{}, fmt.Errorf("%w: an owner has 1 to %d bytes", update.ErrInvalid, maxName)
+// Acquire keeps the promise of lease.Locker.
+func (l *Locker) Acquire(ctx context.Context, item, owner string, ttl time.Duration) (lease.Lease, error) {
+	if err := lease.Check(item, owner, ttl); err != nil {
+		return lease.Lease{}, err
 	}
 	var ended int64 // token of a lease that lasts although its holder is gone
 	for {
 		got, held, err := l.try(ctx, item, owner, ttl, ended)
 		switch {
 		case err != nil:
-			return update.Lease{}, fmt.Errorf("acquiring %q: %w", item, err)
+			return lease.Lease{}, fmt.Errorf("acquiring %q: %w", item, err)
 		case got.Token != 0:
 			return got, nil
 		case held.Token == 0: // it ended between our two looks
 		case l.ended(held) && held.Token != ended:
 			ended = held.Token
 		default:
-			return update.Lease{}, &update.HeldError{Item: item, Owner: held.Owner, Until: held.ExpiresAt}
+			return lease.Lease{}, &lease.HeldError{Item: item, Owner: held.Owner, Until: held.ExpiresAt}
 		}
 	}
 }
 
 // try returns the lease it got or the one that is in the way.
-func (l *Locker) try(ctx context.Context, item, owner string, ttl time.Duration, ended int64) (got update.Lease, held lease, err error) {
+func (l *Locker) try(ctx context.Context, item, owner string, ttl time.Duration, ended int64) (got lease.Lease, held heldLease, err error) {
 	host := l.d.Host
 	err = l.db.Write(ctx, func(tx Tx) error {
-		got, held = update.Lease{Item: item, Owner: owner}, lease{}
+		got, held = lease.Lease{Item: item, Owner: owner}, heldLease{}
 		var acquired, expires int64
 		err := tx.Row(l.acquire,
 			l.d.withTick([]byte(item), []byte(owner), micros(ttl), host.Boot, host.Process, ended),
@@ -119,10 +116,10 @@ func (l *Locker) try(ctx context.Context, item, owner string, ttl time.Duration,
 	return got, held, err
 }
 
-// Renew keeps the promise of update.Locker.
-func (l *Locker) Renew(ctx context.Context, le update.Lease, ttl time.Duration) (update.Lease, error) {
-	if err := check(le.Item, ttl); err != nil {
-		return update.Lease{}, err
+// Renew keeps the promise of lease.Locker.
+func (l *Locker) Renew(ctx context.Context, le lease.Lease, ttl time.Duration) (lease.Lease, error) {
+	if err := lease.Check(le.Item, le.Owner, ttl); err != nil {
+		return lease.Lease{}, err
 	}
 	host := l.d.Host
 	process := host.Process
@@ -139,24 +136,24 @@ func (l *Locker) Renew(ctx context.Context, le update.Lease, ttl time.Duration) 
 			return le, nil
 		}
 		if !errors.Is(err, sql.ErrNoRows) {
-			return update.Lease{}, fmt.Errorf("renewing %q: %w", le.Item, err)
+			return lease.Lease{}, fmt.Errorf("renewing %q: %w", le.Item, err)
 		}
 		// A lease may have been handed over by another process, which must
 		// not have died with it.
 		held, err := l.held(ctx, le.Item)
 		switch {
-		case err != nil && !errors.Is(err, update.ErrFree):
-			return update.Lease{}, fmt.Errorf("renewing %q: %w", le.Item, err)
+		case err != nil && !errors.Is(err, lease.ErrFree):
+			return lease.Lease{}, fmt.Errorf("renewing %q: %w", le.Item, err)
 		case err != nil, held.Token != le.Token, held.process == process:
-			return update.Lease{}, fmt.Errorf("%w: %q", update.ErrLost, le.Item)
+			return lease.Lease{}, fmt.Errorf("%w: %q", lease.ErrLost, le.Item)
 		}
 		process = held.process
 	}
 }
 
-// Release keeps the promise of update.Locker.
-func (l *Locker) Release(ctx context.Context, le update.Lease) error {
-	if err := check(le.Item, time.Millisecond); err != nil {
+// Release keeps the promise of lease.Locker.
+func (l *Locker) Release(ctx context.Context, le lease.Lease) error {
+	if err := lease.CheckItem(le.Item); err != nil {
 		return err
 	}
 	err := l.db.Write(ctx, func(tx Tx) error {
@@ -168,41 +165,41 @@ func (l *Locker) Release(ctx context.Context, le update.Lease) error {
 	return nil
 }
 
-// Holder keeps the promise of update.Locker.
-func (l *Locker) Holder(ctx context.Context, item string) (update.Lease, error) {
-	if err := check(item, time.Millisecond); err != nil {
-		return update.Lease{}, err
+// Holder keeps the promise of lease.Locker.
+func (l *Locker) Holder(ctx context.Context, item string) (lease.Lease, error) {
+	if err := lease.CheckItem(item); err != nil {
+		return lease.Lease{}, err
 	}
 	held, err := l.held(ctx, item)
 	if err != nil {
-		return update.Lease{}, fmt.Errorf("looking at %q: %w", item, err)
+		return lease.Lease{}, fmt.Errorf("looking at %q: %w", item, err)
 	}
 	return held.Lease, nil
 }
 
 // held returns the live lease on item, or ErrFree.
-func (l *Locker) held(ctx context.Context, item string) (lease, error) {
+func (l *Locker) held(ctx context.Context, item string) (heldLease, error) {
 	held, err := l.look(func(query string, args []any, dest ...any) error {
 		return l.db.Row(ctx, query, args, dest...)
 	}, item)
 	if err != nil {
-		return lease{}, err
+		return heldLease{}, err
 	}
 	if held.Token == 0 || l.ended(held) {
-		return lease{}, update.ErrFree
+		return heldLease{}, lease.ErrFree
 	}
 	return held, nil
 }
 
 // look reads the lease on item that has time left; none has the token 0.
-func (l *Locker) look(row func(query string, args []any, dest ...any) error, item string) (lease, error) {
-	held := lease{Lease: update.Lease{Item: item}}
+func (l *Locker) look(row func(query string, args []any, dest ...any) error, item string) (heldLease, error) {
+	held := heldLease{Lease: lease.Lease{Item: item}}
 	var owner []byte
 	var acquired, expires, ttl, left int64
 	err := row(l.holder, l.d.withTick([]byte(item), l.d.Host.Boot),
 		&owner, &held.Token, &acquired, &expires, &held.process, &ttl, &left)
 	if errors.Is(err, sql.ErrNoRows) {
-		return lease{}, nil
+		return heldLease{}, nil
 	}
 	held.Owner = string(owner)
 	held.AcquiredAt, held.ExpiresAt = utc(acquired), utc(expires)
@@ -213,25 +210,13 @@ func (l *Locker) look(row func(query string, args []any, dest ...any) error, ite
 // ended reports that a lease that has time left will not be used again: its
 // process has ended, or it was made before a boot that set the clock back,
 // which shows where boots have no names.
-func (l *Locker) ended(held lease) bool {
+func (l *Locker) ended(held heldLease) bool {
 	host := l.d.Host
 	if host.Tick == nil || held.process == host.Process {
 		return false
 	}
 	const slack = time.Second // between the clocks of two processes
 	return held.left > held.ttl+slack || host.Ended(held.process)
-}
-
-const maxName = 1024 // bytes of an item or an owner
-
-func check(item string, ttl time.Duration) error {
-	if len(item) == 0 || len(item) > maxName {
-		return fmt.Errorf("%w: an item has 1 to %d bytes", update.ErrInvalid, maxName)
-	}
-	if ttl < time.Millisecond {
-		return fmt.Errorf("%w: a lease lasts a millisecond at least, not %v", update.ErrInvalid, ttl)
-	}
-	return nil
 }
 
 // micros rounds up, so that a lease never ends before its holder thinks.

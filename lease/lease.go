@@ -1,7 +1,9 @@
-package update
+package lease
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -9,9 +11,8 @@ import (
 //
 // An item and an owner are 1 to 1,024 bytes of any kind, compared byte by
 // byte; anything else is ErrInvalid. Implementations are safe for concurrent
-// use, and by many processes when their state lives outside the process; their
-// dynamic type is comparable, and one engine always returns the same value.
-// Package updatetest checks them.
+// use, and by many processes when their state lives outside the process.
+// Package leasetest checks them.
 //
 // Source: WNCMS update API, "lock check" (3 minutes without activity).
 type Locker interface {
@@ -44,4 +45,44 @@ type Lease struct {
 	Token      int64
 	AcquiredAt time.Time // UTC, by the engine's clock: for people, never for decisions
 	ExpiresAt  time.Time
+}
+
+var escape = strings.NewReplacer("%", "%25", "/", "%2F")
+
+// Item names an item of a domain: the domain and its parts, joined by slashes,
+// with a slash or percent sign in one of them escaped as in a URL, so that no
+// two lists of parts have one name. Item("rollout", "prod", "web") is
+// "rollout/prod/web".
+func Item(domain string, parts ...string) string {
+	item := escape.Replace(domain)
+	for _, part := range parts {
+		item += "/" + escape.Replace(part)
+	}
+	return item
+}
+
+const maxName = 1024 // bytes of an item or an owner
+
+// CheckItem returns ErrInvalid for an item that no Locker takes.
+func CheckItem(item string) error { return checkName("item", item) }
+
+// Check returns ErrInvalid for a lease that no Locker gives. Engines call it.
+func Check(item, owner string, ttl time.Duration) error {
+	if err := CheckItem(item); err != nil {
+		return err
+	}
+	if err := checkName("owner", owner); err != nil {
+		return err
+	}
+	if ttl < time.Millisecond {
+		return fmt.Errorf("%w: a lease of %s is shorter than a millisecond", ErrInvalid, ttl)
+	}
+	return nil
+}
+
+func checkName(what, name string) error {
+	if len(name) < 1 || len(name) > maxName {
+		return fmt.Errorf("%w: the %s has %d bytes, not 1 to 1,024", ErrInvalid, what, len(name))
+	}
+	return nil
 }

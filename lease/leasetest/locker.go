@@ -1,4 +1,4 @@
-package updatetest
+package leasetest
 
 import (
 	"slices"
@@ -7,10 +7,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/lease"
 )
 
-// lockerCase is a promise of update.Locker, in words, and its check.
+// lockerCase is a promise of lease.Locker, in words, and its check.
 type lockerCase struct {
 	name string
 	run  func(*lockerTest)
@@ -18,7 +18,6 @@ type lockerCase struct {
 
 // lockerCases are what any Locker can be asked.
 var lockerCases = []lockerCase{
-	{"the dynamic type is comparable", isComparable},
 	{"a lease says what was asked for and when it ends", leaseSays},
 	{"a held item is refused with who holds it and until when", heldIsRefused},
 	{"the owner of a lease cannot take it again", ownerCannotReenter},
@@ -49,7 +48,7 @@ var lockerCases = []lockerCase{
 }
 
 // cases returns the cases that the engine can be asked.
-func (h LockerHarness) cases() []lockerCase {
+func (h Harness) cases() []lockerCase {
 	cases := slices.Clone(lockerCases)
 	if h.Again != nil {
 		cases = append(cases,
@@ -64,31 +63,31 @@ func (h LockerHarness) cases() []lockerCase {
 // lockerTest is what a case of RunLocker works with.
 type lockerTest struct {
 	testing.TB
-	update.Locker // over fresh state
-	again         func() update.Locker
-	ttl           time.Duration // of leases that a case outlives
-	toEnd, past   time.Duration // pauses from a lease's begin to just before its end, and from there past it
+	lease.Locker // over fresh state
+	again        func() lease.Locker
+	ttl          time.Duration // of leases that a case outlives
+	toEnd, past  time.Duration // pauses from a lease's begin to just before its end, and from there past it
 }
 
-func (h LockerHarness) start(t testing.TB) *lockerTest {
+func (h Harness) start(t testing.TB) *lockerTest {
 	lt := &lockerTest{TB: t, Locker: h.Open(t), ttl: 3 * time.Minute, past: 4 * time.Millisecond}
 	lt.toEnd = lt.ttl - lt.past/2
 	if h.RealTime {
 		lt.ttl = 600 * time.Millisecond
 		lt.toEnd, lt.past = lt.ttl/2, lt.ttl*3/4
 	}
-	lt.again = func() update.Locker { return h.Again(t, lt.Locker) }
+	lt.again = func() lease.Locker { return h.Again(t, lt.Locker) }
 	return lt
 }
 
 // take acquires an item that must be free, for longer than the case lasts.
-func (t *lockerTest) take(item string) update.Lease {
+func (t *lockerTest) take(item string) lease.Lease {
 	t.Helper()
 	return t.takeFor(item, time.Hour)
 }
 
 // takeFor acquires an item that must be free.
-func (t *lockerTest) takeFor(item string, ttl time.Duration) update.Lease {
+func (t *lockerTest) takeFor(item string, ttl time.Duration) lease.Lease {
 	t.Helper()
 	l, err := t.Acquire(t.Context(), item, "me", ttl)
 	require.NoError(t, err, "a free item must be granted")
@@ -96,7 +95,7 @@ func (t *lockerTest) takeFor(item string, ttl time.Duration) update.Lease {
 }
 
 // requireHolder checks that l is live.
-func (t *lockerTest) requireHolder(l update.Lease, why string) {
+func (t *lockerTest) requireHolder(l lease.Lease, why string) {
 	t.Helper()
 	got, err := t.Holder(t.Context(), l.Item)
 	require.NoError(t, err, why)
@@ -104,7 +103,7 @@ func (t *lockerTest) requireHolder(l update.Lease, why string) {
 }
 
 // requireSame compares leases; times may be rounded to a millisecond.
-func (t *lockerTest) requireSame(want, got update.Lease, why string) {
+func (t *lockerTest) requireSame(want, got lease.Lease, why string) {
 	t.Helper()
 	require.WithinDuration(t, want.AcquiredAt, got.AcquiredAt, time.Millisecond, why)
 	require.WithinDuration(t, want.ExpiresAt, got.ExpiresAt, time.Millisecond, why)
@@ -116,12 +115,12 @@ func (t *lockerTest) requireSame(want, got update.Lease, why string) {
 func (t *lockerTest) requireFree(item, why string) {
 	t.Helper()
 	_, err := t.Holder(t.Context(), item)
-	require.ErrorIs(t, err, update.ErrFree, why)
+	require.ErrorIs(t, err, lease.ErrFree, why)
 }
 
 // requireRefused checks that somebody else cannot take l's item from it.
-func (t *lockerTest) requireRefused(l update.Lease, why string) {
+func (t *lockerTest) requireRefused(l lease.Lease, why string) {
 	t.Helper()
 	_, err := t.Acquire(t.Context(), l.Item, "somebody else", time.Hour)
-	require.ErrorIs(t, err, update.ErrHeld, why)
+	require.ErrorIs(t, err, lease.ErrHeld, why)
 }

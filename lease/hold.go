@@ -1,4 +1,4 @@
-package update
+package lease
 
 import (
 	"context"
@@ -23,23 +23,28 @@ const (
 
 // HoldConfig configures Hold. A zero field means its documented default.
 type HoldConfig struct {
-	// Owner names the holder, for people; a random suffix tells apart two
-	// holders of one name. Default: host name and process id.
+	// Owner names the holder, for people; "#" and a random suffix, which are
+	// added, tell apart two holders of one name. Default: host name and process id.
 	Owner string
 	TTL   time.Duration // how long the lease of a dead holder lasts; default 3 minutes
 	Wait  bool          // wait for the item until ctx ends; default: ErrHeld at once
+	// Line is where those wait who share it: each gets the item in its turn, as
+	// soon as one of them who held it lets go. Default: a line for this call
+	// alone, so that Wait looks every 10 milliseconds.
+	Line *Line
 }
 
 // Held is a lease that is kept alive.
 type Held struct {
 	locker Locker
+	line   *Line
 	ttl    time.Duration
 	base   context.Context // ends with the lease, by cancel
 	ctx    context.Context // base, and looks at the clock
 	cancel context.CancelCauseFunc
-	expiry *time.Timer        // calls cancel at the local deadline
-	check  chan chan struct{} // asks keep to renew now, and to say when it has
-	kept   chan struct{}      // closed when keep has returned
+	expiry *time.Timer     // calls cancel at the local deadline
+	check  chan chan error // asks keep to renew now, and to say when it has
+	kept   chan struct{}   // closed when keep has returned
 
 	mu    sync.Mutex
 	lease Lease
@@ -50,16 +55,19 @@ type Held struct {
 }
 
 // Hold acquires item and renews the lease until Release. Ctx bounds the
-// acquisition only. With Wait, waiters of one process get the item in the order
+// acquisition only. With Wait, those who share a Line get the item in the order
 // in which they came, each as soon as the one before lets go; a release by
-// another process is seen within 10 milliseconds.
+// anybody else is seen within 10 milliseconds.
 //
 // The goroutine that renews ends with Release, which the caller owes.
 func Hold(ctx context.Context, l Locker, item string, c HoldConfig) (*Held, error) {
 	if c.TTL == 0 {
 		c.TTL = defaultTTL
 	}
-	a := attempt{locker: l, item: item, owner: uniqueOwner(c.Owner), ttl: c.TTL}
+	if c.Line == nil {
+		c.Line = new(Line)
+	}
+	a := attempt{locker: l, line: c.Line, item: item, owner: uniqueOwner(c.Owner), ttl: c.TTL}
 	acquire := a.once
 	if c.Wait {
 		acquire = a.wait
@@ -68,15 +76,18 @@ func Hold(ctx context.Context, l Locker, item string, c HoldConfig) (*Held, erro
 	if err != nil {
 		return nil, fmt.Errorf("hold %q: %w", item, err)
 	}
-	return keepAlive(ctx, l, lease, sent, c.TTL), nil
+	return a.keepAlive(ctx, lease, sent), nil
 }
 
 // usable is the part of a lease's time that its holder may use. The rest is
 // for clocks that do not run alike, and for the holder to notice.
 func usable(ttl time.Duration) time.Duration { return ttl - ttl/10 }
 
-func keepAlive(ctx context.Context, l Locker, lease Lease, sent moment, ttl time.Duration) *Held {
-	h := &Held{locker: l, ttl: ttl, lease: lease, sent: sent, check: make(chan chan struct{}), kept: make(chan struct{})}
+func (a attempt) keepAlive(ctx context.Context, lease Lease, sent moment) *Held {
+	h := &Held{
+		locker: a.locker, line: a.line, ttl: a.ttl, lease: lease, sent: sent,
+		check: make(chan chan error), kept: make(chan struct{}),
+	}
 	h.base, h.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	h.ctx = watchful{h.base, h}
 	h.expiry = time.AfterFunc(time.Until(h.deadline()), func() { h.cancel(ErrLost) })
@@ -93,8 +104,9 @@ func keepAlive(ctx context.Context, l Locker, lease Lease, sent moment, ttl time
 // Done is closed. After a sleep that may have outlasted the lease they wait
 // until the lease is confirmed, for a tenth of its time-to-live but at most 5
 // seconds, and end the context if it is not. Contexts that are derived from it
-// learn of the end by Done, a moment later, so that what must not be done by a
-// holder that lost the item asks this one first. A process may be stopped right
+// learn of the end by Done, a moment later, unless Watchful made them look as
+// well, so that what must not be done by a holder that lost the item asks this
+// one first. A process may be stopped right
 // after it has asked: what must not be done then either takes the Token of Lease
 // along, for its receiver to compare. The context has no Deadline, since each
 // renewal would move it.
@@ -123,13 +135,13 @@ func (h *Held) Release() error {
 	<-h.kept
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.base), releaseTimeout)
 	defer cancel()
-	wakeNext(h.locker, h.lease.Item) // whose request may share the commit of our release
+	h.line.next(h.lease.Item) // whose request may share the commit of our release
 	err := h.locker.Release(ctx, h.Lease())
 	for wait := 50 * time.Millisecond; err != nil && wait < time.Second && ctx.Err() == nil; wait *= 3 {
 		time.Sleep(wait)
 		err = h.locker.Release(ctx, h.Lease())
 	}
-	wakeNext(h.locker, h.lease.Item)
+	h.line.next(h.lease.Item)
 	if err != nil {
 		return fmt.Errorf("release %q: %w", h.lease.Item, err)
 	}
@@ -137,12 +149,17 @@ func (h *Held) Release() error {
 	return nil
 }
 
-// confirm renews the lease now, to find out whether it is lost.
-func (h *Held) confirm() error {
-	renewed := make(chan struct{})
+// Confirm renews the lease now. It is for the moment before an effect that
+// cannot be fenced. It returns ErrLost when the lease has ended,
+// context.Canceled when it was released, and any other error of the engine when
+// that did not renew it, which leaves the lease as it was.
+func (h *Held) Confirm() error {
+	renewed := make(chan error, 1)
 	select {
 	case h.check <- renewed:
-		<-renewed
+		if err := <-renewed; err != nil && h.base.Err() == nil {
+			return fmt.Errorf("confirm %q: %w", h.lease.Item, err)
+		}
 	case <-h.base.Done():
 	}
 	return context.Cause(h.base)
@@ -168,7 +185,8 @@ func (h *Held) keep() {
 		if last := doubted.Add(h.patience()); slept && last.Before(deadline) {
 			deadline = last
 		}
-		switch err := h.renew(deadline); {
+		err := h.renew(deadline)
+		switch {
 		case err == nil:
 			pause = h.ttl / 3
 		case errors.Is(err, ErrLost), !time.Now().Before(deadline):
@@ -180,14 +198,14 @@ func (h *Held) keep() {
 			}
 		}
 		if asked != nil {
-			close(asked)
+			asked <- err
 		}
 	}
 }
 
 // untilDue waits until it is time to renew, and returns who asked for that, if
 // anybody did; not ok is the end of the lease.
-func (h *Held) untilDue(pause time.Duration) (asked chan struct{}, ok bool) {
+func (h *Held) untilDue(pause time.Duration) (asked chan error, ok bool) {
 	due := time.Now().Add(pause)
 	for {
 		timer := time.NewTimer(min(time.Until(due), lookInterval))
@@ -234,6 +252,7 @@ func (h *Held) renew(deadline time.Time) error {
 // attempt is one call of Hold on its way to a lease.
 type attempt struct {
 	locker      Locker
+	line        *Line
 	item, owner string
 	ttl         time.Duration
 }
@@ -267,7 +286,7 @@ func (a attempt) dropGhost(ctx context.Context) {
 // wait queues behind the waiters of this process and, once first, asks
 // whenever the item may be free.
 func (a attempt) wait(ctx context.Context) (Lease, moment, error) {
-	w := queueUp(a.locker, a.item)
+	w := a.line.join(a.item)
 	defer w.leave()
 	for {
 		select {
@@ -322,12 +341,4 @@ func uniqueOwner(name string) string {
 		name = defaultOwner()
 	}
 	return name + "#" + strings.ToLower(rand.Text()[:6])
-}
-
-// nameOf is the name to which uniqueOwner added a suffix.
-func nameOf(owner string) string {
-	if i := strings.LastIndexByte(owner, '#'); i >= 0 {
-		return owner[:i]
-	}
-	return owner
 }
