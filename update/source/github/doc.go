@@ -3,8 +3,8 @@
 //
 //	update.Package{Name: "demo/app", Source: &github.Source{Repository: "owner/app"}, Steps: steps}
 //
-// What GitHub is asked for is asked once: answers are kept by their ETag, and
-// the API is left alone for as long as it wants to be ([RateLimitError]).
+// What has not changed is neither sent again nor counted against the rate limit,
+// and the API is left alone for as long as it asks for ([RateLimitError]).
 //
 // Read source.go first: [Source], and how a release of GitHub becomes one of
 // update. Then api.go, what is asked for and how; checksums.go, lists of
