@@ -157,9 +157,13 @@ func (u *Updater) Rollback(ctx context.Context, id string, by By) (Run, error) {
 		case len(undoable) == 0:
 			return Run{}, fmt.Errorf("%w: no step of run %q can be undone", ErrInvalid, id)
 		}
+		steps := last.Clone().Steps
+		for i := range steps {
+			steps[i].Error = "" // that of the other run
+		}
 		return Run{
 			ID: strings.ToLower(rand.Text()), Package: p.Name, Item: p.Lock, From: run.Version, Version: run.From,
-			Release: run.Release, State: StateRollingBack, Steps: last.Clone().Steps, Reason: request.By.Reason,
+			Release: run.Release, State: StateRollingBack, Steps: steps, Reason: request.By.Reason,
 			Request: request, Undoes: run.ID,
 		}, nil
 	})

@@ -116,7 +116,7 @@ type StepRecord struct {
 	Phase   Phase
 	Attempt int    // how often Do has begun
 	Data    []byte // what Task.Save kept, JSON
-	Error   string
+	Error   string // why it failed, also when it is undone
 	// Weight, Final and NoUndo are the Weight and PointOfNoReturn of the step,
 	// and that it has no Undo, by the program that recorded the run or began
 	// the step last. They are what the run goes by when a program takes it over

@@ -119,6 +119,11 @@ func TestAFailureIsUndoneInReverseOrder(t *testing.T) {
 				require.Equal(t, update.StateRolledBack, run.State)
 				require.Equal(t, tt.calls, c.take())
 				require.Equal(t, update.PhaseTodo, phases(run)["never"])
+				for _, s := range run.Steps[:3] {
+					require.Equal(t, update.PhaseUndone, s.Phase)
+					require.Equal(t, s.Name == "c", s.Error != "", "the record says which step failed")
+				}
+				require.Equal(t, run.Reason, `step "c": `+run.Steps[2].Error, "and why")
 
 				status, err := u.Status(t.Context(), "app")
 				require.NoError(t, err)
@@ -151,6 +156,9 @@ func TestAFailedUndoIsKeptForAPersonAndCanBeTriedAgain(t *testing.T) {
 	for range 2 {
 		back, err := u.Rollback(t.Context(), run.ID, update.By{})
 		require.NoError(t, err)
+		for _, s := range back.Steps {
+			require.Empty(t, s.Error, "what failed is in the record of its run")
+		}
 		back, err = u.Wait(t.Context(), back.ID)
 		if broken {
 			require.Equal(t, update.StateFailed, back.State)

@@ -358,9 +358,11 @@ func (r *runner) note(i int, phase Phase, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rec := &r.run.Steps[i]
-	rec.Phase, rec.EndedAt, rec.Error = phase, stamp(), ""
+	rec.Phase, rec.EndedAt = phase, stamp()
+	message := ""
 	if err != nil {
-		rec.Error = cut(err.Error(), maxReason)
+		message = cut(err.Error(), maxReason)
+		rec.Error = message // kept when the step is undone
 	}
 	switch {
 	case phase == PhaseDone:
@@ -369,7 +371,7 @@ func (r *runner) note(i int, phase Phase, err error) {
 		r.base += r.weights[i]
 		r.run.Percent = r.percent(float64(r.base))
 	}
-	r.notes.outcomes = append(r.notes.outcomes, Event{Kind: EventStep, Step: rec.Name, Phase: phase, Message: rec.Error})
+	r.notes.outcomes = append(r.notes.outcomes, Event{Kind: EventStep, Step: rec.Name, Phase: phase, Message: message})
 }
 
 // percent is the share of the whole that the weight done makes; it never falls.

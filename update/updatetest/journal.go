@@ -40,6 +40,7 @@ var journalCases = []journalCase{
 	{"a save never changes id, package, request and creation", saveKeeps},
 	{"a save replaces the rest of the run", saveReplaces},
 	{"a save changes only the steps that an event names", saveSteps},
+	{"a step that was undone keeps its error", undoneKeepsError},
 	{"a run has an end exactly when it is done", ends},
 	{"a run of 2,000 steps is saved step by step", manySteps},
 	{"an unknown run is not found", getUnknown},

@@ -145,6 +145,15 @@ func saveSteps(t *journalTest) {
 	require.Equal(t, want, tidy(t.get("1")).Steps, "only the steps that events name change, in their place")
 }
 
+func undoneKeepsError(t *journalTest) {
+	r := t.create(aRun("1"))
+	for _, phase := range []update.Phase{update.PhaseFailed, update.PhaseUndoing, update.PhaseUndone} {
+		r.Steps[1].Phase, r.Steps[1].Error = phase, "disk on fire"
+		r = t.save(r, update.Event{Kind: update.EventStep, Step: r.Steps[1].Name, Phase: phase})
+		require.Equal(t, "disk on fire", t.get("1").Steps[1].Error, "a step that is %s has its error", phase)
+	}
+}
+
 func ends(t *journalTest) {
 	done := []update.State{update.StateSucceeded, update.StateRolledBack, update.StateCancelled, update.StateFailed}
 	for _, state := range done {

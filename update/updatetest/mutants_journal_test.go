@@ -196,6 +196,13 @@ var saveMutants = []journalMutant{
 			return j.Save(ctx, r, events...)
 		}
 	})},
+	{what: "forgets the error of what was undone", caught: "a step that was undone keeps its error", wrap: given(func(r *update.Run, _ []update.Event) {
+		for i := range r.Steps {
+			if r.Steps[i].Phase == update.PhaseUndone {
+				r.Steps[i].Error = ""
+			}
+		}
+	})},
 	{what: "saves no step", caught: saveSteps, wrap: given(func(_ *update.Run, events []update.Event) {
 		for i := range events {
 			events[i].Step = ""
