@@ -33,6 +33,9 @@ type event struct {
 // their ids, so that who reconnects does not begin before all of them.
 type feed func(ctx context.Context, after int64) iter.Seq2[event, error]
 
+// errFeedEnds is the error of a feed with which all is told.
+var errFeedEnds = errors.New("httpadapter: that was the last event")
+
 // resumeAt returns the sequence number after which a stream begins: that of
 // Last-Event-ID, which a browser sends when it reconnects, else of the query's
 // after, else -1, which is now.
@@ -226,7 +229,7 @@ func (s *stream) send(text []byte) error {
 
 // ended returns why the feed ended, unless that is because the client went.
 func (s *stream) ended(ctx context.Context) error {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(s.err, errFeedEnds) {
 		return nil
 	}
 	return s.err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net/http"
 	"net/url"
 	"time"
@@ -40,7 +39,8 @@ func (u *updateAPI) ownRoutes(c Config) []route {
 	}
 	ofPackage := field{"package", "name of a package"}
 	events := see("/events", "Follow what happens to runs, as Server-Sent Events", eventReply{}, u.events,
-		field{"after", "begin after the event with this seq; default: now; Last-Event-ID goes before it; compacted says that it is not there"})
+		field{"after", "begin after the event with this seq; default: now; Last-Event-ID goes before it; compacted says that it is not there"},
+		field{"run", "only the events of this run, from its first if after is not given; the stream ends with them, and then has no content"})
 	events.Methods = []string{http.MethodGet}
 	return []route{
 		see("/packages", "List the packages, what is installed and what runs", packagesReply{}, u.packages),
@@ -253,28 +253,4 @@ func (u *updateAPI) breakLock(c *call) error {
 		return err
 	}
 	return c.reply(http.StatusNoContent, nil)
-}
-
-// events streams the journal. The output of steps is for admins.
-func (u *updateAPI) events(c *call) error {
-	after, err := c.resumeAt()
-	if err != nil {
-		return err
-	}
-	details := c.details()
-	return c.stream(after, func(ctx context.Context, after int64) iter.Seq2[event, error] {
-		return func(yield func(event, error) bool) {
-			for e, err := range u.updates.Watch(ctx, after) {
-				if !details {
-					e.Message = ""
-					if e.Kind == update.EventLog {
-						e.Kind = "" // passed over
-					}
-				}
-				if !yield(event{id: e.Seq, name: string(e.Kind), data: eventReply(e)}, err) {
-					return
-				}
-			}
-		}
-	}, update.ErrCompacted)
 }

@@ -73,7 +73,8 @@ func awaitEnd(ctx context.Context, done <-chan error, grace time.Duration) error
 func (r *runner) task(i int, s *Step) *Task {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.step, r.sign, r.notes.step = s, time.Now(), s.Name
+	r.step, r.sign = s, time.Now()
+	r.notes.begin(s.Name)
 	rec := r.run.Steps[i]
 	run := r.run
 	run.Steps = nil // a copy of many, for each of many
@@ -84,7 +85,7 @@ func (r *runner) task(i int, s *Step) *Task {
 		if !r.alive(s) {
 			return fmt.Errorf("%w: step %q is not under way", ErrStale, s.Name)
 		}
-		return r.saveStep(ctx, i, func(rec *StepRecord) { rec.Data = data }, "")
+		return r.saveStep(ctx, i, EventSaved, func(rec *StepRecord) { rec.Data = data })
 	}
 	return t
 }
@@ -94,6 +95,7 @@ func (r *runner) callEnded() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.step = nil
+	r.notes.settle()
 }
 
 func (r *runner) lastSign() time.Time {
@@ -123,7 +125,7 @@ func (r *runner) progress(i int, s *Step, done, total int64, message string) {
 		share := float64(min(max(done, 0), total)) / float64(total)
 		r.run.Percent = r.percent(float64(r.base) + share*float64(r.weights[i]))
 	}
-	r.notes.progress = &Event{Kind: EventProgress, Message: cut(message, maxReason)}
+	r.notes.progress = &Event{Kind: EventProgress, Step: s.Name, Message: cut(message, maxReason)}
 }
 
 // output turns what a step writes into notes.

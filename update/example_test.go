@@ -86,7 +86,7 @@ func ExampleUpdater_Update_rollback() {
 }
 
 // Plan first, start, follow, and go back.
-func ExampleUpdater_Watch() {
+func ExampleUpdater_Follow() {
 	ctx := context.Background()
 	state := memory.New()
 	defer state.Close()
@@ -106,15 +106,12 @@ func ExampleUpdater_Watch() {
 	if err != nil {
 		log.Fatal(err) // update.ErrBusy: somebody else is updating it
 	}
-	for e, err := range u.Watch(ctx, 0) {
+	for e, err := range u.Follow(ctx, run.ID) {
 		if err != nil {
 			log.Fatal(err)
 		}
 		if e.Kind == update.EventStep {
 			fmt.Println(e.Step, e.Phase)
-		}
-		if e.Run == run.ID && e.Kind == update.EventEnded {
-			break
 		}
 	}
 	back, err := u.Rollback(ctx, run.ID, update.By{Actor: "ann", Reason: "wrong colours"})

@@ -13,12 +13,13 @@ type Journal interface {
 	// Create records a new run, whose ID must be set (else ErrInvalid), with
 	// its first events. It returns the earlier run and ErrExists if the package has a run with
 	// the same RequestID, or if there is a run with this ID; and ErrStale if a
-	// greater Token has written to the run's Item. The result has Rev 1 and
-	// the engine's CreatedAt and UpdatedAt.
+	// greater Token has written to the run's Item. The result has Rev 1, the
+	// Seq of the first of the events, or 0 without any, and the engine's
+	// CreatedAt and UpdatedAt.
 	Create(ctx context.Context, r Run, events ...Event) (Run, error)
 
 	// Save replaces the run, but of its steps only those that an event names
-	// in Step, and appends the events: all of it or nothing. ID, Package,
+	// in Step, and appends the events: all of it or nothing. ID, Package, Seq,
 	// Request, CreatedAt and the names and order of the steps never change. It
 	// returns ErrNotFound for an unknown run, and ErrStale unless the stored
 	// Rev is r.Rev and no greater Token has written to r.Item. Of the result

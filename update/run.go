@@ -47,6 +47,7 @@ type Run struct {
 
 	CreatedAt, UpdatedAt, EndedAt time.Time // UTC, by the engine's clock
 
+	Seq   int64 // of its first event: Watch(ctx, run.Seq-1) begins with that
 	Rev   int64 // number of times it was saved
 	Token int64 // fencing token of the lease it runs under
 }
@@ -132,10 +133,15 @@ type EventKind string
 
 // The kinds of events.
 const (
-	EventStarted   EventKind = "started"
-	EventStep      EventKind = "step" // a step changed its phase or saved data
-	EventProgress  EventKind = "progress"
-	EventLog       EventKind = "log"       // output of a step
+	EventStarted EventKind = "started"
+	EventStep    EventKind = "step"  // a step changed its phase
+	EventSaved   EventKind = "saved" // a step kept data
+	// EventProgress is what a step says of its progress. Without a Step the run
+	// turns back, and the Message is the reason.
+	EventProgress EventKind = "progress"
+	// EventLog is output of a step: lines, without the end of the last. One that
+	// takes more than a second to write may come in parts.
+	EventLog       EventKind = "log"
 	EventCancel    EventKind = "cancel"    // somebody asked to stop the run
 	EventBroken    EventKind = "broken"    // somebody broke the run's lock
 	EventRecovered EventKind = "recovered" // another process took the run over

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/upkeep-go/upkeep/lease"
 )
@@ -308,6 +306,7 @@ func (r *runner) flush(stop <-chan struct{}) {
 		// An error here is met again by the next save of the run itself.
 		ctx := r.held.Context()
 		r.mu.Lock()
+		r.notes.age()
 		pending, id, rev := r.notes.any(), r.run.ID, r.run.Rev
 		r.mu.Unlock()
 		if pending {
@@ -318,73 +317,4 @@ func (r *runner) flush(stop <-chan struct{}) {
 			}
 		}
 	}
-}
-
-// notes are events that wait for the next save.
-type notes struct {
-	log      []byte // output of the step under way
-	step     string
-	progress *Event
-	outcomes []Event
-}
-
-const maxLog = 16 << 10
-
-func (n *notes) any() bool { return len(n.log) > 0 || n.progress != nil || len(n.outcomes) > 0 }
-
-// take returns the notes and leaves none, but for the beginning of a character
-// whose end is still to come.
-func (n *notes) take() notes {
-	taken := *n
-	whole := len(n.log) - len(partial(n.log))
-	*n = notes{step: n.step, log: slices.Clone(n.log[whole:])}
-	taken.log = taken.log[:whole]
-	return taken
-}
-
-// partial is the beginning of a character at the end of text, if there is one.
-func partial(text []byte) []byte {
-	for i := len(text) - 1; i >= 0 && i >= len(text)-utf8.UTFMax; i-- {
-		if utf8.RuneStart(text[i]) {
-			if utf8.FullRune(text[i:]) {
-				return nil
-			}
-			return text[i:]
-		}
-	}
-	return nil
-}
-
-func (n *notes) output(p []byte) {
-	n.log = append(n.log, p...)
-	extra := len(n.log) - maxLog
-	if extra <= 0 {
-		return
-	}
-	for extra < len(n.log) && !utf8.RuneStart(n.log[extra]) {
-		extra++
-	}
-	n.log = slices.Delete(n.log, 0, extra)
-}
-
-// putBack returns notes of a save that failed.
-func (n *notes) putBack(old notes) {
-	log := n.log
-	n.log = old.log
-	n.output(log)
-	if n.progress == nil {
-		n.progress = old.progress
-	}
-	n.outcomes = append(old.outcomes, n.outcomes...)
-}
-
-func (n *notes) events() []Event {
-	var all []Event
-	if len(n.log) > 0 {
-		all = append(all, Event{Kind: EventLog, Step: n.step, Message: cut(string(n.log), maxLog)})
-	}
-	if n.progress != nil {
-		all = append(all, *n.progress)
-	}
-	return append(all, n.outcomes...)
 }

@@ -35,10 +35,11 @@ func TestProgressRisesAndIsTold(t *testing.T) {
 			require.NoError(t, err)
 			require.GreaterOrEqual(t, e.Percent, last)
 			last = e.Percent
-			halfway = halfway || e.Kind == update.EventProgress && e.Step == "" && e.Percent > 50 && e.Percent < 60
+			halfway = halfway || e.Kind == update.EventProgress && e.Step == "b" && e.Percent > 50 && e.Percent < 60
 			if e.Kind == update.EventLog {
 				require.NotEmpty(t, e.Step)
-				log += e.Message
+				require.Equal(t, strings.TrimSpace(e.Message), e.Message, "whole lines without the end of the last")
+				log += e.Message + "\n"
 			}
 			if e.Kind == update.EventEnded {
 				break

@@ -217,6 +217,42 @@ func (u *Updater) Watch(ctx context.Context, after int64) iter.Seq2[Event, error
 	return u.config.Journal.Watch(ctx, after)
 }
 
+// Follow yields the events of one run, of this process or another, in order and
+// losing none: from its first to its last, which is EventEnded. It waits for
+// more until then, or until ctx ends. Another error is the last pair:
+// ErrNotFound for an unknown run, ErrCompacted when not all of its events are
+// kept, and else as Watch has it.
+func (u *Updater) Follow(ctx context.Context, id string) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		run, err := u.Get(ctx, id)
+		if err == nil && run.Seq == 0 {
+			err = fmt.Errorf("%w: run %q has none", ErrCompacted, id)
+		}
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		for e, err := range u.Watch(ctx, run.Seq-1) {
+			if err == nil && e.Run != id {
+				continue
+			}
+			if !yield(e, err) || err != nil || e.Kind == EventEnded || u.endsWith(ctx, e) {
+				return
+			}
+		}
+	}
+}
+
+// endsWith reports whether an event that cannot be read is of the last ones of
+// its run: they have the time of its end.
+func (u *Updater) endsWith(ctx context.Context, e Event) bool {
+	if e.Kind != EventCorrupt {
+		return false
+	}
+	run, err := u.Get(ctx, e.Run)
+	return err == nil && run.State.Done() && !e.Time.Before(run.EndedAt)
+}
+
 // Status returns the present of a package.
 func (u *Updater) Status(ctx context.Context, pkg string) (Status, error) {
 	p, ok := u.packages[pkg]

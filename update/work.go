@@ -215,11 +215,11 @@ func (r *runner) advance(i int, s *Step, rec StepRecord) error {
 	}
 	if !done {
 		now := stamp()
-		err := r.saveStep(r.ahead(), i, func(rec *StepRecord) {
+		err := r.saveStep(r.ahead(), i, EventStep, func(rec *StepRecord) {
 			rec.Phase, rec.StartedAt, rec.EndedAt = PhaseDoing, now, time.Time{}
 			rec.Attempt++
 			s.describe(rec)
-		}, "")
+		})
 		if err != nil {
 			return err
 		}
@@ -328,7 +328,7 @@ func (r *runner) takeBack(ctx context.Context, i int, s *Step, rec StepRecord) e
 			return nil
 		}
 	}
-	if err := r.saveStep(ctx, i, func(rec *StepRecord) { rec.Phase = PhaseUndoing }, ""); err != nil {
+	if err := r.saveStep(ctx, i, EventStep, func(rec *StepRecord) { rec.Phase = PhaseUndoing }); err != nil {
 		return err
 	}
 	if err := r.call(ctx, i, s, s.Undo); err != nil {
@@ -346,11 +346,11 @@ func (r *runner) record(i int) StepRecord {
 }
 
 // saveStep writes a change of step i.
-func (r *runner) saveStep(ctx context.Context, i int, change func(*StepRecord), message string) error {
+func (r *runner) saveStep(ctx context.Context, i int, kind EventKind, change func(*StepRecord)) error {
 	rec := r.record(i)
 	change(&rec)
 	return r.save(ctx, func(run *Run) { change(&run.Steps[i]) },
-		Event{Kind: EventStep, Step: rec.Name, Phase: rec.Phase, Message: message})
+		Event{Kind: kind, Step: rec.Name, Phase: rec.Phase})
 }
 
 // note changes the phase of step i; the next save writes it.

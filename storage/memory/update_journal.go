@@ -44,6 +44,9 @@ func (j *journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 	}
 	r, now := r.Clone(), stamp(time.Now())
 	r.Rev, r.CreatedAt, r.UpdatedAt, r.EndedAt = 1, now, now, time.Time{}
+	if r.Seq = 0; len(events) > 0 {
+		r.Seq = j.seq + 1
+	}
 	j.index[r.ID] = len(j.runs)
 	if r.Request.By.RequestID != "" {
 		j.requests[request{r.Package, r.Request.By.RequestID}] = len(j.runs)
@@ -76,7 +79,8 @@ func (j *journal) Save(ctx context.Context, r update.Run, events ...update.Event
 		return update.Run{}, update.ErrStale
 	}
 	r = r.Clone()
-	r.Package, r.Request, r.CreatedAt, r.EndedAt = old.Package, old.Request, old.CreatedAt, old.EndedAt
+	r.Package, r.Request, r.Seq = old.Package, old.Request, old.Seq
+	r.CreatedAt, r.EndedAt = old.CreatedAt, old.EndedAt
 	r.Steps = mergeSteps(old.Steps, r.Steps, events)
 	r.Rev, r.UpdatedAt = old.Rev+1, stamp(time.Now())
 	item := lease.Item("update", r.Item)

@@ -15,7 +15,7 @@ import (
 // runPage bounds how many runs, with all their steps, are in memory at once.
 const runPage = 16
 
-const runColumns = `SELECT n, id, package, item, token, rev, created_ms, updated_ms, ended_ms, request, detail
+const runColumns = `SELECT n, id, package, item, token, rev, seq, created_ms, updated_ms, ended_ms, request, detail
 FROM upkeep_update_run WHERE `
 
 // Get keeps the promise of update.Journal.
@@ -137,7 +137,7 @@ func scanRun(scan func(...any) error) (run storedRun, n int64, err error) {
 	var id, pkg, item []byte
 	var request, detail string
 	var created, updated, ended int64
-	err = scan(&n, &id, &pkg, &item, &run.Token, &run.Rev, &created, &updated, &ended, &request, &detail)
+	err = scan(&n, &id, &pkg, &item, &run.Token, &run.Rev, &run.Seq, &created, &updated, &ended, &request, &detail)
 	if err != nil {
 		return run, 0, err
 	}

@@ -33,7 +33,7 @@ func NewJournal(db DB, keep storage.Retention) *Journal {
 	d := db.Dialect()
 	return &Journal{
 		db: db, d: d, keep: keep.OrDefault(),
-		insertRun:   d.clocked(8, runInsert),
+		insertRun:   d.clocked(9, runInsert),
 		saveRun:     d.clocked(5, runSave),
 		moveRun:     d.clocked(6, runMove),
 		insertEvent: d.clocked(2, eventInsert),
@@ -46,10 +46,11 @@ func NewJournal(db DB, keep storage.Retention) *Journal {
 const (
 	runInsert = `
 INSERT INTO upkeep_update_run
-	(n, id, package, item, request_id, token, live, rev, created_ms, updated_ms, ended_ms, request, detail)
+	(n, id, package, item, request_id, token, live, rev, seq, created_ms, updated_ms, ended_ms, request, detail)
 VALUES ((SELECT coalesce(max(n), 0) + 1 FROM upkeep_update_run), ?1, ?2, ?3, ?4, ?5, ?6, 1,
+	CASE WHEN CAST(?9 AS BIGINT) = 0 THEN 0 ELSE (SELECT coalesce(max(seq), 0) + 1 FROM upkeep_update_event) END,
 	{now}, {now}, CASE WHEN CAST(?6 AS BIGINT) = 1 THEN 0 ELSE {now} END, ?7, ?8)
-RETURNING n, created_ms, updated_ms, ended_ms`
+RETURNING n, seq, created_ms, updated_ms, ended_ms`
 
 	// runSave is the save of a run that goes on under the same lease: it
 	// leaves every index alone.
@@ -57,7 +58,7 @@ RETURNING n, created_ms, updated_ms, ended_ms`
 UPDATE upkeep_update_run SET rev = rev + 1, updated_ms = {now}, detail = ?5
 WHERE id = ?1 AND rev = ?2 AND item = ?3 AND token = ?4 AND live = 1 AND NOT EXISTS
 	(SELECT 1 FROM upkeep_update_run AS other WHERE other.item = ?3 AND other.token > ?4)
-RETURNING n, package, request, created_ms, updated_ms, ended_ms`
+RETURNING n, package, request, seq, created_ms, updated_ms, ended_ms`
 
 	// runMove is any other save.
 	runMove = `
@@ -66,7 +67,7 @@ UPDATE upkeep_update_run SET rev = rev + 1, updated_ms = {now}, detail = ?5,
 	ended_ms = CASE WHEN CAST(?6 AS BIGINT) = 1 THEN 0 WHEN ended_ms > 0 THEN ended_ms ELSE {now} END
 WHERE id = ?1 AND rev = ?2 AND NOT EXISTS
 	(SELECT 1 FROM upkeep_update_run AS other WHERE other.item = ?3 AND other.token > ?4)
-RETURNING n, package, request, created_ms, updated_ms, ended_ms`
+RETURNING n, package, request, seq, created_ms, updated_ms, ended_ms`
 
 	// runLeaves ends the lease of a run that is done.
 	runLeaves = `
@@ -103,7 +104,7 @@ func (j *Journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 		if greatest > r.Token {
 			return update.ErrStale
 		}
-		n, err := j.insert(tx, &run)
+		n, err := j.insert(tx, &run, len(events))
 		if err != nil {
 			return err
 		}
@@ -205,8 +206,9 @@ func find(tx Tx, r update.Run) (*update.Run, error) {
 	return &run, err
 }
 
-// insert writes a new run without its steps, completes it and returns its number.
-func (j *Journal) insert(tx Tx, run *update.Run) (n int64, err error) {
+// insert writes a new run without its steps, completes it and returns its
+// number. So many events are written next.
+func (j *Journal) insert(tx Tx, run *update.Run, events int) (n int64, err error) {
 	request, err := encode(requestOf(run.Request))
 	if err != nil {
 		return 0, err
@@ -221,7 +223,7 @@ func (j *Journal) insert(tx Tx, run *update.Run) (n int64, err error) {
 	}
 	var created, updated, ended int64
 	err = tx.Row(j.insertRun, j.d.withNow([]byte(run.ID), []byte(run.Package), []byte(run.Item), requestID,
-		run.Token, live(run.State), request, detail), &n, &created, &updated, &ended)
+		run.Token, live(run.State), request, detail, int64(events)), &n, &run.Seq, &created, &updated, &ended)
 	run.Rev = 1
 	run.CreatedAt, run.UpdatedAt, run.EndedAt = utc(created), utc(updated), utc(ended)
 	return n, err
@@ -236,7 +238,7 @@ func (j *Journal) replace(tx Tx, run *update.Run) (n int64, err error) {
 	var pkg []byte
 	var request string
 	var created, updated, ended int64
-	dest := []any{&n, &pkg, &request, &created, &updated, &ended}
+	dest := []any{&n, &pkg, &request, &run.Seq, &created, &updated, &ended}
 	args := []any{[]byte(run.ID), run.Rev, []byte(run.Item), run.Token, detail}
 	err = sql.ErrNoRows
 	if !run.State.Done() {

@@ -73,7 +73,7 @@ func TestWhatIsStoredDoesNotChange(t *testing.T) {
 	read, err := db.Journal().Get(t.Context(), run.ID)
 	require.NoError(t, err)
 	require.Equal(t, written, read)
-	run.CreatedAt, run.UpdatedAt, run.Rev = read.CreatedAt, read.UpdatedAt, 1
+	run.CreatedAt, run.UpdatedAt, run.Rev, run.Seq = read.CreatedAt, read.UpdatedAt, 1, 1
 	require.Equal(t, run, read)
 	for got, err := range db.Journal().Watch(t.Context(), 0) {
 		require.NoError(t, err)

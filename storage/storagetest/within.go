@@ -277,8 +277,9 @@ func withinHeard(t testing.TB, h WithinHarness) {
 		}
 	}()
 	tx := h.begin(t, b)
-	_, err := tx.Stores.Journal().Create(t.Context(), aRun("within"), update.Event{Kind: update.EventStarted})
+	run, err := tx.Stores.Journal().Create(t.Context(), aRun("within"), update.Event{Kind: update.EventStarted})
 	require.NoError(t, err)
+	require.EqualValues(t, 3, run.Seq, "a run knows its first event")
 	_, err = tx.Stores.Versions().Write(t.Context(), pages, saving("within", 1), ann)
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit())

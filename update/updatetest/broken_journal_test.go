@@ -136,7 +136,7 @@ func shared(arguments bool) func(update.Journal) update.Journal {
 				}
 				have[r.ID] = answer
 				if arguments {
-					r.Rev, r.CreatedAt, r.UpdatedAt, r.EndedAt = answer.Rev, answer.CreatedAt, answer.UpdatedAt, answer.EndedAt
+					r.Rev, r.Seq, r.CreatedAt, r.UpdatedAt, r.EndedAt = answer.Rev, answer.Seq, answer.CreatedAt, answer.UpdatedAt, answer.EndedAt
 					have[r.ID] = r
 				}
 				return answer, nil

@@ -24,6 +24,7 @@ var journalCases = []journalCase{
 	{"a new run has rev 1 and the engine's times", newRun},
 	{"a run comes back as it was written", roundTrip},
 	{"a run needs an id", needsID},
+	{"a run knows its first event", firstEvent},
 	{"a repeated id returns the earlier run", repeatedID},
 	{"a repeated request returns the first run of the package", repeatedRequest},
 	{"one of many creates a run for a request", oneOfManyRequests},

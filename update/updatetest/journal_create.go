@@ -32,7 +32,7 @@ func newRun(t *journalTest) {
 func roundTrip(t *journalTest) {
 	want := fullRun("1")
 	got := t.create(want)
-	want.Rev, want.CreatedAt, want.UpdatedAt = 1, got.CreatedAt, got.UpdatedAt
+	want.Rev, want.Seq, want.CreatedAt, want.UpdatedAt = 1, got.Seq, got.CreatedAt, got.UpdatedAt
 	t.requireRun(want, got, "Create returns the run")
 	t.requireRun(want, t.get("1"), "Get returns the run")
 	for r, err := range t.History(t.Context(), update.Query{}) {
@@ -48,6 +48,46 @@ func needsID(t *journalTest) {
 	_, err := t.Create(t.Context(), aRun(""), update.Event{Kind: update.EventStarted})
 	require.ErrorIs(t, err, update.ErrInvalid, "the ID of a run must be set")
 	require.Empty(t, t.log(), "what is refused leaves no event")
+}
+
+func firstEvent(t *journalTest) {
+	t.save(t.create(aRun("before")), update.Event{Kind: update.EventProgress})
+	bare, err := t.Create(t.Context(), aRun("bare"))
+	require.NoError(t, err)
+	require.Zero(t, bare.Seq, "a run without events has no first one")
+
+	var wg sync.WaitGroup
+	for i := range 8 { // at once
+		wg.Go(func() {
+			r := on(fmt.Sprint("run ", i), fmt.Sprint("item ", i), 1)
+			r.Seq = 99
+			created, err := t.Create(t.Context(), r,
+				update.Event{Kind: update.EventStarted}, update.Event{Kind: update.EventStep, Step: "backup"})
+			if !assert.NoError(t, err) {
+				return
+			}
+			change := created
+			change.Seq = 99
+			saved, err := t.Save(t.Context(), change, update.Event{Kind: update.EventLog})
+			assert.NoError(t, err)
+			stored, err := t.Get(t.Context(), r.ID)
+			assert.NoError(t, err)
+			assert.Equal(t, created.Seq, stored.Seq, "Create returns what is stored")
+			assert.Equal(t, created.Seq, saved.Seq, "the first event of a run never changes")
+		})
+	}
+	wg.Wait()
+	for i := range 8 {
+		r := t.get(fmt.Sprint("run ", i))
+		first := t.events(r.Seq-1, 1)[0]
+		require.Equal(t, r.Seq, first.Seq, "Watch before the first event begins with it")
+		require.Equal(t, r.ID, first.Run, "the event is the run's")
+		require.Equal(t, update.EventStarted, first.Kind, "it is the first")
+	}
+	for r, err := range t.History(t.Context(), update.Query{}) {
+		require.NoError(t, err)
+		require.Equal(t, t.get(r.ID).Seq, r.Seq, "History returns the run")
+	}
 }
 
 func repeatedID(t *journalTest) {
@@ -167,7 +207,7 @@ func texts(t *journalTest) {
 
 		got, err := t.Create(t.Context(), r, event)
 		require.NoError(t, err, "%.40q is a text", text)
-		r.Rev, r.CreatedAt, r.UpdatedAt = 1, got.CreatedAt, got.UpdatedAt
+		r.Rev, r.Seq, r.CreatedAt, r.UpdatedAt = 1, got.Seq, got.CreatedAt, got.UpdatedAt
 		t.requireRun(r, t.get(r.ID), "a text comes back byte by byte")
 		require.Equal(t, []string{r.ID}, t.list(update.Query{RequestID: name}), "a RequestID is any text")
 

@@ -111,7 +111,7 @@ func saveReplaces(t *journalTest) {
 	want.Package, want.Request, want.Steps = first.Package, first.Request, first.Steps
 	want.Item, want.Token, want.Rev = "other", 3, 1
 	got := t.save(want)
-	want.Rev, want.CreatedAt, want.UpdatedAt = 2, first.CreatedAt, got.UpdatedAt
+	want.Rev, want.Seq, want.CreatedAt, want.UpdatedAt = 2, first.Seq, first.CreatedAt, got.UpdatedAt
 	t.requireRun(want, got, "a save replaces the run")
 	t.requireRun(want, t.get("1"), "a save replaces the run")
 	require.GreaterOrEqual(t, got.UpdatedAt.Sub(first.UpdatedAt), 15*time.Millisecond, "the engine sets UpdatedAt")
@@ -120,7 +120,7 @@ func saveReplaces(t *journalTest) {
 	bare := update.Run{ID: "1", Rev: 2, State: update.StateRunning}
 	got = t.save(bare)
 	bare.Package, bare.Request, bare.Steps = first.Package, first.Request, first.Steps
-	bare.Rev, bare.CreatedAt, bare.UpdatedAt = 3, first.CreatedAt, got.UpdatedAt
+	bare.Rev, bare.Seq, bare.CreatedAt, bare.UpdatedAt = 3, first.Seq, first.CreatedAt, got.UpdatedAt
 	t.requireRun(bare, t.get("1"), "a save replaces the run, by nothing too")
 }
 

@@ -16,6 +16,7 @@ import (
 const (
 	createIsNew   = "a new run has rev 1 and the engine's times"
 	createTrip    = "a run comes back as it was written"
+	createFirst   = "a run knows its first event"
 	createRequest = "a repeated request returns the first run of the package"
 	createFence   = "a run cannot be created with an overtaken token"
 	createText    = "texts come back byte by byte"
@@ -52,6 +53,20 @@ var createMutants = []journalMutant{
 		}
 	})},
 	{what: "makes up an id", caught: "a run needs an id", wrap: given(func(r *update.Run, _ []update.Event) { r.ID = cmp.Or(r.ID, "new") })},
+	{what: "knows the event before", caught: createFirst, wrap: answered(func(_ update.Run, a *update.Run) { a.Seq = max(a.Seq-1, 0) })},
+	{what: "makes up a first event", caught: createFirst, wrap: answered(func(_ update.Run, a *update.Run) { a.Seq = max(a.Seq, 1) })},
+	{what: "believes who writes", caught: createFirst, wrap: answered(func(r update.Run, a *update.Run) {
+		if r.Rev > 0 {
+			a.Seq = r.Seq
+		}
+	})},
+	{what: "forgets the first event", caught: createFirst, wrap: badGet(func(j update.Journal) getFunc {
+		return func(ctx context.Context, id string) (update.Run, error) {
+			r, err := j.Get(ctx, id)
+			r.Seq = 0
+			return r, err
+		}
+	})},
 	{what: "returns the run it refuses", caught: "a repeated id returns the earlier run", wrap: badCreate(func(j update.Journal) writeFunc {
 		return func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
 			answer, err := j.Create(ctx, r, events...)

@@ -10,6 +10,7 @@ CREATE TABLE upkeep_update_run (
 	token      {int}   NOT NULL,
 	live       {int}   NOT NULL,    -- 1 while the run is not done
 	rev        {int}   NOT NULL,
+	seq        {int}   NOT NULL,    -- of its first event; 0: it has none
 	created_ms {int}   NOT NULL,
 	updated_ms {int}   NOT NULL,
 	ended_ms   {int}   NOT NULL,    -- 0: not yet

@@ -1,0 +1,112 @@
+package httpadapter_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/update"
+)
+
+// rest reads a stream to its end.
+func (l *listener) rest() (all []sse) {
+	for {
+		e, err := l.next()
+		if err != nil {
+			require.ErrorIs(l.t, err, io.EOF)
+			return all
+		}
+		all = append(all, e)
+	}
+}
+
+// speaks is a step that says something every second.
+func speaks(lines int) func(context.Context, *update.Task) error {
+	return func(_ context.Context, task *update.Task) error {
+		for i := range lines {
+			fmt.Fprintln(task.Output(), "line", i)
+			time.Sleep(time.Second)
+		}
+		return nil
+	}
+}
+
+// elsewhere writes events of something that the site has nothing to do with.
+func elsewhere(t *testing.T, s *site, n int) {
+	_, err := s.db.Journal().Create(context.WithoutCancel(t.Context()), update.Run{
+		ID: fmt.Sprint("elsewhere ", n), Package: "elsewhere", Item: "elsewhere", State: update.StateSucceeded,
+	}, slices.Repeat([]update.Event{{Kind: update.EventLog}}, n)...)
+	require.NoError(t, err)
+}
+
+func TestEventsOfARunEndWithIt(t *testing.T) {
+	inBubble(t, &site{install: speaks(100)}, func(t *testing.T, s *site, client *http.Client) {
+		elsewhere(t, s, 3)
+		run, err := s.updater.Start(t.Context(), update.Request{Package: pkg})
+		require.NoError(t, err)
+		live := listen(t, client, events+"?run="+run.ID)
+		go func() { time.Sleep(10 * time.Second); elsewhere(t, s, 200) }()
+		all := live.rest()
+		require.Equal(t, "started", all[0].name)
+		require.Equal(t, "4", all[0].id)
+		require.Equal(t, "ended", all[len(all)-1].name)
+		require.Greater(t, len(all), 70)
+		for _, e := range all {
+			require.Equal(t, run.ID, e.data["run"])
+		}
+		require.Equal(t, all, listen(t, client, events+"?run="+run.ID).rest(), "also when it has ended")
+
+		from := all[50]
+		resumed := listen(t, client, events+"?run="+run.ID, func(r *http.Request) { r.Header.Set("Last-Event-ID", from.id) })
+		require.Equal(t, all[51:], resumed.rest())
+		last, err := strconv.Atoi(all[len(all)-1].id)
+		require.NoError(t, err)
+		for _, after := range []int{last, last + 1, 9999} {
+			r := s.get(fmt.Sprintf("%s?run=%s&after=%d", events, run.ID, after))
+			require.Equal(t, http.StatusNoContent, r.StatusCode, "nothing follows, and an EventSource does not come back")
+		}
+		before := listen(t, client, events+"?after=1&run="+run.ID)
+		e, err := before.next()
+		require.NoError(t, err)
+		require.Equal(t, all[0], e)
+
+		read := listen(t, client, events+"?run="+run.ID, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+reader) })
+		require.Equal(t, []string{"started", "step", "step", "ended"}, slices.Collect(func(yield func(string) bool) {
+			for _, e := range read.rest() {
+				require.NotContains(t, e.data, "message")
+				yield(e.name)
+			}
+		}))
+	})
+}
+
+func TestEventsOfARunAreReadWithoutThoseBefore(t *testing.T) {
+	inBubble(t, &site{install: speaks(10), retention: storage.Retention{Events: 30}}, func(t *testing.T, s *site, client *http.Client) {
+		elsewhere(t, s, 100)
+		run, err := s.updater.Update(t.Context(), update.Request{Package: pkg})
+		require.NoError(t, err)
+		require.Equal(t, "started", listen(t, client, events+"?run="+run.ID).rest()[0].name)
+		require.NotContains(t, s.log.String(), "last event", "a stream that ends is no failure")
+	})
+}
+
+func TestEventsOfARunThatAreGoneAreCompacted(t *testing.T) {
+	inBubble(t, &site{install: speaks(100), retention: storage.Retention{Events: 30}}, func(t *testing.T, s *site, client *http.Client) {
+		run, err := s.updater.Update(t.Context(), update.Request{Package: pkg})
+		require.NoError(t, err)
+		all := listen(t, client, events+"?run="+run.ID).rest()
+		require.Len(t, all, 1)
+		all = listen(t, client, events+"?after=60&run="+run.ID).rest()
+		require.Equal(t, "ended", all[len(all)-1].name, "what is kept can be resumed")
+		require.Equal(t, http.StatusNotFound, s.get(events+"?run=unknown").StatusCode)
+		require.Equal(t, http.StatusNotFound, s.get(events+"?run=").StatusCode)
+	})
+}
