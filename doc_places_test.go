@@ -3,8 +3,8 @@ package upkeep_test
 import (
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -105,7 +105,7 @@ func unlisted(t *testing.T, places []place, domain string, files []string) (all 
 	}
 	for _, name := range files {
 		free := strings.HasPrefix(name, domain+"/") || strings.HasSuffix(name, "_test.go") ||
-			strings.HasPrefix(name, "examples/") || strings.Contains(name, "testdata/")
+			strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "benchmarks/") || strings.Contains(name, "testdata/")
 		if free || listed[name] {
 			continue
 		}
@@ -124,19 +124,16 @@ func unlisted(t *testing.T, places []place, domain string, files []string) (all 
 // goFiles are the Go files of the tree, nested modules included.
 func goFiles(t *testing.T) []string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "./...").Output()
-	require.NoError(t, err)
-	here, err := os.Getwd()
-	require.NoError(t, err)
-	folders := append(strings.Fields(string(out)), filepath.Join(here, "storage", "postgres"))
 	var all []string
-	for _, folder := range folders {
-		for _, name := range there(t, filepath.Join(folder, "*.go")) {
-			name, err := filepath.Rel(here, name)
-			require.NoError(t, err)
-			all = append(all, filepath.ToSlash(name))
+	require.NoError(t, fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && name != "." && strings.HasPrefix(d.Name(), ".") {
+			return fs.SkipDir
 		}
-	}
+		if path.Ext(name) == ".go" {
+			all = append(all, name)
+		}
+		return err
+	}))
 	return all
 }
 
@@ -187,7 +184,7 @@ func TestEveryPlaceOfAnEngineIsListed(t *testing.T) {
 // TestThePagesNameWhatIsThere: every path in backticks or in a link, and every
 // package that a command names.
 func TestThePagesNameWhatIsThere(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	link := regexp.MustCompile(`\]\(([^)#:]*[./][^)#:]*)\)`)
 	command := regexp.MustCompile(`(?m)(?:^| )(\./[\w/-]+)`)
 	for _, page := range []string{
 		"README.md", "CONTRIBUTING.md", "benchmarks/README.md", "examples/server/README.md", "examples/selfupdate/README.md",
@@ -210,7 +207,7 @@ func TestThePagesNameWhatIsThere(t *testing.T) {
 // reports, and so are the benchmarks.
 func TestTheFiguresNameTheirMetrics(t *testing.T) {
 	var code strings.Builder
-	for _, name := range append(goFiles(t), there(t, "benchmarks/*.go")...) {
+	for _, name := range goFiles(t) {
 		if strings.HasSuffix(name, "_test.go") || strings.HasSuffix(name, "benchmark.go") {
 			code.WriteString(read(t, name))
 		}
@@ -221,4 +218,37 @@ func TestTheFiguresNameTheirMetrics(t *testing.T) {
 		require.Contains(t, code.String(), "func "+row[1], row[0])
 		require.Contains(t, code.String(), `"`+row[2]+`"`, row[0])
 	}
+}
+
+// flush returns the lines of a text without what they are indented by.
+func flush(text string) string {
+	return regexp.MustCompile(`(?m)^[ \t]+`).ReplaceAllString(text, "")
+}
+
+// uncompiled returns the Go of a page that stands in no Go file: the blocks,
+// but for how they are indented, and what mounts api in a sentence.
+func uncompiled(t *testing.T, page string) (all []string) {
+	t.Helper()
+	var code strings.Builder
+	for _, name := range goFiles(t) {
+		code.WriteString(flush(read(t, name)))
+	}
+	blocks := regexp.MustCompile("(?s)\n```go\n(.*?)```\n").FindAllStringSubmatch(page, -1)
+	require.NotEmpty(t, blocks)
+	mounts := regexp.MustCompile("`([^`\n]*\\bapi\\)[^`\n]*)`").FindAllStringSubmatch(page, -1)
+	require.NotEmpty(t, mounts)
+	for _, found := range append(blocks, mounts...) {
+		if !strings.Contains(code.String(), flush(found[1])) {
+			all = append(all, found[1])
+		}
+	}
+	return all
+}
+
+func TestTheGoOfTheReadmeIsCompiled(t *testing.T) {
+	page := read(t, "README.md")
+	require.Empty(t, uncompiled(t, page), "the README shows Go that is in no example")
+	require.NotEmpty(t, uncompiled(t, strings.Replace(page, "defer db.Close()", "defer db.Open()", 1)))
+	require.NotEmpty(t, uncompiled(t, strings.Replace(page, "r.Mount(", "r.Handle(", 1)))
+	require.LessOrEqual(t, strings.Count(page, "\n"), 150, "a first page is short")
 }
