@@ -12,8 +12,8 @@
 // The documented routes are those of two documents, and answer exactly what
 // these say:
 //
-//   - [WNCMS, Updates API]: POST /api/v1/update and /api/v1/update/progress
-//   - [Wuji, version management (row level)], in Chinese: everything under /lv/,
+//   - the [WNCMS Updates API]: POST /api/v1/update and /api/v1/update/progress
+//   - the [row-version API] of Wuji, in Chinese: everything under /lv/,
 //     and the same under /api/lv/
 //
 // GET /upkeep/v1/openapi.json describes every route as it is served, with its
@@ -77,6 +77,6 @@
 //		server.Close() // ends the streams; updates go on until their Updater closes
 //	}
 //
-// [WNCMS, Updates API]: https://doc.wncms.cc/api/endpoints/updates
-// [Wuji, version management (row level)]: https://shiply.tds.qq.com/document/data-manage/api/data-management-open-interfaces/version-management-interfaces-row-level
+// [WNCMS Updates API]: https://doc.wncms.cc/api/endpoints/updates
+// [row-version API]: https://shiply.tds.qq.com/document/data-manage/api/data-management-open-interfaces/version-management-interfaces-row-level
 package httpadapter

@@ -19,7 +19,7 @@ import (
 
 // Config configures an Adapter. A zero field means its documented default.
 type Config struct {
-	// Update serves the WNCMS update API and /upkeep/v1/updates/. The routes
+	// Update serves the WNCMS Updates API and /upkeep/v1/updates/. The routes
 	// of a nil service do not exist; at least one is required.
 	Update *update.Updater
 	// LV serves the row-version API, under /lv/ and /api/lv/, and

@@ -12,7 +12,7 @@ type API string
 // The APIs. Routes of a domain under /upkeep/v1/ count as the domain's API.
 const (
 	UpkeepAPI API = "upkeep" // what belongs to no domain
-	UpdateAPI API = "update" // WNCMS update API
+	UpdateAPI API = "update" // WNCMS Updates API
 	LVAPI     API = "lv"     // row-version API of Wuji
 )
 

@@ -11,7 +11,7 @@ import (
 	"github.com/upkeep-go/upkeep/update"
 )
 
-// updateAPI is the WNCMS update API, and what is our own about updates.
+// updateAPI is the WNCMS Updates API, and what is our own about updates.
 type updateAPI struct {
 	updates *update.Updater
 	items   map[string]string // further itemIds, to packages

@@ -10,5 +10,7 @@
 // leasetest checks one of your own. Read lease.go, then hold.go; line.go has the
 // waiters of a process, watchful.go a machine's sleep.
 //
-// Source: WNCMS update API, "lock check".
+// Source: the [WNCMS Updates API], "lock check".
+//
+// [WNCMS Updates API]: https://doc.wncms.cc/api/endpoints/updates
 package lease

@@ -14,7 +14,7 @@ import (
 // use, and by many processes when their state lives outside the process.
 // Package leasetest checks them.
 //
-// Source: WNCMS update API, "lock check" (3 minutes without activity).
+// Source: WNCMS Updates API, "lock check" (3 minutes without activity).
 type Locker interface {
 	// Acquire takes the lock on item for owner and for ttl, which must be at
 	// least a millisecond (else ErrInvalid) and is measured by the engine's

@@ -15,5 +15,7 @@
 // steps and sources that most programs need are in update/step and
 // update/source; package updatetest checks an engine of your own.
 //
-// Source: WNCMS update API.
+// Source: the [WNCMS Updates API], which comments here call the document.
+//
+// [WNCMS Updates API]: https://doc.wncms.cc/api/endpoints/updates
 package update

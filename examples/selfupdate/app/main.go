@@ -184,12 +184,20 @@ func (a *app) keepCurrent(ctx context.Context, every time.Duration) {
 			continue
 		}
 		last = plan.Version
-		if err == nil {
+		switch {
+		case err == nil:
 			// The request id makes one attempt of each version, whatever happens.
-			_, err = a.u.Update(ctx, update.Request{Package: pkg, Version: plan.Version, Wait: true, By: update.By{RequestID: plan.Version}})
+			var run update.Run
+			run, err = a.u.Update(ctx, update.Request{
+				Package: pkg, Version: plan.Version, Wait: true, By: update.By{RequestID: plan.Version},
+			})
 			a.refused.Store(nil)
-		} else if plan.Version != "" {
+			if run.ID != "" {
+				continue // how it ended is in the history, and on the page
+			}
+		case plan.Version != "":
 			a.refused.Store(&status{Version: version, Last: plan.Version, State: "refused", Reason: err.Error()})
+			continue
 		}
 		if err != nil {
 			log.Print(fmt.Errorf("updating %s: %w", version, err))
