@@ -62,9 +62,7 @@ type site struct {
 // open builds the site. It is closed with the test.
 func (s *site) open(t testing.TB) *site {
 	if s.db == nil {
-		db := memory.New()
-		db.Retention = s.retention
-		s.db = db
+		s.db = memory.Open(memory.Config{Retention: s.retention})
 	}
 	db := s.db
 	s.log = new(safeBuffer)

@@ -171,8 +171,7 @@ func TestAWriteNeedsNoFeedWhileNobodyReads(t *testing.T) {
 
 func TestATableThatIsReadWhileEventsAreLostIsReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := memory.New()
-		db.Retention = storage.Retention{Events: 2}
+		db := memory.Open(memory.Config{Retention: storage.Retention{Events: 2}})
 		f := &faulty{VersionStore: db.Versions(), slowEnd: make(chan struct{})}
 		s, other := serve(t, lv.Config{VersionStore: f}), serve(t, lv.Config{Store: db})
 		other.save("a", "old")
@@ -193,8 +192,7 @@ func TestATableThatIsReadWhileEventsAreLostIsReadAgain(t *testing.T) {
 
 func TestSubscribeSurvivesTheLossOfEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := memory.New()
-		db.Retention = storage.Retention{Events: 2}
+		db := memory.Open(memory.Config{Retention: storage.Retention{Events: 2}})
 		s, other := serve(t, lv.Config{Store: db}), serve(t, lv.Config{Store: db})
 		ctx, cancel := context.WithCancel(t.Context())
 		var seen map[string]banner

@@ -222,8 +222,7 @@ func (s site) resolve(visitor lv.Attributes) map[string]lv.Version {
 
 func TestAReaderThatLostEventsReadsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := memory.New()
-		db.Retention = storage.Retention{Events: 2}
+		db := memory.Open(memory.Config{Retention: storage.Retention{Events: 2}})
 		s, other, running := serve(t, lv.Config{Store: db}), serve(t, lv.Config{Store: db}), serve(t, lv.Config{Store: db})
 		s.save("a", "1")
 		s.publish(lv.Production, "a")

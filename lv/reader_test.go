@@ -134,8 +134,7 @@ func TestASnapshotThatIsOlderThanWhatIsFollowedIsReadAgain(t *testing.T) {
 
 func TestAReaderWhoseEventsAreLostIsReadAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db := memory.New()
-		db.Retention = storage.Retention{Events: 2}
+		db := memory.Open(memory.Config{Retention: storage.Retention{Events: 2}})
 		s := serve(t, lv.Config{Store: db})
 		s.save("a", "0")
 		s.publish(lv.Production, "a")

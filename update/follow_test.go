@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -74,8 +75,7 @@ func TestFollowYieldsOneRunFromItsFirstEventToItsLast(t *testing.T) {
 
 func TestFollowEndsWithTheReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		state := memory.New()
-		state.Retention.Events = 20
+		state := memory.Open(memory.Config{Retention: storage.Retention{Events: 20}})
 		u := newUpdaterOn(t, state, app(update.Step{Name: "a", Do: talks}))
 		last := func(ctx context.Context, id string) (err error) {
 			for _, err = range u.Follow(ctx, id) {

@@ -90,8 +90,7 @@ func all() []mutant {
 
 func harness(m mutant) lvtest.Harness {
 	open := func(r storage.Retention) lv.VersionStore {
-		db := memory.New()
-		db.Retention = r
+		db := memory.Open(memory.Config{Retention: r})
 		if m.wrap == nil {
 			return db.Versions()
 		}

@@ -34,8 +34,7 @@ type server struct {
 }
 
 func serve(t *testing.T) *server {
-	db := memory.New()
-	db.Retention = storage.Retention{Events: 20}
+	db := memory.Open(memory.Config{Retention: storage.Retention{Events: 20}})
 	service, err := lv.New(lv.Config{Store: db})
 	require.NoError(t, err)
 	s := &server{t: t, table: service.Table(banners.App, banners.Schema), store: db.Versions()}

@@ -279,7 +279,7 @@ func (s *versions) next(ctx context.Context, after int64) (lv.Event, <-chan stru
 
 // compact forgets the events that need not be kept.
 func (s *versions) compact(now time.Time) {
-	keep := s.db.Retention.OrDefault()
+	keep := s.db.keep
 	oldest := now.Add(-keep.Age)
 	drop := max(0, len(s.events)-keep.Events)
 	for drop < len(s.events) && s.events[drop].Time.Before(oldest) {

@@ -17,10 +17,16 @@ import (
 
 var _ storage.Backend = (*DB)(nil)
 
-// DB is an engine that forgets everything with the process.
-type DB struct {
-	// Retention says which events are kept. Set it before the first use.
+// Config configures a DB. A zero field means its documented default.
+type Config struct {
+	// Retention says which events are kept.
 	Retention storage.Retention
+}
+
+// DB is an engine that forgets everything with the process. It is safe for
+// concurrent use.
+type DB struct {
+	keep storage.Retention
 
 	mu       sync.Mutex
 	closed   bool
@@ -29,9 +35,12 @@ type DB struct {
 	versions versions
 }
 
-// New returns an empty engine.
-func New() *DB {
-	db := new(DB)
+// New returns an empty engine with all defaults.
+func New() *DB { return Open(Config{}) }
+
+// Open returns an empty engine. There is nothing that could fail.
+func Open(c Config) *DB {
+	db := &DB{keep: c.Retention.OrDefault()}
 	db.locker = locker{db: db, leases: make(map[string]timed)}
 	db.journal = journal{
 		db: db, index: make(map[string]int),

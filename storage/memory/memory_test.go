@@ -20,9 +20,7 @@ func TestEngine(t *testing.T) {
 	storagetest.Run(t, storagetest.Harness{
 		Open: func(testing.TB) storage.Backend { return memory.New() },
 		Retain: func(_ testing.TB, r storage.Retention) storage.Backend {
-			db := memory.New()
-			db.Retention = r
-			return db
+			return memory.Open(memory.Config{Retention: r})
 		},
 	})
 }

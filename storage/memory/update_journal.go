@@ -130,7 +130,7 @@ func (j *journal) write(i int, r update.Run, events []update.Event) update.Run {
 
 // compact forgets the events that need not be kept.
 func (j *journal) compact(now time.Time) {
-	keep := j.db.Retention.OrDefault()
+	keep := j.db.keep
 	oldest := now.Add(-keep.Age)
 	drop := max(0, len(j.events)-keep.Events)
 	for drop < len(j.events) && j.events[drop].Time.Before(oldest) {

@@ -88,9 +88,7 @@ func harness() storagetest.Harness {
 			return handleOn(first.(*handle).db, storage.ErrClosed)
 		},
 		Retain: func(_ testing.TB, r storage.Retention) storage.Backend {
-			db := memory.New()
-			db.Retention = r
-			return handleOn(db, storage.ErrClosed)
+			return handleOn(memory.Open(memory.Config{Retention: r}), storage.ErrClosed)
 		},
 		Histories: 30,
 	}

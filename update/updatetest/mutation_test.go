@@ -38,8 +38,7 @@ func TestEveryCaseOfRunJournalCatchesABrokenEngine(t *testing.T) {
 func journalHarness(m journalMutant) updatetest.JournalHarness {
 	var db *memory.DB // of the case that runs
 	open := func(r storage.Retention) update.Journal {
-		db = memory.New()
-		db.Retention = r
+		db = memory.Open(memory.Config{Retention: r})
 		switch {
 		case m.leases != nil:
 			return m.leases(db.Journal(), db.Locker())
