@@ -50,6 +50,21 @@ func TestDocumentedRoutesTakeForms(t *testing.T) {
 	require.EqualValues(t, 1, s.installs.Load())
 }
 
+// A client whose default is a form, as curl's is, is not told that the token is
+// missing which it has sent.
+func TestJSONThatSaysItIsAFormIsToldSo(t *testing.T) {
+	s := new(site).open(t)
+	for _, path := range []string{"/api/v1/update", "/api/v1/update/progress"} {
+		for _, space := range []string{"", " \n"} {
+			r := s.send("POST", path, space+updateBody(admin), form)
+			require.Equal(t, http.StatusUnsupportedMediaType, r.StatusCode, r.text)
+			require.JSONEq(t, `{"status":"fail","message":"Unsupported content type or encoding: the body is JSON, Content-Type must be application/json"}`, r.text)
+		}
+	}
+	r := s.send("POST", "/api/v1/update", "{&api_token="+admin+"&package="+pkg+"&version=1.0.0", form)
+	require.Equal(t, http.StatusOK, r.StatusCode, "a form all the same: %s", r.text)
+}
+
 func TestDocumentedUpdateRecordsWhoAskedAndWhatWasInstalled(t *testing.T) {
 	s := new(site).open(t)
 	r := s.send("POST", "/api/v1/update", updateBody(admin))

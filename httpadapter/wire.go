@@ -42,6 +42,8 @@ func (c *call) payload() (*body, error) {
 		return b, b.err
 	}
 	switch {
+	case isForm && isObject(b.text): // or a client that forgot the header would be told that all is missing
+		b.err = badMedia.with("the body is JSON, Content-Type must be application/json")
 	case isForm:
 		b.form, b.err = parseOnce(string(b.text), badBody)
 	case len(bytes.TrimSpace(b.text)) == 0:
@@ -52,6 +54,11 @@ func (c *call) payload() (*body, error) {
 		}
 	}
 	return b, b.err
+}
+
+// isObject reports whether text is a JSON object, which no form is.
+func isObject(text []byte) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) && json.Valid(text)
 }
 
 // media tells whether the body is a form; else it is JSON, which is also what
