@@ -52,6 +52,11 @@
 // why, and a request id that makes a repeated call get the first answer. Lists
 // are iter.Seq2 with an error. Errors are sentinels: compare with errors.Is.
 //
+// # What comes with it
+//
+// A program over storage/memory links two modules besides this one, one over
+// storage/sqlite nine. What else go.mod names is for tests.
+//
 // # What to read first
 //
 // To use it: the examples of this page, then that of the package you want, then

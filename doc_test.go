@@ -337,6 +337,29 @@ func TestASmallProgramMakesNoTableWhenItStarts(t *testing.T) {
 	require.NotZero(t, seen, trace.String())
 }
 
+// TestTheTourSaysWhatAProgramLinks counts the modules besides this one.
+func TestTheTourSaysWhatAProgramLinks(t *testing.T) {
+	text, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	tour := strings.ReplaceAll(string(text), "\n// ", " ")
+	for _, tt := range []struct {
+		program string
+		modules int
+		says    string
+	}{
+		{"./testdata/small", 2, "over storage/memory links two modules besides this one"},
+		{"./storage/sqlite", 9, "over storage/sqlite nine"},
+	} {
+		require.Contains(t, tour, tt.says)
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", tt.program).Output()
+		require.NoError(t, err)
+		linked := strings.Fields(string(out))
+		slices.Sort(linked)
+		linked = slices.Compact(linked)
+		require.Len(t, linked, tt.modules+1, linked)
+	}
+}
+
 func TestTheRootKnowsNoHeavyClient(t *testing.T) {
 	for _, name := range []string{"go.mod", "go.sum"} {
 		text, err := os.ReadFile(name)
