@@ -4,12 +4,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"log"
 	"net/http"
 	"os"
@@ -200,7 +200,7 @@ func (a *app) keepCurrent(ctx context.Context, every time.Duration) {
 			continue
 		}
 		if err != nil {
-			log.Print(fmt.Errorf("updating %s: %w", version, err))
+			log.Printf("updating %s to %s: %v", version, cmp.Or(plan.Version, "the newest release"), err)
 		}
 	}
 }
