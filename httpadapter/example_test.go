@@ -19,7 +19,7 @@ import (
 func Example() {
 	state := memory.New()
 	updates, err := update.New(update.Config{
-		Locker: state.Locker(), Journal: state.Journal(),
+		Store: state,
 		Packages: []update.Package{{
 			Name:   "demo/site",
 			Source: source.Static("1.0.0", "1.1.0"),
@@ -69,7 +69,7 @@ func Example() {
 func ExampleAdapter_Routes() {
 	state := memory.New()
 	updates, err := update.New(update.Config{
-		Locker: state.Locker(), Journal: state.Journal(),
+		Store: state,
 		Packages: []update.Package{{
 			Name: "demo/site", Source: source.Static("1.0.0"),
 			Steps: []update.Step{{Name: "publish", Do: func(context.Context, *update.Task) error { return nil }}},

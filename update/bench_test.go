@@ -33,7 +33,7 @@ func BenchmarkSteps(b *testing.B) {
 		steps[i] = update.Step{Name: strconv.Itoa(i), Do: nothing}
 	}
 	installed := ""
-	u, err := update.New(update.Config{Locker: db.Locker(), Journal: db.Journal(), Packages: []update.Package{{
+	u, err := update.New(update.Config{Store: db, Packages: []update.Package{{
 		Name: "app", Source: versions{"1.0.0"}, Steps: steps,
 		Current: func(context.Context) (string, error) { return installed, nil },
 	}}})

@@ -156,7 +156,7 @@ func TestAStepThatIgnoresItsCancellationIsLeftAlone(t *testing.T) {
 			return nil
 		}
 		state := memory.New()
-		u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{app(c.step("a"), deaf)}})
+		u, err := update.New(update.Config{Store: state, Packages: []update.Package{app(c.step("a"), deaf)}})
 		require.NoError(t, err)
 		start := time.Now()
 		run, err := u.Update(t.Context(), ask)

@@ -37,7 +37,7 @@ var engines = map[string]func(t *testing.T) (storage.Backend, storage.Backend){
 
 func newUpdaterBy(t *testing.T, b storage.Backend, p ...update.Package) *update.Updater {
 	t.Helper()
-	u, err := update.New(update.Config{Locker: b.Locker(), Journal: b.Journal(), Packages: p})
+	u, err := update.New(update.Config{Store: b, Packages: p})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = u.Close() })
 	return u

@@ -35,7 +35,7 @@ func ExampleUpdater_Update() {
 	state := memory.New()
 	defer state.Close()
 	u, err := update.New(update.Config{
-		Locker: state.Locker(), Journal: state.Journal(),
+		Store: state,
 		Packages: []update.Package{{
 			Name:   "demo/site",
 			Source: versions{"1.0.0", "1.1.0", "2.0.0-rc.1"},
@@ -69,7 +69,7 @@ func ExampleUpdater_Update_rollback() {
 	}
 	state := memory.New()
 	defer state.Close()
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+	u, err := update.New(update.Config{Store: state, Packages: []update.Package{
 		{Name: "demo/site", Source: versions{"1.1.0"}, Steps: []update.Step{install, health}},
 	}})
 	if err != nil {
@@ -90,7 +90,7 @@ func ExampleUpdater_Follow() {
 	ctx := context.Background()
 	state := memory.New()
 	defer state.Close()
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+	u, err := update.New(update.Config{Store: state, Packages: []update.Package{
 		{Name: "demo/site", Source: versions{"1.0.0", "1.1.0"}, Steps: []update.Step{{Name: "publish", Do: publish, Undo: publish}}},
 	}})
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 // and the lock, each has an installation of its own.
 func member(t *testing.T, state *memory.DB, name string, steps ...update.Step) *update.Updater {
 	t.Helper()
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), LockTTL: ttl, Owner: name,
+	u, err := update.New(update.Config{Store: state, LockTTL: ttl, Owner: name,
 		Packages: []update.Package{{Name: "app@" + name, Source: versions{"1.0.0"}, Steps: steps}}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, u.Close()) })

@@ -204,7 +204,7 @@ func TestOnFinishIsToldOfRecoveredRunsOnceTheirLockIsFree(t *testing.T) {
 				p := app(update.Step{Name: "a", Do: nothing})
 				p.Source = versions{"1.0.0", "1.1.0"}
 				u, err := update.New(update.Config{
-					Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{p},
+					Store: state, Packages: []update.Package{p},
 					OnFinish: func(run update.Run) {
 						if _, err := state.Locker().Holder(t.Context(), lease.Item("update", "core")); !errors.Is(err, lease.ErrFree) {
 							t.Error("the lock is not free:", err)

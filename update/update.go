@@ -29,11 +29,20 @@ func itemOf(lock string) string {
 	return lease.Item("update", lock)
 }
 
+// Store is an engine that keeps what an Updater needs, such as a *memory.DB, a
+// *sqlite.DB or a *postgres.DB.
+type Store interface {
+	Locker() lease.Locker
+	Journal() Journal
+}
+
 // Config configures an Updater. A zero field means its documented default.
 type Config struct {
-	Locker   lease.Locker // required
-	Journal  Journal      // required
-	Packages []Package    // required: what may be updated, and how
+	Store    Store     // required, or Locker and Journal: an engine, as it is
+	Packages []Package // required: what may be updated, and how
+	// Locker and Journal are for who mixes engines. Default: those of Store.
+	Locker  lease.Locker
+	Journal Journal
 	// LockTTL is how long the lock of a dead process lasts, and how long a
 	// step may go without a sign of progress before it is stalled: its
 	// context ends with ErrStalled and the run is rolled back. Default 3
@@ -112,11 +121,17 @@ func New(c Config) (*Updater, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.Store != nil && c.Locker == nil {
+		c.Locker = c.Store.Locker()
+	}
+	if c.Store != nil && c.Journal == nil {
+		c.Journal = c.Store.Journal()
+	}
 	switch {
 	case c.Locker == nil:
-		return nil, fmt.Errorf("%w: Config.Locker is required", ErrInvalid)
+		return nil, fmt.Errorf("%w: Config.Store or Config.Locker is required", ErrInvalid)
 	case c.Journal == nil:
-		return nil, fmt.Errorf("%w: Config.Journal is required", ErrInvalid)
+		return nil, fmt.Errorf("%w: Config.Store or Config.Journal is required", ErrInvalid)
 	case len(c.Packages) == 0:
 		return nil, fmt.Errorf("%w: Config.Packages is required", ErrInvalid)
 	case c.LockTTL < time.Second:

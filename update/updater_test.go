@@ -221,7 +221,7 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 	state := memory.New()
 	good := app(update.Step{Name: "s", Do: nothing})
 	config := func(packages ...update.Package) update.Config {
-		return update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: packages}
+		return update.Config{Store: state, Packages: packages}
 	}
 	change := func(f func(*update.Package)) update.Config {
 		p := good
@@ -233,11 +233,12 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 		"no journal":      {Locker: state.Locker(), Packages: []update.Package{good}},
 		"no packages":     config(),
 		"a package twice": config(good, good),
-		"short ttl":       {Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{good}, LockTTL: time.Millisecond},
+		"short ttl":       {Store: state, Packages: []update.Package{good}, LockTTL: time.Millisecond},
 		"no name":         change(func(p *update.Package) { p.Name = "" }),
 		"option as name":  change(func(p *update.Package) { p.Name = "--working-dir=/" }),
 		"path as name":    change(func(p *update.Package) { p.Name = "a/../../b" }),
 		"long name":       change(func(p *update.Package) { p.Name = strings.Repeat("a", 257) }),
+		"unfit lock":      change(func(p *update.Package) { p.Lock = strings.Repeat("x", 1024) }),
 		"no source":       change(func(p *update.Package) { p.Source = nil }),
 		"no steps":        change(func(p *update.Package) { p.Steps = nil }),
 		"a step twice":    change(func(p *update.Package) { p.Steps = append(p.Steps, p.Steps[0]) }),
@@ -249,8 +250,30 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 			require.ErrorIs(t, err, update.ErrInvalid)
 		})
 	}
-	_, err := update.New(change(func(p *update.Package) { p.Name = strings.Repeat("a", 256) }))
+	_, err := update.New(update.Config{Packages: []update.Package{good}})
+	require.EqualError(t, err, "update: invalid request: Config.Store or Config.Locker is required")
+	_, err = update.New(change(func(p *update.Package) { p.Name = strings.Repeat("a", 256) }))
 	require.NoError(t, err)
+}
+
+func TestPartsOfTheConfigComeBeforeTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, two := memory.New(), memory.New()
+		u, err := update.New(update.Config{
+			Store: one, Locker: two.Locker(), Journal: two.Journal(), Packages: []update.Package{app(update.Step{Name: "s", Do: nothing})},
+		})
+		require.NoError(t, err)
+		defer u.Close()
+		held, err := lease.Hold(t.Context(), two.Locker(), lease.Item("update", "core"), lease.HoldConfig{})
+		require.NoError(t, err)
+		_, err = u.Start(t.Context(), ask)
+		require.ErrorIs(t, err, update.ErrBusy)
+		require.NoError(t, held.Release())
+		run, err := u.Update(t.Context(), ask)
+		require.NoError(t, err)
+		_, err = two.Journal().Get(t.Context(), run.ID)
+		require.NoError(t, err)
+	})
 }
 
 func TestOfManyRequestsAtOnceExactlyOneRuns(t *testing.T) {
@@ -353,7 +376,7 @@ func TestOnFinishIsToldOfEveryRunOnceItsLockIsFree(t *testing.T) {
 	bad := app(update.Step{Name: "s", Do: fails("no")})
 	bad.Name = "bad"
 	u, err := update.New(update.Config{
-		Locker: state.Locker(), Journal: state.Journal(),
+		Store:    state,
 		Packages: []update.Package{app(update.Step{Name: "s", Do: nothing}), bad},
 		OnFinish: func(run update.Run) {
 			if _, err := state.Locker().Holder(context.Background(), lease.Item("update", "core")); !errors.Is(err, lease.ErrFree) {

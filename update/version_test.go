@@ -18,7 +18,7 @@ func newUpdater(t *testing.T, packages ...update.Package) *update.Updater {
 
 func newUpdaterOn(t *testing.T, state *memory.DB, packages ...update.Package) *update.Updater {
 	t.Helper()
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: packages})
+	u, err := update.New(update.Config{Store: state, Packages: packages})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, u.Close()) })
 	return u

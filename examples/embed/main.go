@@ -30,7 +30,7 @@ func publish(ctx context.Context, database, folder string) error {
 		return err
 	}
 	defer db.Close()
-	u, err := update.New(update.Config{Locker: db.Locker(), Journal: db.Journal(), Packages: []update.Package{{
+	u, err := update.New(update.Config{Store: db, Packages: []update.Package{{
 		Name:   "demo/pages",
 		Source: source.Static("1.0.0", "1.1.0"),
 		Steps:  []update.Step{step.PublishFiles(step.Publish{Files: step.Sub(releases, "releases/{version}"), Dir: folder})},

@@ -120,7 +120,7 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 	}
 	defer site.Close()
 	updates, err := update.New(update.Config{
-		Locker: db.Locker(), Journal: db.Journal(), Logger: logger,
+		Store: db, Logger: logger,
 		Packages: []update.Package{
 			site.updates(keys.Addr, o.pace),
 			tool(filepath.Join(o.state, "tools")),

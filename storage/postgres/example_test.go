@@ -23,7 +23,7 @@ func Example() {
 	}
 	defer state.Close()
 	u, err := update.New(update.Config{
-		Locker: state.Locker(), Journal: state.Journal(),
+		Store: state,
 		Packages: []update.Package{{
 			Name:   "demo/site",
 			Source: source.Static("1.0.0", "1.1.0"),

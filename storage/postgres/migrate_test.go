@@ -320,7 +320,7 @@ func TestMigrateSQLSurvivesBeingKilled(t *testing.T) {
 func TestMigrateSQLMayTakeLongerThanTheLock(t *testing.T) {
 	db, _ := openSQL(t)
 	state := memory.New()
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), LockTTL: time.Second, Packages: []update.Package{
+	u, err := update.New(update.Config{Store: state, LockTTL: time.Second, Packages: []update.Package{
 		{Name: "demo/site", Source: source.Static("1.0.0"), Steps: []update.Step{migrate(db, one("SELECT pg_sleep(3); CREATE TABLE a (x int);"))}},
 	}})
 	require.NoError(t, err)

@@ -122,7 +122,7 @@ func site(file string, publish func(ctx context.Context) error) update.Package {
 // childUpdates gets as far as the second step and waits to be killed.
 func childUpdates(db *postgres.DB) error {
 	u, err := update.New(update.Config{
-		Locker: db.Locker(), Journal: db.Journal(), LockTTL: time.Second,
+		Store: db, LockTTL: time.Second,
 		Packages: []update.Package{site(os.Getenv("UPKEEP_TEST_FILE"), func(ctx context.Context) error {
 			fmt.Println("publishing")
 			<-ctx.Done()
@@ -151,7 +151,7 @@ func TestAnotherProcessFinishesTheUpdateOfAKilledOne(t *testing.T) {
 
 	db := open(t, postgres.Config{URL: url})
 	u, err := update.New(update.Config{
-		Locker: db.Locker(), Journal: db.Journal(), LockTTL: time.Second,
+		Store: db, LockTTL: time.Second,
 		Packages: []update.Package{site(file, func(context.Context) error { return nil })},
 	})
 	require.NoError(t, err)

@@ -41,7 +41,7 @@ func TestARunThatCannotBeReadStopsItsOwnPackageAlone(t *testing.T) {
 				leftRun(t, db, name)
 			}
 			damage(t, path, statement, []byte("run of b"))
-			u, err := update.New(update.Config{Locker: db.Locker(), Journal: db.Journal(), Packages: packages})
+			u, err := update.New(update.Config{Store: db, Packages: packages})
 			require.NoError(t, err)
 			defer u.Close()
 			ctx, cancel := context.WithTimeout(t.Context(), hangs)

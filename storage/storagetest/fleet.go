@@ -64,7 +64,7 @@ func fleetTakesTurns(t testing.TB, h Harness) {
 func programOf(t testing.TB, b storage.Backend, i int, steps ...update.Step) *update.Updater {
 	t.Helper()
 	u, err := update.New(update.Config{
-		Locker: b.Locker(), Journal: b.Journal(), Owner: fmt.Sprint("program ", i),
+		Store: b, Owner: fmt.Sprint("program ", i),
 		Packages: []update.Package{{Name: fmt.Sprint("demo/app@", i), Source: source.Static("1.0.0"), Steps: steps}},
 	})
 	require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 
 func main() {
 	state := memory.New()
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{{
+	u, err := update.New(update.Config{Store: state, Packages: []update.Package{{
 		Name: "app", Source: source.Static("1.0.0"), Steps: []update.Step{{
 			Name: "install", Do: func(context.Context, *update.Task) error { return nil },
 		}},

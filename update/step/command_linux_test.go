@@ -26,7 +26,7 @@ func family(dir string, end ...string) (*update.Updater, func(), error) {
 		return nil, nil, err
 	}
 	run := step.Command(step.Exec{Args: child("family", append([]string{filepath.Join(dir, "pids")}, end...)...), Grace: 50 * time.Millisecond})
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+	u, err := update.New(update.Config{Store: state, Packages: []update.Package{
 		{Name: "demo/site", Source: source.Static("1.0.0"), Steps: []update.Step{step.Named("run", run)}},
 	}})
 	return u, func() { _, _ = u.Close(), state.Close() }, err

@@ -157,7 +157,7 @@ func TestCommandLivesAsLongAsItTalks(t *testing.T) {
 		script := fmt.Sprintf("for i in 0 1 2 3 4 5; do sleep %.2f; echo line $i; done", ttl.Seconds()/4)
 		talk := step.Named("talk", step.Command(step.Exec{Args: []string{"sh", "-c", script}}))
 		silent := step.Named("silent", step.Command(step.Exec{Args: []string{"sleep", "600"}, Grace: ttl / 20}))
-		u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), LockTTL: ttl,
+		u, err := update.New(update.Config{Store: state, LockTTL: ttl,
 			Packages: []update.Package{{Name: "demo/site", Source: source.Static("1.0.0"), Steps: []update.Step{talk, silent}}}})
 		require.NoError(t, err)
 		defer u.Close()

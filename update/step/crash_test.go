@@ -63,7 +63,7 @@ func openWorld(dir, address string, around func(update.Step) update.Step) (*worl
 	for i := range w.steps {
 		w.steps[i] = around(w.steps[i])
 	}
-	w.Updater, err = update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+	w.Updater, err = update.New(update.Config{Store: state, Packages: []update.Package{
 		{Name: "demo/site", Source: source.Static("1.0.0", "1.1.0", "1.2.0-rc.1"), Steps: w.steps},
 	}})
 	return w, err

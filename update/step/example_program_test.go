@@ -34,7 +34,7 @@ func ExampleRestart() {
 	}
 	server := &http.Server{}
 	artifact := step.Artifact{Dir: "state/downloads", Keys: []step.Key{key}}
-	u, err := update.New(update.Config{Locker: db.Locker(), Journal: db.Journal(), Packages: []update.Package{{
+	u, err := update.New(update.Config{Store: db, Packages: []update.Package{{
 		Name:    "demo/app",
 		Source:  source.Static(version), // usually a manifest.Source or a github.Source
 		Current: func(context.Context) (string, error) { return version, nil },

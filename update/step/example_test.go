@@ -28,7 +28,7 @@ import (
 func updateTo(version string, steps ...update.Step) {
 	state := memory.New() // a program of your own keeps it: sqlite.Open
 	defer state.Close()
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+	u, err := update.New(update.Config{Store: state, Packages: []update.Package{
 		{Name: "demo/site", Source: source.Static(version), Steps: steps},
 	}})
 	if err != nil {

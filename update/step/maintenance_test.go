@@ -180,7 +180,7 @@ func TestMaintenanceTakesOverFromARunThatFailed(t *testing.T) {
 	look := update.Step{Name: "look", Do: func(context.Context, *update.Task) error { during = flag(); return nil }}
 	state := memory.New()
 	defer state.Close()
-	later, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+	later, err := update.New(update.Config{Store: state, Packages: []update.Package{
 		{Name: "demo/site", Source: source.Static("1.0.0"), Steps: []update.Step{on, look, off}},
 	}})
 	require.NoError(t, err)

@@ -21,7 +21,7 @@ import (
 // 1.0.0, 1.1.0 and 1.2.0-rc.1.
 func newUpdater(t *testing.T, steps ...update.Step) *update.Updater {
 	state := memory.New()
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+	u, err := update.New(update.Config{Store: state, Packages: []update.Package{
 		{Name: "demo/site", Source: source.Static("1.0.0", "1.1.0", "1.2.0-rc.1"), Steps: steps},
 	}})
 	require.NoError(t, err)

@@ -42,7 +42,7 @@ func TestTwoStepsOfAKindAreNamed(t *testing.T) {
 	state := memory.New()
 	look := step.HTTPHealth(step.Health{URL: "http://localhost:8080"})
 	with := func(second update.Step) error {
-		_, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+		_, err := update.New(update.Config{Store: state, Packages: []update.Package{
 			{Name: "demo/site", Source: source.Static("1.0.0"), Steps: []update.Step{step.ClearDir("cache"), look, second}},
 		}})
 		return err

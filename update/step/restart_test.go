@@ -60,7 +60,7 @@ func selfUpdater(dir, version string, state *sqlite.DB, after ...update.Step) (*
 		r.Version, r.URL = v, address.String()
 		source = append(source, r)
 	}
-	return update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{{
+	return update.New(update.Config{Store: state, Packages: []update.Package{{
 		Name: "demo/app", Source: source,
 		Current: func(context.Context) (string, error) { return version, nil },
 		Steps: append([]update.Step{

@@ -101,7 +101,7 @@ func releaseOf(content []byte) update.Release {
 func updateRelease(t *testing.T, r update.Release, steps ...update.Step) (update.Run, error) {
 	t.Helper()
 	state := memory.New()
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+	u, err := update.New(update.Config{Store: state, Packages: []update.Package{
 		{Name: "demo/app", Source: offers{r}, Steps: steps},
 	}})
 	require.NoError(t, err)
@@ -127,7 +127,7 @@ func installRelease(dir, content string, steps ...update.Step) {
 	if err := os.WriteFile(filepath.Join(dir, "release"), []byte(content), 0o600); err != nil {
 		log.Fatal(err)
 	}
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{
+	u, err := update.New(update.Config{Store: state, Packages: []update.Package{
 		{Name: "demo/app", Source: offers{r}, Steps: steps},
 	}})
 	if err != nil {

@@ -73,7 +73,7 @@ func run(ctx context.Context, program *step.Program, addr, manifests, state stri
 	if err != nil {
 		return err
 	}
-	a.u, err = update.New(update.Config{Locker: db.Locker(), Journal: db.Journal(), Packages: []update.Package{p}})
+	a.u, err = update.New(update.Config{Store: db, Packages: []update.Package{p}})
 	if err != nil {
 		return err
 	}

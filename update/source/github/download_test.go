@@ -19,7 +19,7 @@ import (
 func download(t *testing.T, s update.Source, a step.Artifact) (content string, err error) {
 	a.Dir = filepath.Join(t.TempDir(), "downloads")
 	state := memory.New()
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{{
+	u, err := update.New(update.Config{Store: state, Packages: []update.Package{{
 		Name: "demo/app", Source: s,
 		Steps: []update.Step{step.Download(a), {Name: "read", Do: func(_ context.Context, task *update.Task) error {
 			text, err := os.ReadFile(a.File(task))

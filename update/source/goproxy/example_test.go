@@ -24,7 +24,7 @@ func ExampleSource() {
 
 	state := memory.New()
 	defer state.Close()
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{{
+	u, err := update.New(update.Config{Store: state, Packages: []update.Package{{
 		Name:   "example.com/Tool",
 		Source: goproxy.Source{URL: proxy.URL},
 		Steps: []update.Step{{Name: "install", Do: func(_ context.Context, t *update.Task) error {

@@ -93,7 +93,7 @@ func installed(version string) func(context.Context) (string, error) {
 func program(t *testing.T, m *manifest.Source, version *string) *update.Updater {
 	m.Current = func(context.Context) (string, error) { return *version, nil }
 	state := memory.New()
-	u, err := update.New(update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{{
+	u, err := update.New(update.Config{Store: state, Packages: []update.Package{{
 		Name: "demo/app", Source: m, Current: m.Current,
 		Steps: []update.Step{{Name: "install", Do: func(_ context.Context, task *update.Task) error {
 			*version = task.Release.Version
