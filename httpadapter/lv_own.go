@@ -311,7 +311,7 @@ func (l *lvAPI) diff(c *call) error {
 		}
 		id, err := versionOf(text)
 		if err == nil {
-			versions[i], err = version(c.r.Context(), t, id)
+			versions[i], err = t.VersionByID(c.r.Context(), id)
 		}
 		if err != nil {
 			return err

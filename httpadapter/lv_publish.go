@@ -1,9 +1,7 @@
 package httpadapter
 
 import (
-	"context"
 	"fmt"
-	"math"
 
 	"github.com/upkeep-go/upkeep/lv"
 )
@@ -136,7 +134,7 @@ func (l *lvAPI) publishDeletion(c *call) error {
 	if err != nil {
 		return err
 	}
-	deletion, err := version(c.r.Context(), t, action)
+	deletion, err := t.VersionByID(c.r.Context(), action)
 	if err != nil {
 		return err
 	}
@@ -160,7 +158,7 @@ func (l *lvAPI) release(c *call) error {
 	if err != nil {
 		return err
 	}
-	v, err := version(c.r.Context(), t, id)
+	v, err := t.VersionByID(c.r.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -192,20 +190,4 @@ func (l *lvAPI) reset(c *call) error {
 		return err
 	}
 	return c.moved(r, "")
-}
-
-// version returns a version of a table, or lv.ErrNotFound.
-func version(ctx context.Context, t *lv.Table, id lv.VersionID) (lv.Version, error) {
-	if id < math.MaxInt64 {
-		for v, err := range t.History(ctx, lv.Query{After: int64(id) + 1}) {
-			if err != nil {
-				return lv.Version{}, err
-			}
-			if v.ID == id {
-				return v, nil
-			}
-			break
-		}
-	}
-	return lv.Version{}, fmt.Errorf("%w: version %d", lv.ErrNotFound, id)
 }

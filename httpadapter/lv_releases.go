@@ -228,10 +228,6 @@ func (l *lvAPI) cancel(c *call) error {
 		if err := t.Cancel(ctx, id, by); err != nil {
 			return lv.Release{}, err
 		}
-		some, err := newest(ctx, t, lv.Query{After: id + 1}, 1)
-		if err != nil || len(some) == 0 {
-			return lv.Release{}, err
-		}
-		return some[0], nil
+		return t.ReleaseByID(ctx, id)
 	})
 }

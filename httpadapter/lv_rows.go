@@ -130,7 +130,7 @@ func (l *lvAPI) record(c *call) error {
 		if err != nil {
 			return err
 		}
-		deletion, err := version(c.r.Context(), t, row.Version)
+		deletion, err := t.VersionByID(c.r.Context(), row.Version)
 		if err != nil {
 			return err
 		}

@@ -145,16 +145,7 @@ func strategy(ctx context.Context, t *lv.Table, text string) (lv.Strategy, error
 	if err != nil {
 		return lv.Strategy{}, err
 	}
-	all, err := t.Strategies(ctx)
-	if err != nil {
-		return lv.Strategy{}, err
-	}
-	for _, s := range all {
-		if s.ID == id {
-			return s, nil
-		}
-	}
-	return lv.Strategy{}, fmt.Errorf("%w: strategy %d", lv.ErrNotFound, id)
+	return t.StrategyByID(ctx, id)
 }
 
 // assign sets what members say of a strategy. A null leaves a member of the

@@ -117,38 +117,3 @@ func (t *Table) info(ctx context.Context) (TableInfo, error) {
 	}
 	return TableInfo{ID: t.ID}, ctx.Err()
 }
-
-// version returns a version of the table, without its content beside a
-// *CorruptError. The row may be "".
-func (t *Table) version(ctx context.Context, row string, id VersionID) (Version, error) {
-	if id > 0 && id < maxID {
-		for v, err := range t.soundVersions(ctx, Query{Row: row, After: int64(id) + 1}) {
-			if err != nil && !isContent(err) {
-				return Version{}, err
-			}
-			if v.ID == id {
-				return v, err
-			}
-			break
-		}
-	}
-	return Version{}, fmt.Errorf("%w: version %d", ErrNotFound, id)
-}
-
-// release returns a release of the table.
-func (t *Table) release(ctx context.Context, id int64) (Release, error) {
-	if id > 0 && id < maxID {
-		for r, err := range t.service.config.VersionStore.Releases(ctx, t.ID, Query{After: id + 1}) {
-			if err != nil {
-				return Release{}, err
-			}
-			if r.ID == id {
-				return r, nil
-			}
-			break
-		}
-	}
-	return Release{}, fmt.Errorf("%w: release %d", ErrNotFound, id)
-}
-
-const maxID = 1<<63 - 1

@@ -77,8 +77,12 @@ type View struct {
 type Query struct {
 	Row   string // only what concerns this row
 	After int64  // only what follows the entry with this id, or its place, in the list: smaller ids
+	ID    int64  // only the entry with this id
 	// State selects releases. It costs its result, not the history.
 	State ReleaseState
+	// RequestID selects, alone, the release that this request was answered, as
+	// it was in that first answer.
+	RequestID string
 }
 
 // By says who changes something, and why.

@@ -25,7 +25,7 @@ func (t *Table) Release(ctx context.Context, env Env, by By, versions ...Version
 	return t.put(ctx, by, func() (Release, error) {
 		r := Release{State: ReleaseApplied, Env: env}
 		for _, id := range distinct(versions) {
-			v, err := t.version(ctx, "", id)
+			v, err := t.VersionByID(ctx, id)
 			if err == nil {
 				err = t.stillDeleted(ctx, v)
 			}
@@ -55,7 +55,7 @@ func (t *Table) Reset(ctx context.Context, gray Env, by By, rows ...string) (Rel
 // that moved nothing is ErrInvalid.
 func (t *Table) Revert(ctx context.Context, release int64, by By) (Release, error) {
 	return t.put(ctx, by, func() (Release, error) {
-		old, err := t.release(ctx, release)
+		old, err := t.ReleaseByID(ctx, release)
 		if err != nil {
 			return Release{}, err
 		}
@@ -164,11 +164,12 @@ func (t *Table) put(ctx context.Context, by By, build func() (Release, error)) (
 	err = t.writes(ctx, by, func() (int64, error) {
 		r, err := build()
 		if err != nil {
-			put, _ = t.answered(ctx, by)
-			if put.ID != 0 {
-				return put.Seq, nil
+			answered, known := t.answered(ctx, by)
+			if !known {
+				return 0, err
 			}
-			return 0, err
+			put = answered
+			return put.Seq, nil
 		}
 		if err := r.check(); err != nil {
 			return 0, err
@@ -187,14 +188,15 @@ func (t *Table) put(ctx context.Context, by By, build func() (Release, error)) (
 	return put, err
 }
 
-// answered returns what a request was answered before. If it was not, the
-// store is asked for a release that cannot be.
-func (t *Table) answered(ctx context.Context, by By) (Release, error) {
+// answered returns what a request was answered before.
+func (t *Table) answered(ctx context.Context, by By) (first Release, known bool) {
 	if by.RequestID == "" {
-		return Release{}, nil
+		return Release{}, false
 	}
-	none := Release{ID: -1, State: ReleaseCancelled, Changes: []Change{{Row: "none"}}}
-	return t.service.config.VersionStore.PutRelease(ctx, t.ID, none, by)
+	for r, err := range t.Releases(ctx, Query{RequestID: by.RequestID}) {
+		return r, err == nil
+	}
+	return Release{}, false
 }
 
 func (r Release) check() error {
@@ -218,7 +220,7 @@ func (t *Table) amend(ctx context.Context, id int64, by By, change func(*Release
 	if err := by.checkNamed(); err != nil {
 		return Release{}, err
 	}
-	r, err = t.release(ctx, id)
+	r, err = t.ReleaseByID(ctx, id)
 	next := r
 	if err == nil {
 		err = change(&next)
@@ -289,7 +291,7 @@ func (t *Table) pin(ctx context.Context, env Env, c Change) (Change, error) {
 		}
 		c.To = v.ID
 	case c.Row == "" && c.To != 0:
-		v, err := t.version(ctx, "", c.To)
+		v, err := t.VersionByID(ctx, c.To)
 		if err != nil {
 			return Change{}, err
 		}
@@ -319,7 +321,7 @@ func (t *Table) expected(ctx context.Context, env Env, c Change) (VersionID, err
 	if c.After == 0 {
 		return t.pointer(ctx, env, c.Row)
 	}
-	before, err := t.release(ctx, c.After)
+	before, err := t.ReleaseByID(ctx, c.After)
 	if err != nil {
 		return 0, err
 	}
@@ -342,7 +344,7 @@ func (t *Table) explained(ctx context.Context, release int64, err error) error {
 		return err
 	}
 	i := slices.IndexFunc(moved.Changes, func(c Change) bool { return c.Expect != nil })
-	failed, fault := t.release(ctx, release)
+	failed, fault := t.ReleaseByID(ctx, release)
 	if i < 0 || fault != nil {
 		return err
 	}

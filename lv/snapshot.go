@@ -170,7 +170,7 @@ func (s *Service) readStore(ctx context.Context, id TableID) (Snapshot, error) {
 
 // target returns what a strategy shows.
 func (t *Table) target(ctx context.Context, s Strategy) (Row, error) {
-	v, err := t.version(ctx, s.Row, s.Target)
+	v, err := t.VersionByID(ctx, s.Target)
 	if err != nil && !isContent(err) {
 		return Row{}, err
 	}

@@ -52,9 +52,13 @@ type VersionStore interface {
 	// A Status, or Deleted, of other rows than the working rows of now is
 	// ErrInvalid; an AsOf that is not yet is ErrNotFound.
 	Rows(ctx context.Context, t TableID, v View) iter.Seq2[Row, error]
-	// Versions yields versions, newest first.
+	// Versions yields versions, newest first. One that Query.ID asks for is not
+	// looked for in the history.
 	Versions(ctx context.Context, t TableID, q Query) iter.Seq2[Version, error]
-	// Releases yields releases, newest first.
+	// Releases yields releases, newest first. One that Query.ID asks for is not
+	// looked for in the history. With a Query.RequestID it yields what PutRelease
+	// returned to this request first, whatever has become of it; nothing if it
+	// returned no release, or if the request was a write or a strategy's.
 	Releases(ctx context.Context, t TableID, q Query) iter.Seq2[Release, error]
 	// Tables yields what there is of the tables named, or of all if ids is
 	// nil, in the order of their names. A table nobody has written to is left

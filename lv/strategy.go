@@ -82,7 +82,7 @@ func (t *Table) DeleteStrategy(ctx context.Context, id int64, by By) error {
 		return ErrReadOnly
 	}
 	for {
-		s, err := t.strategy(ctx, id)
+		s, err := t.StrategyByID(ctx, id)
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
@@ -99,19 +99,6 @@ func (t *Table) DeleteStrategy(ctx context.Context, id int64, by By) error {
 		}
 		// Somebody has saved it since we looked: look again.
 	}
-}
-
-func (t *Table) strategy(ctx context.Context, id int64) (Strategy, error) {
-	all, err := t.Strategies(ctx)
-	if err != nil {
-		return Strategy{}, err
-	}
-	for _, s := range all {
-		if s.ID == id {
-			return s, nil
-		}
-	}
-	return Strategy{}, fmt.Errorf("%w: strategy %d", ErrNotFound, id)
 }
 
 func (t *Table) putStrategy(ctx context.Context, s Strategy, by By) (put Strategy, err error) {

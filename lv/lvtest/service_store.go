@@ -180,7 +180,7 @@ func (s *serviceStore) releasing(ctx context.Context, id lv.TableID, r lv.Releas
 
 // isOf reports whether a change names a version of its row.
 func (s *serviceStore) isOf(ctx context.Context, id lv.TableID, c lv.Change) bool {
-	for v, err := range s.VersionStore.Versions(ctx, id, lv.Query{Row: c.Row, After: int64(c.To) + 1}) {
+	for v, err := range s.VersionStore.Versions(ctx, id, lv.Query{Row: c.Row, ID: int64(c.To)}) {
 		return err == nil && v.ID == c.To
 	}
 	return false
@@ -190,7 +190,7 @@ func (s *serviceStore) isOf(ctx context.Context, id lv.TableID, c lv.Change) boo
 func (s *serviceStore) planning(ctx context.Context, id lv.TableID, r lv.Release, by lv.By) func() (lv.Release, error) {
 	t := s.table(id)
 	old := lv.Release{}
-	for found := range s.VersionStore.Releases(ctx, id, lv.Query{After: r.ID + 1}) {
+	for found := range s.VersionStore.Releases(ctx, id, lv.Query{ID: r.ID}) {
 		old = found
 		break
 	}

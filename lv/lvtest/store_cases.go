@@ -60,6 +60,9 @@ var storeCases = []storeCase{
 	{"history says where a version is live", historyLive},
 	{"releases are newest first and selected by row and state", releasesListed},
 	{"pages of releases join", releasePages},
+	{"a version is found by its id", versionFound},
+	{"a release is found by its id", releaseFound},
+	{"what a request was answered is found", answerFound},
 
 	{"a version that is referred to is not forgotten", forgetsReferred},
 	{"what a release that can be taken back has moved is not forgotten", forgetsRevertible},

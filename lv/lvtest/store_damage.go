@@ -118,6 +118,8 @@ func damagedHistory(t *storeTest) {
 		require.Nil(t, all[0].Content)
 		require.Nil(t, all[2].Content)
 		require.Equal(t, b.Time, all[2].Time)
+		_, found := survivors(t, t.Versions(t.Context(), pages, lv.Query{ID: int64(b.ID)}), b)
+		require.Equal(t, all[2:], found, "it is found by its id all the same")
 		require.JSONEq(t, string(page("2")), string(all[1].Content))
 	}
 }

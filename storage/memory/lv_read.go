@@ -167,6 +167,15 @@ func (r *row) as(shown *version, v lv.View) lv.Row {
 
 // Versions implements lv.VersionStore.
 func (s *versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
+	if q.ID != 0 {
+		return one(ctx, s, id, func(t *table) (lv.Version, bool) {
+			v, err := t.find(lv.VersionID(q.ID))
+			if err != nil || q.Row != "" && v.Row != q.Row || q.After != 0 && q.ID >= q.After {
+				return lv.Version{}, false
+			}
+			return t.out(v), true
+		})
+	}
 	return newestFirst(ctx, s, q.After, func(before int64) (lv.Version, int64, bool) {
 		t := s.tables[id]
 		if t == nil {
@@ -190,21 +199,59 @@ func (s *versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter
 
 // Releases implements lv.VersionStore.
 func (s *versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
+	selects := func(r *lv.Release) bool {
+		concerns := func(c lv.Change) bool { return c.Row == q.Row }
+		return (q.State == "" || q.State == r.State) && (q.Row == "" || slices.ContainsFunc(r.Changes, concerns))
+	}
+	switch {
+	case q.RequestID != "":
+		return one(ctx, s, id, func(t *table) (lv.Release, bool) {
+			answer, ok := t.requests[q.RequestID].(lv.Release)
+			return cloneRelease(answer), ok && answer.ID != 0
+		})
+	case q.ID != 0:
+		return one(ctx, s, id, func(t *table) (lv.Release, bool) {
+			i, ok := slices.BinarySearchFunc(t.releases, q.ID, releaseByID)
+			if !ok || !selects(t.releases[i]) || q.After != 0 && q.ID >= q.After {
+				return lv.Release{}, false
+			}
+			return cloneRelease(*t.releases[i]), true
+		})
+	}
 	return newestFirst(ctx, s, q.After, func(before int64) (lv.Release, int64, bool) {
 		t := s.tables[id]
 		if t == nil {
 			return lv.Release{}, 0, false
 		}
-		i, _ := slices.BinarySearchFunc(t.releases, before, func(r *lv.Release, id int64) int { return cmp.Compare(r.ID, id) })
+		i, _ := slices.BinarySearchFunc(t.releases, before, releaseByID)
 		for i--; i >= 0; i-- {
-			r := t.releases[i]
-			concerns := func(c lv.Change) bool { return c.Row == q.Row }
-			if (q.State == "" || q.State == r.State) && (q.Row == "" || slices.ContainsFunc(r.Changes, concerns)) {
+			if r := t.releases[i]; selects(r) {
 				return cloneRelease(*r), r.ID, true
 			}
 		}
 		return lv.Release{}, 0, false
 	})
+}
+
+func releaseByID(r *lv.Release, id int64) int { return cmp.Compare(r.ID, id) }
+
+// one lists what find returns of a table, if it is there. Find is called with
+// the mutex.
+func one[T any](ctx context.Context, s *versions, id lv.TableID, find func(*table) (T, bool)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var entry T
+		err := s.db.lock(ctx)
+		ok := err != nil
+		if err == nil {
+			if t := s.tables[id]; t != nil {
+				entry, ok = find(t)
+			}
+			s.db.mu.Unlock()
+		}
+		if ok {
+			yield(entry, err)
+		}
+	}
 }
 
 // newestFirst lists what older returns: the newest entry with an id before

@@ -86,7 +86,7 @@ func (w *writing) replaced(r lv.Release) (*lv.Release, error) {
 	if r.ID == 0 {
 		return nil, nil
 	}
-	i, ok := slices.BinarySearchFunc(w.t.releases, r.ID, func(old *lv.Release, id int64) int { return cmp.Compare(old.ID, id) })
+	i, ok := slices.BinarySearchFunc(w.t.releases, r.ID, releaseByID)
 	if !ok {
 		return nil, fmt.Errorf("%w: release %d", lv.ErrNotFound, r.ID)
 	}

@@ -150,16 +150,19 @@ func TestCallsRunFewStatements(t *testing.T) {
 		{"deletions", 1, list(anyOf(s.Rows(t.Context(), pages, lv.View{Working: true, Deleted: true})))},
 		{"all rows as of an event", 3, list(anyOf(s.Rows(t.Context(), pages, lv.View{AsOf: then})))},
 		{"all working rows as of an event", 3, list(anyOf(s.Rows(t.Context(), pages, lv.View{AsOf: then, Working: true})))},
-		{"a version", 1, func() {
+		{"the first version of a list", 1, func() {
 			for range s.Versions(t.Context(), pages, lv.Query{After: 20}) {
 				break
 			}
 		}},
-		{"a release", 2, func() {
+		{"the first release of a list", 2, func() {
 			for range s.Releases(t.Context(), pages, lv.Query{After: then}) {
 				break
 			}
 		}},
+		{"a version", 1, list(anyOf(s.Versions(t.Context(), pages, lv.Query{ID: 20})))},
+		{"a release", 2, list(anyOf(s.Releases(t.Context(), pages, lv.Query{ID: then})))},
+		{"an answer", 1, list(anyOf(s.Releases(t.Context(), pages, lv.Query{RequestID: "asked"})))},
 		{"the history of a row", 2, list(anyOf(s.Versions(t.Context(), pages, lv.Query{Row: "a"})))},
 		{"an event that is there", 3, func() {
 			for range s.Watch(t.Context(), then-1) {

@@ -90,6 +90,9 @@ func lists(ctx context.Context, s lv.VersionStore) map[string]iter.Seq2[any, err
 		"releases":   anyOf(s.Releases(ctx, pages, lv.Query{})),
 		"released":   anyOf(s.Releases(ctx, pages, lv.Query{Row: "a"})),
 		"planned":    anyOf(s.Releases(ctx, pages, lv.Query{State: lv.ReleaseDraft})),
+		"a version":  anyOf(s.Versions(ctx, pages, lv.Query{ID: 1})),
+		"a release":  anyOf(s.Releases(ctx, pages, lv.Query{ID: 3})),
+		"an answer":  anyOf(s.Releases(ctx, pages, lv.Query{RequestID: "asked"})),
 		"event":      firstOf(s.Watch(ctx, 0)),
 		"tail":       firstOf(s.Watch(ctx, 1)),
 	}

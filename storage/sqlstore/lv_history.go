@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -61,6 +60,9 @@ ORDER BY p.id DESC, g.env`
 
 // Versions keeps the promise of lv.VersionStore.
 func (s *Versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
+	if q.ID != 0 {
+		return s.versionByID(ctx, id, q)
+	}
 	return sound(pages(func() func() ([]lvVersion, bool, error) {
 		before, size, next := lvBefore(q), 1, versionPage
 		return func() (page []lvVersion, more bool, err error) {
@@ -192,66 +194,6 @@ func (t lvTable) versions(query string, args ...any) (versions []lvVersion, full
 }
 
 const (
-	lvForgettable = `
-SELECT v.name, CASE
-	WHEN r.live = v.id THEN 'production'
-	WHEN EXISTS (SELECT 1 FROM upkeep_lv_gray g WHERE g.version = v.id AND g.version > 0) THEN 'a gray'
-	WHEN EXISTS (SELECT 1 FROM upkeep_lv_strategy y WHERE y.target = v.id AND y.deleted = 0) THEN 'a strategy'
-	WHEN EXISTS (SELECT 1 FROM upkeep_lv_change c
-		JOIN upkeep_lv_release p ON p.tbl = c.tbl AND p.id = c.release
-		WHERE c.to_version = v.id AND c.moved = 0 AND p.state IN ('draft', 'approved', 'scheduled'))
-		THEN 'a planned release'
-	WHEN EXISTS (SELECT 1 FROM upkeep_lv_env e CROSS JOIN upkeep_lv_change c
-		WHERE e.tbl = v.tbl AND c.tbl = v.tbl AND c.env = e.name AND c.name = v.name AND c.moved > 0
-		AND c.from_version = v.id AND NOT EXISTS (SELECT 1 FROM upkeep_lv_change o
-			JOIN upkeep_lv_row w ON w.tbl = o.tbl AND w.name = o.name
-			LEFT JOIN upkeep_lv_gray g ON g.tbl = o.tbl AND g.env = o.env AND g.name = o.name
-			WHERE o.release = c.release AND o.from_version <> o.to_version
-			AND o.to_version <> CASE WHEN length(o.env) = 0 THEN w.live ELSE coalesce(g.version, 0) END))
-		THEN 'a release that can be reverted'
-	WHEN r.working = v.id THEN '` + lvWorking + `'
-	ELSE '' END
-FROM upkeep_lv_version v JOIN upkeep_lv_row r ON r.tbl = v.tbl AND r.name = v.name
-WHERE v.id = ?2 AND v.tbl = ?1 AND v.forgotten = 0`
-
-	lvWorking = `the working row`
-
-	lvForget = `
-UPDATE upkeep_lv_version SET forgotten = (SELECT max(seq) + 1 FROM upkeep_lv_event) WHERE id = ?1`
-)
-
-// forget hides a version. It is deleted once no event that is kept tells of it.
-func (e *lvEdits) forget(edit lv.Edit) (lvResult, error) {
-	id := int64(edit.Version)
-	var name []byte
-	var referrer string
-	err := e.Row(lvForgettable, []any{e.n, id}, &name, &referrer)
-	if errors.Is(err, sql.ErrNoRows) {
-		return lvResult{}, fmt.Errorf("%w: version %d", lv.ErrNotFound, id)
-	}
-	if err != nil {
-		return lvResult{}, err
-	}
-	r := e.rows[string(name)]
-	replaced := referrer == lvWorking && r != nil && r.fresh != nil
-	if referrer != "" && !replaced {
-		return lvResult{}, fmt.Errorf("%w: %s refers to version %d", lv.ErrStale, referrer, id)
-	}
-	if edit.Expect != nil {
-		if r, err = e.row(string(name)); err != nil {
-			return lvResult{}, err
-		}
-		e.expect(edit, r)
-	}
-	v, err := e.version(id)
-	if err != nil && !isContent(err) {
-		return lvResult{}, err
-	}
-	err = e.Exec(lvForget, id)
-	return lvResult{there: &v}, err
-}
-
-const (
 	lvReleaseColumns = `
 SELECT p.id, p.env, p.state, p.rev, p.seq, p.reverts, p.at_ms, p.created_ms, p.applied_ms, p.approver,
 	p.actor, p.descr, p.request, coalesce(p.last_actor, p.actor), coalesce(p.last_descr, p.descr), coalesce(p.last_request, p.request)
@@ -279,8 +221,13 @@ FROM upkeep_lv_change WHERE release = ?1 ORDER BY n`
 
 // Releases keeps the promise of lv.VersionStore.
 func (s *Versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
-	if q.State != "" && !lvIsState(q.State) {
+	switch {
+	case q.RequestID != "":
+		return s.releaseByRequest(ctx, id, q.RequestID)
+	case q.State != "" && !lvIsState(q.State):
 		return func(func(lv.Release, error) bool) {}
+	case q.ID != 0:
+		return s.releaseByID(ctx, id, q)
 	}
 	return pages(func() func() ([]lv.Release, bool, error) {
 		before, size := lvBefore(q), 1
