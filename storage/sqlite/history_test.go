@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/needs"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
@@ -145,8 +146,8 @@ func TestARestoredDatabaseBeginsANewHistory(t *testing.T) {
 	for name, restore := range restores {
 		t.Run(name, func(t *testing.T) {
 			s := beginStory(t)
-			if strings.HasPrefix(name, "a folder") && !sqlite.KnowsWhenAFileWasMade(s.path) {
-				t.Skip("the file system does not say when a file was made")
+			if strings.HasPrefix(name, "a folder") {
+				needs.Tool(t, "a file system that says when a file was made", sqlite.KnowsWhenAFileWasMade(s.path))
 			}
 			s.live()
 			name, kept := s.info().History, s.info().Seq

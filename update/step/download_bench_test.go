@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/needs"
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
@@ -98,6 +99,7 @@ func BenchmarkDownload(b *testing.B) {
 		return after - before
 	}
 	_, noCurl := exec.LookPath("curl")
+	needs.Tool(b, "curl", noCurl == nil || os.Getenv("UPKEEP_NEEDS") != "all") // the rest does without
 	for b.Loop() {
 		var ours, loop, pipe []time.Duration
 		for range benchmarkRounds {
