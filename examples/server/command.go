@@ -10,13 +10,13 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -127,7 +127,8 @@ func ask(ctx context.Context, state, method, path, body string) (*http.Response,
 		if err == nil {
 			resp, err = c.send(ctx, method, path, body)
 		}
-		starting := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+		dial, refused := errors.AsType[*net.OpError](err)
+		starting := errors.Is(err, fs.ErrNotExist) || refused && dial.Op == "dial"
 		if !starting || time.Since(began) > startTime {
 			return resp, err
 		}

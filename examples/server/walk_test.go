@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -122,4 +124,16 @@ func TestACommandSaysWhatItCannotDo(t *testing.T) {
 	require.ErrorContains(t, command(t.Context(), state, []string{"show", "nothing"}, &out), "authkey")
 	require.ErrorContains(t, command(t.Context(), state, []string{"call", "-pick", "nothing", "GET", "/lv/status/0"}, &out), "nothing")
 	require.ErrorContains(t, command(t.Context(), state, []string{"call", "POST", "/api/v1/update", "no JSON"}, &out), "body")
+}
+
+func TestACommandWaitsForAServerNoLongerThanItMay(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	state := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(state, "credentials.json"), []byte(`{"addr": "127.0.0.1:1"}`), 0o600))
+	stop()
+	for _, state := range []string{state, t.TempDir()} {
+		began := time.Now()
+		require.Error(t, command(ctx, state, []string{"call", "GET", "/lv/prod"}, new(bytes.Buffer)))
+		require.Less(t, time.Since(began), startTime)
+	}
 }
