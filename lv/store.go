@@ -13,8 +13,9 @@ type Store interface{ Versions() VersionStore }
 
 // VersionStore keeps versions, pointers, releases and strategies. Every write
 // is atomic, durable when it returns, and idempotent by By.RequestID within
-// its table; it appends one event in the same transaction, or none if it
-// changes nothing. What is refused writes nothing and can be asked again.
+// its table, where one that another kind of write was asked with is ErrStale;
+// it appends one event in the same transaction, or none if it changes nothing.
+// What is refused writes nothing and can be asked again.
 // Implementations are safe for concurrent use, and by many processes when
 // their state lives outside the process. What they return is the caller's to
 // change; ids, contents and texts come back byte by byte, times in UTC and
@@ -41,11 +42,12 @@ type VersionStore interface {
 	// r.Rev, else ErrStale; ErrTooLate once that is applied, failed or
 	// cancelled, ErrNotFound if there is none. Changes that name a row twice,
 	// or none, are ErrInvalid; a row that never was, and a To that is no
-	// version of its row, are ErrNotFound. If r.State is ReleaseApplied its changes happen in the same
-	// transaction: Changes whose Expect does not hold are a *ConflictError
-	// that lists them all, and a new release that would move nothing is not
-	// recorded: the one that moved any of these pointers last is returned, or
-	// the zero Release. It is the only way in which published state changes.
+	// version of its row, are ErrNotFound. If r.State is ReleaseApplied its
+	// changes happen in the same transaction: Changes whose Expect does not hold
+	// are a *ConflictError that lists them all, and a new release that would
+	// move nothing is not recorded: the one that moved any of these pointers
+	// last is returned, or the zero Release. It is the only way in which
+	// published state changes.
 	PutRelease(ctx context.Context, t TableID, r Release, by By) (Release, error)
 	// Rows yields the rows of a view by rising id, all from one moment.
 	// View.For is not its business. A Status costs its result, not the table.

@@ -239,8 +239,12 @@ func (t *Table) edit(ctx context.Context, e Edit, by By) (Version, error) {
 // *ConflictError that lists them.
 func (t *Table) Edit(ctx context.Context, by By, edits ...Edit) (versions []Version, err error) {
 	for i, e := range edits {
-		if err := e.check(); err != nil {
-			return nil, fmt.Errorf("edit %d: %w", i, err)
+		of := ""
+		if len(edits) > 1 {
+			of = fmt.Sprintf(" of edit %d", i)
+		}
+		if err := e.check(of); err != nil {
+			return nil, err
 		}
 	}
 	err = t.writes(ctx, by, func() (int64, error) {
@@ -250,12 +254,13 @@ func (t *Table) Edit(ctx context.Context, by By, edits ...Edit) (versions []Vers
 	return versions, err
 }
 
-func (e Edit) check() error {
+// check returns what is wrong with an edit, whose fields are called as of says.
+func (e Edit) check(of string) error {
 	switch e.Op {
 	case OpSave, OpDelete:
-		return checkRow(e.Row)
+		return checkRequired("row"+of, e.Row)
 	case OpRestore, OpForget:
 		return nil
 	}
-	return fmt.Errorf("%w: operation %q", ErrInvalid, e.Op)
+	return fmt.Errorf("%w: there is no operation %q%s", ErrInvalid, e.Op, of)
 }

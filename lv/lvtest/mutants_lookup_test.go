@@ -2,6 +2,7 @@ package lvtest_test
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/upkeep-go/upkeep/lv"
@@ -11,6 +12,7 @@ const (
 	versionFound = "a version is found by its id"
 	releaseFound = "a release is found by its id"
 	answerFound  = "what a request was answered is found"
+	requestKinds = "a request id belongs to one kind of write"
 )
 
 // finding answers a query of one release.
@@ -55,6 +57,15 @@ var lookupMutants = []mutant{
 	{what: "finds a release in any state", caught: releaseFound, unnoted: true, wrap: finding(func(s lv.VersionStore, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
 		q.State = ""
 		return s.Releases(context.Background(), t, q)
+	})},
+	{what: "answers another kind of request with nothing", caught: requestKinds, unnoted: true, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
+			answer, err := s.PutRelease(ctx, t, r, by)
+			if by.RequestID != "" && errors.Is(err, lv.ErrStale) {
+				return lv.Release{}, nil
+			}
+			return answer, err
+		}
 	})},
 	{what: "finds what has become of the answer", caught: answerFound, unnoted: true, wrap: finding(func(s lv.VersionStore, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
 		all := items(s.Releases(context.Background(), t, q))

@@ -63,6 +63,7 @@ var storeCases = []storeCase{
 	{"a version is found by its id", versionFound},
 	{"a release is found by its id", releaseFound},
 	{"what a request was answered is found", answerFound},
+	{"a request id belongs to one kind of write", requestKinds},
 
 	{"a version that is referred to is not forgotten", forgetsReferred},
 	{"what a release that can be taken back has moved is not forgotten", forgetsRevertible},

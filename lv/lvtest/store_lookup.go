@@ -95,3 +95,24 @@ func answerFound(t *storeTest) {
 		require.Empty(t, list(t, t.Releases(t.Context(), banners, lv.Query{RequestID: "plan"})), "it was another table's")
 	})
 }
+
+func requestKinds(t *storeTest) {
+	v := t.save("a", "1")
+	calls := map[string]func(by lv.By) error{
+		"write": func(by lv.By) error {
+			_, err := t.Write(t.Context(), pages, []lv.Edit{saving("a", "2")}, by)
+			return err
+		},
+		"release":  func(by lv.By) error { _, err := t.PutRelease(t.Context(), pages, draft(to(v)), by); return err },
+		"strategy": func(by lv.By) error { _, err := t.PutStrategy(t.Context(), pages, strategy(v), by); return err },
+	}
+	for first, call := range calls {
+		by := lv.By{Actor: "ann", RequestID: first}
+		require.NoError(t, call(by))
+		for second, call := range calls {
+			if second != first {
+				t.refused(lv.ErrStale, second+" with the request id of a "+first, func() error { return call(by) })
+			}
+		}
+	}
+}

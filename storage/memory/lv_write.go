@@ -92,8 +92,11 @@ func (s *versions) Write(ctx context.Context, id lv.TableID, edits []lv.Edit, by
 		w.found = make(map[*row]*version)
 		for i, e := range edits {
 			v, err := w.edit(e)
+			if err != nil && len(edits) > 1 {
+				err = fmt.Errorf("edit %d: %w", i, err)
+			}
 			if err != nil {
-				return nil, fmt.Errorf("edit %d: %w", i, err)
+				return nil, err
 			}
 			answer = append(answer, v)
 		}

@@ -104,7 +104,7 @@ func (s *Versions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by 
 		for i, edit := range edits {
 			result, err := e.edit(edit, digests[i])
 			if err != nil {
-				return lvAnswer{}, fmt.Errorf("edit %d: %w", i, err)
+				return lvAnswer{}, ofEdit(i, edits, err)
 			}
 			e.results = append(e.results, result)
 		}
@@ -137,20 +137,28 @@ func lvDigests(edits []lv.Edit) (digests [][]byte, err error) {
 		case lv.OpSave:
 			digest, err := lv.Digest(e.Content)
 			if err != nil {
-				return nil, fmt.Errorf("edit %d: %w", i, err)
+				return nil, ofEdit(i, edits, err)
 			}
 			digests[i] = digest[:]
 			fallthrough
 		case lv.OpDelete:
 			if err := lvRowName(e.Row); err != nil {
-				return nil, fmt.Errorf("edit %d: %w", i, err)
+				return nil, ofEdit(i, edits, err)
 			}
 		case lv.OpRestore, lv.OpForget:
 		default:
-			return nil, fmt.Errorf("%w: edit %d is %q", lv.ErrInvalid, i, e.Op)
+			return nil, ofEdit(i, edits, fmt.Errorf("%w: operation %q", lv.ErrInvalid, e.Op))
 		}
 	}
 	return digests, nil
+}
+
+// ofEdit says which of several edits an error is about.
+func ofEdit(i int, edits []lv.Edit, err error) error {
+	if len(edits) == 1 {
+		return err
+	}
+	return fmt.Errorf("edit %d: %w", i, err)
 }
 
 func (e *lvEdits) edit(edit lv.Edit, digest []byte) (lvResult, error) {
