@@ -71,17 +71,11 @@ func show(state string, args []string, out io.Writer) error {
 func call(ctx context.Context, state string, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("call", flag.ContinueOnError)
 	pick := flags.String("pick", "", "print no more than the `member` of that name, of a list that of its first item")
-	limit := flags.Duration("for", 0, "`how` long to follow a stream of events; default: until Ctrl-C")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() != 2 && flags.NArg() != 3 {
 		return errors.New(`call: want a method, a path and perhaps a body, such as call GET /lv/status/0`)
-	}
-	if *limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, *limit)
-		defer cancel()
 	}
 	resp, err := ask(ctx, state, flags.Arg(0), flags.Arg(1), flags.Arg(2))
 	if err != nil {
@@ -90,7 +84,7 @@ func call(ctx context.Context, state string, args []string, out io.Writer) error
 	defer resp.Body.Close()
 	if resp.Header.Get("Content-Type") == "text/event-stream" {
 		_, err := io.Copy(out, resp.Body)
-		if ctx.Err() != nil { // as it was meant to end
+		if ctx.Err() != nil { // by Ctrl-C, as it is meant to end
 			return nil
 		}
 		return err

@@ -126,6 +126,18 @@ func TestACommandSaysWhatItCannotDo(t *testing.T) {
 	require.ErrorContains(t, command(t.Context(), state, []string{"call", "POST", "/api/v1/update", "no JSON"}, &out), "body")
 }
 
+func TestACallPrintsAStreamToItsEnd(t *testing.T) {
+	state := t.TempDir()
+	c, _, stop := start(t, options{state: state})
+	defer stop()
+	_, runs := c.do("GET", "/upkeep/v1/updates/runs", nil)
+	first := runs["runs"].([]any)[0].(map[string]any)["id"].(string)
+	var out bytes.Buffer
+	require.NoError(t, command(t.Context(), state, []string{"call", "GET", "/upkeep/v1/updates/events?run=" + first}, &out))
+	require.Contains(t, out.String(), "event: started\n")
+	require.Contains(t, out.String(), "event: ended\n")
+}
+
 func TestACommandWaitsForAServerNoLongerThanItMay(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	state := t.TempDir()
