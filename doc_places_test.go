@@ -163,10 +163,10 @@ func TestAForgottenPlaceIsSeen(t *testing.T) {
 }
 
 func TestEveryPlaceOfAnEngineIsListed(t *testing.T) {
-	var engines []string
+	var engines []string // but for that of sqlstore, which is an example
 	for _, name := range there(t, "storage/*/*_test.go") {
 		folder := filepath.Base(filepath.Dir(name))
-		if folder != "storagetest" && strings.Contains(read(t, name), "storagetest.Run(") && !slices.Contains(engines, folder) {
+		if folder != "storagetest" && folder != "sqlstore" && strings.Contains(read(t, name), "storagetest.Run(") && !slices.Contains(engines, folder) {
 			engines = append(engines, folder)
 		}
 	}

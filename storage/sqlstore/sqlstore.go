@@ -25,7 +25,8 @@ type DB interface {
 	// Changed returns a channel that is closed after the next commit, by
 	// anybody: a hint to read again. It may be closed for no reason, and comes
 	// late (250 ms at most) for commits of other processes. The engine watches
-	// on behalf of the caller until it is closed or ctx ends.
+	// on behalf of the caller until it is closed, which closes the channel, or
+	// ctx ends.
 	Changed(ctx context.Context) <-chan struct{}
 	// Dialect says where the engine's SQL differs. It never changes.
 	Dialect() Dialect
