@@ -1,5 +1,9 @@
 // Package storage names what an engine keeps. Use storage/memory in tests,
 // storage/sqlite on one machine, storage/postgres on several.
+//
+// To see how an engine works read storage/memory first: it keeps the same
+// promises in maps. The SQL of the others is in storage/sqlstore, whose example
+// is an engine, and storage/storagetest tells whether one of your own is good.
 package storage
 
 import (

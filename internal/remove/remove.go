@@ -1,5 +1,8 @@
 // Package remove removes folders, and stops at what is mounted in them: a
 // volume that somebody has mounted in a folder is not part of the folder.
+//
+// Read remove.go, then remove_unix.go, where the work is; mount_linux.go and
+// mount_other.go say what is mounted.
 package remove
 
 import (

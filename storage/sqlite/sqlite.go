@@ -3,6 +3,14 @@
 //
 // Writes of many callers share a transaction, and with it the sync of the
 // disk, so that keeping everything that was acknowledged costs little.
+//
+// Read sqlite.go, then engine.go: it lends package storage/sqlstore, which has
+// the SQL, a writer.go and what lend.go lends to readers; both run statements on
+// a session.go. open.go and log.go make sure that a file is ours and whole,
+// place.go that it stays where it is, origin.go that a restored one is known.
+// host.go is the machine whose clock judges leases (clock_*.go, process_*.go),
+// notice.go the news of commits, within.go the transaction of a caller,
+// backup.go the copy.
 package sqlite
 
 import (

@@ -1,9 +1,3 @@
-// Package sqlstore has the SQL of every domain, written once. An engine lends
-// it a DB and says in a Dialect where its SQL differs.
-//
-// Names that users choose (items, owners, ids) are bytes in SQL, so that they
-// may be any bytes and are compared byte by byte. Times are INTEGER Unix
-// milliseconds.
 package sqlstore
 
 import "context"

@@ -1,6 +1,11 @@
 // Package storagetest checks a full engine: every suite of every domain on its
 // stores, and what the engine promises as a whole. Faulty breaks an engine's
 // calls, for tests of what works above it.
+//
+// Read storagetest.go, then closing.go and reopening.go, which have the promises
+// of storage.Backend. within.go and schema.go are for engines in the database of
+// an application and for those with tables; fleet.go has many processes at once,
+// faulty.go the engine that fails.
 package storagetest
 
 import (

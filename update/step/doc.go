@@ -16,4 +16,24 @@
 // [Restart], in this order, and calls [Begin] and [Program.Confirm] when it
 // starts: a release that does not come so far goes back by itself. Where
 // nothing else would start it again, [Launch] does.
+//
+// # What to read first
+//
+// step.go has what all of them use, clear.go and maintenance.go are small steps,
+// whole. Then each step by itself, its main file first:
+//
+//   - Command: command.go; how a program ends with all that it started is in
+//     command_*.go.
+//   - PublishFiles: publish.go, publish_tree.go (the new folder),
+//     publish_switch.go (what makes it current), publish_undo.go; then
+//     publish_keep.go, publish_foreign.go and publish_sweep.go.
+//   - MigrateSQL: migrate.go, migrate_files.go and migrate_check.go, then
+//     migrate_run.go with migrate_session.go; statement.go takes a file apart for
+//     migrate_apart.go.
+//   - BackupSQLite: backup.go, sqlite.go, sqlite_restore.go, sqlite_sweep.go.
+//   - HTTPHealth: health.go.
+//   - A program that updates itself: download.go, download_fetch.go and
+//     verify.go; swap.go, swap_stage.go, place.go (the files beside a program)
+//     and trial.go (whether a release may stay); program.go, listener.go,
+//     restart.go and launch.go.
 package step
