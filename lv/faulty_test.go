@@ -24,15 +24,7 @@ type faulty struct {
 	events              atomic.Int32  // how many Watch yields before it fails
 	slow                chan struct{} // if set, Rows waits for it
 	slowEnd             chan struct{} // if set, Rows waits for it at its end
-	stuck               chan struct{} // if set, PutRelease waits for it
 	place               chan struct{} // if set, the next Tables waits for it
-}
-
-func (f *faulty) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
-	if f.stuck != nil {
-		<-f.stuck
-	}
-	return f.VersionStore.PutRelease(ctx, t, r, by)
 }
 
 // errPanic makes a call panic.
@@ -337,23 +329,6 @@ func TestAReaderOfATableThatIsMadeMeanwhileNeverGoesBack(t *testing.T) {
 		_, err := s.Publish(t.Context(), "g", ada, "a")
 		require.ErrorIs(t, err, broken)
 		require.Equal(t, "", before)
-		require.Equal(t, "a=1", s.shows(lv.View{}))
-	})
-}
-
-func TestCloseWaitsForAWriteThatIsUnderWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &faulty{VersionStore: memory.New().Versions(), stuck: make(chan struct{})}
-		s := serve(t, lv.Config{VersionStore: f})
-		s.save("a", "1")
-		go s.Publish(context.Background(), lv.Production, ada, "a")
-		synctest.Wait()
-		closed := make(chan error, 1)
-		go func() { closed <- s.service.Close() }()
-		synctest.Wait()
-		require.Empty(t, closed)
-		close(f.stuck)
-		require.NoError(t, <-closed)
 		require.Equal(t, "a=1", s.shows(lv.View{}))
 	})
 }

@@ -93,6 +93,9 @@ func (f *follower) reach(ctx context.Context, seq int64) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), catchUpTime)
 	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer context.AfterFunc(f.service.door.Ending(), func() { end(ErrClosed) })()
+	defer end(nil)
 	if err := f.lock(ctx); err != nil {
 		return fmt.Errorf("written, but not seen: %w", err)
 	}

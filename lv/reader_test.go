@@ -7,6 +7,7 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,15 +22,17 @@ import (
 // relay is a lv.Reader from a Service, as from another process.
 type relay struct {
 	*lv.Service
-	reads  int
+	reads  atomic.Int32
+	away   atomic.Bool
 	before func(lv.TableID) // is called before a snapshot is handed out
-	fault  error
 }
 
+var errAway = errors.New("away")
+
 func (r *relay) Snapshot(ctx context.Context, id lv.TableID) (lv.Snapshot, error) {
-	r.reads++
-	if r.fault != nil {
-		return lv.Snapshot{}, r.fault
+	r.reads.Add(1)
+	if r.away.Load() {
+		return lv.Snapshot{}, errAway
 	}
 	s, err := r.Table(id.App, id.Schema).Snapshot(ctx)
 	if r.before != nil {
@@ -67,36 +70,40 @@ func TestAServiceWithAReaderShowsWhatTheOtherHas(t *testing.T) {
 			synctest.Wait()
 			require.Equal(t, s.shows(lv.View{Env: env}), other.shows(lv.View{Env: env}))
 		}
-		require.Equal(t, 1, r.reads)
-		r.fault = context.DeadlineExceeded
+		require.EqualValues(t, 1, r.reads.Load())
+		r.away.Store(true)
 		_, err := other.service.Table("app", "other").Get(t.Context(), "a", lv.View{})
-		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, errAway)
 	})
 }
 
 func TestATableThatIsNamedIsFollowedThoughNobodyReadsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
-		r := &relay{Service: s.service, fault: errors.New("away")}
+		r := &relay{Service: s.service}
+		r.away.Store(true)
 		service, err := lv.New(lv.Config{Reader: r, Logger: slog.New(slog.DiscardHandler)})
 		require.NoError(t, err)
 		defer service.Close()
 		go service.Run(t.Context())
 		time.Sleep(time.Hour)
-		require.Zero(t, r.reads, "there is no table to ask for")
+		synctest.Wait()
+		require.Zero(t, r.reads.Load(), "there is no table to ask for")
 		service.Table(s.ID.App, s.ID.Schema)
 		time.Sleep(time.Minute)
-		require.Greater(t, r.reads, 10, "it is tried again")
-		r.fault = nil
+		synctest.Wait()
+		require.Greater(t, r.reads.Load(), int32(10), "it is tried again")
+		r.away.Store(false)
 		time.Sleep(time.Minute)
-		reads := r.reads
+		synctest.Wait()
+		reads := r.reads.Load()
 		s.save("a", "1")
 		s.publish(lv.Production, "a")
 		synctest.Wait()
-		r.fault = errors.New("away")
+		r.away.Store(true)
 		_, err = service.Table(s.ID.App, s.ID.Schema).Get(t.Context(), "a", lv.View{})
 		require.NoError(t, err)
-		require.Equal(t, reads, r.reads)
+		require.Equal(t, reads, r.reads.Load())
 	})
 }
 
@@ -128,7 +135,7 @@ func TestASnapshotThatIsOlderThanWhatIsFollowedIsReadAgain(t *testing.T) {
 		require.NoError(t, err)
 		_, err = other.service.Table("app", "second").Get(t.Context(), "a", lv.View{})
 		require.NoError(t, err)
-		require.Equal(t, 3, r.reads)
+		require.EqualValues(t, 3, r.reads.Load())
 	})
 }
 
@@ -147,7 +154,7 @@ func TestAReaderWhoseEventsAreLostIsReadAnew(t *testing.T) {
 		}
 		other.run()
 		synctest.Wait()
-		require.Equal(t, 2, r.reads, "though nobody has asked again")
+		require.EqualValues(t, 2, r.reads.Load(), "though nobody has asked again")
 		require.Equal(t, "a=4", other.shows(lv.View{}))
 		s.save("a", "5")
 		s.publish(lv.Production, "a")
@@ -157,7 +164,7 @@ func TestAReaderWhoseEventsAreLostIsReadAnew(t *testing.T) {
 }
 
 // writes are all calls that write.
-func (s site) writes(ctx context.Context) map[string]error {
+func (s site) writes(ctx context.Context, plan int64) map[string]error {
 	second := func(_ any, err error) error { return err }
 	return map[string]error{
 		"save":            second(s.Save(ctx, "a", page("9"), ada)),
@@ -169,10 +176,10 @@ func (s site) writes(ctx context.Context) map[string]error {
 		"reset":           second(s.Reset(ctx, "g", ada, "a")),
 		"revert":          second(s.Revert(ctx, 1, ada)),
 		"draft":           second(s.Draft(ctx, lv.Release{Changes: []lv.Change{{Row: "a", To: 1}}}, ada)),
-		"approve":         second(s.Approve(ctx, 1, bob)),
-		"schedule":        second(s.Schedule(ctx, 1, time.Now(), ada)),
-		"apply":           second(s.Apply(ctx, 1, ada)),
-		"cancel":          s.Cancel(ctx, 1, ada),
+		"approve":         second(s.Approve(ctx, plan, bob)),
+		"schedule":        second(s.Schedule(ctx, plan, time.Now(), ada)),
+		"apply":           second(s.Apply(ctx, plan, ada)),
+		"cancel":          s.Cancel(ctx, plan, ada),
 		"save strategy":   second(s.SaveStrategy(ctx, lv.Strategy{Target: 1, Rules: greeted}, ada)),
 		"delete strategy": s.DeleteStrategy(ctx, 1, ada),
 		"typed":           second(lv.Of[map[string]string](s.Table).Save(ctx, "a", nil, ada)),
@@ -200,10 +207,11 @@ func TestAReadOnlyServiceFollowsAndWritesNothing(t *testing.T) {
 		s.save("a", "1")
 		s.publish(lv.Production, "a")
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 		require.Empty(t, log.String(), "it does not even try")
 		require.Equal(t, "a=1", other.shows(lv.View{}))
 		require.Equal(t, "a=1 old=3", other.shows(lv.View{Working: true}), "it has a store to read from")
-		for what, err := range other.writes(t.Context()) {
+		for what, err := range other.writes(t.Context(), plan.ID) {
 			require.ErrorIs(t, err, lv.ErrReadOnly, what)
 		}
 		for _, state := range []lv.ReleaseState{lv.ReleaseApplied, lv.ReleaseFailed} {
@@ -224,7 +232,7 @@ func TestWhatOnlyAStoreHasIsUnsupportedWithAReader(t *testing.T) {
 	s := newSite(t)
 	s.save("a", "1")
 	other := s.reading(&relay{Service: s.service})
-	for what, err := range other.writes(t.Context()) {
+	for what, err := range other.writes(t.Context(), 1) {
 		require.ErrorIs(t, err, lv.ErrReadOnly, what)
 		require.ErrorIs(t, err, errors.ErrUnsupported, what)
 	}

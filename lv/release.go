@@ -12,7 +12,7 @@ import (
 // Publish points env at these working rows, deletions included, all or none. The first publication to a gray makes it. When nothing would
 // move it returns the release that moved any of these rows last.
 func (t *Table) Publish(ctx context.Context, env Env, by By, rows ...string) (Release, error) {
-	return t.put(ctx, by, func() (Release, error) {
+	return t.put(ctx, by, func(ctx context.Context) (Release, error) {
 		return Release{State: ReleaseApplied, Env: env, Changes: rowChanges(rows, Change{Working: true})}, nil
 	})
 }
@@ -22,7 +22,7 @@ func (t *Table) Publish(ctx context.Context, env Env, by By, rows ...string) (Re
 // nothing would move it returns the release that moved any of these rows
 // last.
 func (t *Table) Release(ctx context.Context, env Env, by By, versions ...VersionID) (Release, error) {
-	return t.put(ctx, by, func() (Release, error) {
+	return t.put(ctx, by, func(ctx context.Context) (Release, error) {
 		r := Release{State: ReleaseApplied, Env: env}
 		for _, id := range distinct(versions) {
 			v, err := t.VersionByID(ctx, id)
@@ -41,7 +41,7 @@ func (t *Table) Release(ctx context.Context, env Env, by By, versions ...Version
 // Reset makes rows of a gray follow Production again, all or none. When all of
 // them do it returns the release that moved any of them last, or a zero one.
 func (t *Table) Reset(ctx context.Context, gray Env, by By, rows ...string) (Release, error) {
-	return t.put(ctx, by, func() (Release, error) {
+	return t.put(ctx, by, func(ctx context.Context) (Release, error) {
 		if gray == Production {
 			return Release{}, fmt.Errorf("%w: production follows nothing", ErrInvalid)
 		}
@@ -54,7 +54,7 @@ func (t *Table) Reset(ctx context.Context, gray Env, by By, rows ...string) (Rel
 // that the release did not move are left alone, wherever they are. A release
 // that moved nothing is ErrInvalid.
 func (t *Table) Revert(ctx context.Context, release int64, by By) (Release, error) {
-	return t.put(ctx, by, func() (Release, error) {
+	return t.put(ctx, by, func(ctx context.Context) (Release, error) {
 		old, err := t.ReleaseByID(ctx, release)
 		if err != nil {
 			return Release{}, err
@@ -89,7 +89,7 @@ func (t *Table) Draft(ctx context.Context, r Release, by By) (Release, error) {
 	if err := by.checkNamed(); err != nil {
 		return Release{}, err
 	}
-	return t.put(ctx, by, func() (Release, error) {
+	return t.put(ctx, by, func(ctx context.Context) (Release, error) {
 		plan := Release{State: ReleaseDraft, Env: r.Env, Changes: slices.Clone(r.Changes)}
 		for i, c := range plan.Changes {
 			pinned, err := t.pin(ctx, r.Env, c)
@@ -160,9 +160,9 @@ func (t *Table) Cancel(ctx context.Context, release int64, by By) error {
 // put asks the store to put the release that build returns. It returns once
 // readers see what moved. What build refuses now may have been done by this
 // request before: then its first answer is returned.
-func (t *Table) put(ctx context.Context, by By, build func() (Release, error)) (put Release, err error) {
-	err = t.writes(ctx, by, func() (int64, error) {
-		r, err := build()
+func (t *Table) put(ctx context.Context, by By, build func(context.Context) (Release, error)) (put Release, err error) {
+	err = t.writes(ctx, by, func(ctx context.Context) (int64, error) {
+		r, err := build(ctx)
 		if err != nil {
 			answered, known := t.answered(ctx, by)
 			if !known {
@@ -217,7 +217,7 @@ func (r Release) check() error {
 // amend changes a release that is not over. One that is what change would make
 // of it stays as it is.
 func (t *Table) amend(ctx context.Context, id int64, by By, change func(*Release) error) (r Release, err error) {
-	if err := by.checkNamed(); err != nil {
+	if err := cmp.Or(t.service.writable(), by.checkNamed()); err != nil {
 		return Release{}, err
 	}
 	r, err = t.ReleaseByID(ctx, id)
@@ -232,7 +232,7 @@ func (t *Table) amend(ctx context.Context, id int64, by By, change func(*Release
 	case ReleaseApplied, ReleaseFailed, ReleaseCancelled:
 		err = cmp.Or(err, fmt.Errorf("%w: release %d is %s", ErrTooLate, id, r.State))
 	}
-	return t.put(ctx, by, func() (Release, error) { return next, err })
+	return t.put(ctx, by, func(context.Context) (Release, error) { return next, err })
 }
 
 // rowChanges returns change for each of the rows.

@@ -12,9 +12,9 @@ import (
 const forgetChunk = 100
 
 // retain forgets what Config.Retain allows.
-func (s *Service) retain(ctx context.Context) error {
+func (s *Service) retain(idle, work context.Context) error {
 	var tables []TableInfo
-	for info, err := range s.config.VersionStore.Tables(ctx) {
+	for info, err := range s.config.VersionStore.Tables(idle) {
 		if err != nil {
 			return err
 		}
@@ -22,14 +22,14 @@ func (s *Service) retain(ctx context.Context) error {
 	}
 	for _, info := range tables {
 		t := &Table{ID: info.ID, service: s}
-		if err := t.retain(ctx, info, s.config.Retain); err != nil {
+		if err := t.retain(idle, work, info, s.config.Retain); err != nil {
 			return fmt.Errorf("table %q of %q: %w", info.ID.Schema, info.ID.App, err)
 		}
 	}
 	return nil
 }
 
-func (t *Table) retain(ctx context.Context, info TableInfo, keep Retention) error {
+func (t *Table) retain(idle, work context.Context, info TableInfo, keep Retention) error {
 	pinned, live := map[VersionID]bool{}, map[pointer]VersionID{}
 	for _, s := range info.Strategies {
 		pinned[s.Target] = true
@@ -37,7 +37,7 @@ func (t *Table) retain(ctx context.Context, info TableInfo, keep Retention) erro
 	count := map[string]int{}
 	youngest := time.Now().Add(-keep.Age)
 	var victims []Edit
-	for v, err := range t.service.config.VersionStore.Versions(ctx, t.ID, Query{}) {
+	for v, err := range t.service.config.VersionStore.Versions(idle, t.ID, Query{}) {
 		if err != nil && !isContent(err) {
 			return err
 		}
@@ -51,7 +51,7 @@ func (t *Table) retain(ctx context.Context, info TableInfo, keep Retention) erro
 	if len(victims) == 0 {
 		return nil
 	}
-	for r, err := range t.service.config.VersionStore.Releases(ctx, t.ID, Query{}) {
+	for r, err := range t.service.config.VersionStore.Releases(idle, t.ID, Query{}) {
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,10 @@ func (t *Table) retain(ctx context.Context, info TableInfo, keep Retention) erro
 	}
 	victims = slices.DeleteFunc(victims, func(e Edit) bool { return pinned[e.Version] })
 	for chunk := range slices.Chunk(victims, forgetChunk) {
-		if err := t.forget(ctx, chunk); err != nil {
+		if idle.Err() != nil {
+			return nil
+		}
+		if err := t.forget(work, chunk); err != nil {
 			return err
 		}
 	}

@@ -17,7 +17,7 @@ const (
 
 // Run follows the writes of other processes, applies releases that are due, in
 // order of that time, then of their id, and forgets what Retain allows, until
-// ctx ends or the Service closes; it returns the error that says which. What
+// ctx ends or the Service stops; it returns the error that says which. What
 // fails is logged and tried again; a release that is due and cannot be applied
 // for now, as on a full disk, holds back later ones for ten seconds or so, that
 // they do not overtake it. It may run in any number of processes.
@@ -26,7 +26,7 @@ const (
 // that begins once a table is asked for.
 func (s *Service) Run(ctx context.Context) error {
 	s.stale.addAll()
-	jobs := []job{{"following", 0, s.follower.follow}}
+	jobs := []job{{"following", 0, func(idle, _ context.Context) error { return s.follower.follow(idle) }}}
 	if !s.config.ReadOnly {
 		jobs = append(jobs, job{"releases that are due", 0, new(planner{service: s}).run})
 	}
@@ -36,45 +36,49 @@ func (s *Service) Run(ctx context.Context) error {
 	return s.run(ctx, jobs)
 }
 
-// A job is done again and again, with a pause in between.
+// A job is done again and again, with a pause in between. Until idle ends it may
+// wait and begin something; what it has begun lasts until work ends.
 type job struct {
 	name  string
 	pause time.Duration
-	do    func(context.Context) error
+	do    func(idle, work context.Context) error
 }
 
 func (s *Service) run(ctx context.Context, jobs []job) error {
-	done, err := s.begin()
+	work, done, err := s.door.Enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	ctx, cancel := context.WithCancelCause(ctx)
+	idle, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
-	var work sync.WaitGroup
+	var running sync.WaitGroup
 	for _, j := range jobs {
-		work.Go(func() { s.repeat(ctx, j) })
+		running.Go(func() { s.repeat(idle, work, j) })
 	}
 	select {
-	case <-s.stopping:
+	case <-s.door.Stopping():
 		cancel(ErrClosed)
-	case <-ctx.Done():
+	case <-idle.Done():
 	}
-	work.Wait()
-	return context.Cause(ctx)
+	running.Wait()
+	return context.Cause(idle)
 }
 
-// repeat does a job until ctx ends. What fails is logged and tried again.
-func (s *Service) repeat(ctx context.Context, j job) {
-	for ctx.Err() == nil {
+// repeat does a job until idle ends. What fails is logged and tried again.
+func (s *Service) repeat(idle, work context.Context, j job) {
+	for idle.Err() == nil {
 		wait := j.pause
-		if err := j.do(ctx); err != nil && ctx.Err() == nil {
-			s.config.Logger.ErrorContext(ctx, "lv: "+j.name+" failed", "err", err)
+		err := j.do(idle, work)
+		ended := work.Err() != nil || s.door.Ending().Err() != nil ||
+			idle.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(idle)))
+		if err != nil && !ended {
+			s.config.Logger.ErrorContext(work, "lv: "+j.name+" failed", "err", err)
 			wait = retryPause
 		}
 		timer := time.NewTimer(wait)
 		select {
-		case <-ctx.Done():
+		case <-idle.Done():
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -89,20 +93,20 @@ type planner struct {
 	tries   map[int64]int         // how often a release could not be applied for now
 }
 
-// run applies what is due, and waits for what comes next, until ctx ends.
-func (p *planner) run(ctx context.Context) error {
+// run applies what is due, and waits for what comes next, until idle ends.
+func (p *planner) run(idle, work context.Context) error {
 	for {
 		news := p.service.planned.Wait()
-		next, err := p.apply(ctx)
+		next, err := p.apply(idle, work)
 		if err != nil {
 			p.service.stale.addAll()
 			return err
 		}
 		timer := time.NewTimer(next)
 		select {
-		case <-ctx.Done():
+		case <-idle.Done():
 			timer.Stop()
-			return context.Cause(ctx)
+			return context.Cause(idle)
 		case <-news:
 		case <-timer.C:
 		}
@@ -158,10 +162,10 @@ const (
 // apply applies what is due and returns how long it is until the next. What is
 // scheduled meanwhile gets its place. What fails for good does not hold back
 // what comes after it, and what may succeed a little later not for long.
-func (p *planner) apply(ctx context.Context) (next time.Duration, err error) {
+func (p *planner) apply(idle, work context.Context) (next time.Duration, err error) {
 	passed := map[int64]bool{}
-	for {
-		if fault := p.look(ctx); fault != nil {
+	for idle.Err() == nil {
+		if fault := p.look(work); fault != nil {
 			return 0, errors.Join(err, fault)
 		}
 		r, id := p.first()
@@ -176,7 +180,7 @@ func (p *planner) apply(ctx context.Context) (next time.Duration, err error) {
 			continue // it has been read again
 		}
 		passed[r.ID] = true
-		fault := p.service.Table(id.App, id.Schema).due(ctx, *r)
+		fault := p.service.Table(id.App, id.Schema).due(work, *r)
 		if fault == nil {
 			delete(p.tries, r.ID)
 			continue
@@ -186,6 +190,7 @@ func (p *planner) apply(ctx context.Context) (next time.Duration, err error) {
 			return 0, err
 		}
 	}
+	return 0, err
 }
 
 // patient counts a try of a release, and reports whether others wait for the
@@ -205,13 +210,13 @@ func (t *Table) due(ctx context.Context, r Release) error {
 		by.Actor = r.By.Actor
 	}
 	r.State = ReleaseApplied
-	_, err := t.put(ctx, by, func() (Release, error) { return r, nil })
+	_, err := t.put(ctx, by, func(context.Context) (Release, error) { return r, nil })
 	var moved *ConflictError
 	if errors.As(err, &moved) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrInvalid) || isContent(err) {
 		t.service.config.Logger.WarnContext(ctx, "lv: a scheduled release failed",
 			"app", t.ID.App, "schema", t.ID.Schema, "release", r.ID, "err", t.explained(ctx, r.ID, err))
 		r.State = ReleaseFailed
-		_, err = t.put(ctx, by, func() (Release, error) { return r, nil })
+		_, err = t.put(ctx, by, func(context.Context) (Release, error) { return r, nil })
 	}
 	if errors.Is(err, ErrStale) || errors.Is(err, ErrTooLate) {
 		return nil // somebody else was there first; the event says so

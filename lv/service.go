@@ -3,6 +3,7 @@ package lv
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/closing"
 	"github.com/upkeep-go/upkeep/internal/feed"
 )
 
@@ -51,13 +53,11 @@ type Service struct {
 	config   Config
 	snapshot func(context.Context, TableID) (Snapshot, error) // of the store, or Config.Reader
 
-	mu       sync.Mutex
-	tables   map[TableID]*Table
-	named    feed.Notice // of a table that is new among them
-	closed   bool
-	stopping chan struct{}
-	work     sync.WaitGroup
+	mu     sync.Mutex
+	tables map[TableID]*Table
+	named  feed.Notice // of a table that is new among them
 
+	door     *closing.Door
 	follower *follower
 	planned  feed.Notice // of releases that may be due
 	stale    staleTables
@@ -84,7 +84,7 @@ func New(c Config) (*Service, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{config: c, tables: map[TableID]*Table{}, stopping: make(chan struct{})}
+	s := &Service{config: c, tables: map[TableID]*Table{}, door: closing.NewDoor(ErrClosed)}
 	s.snapshot = s.readStore
 	if c.Reader != nil {
 		s.config.VersionStore, s.config.ReadOnly, s.snapshot = readerStore{c.Reader}, true, c.Reader.Snapshot
@@ -162,48 +162,51 @@ func (s *Service) Watch(ctx context.Context, after int64) iter.Seq2[Event, error
 	return s.soundEvents(ctx, after)
 }
 
-// Close ends Run, waits for what is under way, and makes later writes return
-// ErrClosed. It may be called twice.
+// Shutdown ends Run at its next safe point, which is between two releases that
+// are due, and makes later writes return ErrClosed. Writes that are under way
+// are waited for. When ctx ends before, the contexts of all of them are ended,
+// and Shutdown returns the cause of ctx once they have returned. What was ended
+// so has not failed: a release stays scheduled unless it was applied. Shutdown
+// and Close may be called more than once, in any order, at the same time.
+// Reads are not affected.
+func (s *Service) Shutdown(ctx context.Context) error { return s.door.Shutdown(ctx) }
+
+// Close is Shutdown without time for a safe point: it ends the contexts of Run
+// and of the writes that are under way, and waits until they have returned.
 func (s *Service) Close() error {
-	s.mu.Lock()
-	if !s.closed {
-		s.closed = true
-		close(s.stopping)
-	}
-	s.mu.Unlock()
-	s.work.Wait()
+	s.door.Close()
 	return nil
 }
 
-// begin registers work for which Close waits; the caller calls done.
-func (s *Service) begin() (done func(), err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, ErrClosed
-	}
-	s.work.Add(1)
-	return s.work.Done, nil
-}
-
-// writes is what every write does before and after it asks the store: seq is
-// the event that readers must see when it returns.
-func (t *Table) writes(ctx context.Context, by By, put func() (seq int64, err error)) error {
+// writes is what every write does before and after it asks the store, with the
+// context that put is given: seq is the event that readers must see when it
+// returns.
+func (t *Table) writes(ctx context.Context, by By, put func(context.Context) (seq int64, err error)) error {
 	if err := cmp.Or(t.ID.check(), by.check()); err != nil {
 		return err
 	}
-	if t.service.config.ReadOnly {
-		return ErrReadOnly
+	if err := t.service.writable(); err != nil {
+		return err
 	}
-	done, err := t.service.begin()
+	ctx, done, err := t.service.door.Enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	seq, err := put()
+	seq, err := put(ctx)
+	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), ErrClosed) {
+		err = fmt.Errorf("%w: %w", ErrClosed, err)
+	}
 	t.service.note(ctx, err)
 	if err != nil || seq == 0 || !t.asked.Load() {
 		return err
 	}
 	return t.service.follower.reach(ctx, seq)
+}
+
+func (s *Service) writable() error {
+	if s.config.ReadOnly {
+		return ErrReadOnly
+	}
+	return nil
 }

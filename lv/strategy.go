@@ -78,8 +78,8 @@ func (s Strategy) check() error {
 
 // DeleteStrategy deletes a strategy. One that is gone is not an error.
 func (t *Table) DeleteStrategy(ctx context.Context, id int64, by By) error {
-	if t.service.config.ReadOnly {
-		return ErrReadOnly
+	if err := t.service.writable(); err != nil {
+		return err
 	}
 	for {
 		s, err := t.StrategyByID(ctx, id)
@@ -102,7 +102,7 @@ func (t *Table) DeleteStrategy(ctx context.Context, id int64, by By) error {
 }
 
 func (t *Table) putStrategy(ctx context.Context, s Strategy, by By) (put Strategy, err error) {
-	err = t.writes(ctx, by, func() (int64, error) {
+	err = t.writes(ctx, by, func(ctx context.Context) (int64, error) {
 		put, err = t.service.config.VersionStore.PutStrategy(ctx, t.ID, s, by)
 		return put.Seq, err
 	})

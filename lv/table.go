@@ -247,7 +247,7 @@ func (t *Table) Edit(ctx context.Context, by By, edits ...Edit) (versions []Vers
 			return nil, err
 		}
 	}
-	err = t.writes(ctx, by, func() (int64, error) {
+	err = t.writes(ctx, by, func(ctx context.Context) (int64, error) {
 		versions, err = t.service.config.VersionStore.Write(ctx, t.ID, slices.Clone(edits), by)
 		return 0, err // readers of memory do not see working rows
 	})
