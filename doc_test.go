@@ -78,6 +78,12 @@ func within(imported, folder string) bool {
 	return imported == folder || strings.HasPrefix(imported, folder+"/")
 }
 
+// ofDomain reports whether p is in the folder of internal that is named for the
+// domain that it imports.
+func ofDomain(p pkg, to string) bool {
+	return slices.ContainsFunc(domains, func(domain string) bool { return p.under("internal/"+domain) && within(to, domain) })
+}
+
 // wrongArrow says why p may not import what it imports, or "".
 func wrongArrow(p pkg, imported string) string {
 	to, ours := inside(imported)
@@ -97,6 +103,10 @@ func wrongArrow(p pkg, imported string) string {
 		return "the root package imports nothing"
 	}
 	for _, domain := range domains {
+		// What is internal to a domain and to the adapter.
+		if own := "internal/" + domain; within(to, own) && !p.under(own) && !p.under(domain) && !p.under("httpadapter") {
+			return "it is of another domain"
+		}
 		if !p.under(domain) {
 			continue
 		}
@@ -113,7 +123,7 @@ func wrongArrow(p pkg, imported string) string {
 		return "the adapter does not know storage"
 	case p.under("lease") && !within(to, "lease") && !within(to, "internal"):
 		return "lease is below the domains"
-	case p.under("internal") && !within(to, "internal") && to != "lease":
+	case p.under("internal") && !within(to, "internal") && to != "lease" && !ofDomain(p, to):
 		return "internal packages know no domain"
 	case strings.HasSuffix(to, "test") && !p.isTest():
 		return "only *test packages import a suite"
@@ -142,6 +152,10 @@ func TestAWrongArrowIsSeen(t *testing.T) {
 		{"/httpadapter", "/examples/server"},
 		{"/internal/feed", "/update"},
 		{"/internal/feed", "/lease/leasetest"},
+		{"/internal/lv/wire", "/update"},
+		{"/internal/feed", "/internal/lv/wire"},
+		{"/update", "/internal/lv/wire"},
+		{"/storage/memory", "/internal/lv/wire"},
 		{"/lease", "/update"},
 		{"/lease", "/storage/memory"},
 		{"/storage/memory", "/update/updatetest"},

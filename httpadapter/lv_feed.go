@@ -7,19 +7,19 @@ import (
 	"slices"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/lv/wire"
 	"github.com/upkeep-go/upkeep/lv"
-	"github.com/upkeep-go/upkeep/lv/replica"
 )
 
 // snapshotReply is what a snapshot looks like, for openapi.json.
 type snapshotReply struct {
-	Table      replica.Table            `json:"table"`
-	History    string                   `json:"history"` // of the server: another one after a restore
-	Seq        int64                    `json:"seq"`     // of the event whose state it is
-	Time       time.Time                `json:"time"`    // of that event
-	After      int64                    `json:"after"`   // where changes go on
-	Strategies []replica.Strategy       `json:"strategies"`
-	Envs       map[lv.Env][]replica.Row `json:"envs"` // a gray has only what it points at itself
+	Table      wire.Table            `json:"table"`
+	History    string                `json:"history"` // of the server: another one after a restore
+	Seq        int64                 `json:"seq"`     // of the event whose state it is
+	Time       time.Time             `json:"time"`    // of that event
+	After      int64                 `json:"after"`   // where changes go on
+	Strategies []wire.Strategy       `json:"strategies"`
+	Envs       map[lv.Env][]wire.Row `json:"envs"` // a gray has only what it points at itself
 }
 
 // snapshot sends all that readers see of a table, row by row.
@@ -35,7 +35,7 @@ func (l *lvAPI) snapshot(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := replica.WriteSnapshot(c.begin(), t.ID, s); err != nil {
+	if err := wire.WriteSnapshot(c.begin(), t.ID, s); err != nil {
 		panic(http.ErrAbortHandler) // so that the client sees a broken reply, not a short one
 	}
 	return nil
@@ -129,7 +129,7 @@ func (l *lvAPI) changes(c *call) error {
 		if err != nil {
 			return err
 		}
-		c.w.Header().Set(replica.HistoryHeader, info.History)
+		c.w.Header().Set(wire.HistoryHeader, info.History)
 	}
 	return c.stream(after, func(ctx context.Context, after int64) iter.Seq2[event, error] {
 		return func(yield func(event, error) bool) {
@@ -152,7 +152,7 @@ func (l *lvAPI) told(e lv.Event) event {
 	if eventSize(e) > l.limits.Event {
 		return event{id: e.Seq, name: "compacted", data: compactedData{After: e.Seq - 1}}
 	}
-	return event{id: e.Seq, name: string(e.Kind), data: replica.EventOf(e)}
+	return event{id: e.Seq, name: string(e.Kind), data: wire.EventOf(e)}
 }
 
 // eventSize is about how long the text of an event is.

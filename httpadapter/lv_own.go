@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/upkeep-go/upkeep/internal/lv/wire"
 	"github.com/upkeep-go/upkeep/lv"
-	"github.com/upkeep-go/upkeep/lv/replica"
 )
 
 // ownRoutes are those under /upkeep/v1/lv.
@@ -33,7 +33,7 @@ func (l *lvAPI) ownRoutes() []route {
 	const post = http.MethodPost
 	test := change(post, "/strategies/test", "Tell whether a visitor matches rules", testBody{}, testReply{}, l.testRules)
 	test.Needs, test.Changes = Reader, false
-	changes := see("/changes", "Follow what happens to tables, as Server-Sent Events", replica.Event{}, l.changes,
+	changes := see("/changes", "Follow what happens to tables, as Server-Sent Events", wire.Event{}, l.changes,
 		field{"after", "begin after the event with this seq; default: now; Last-Event-ID goes before it; compacted says that it is not there"})
 	snapshot := see("/snapshot", "Show all that readers see of a table, as of one event", snapshotReply{}, l.snapshot)
 	changes.Methods, snapshot.Methods = snapshot.Methods[:1], snapshot.Methods[:1] // a HEAD would have to wait for the end

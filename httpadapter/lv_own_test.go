@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/internal/lv/wire"
 	"github.com/upkeep-go/upkeep/lv"
-	"github.com/upkeep-go/upkeep/lv/replica"
 )
 
 const ofApp = "appid=app&schemaid=table"
@@ -282,7 +282,7 @@ func TestSnapshotIsWhatAReplicaReads(t *testing.T) {
 	s := new(site).open(t)
 	s.documented("POST", "/lv/strategy", strategyBody("3")).data(t)
 	r := s.own("GET", "snapshot", "")
-	table, snapshot, err := replica.ReadSnapshot(strings.NewReader(r.text))
+	table, snapshot, err := wire.ReadSnapshot(strings.NewReader(r.text))
 	require.NoError(t, err)
 	require.Equal(t, lv.TableID{App: "app", Schema: "table"}, table)
 	require.Equal(t, []lv.Env{"g"}, snapshot.Grays)

@@ -1,6 +1,8 @@
 package httpadapter
 
 import (
+	"github.com/upkeep-go/upkeep/internal/lv/wire"
+
 	"encoding/json"
 	"net/http"
 	"reflect"
@@ -8,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/upkeep-go/upkeep/lv/replica"
 )
 
 // openapiRoute serves the description of all routes.
@@ -98,7 +98,7 @@ func (r *route) replies() object {
 	switch r.gives.(type) {
 	case nil:
 		return object{}
-	case eventReply, replica.Event:
+	case eventReply, wire.Event:
 		return content("text/event-stream", r.gives)
 	}
 	return content("application/json", r.gives)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/upkeep-go/upkeep/httpadapter"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/lv/replica"
 	"github.com/upkeep-go/upkeep/storage/memory"
@@ -26,30 +27,29 @@ func ExampleNew() {
 	if _, err := table.Publish(context.Background(), lv.Production, lv.By{Actor: "ada"}, "top"); err != nil {
 		log.Fatal(err)
 	}
-	// The HTTP adapter has this route, and the feed.
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		snapshot, err := table.Snapshot(r.Context())
-		if err == nil {
-			err = replica.WriteSnapshot(w, table.ID, snapshot)
-		}
-		if err != nil {
-			log.Print(err)
-		}
-	}))
+	api, err := httpadapter.New(httpadapter.Config{
+		LV: service, Auth: httpadapter.Secrets{"the token of the replica": {ID: "replica", Role: httpadapter.Reader}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := httptest.NewServer(api)
 	defer server.Close()
 
+	// What follows is in another process.
 	dir, err := os.MkdirTemp("", "replica")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
 	r, err := replica.New(replica.Config{
-		URL: server.URL, Table: table.ID, File: filepath.Join(dir, "banners.json"),
+		URL: server.URL + "/upkeep/v1/lv", Table: lv.TableID{App: "site", Schema: "banners"}, File: filepath.Join(dir, "banners.json"),
+		Authorize: func(r *http.Request) { r.Header.Set("Authorization", "Bearer the token of the replica") },
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Elsewhere: go r.Run(ctx) follows the server.
+	// Elsewhere: r.Run(ctx) follows the server.
 	row, err := r.Table().Get(context.Background(), "top", lv.View{})
 	fmt.Println(string(row.Content), err)
 	// Output: {"text":"Spring sale"} <nil>

@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/lv/wire"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -29,7 +30,7 @@ func (r *Replica) save(ctx context.Context) (err error) {
 		return err
 	}
 	sum := sha256.New()
-	err = WriteSnapshot(io.MultiWriter(f, sum), r.config.Table, snapshot)
+	err = wire.WriteSnapshot(io.MultiWriter(f, sum), r.config.Table, snapshot)
 	if err == nil {
 		_, err = f.WriteString(seal(sum))
 	}
@@ -100,7 +101,7 @@ func (r *Replica) open() (lv.Snapshot, error) {
 	if err := intact(f, text); err != nil {
 		return lv.Snapshot{}, err
 	}
-	table, snapshot, err := ReadSnapshot(text)
+	table, snapshot, err := wire.ReadSnapshot(text)
 	if err == nil && table != r.config.Table {
 		err = fmt.Errorf("lv/replica: the file is of table %q of %q", table.Schema, table.App)
 	}

@@ -11,9 +11,6 @@ import (
 	"github.com/upkeep-go/upkeep/lv"
 )
 
-// HistoryHeader is the header of a feed that names the history of the server.
-const HistoryHeader = "Upkeep-History"
-
 // recallTime is how long the server may take to tell of an event that it has.
 const recallTime = 10 * time.Second
 

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/lv/wire"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/lv/replica"
 	"github.com/upkeep-go/upkeep/storage"
@@ -56,7 +57,7 @@ func (s *server) snapshot(w http.ResponseWriter, r *http.Request) {
 	s.snapshots.Add(1)
 	snapshot, err := s.table.Snapshot(r.Context())
 	if err == nil {
-		err = replica.WriteSnapshot(w, banners, snapshot)
+		err = wire.WriteSnapshot(w, banners, snapshot)
 	}
 	if err != nil {
 		s.t.Error(err)
@@ -79,7 +80,7 @@ func (s *server) changes(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return
 		}
-		data, err := json.Marshal(replica.EventOf(e))
+		data, err := json.Marshal(wire.EventOf(e))
 		if err != nil {
 			s.t.Error(err)
 			return

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/fetch"
+	"github.com/upkeep-go/upkeep/internal/lv/wire"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -176,7 +177,7 @@ func (s *source) fetch(ctx context.Context) (lv.Snapshot, error) {
 		return lv.Snapshot{}, err
 	}
 	defer answer.Close()
-	table, snapshot, err := ReadSnapshot(answer)
+	table, snapshot, err := wire.ReadSnapshot(answer)
 	if err == nil && table != s.replica.config.Table {
 		err = fmt.Errorf("lv/replica: the server sent table %q of %q", table.Schema, table.App)
 	}
@@ -192,7 +193,7 @@ func (s *source) follow(ctx context.Context, after int64, f func(lv.Event) bool)
 		return err
 	}
 	defer answer.Close()
-	if err := s.sameHistory(ctx, answer.response.Header.Get(HistoryHeader)); err != nil {
+	if err := s.sameHistory(ctx, answer.response.Header.Get(wire.HistoryHeader)); err != nil {
 		return err
 	}
 	s.replica.connected(true)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/upkeep-go/upkeep/internal/lv/wire"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -49,7 +50,7 @@ func readEvents(r io.Reader, limit int, f func(lv.Event) bool) error {
 			return lv.ErrCompacted
 		}
 		if len(data) > 0 {
-			var e Event
+			var e wire.Event
 			if err := json.Unmarshal(data, &e); err != nil {
 				return fmt.Errorf("lv/replica: reading an event: %w", err)
 			}

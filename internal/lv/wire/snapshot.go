@@ -1,4 +1,4 @@
-package replica
+package wire
 
 import (
 	"bufio"
@@ -104,7 +104,7 @@ func ReadSnapshot(r io.Reader) (lv.TableID, lv.Snapshot, error) {
 		err = errors.New("no production")
 	}
 	if err != nil {
-		return lv.TableID{}, lv.Snapshot{}, fmt.Errorf("lv/replica: reading a snapshot: %w", err)
+		return lv.TableID{}, lv.Snapshot{}, fmt.Errorf("lv: reading a snapshot: %w", err)
 	}
 	s.Rows = func(env lv.Env) iter.Seq2[lv.Row, error] {
 		return func(yield func(lv.Row, error) bool) {

@@ -3,7 +3,6 @@ package replica_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/lv/wire"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/lv/replica"
 )
@@ -38,7 +38,7 @@ func TestAnEventComesBackAsItWasSent(t *testing.T) {
 			},
 		},
 	} {
-		text, err := json.Marshal(replica.EventOf(e))
+		text, err := json.Marshal(wire.EventOf(e))
 		require.NoError(t, err)
 		var seen []lv.Event
 		err = replica.ReadEvents(strings.NewReader(fmt.Sprintf(": sign of life\n\nid: 7\nevent: released\ndata: %s\n\n", text)),
@@ -76,35 +76,14 @@ func FuzzReadEvents(f *testing.F) {
 	f.Add([]byte(":\n\nevent: compacted\n\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		err := replica.ReadEvents(bytes.NewReader(text), func(e lv.Event) bool {
-			sent, err := json.Marshal(replica.EventOf(e))
+			sent, err := json.Marshal(wire.EventOf(e))
 			if err != nil {
 				return true // such as a year beyond 9999
 			}
-			var again replica.Event
+			var again wire.Event
 			require.NoError(t, json.Unmarshal(sent, &again))
 			return true
 		})
 		require.Error(t, err)
-	})
-}
-
-func FuzzReadSnapshot(f *testing.F) {
-	f.Add([]byte(`{"table":{"app":"a","schema":"b"},"seq":1,"after":2,"strategies":[{"id":"1","rules":[{"field":"x","relation":"exists"}],"shows":{"object_id":"a","version":"3"}}],"envs":{"":[{"object_id":"a","version":1,"content":{"a":1},"ctime":1,"mtime":2}],"g":[]}}`))
-	f.Add([]byte(`{"envs":{"":[]},"more":[1,{}]}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		table, snapshot, err := replica.ReadSnapshot(bytes.NewReader(text))
-		if err != nil {
-			return
-		}
-		var first, second bytes.Buffer
-		if err := replica.WriteSnapshot(&first, table, snapshot); err != nil {
-			var bad *json.MarshalerError
-			require.True(t, errors.As(err, &bad), "%v", err)
-			return
-		}
-		again, copied, err := replica.ReadSnapshot(bytes.NewReader(first.Bytes()))
-		require.NoError(t, err, "%s", first.Bytes())
-		require.NoError(t, replica.WriteSnapshot(&second, again, copied))
-		require.Equal(t, first.String(), second.String())
 	})
 }

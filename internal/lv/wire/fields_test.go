@@ -1,4 +1,4 @@
-package replica_test
+package wire_test
 
 import (
 	"bytes"
@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/fill"
+	"github.com/upkeep-go/upkeep/internal/lv/wire"
 	"github.com/upkeep-go/upkeep/lv"
-	"github.com/upkeep-go/upkeep/lv/replica"
 )
 
 // values makes the values of rules, as they are read.
@@ -20,9 +20,9 @@ func values(int) any { return "value" }
 // What readers need is in an event, and nothing but what a test names is not.
 func TestNoFieldOfAnEventIsLeftOutOfTheFeed(t *testing.T) {
 	want := fill.New[lv.Event](values)
-	text, err := json.Marshal(replica.EventOf(want))
+	text, err := json.Marshal(wire.EventOf(want))
 	require.NoError(t, err)
-	var told replica.Event
+	var told wire.Event
 	require.NoError(t, json.Unmarshal(text, &told))
 	for i := range want.Rows {
 		want.Rows[i].Expect, want.Rows[i].After, want.Rows[i].Working = nil, 0, false // are of a draft
@@ -43,8 +43,8 @@ func TestNoFieldIsLeftOutOfASnapshot(t *testing.T) {
 	})
 	var text bytes.Buffer
 	table := fill.New[lv.TableID]()
-	require.NoError(t, replica.WriteSnapshot(&text, table, want))
-	of, got, err := replica.ReadSnapshot(&text)
+	require.NoError(t, wire.WriteSnapshot(&text, table, want))
+	of, got, err := wire.ReadSnapshot(&text)
 	require.NoError(t, err)
 	require.Equal(t, table, of)
 

@@ -1,4 +1,6 @@
-package replica
+// Package wire is what the routes snapshot and changes of lv look like: httpadapter
+// sends it, and lv/replica reads it and keeps it in its file.
+package wire
 
 import (
 	"bytes"
@@ -8,6 +10,9 @@ import (
 
 	"github.com/upkeep-go/upkeep/lv"
 )
+
+// HistoryHeader is the header of changes that names the history of the server.
+const HistoryHeader = "Upkeep-History"
 
 // Event is an lv.Event as JSON.
 type Event struct {
