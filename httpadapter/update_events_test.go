@@ -58,7 +58,7 @@ func TestEventsOfARunEndWithIt(t *testing.T) {
 		require.Equal(t, "started", all[0].name)
 		require.Equal(t, "4", all[0].id)
 		require.Equal(t, "ended", all[len(all)-1].name)
-		require.Greater(t, len(all), 70)
+		require.Greater(t, len(all), 65)
 		for _, e := range all {
 			require.Equal(t, run.ID, e.data["run"])
 		}

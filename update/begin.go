@@ -250,16 +250,23 @@ func (u *Updater) admit(
 	building, done := context.WithCancelCause(held.Context())
 	defer done(nil)
 	defer context.AfterFunc(ctx, func() { done(context.Cause(ctx)) })()
+	defer context.AfterFunc(u.life, func() { done(errClosing) })()
 	var run Run
 	err := protect(func() (err error) {
 		run, err = build(building)
 		return err
 	})
+	if err != nil && errors.Is(context.Cause(building), errClosing) {
+		err = ErrClosed
+	}
 	if err != nil {
 		return &runner{}, err
 	}
 	if err := context.Cause(ctx); err != nil {
 		return &runner{}, err // nobody waits for the answer any more
+	}
+	if u.stops() {
+		return &runner{}, ErrClosed
 	}
 	run.Token, run.Owner = held.Lease().Token, held.Lease().Owner
 	r := u.newRunner(p, held, run)

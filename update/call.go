@@ -22,12 +22,17 @@ func (r *runner) call(ctx context.Context, i int, s *Step, f func(context.Contex
 // call runs one function of a step and watches over it: a step that shows no
 // sign of life for LockTTL is cancelled with ErrStalled, and one that does not
 // return for a sixth of that after its context has ended is left alone, so
-// that the lock can be free. Close still waits for it.
+// that the lock can be free. Shutdown and Close still wait for it, and when it
+// was they who ended its context, its lock is not free before it returns.
 func (u *Updater) call(
 	ctx context.Context, s *Step, t *Task, f func(context.Context, *Task) error, lastSign func() time.Time,
 ) error {
+	if u.life.Err() != nil {
+		return errClosing
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	defer context.AfterFunc(u.life, func() { cancel(errClosing) })()
 	done := make(chan error, 1)
 	u.work.Go(func() {
 		err := errors.New("the step ended its goroutine")
@@ -54,8 +59,12 @@ func (u *Updater) call(
 	}
 }
 
-// awaitEnd gives a cancelled step some time to return.
+// awaitEnd gives a cancelled step some time to return, and one that the closing
+// Updater ended all that it takes.
 func awaitEnd(ctx context.Context, done <-chan error, grace time.Duration) error {
+	if errors.Is(context.Cause(ctx), errClosing) {
+		return <-done
+	}
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {

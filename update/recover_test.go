@@ -156,7 +156,7 @@ func TestRunEndsWithItsUpdater(t *testing.T) {
 	})
 }
 
-func TestCloseLeavesARunBetweenTwoSteps(t *testing.T) {
+func TestShutdownLeavesARunBetweenTwoSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c calls
 		state := memory.New()
@@ -172,7 +172,7 @@ func TestCloseLeavesARunBetweenTwoSteps(t *testing.T) {
 		waited := make(chan error)
 		go func() { _, err := u.Wait(t.Context(), run.ID); waited <- err }()
 		synctest.Wait()
-		require.NoError(t, u.Close())
+		require.NoError(t, u.Shutdown(t.Context()))
 		require.Equal(t, []string{"do a"}, c.take())
 		require.ErrorIs(t, <-waited, update.ErrClosed)
 		_, err = u.Wait(t.Context(), run.ID)

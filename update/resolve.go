@@ -185,7 +185,9 @@ func (u *Updater) check(ctx context.Context, p *Package, run Run) error {
 		if s.Check == nil {
 			continue
 		}
-		if err := u.checkOne(ctx, s, run); err != nil {
+		if err := u.checkOne(ctx, s, run); errors.Is(err, errClosing) {
+			return ErrClosed
+		} else if err != nil {
 			return fmt.Errorf("%w: check of step %q: %w", ErrFailed, s.Name, err)
 		}
 	}

@@ -144,6 +144,7 @@ const (
 	EventLog       EventKind = "log"
 	EventCancel    EventKind = "cancel"    // somebody asked to stop the run
 	EventBroken    EventKind = "broken"    // somebody broke the run's lock
+	EventStopped   EventKind = "stopped"   // the process that worked on the run leaves it
 	EventRecovered EventKind = "recovered" // another process took the run over
 	EventEnded     EventKind = "ended"
 	EventCorrupt   EventKind = "corrupt" // what it said cannot be read any more; only Seq, Time and Run are known

@@ -42,11 +42,12 @@ type runner struct {
 	step  *Step     // under way
 	ends  bool      // the run's outcome is being written
 	final bool      // the run has passed its point of no return
+	begun int       // the step whose Do has begun here and has no outcome yet, or -1
 }
 
 func (u *Updater) newRunner(p *Package, held *lease.Held, run Run) *runner {
 	r := &runner{
-		u: u, p: p, held: held, run: run, final: p.beyondReturn(run),
+		u: u, p: p, held: held, run: run, final: p.beyondReturn(run), begun: -1,
 		gone: make(chan struct{}), saving: make(chan struct{}, 1),
 	}
 	for _, rec := range run.Steps {
@@ -126,7 +127,7 @@ func (u *Updater) finish(r *runner, settled []*runner) {
 }
 
 // release ends a lease. After an error, as of a full disk, it goes on trying as
-// long as the lease could keep others away, or until Close. Only background
+// long as the lease could keep others away, or until the Updater closes. Only background
 // work calls it.
 func (u *Updater) release(held *lease.Held) error {
 	err := held.Release()
@@ -290,6 +291,23 @@ func (r *runner) retry(ctx context.Context, f func(context.Context) error) error
 		}
 		wait *= 3
 	}
+}
+
+// letGo records the outcomes so far, and that the run is left. A step that was
+// ended in the middle has not been begun in vain: that attempt does not count.
+func (r *runner) letGo() error {
+	e := Event{Kind: EventStopped, Message: "the process " + r.held.Lease().Owner + " ends"}
+	r.mu.Lock()
+	begun := r.begun
+	if begun >= 0 {
+		e.Step, e.Phase = r.run.Steps[begun].Name, PhaseDoing
+	}
+	r.mu.Unlock()
+	return r.save(r.held.Context(), func(run *Run) {
+		if begun >= 0 {
+			run.Steps[begun].Attempt--
+		}
+	}, e)
 }
 
 // flush writes notes once a second until stop closes, and looks whether

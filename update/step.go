@@ -8,8 +8,8 @@ import (
 // Step is one part of an update. See package update/step for ready-made ones.
 //
 // Its functions are called one at a time, with a context that ends when the
-// run is cancelled, loses its lock, stalls, or after Timeout. What it says of
-// the lock is true when it is asked, as that of Held.Context: who derives
+// run is cancelled, loses its lock, stalls, after Timeout, or when the Updater
+// is closed, in which case it has not failed. What it says of the lock is true when it is asked, as that of Held.Context: who derives
 // another context from it asks this one before an effect. A panic in one is
 // its error. One that does not return for a sixth of Config.LockTTL after its
 // context has ended is left alone: the run has failed with nothing undone, and

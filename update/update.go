@@ -53,7 +53,7 @@ type Config struct {
 	Owner string
 	// OnFinish is told of every run that this Updater ended, once, after its
 	// lock is free. It is called on the run's own goroutine and should not
-	// take long: Close waits for it. Default: nothing.
+	// take long: Close and Shutdown wait for it. Default: nothing.
 	OnFinish func(Run)
 	// Logger receives one line per finished run. Default: discard.
 	Logger *slog.Logger
@@ -139,8 +139,10 @@ func New(c Config) (*Updater, error) {
 	}
 	c.Packages = slices.Clone(c.Packages)
 	u := &Updater{
-		config: c, packages: map[string]*Package{}, stopping: make(chan struct{}), live: map[string]*runner{},
+		config: c, packages: map[string]*Package{}, live: map[string]*runner{},
+		stopping: make(chan struct{}), returned: make(chan struct{}),
 	}
+	u.life, u.endLife = context.WithCancelCause(context.Background())
 	for i := range c.Packages {
 		p := &c.Packages[i]
 		if err := p.prepare(); err != nil {

@@ -21,9 +21,12 @@ type Updater struct {
 	config   Config
 	packages map[string]*Package
 
-	line     lease.Line    // of those who wait for a lock
-	stopping chan struct{} // closed by Close
+	line     lease.Line      // of those who wait for a lock
+	stopping chan struct{}   // closed by Shutdown and Close: no step begins any more
+	life     context.Context // of the work; Close ends it
+	endLife  context.CancelCauseFunc
 	work     sync.WaitGroup
+	returned chan struct{} // closed when all work has returned, after stopping
 
 	mu     sync.Mutex
 	closed bool
@@ -120,7 +123,7 @@ func (r Run) answers(request Request, undoes string) error {
 	return fmt.Errorf("%w: RequestID %q was used for version %q", ErrInvalid, request.By.RequestID, r.Request.Version)
 }
 
-// enter makes Close wait for the caller, who calls u.work.Done.
+// enter makes Shutdown and Close wait for the caller, who calls u.work.Done.
 func (u *Updater) enter() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -131,7 +134,7 @@ func (u *Updater) enter() error {
 	return nil
 }
 
-// background runs f on a goroutine that Close waits for.
+// background runs f on a goroutine that Shutdown and Close wait for.
 func (u *Updater) background(f func()) error {
 	if err := u.enter(); err != nil {
 		return err
@@ -217,42 +220,6 @@ func (u *Updater) Watch(ctx context.Context, after int64) iter.Seq2[Event, error
 	return u.config.Journal.Watch(ctx, after)
 }
 
-// Follow yields the events of one run, of this process or another, in order and
-// losing none: from its first to its last, which is EventEnded. It waits for
-// more until then, or until ctx ends. Another error is the last pair:
-// ErrNotFound for an unknown run, ErrCompacted when not all of its events are
-// kept, and else as Watch has it.
-func (u *Updater) Follow(ctx context.Context, id string) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
-		run, err := u.Get(ctx, id)
-		if err == nil && run.Seq == 0 {
-			err = fmt.Errorf("%w: run %q has none", ErrCompacted, id)
-		}
-		if err != nil {
-			yield(Event{}, err)
-			return
-		}
-		for e, err := range u.Watch(ctx, run.Seq-1) {
-			if err == nil && e.Run != id {
-				continue
-			}
-			if !yield(e, err) || err != nil || e.Kind == EventEnded || u.endsWith(ctx, e) {
-				return
-			}
-		}
-	}
-}
-
-// endsWith reports whether an event that cannot be read is of the last ones of
-// its run: they have the time of its end.
-func (u *Updater) endsWith(ctx context.Context, e Event) bool {
-	if e.Kind != EventCorrupt {
-		return false
-	}
-	run, err := u.Get(ctx, e.Run)
-	return err == nil && run.State.Done() && !e.Time.Before(run.EndedAt)
-}
-
 // Status returns the present of a package.
 func (u *Updater) Status(ctx context.Context, pkg string) (Status, error) {
 	p, ok := u.packages[pkg]
@@ -281,28 +248,12 @@ func (u *Updater) Status(ctx context.Context, pkg string) (Status, error) {
 	return s, nil
 }
 
-// Close stops the runs of this Updater before their next step and waits; they
-// are left for Recover, in this process's successor or another one. A step
-// that is under way is waited for. Close may be called twice.
-func (u *Updater) Close() error {
-	u.mu.Lock()
-	if !u.closed {
-		u.closed = true
-		close(u.stopping)
-	}
-	u.mu.Unlock()
-	u.work.Wait()
-	return nil
-}
-
 // pause waits for d or the end of ctx, unless the Updater is closed.
 func (u *Updater) pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-u.stopping:
+	if u.stops() {
 		return ErrClosed
-	default:
-		return pause(ctx, d)
 	}
+	return pause(ctx, d)
 }
 
 // pause waits for d or the end of ctx.

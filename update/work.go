@@ -25,7 +25,7 @@ func (r *runner) work() error {
 
 	err := r.toTheEnd()
 	if errors.Is(err, errClosing) {
-		err = errors.Join(err, r.save(r.held.Context(), func(*Run) {})) // the outcomes so far
+		err = errors.Join(err, r.letGo())
 	}
 	if err != nil && r.ended() {
 		err = nil // the reply was lost, not the record
@@ -140,12 +140,10 @@ func (r *runner) end(ctx context.Context, s State, reason string) error {
 
 // stopsHere reports why no further step may begin.
 func (r *runner) stopsHere(ctx context.Context) error {
-	select {
-	case <-r.u.stopping:
+	if r.u.stops() {
 		return errClosing
-	default:
-		return context.Cause(ctx)
 	}
+	return context.Cause(ctx)
 }
 
 // forward does every step that is not done. The outcome of a step is written
@@ -224,7 +222,7 @@ func (r *runner) advance(i int, s *Step, rec StepRecord) error {
 			return err
 		}
 		r.mu.Lock()
-		r.final = r.final || s.PointOfNoReturn
+		r.final, r.begun = r.final || s.PointOfNoReturn, i
 		r.mu.Unlock()
 		if err := r.call(r.ahead(), i, s, s.Do); err != nil {
 			return r.failed(i, err)
@@ -323,7 +321,10 @@ func (r *runner) takeBack(ctx context.Context, i int, s *Step, rec StepRecord) e
 	}
 	if s.Probe != nil && (rec.Phase == PhaseDoing || rec.Phase == PhaseFailed) {
 		// A probe that fails says nothing: Undo bears being run for nothing.
-		if applied, err := r.probe(ctx, i, s); err == nil && applied == AppliedNo {
+		switch applied, err := r.probe(ctx, i, s); {
+		case err != nil && r.leaves(err):
+			return err
+		case err == nil && applied == AppliedNo:
 			r.note(i, PhaseUndone, nil)
 			return nil
 		}
@@ -359,6 +360,7 @@ func (r *runner) note(i int, phase Phase, err error) {
 	defer r.mu.Unlock()
 	rec := &r.run.Steps[i]
 	rec.Phase, rec.EndedAt = phase, stamp()
+	r.begun = -1
 	message := ""
 	if err != nil {
 		message = cut(err.Error(), maxReason)

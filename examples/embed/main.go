@@ -8,6 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
+	"os/signal"
+	"time"
 
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
@@ -19,7 +22,9 @@ import (
 var releases embed.FS
 
 func main() {
-	if err := publish(context.Background(), "upkeep.db", "public"); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := publish(ctx, "upkeep.db", "public"); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -40,6 +45,11 @@ func publish(ctx context.Context, database, folder string) error {
 	}
 	defer u.Close()
 	run, err := u.Update(ctx, update.Request{Package: "demo/pages"})
+	if ctx.Err() != nil { // the step that is under way has ten seconds; the next start goes on with it
+		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return errors.Join(err, u.Shutdown(patience))
+	}
 	if errors.Is(err, update.ErrUpToDate) {
 		fmt.Println("up to date")
 		return nil

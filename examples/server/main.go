@@ -61,10 +61,7 @@ func main() {
 		}
 		return
 	}
-	context.AfterFunc(ctx, func() {
-		stop() // a second signal ends the program at once
-		fmt.Fprintln(os.Stderr, "server: stopping once the step that is under way has ended")
-	})
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	if err := serve(ctx, o, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "server:", err)
 		os.Exit(1)
@@ -190,7 +187,7 @@ func run(ctx context.Context, l net.Listener, h http.Handler, updates *update.Up
 	background.Go(ready)
 	background.Go(func() {
 		<-ctx.Done()
-		updates.Close() // while the site still answers its health check
+		stopUpdates(updates) // while the site still answers its health check
 		// Event streams have no end of their own: they are cut after a while.
 		grace, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 		defer done()
@@ -205,6 +202,17 @@ func run(ctx context.Context, l net.Listener, h http.Handler, updates *update.Up
 		return nil
 	}
 	return err
+}
+
+// stopUpdates waits for the step that is under way, for half a minute. One that
+// it ended then is begun again by the next server.
+func stopUpdates(updates *update.Updater) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	defer time.AfterFunc(time.Second, func() {
+		fmt.Fprintln(os.Stderr, "server: stopping once the step that is under way has ended, or in half a minute")
+	}).Stop()
+	_ = updates.Shutdown(ctx)
 }
 
 // install brings the site to its first release when there is none yet, unless

@@ -170,7 +170,7 @@ func TestCommandLivesAsLongAsItTalks(t *testing.T) {
 		for e, err := range u.Watch(t.Context(), 0) {
 			require.NoError(t, err)
 			if e.Kind == update.EventLog {
-				log += e.Message
+				log += e.Message + "\n"
 			}
 			if e.Kind == update.EventEnded {
 				break

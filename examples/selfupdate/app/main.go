@@ -77,7 +77,11 @@ func run(ctx context.Context, program *step.Program, addr, manifests, state stri
 	if err != nil {
 		return err
 	}
-	defer a.u.Close()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = a.u.Shutdown(ctx) // the next start goes on with a step that it ended
+	}()
 
 	l, err := program.Listen("tcp", addr)
 	if err != nil {
