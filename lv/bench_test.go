@@ -248,7 +248,7 @@ func BenchmarkPublishVisible(b *testing.B) {
 		full[ids[i]] = &lv.Row{ID: ids[i], Version: lv.VersionID(i + 1), Content: content}
 	}
 	publish := func(i int) {
-		root = root.Released(lv.Change{Row: ids[i*7919%n], To: lv.VersionID(n + i), Content: content})
+		root = root.Released(lv.Moved{Row: ids[i*7919%n], To: lv.VersionID(n + i), Content: content})
 	}
 	for b.Loop() {
 		ours, theirs := contest(b, 20_000, publish, 200, func(int) { full = maps.Clone(full) })

@@ -101,8 +101,8 @@ func NewRoot(n int) Root {
 }
 
 // Released returns the root after one row was published.
-func (r Root) Released(c Change) Root {
-	return Root{r.r.released(Event{Seq: r.r.seq + 1, Rows: []Change{c}})}
+func (r Root) Released(c Moved) Root {
+	return Root{r.r.released(Event{Seq: r.r.seq + 1, Rows: []Moved{c}})}
 }
 
 // IsValid is isValid.

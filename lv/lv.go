@@ -111,6 +111,18 @@ const (
 	EventStrategy EventKind = "strategy" // a strategy changed
 )
 
+// Moved is a row that an event is about: its pointer in the environment, or its
+// working row, was at the version From and is at To; 0 is none.
+type Moved struct {
+	Row      string
+	From, To VersionID
+	// What the row with To is, as Rows would yield it. The content of a
+	// deletion, and all of it if To is 0, is zero.
+	Content              json.RawMessage
+	CreatedAt, UpdatedAt time.Time
+	Corrupt              bool // the content is damaged, and left out
+}
+
 // Event is something that happened to a table.
 type Event struct {
 	Seq     int64     // rises with every event of the store; for Watch and View.AsOf
@@ -122,7 +134,7 @@ type Event struct {
 	// Rows is what moved, in the order of the call: for EventSaved working
 	// rows, for EventReleased pointers, with the From that was there. It is
 	// empty for EventPlanned. For EventStrategy it is the Target.
-	Rows []Change
+	Rows []Moved
 	// Strategy is what EventStrategy left, Deleted included.
 	Strategy *Strategy
 	Actor    string

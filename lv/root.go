@@ -17,7 +17,7 @@ type entry struct {
 	typed   atomic.Pointer[typedValue]
 }
 
-func entryOfChange(c Change) *entry {
+func entryOf(c Moved) *entry {
 	return &entry{Row: Row{ID: c.Row, Version: c.To, Content: c.Content, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Corrupt: c.Corrupt}}
 }
 
@@ -178,7 +178,7 @@ func (r *root) released(e Event) *root {
 			without = append(without, c.Row)
 			continue
 		}
-		one := entryOfChange(c)
+		one := entryOf(c)
 		if e.Env == Production {
 			one.choices = r.strategies[c.Row]
 		}
@@ -210,8 +210,8 @@ func (r *root) decided(e Event, log func(Strategy, error)) *root {
 			touched = append(touched, row)
 		}
 	}
-	if i := slices.IndexFunc(e.Rows, func(c Change) bool { return c.To == s.Target }); i >= 0 {
-		if c, err := newChoice(s, entryOfChange(e.Rows[i])); err != nil {
+	if i := slices.IndexFunc(e.Rows, func(c Moved) bool { return c.To == s.Target }); i >= 0 {
+		if c, err := newChoice(s, entryOf(e.Rows[i])); err != nil {
 			log(s, err)
 		} else if c != nil {
 			next.strategies[s.Row] = next.strategies[s.Row].with(*c)

@@ -157,7 +157,7 @@ func (s *Service) Tables(ctx context.Context, ids ...TableID) iter.Seq2[TableInf
 // starts with the next event. The last pair has an error: ctx's, or ErrCompacted
 // when events that follow after are no longer kept, and when no event has that
 // Seq yet: it is of another history, such as one from before a restore. A
-// damaged content is left out of its event, of which that Change is Corrupt.
+// damaged content is left out of its event, of which that row is Corrupt.
 func (s *Service) Watch(ctx context.Context, after int64) iter.Seq2[Event, error] {
 	return s.soundEvents(ctx, after)
 }

@@ -24,8 +24,8 @@ type Store interface{ Versions() VersionStore }
 // A content that is not the one of its Digest any more is never returned, nor
 // published, restored or taken for the same as another: that is a
 // *CorruptError. Rows and Versions yield it with the rest of the row or version
-// and go on; after any other error a list stops. In an event it is a Change that
-// is Corrupt. A strategy that cannot be read is listed as Corrupt.
+// and go on; after any other error a list stops. In an event it is a Moved that is
+// Corrupt. A strategy that cannot be read is listed as Corrupt.
 type VersionStore interface {
 	// Write applies edits to working rows in their order, all or none, and
 	// returns the version that each has left or forgotten: the one that was
@@ -111,11 +111,6 @@ type Change struct {
 	// transaction; it is set by the store. For a release that is applied at
 	// once.
 	Working bool
-	// What the row with To is, as Rows would yield it: in events only. The
-	// content of a deletion, and all of it if To is 0, is zero.
-	Content              json.RawMessage
-	CreatedAt, UpdatedAt time.Time
-	Corrupt              bool // in events: the content is damaged, and left out
 }
 
 // Any is for the Expect of a Change that Table.Draft is given: whatever is

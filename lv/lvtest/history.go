@@ -69,7 +69,7 @@ func (h *history) edit(e lv.Edit) {
 		if h.created[want.Row].IsZero() {
 			h.created[want.Row] = want.Time
 		}
-		saved := lv.Event{Kind: lv.EventSaved, Rows: []lv.Change{h.change(want.Row, h.now.working[want.Row], want)}}
+		saved := lv.Event{Kind: lv.EventSaved, Rows: []lv.Moved{h.tells(want.Row, h.now.working[want.Row], want)}}
 		h.event(saved, func(int64) {
 			h.versions = append(h.versions, want)
 			h.now.working[want.Row] = want
@@ -82,13 +82,13 @@ func (h *history) edit(e lv.Edit) {
 	}
 }
 
-// change is what an event says of a row that moved.
-func (h *history) change(row string, from, to lv.Version) lv.Change {
-	c := lv.Change{Row: row, From: from.ID, To: to.ID}
+// tells is what an event says of a row that moved.
+func (h *history) tells(row string, from, to lv.Version) lv.Moved {
+	m := lv.Moved{Row: row, From: from.ID, To: to.ID}
 	if to.ID != 0 {
-		c.Content, c.CreatedAt, c.UpdatedAt = to.Content, h.created[row], to.Time
+		m.Content, m.CreatedAt, m.UpdatedAt = to.Content, h.created[row], to.Time
 	}
-	return c
+	return m
 }
 
 // event takes the next event of the store and changes the model with it.
@@ -151,7 +151,7 @@ func (h *history) released(r *lv.Release) {
 		e.Kind = lv.EventReleased
 		for _, c := range r.Changes {
 			if c.From != c.To {
-				e.Rows = append(e.Rows, h.change(c.Row, lv.Version{ID: c.From}, h.find(c.To)))
+				e.Rows = append(e.Rows, h.tells(c.Row, lv.Version{ID: c.From}, h.find(c.To)))
 			}
 		}
 	}
@@ -198,8 +198,8 @@ func (h *history) strategy(s lv.Strategy) {
 		h.strategies = append(h.strategies, s)
 	}
 	s.Seq = got.Seq
-	shown := h.change(s.Row, lv.Version{}, target)
-	h.event(lv.Event{Kind: lv.EventStrategy, Rows: []lv.Change{shown}, Strategy: &s}, func(seq int64) {
+	shown := h.tells(s.Row, lv.Version{}, target)
+	h.event(lv.Event{Kind: lv.EventStrategy, Rows: []lv.Moved{shown}, Strategy: &s}, func(seq int64) {
 		require.Equal(h, seq, got.Seq, "a strategy has the Seq of its event")
 	})
 	h.strategies[i] = s

@@ -51,7 +51,7 @@ var serviceMutants = []mutant{
 			return s.Write(ctx, t, edits, by)
 		}
 	})},
-	{what: "does not say what was released", caught: servicesAgree, wrap: eachChange(lv.EventReleased, func(c *lv.Change) { c.Content = nil })},
+	{what: "does not say what was released", caught: servicesAgree, wrap: eachMoved(lv.EventReleased, func(m *lv.Moved) { m.Content = nil })},
 	{what: "shows working rows in a gray", caught: servicesAgree, wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
 		for i := range r.Changes {
 			r.Changes[i].Working = r.Changes[i].Working || r.Env != "" && r.ID == 0 && r.State == lv.ReleaseApplied && r.Changes[i].To != 0

@@ -25,8 +25,8 @@ const (
 	watchDefault = "a limit that is not positive is the default"
 )
 
-// eachChange changes every change of every event that Watch yields.
-func eachChange(kind lv.EventKind, change func(c *lv.Change)) breaking {
+// eachMoved changes every row of every event that Watch yields.
+func eachMoved(kind lv.EventKind, change func(m *lv.Moved)) breaking {
 	return eachEvent(func(_ context.Context, _ int, e *lv.Event) bool {
 		for i := range e.Rows {
 			if e.Kind == kind {
@@ -48,15 +48,19 @@ var watchMutants = []mutant{
 		e.Time = e.Time.In(time.FixedZone("", 3600))
 		return true
 	})},
-	{what: "does not say what was there", caught: watchSays, wrap: eachChange(lv.EventReleased, func(c *lv.Change) { c.From = 0 })},
-	{what: "does not say what was saved", caught: watchSays, wrap: eachChange(lv.EventSaved, func(c *lv.Change) { c.Content = nil })},
-	{what: "does not say when a row was made", caught: watchSays, wrap: eachChange(lv.EventReleased, func(c *lv.Change) { c.CreatedAt = c.UpdatedAt })},
+	{what: "does not say what was there", caught: watchSays, wrap: eachMoved(lv.EventReleased, func(m *lv.Moved) { m.From = 0 })},
+	{what: "does not say what was saved", caught: watchSays, wrap: eachMoved(lv.EventSaved, func(m *lv.Moved) { m.Content = nil })},
+	{what: "does not say when a row was made", caught: watchSays, wrap: eachMoved(lv.EventReleased, func(m *lv.Moved) { m.CreatedAt = m.UpdatedAt })},
 	{what: "tells of every change of a release", caught: watchSays, wrap: badWatch(func(s lv.VersionStore) watchFunc {
 		return func(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
 			return each(s.Watch(ctx, after), func(_ int, e *lv.Event) bool {
 				for _, r := range items(s.Releases(ctx, e.Table, lv.Query{})) {
 					if e.Kind == lv.EventReleased && r.ID == e.Release {
-						e.Rows = r.Changes
+						for _, c := range r.Changes {
+							if c.From == c.To {
+								e.Rows = append(e.Rows, lv.Moved{Row: c.Row, From: c.From, To: c.To})
+							}
+						}
 					}
 				}
 				return true
@@ -129,9 +133,9 @@ var watchMutants = []mutant{
 		return func(ctx context.Context, after int64) iter.Seq2[lv.Event, error] { return once(s.Watch(ctx, after)) }
 	})},
 	{what: "cannot write while it watches", caught: "a watcher may use the store", unnoted: true, wrap: exclusive},
-	{what: "does not say what was released", caught: watchReplays, wrap: eachChange(lv.EventReleased, func(c *lv.Change) { c.Content = nil })},
+	{what: "does not say what was released", caught: watchReplays, wrap: eachMoved(lv.EventReleased, func(m *lv.Moved) { m.Content = nil })},
 	{what: "tells of no resets", caught: watchReplays, wrap: eachEvent(func(_ context.Context, _ int, e *lv.Event) bool {
-		e.Rows = slices.DeleteFunc(e.Rows, func(c lv.Change) bool { return c.To == 0 })
+		e.Rows = slices.DeleteFunc(e.Rows, func(m lv.Moved) bool { return m.To == 0 })
 		return true
 	})},
 	{what: "tells of no deleted strategies", caught: watchReplays, wrap: eachEvent(func(_ context.Context, _ int, e *lv.Event) bool {

@@ -255,7 +255,7 @@ func logAfter(t testing.TB, s lv.VersionStore, after int64) (events []lv.Event) 
 		require.NoError(t, err)
 		if e.Table != table {
 			events = append(events, e)
-		} else if slices.ContainsFunc(e.Rows, func(c lv.Change) bool { return c.To == mark[1].ID }) {
+		} else if slices.ContainsFunc(e.Rows, func(m lv.Moved) bool { return m.To == mark[1].ID }) {
 			break
 		}
 	}

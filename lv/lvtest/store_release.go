@@ -51,7 +51,7 @@ func plain(r lv.Release) lv.Release {
 
 func plainChanges(changes []lv.Change) (plain []lv.Change) {
 	for _, c := range changes {
-		c.Expect, c.Working, c.Content = nil, false, nil
+		c.Expect, c.Working = nil, false
 		plain = append(plain, c)
 	}
 	return plain

@@ -30,24 +30,24 @@ func eventsSay(t *storeTest) {
 	third := t.release(green, lv.Change{Row: "a"})
 	s := t.putStrategy(strategy(a1))
 
-	row := func(v lv.Version, from lv.VersionID) lv.Change {
-		c := lv.Change{Row: v.Row, From: from, To: v.ID, Content: v.Content, CreatedAt: b1.Time, UpdatedAt: v.Time}
+	row := func(v lv.Version, from lv.VersionID) lv.Moved {
+		m := lv.Moved{Row: v.Row, From: from, To: v.ID, Content: v.Content, CreatedAt: b1.Time, UpdatedAt: v.Time}
 		if v.Row == "a" {
-			c.CreatedAt = a1.Time
+			m.CreatedAt = a1.Time
 		}
-		return c
+		return m
 	}
 	got := t.log()
 	var seq int64
 	for i, want := range []lv.Event{
-		{Kind: lv.EventSaved, Rows: []lv.Change{row(a1, 0)}},
-		{Kind: lv.EventSaved, Rows: []lv.Change{row(b1, 0), row(a2, a1.ID)}},
-		{Kind: lv.EventReleased, Env: green, Release: release.ID, Rows: []lv.Change{row(a1, 0), row(b1, 0)}, Actor: "bob"},
-		{Kind: lv.EventSaved, Rows: []lv.Change{row(d, a2.ID)}},
+		{Kind: lv.EventSaved, Rows: []lv.Moved{row(a1, 0)}},
+		{Kind: lv.EventSaved, Rows: []lv.Moved{row(b1, 0), row(a2, a1.ID)}},
+		{Kind: lv.EventReleased, Env: green, Release: release.ID, Rows: []lv.Moved{row(a1, 0), row(b1, 0)}, Actor: "bob"},
+		{Kind: lv.EventSaved, Rows: []lv.Moved{row(d, a2.ID)}},
 		{Kind: lv.EventPlanned, Env: green, Release: plan.ID},
-		{Kind: lv.EventReleased, Env: green, Release: second.ID, Rows: []lv.Change{row(d, a1.ID)}},
-		{Kind: lv.EventReleased, Env: green, Release: third.ID, Rows: []lv.Change{{Row: "a", From: d.ID}}},
-		{Kind: lv.EventStrategy, Rows: []lv.Change{row(a1, 0)}, Strategy: &s},
+		{Kind: lv.EventReleased, Env: green, Release: second.ID, Rows: []lv.Moved{row(d, a1.ID)}},
+		{Kind: lv.EventReleased, Env: green, Release: third.ID, Rows: []lv.Moved{{Row: "a", From: d.ID}}},
+		{Kind: lv.EventStrategy, Rows: []lv.Moved{row(a1, 0)}, Strategy: &s},
 	} {
 		require.Greater(t, len(got), i, "every write leaves an event")
 		e := got[i]

@@ -20,7 +20,7 @@ func TestAnEventComesBackAsItWasSent(t *testing.T) {
 	for name, e := range map[string]lv.Event{
 		"a release": {
 			Seq: 7, Time: at, Table: banners, Kind: lv.EventReleased, Env: "g", Release: 1 << 60, Actor: "操作人",
-			Rows: []lv.Change{
+			Rows: []lv.Moved{
 				{Row: "a/😀", From: 1, To: 1 << 60, Content: json.RawMessage(`{"n":9007199254740993.10}`), CreatedAt: at, UpdatedAt: at.Add(time.Hour)},
 				{Row: "gone", From: 2, To: 3, CreatedAt: at, UpdatedAt: at},
 				{Row: "nothing", To: 4, Content: json.RawMessage(`null`), CreatedAt: at, UpdatedAt: at},
@@ -28,7 +28,7 @@ func TestAnEventComesBackAsItWasSent(t *testing.T) {
 			},
 		},
 		"a strategy": {
-			Seq: 8, Time: at, Table: banners, Kind: lv.EventStrategy, Rows: []lv.Change{{Row: "a", To: 1, Content: json.RawMessage(`{}`), CreatedAt: at, UpdatedAt: at}},
+			Seq: 8, Time: at, Table: banners, Kind: lv.EventStrategy, Rows: []lv.Moved{{Row: "a", To: 1, Content: json.RawMessage(`{}`), CreatedAt: at, UpdatedAt: at}},
 			Strategy: &lv.Strategy{
 				ID: 1, Title: "t", Row: "a", Target: 1, Priority: -5, Disabled: true, Rev: 2, Seq: 8, Deleted: true, Extra: json.RawMessage(`{"stage":0}`),
 				Rules: lv.Rules{{Type: "or", Rules: []lv.Rule{

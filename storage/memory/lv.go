@@ -241,7 +241,6 @@ func cloneRelease(r lv.Release) lv.Release {
 func cloneChanges(changes []lv.Change) []lv.Change {
 	changes = slices.Clone(changes)
 	for i, c := range changes {
-		changes[i].Content = slices.Clone(c.Content)
 		if c.Expect != nil {
 			expect := *c.Expect
 			changes[i].Expect = &expect

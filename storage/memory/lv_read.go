@@ -316,7 +316,10 @@ func (s *versions) next(ctx context.Context, after int64) (lv.Event, <-chan stru
 		return lv.Event{}, nil, fmt.Errorf("%w: event %d", lv.ErrCompacted, after+1)
 	}
 	e := s.events[after-first]
-	e.Rows = cloneChanges(e.Rows)
+	e.Rows = slices.Clone(e.Rows)
+	for i := range e.Rows {
+		e.Rows[i].Content = slices.Clone(e.Rows[i].Content)
+	}
 	if e.Strategy != nil {
 		left := cloneStrategy(*e.Strategy)
 		e.Strategy = &left

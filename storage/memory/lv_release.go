@@ -145,7 +145,7 @@ func (w *writing) target(r *row, c lv.Change) (*version, error) {
 }
 
 // apply moves the pointers and returns those that moved.
-func (w *writing) apply(r lv.Release, kept *lv.Release, targets []*version) (moved []lv.Change) {
+func (w *writing) apply(r lv.Release, kept *lv.Release, targets []*version) (moved []lv.Moved) {
 	for i, c := range r.Changes {
 		row := w.t.rows[c.Row]
 		from := row.pointer(r.Env)
@@ -154,7 +154,7 @@ func (w *writing) apply(r lv.Release, kept *lv.Release, targets []*version) (mov
 		}
 		row.moves[r.Env] = append(row.moves[r.Env], move{w.seq, from, targets[i], kept})
 		w.t.judge(row)
-		moved = append(moved, w.change(row, from, targets[i]))
+		moved = append(moved, w.moved(row, from, targets[i]))
 	}
 	if r.Env != lv.Production {
 		w.t.envs[r.Env] = true
@@ -203,7 +203,7 @@ func (w *writing) putStrategy(s lv.Strategy) (lv.Strategy, error) {
 	left := cloneStrategy(s)
 	w.event(lv.Event{
 		Kind: lv.EventStrategy, Strategy: &left,
-		Rows: []lv.Change{w.change(w.t.rows[s.Row], nil, target)},
+		Rows: []lv.Moved{w.moved(w.t.rows[s.Row], nil, target)},
 	})
 	return s, nil
 }

@@ -18,7 +18,7 @@ type writing struct {
 	now  time.Time
 	undo []func()
 
-	saved     []lv.Change       // working rows that have moved
+	saved     []lv.Moved        // working rows that have moved
 	found     map[*row]*version // where they were
 	conflicts []lv.Change
 }
@@ -73,13 +73,13 @@ func (w *writing) event(e lv.Event) {
 	s.news.Set()
 }
 
-// change is what an event says of a row that moved.
-func (w *writing) change(r *row, from, to *version) lv.Change {
-	c := lv.Change{Row: r.name, From: from.id(), To: to.id()}
+// moved is what an event says of a row that moved.
+func (w *writing) moved(r *row, from, to *version) lv.Moved {
+	m := lv.Moved{Row: r.name, From: from.id(), To: to.id()}
 	if to != nil {
-		c.Content, c.CreatedAt, c.UpdatedAt = to.Content, r.created, to.Time
+		m.Content, m.CreatedAt, m.UpdatedAt = to.Content, r.created, to.Time
 	}
-	return c
+	return m
 }
 
 // Write implements lv.VersionStore.
@@ -235,7 +235,7 @@ func (w *writing) append(r *row, v *version) *version {
 		w.t.judge(r)
 		delete(w.t.byStatus[rowUnborn], r.name)
 	})
-	w.saved = append(w.saved, w.change(r, from, v))
+	w.saved = append(w.saved, w.moved(r, from, v))
 	return v
 }
 

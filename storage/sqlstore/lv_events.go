@@ -289,7 +289,7 @@ func (b *lvBatch) complete(tx Tx) error {
 		if err != nil {
 			return err
 		}
-		b.events[i].Rows, b.bytes = []lv.Change{c}, b.bytes+len(c.Content)
+		b.events[i].Rows, b.bytes = []lv.Moved{c}, b.bytes+len(c.Content)
 	}
 	return nil
 }
@@ -307,7 +307,7 @@ func (b *lvBatch) addRows(tx Tx, query string, first, last int64) error {
 		if err := scan(&seq, &name, &from, &to, &created, &updated, &digest, &content); err != nil {
 			return err
 		}
-		c := lv.Change{Row: string(name), From: lv.VersionID(from), To: lv.VersionID(to)}
+		c := lv.Moved{Row: string(name), From: lv.VersionID(from), To: lv.VersionID(to)}
 		if to > 0 {
 			c.CreatedAt, c.UpdatedAt = utc(created), utc(updated)
 			if c.Content = content; !intact(content, digest) {
@@ -333,14 +333,14 @@ func (b *lvBatch) addRows(tx Tx, query string, first, last int64) error {
 }
 
 // lvTarget tells of the version that a strategy shows.
-func lvTarget(tx Tx, id lv.VersionID) (lv.Change, error) {
+func lvTarget(tx Tx, id lv.VersionID) (lv.Moved, error) {
 	var to, created, updated int64
 	var name, digest, content []byte
 	err := tx.Row(lvRowTargeted, []any{int64(id)}, &name, &to, &created, &updated, &digest, &content)
 	if errors.Is(err, sql.ErrNoRows) {
-		return lv.Change{}, fmt.Errorf("%w: version %d", lv.ErrCompacted, id)
+		return lv.Moved{}, fmt.Errorf("%w: version %d", lv.ErrCompacted, id)
 	}
-	c := lv.Change{
+	c := lv.Moved{
 		Row: string(name), To: lv.VersionID(to),
 		Content: content, CreatedAt: utc(created), UpdatedAt: utc(updated),
 	}

@@ -109,7 +109,7 @@ func (e Event) Event() lv.Event {
 		Release: int64(e.Release), Actor: e.Actor,
 	}
 	for _, c := range e.Rows {
-		out.Rows = append(out.Rows, lv.Change{
+		out.Rows = append(out.Rows, lv.Moved{
 			Row: c.ObjectID, From: lv.VersionID(c.From), To: lv.VersionID(c.To), Content: c.Content,
 			CreatedAt: moment(c.CTime), UpdatedAt: moment(c.MTime), Corrupt: c.Corrupt,
 		})
