@@ -110,7 +110,7 @@ func (h *byHand) publish(ctx context.Context, row string, to lv.VersionID) error
 		}
 		none, batch := []byte{}, new(pgx.Batch)
 		batch.Queue(h.statements[2], seq, now, int64(1), "released", none, seq, []byte("ann"), given, int64(1), "")
-		batch.Queue(h.statements[3], int64(1), seq, none, "applied", seq, int64(0), int64(0), now, now, []byte("ann"), none, none)
+		batch.Queue(h.statements[3], int64(1), seq, none, "applied", seq, int64(0), int64(0), now, now, none, []byte("ann"), none, none)
 		batch.Queue(h.statements[4], seq, int64(0), int64(1), none, []byte(row), from, int64(to), int64(0), int64(0), seq)
 		batch.Queue(h.statements[5], int64(1), []byte(row), int64(to), int64(1))
 		return tx.SendBatch(ctx, batch).Close()

@@ -153,7 +153,7 @@ func (h *byHand) publish(row string, to lv.VersionID) error {
 	none := []byte{}
 	for i, args := range [][]any{
 		{seq, now, int64(1), "released", none, seq, []byte("ann"), given, int64(1), ""},
-		{int64(1), seq, none, "applied", seq, int64(0), int64(0), now, now, []byte("ann"), none, none},
+		{int64(1), seq, none, "applied", seq, int64(0), int64(0), now, now, none, []byte("ann"), none, none},
 		{seq, int64(0), int64(1), none, []byte(row), from, int64(to), int64(0), int64(0), seq},
 		{int64(1), []byte(row), int64(to), int64(1)},
 	} {
