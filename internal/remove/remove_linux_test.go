@@ -12,13 +12,16 @@ import (
 	"github.com/upkeep-go/upkeep/internal/remove"
 )
 
+// mounted is something that is mounted at a point below the home of the test.
+type mounted struct {
+	name  string
+	mount func(t *testing.T, home, point string)
+	point string
+}
+
 func TestARemovalStopsAtWhatIsMounted(t *testing.T) {
 	mounttest.Run(t, func(t *testing.T) {
-		tests := []struct {
-			name  string
-			mount func(t *testing.T, home, point string)
-			point string
-		}{
+		tests := []mounted{
 			{"a folder of the same device", func(t *testing.T, home, point string) {
 				require.NoError(t, os.MkdirAll(point, 0o755))
 				mounttest.Bind(t, filepath.Join(home, "volume"), point)
@@ -46,32 +49,34 @@ func TestARemovalStopsAtWhatIsMounted(t *testing.T) {
 			}, "site/memory"},
 		}
 		for _, tt := range tests {
-			t.Run(tt.name, func(t *testing.T) {
-				home := t.TempDir()
-				photo := write(t, home, "volume", "photo")
-				site, point := filepath.Join(home, "site"), filepath.Join(home, tt.point)
-				write(t, site, "page")
-				tt.mount(t, home, point)
-				before, err := os.ReadDir(point)
-				if err != nil {
-					before = nil // it is a file
-				}
-
-				err = remove.Check(site)
-				require.ErrorIs(t, err, remove.ErrMounted)
-				require.ErrorContains(t, err, strconv.Quote(filepath.Clean(point)))
-				require.NoError(t, remove.Check(filepath.Join(home, "volume")))
-				require.ErrorIs(t, remove.All(t.Context(), site, quiet), remove.ErrMounted)
-				require.ErrorIs(t, remove.Contents(t.Context(), site, quiet), remove.ErrMounted)
-				require.FileExists(t, photo)
-				if before != nil {
-					after, err := os.ReadDir(point)
-					require.NoError(t, err)
-					require.Equal(t, len(before), len(after))
-				}
-			})
+			t.Run(tt.name, tt.run)
 		}
 	})
+}
+
+func (tt mounted) run(t *testing.T) {
+	home := t.TempDir()
+	photo := write(t, home, "volume", "photo")
+	site, point := filepath.Join(home, "site"), filepath.Join(home, tt.point)
+	write(t, site, "page")
+	tt.mount(t, home, point)
+	before, err := os.ReadDir(point)
+	if err != nil {
+		before = nil // it is a file
+	}
+
+	err = remove.Check(site)
+	require.ErrorIs(t, err, remove.ErrMounted)
+	require.ErrorContains(t, err, strconv.Quote(filepath.Clean(point)))
+	require.NoError(t, remove.Check(filepath.Join(home, "volume")))
+	require.ErrorIs(t, remove.All(t.Context(), site, quiet), remove.ErrMounted)
+	require.ErrorIs(t, remove.Contents(t.Context(), site, quiet), remove.ErrMounted)
+	require.FileExists(t, photo)
+	if before != nil {
+		after, err := os.ReadDir(point)
+		require.NoError(t, err)
+		require.Equal(t, len(before), len(after))
+	}
 }
 
 func TestAFolderIsEmptiedInAFolderThatCannotBeRead(t *testing.T) {

@@ -59,18 +59,22 @@ func part(headers map[string]string, status int, body func(content []byte, first
 
 func rest(content []byte, first int) []byte { return content[first:] }
 
+// lieSize is how long the truth is.
+const lieSize = 2 << 20
+
+// dishonest is a server, and what a download of lieSize bytes makes of it.
+type dishonest struct {
+	name     string
+	lie      lie
+	change   func(r *update.Release)
+	requests int    // at most, if there is a message
+	message  string // "" when the download is good in the end
+}
+
 func TestDownloadIsSoundWhateverTheServerSays(t *testing.T) {
-	const size = 2 << 20
-	content := noise(size)
-	whole := fmt.Sprintf("bytes %d-%d/%d", size/2, size-1, size)
+	const size = lieSize
 	unsized := func(r *update.Release) { r.Size = 0 }
-	tests := []struct {
-		name     string
-		lie      lie
-		change   func(r *update.Release)
-		requests int    // at most, if there is a message
-		message  string // "" when the download is good in the end
-	}{
+	tests := []dishonest{
 		{"a shorter length", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
 			offer(content[:100], "")(w, r)
 		}, nil, 1, "has 100 bytes, not 2097152"},
@@ -120,7 +124,16 @@ func TestDownloadIsSoundWhateverTheServerSays(t *testing.T) {
 			w.Header().Set("Content-Encoding", "deflate")
 			endless(w)
 		}, unsized, 1, `compresses by "deflate"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, tt.run)
+	}
+}
 
+func TestDownloadIsSoundWhateverPartTheServerSends(t *testing.T) {
+	const size = lieSize
+	whole := fmt.Sprintf("bytes %d-%d/%d", size/2, size-1, size)
+	tests := []dishonest{
 		{"the whole in place of a part", half(func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
 			r.Header.Del("Range")
 			offer(content, `"v1"`)(w, r)
@@ -158,6 +171,15 @@ func TestDownloadIsSoundWhateverTheServerSays(t *testing.T) {
 			offer(content, `"v1"`)(w, r)
 		}), nil, 3, ""},
 		{"no such range", part(nil, 416, func([]byte, int) []byte { return nil }), nil, 3, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, tt.run)
+	}
+}
+
+func TestDownloadGoesOnAsLongAsSomethingComes(t *testing.T) {
+	const size = lieSize
+	tests := []dishonest{
 		{"never the same version", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
 			offer(content, fmt.Sprintf(`"v%d"`, n))(&cutter{w, size / 2}, r)
 		}, nil, 9, "given up after 8 attempts"},
@@ -169,33 +191,36 @@ func TestDownloadIsSoundWhateverTheServerSays(t *testing.T) {
 		}, nil, 21, ""},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				requests := 0
-				client := serve(t, func(w http.ResponseWriter, r *http.Request) {
-					requests++
-					tt.lie(w, r, requests, bytes.Clone(content))
-				})
-				release := releaseOf(content)
-				if tt.change != nil {
-					tt.change(&release)
-				}
-				dir := t.TempDir()
-				_, err := updateRelease(t, release, step.Download(step.Artifact{Dir: dir, MaxSize: 4 << 20, Client: client}))
-				if tt.message != "" {
-					require.LessOrEqual(t, requests, tt.requests)
-					require.ErrorContains(t, err, tt.message)
-					require.Empty(t, downloads(t, dir), "nothing is left of it")
-					return
-				}
-				require.NoError(t, err)
-				require.Equal(t, tt.requests, requests)
-				got := downloads(t, dir)
-				require.Len(t, got, 1)
-				require.True(t, got[0] == string(content))
-			})
-		})
+		t.Run(tt.name, tt.run)
 	}
+}
+
+func (tt dishonest) run(t *testing.T) {
+	content := noise(lieSize)
+	synctest.Test(t, func(t *testing.T) {
+		requests := 0
+		client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			requests++
+			tt.lie(w, r, requests, bytes.Clone(content))
+		})
+		release := releaseOf(content)
+		if tt.change != nil {
+			tt.change(&release)
+		}
+		dir := t.TempDir()
+		_, err := updateRelease(t, release, step.Download(step.Artifact{Dir: dir, MaxSize: 4 << 20, Client: client}))
+		if tt.message != "" {
+			require.LessOrEqual(t, requests, tt.requests)
+			require.ErrorContains(t, err, tt.message)
+			require.Empty(t, downloads(t, dir), "nothing is left of it")
+			return
+		}
+		require.NoError(t, err)
+		require.Equal(t, tt.requests, requests)
+		got := downloads(t, dir)
+		require.Len(t, got, 1)
+		require.True(t, got[0] == string(content))
+	})
 }
 
 func TestDownloadGivesUpOnASilentServer(t *testing.T) {

@@ -218,6 +218,16 @@ y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+b
 `
 )
 
+// signedDownload is a release, and what a download that knows some keys makes of it.
+type signedDownload struct {
+	name    string
+	release update.Release
+	keys    []step.Key
+	content string
+	check   string // what the pre-flight says, or ""
+	message string // what Do says, or ""
+}
+
 func TestDownloadChecksWhoHasSigned(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
@@ -238,14 +248,7 @@ func TestDownloadChecksWhoHasSigned(t *testing.T) {
 		r.Signature = []byte(signature)
 		return r
 	}
-	tests := []struct {
-		name    string
-		release update.Release
-		keys    []step.Key
-		content string
-		check   string // what the pre-flight says, or ""
-		message string // what Do says, or ""
-	}{
+	tests := []signedDownload{
 		{"by the key", signed, []step.Key{step.Ed25519Key(public)}, "test", "", ""},
 		{"by one of the keys", signed, []step.Key{minisign, step.Ed25519Key(stranger), step.Ed25519Key(public)}, "test", "", ""},
 		{"by nobody, and nobody needed", releaseOf(content), nil, "test", "", ""},
@@ -266,27 +269,29 @@ func TestDownloadChecksWhoHasSigned(t *testing.T) {
 		{"by minisign, cut short", with(both, minisignSigned[:150]), []step.Key{minisign}, "test", "not a signature file", ""},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			s := step.Download(step.Artifact{Dir: dir, Keys: tt.keys, Client: serve(t, offer([]byte(tt.content), ""))})
-			err := s.Check(t.Context(), releaseTask(tt.release))
-			if tt.check != "" {
-				require.ErrorContains(t, err, tt.check)
-				require.ErrorContains(t, s.Do(t.Context(), releaseTask(tt.release)), tt.check, "Do does not rely on Check")
-				require.Empty(t, downloads(t, dir))
-				return
-			}
-			require.NoError(t, err)
-			err = s.Do(t.Context(), releaseTask(tt.release))
-			if tt.message != "" {
-				require.ErrorContains(t, err, tt.message)
-				require.Empty(t, downloads(t, dir))
-				return
-			}
-			require.NoError(t, err)
-			require.Equal(t, []string{"test"}, downloads(t, dir))
-		})
+		t.Run(tt.name, tt.run)
 	}
+}
+
+func (tt signedDownload) run(t *testing.T) {
+	dir := t.TempDir()
+	s := step.Download(step.Artifact{Dir: dir, Keys: tt.keys, Client: serve(t, offer([]byte(tt.content), ""))})
+	err := s.Check(t.Context(), releaseTask(tt.release))
+	if tt.check != "" {
+		require.ErrorContains(t, err, tt.check)
+		require.ErrorContains(t, s.Do(t.Context(), releaseTask(tt.release)), tt.check, "Do does not rely on Check")
+		require.Empty(t, downloads(t, dir))
+		return
+	}
+	require.NoError(t, err)
+	err = s.Do(t.Context(), releaseTask(tt.release))
+	if tt.message != "" {
+		require.ErrorContains(t, err, tt.message)
+		require.Empty(t, downloads(t, dir))
+		return
+	}
+	require.NoError(t, err)
+	require.Equal(t, []string{"test"}, downloads(t, dir))
 }
 
 func TestParseKeyReadsBothKindsAndNothingElse(t *testing.T) {

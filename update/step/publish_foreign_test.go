@@ -64,12 +64,15 @@ func (s *webSite) beside(t *testing.T, pattern string) []string {
 	return all
 }
 
+// foreignChange is a change of the folder that no release has made.
+type foreignChange struct {
+	name   string
+	change func(t *testing.T, dir string)
+	says   string
+}
+
 func TestPublishFilesRefusesWhatNoReleaseHasPutThere(t *testing.T) {
-	tests := []struct {
-		name   string
-		change func(t *testing.T, dir string)
-		says   string
-	}{
+	tests := []foreignChange{
 		{"a file", func(t *testing.T, dir string) { put(t, "", dir, "photo.jpg") }, `1 in`},
 		{"a hidden file", func(t *testing.T, dir string) { put(t, "", dir, ".htaccess") }, `".htaccess"`},
 		{"a file in a folder of the release", func(t *testing.T, dir string) { put(t, "", dir, "about/me.html") }, `"about/me.html"`},
@@ -104,29 +107,31 @@ func TestPublishFilesRefusesWhatNoReleaseHasPutThere(t *testing.T) {
 		}, `"a\xff\nb/c\xfe"`},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := newSite(t)
-			s.publish(t, "zero", "1.0.0")
-			tt.change(t, s.dir)
-			before := tree(t, s.dir)
-			tk, _ := heard("one", "1.1.0")
-			for _, f := range []func(context.Context, *update.Task) error{s.step().Check, s.step().Do} {
-				err := f(t.Context(), tk)
-				require.ErrorIs(t, err, step.ErrForeign)
-				require.ErrorContains(t, err, tt.says)
-				require.Equal(t, before, tree(t, s.dir))
-			}
-			applied, err := s.step().Probe(t.Context(), tk)
-			require.NoError(t, err)
-			require.Equal(t, update.AppliedNo, applied)
-			require.NoError(t, s.step().Undo(t.Context(), tk))
-			require.Equal(t, before, tree(t, s.dir))
-
-			s.Replace = true
-			s.publish(t, "two", "1.1.0")
-			require.Equal(t, published(t, "1.1.0"), tree(t, s.dir))
-		})
+		t.Run(tt.name, tt.run)
 	}
+}
+
+func (tt foreignChange) run(t *testing.T) {
+	s := newSite(t)
+	s.publish(t, "zero", "1.0.0")
+	tt.change(t, s.dir)
+	before := tree(t, s.dir)
+	tk, _ := heard("one", "1.1.0")
+	for _, f := range []func(context.Context, *update.Task) error{s.step().Check, s.step().Do} {
+		err := f(t.Context(), tk)
+		require.ErrorIs(t, err, step.ErrForeign)
+		require.ErrorContains(t, err, tt.says)
+		require.Equal(t, before, tree(t, s.dir))
+	}
+	applied, err := s.step().Probe(t.Context(), tk)
+	require.NoError(t, err)
+	require.Equal(t, update.AppliedNo, applied)
+	require.NoError(t, s.step().Undo(t.Context(), tk))
+	require.Equal(t, before, tree(t, s.dir))
+
+	s.Replace = true
+	s.publish(t, "two", "1.1.0")
+	require.Equal(t, published(t, "1.1.0"), tree(t, s.dir))
 }
 
 func TestPublishFilesKnowsItsOwnFilesAgain(t *testing.T) {

@@ -60,50 +60,58 @@ func TestPublishFilesLosesNothingWhereverItIsKilled(t *testing.T) {
 		delete(before, "media") // a link to another folder each time
 		delete(after, "media")
 
-		check := func(t *testing.T, s *webSite, want map[string]string) {
-			got := tree(t, s.dir)
-			require.Contains(t, got, "media")
-			delete(got, "media")
-			require.Equal(t, want, got)
-		}
 		for n := 1; n <= does+undoes; n++ {
 			for _, late := range []bool{false, true}[:min(often(1), 2)] {
 				for _, finish := range []string{"do", "undo"} {
 					t.Run(fmt.Sprintf("at effect %d, %t, then %s", n, late, finish), func(t *testing.T) {
 						t.Parallel()
-						s := newShop(t)
-						tk, _ := heard("one", "1.1.0")
-						w := (&tripwire{n: n, after: late, before: exchange}).step(s.Publish)
-						err := w.Do(t.Context(), tk)
-						undoing := err == nil
-						if undoing {
-							err = w.Undo(t.Context(), tk)
-						}
-						require.ErrorIs(t, err, errCrash)
-						p := step.PublishBy(exchange, s.Publish)
-						applied, err := p.Probe(t.Context(), tk)
-						require.NoError(t, err)
-						verbs := map[string]func(context.Context, *update.Task) error{"do": p.Do, "undo": p.Undo}
-						switch {
-						case undoing:
-							finish = "undo" // an undo that began goes on
-						case applied == update.AppliedNo && finish == "undo":
-							check(t, s, before)
-						}
-						for range 2 {
-							require.NoError(t, verbs[finish](t.Context(), tk))
-							check(t, s, map[string]map[string]string{"do": after, "undo": before}[finish])
-						}
-						require.NoError(t, p.Undo(t.Context(), tk))
-						check(t, s, before)
-						s.publish(t, "two", "1.1.0")
-						check(t, s, after)
-						require.Empty(t, s.beside(t, "*.kept"))
+						killedAt(t, exchange, &tripwire{n: n, after: late, before: exchange}, finish, before, after)
 					})
 				}
 			}
 		}
 	})
+}
+
+// killedAt publishes until the wire trips, then does or undoes all of it.
+func killedAt(t *testing.T, exchange func(a, b string) error, wire *tripwire, finish string, before, after map[string]string) {
+	s := newShop(t)
+	tk, _ := heard("one", "1.1.0")
+	w := wire.step(s.Publish)
+	err := w.Do(t.Context(), tk)
+	undoing := err == nil
+	if undoing {
+		err = w.Undo(t.Context(), tk)
+	}
+	require.ErrorIs(t, err, errCrash)
+	p := step.PublishBy(exchange, s.Publish)
+	applied, err := p.Probe(t.Context(), tk)
+	require.NoError(t, err)
+	verbs := map[string]func(context.Context, *update.Task) error{"do": p.Do, "undo": p.Undo}
+	switch {
+	case undoing:
+		finish = "undo" // an undo that began goes on
+	case applied == update.AppliedNo && finish == "undo":
+		s.shows(t, before)
+	}
+	for range 2 {
+		require.NoError(t, verbs[finish](t.Context(), tk))
+		s.shows(t, map[string]map[string]string{"do": after, "undo": before}[finish])
+	}
+	require.NoError(t, p.Undo(t.Context(), tk))
+	s.shows(t, before)
+	s.publish(t, "two", "1.1.0")
+	s.shows(t, after)
+	require.Empty(t, s.beside(t, "*.kept"))
+}
+
+// shows checks what is there but for media, a link to another folder each time.
+func (s *webSite) shows(t *testing.T, want map[string]string) {
+	t.Helper()
+	got := tree(t, s.dir)
+	require.Contains(t, got, "media")
+	delete(got, "media")
+	require.Equal(t, want, got)
 }
 
 func TestPublishFilesJoinsWhatComesBeforeItHasMovedWhatLivesOn(t *testing.T) {

@@ -283,20 +283,25 @@ func (p *launched) outcome(t *testing.T, id string) (run update.Run) {
 	return run
 }
 
+// releaseText is the content of a release, which may be that of a good one.
+type releaseText = func(good func(version, fault string) string) string
+
+// restartedRelease is a release, and what becomes of a program that restarts as it.
+type restartedRelease struct {
+	name    string
+	content releaseText
+	state   update.State
+	reason  string
+	lossy   bool // the process that has the listener dies
+	slow    bool
+}
+
 func TestAProgramRestartsItselfAndGoesBackFromWhatIsBad(t *testing.T) {
-	type releaseText = func(good func(version, fault string) string) string
 	as := func(fault string) releaseText {
 		return func(good func(version, fault string) string) string { return good("1.1.0", fault) }
 	}
 	text := func(text string) releaseText { return func(func(string, string) string) string { return text } }
-	tests := []struct {
-		name    string
-		content releaseText
-		state   update.State
-		reason  string
-		lossy   bool // the process that has the listener dies
-		slow    bool
-	}{
+	tests := []restartedRelease{
 		{"a good release", as(""), update.StateSucceeded, "", false, false},
 		{"one that crashes at start", as("crash"), update.StateRolledBack, "it was started 2 times and did not confirm itself", true, false},
 		{"one that crashes once it has added to the tables", as("migrate"), update.StateRolledBack, "it was started 2 times and did not confirm itself", true, false},
@@ -308,41 +313,43 @@ func TestAProgramRestartsItselfAndGoesBackFromWhatIsBad(t *testing.T) {
 		{"one that is found sick", as("sick"), update.StateRolledBack, `step "health": not well`, false, false},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if tt.slow && os.Getenv("UPKEEP_FULL") != "1" {
-				t.Skip("it takes as long as Launch waits")
-			}
-			t.Parallel()
-			within := hangs
-			if strings.HasSuffix(tt.reason, "within 2s") {
-				within = 2 * time.Second
-			}
-			p := launch(t, within, tt.content)
-			before, _, err := p.page()
-			require.NoError(t, err)
-			stop := p.ask()
-			run := p.outcome(t, p.post(t, "/update"))
-			version := map[update.State]string{update.StateSucceeded: "1.1.0", update.StateRolledBack: "1.0.0"}[tt.state]
-			after := p.await(t, version)
-			stop()
-			require.Equal(t, tt.state, run.State, run.Reason)
-			require.Contains(t, run.Reason, tt.reason)
-			require.Positive(t, p.answered.Load())
-			// Each start of the script puts its own before them.
-			require.Equal(t, []string{"first", "second arg"}, after.Args[len(after.Args)-2:])
-			require.Equal(t, before.Dir, after.Dir)
-			if !tt.lossy {
-				require.Zero(t, p.lost.Load(), "of %d requests", p.lost.Load()+p.answered.Load())
-				require.Equal(t, before.PID, after.PID)
-			}
-			require.Empty(t, downloads(t, filepath.Join(p.dir, "downloads")))
-			content, err := os.ReadFile(filepath.Join(p.dir, "app"))
-			require.NoError(t, err)
-			want, err := os.ReadFile(filepath.Join(p.dir, version))
-			require.NoError(t, err)
-			require.Equal(t, string(want), string(content))
-		})
+		t.Run(tt.name, tt.run)
 	}
+}
+
+func (tt restartedRelease) run(t *testing.T) {
+	if tt.slow && os.Getenv("UPKEEP_FULL") != "1" {
+		t.Skip("it takes as long as Launch waits")
+	}
+	t.Parallel()
+	within := hangs
+	if strings.HasSuffix(tt.reason, "within 2s") {
+		within = 2 * time.Second
+	}
+	p := launch(t, within, tt.content)
+	before, _, err := p.page()
+	require.NoError(t, err)
+	stop := p.ask()
+	run := p.outcome(t, p.post(t, "/update"))
+	version := map[update.State]string{update.StateSucceeded: "1.1.0", update.StateRolledBack: "1.0.0"}[tt.state]
+	after := p.await(t, version)
+	stop()
+	require.Equal(t, tt.state, run.State, run.Reason)
+	require.Contains(t, run.Reason, tt.reason)
+	require.Positive(t, p.answered.Load())
+	// Each start of the script puts its own before them.
+	require.Equal(t, []string{"first", "second arg"}, after.Args[len(after.Args)-2:])
+	require.Equal(t, before.Dir, after.Dir)
+	if !tt.lossy {
+		require.Zero(t, p.lost.Load(), "of %d requests", p.lost.Load()+p.answered.Load())
+		require.Equal(t, before.PID, after.PID)
+	}
+	require.Empty(t, downloads(t, filepath.Join(p.dir, "downloads")))
+	content, err := os.ReadFile(filepath.Join(p.dir, "app"))
+	require.NoError(t, err)
+	want, err := os.ReadFile(filepath.Join(p.dir, version))
+	require.NoError(t, err)
+	require.Equal(t, string(want), string(content))
 }
 
 func TestAnUpdateOfTheProgramItselfIsTakenBackLater(t *testing.T) {

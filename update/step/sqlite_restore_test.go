@@ -26,6 +26,30 @@ func (f onWrite) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// ordering has begun to order all the time when it returns, until stop is called.
+func ordering(db *sql.DB, order func(db *sql.DB, title string)) (stop func()) {
+	stopped, started := make(chan struct{}), make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for i := 0; ; i++ {
+			order(db, fmt.Sprint("order ", i))
+			if i == 0 {
+				close(started)
+			}
+			for range 20 { // leaves the lock to others
+				_, _ = db.Exec("SELECT count(*) FROM page")
+			}
+			select {
+			case <-stopped:
+				return
+			default:
+			}
+		}
+	})
+	<-started
+	return func() { close(stopped); writer.Wait() }
+}
+
 func TestSQLiteRestoreLosesNoRowThatWasAcknowledged(t *testing.T) {
 	for _, journal := range []string{"journal_mode(WAL)", "journal_mode(DELETE)"} {
 		t.Run(journal, func(t *testing.T) {
@@ -50,29 +74,9 @@ func TestSQLiteRestoreLosesNoRowThatWasAcknowledged(t *testing.T) {
 			// One writer at the moment that is hard to hit, and one all the time.
 			hasty := openDB(t, path, "busy_timeout(0)")
 			tk.Log = onWrite(func() { order(hasty, "in between") })
-			stop, started := make(chan struct{}), make(chan struct{})
-			var writer sync.WaitGroup
-			other := openDB(t, path, "busy_timeout(180000)", "synchronous(OFF)")
-			writer.Go(func() {
-				for i := 0; ; i++ {
-					order(other, fmt.Sprint("order ", i))
-					if i == 0 {
-						close(started)
-					}
-					for range 20 { // leaves the lock to others
-						_, _ = other.Exec("SELECT count(*) FROM page")
-					}
-					select {
-					case <-stop:
-						return
-					default:
-					}
-				}
-			})
-			<-started
+			stop := ordering(openDB(t, path, "busy_timeout(180000)", "synchronous(OFF)"), order)
 			err = s.Restore(t.Context(), tk, name)
-			close(stop)
-			writer.Wait()
+			stop()
 			require.NoError(t, err)
 
 			found := values(t, db, "SELECT title FROM page")

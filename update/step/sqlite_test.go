@@ -66,13 +66,16 @@ func values(t *testing.T, db interface {
 // many adds rows to the table page.
 const many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 200) INSERT INTO page (title) SELECT 'page ' || i || hex(randomblob(200)) FROM n"
 
+// savedDatabase is a database, and what happens to it before and after it is saved.
+type savedDatabase struct {
+	name    string
+	pragmas []string
+	before  []string
+	after   []string
+}
+
 func TestSQLiteRestoresWhatItSavedWhileOthersUseTheDatabase(t *testing.T) {
-	tests := []struct {
-		name    string
-		pragmas []string
-		before  []string
-		after   []string
-	}{
+	tests := []savedDatabase{
 		{"write-ahead log, the database has grown", []string{"journal_mode(WAL)"}, nil, []string{many}},
 		{"write-ahead log, the database has shrunk", []string{"journal_mode(WAL)"}, []string{many}, []string{"DELETE FROM page", "VACUUM"}},
 		{"rollback journal, the database has grown", []string{"journal_mode(DELETE)"}, nil, []string{many}},
@@ -84,51 +87,53 @@ func TestSQLiteRestoresWhatItSavedWhileOthersUseTheDatabase(t *testing.T) {
 		{"a schema of the same age", []string{"journal_mode(WAL)"}, nil, []string{"DROP TABLE page", "CREATE TABLE page (other TEXT, title TEXT)"}},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			path := filepath.Join(dir, "site.db")
-			db := openDB(t, path, append(tt.pragmas, "busy_timeout(180000)")...)
-			other := openDB(t, path, "busy_timeout(180000)")
-			execSQL(t, db, "CREATE TABLE page (title TEXT)", "CREATE INDEX page_title ON page (title)",
-				"CREATE VIRTUAL TABLE words USING fts5(text)", "INSERT INTO words VALUES ('hello world')",
-				"INSERT INTO page VALUES ('first')", "PRAGMA user_version = 7")
-			execSQL(t, db, tt.before...)
-			want := values(t, db, "SELECT title FROM page ORDER BY title")
-			mode := values(t, db, "PRAGMA journal_mode")
-
-			s, tk := step.SQLite{DB: db, Dir: filepath.Join(dir, "copies")}, task("run", "1.1.0")
-			require.NoError(t, s.Check(t.Context()))
-			name, err := s.Save(t.Context(), tk)
-			require.NoError(t, err)
-
-			// Connections that have seen the schema that is about to go.
-			readers := make([]*sql.Conn, 3)
-			for i := range readers {
-				readers[i], err = other.Conn(t.Context())
-				require.NoError(t, err)
-				defer readers[i].Close()
-			}
-			execSQL(t, db, "INSERT INTO words VALUES ('late words')", "CREATE TABLE late (x)", "PRAGMA user_version = 8")
-			execSQL(t, db, tt.after...)
-			for _, c := range readers {
-				values(t, c, "SELECT title FROM page")
-				values(t, c, "SELECT x FROM late")
-			}
-
-			require.NoError(t, s.Restore(t.Context(), tk, name))
-			for _, c := range readers {
-				require.Equal(t, want, values(t, c, "SELECT title FROM page ORDER BY title"))
-				_, err := c.ExecContext(t.Context(), "SELECT x FROM late")
-				require.ErrorContains(t, err, "no such table")
-			}
-			require.Equal(t, []string{"ok"}, values(t, other, "PRAGMA integrity_check"))
-			require.Equal(t, []string{"7"}, values(t, other, "PRAGMA user_version"))
-			require.Equal(t, mode, values(t, openDB(t, path), "PRAGMA journal_mode"))
-			require.Equal(t, []string{"hello world"}, values(t, db, "SELECT text FROM words WHERE words MATCH 'hello'"))
-
-			stillWorks(t, db, other)
-		})
+		t.Run(tt.name, tt.run)
 	}
+}
+
+func (tt savedDatabase) run(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "site.db")
+	db := openDB(t, path, append(tt.pragmas, "busy_timeout(180000)")...)
+	other := openDB(t, path, "busy_timeout(180000)")
+	execSQL(t, db, "CREATE TABLE page (title TEXT)", "CREATE INDEX page_title ON page (title)",
+		"CREATE VIRTUAL TABLE words USING fts5(text)", "INSERT INTO words VALUES ('hello world')",
+		"INSERT INTO page VALUES ('first')", "PRAGMA user_version = 7")
+	execSQL(t, db, tt.before...)
+	want := values(t, db, "SELECT title FROM page ORDER BY title")
+	mode := values(t, db, "PRAGMA journal_mode")
+
+	s, tk := step.SQLite{DB: db, Dir: filepath.Join(dir, "copies")}, task("run", "1.1.0")
+	require.NoError(t, s.Check(t.Context()))
+	name, err := s.Save(t.Context(), tk)
+	require.NoError(t, err)
+
+	// Connections that have seen the schema that is about to go.
+	readers := make([]*sql.Conn, 3)
+	for i := range readers {
+		readers[i], err = other.Conn(t.Context())
+		require.NoError(t, err)
+		defer readers[i].Close()
+	}
+	execSQL(t, db, "INSERT INTO words VALUES ('late words')", "CREATE TABLE late (x)", "PRAGMA user_version = 8")
+	execSQL(t, db, tt.after...)
+	for _, c := range readers {
+		values(t, c, "SELECT title FROM page")
+		values(t, c, "SELECT x FROM late")
+	}
+
+	require.NoError(t, s.Restore(t.Context(), tk, name))
+	for _, c := range readers {
+		require.Equal(t, want, values(t, c, "SELECT title FROM page ORDER BY title"))
+		_, err := c.ExecContext(t.Context(), "SELECT x FROM late")
+		require.ErrorContains(t, err, "no such table")
+	}
+	require.Equal(t, []string{"ok"}, values(t, other, "PRAGMA integrity_check"))
+	require.Equal(t, []string{"7"}, values(t, other, "PRAGMA user_version"))
+	require.Equal(t, mode, values(t, openDB(t, path), "PRAGMA journal_mode"))
+	require.Equal(t, []string{"hello world"}, values(t, db, "SELECT text FROM words WHERE words MATCH 'hello'"))
+
+	stillWorks(t, db, other)
 }
 
 // stillWorks writes to a database by two connections, so that it grows and
