@@ -5,6 +5,7 @@ package benchmarks
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"syscall"
 	"testing"
@@ -135,7 +136,7 @@ func BenchmarkStrategies(b *testing.B) {
 
 func strategies(b *testing.B, relation lv.Relation, rule func(i int) (value, expression string)) {
 	const n = 1000
-	s, err := lv.New(lv.Config{Store: memory.New()})
+	s, err := lv.New(lv.Config{Store: memory.New(), Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(b, err)
 	defer s.Close()
 	table, by := s.Table("app", "banners"), lv.By{Actor: "ada"}

@@ -77,7 +77,7 @@ func buildLV(t *testing.T, db storage.Backend, given []string) (fixture, error) 
 	if err != nil {
 		return fixture{}, err
 	}
-	service, err := lv.New(lv.Config{Store: db})
+	service, err := lv.New(lv.Config{Store: db, Logger: quiet})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, service.Close()) })
 	c := httpadapter.Config{LV: service, Logger: quiet}

@@ -84,7 +84,7 @@ func follow(t *testing.T, s *site) *replica.Replica {
 	t.Cleanup(server.Close)
 	t.Cleanup(server.CloseClientConnections)
 	r, err := replica.New(replica.Config{
-		URL: server.URL + "/upkeep/v1/lv", Table: lv.TableID{App: "app", Schema: "table"},
+		Logger: quiet, URL: server.URL + "/upkeep/v1/lv", Table: lv.TableID{App: "app", Schema: "table"},
 		File:      filepath.Join(t.TempDir(), "state"),
 		Authorize: func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+reader) },
 	})

@@ -52,7 +52,7 @@ func (s *shopServer) start() {
 	var err error
 	s.db, err = sqlite.Open(sqlite.Config{Path: s.path})
 	require.NoError(s.t, err)
-	s.rows, err = lv.New(lv.Config{Store: s.db})
+	s.rows, err = lv.New(lv.Config{Store: s.db, Logger: quiet})
 	require.NoError(s.t, err)
 	a, err := httpadapter.New(httpadapter.Config{LV: s.rows, Auth: httpadapter.Secrets{reader: {ID: "rob", Role: httpadapter.Reader}}})
 	require.NoError(s.t, err)
@@ -82,7 +82,7 @@ func (s *shopServer) publish(table, row string) {
 func (s *shopServer) replica(file string) (r *replica.Replica, stop func()) {
 	s.t.Helper()
 	r, err := replica.New(replica.Config{
-		URL: s.http.URL + "/upkeep/v1/lv", Table: lv.TableID{App: "app", Schema: "banners"}, File: file,
+		Logger: quiet, URL: s.http.URL + "/upkeep/v1/lv", Table: lv.TableID{App: "app", Schema: "banners"}, File: file,
 		Authorize: func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+reader) },
 	})
 	require.NoError(s.t, err)

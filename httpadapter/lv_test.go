@@ -20,7 +20,7 @@ const changes = "/upkeep/v1/lv/changes"
 // row a is published and changed since, row b is deleted and the deletion is
 // not published, row c was never published. The gray g shows a's newest version.
 func newRows(t testing.TB, store lv.VersionStore) *lv.Service {
-	rows, err := lv.New(lv.Config{VersionStore: store})
+	rows, err := lv.New(lv.Config{VersionStore: store, Logger: quiet})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, rows.Close()) })
 	ctx, by, table := context.Background(), lv.By{Actor: "setup", Reason: "begin"}, rows.Table("app", "table")

@@ -314,7 +314,7 @@ func TestAPlanWhosePredecessorIsGivenUpPublishesNothing(t *testing.T) {
 }
 
 func TestAPlanThatExpectsWhatNeverIsIsRefused(t *testing.T) {
-	service, err := lv.New(lv.Config{Store: memory.New()})
+	service, err := lv.New(lv.Config{Store: memory.New(), Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	pages, ann := service.Table("shop", "pages"), lv.By{Actor: "ann"}
 	v, err := pages.Save(t.Context(), "home", []byte(`{}`), ann)

@@ -177,8 +177,7 @@ func (t *Table) put(ctx context.Context, by By, build func(context.Context) (Rel
 		if put, err = t.service.config.VersionStore.PutRelease(ctx, t.ID, r, by); err != nil {
 			return 0, err
 		}
-		t.service.config.Logger.InfoContext(ctx, "lv: release", "app", t.ID.App, "schema", t.ID.Schema, "env", put.Env,
-			"release", put.ID, "state", put.State, "changes", len(put.Changes), "actor", by.Actor)
+		t.logRelease(ctx, put, by)
 		if put.State == ReleaseScheduled {
 			t.service.stale.add(t.ID)
 			t.service.planned.Set()

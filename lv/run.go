@@ -213,10 +213,11 @@ func (t *Table) due(ctx context.Context, r Release) error {
 	_, err := t.put(ctx, by, func(context.Context) (Release, error) { return r, nil })
 	var moved *ConflictError
 	if errors.As(err, &moved) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrInvalid) || isContent(err) {
-		t.service.config.Logger.WarnContext(ctx, "lv: a scheduled release failed",
-			"app", t.ID.App, "schema", t.ID.Schema, "release", r.ID, "err", t.explained(ctx, r.ID, err))
+		why := t.explained(ctx, r.ID, err)
 		r.State = ReleaseFailed
-		_, err = t.put(ctx, by, func(context.Context) (Release, error) { return r, nil })
+		if _, err = t.put(ctx, by, func(context.Context) (Release, error) { return r, nil }); err == nil {
+			t.logFailed(ctx, r, by, why)
+		}
 	}
 	if errors.Is(err, ErrStale) || errors.Is(err, ErrTooLate) {
 		return nil // somebody else was there first; the event says so

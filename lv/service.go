@@ -33,7 +33,8 @@ type Config struct {
 	Approve func(ctx context.Context, r Release, by By) error
 	// Retain says which versions Run may forget. Default: none.
 	Retain Retention
-	// Logger receives one line per release. Default: discard.
+	// Logger receives a line for each change of a release or strategy, with who
+	// and why, and for what fails. Default: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -82,7 +83,7 @@ func New(c Config) (*Service, error) {
 		c.Approve = anybodyElse
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
 	}
 	s := &Service{config: c, tables: map[TableID]*Table{}, door: closing.NewDoor(ErrClosed)}
 	s.snapshot = s.readStore

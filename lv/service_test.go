@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 
@@ -33,6 +34,9 @@ func newSite(t testing.TB) site { return serve(t, lv.Config{Store: memory.New()}
 func serve(t testing.TB, c lv.Config) site {
 	if c.VersionStore == nil {
 		c.VersionStore = c.Store.Versions()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	service, err := lv.New(c)
 	require.NoError(t, err)

@@ -104,6 +104,9 @@ func (t *Table) DeleteStrategy(ctx context.Context, id int64, by By) error {
 func (t *Table) putStrategy(ctx context.Context, s Strategy, by By) (put Strategy, err error) {
 	err = t.writes(ctx, by, func(ctx context.Context) (int64, error) {
 		put, err = t.service.config.VersionStore.PutStrategy(ctx, t.ID, s, by)
+		if err == nil {
+			t.logStrategy(ctx, put, by)
+		}
 		return put.Seq, err
 	})
 	return put, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -72,6 +73,7 @@ func anybody(context.Context, lv.Release, lv.By) error { return nil }
 // newService returns a service that runs until the test ends.
 func newService(t testing.TB, c lv.Config) *lv.Service {
 	t.Helper()
+	c.Logger = slog.New(slog.DiscardHandler)
 	service, err := lv.New(c)
 	require.NoError(t, err)
 	ended := make(chan error, 1)

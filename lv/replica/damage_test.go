@@ -57,7 +57,7 @@ func (r rotting) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, err
 func TestADamagedRowSpoilsNeitherTheSnapshotNorTheFeedOfReplicas(t *testing.T) {
 	s := serve(t)
 	store := rotting{s.store, new(sync.Map)}
-	service, err := lv.New(lv.Config{VersionStore: store})
+	service, err := lv.New(lv.Config{VersionStore: store, Logger: quiet})
 	require.NoError(t, err)
 	s.table, s.store = service.Table(banners.App, banners.Schema), store
 	bad := s.save("bad", "1")

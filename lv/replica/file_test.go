@@ -40,7 +40,7 @@ func TestAFileThatSomebodySpoilsIsWrittenAgain(t *testing.T) {
 						stop()
 					}
 					r, err := replica.New(replica.Config{
-						URL: s.http.URL + "/lv", Table: banners, File: file, SaveEvery: every, Authorize: s.authorize,
+						Logger: quiet, URL: s.http.URL + "/lv", Table: banners, File: file, SaveEvery: every, Authorize: s.authorize,
 					})
 					require.NoError(t, err)
 					stop := run(t, r)

@@ -38,7 +38,7 @@ func addressOf(t *testing.T, s *server) *address {
 
 func (a *address) follower(t *testing.T, file string) *replica.Replica {
 	r, err := replica.New(replica.Config{
-		URL: a.http.URL + "/lv", Table: banners, File: file, SaveEvery: 10 * time.Millisecond,
+		Logger: quiet, URL: a.http.URL + "/lv", Table: banners, File: file, SaveEvery: 10 * time.Millisecond,
 		Authorize: func(r *http.Request) { r.Header.Set("X-Key", "secret") },
 	})
 	require.NoError(t, err)

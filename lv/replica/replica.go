@@ -31,9 +31,9 @@ type Config struct {
 	// SaveEvery is how long a change may wait before it is in the file. What is
 	// not yet there is asked of the server again. Default 10 seconds.
 	SaveEvery time.Duration
-	// Logger receives a line when the server goes away, and when its snapshot
-	// is read anew because its events cannot lead on from what readers see.
-	// Default: discard.
+	// Logger receives a line when the server goes away and when it is back, and
+	// when its snapshot is read anew because its events cannot lead on from what
+	// readers see. Default: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -69,7 +69,7 @@ func New(c Config) (*Replica, error) {
 		c.SaveEvery = 10 * time.Second
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
 	}
 	base, err := url.Parse(c.URL)
 	switch {
@@ -85,6 +85,7 @@ func New(c Config) (*Replica, error) {
 		return nil, fmt.Errorf("%w: Config.SaveEvery is negative", lv.ErrInvalid)
 	}
 	r := &Replica{config: c, status: Status{Since: time.Now()}}
+	r.config.Logger = c.Logger.With("app", c.Table.App, "schema", c.Table.Schema)
 	r.source = &source{replica: r, base: base, maxEvent: maxEvent}
 	r.service, err = lv.New(lv.Config{Reader: r.source, Logger: c.Logger})
 	if err != nil {
@@ -147,7 +148,7 @@ func (r *Replica) keep(ctx context.Context) {
 		}
 		if err := r.save(ctx); err != nil {
 			r.source.changed.Store(true)
-			r.config.Logger.ErrorContext(ctx, "lv/replica: saving failed", "file", r.config.File, "err", err)
+			r.config.Logger.ErrorContext(ctx, "lv: replica not saved", "file", r.config.File, "err", err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 
 var (
 	by      = lv.By{Actor: "ada"}
+	quiet   = slog.New(slog.DiscardHandler) // for what tests provoke
 	banners = lv.TableID{App: "app", Schema: "banners"}
 	greeted = lv.Rules{{Object: "env", Field: "content", Relation: lv.RelationIncludes, Value: "Hello"}}
 )
@@ -90,7 +92,7 @@ func TestAReplicaComesBackToWhereItWas(t *testing.T) {
 	s := serve(t)
 	s.fill()
 	r, err := replica.New(replica.Config{
-		URL: s.http.URL + "/lv", Table: banners, File: filepath.Join(t.TempDir(), "state"),
+		Logger: quiet, URL: s.http.URL + "/lv", Table: banners, File: filepath.Join(t.TempDir(), "state"),
 		Authorize: func(r *http.Request) { r.Header.Set("X-Key", "secret") },
 	})
 	require.NoError(t, err)
@@ -238,7 +240,7 @@ func TestWhatAReplicaNeeds(t *testing.T) {
 
 func TestCredentialsInAnAddressAreInNoError(t *testing.T) {
 	r, err := replica.New(replica.Config{
-		URL: "http://127.0.0.1:1/lv", Table: banners, File: filepath.Join(t.TempDir(), "state"),
+		Logger: quiet, URL: "http://127.0.0.1:1/lv", Table: banners, File: filepath.Join(t.TempDir(), "state"),
 		Authorize: func(r *http.Request) { r.URL.RawQuery += "&authkey=secret" },
 	})
 	require.NoError(t, err)

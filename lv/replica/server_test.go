@@ -36,7 +36,7 @@ type server struct {
 
 func serve(t *testing.T) *server {
 	db := memory.Open(memory.Config{Retention: storage.Retention{Events: 20}})
-	service, err := lv.New(lv.Config{Store: db})
+	service, err := lv.New(lv.Config{Store: db, Logger: quiet})
 	require.NoError(t, err)
 	s := &server{t: t, table: service.Table(banners.App, banners.Schema), store: db.Versions()}
 	mux := http.NewServeMux()
@@ -111,7 +111,7 @@ func (s *server) authorize(r *http.Request) { r.Header.Set("X-Key", "secret") }
 // follower returns a replica that keeps its state in a file.
 func (s *server) follower(file string) *replica.Replica {
 	r, err := replica.New(replica.Config{
-		URL: s.http.URL + "/lv", Table: banners, File: file, SaveEvery: 10 * time.Millisecond, Authorize: s.authorize,
+		Logger: quiet, URL: s.http.URL + "/lv", Table: banners, File: file, SaveEvery: 10 * time.Millisecond, Authorize: s.authorize,
 	})
 	require.NoError(s.t, err)
 	return r

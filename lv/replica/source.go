@@ -56,7 +56,7 @@ func (s *source) begin(ctx context.Context) (lv.Snapshot, error) {
 		return kept, nil
 	}
 	if missing != nil && !errors.Is(missing, os.ErrNotExist) {
-		s.replica.config.Logger.WarnContext(ctx, "lv/replica: the file cannot be used", "err", missing)
+		s.replica.config.Logger.WarnContext(ctx, "lv: replica cannot use its file", "file", s.replica.config.File, "err", missing)
 	}
 	fresh, err := s.fetch(ctx)
 	if err != nil && missing == nil {
@@ -91,7 +91,7 @@ func (s *source) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, err
 			case stopped:
 				return
 			case errors.Is(err, lv.ErrCompacted):
-				s.replica.config.Logger.WarnContext(ctx, "lv/replica: reading the snapshot anew", "after", after, "err", err)
+				s.replica.config.Logger.WarnContext(ctx, "lv: replica reads the snapshot anew", "after", after, "err", err)
 				s.lost.Store(true)
 				wait(ctx, time.Second) // in case that the server's state is no better
 				yield(lv.Event{}, err)
@@ -100,7 +100,7 @@ func (s *source) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, err
 				pause = firstPause
 			}
 			if ctx.Err() == nil {
-				s.replica.config.Logger.WarnContext(ctx, "lv/replica: the server is away", "err", err, "retry", pause)
+				s.replica.config.Logger.WarnContext(ctx, "lv: replica lost its server", "err", err, "retry", pause)
 				wait(ctx, pause)
 			}
 			if ctx.Err() != nil {
@@ -197,5 +197,6 @@ func (s *source) follow(ctx context.Context, after int64, f func(lv.Event) bool)
 		return err
 	}
 	s.replica.connected(true)
+	s.replica.config.Logger.InfoContext(ctx, "lv: replica follows its server", "after", after)
 	return readEvents(answer, s.maxEvent, f)
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -225,7 +226,7 @@ func catchUp(b *testing.B, db *postgres.DB, url string, callers int, publish fun
 
 // childFollows says of every event when readers of this process saw it.
 func childFollows(db *postgres.DB) error {
-	service, err := lv.New(lv.Config{VersionStore: noted{db.Versions()}, ReadOnly: true})
+	service, err := lv.New(lv.Config{VersionStore: noted{db.Versions()}, ReadOnly: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

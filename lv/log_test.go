@@ -1,0 +1,85 @@
+package lv_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/storage/memory"
+)
+
+// lines is a logger that keeps what it is told, without times.
+func lines(out *bytes.Buffer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+}
+
+func TestWhatChangesForVisitorsIsLoggedWithWhoAndWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := serve(t, lv.Config{Store: memory.New(), Logger: lines(&log)})
+		v := s.save("a", "1")
+		why := lv.By{Actor: "ada", Reason: "spring sale"}
+		said := func(want string, _ any, err error) {
+			t.Helper()
+			require.NoError(t, err)
+			require.Equal(t, strings.ReplaceAll(want, "TABLE", "app=app schema=banners")+"\n", log.String())
+			log.Reset()
+		}
+		first, err := s.Publish(t.Context(), "g", why, "a")
+		said(`level=INFO msg="lv: release applied" TABLE env=g release=2 reverts=0 rows=1 actor=ada reason="spring sale"`, first, err)
+		back, err := s.Revert(t.Context(), first.ID, lv.By{Actor: "bob", Reason: "it looks wrong"})
+		said(`level=INFO msg="lv: release applied" TABLE env=g release=3 reverts=2 rows=1 actor=bob reason="it looks wrong"`, back, err)
+		strategy, err := s.SaveStrategy(t.Context(), lv.Strategy{Title: "greeted", Target: v, Rules: greeted}, lv.By{Actor: "ada", Reason: "a trial"})
+		said(`level=INFO msg="lv: strategy saved" TABLE strategy=4 title=greeted row=a version=1 disabled=false actor=ada reason="a trial"`, strategy, err)
+		err = s.DeleteStrategy(t.Context(), strategy.ID, bob)
+		said(`level=INFO msg="lv: strategy deleted" TABLE strategy=4 title=greeted row=a version=1 disabled=false actor=bob reason=""`, nil, err)
+
+		draft, err := s.Draft(t.Context(), lv.Release{Changes: []lv.Change{{Row: "a", To: v}}}, why)
+		said(`level=INFO msg="lv: release drafted" TABLE env="" release=6 reverts=0 rows=1 actor=ada reason="spring sale"`, draft, err)
+		_, err = s.Approve(t.Context(), draft.ID, bob)
+		said(`level=INFO msg="lv: release approved" TABLE env="" release=6 reverts=0 rows=1 actor=bob reason=""`, nil, err)
+		_, err = s.Schedule(t.Context(), draft.ID, time.Now().Add(time.Hour), bob)
+		said(`level=INFO msg="lv: release scheduled" TABLE env="" release=6 reverts=0 rows=1 actor=bob reason=""`, nil, err)
+		err = s.Cancel(t.Context(), draft.ID, lv.By{Actor: "bob", Reason: "too early"})
+		said(`level=WARN msg="lv: release cancelled" TABLE env="" release=6 reverts=0 rows=1 actor=bob reason="too early"`, nil, err)
+
+		late := s.due(time.Minute, lv.Change{Row: "a", To: v})
+		s.publish(lv.Production, "a")
+		log.Reset()
+		go s.service.Run(context.Background())
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.Equal(t, lv.ReleaseFailed, s.stored(late.ID).State)
+		said(`level=ERROR msg="lv: release failed" TABLE env="" release=`+fmt.Sprint(late.ID)+` err="lv: conflict: \"a\" is at version 1 and not 0" actor=bob reason=why`, nil, err)
+	})
+}
+
+func TestTheDefaultLoggerIsThatOfTheProgram(t *testing.T) {
+	var log bytes.Buffer
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	slog.SetDefault(lines(&log))
+	service, err := lv.New(lv.Config{Store: memory.New()})
+	require.NoError(t, err)
+	defer service.Close()
+	table := service.Table("app", "banners")
+	_, err = table.Save(t.Context(), "a", page("1"), ada)
+	require.NoError(t, err)
+	require.Empty(t, log.String(), "nobody sees it")
+	_, err = table.Publish(t.Context(), lv.Production, ada, "a")
+	require.NoError(t, err)
+	require.Contains(t, log.String(), "lv: release applied")
+}
