@@ -23,8 +23,9 @@ const (
 
 // HoldConfig configures Hold. A zero field means its documented default.
 type HoldConfig struct {
-	// Owner names the holder, for people; "#" and a random suffix, which are
-	// added, tell apart two holders of one name. Default: host name and process id.
+	// Owner names the holder, for people, in at most 1,017 bytes; "#" and six
+	// random letters and digits, which are added, tell apart two holders of one
+	// name. Default: host name and process id.
 	Owner string
 	TTL   time.Duration // how long the lease of a dead holder lasts; default 3 minutes
 	Wait  bool          // wait for the item until ctx ends; default: ErrHeld at once
@@ -55,7 +56,7 @@ type Held struct {
 }
 
 // Hold acquires item and renews the lease until Release. Ctx bounds the
-// acquisition only. With Wait, those who share a Line get the item in the order
+// acquisition only; when it ends that, the error is its cause. With Wait, those who share a Line get the item in the order
 // in which they came, each as soon as the one before lets go; a release by
 // anybody else is seen within 10 milliseconds.
 //
@@ -73,6 +74,9 @@ func Hold(ctx context.Context, l Locker, item string, c HoldConfig) (*Held, erro
 		acquire = a.wait
 	}
 	lease, sent, err := acquire(ctx)
+	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
+		err = context.Cause(ctx) // which says more than an engine that was asked
+	}
 	if err != nil {
 		return nil, fmt.Errorf("hold %q: %w", item, err)
 	}
@@ -106,10 +110,9 @@ func (a attempt) keepAlive(ctx context.Context, lease Lease, sent moment) *Held 
 // seconds, and end the context if it is not. Contexts that are derived from it
 // learn of the end by Done, a moment later, unless Watchful made them look as
 // well, so that what must not be done by a holder that lost the item asks this
-// one first. A process may be stopped right
-// after it has asked: what must not be done then either takes the Token of Lease
-// along, for its receiver to compare. The context has no Deadline, since each
-// renewal would move it.
+// one first. A process may be stopped right after it has asked: what must not be
+// done then either takes the Token of Lease along, for its receiver to compare.
+// The context has no Deadline, since each renewal would move it.
 func (h *Held) Context() context.Context { return h.ctx }
 
 // Lease returns the lease as last renewed. Its token does not change.
@@ -130,9 +133,9 @@ func (h *Held) Release() error {
 	if h.released {
 		return nil
 	}
-	h.expiry.Stop()
 	h.cancel(context.Canceled)
 	<-h.kept
+	h.expiry.Stop() // which keep may have set once more
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.base), releaseTimeout)
 	defer cancel()
 	h.line.next(h.lease.Item) // whose request may share the commit of our release
@@ -150,17 +153,23 @@ func (h *Held) Release() error {
 }
 
 // Confirm renews the lease now. It is for the moment before an effect that
-// cannot be fenced. It returns ErrLost when the lease has ended,
-// context.Canceled when it was released, and any other error of the engine when
-// that did not renew it, which leaves the lease as it was.
+// cannot be fenced. It returns ErrLost when the lease has ended, also while the
+// engine does not answer, context.Canceled when it was released, and any other
+// error of the engine when that did not renew it, which leaves the lease as it
+// was.
 func (h *Held) Confirm() error {
 	renewed := make(chan error, 1)
+	var err error
 	select {
 	case h.check <- renewed:
-		if err := <-renewed; err != nil && h.base.Err() == nil {
-			return fmt.Errorf("confirm %q: %w", h.lease.Item, err)
+		select {
+		case err = <-renewed:
+		case <-h.base.Done():
 		}
 	case <-h.base.Done():
+	}
+	if err != nil && h.base.Err() == nil {
+		return fmt.Errorf("confirm %q: %w", h.Lease().Item, err)
 	}
 	return context.Cause(h.base)
 }
@@ -169,9 +178,9 @@ func (h *Held) Confirm() error {
 // once after a sleep, until the lease is lost or released.
 func (h *Held) keep() {
 	defer close(h.kept)
-	pause, doubted := h.ttl/3, time.Time{}
+	wait, doubted := h.ttl/3, time.Time{}
 	for {
-		asked, goOn := h.untilDue(pause)
+		asked, goOn := h.untilDue(wait)
 		if !goOn {
 			return
 		}
@@ -188,13 +197,13 @@ func (h *Held) keep() {
 		err := h.renew(deadline)
 		switch {
 		case err == nil:
-			pause = h.ttl / 3
+			wait = h.ttl / 3
 		case errors.Is(err, ErrLost), !time.Now().Before(deadline):
 			h.cancel(ErrLost)
 		default:
-			pause = h.ttl / 30
+			wait = h.ttl / 30
 			if slept {
-				h.rest(h.ttl / 300) // for whoever waits for it
+				_ = pause(h.base, h.ttl/300) // for whoever waits for it
 			}
 		}
 		if asked != nil {
@@ -205,8 +214,8 @@ func (h *Held) keep() {
 
 // untilDue waits until it is time to renew, and returns who asked for that, if
 // anybody did; not ok is the end of the lease.
-func (h *Held) untilDue(pause time.Duration) (asked chan error, ok bool) {
-	due := time.Now().Add(pause)
+func (h *Held) untilDue(wait time.Duration) (asked chan error, ok bool) {
+	due := time.Now().Add(wait)
 	for {
 		timer := time.NewTimer(min(time.Until(due), lookInterval))
 		select {
@@ -224,28 +233,41 @@ func (h *Held) untilDue(pause time.Duration) (asked chan error, ok bool) {
 	}
 }
 
-// rest waits, unless the lease ends.
-func (h *Held) rest(d time.Duration) {
+// pause waits, unless ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-h.base.Done():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
+// renew asks for more time. An answer that came too late to be of use is ErrLost.
 func (h *Held) renew(deadline time.Time) error {
 	sent := now()
 	ctx, cancel := context.WithDeadline(h.base, deadline)
 	defer cancel()
+	if !h.slept() {
+		defer time.AfterFunc(lookInterval, func() { h.endAfterSleep(ctx, cancel) }).Stop()
+	}
 	lease, err := h.locker.Renew(ctx, h.Lease(), h.ttl)
+	if errors.Is(err, context.Canceled) && h.base.Err() == nil {
+		return errSlept
+	}
 	if err != nil {
 		return err
 	}
 	h.mu.Lock()
 	h.lease, h.sent = lease, sent
 	h.mu.Unlock()
-	h.expiry.Reset(time.Until(h.deadline()))
+	left := time.Until(h.deadline())
+	if left <= 0 {
+		return ErrLost
+	}
+	h.expiry.Reset(left)
 	return nil
 }
 
@@ -257,9 +279,13 @@ type attempt struct {
 	ttl         time.Duration
 }
 
-// once asks for the lease and returns it with the time before the request.
+// once asks for the lease and returns it with the time before the request. Once
+// ctx has ended, nobody is asked.
 func (a attempt) once(ctx context.Context) (Lease, moment, error) {
 	sent := now()
+	if ctx.Err() != nil {
+		return Lease{}, sent, context.Cause(ctx)
+	}
 	lease, err := a.locker.Acquire(ctx, a.item, a.owner, a.ttl)
 	switch {
 	case err == nil && time.Since(sent.at) < usable(a.ttl):

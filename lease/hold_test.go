@@ -362,31 +362,6 @@ func TestOneHolderAtATimeAmongMany(t *testing.T) {
 	require.Equal(t, 32*20, total)
 }
 
-func TestConfirmRenewsTheLeaseOrSaysThatItIsLost(t *testing.T) {
-	bubble(t, func(t *testing.T, l *locktest.Wire) {
-		held := hold(t, l, lease.HoldConfig{})
-		time.Sleep(time.Second)
-		require.NoError(t, held.Confirm())
-		require.Equal(t, time.Now().Add(ttl).UTC(), held.Lease().ExpiresAt)
-		require.NoError(t, l.Release(t.Context(), held.Lease()), "as somebody does who breaks it")
-		require.ErrorIs(t, held.Confirm(), lease.ErrLost, "at once, not at the next renewal")
-		require.NoError(t, held.Release())
-
-		held = hold(t, l, lease.HoldConfig{})
-		require.NoError(t, held.Release())
-		require.ErrorIs(t, held.Confirm(), context.Canceled)
-
-		held = hold(t, l, lease.HoldConfig{})
-		l.Set(locktest.ErrCut, nil, 0)
-		start := time.Now()
-		require.ErrorIs(t, held.Confirm(), locktest.ErrCut, "nobody has confirmed it")
-		require.Zero(t, time.Since(start))
-		require.NoError(t, held.Context().Err(), "but it is not lost yet")
-		time.Sleep(ttl)
-		require.ErrorIs(t, held.Confirm(), lease.ErrLost)
-	})
-}
-
 func TestTenThousandHoldsLeakNothing(t *testing.T) {
 	l := memory.New().Locker()
 	before := runtime.NumGoroutine()

@@ -2,6 +2,7 @@ package lease
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/sleepless"
@@ -41,14 +42,33 @@ func (h *Held) slept() bool {
 // patience is how long the engine has to confirm a lease after a sleep.
 func (h *Held) patience() time.Duration { return min(h.ttl/10, 5*time.Second) }
 
+var errSlept = errors.New("the machine slept during the request")
+
+// endAfterSleep ends a request that the machine slept over, so that another one
+// asks: the answer to it may never come.
+func (h *Held) endAfterSleep(request context.Context, end context.CancelFunc) {
+	for !h.slept() {
+		if pause(request, lookInterval) != nil {
+			return
+		}
+	}
+	end()
+}
+
 // look ends the lease if its time is over. A process that was stopped may come
-// here before the timer that does so has fired.
+// here before the timer that does so has fired. After a sleep, a request that
+// was under way when it began may keep the next one from being sent.
 func (h *Held) look() {
+	var doubted *time.Timer
 	for h.base.Err() == nil {
 		switch {
 		case !time.Now().Before(h.deadline()):
 			h.cancel(ErrLost)
 		case h.slept():
+			if doubted == nil {
+				doubted = time.AfterFunc(h.patience(), func() { h.cancel(ErrLost) })
+				defer doubted.Stop()
+			}
 			_ = h.Confirm() // until it is, or is lost
 		default:
 			return

@@ -167,3 +167,59 @@ func TestAfterASleepTheEngineHasSomeSecondsToConfirmALease(t *testing.T) {
 		})
 	}
 }
+
+// slowly is a Locker whose first renewal takes as long as its context allows.
+type slowly struct {
+	*locktest.Awake
+	renewals atomic.Int32
+}
+
+func (s *slowly) Renew(ctx context.Context, own lease.Lease, ttl time.Duration) (lease.Lease, error) {
+	if s.renewals.Add(1) > 1 {
+		return s.Awake.Renew(ctx, own, ttl)
+	}
+	<-ctx.Done()
+	return lease.Lease{}, ctx.Err()
+}
+
+func TestARequestThatWasUnderWayInASleepHoldsUpNobody(t *testing.T) {
+	for name, learn := range map[string]func(context.Context){
+		"who asks":    func(ctx context.Context) { _ = ctx.Err() },
+		"who is told": func(ctx context.Context) { <-ctx.Done() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			locktest.Asleep(t, func(t *testing.T, l *locktest.Awake, sleep func(time.Duration)) {
+				held := hold(t, &slowly{Awake: l}, lease.HoldConfig{})
+				time.Sleep(ttl/3 + time.Second) // the first renewal is under way
+				sleep(5 * time.Minute)
+				start := time.Now()
+				learn(held.Context())
+				require.ErrorIs(t, context.Cause(held.Context()), lease.ErrLost)
+				require.LessOrEqual(t, time.Since(start), 5*time.Second)
+			})
+		})
+	}
+}
+
+func TestAConfirmThatTheMachineSleptOverIsNoRelease(t *testing.T) {
+	locktest.Asleep(t, func(t *testing.T, l *locktest.Awake, sleep func(time.Duration)) {
+		held := hold(t, &slowly{Awake: l}, lease.HoldConfig{})
+		time.AfterFunc(time.Millisecond, func() { sleep(170 * time.Second) }) // the lease outlasts it, just
+		err := held.Confirm()
+		require.Error(t, err)
+		require.NotErrorIs(t, err, context.Canceled)
+		require.NoError(t, held.Context().Err(), "once it is confirmed")
+	})
+}
+
+func TestAfterASleepAnEngineThatHangsHoldsUpNobody(t *testing.T) {
+	locktest.Asleep(t, func(t *testing.T, l *locktest.Awake, sleep func(time.Duration)) {
+		wire := &locktest.Wire{Locker: l}
+		held := hold(t, wire, lease.HoldConfig{})
+		wire.Set(nil, nil, time.Hour) // whatever its context says
+		sleep(5 * time.Minute)
+		start := time.Now()
+		require.ErrorIs(t, context.Cause(held.Context()), lease.ErrLost)
+		require.LessOrEqual(t, time.Since(start), 5*time.Second)
+	})
+}
