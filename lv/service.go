@@ -18,7 +18,7 @@ import (
 
 // Config configures a Service. A zero field means its documented default.
 type Config struct {
-	Store Store // required, or VersionStore: an engine, as it is
+	Store Store // required, or VersionStore or Reader: an engine, as it is
 	// VersionStore is for who mixes engines. Default: that of Store.
 	VersionStore VersionStore
 	// Reader takes the place of a store in a process that has none. The Service

@@ -388,16 +388,3 @@ func TestConflictsSayWhereThePointersAre(t *testing.T) {
 	many := make([]lv.Change, 7)
 	require.ErrorContains(t, &lv.ConflictError{Changes: many}, "and 2 more")
 }
-
-func TestCloseWaitsAndRefusesWrites(t *testing.T) {
-	s := newSite(t)
-	s.save("a", "1")
-	running := make(chan error)
-	go func() { running <- s.service.Run(context.Background()) }()
-	require.NoError(t, s.service.Close())
-	require.ErrorIs(t, <-running, lv.ErrClosed)
-	_, err := s.Save(t.Context(), "a", page("2"), ada)
-	require.ErrorIs(t, err, lv.ErrClosed)
-	require.ErrorIs(t, s.service.Run(t.Context()), lv.ErrClosed)
-	require.NoError(t, s.service.Close())
-}

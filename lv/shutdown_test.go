@@ -275,3 +275,16 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		require.Empty(t, s.log.String())
 	})
 }
+
+func TestCloseWaitsAndRefusesWrites(t *testing.T) {
+	s := newSite(t)
+	s.save("a", "1")
+	running := make(chan error)
+	go func() { running <- s.service.Run(context.Background()) }()
+	require.NoError(t, s.service.Close())
+	require.ErrorIs(t, <-running, lv.ErrClosed)
+	_, err := s.Save(t.Context(), "a", page("2"), ada)
+	require.ErrorIs(t, err, lv.ErrClosed)
+	require.ErrorIs(t, s.service.Run(t.Context()), lv.ErrClosed)
+	require.NoError(t, s.service.Close())
+}
