@@ -119,7 +119,6 @@ func TestASnapshotThatIsOlderThanWhatIsFollowedIsReadAgain(t *testing.T) {
 		}
 		r := &relay{Service: s.service}
 		other := s.reading(r)
-		other.run()
 		r.before = func(id lv.TableID) {
 			if id == second.ID {
 				r.before = nil
@@ -127,6 +126,7 @@ func TestASnapshotThatIsOlderThanWhatIsFollowedIsReadAgain(t *testing.T) {
 				s.save("x", "1")
 				s.publish(lv.Production, "x") // the first table begins to be followed here
 				require.Equal(t, "x=1", other.shows(lv.View{}))
+				other.run()
 				put("b")
 				synctest.Wait()
 			}
