@@ -135,7 +135,7 @@ func leaveStale(t *testing.T, db storage.Backend) {
 
 // newUpdater returns an Updater over the engine that is closed with the test.
 func newUpdater(t testing.TB, db storage.Backend, packages ...update.Package) *update.Updater {
-	u, err := update.New(update.Config{Store: db, Packages: packages})
+	u, err := update.New(update.Config{Store: db, Packages: packages, Logger: quiet})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, u.Close()) })
 	return u

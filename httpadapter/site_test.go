@@ -72,7 +72,7 @@ func (s *site) open(t testing.TB) *site {
 	}
 	var err error
 	s.updater, err = update.New(update.Config{
-		Locker: &engineLocker{db.Locker(), &s.engine}, Journal: s.journal,
+		Locker: &engineLocker{db.Locker(), &s.engine}, Journal: s.journal, Logger: quiet,
 		Packages: []update.Package{{
 			Name: pkg, Source: s.source,
 			Steps: []update.Step{{Name: "install", Check: s.check, Undo: func(context.Context, *update.Task) error { return nil },

@@ -69,10 +69,7 @@ func awaitEnd(ctx context.Context, done <-chan error, grace time.Duration) error
 	defer timer.Stop()
 	select {
 	case err := <-done:
-		if err == nil || errors.Is(err, context.Cause(ctx)) {
-			return err
-		}
-		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		return chain(context.Cause(ctx), err)
 	case <-timer.C:
 		return fmt.Errorf("%w: %w", errAbandoned, context.Cause(ctx))
 	}

@@ -2,6 +2,7 @@ package update
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/upkeep-go/upkeep/internal/damage"
 )
@@ -40,3 +41,14 @@ var (
 	// ErrClosed reports a call on a closed Updater.
 	ErrClosed = errors.New("update: closed")
 )
+
+// chain is an error with its cause, and says each once.
+func chain(cause, err error) error {
+	switch {
+	case err == nil, errors.Is(err, cause):
+		return err
+	case errors.Is(cause, err):
+		return cause
+	}
+	return fmt.Errorf("%w: %w", cause, err)
+}

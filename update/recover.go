@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -221,11 +222,12 @@ func (u *Updater) settleOne(p *Package, held *lease.Held) (r *runner, found bool
 // run that is done has nobody.
 func (u *Updater) takeOver(held *lease.Held, id string) (*runner, error) {
 	current := held.Lease()
+	var gone string
 	run, err := u.amend(held.Context(), id, func(run *Run) (Event, error) {
 		if run.State.Done() {
 			return Event{}, nil
 		}
-		gone := run.Owner
+		gone = run.Owner
 		run.Token, run.Owner = current.Token, current.Owner
 		return Event{Kind: EventRecovered, Message: "the process " + gone + " is gone"}, nil
 	})
@@ -234,6 +236,7 @@ func (u *Updater) takeOver(held *lease.Held, id string) (*runner, error) {
 	}
 	r := u.newRunner(u.packages[run.Package], held, run)
 	u.register(r)
+	u.log(slog.LevelInfo, "taken up", run, "gone", gone)
 	r.failure = r.work()
 	return r, r.failure
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"strings"
 	"sync"
@@ -91,6 +92,7 @@ func (r *runner) create() error {
 		return err
 	}
 	r.u.register(r)
+	r.u.log(slog.LevelInfo, "begun", stored)
 	return nil
 }
 
@@ -114,10 +116,10 @@ func (u *Updater) register(r *runner) {
 func (u *Updater) finish(r *runner, settled []*runner) {
 	r.failure = r.work()
 	if r.failure != nil && !r.lost() && !errors.Is(r.failure, errClosing) {
-		u.config.Logger.Error("update: run was given up", "run", r.run.ID, "err", r.failure)
+		u.log(slog.LevelError, "run was given up", r.snapshot(), "err", r.failure)
 	}
 	if err := u.release(r.held); err != nil {
-		u.config.Logger.Warn("update: lock not released", "run", r.run.ID, "err", err)
+		u.log(slog.LevelWarn, "lock not released", r.snapshot(), "err", err)
 	}
 	u.forget(r)
 	u.report(append(settled, r)...)
@@ -176,8 +178,7 @@ func (u *Updater) report(runners ...*runner) {
 			continue
 		}
 		run := r.snapshot()
-		u.config.Logger.Info("update finished", "run", run.ID, "package", run.Package, "from", run.From,
-			"version", run.Version, "state", string(run.State), "reason", run.Reason)
+		u.logEnd(run)
 		u.config.OnFinish(run)
 	}
 }
@@ -280,7 +281,7 @@ func (r *runner) retry(ctx context.Context, f func(context.Context) error) error
 		case err == nil, errors.Is(err, errOvertaken), errors.Is(err, ErrExists), errors.Is(err, ErrNotFound), errors.Is(err, ErrInvalid):
 			return err
 		case errors.Is(err, ErrStale):
-			return fmt.Errorf("%w: %w", errOvertaken, err)
+			return chain(errOvertaken, err)
 		case errors.Is(err, errAgain):
 			continue
 		case wait > 3*time.Second:
@@ -303,11 +304,15 @@ func (r *runner) letGo() error {
 		e.Step, e.Phase = r.run.Steps[begun].Name, PhaseDoing
 	}
 	r.mu.Unlock()
-	return r.save(r.held.Context(), func(run *Run) {
+	err := r.save(r.held.Context(), func(run *Run) {
 		if begun >= 0 {
 			run.Steps[begun].Attempt--
 		}
 	}, e)
+	if err == nil {
+		r.u.log(slog.LevelInfo, "left for the next process", r.snapshot())
+	}
+	return err
 }
 
 // flush writes notes once a second until stop closes, and looks whether

@@ -101,7 +101,7 @@ func (s *Step) bounded(ctx context.Context, t *Task, f func(context.Context, *Ta
 	err := protect(func() error { return f(ctx, t) })
 	if err != nil && ctx.Err() != nil {
 		// The cause says more than "context canceled", and decides what follows.
-		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		return chain(context.Cause(ctx), err)
 	}
 	return err
 }

@@ -55,7 +55,9 @@ type Config struct {
 	// lock is free. It is called on the run's own goroutine and should not
 	// take long: Close and Shutdown wait for it. Default: nothing.
 	OnFinish func(Run)
-	// Logger receives one line per finished run. Default: discard.
+	// Logger receives a line when a run begins, is taken up from another
+	// process, turns back and ends, and when a lock is broken. Default:
+	// slog.Default().
 	Logger *slog.Logger
 }
 
@@ -119,7 +121,7 @@ func New(c Config) (*Updater, error) {
 		c.OnFinish = func(Run) {}
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
 	}
 	if c.Store != nil && c.Locker == nil {
 		c.Locker = c.Store.Locker()

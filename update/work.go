@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -31,7 +32,7 @@ func (r *runner) work() error {
 		err = nil // the reply was lost, not the record
 	}
 	if err != nil && r.held.Context().Err() != nil {
-		return fmt.Errorf("%w: %w", errOvertaken, err)
+		return chain(errOvertaken, err)
 	}
 	return err
 }
@@ -120,9 +121,13 @@ func (r *runner) turnBack(err error) error {
 	r.mu.Lock()
 	r.ends = false
 	r.mu.Unlock()
-	return r.save(r.held.Context(), func(run *Run) {
+	err = r.save(r.held.Context(), func(run *Run) {
 		run.State, run.Reason = StateRollingBack, cut(reason, maxReason)
 	}, Event{Kind: EventProgress, Message: cut(reason, maxReason)})
+	if err == nil {
+		r.u.log(slog.LevelWarn, "rolling back", r.snapshot(), "err", reason)
+	}
+	return err
 }
 
 // end records the outcome.

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"log/slog"
 	"path/filepath"
 	"testing"
 
@@ -41,7 +42,7 @@ func TestARunThatCannotBeReadStopsItsOwnPackageAlone(t *testing.T) {
 				leftRun(t, db, name)
 			}
 			damage(t, path, statement, []byte("run of b"))
-			u, err := update.New(update.Config{Store: db, Packages: packages})
+			u, err := update.New(update.Config{Store: db, Packages: packages, Logger: slog.New(slog.DiscardHandler)})
 			require.NoError(t, err)
 			defer u.Close()
 			ctx, cancel := context.WithTimeout(t.Context(), hangs)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ func fleetTakesTurns(t testing.TB, h Harness) {
 func programOf(t testing.TB, b storage.Backend, i int, steps ...update.Step) *update.Updater {
 	t.Helper()
 	u, err := update.New(update.Config{
-		Store: b, Owner: fmt.Sprint("program ", i),
+		Store: b, Owner: fmt.Sprint("program ", i), Logger: slog.New(slog.DiscardHandler),
 		Packages: []update.Package{{Name: fmt.Sprint("demo/app@", i), Source: source.Static("1.0.0"), Steps: steps}},
 	})
 	require.NoError(t, err)

@@ -3,6 +3,7 @@ package step_test
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -22,7 +23,8 @@ func TestMain(m *testing.M) {
 		children[os.Args[2]](os.Args[3:])
 		os.Exit(0)
 	}
-	os.Setenv("GORACE", "atexit_sleep_ms=0") // children end when they are done
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // updates tell of themselves
+	os.Setenv("GORACE", "atexit_sleep_ms=0")       // children end when they are done
 	os.Exit(m.Run())
 }
 
