@@ -16,7 +16,8 @@ import (
 	"github.com/upkeep-go/upkeep/update"
 )
 
-// Backend is what a full engine offers. The stores share its life: they are
+// Backend is what a full engine offers: an update.Store and an lv.Store, which
+// the Config of each domain takes as it is. The stores share its life: they are
 // used until Close, which waits for them and may be called twice. Package
 // storagetest checks implementations.
 type Backend interface {
