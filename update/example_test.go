@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log"
+	"os"
 	"slices"
 
 	"github.com/upkeep-go/upkeep/storage/memory"
@@ -83,6 +84,42 @@ func ExampleUpdater_Update_rollback() {
 	// Output:
 	// rolled_back []
 	// update: failed: step "health": the site answers 500
+}
+
+// An update that is followed at a terminal.
+func ExamplePrint() {
+	ctx := context.Background()
+	state := memory.New()
+	defer state.Close()
+	u, err := update.New(update.Config{Store: state, Packages: []update.Package{{
+		Name:   "demo/site",
+		Source: versions{"1.0.0"},
+		Steps: []update.Step{
+			{Name: "publish", Do: publish, Undo: publish},
+			{Name: "health", Do: func(context.Context, *update.Task) error { return errors.New("the site answers 500") }},
+		},
+	}}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer u.Close()
+	run, err := u.Start(ctx, update.Request{Package: "demo/site", By: update.By{Actor: "ann"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := update.Print(os.Stdout, u.Follow(ctx, run.ID)); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// bring demo/site from "" to 1.0.0 (asked for by ann)
+	// publish
+	// publish: 50% half of it is there
+	// health
+	// health failed: the site answers 500
+	// rolling back: step "health": the site answers 500
+	// publish: 50% half of it is there
+	// publish undone
+	// rolled back: step "health": the site answers 500
 }
 
 // Plan first, start, follow, and go back.
