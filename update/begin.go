@@ -91,12 +91,13 @@ func (u *Updater) lock(ctx context.Context, p *Package, wait bool) (*lease.Held,
 			continue
 		case r != nil:
 			held := r.held.Lease()
-			return nil, busy(&lease.HeldError{Item: held.Item, Owner: held.Owner, Until: held.ExpiresAt})
+			run := r.snapshot()
+			return nil, &busyError{&lease.HeldError{Item: held.Item, Owner: held.Owner, Until: held.ExpiresAt}, p.Lock, &run}
 		}
 		held, err := u.takeSoon(ctx, p.Lock, wait)
 		var left *leftError
 		if !wait || !errors.As(err, &left) {
-			return held, busy(err)
+			return held, u.busy(ctx, p.Lock, err)
 		}
 		if err := u.awaitReturn(ctx, left); err != nil {
 			return nil, err
@@ -156,7 +157,7 @@ func (u *Updater) takeSoon(ctx context.Context, item string, wait bool) (*lease.
 		if time.Since(since) >= lookTime {
 			return nil, err
 		}
-		if runs, e := u.runsUnder(ctx, item, by.Owner); runs || e != nil {
+		if run, e := u.runUnder(ctx, item, by.Owner); run != nil || e != nil {
 			return nil, errors.Join(err, e)
 		}
 		short, cancel := context.WithTimeout(ctx, waitInterval)
@@ -169,14 +170,17 @@ func (u *Updater) takeSoon(ctx context.Context, item string, wait bool) (*lease.
 	}
 }
 
-// runsUnder reports whether the owner of a lease has a run under it.
-func (u *Updater) runsUnder(ctx context.Context, item, owner string) (bool, error) {
+// runUnder returns the run that the owner of a lease has under a lock, or nil.
+func (u *Updater) runUnder(ctx context.Context, lock, owner string) (*Run, error) {
 	for run, err := range u.config.Journal.History(ctx, Query{Live: true}) {
-		if err != nil || run.Item == item && run.Owner == owner {
-			return err == nil, err
+		if err != nil {
+			return nil, err
+		}
+		if run.Item == lock && run.Owner == owner {
+			return &run, nil
 		}
 	}
-	return false, nil
+	return nil, nil
 }
 
 // awaitReturn waits until somebody has come back to the run, or its time is
@@ -219,10 +223,34 @@ func (u *Updater) hold(ctx context.Context, item string, wait bool) (*lease.Held
 	})
 }
 
-// busy makes a lease.ErrHeld an ErrBusy too.
-func busy(err error) error {
-	if errors.Is(err, lease.ErrHeld) {
-		return fmt.Errorf("%w: %w", ErrBusy, err)
+// busyError is the ErrBusy that names the run which is in the way, if one is.
+type busyError struct {
+	*lease.HeldError
+	lock string
+	run  *Run
+}
+
+func (e *busyError) Error() string {
+	until := e.Until.UTC().Format(time.RFC3339)
+	if e.run == nil {
+		return fmt.Sprintf("%v: %q has the lock %q until %s", ErrBusy, e.Owner, e.lock, until)
+	}
+	return fmt.Sprintf("%v: run %q of package %q has the lock %q until %s", ErrBusy, e.run.ID, e.run.Package, e.lock, until)
+}
+
+// Unwrap makes it an ErrBusy, and a *lease.HeldError.
+func (e *busyError) Unwrap() []error { return []error{ErrBusy, e.HeldError} }
+
+// busy makes an ErrHeld an ErrBusy, and looks which run has the lock.
+func (u *Updater) busy(ctx context.Context, lock string, err error) error {
+	var by *lease.HeldError
+	var left *leftError
+	switch {
+	case errors.As(err, &left):
+		return &busyError{left.HeldError, lock, &left.run}
+	case errors.As(err, &by):
+		run, _ := u.runUnder(ctx, lock, by.Owner) // without one its owner is named
+		return &busyError{by, lock, run}
 	}
 	return err
 }

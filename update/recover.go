@@ -210,7 +210,7 @@ func (u *Updater) settleOne(p *Package, held *lease.Held) (r *runner, found bool
 		r, err = u.workUnder(held, run.ID)
 	} else { // the package had another lock when the run began
 		r, err = u.adoptOne(held.Context(), run.Item, run.ID)
-		err = errors.Join(busy(err), u.release(held))
+		err = errors.Join(u.busy(held.Context(), run.Item, err), u.release(held))
 	}
 	if err != nil {
 		err = fmt.Errorf("settle run %q: %w", left[0].ID, err)
