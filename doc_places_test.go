@@ -242,7 +242,8 @@ func flush(text string) string {
 }
 
 // uncompiled returns the Go of a page that stands in no Go file: the blocks,
-// but for how they are indented, and what mounts api in a sentence.
+// but for how they are indented, and in sentences what mounts api or follows a
+// run.
 func uncompiled(t *testing.T, page string) (all []string) {
 	t.Helper()
 	var code strings.Builder
@@ -251,7 +252,7 @@ func uncompiled(t *testing.T, page string) (all []string) {
 	}
 	blocks := regexp.MustCompile("(?s)\n```go\n(.*?)```\n").FindAllStringSubmatch(page, -1)
 	require.NotEmpty(t, blocks)
-	mounts := regexp.MustCompile("`([^`\n]*\\bapi\\)[^`\n]*)`").FindAllStringSubmatch(page, -1)
+	mounts := regexp.MustCompile("`([^`\\n]*\\b(?:api|run\\.ID\\))\\)[^`\\n]*)`").FindAllStringSubmatch(page, -1)
 	require.NotEmpty(t, mounts)
 	for _, found := range append(blocks, mounts...) {
 		if !strings.Contains(code.String(), flush(found[1])) {
@@ -266,5 +267,6 @@ func TestTheGoOfTheReadmeIsCompiled(t *testing.T) {
 	require.Empty(t, uncompiled(t, page), "the README shows Go that is in no example")
 	require.NotEmpty(t, uncompiled(t, strings.Replace(page, "defer db.Close()", "defer db.Open()", 1)))
 	require.NotEmpty(t, uncompiled(t, strings.Replace(page, "r.Mount(", "r.Handle(", 1)))
+	require.NotEmpty(t, uncompiled(t, strings.Replace(page, "u.Follow(", "u.Watch(", 1)))
 	require.LessOrEqual(t, strings.Count(page, "\n"), 150, "a first page is short")
 }
