@@ -74,46 +74,6 @@ func (u *Updater) tell(run Run) {
 	}
 }
 
-// bounded keeps what people write within limits.
-func (b By) bounded() By {
-	return By{Actor: cut(b.Actor, maxName), Reason: cut(b.Reason, maxReason), RequestID: cut(b.RequestID, maxName)}
-}
-
-// beyondReturn reports whether a step that cannot be taken back has begun.
-func (p *Package) beyondReturn(run Run) bool {
-	for _, rec := range run.Steps {
-		s := p.find(rec.Name)
-		if rec.Phase != PhaseTodo && (rec.Final || s != nil && s.PointOfNoReturn) {
-			return true
-		}
-	}
-	return false
-}
-
-// effects names the steps of a run that had an effect and an Undo: those that
-// can be undone, and those that the package does not have any more.
-func (p *Package) effects(run Run) (undoable, gone []string) {
-	for _, rec := range run.Steps {
-		s := p.find(rec.Name)
-		switch {
-		case rec.Phase == PhaseTodo, rec.Phase == PhaseUndone:
-		case s == nil && !rec.NoUndo:
-			gone = append(gone, rec.Name)
-		case s != nil && s.Undo != nil:
-			undoable = append(undoable, rec.Name)
-		}
-	}
-	return undoable, gone
-}
-
-// goneError says what cannot be undone any more, nil if that is nothing.
-func goneError(gone []string) error {
-	if len(gone) == 0 {
-		return nil
-	}
-	return fmt.Errorf("not undone: %q, which the package does not have any more", gone)
-}
-
 // Rollback undoes a run that has ended, by a new run of its undo steps, which
 // it starts as Start does; Wait for its end. Only what a package went through
 // last can be undone, else ErrStale; a run that is not done is ErrBusy, one

@@ -15,6 +15,23 @@
 // steps and sources that most programs need are in update/step and
 // update/source; package updatetest checks an engine of your own.
 //
+// Begin with Config, Package and Step; Start begins a run, [Updater.Follow] and
+// [Print] show it, Shutdown leaves it to the next process.
+//
+// To change the package, read in this order:
+//
+//   - update.go, package.go, step.go, source.go, task.go: what a user writes;
+//     run.go and journal.go: what is kept; errors.go
+//   - updater.go: the verbs, and Start; resolve.go, version.go: which version
+//     that is, and whether it may be
+//   - begin.go: from Start to a run; lock.go: who has the lock, and who may
+//     come back to it
+//   - runner.go: who works on a run; work.go: the way forward, and back; call.go
+//     and notes.go: one step, and what it says; record.go: how it is written
+//   - recover.go: what dead processes left; control.go: Cancel, Rollback and
+//     Break; shutdown.go: the end
+//   - follow.go, print.go, log.go: who looks; text.go and wait.go: what all use
+//
 // Source: the [WNCMS Updates API], which comments here call the document.
 //
 // [WNCMS Updates API]: https://doc.wncms.cc/api/endpoints/updates

@@ -159,21 +159,6 @@ func (u *Updater) takeUpAgain(r *runner) {
 	}
 }
 
-// rest waits for some time between two looks at runs that were left, until ctx
-// ends or the Updater closes.
-func (u *Updater) rest(ctx context.Context) error {
-	timer := time.NewTimer(min(5*time.Second, u.config.LockTTL/3))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-u.stopping:
-		return ErrClosed
-	case <-timer.C:
-		return nil
-	}
-}
-
 // lookTime bounds how long somebody has a lock who only looks whether a run
 // was left under it.
 const lookTime = 5 * time.Second

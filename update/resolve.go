@@ -121,25 +121,6 @@ func (u *Updater) validate(r Request) (*Package, error) {
 	return p, nil
 }
 
-// fits refuses a text of more than so many bytes.
-func fits(field, text string, most int) error {
-	if len(text) > most {
-		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrInvalid, field, len(text), most)
-	}
-	return nil
-}
-
-// gate asks the package whether it may be updated at all.
-func (p *Package) gate(ctx context.Context, r Request) error {
-	if p.Gate == nil {
-		return nil
-	}
-	if err := p.Gate(ctx, r); err != nil {
-		return fmt.Errorf("update %q: %w", p.Name, err)
-	}
-	return nil
-}
-
 // Plan resolves the version and runs the pre-flight check of every step. It
 // changes nothing. A check that fails is ErrFailed, and comes with the plan. A
 // version that is installed is not an error but Plan.UpToDate.

@@ -3,6 +3,7 @@ package update
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/upkeep-go/upkeep/lease"
@@ -180,4 +181,12 @@ type Plan struct {
 	Version  string // resolved version
 	UpToDate bool   // Version is installed: there is nothing to do
 	Steps    []string
+}
+
+func (r Run) describe() string {
+	text := fmt.Sprintf("bring %s from %q to %s", r.Package, r.From, r.Version)
+	if r.Undoes != "" {
+		text = fmt.Sprintf("take %s back from %s to %q", r.Package, r.From, r.Version)
+	}
+	return strings.TrimSuffix(text+": "+r.Request.By.Reason, ": ")
 }

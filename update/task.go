@@ -131,11 +131,3 @@ func (s *Step) weight() int { return max(s.Weight, 1) }
 func (s *Step) describe(rec *StepRecord) {
 	rec.Final, rec.NoUndo = s.PointOfNoReturn, s.Undo == nil
 }
-
-// find returns the package's step with this name, or nil.
-func (p *Package) find(name string) *Step {
-	if i, ok := p.byName[name]; ok {
-		return &p.Steps[i]
-	}
-	return nil
-}

@@ -2,19 +2,14 @@ package update
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/upkeep-go/upkeep/lease"
 )
-
-// waitInterval is how often Wait looks at a run of another process.
-const waitInterval = 250 * time.Millisecond
 
 // Updater updates the packages of its Config. It is safe for concurrent use.
 type Updater struct {
@@ -79,22 +74,6 @@ func (u *Updater) Start(ctx context.Context, r Request) (Run, error) {
 		run := p.newRun(r, from, release)
 		return run, u.check(ctx, p, run)
 	})
-}
-
-// newRun is the record with which an update begins.
-func (p *Package) newRun(r Request, from string, release Release) Run {
-	r.Wait = false // it has
-	run := Run{
-		ID: strings.ToLower(rand.Text()), Package: p.Name, Item: p.Lock, From: from, Version: release.Version,
-		Release: release, State: StateRunning, Request: r,
-	}
-	for i := range p.Steps {
-		s := &p.Steps[i]
-		rec := StepRecord{Name: s.Name, Phase: PhaseTodo, Weight: s.weight()}
-		s.describe(&rec)
-		run.Steps = append(run.Steps, rec)
-	}
-	return run
 }
 
 // earlier finds the run of a repeated request to update, or to take a run back.
@@ -248,32 +227,9 @@ func (u *Updater) Status(ctx context.Context, pkg string) (Status, error) {
 	return s, nil
 }
 
-// pause waits for d or the end of ctx, unless the Updater is closed.
-func (u *Updater) pause(ctx context.Context, d time.Duration) error {
-	if u.stops() {
-		return ErrClosed
-	}
-	return pause(ctx, d)
-}
-
-// pause waits for d or the end of ctx.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
-}
-
-// cut shortens s to at most n bytes of valid UTF-8.
-func cut(s string, n int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= n {
-		return s
-	}
-	const mark = "…"
-	return strings.ToValidUTF8(s[:n-len(mark)], "") + mark
+// Holder returns the live lease on a lock, whoever has it, or lease.ErrFree. It
+// asks the Locker and nobody else, so that it can be asked often; Status tells
+// more, and also asks what is installed.
+func (u *Updater) Holder(ctx context.Context, item string) (lease.Lease, error) {
+	return u.config.Locker.Holder(ctx, itemOf(item))
 }

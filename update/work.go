@@ -13,8 +13,6 @@ const (
 	// maxAttempts is how often a step may begin before it counts as what
 	// kills the process.
 	maxAttempts = 3
-	maxReason   = 4 << 10 // bytes of what people and errors say
-	maxName     = 256     // bytes of what names something
 )
 
 // work brings the run to its end. An error means that the run is not done:
@@ -343,48 +341,3 @@ func (r *runner) takeBack(ctx context.Context, i int, s *Step, rec StepRecord) e
 	r.note(i, PhaseUndone, nil)
 	return nil
 }
-
-// record returns what the run remembers of step i.
-func (r *runner) record(i int) StepRecord {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.run.Steps[i]
-}
-
-// saveStep writes a change of step i.
-func (r *runner) saveStep(ctx context.Context, i int, kind EventKind, change func(*StepRecord)) error {
-	rec := r.record(i)
-	change(&rec)
-	return r.save(ctx, func(run *Run) { change(&run.Steps[i]) },
-		Event{Kind: kind, Step: rec.Name, Phase: rec.Phase})
-}
-
-// note changes the phase of step i; the next save writes it.
-func (r *runner) note(i int, phase Phase, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	rec := &r.run.Steps[i]
-	rec.Phase, rec.EndedAt = phase, stamp()
-	r.begun = -1
-	message := ""
-	if err != nil {
-		message = cut(err.Error(), maxReason)
-		rec.Error = message // kept when the step is undone
-	}
-	switch {
-	case phase == PhaseDone:
-		r.run.Percent = r.percent(float64(r.base + r.weights[i]))
-	case phase == PhaseUndone && r.run.Undoes != "":
-		r.base += r.weights[i]
-		r.run.Percent = r.percent(float64(r.base))
-	}
-	r.notes.outcomes = append(r.notes.outcomes, Event{Kind: EventStep, Step: rec.Name, Phase: phase, Message: message})
-}
-
-// percent is the share of the whole that the weight done makes; it never falls.
-func (r *runner) percent(done float64) int {
-	return max(r.run.Percent, min(int(100*done/float64(r.total)), 99))
-}
-
-// stamp is now as every engine can keep it.
-func stamp() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
