@@ -183,7 +183,7 @@ func (f *follower) apply(ctx context.Context, e Event) {
 		if t := s.known(e.Table); t != nil {
 			t.apply(ctx, e)
 		}
-	case EventPlanned:
+	case EventDraft:
 		s.stale.add(e.Table)
 		s.planned.Set()
 	}

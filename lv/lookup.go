@@ -16,7 +16,7 @@ func (t *Table) VersionByID(ctx context.Context, id VersionID) (Version, error) 
 	return Version{}, fmt.Errorf("%w: version %d", ErrNotFound, id)
 }
 
-// ReleaseByID returns a release of the table, planned or not, or ErrNotFound.
+// ReleaseByID returns a release of the table, drafted or applied, or ErrNotFound.
 func (t *Table) ReleaseByID(ctx context.Context, id int64) (Release, error) {
 	if id > 0 {
 		for r, err := range t.Releases(ctx, Query{ID: id}) {

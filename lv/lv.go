@@ -87,9 +87,9 @@ type Query struct {
 
 // By says who changes something, and why.
 type By struct {
-	// Actor may be empty in a program. It is required of a planned release, as
-	// another must approve it: Draft, Approve, Schedule, Apply and Cancel. It is
-	// Staffname of the document, as Reason is its desc.
+	// Actor may be empty in a program. It is required of a release that is
+	// drafted, as another must approve it: Draft, Approve, Schedule, Apply and
+	// Cancel. It is Staffname of the document, as Reason is its desc.
 	Actor  string
 	Reason string
 	// RequestID, if set, makes a call that is repeated with it return the first
@@ -107,7 +107,7 @@ type EventKind string
 const (
 	EventSaved    EventKind = "saved"    // a working row changed
 	EventReleased EventKind = "released" // pointers moved
-	EventPlanned  EventKind = "planned"  // a release was planned, approved, scheduled or cancelled
+	EventDraft    EventKind = "planned"  // a release was drafted, approved, scheduled or cancelled, or has failed
 	EventStrategy EventKind = "strategy" // a strategy changed
 )
 
@@ -133,7 +133,7 @@ type Event struct {
 	Release int64
 	// Rows is what moved, in the order of the call: for EventSaved working
 	// rows, for EventReleased pointers, with the From that was there. It is
-	// empty for EventPlanned. For EventStrategy it is the Target.
+	// empty for EventDraft. For EventStrategy it is the Target.
 	Rows []Moved
 	// Strategy is what EventStrategy left, Deleted included.
 	Strategy *Strategy

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Publish points env at these working rows, deletions included, all or none. The first publication to a gray makes it. When nothing would
-// move it returns the release that moved any of these rows last.
+// Publish points env at these working rows, deletions included, all or none.
+// The first publication to a gray makes it. When nothing would move it returns
+// the release that moved any of these rows last.
 func (t *Table) Publish(ctx context.Context, env Env, by By, rows ...string) (Release, error) {
 	return t.put(ctx, by, func(ctx context.Context) (Release, error) {
 		return Release{State: ReleaseApplied, Env: env, Changes: rowChanges(rows, Change{Working: true})}, nil
@@ -78,10 +79,11 @@ func (t *Table) Revert(ctx context.Context, release int64, by By) (Release, erro
 // moved reports whether the pointer of a change that is applied has moved.
 func (c Change) moved() bool { return c.From != c.To }
 
-// Draft records a change list: Env and Changes of r. Its versions are pinned: later edits do not change it. What it expects to be there when it is
-// applied is, by the Change: the version Expect; whatever is there, if that is
-// Any; what the release After leaves there, planned or applied, so that the end
-// of a campaign can be planned along with its begin; else what is there now. A
+// Draft records a change list: Env and Changes of r. Its versions are pinned:
+// later edits do not change it. What it expects to be there when it is applied
+// is, by the Change: the version Expect; whatever is there, if that is Any; what
+// the release After leaves there, drafted or applied, so that the end of a
+// campaign can be drafted along with its begin; else what is there now. A
 // release that was cancelled or has failed leaves nothing: to come after it is
 // ErrStale. When it is given up later, what comes after it finds something else
 // than it expects, and fails.
@@ -102,7 +104,7 @@ func (t *Table) Draft(ctx context.Context, r Release, by By) (Release, error) {
 	})
 }
 
-// Approve approves a planned release, as Config.Approve allows.
+// Approve approves a drafted release, as Config.Approve allows.
 func (t *Table) Approve(ctx context.Context, release int64, by By) (Release, error) {
 	return t.amend(ctx, release, by, func(r *Release) error {
 		switch r.State {
@@ -279,7 +281,7 @@ func (t *Table) newest(ctx context.Context, row string) (Version, error) {
 	return Version{}, fmt.Errorf("%w: row %q", ErrNotFound, row)
 }
 
-// pin completes a change of a plan: which row, which version, and what the
+// pin completes a change of a draft: which row, which version, and what the
 // pointer is expected to be.
 func (t *Table) pin(ctx context.Context, env Env, c Change) (Change, error) {
 	switch {
@@ -335,7 +337,7 @@ func (t *Table) expected(ctx context.Context, env Env, c Change) (VersionID, err
 	return 0, fmt.Errorf("%w: release %d does not move row %q in this environment", ErrInvalid, c.After, c.Row)
 }
 
-// explained adds to the conflict that a release met which other planned one
+// explained adds to the conflict that a release met which other drafted one
 // would have left what was expected, but has not.
 func (t *Table) explained(ctx context.Context, release int64, err error) error {
 	var moved *ConflictError

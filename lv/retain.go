@@ -77,7 +77,7 @@ type pointer struct {
 	row string
 }
 
-// pins returns the versions that a release still needs: what a planned one
+// pins returns the versions that a release still needs: what a drafted one
 // will show, and what the revert of an applied one would.
 func (r Release) pins(live map[pointer]VersionID) (versions []VersionID) {
 	for _, c := range r.Changes {

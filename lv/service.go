@@ -40,7 +40,7 @@ type Config struct {
 
 // Retention says which versions may be forgotten: those that are not among the
 // newest of their row, are older, and are not referred to by a pointer, a
-// strategy, a planned release or one that can still be reverted.
+// strategy, a drafted release or one that can still be reverted.
 type Retention struct {
 	Versions int           // of each row; 0 keeps all
 	Age      time.Duration // keep anything younger

@@ -33,7 +33,7 @@ type VersionStore interface {
 	// another table, are ErrNotFound; an OpRestore of a deletion, no edits
 	// and an edit of no row are ErrInvalid. If nothing else is wrong, edits whose
 	// Expect does not hold are a *ConflictError that lists them all. OpForget
-	// of a version that a pointer, a working row, a strategy or a planned
+	// of a version that a pointer, a working row, a strategy or a drafted
 	// release refers to is ErrStale, and so is that of one from which an
 	// applied release moved a pointer, if all pointers that it moved are where
 	// it moved them. OpForget appends no event.

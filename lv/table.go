@@ -204,7 +204,7 @@ func (t *Table) History(ctx context.Context, q Query) iter.Seq2[Version, error] 
 	return t.soundVersions(ctx, q)
 }
 
-// Releases yields releases, planned ones included, newest first.
+// Releases yields releases, drafted ones included, newest first.
 func (t *Table) Releases(ctx context.Context, q Query) iter.Seq2[Release, error] {
 	return t.service.config.VersionStore.Releases(ctx, t.ID, q)
 }

@@ -146,7 +146,7 @@ func (h *history) release(r lv.Release) {
 // released moves the pointers of the model.
 func (h *history) released(r *lv.Release) {
 	h.Helper()
-	e := lv.Event{Kind: lv.EventPlanned, Env: r.Env, Release: r.ID}
+	e := lv.Event{Kind: lv.EventDraft, Env: r.Env, Release: r.ID}
 	if r.State == lv.ReleaseApplied {
 		e.Kind = lv.EventReleased
 		for _, c := range r.Changes {

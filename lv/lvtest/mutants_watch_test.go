@@ -67,7 +67,7 @@ var watchMutants = []mutant{
 			})
 		}
 	})},
-	{what: "tells of no plans", caught: watchSays, wrap: eachEvent(func(_ context.Context, _ int, e *lv.Event) bool { return e.Kind != lv.EventPlanned })},
+	{what: "tells of no plans", caught: watchSays, wrap: eachEvent(func(_ context.Context, _ int, e *lv.Event) bool { return e.Kind != lv.EventDraft })},
 	{what: "repeats the event before", caught: watchAfter, wrap: badWatch(func(s lv.VersionStore) watchFunc {
 		return func(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
 			return s.Watch(ctx, max(0, after-1))

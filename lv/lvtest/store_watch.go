@@ -44,7 +44,7 @@ func eventsSay(t *storeTest) {
 		{Kind: lv.EventSaved, Rows: []lv.Moved{row(b1, 0), row(a2, a1.ID)}},
 		{Kind: lv.EventReleased, Env: green, Release: release.ID, Rows: []lv.Moved{row(a1, 0), row(b1, 0)}, Actor: "bob"},
 		{Kind: lv.EventSaved, Rows: []lv.Moved{row(d, a2.ID)}},
-		{Kind: lv.EventPlanned, Env: green, Release: plan.ID},
+		{Kind: lv.EventDraft, Env: green, Release: plan.ID},
 		{Kind: lv.EventReleased, Env: green, Release: second.ID, Rows: []lv.Moved{row(d, a1.ID)}},
 		{Kind: lv.EventReleased, Env: green, Release: third.ID, Rows: []lv.Moved{{Row: "a", From: d.ID}}},
 		{Kind: lv.EventStrategy, Rows: []lv.Moved{row(a1, 0)}, Strategy: &s},

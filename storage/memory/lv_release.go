@@ -71,7 +71,7 @@ func (w *writing) put(r lv.Release) (lv.Release, error) {
 		w.t.releases = append(w.t.releases, kept)
 	}
 	r.AppliedAt, r.Seq = time.Time{}, 0
-	event := lv.Event{Kind: lv.EventPlanned, Env: r.Env, Release: r.ID}
+	event := lv.Event{Kind: lv.EventDraft, Env: r.Env, Release: r.ID}
 	if r.State == lv.ReleaseApplied {
 		r.AppliedAt, r.Seq = w.now, w.seq
 		event.Kind, event.Rows = lv.EventReleased, w.apply(r, kept, targets)

@@ -244,7 +244,7 @@ func (b *lvBatch) read(tx Tx, after int64, size int) error {
 			before -= moved
 		case lv.EventReleased:
 			e.Release, b.released = subject, true
-		case lv.EventPlanned:
+		case lv.EventDraft:
 			e.Release = subject
 		case lv.EventStrategy:
 			s, err := decodeStrategy(strategy)

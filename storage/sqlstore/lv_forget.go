@@ -17,7 +17,7 @@ SELECT v.name, CASE
 	WHEN EXISTS (SELECT 1 FROM upkeep_lv_change c
 		JOIN upkeep_lv_release p ON p.tbl = c.tbl AND p.id = c.release
 		WHERE c.to_version = v.id AND c.moved = 0 AND p.state IN ('draft', 'approved', 'scheduled'))
-		THEN 'a planned release'
+		THEN 'a drafted release'
 	WHEN EXISTS (SELECT 1 FROM upkeep_lv_env e CROSS JOIN upkeep_lv_change c
 		WHERE e.tbl = v.tbl AND c.tbl = v.tbl AND c.env = e.name AND c.name = v.name AND c.moved > 0
 		AND c.from_version = v.id AND NOT EXISTS (SELECT 1 FROM upkeep_lv_change o

@@ -133,7 +133,7 @@ func (w *lvWriting) putRelease(r lv.Release) (*lv.Release, error) {
 	if old == nil && apply && moved == 0 {
 		return w.lastMove(r)
 	}
-	e := lvEvent{kind: lv.EventPlanned, env: r.Env, subject: r.ID}
+	e := lvEvent{kind: lv.EventDraft, env: r.Env, subject: r.ID}
 	if apply {
 		e.kind, e.moved = lv.EventReleased, moved
 	}
