@@ -85,12 +85,7 @@ func (f *follower) reach(ctx context.Context, seq int64) error {
 	if f.position.Load() >= seq {
 		return nil
 	}
-	for {
-		wanted := f.wanted.Load()
-		if wanted >= seq || f.wanted.CompareAndSwap(wanted, seq) {
-			break
-		}
-	}
+	raise(&f.wanted, seq)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), catchUpTime)
 	defer cancel()
 	ctx, end := context.WithCancelCause(ctx)

@@ -3,6 +3,7 @@ package lv
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 )
 
 // releaseNews is what the log calls a release in a state, and its level. One that
@@ -18,13 +19,41 @@ var releaseNews = map[ReleaseState]struct {
 	ReleaseCancelled: {slog.LevelWarn, "lv: release cancelled"},
 }
 
-func (t *Table) logRelease(ctx context.Context, r Release, by By) {
+// progress is how far releases have come: the last event that applied one, and
+// the last that was drafted. What a write returns is its own doing only if it is
+// further than they were before.
+type progress struct{ applied, drafted int64 }
+
+func (s *Service) progress() progress {
+	return progress{applied: max(s.applied.Load(), s.follower.position.Load()), drafted: s.drafted.Load()}
+}
+
+// logRelease tells of what a write has left, unless it was there before: nothing
+// would have moved, or the request is repeated.
+func (t *Table) logRelease(ctx context.Context, r Release, by By, before progress) {
 	news, ok := releaseNews[r.State]
-	if !ok {
+	switch {
+	case !ok, r.Last != by:
 		return
+	case r.State == ReleaseApplied && r.Seq <= before.applied, r.State == ReleaseDraft && r.ID <= before.drafted:
+		return
+	case r.State == ReleaseApplied:
+		raise(&t.service.applied, r.Seq)
+	case r.State == ReleaseDraft:
+		raise(&t.service.drafted, r.ID)
 	}
 	t.log(ctx, news.level, news.message, by, slog.String("env", string(r.Env)), slog.Int64("release", r.ID),
 		slog.Int64("reverts", r.Reverts), slog.Int("rows", len(r.Changes)))
+}
+
+// raise makes a number at least n.
+func raise(number *atomic.Int64, n int64) {
+	for {
+		was := number.Load()
+		if was >= n || number.CompareAndSwap(was, n) {
+			return
+		}
+	}
 }
 
 // logFailed tells of a release that has failed when it was due.

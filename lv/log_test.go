@@ -83,3 +83,38 @@ func TestTheDefaultLoggerIsThatOfTheProgram(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, log.String(), "lv: release applied")
 }
+
+func TestWhatWasThereBeforeIsNotLoggedAgain(t *testing.T) {
+	for name, read := range map[string]bool{"nobody reads the table": false, "somebody reads the table": true} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			s := serve(t, lv.Config{Store: memory.New(), Logger: lines(&log)})
+			if read {
+				s.shows(lv.View{})
+			}
+			v := s.save("a", "1")
+			request := func(id string) lv.By { return lv.By{Actor: "ada", Reason: "sale", RequestID: id} }
+			again := func(call func() (lv.Release, error)) lv.Release {
+				t.Helper()
+				log.Reset()
+				first, err := call()
+				require.NoError(t, err)
+				require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+				second, err := call()
+				require.NoError(t, err)
+				require.Equal(t, first, second)
+				require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+				return first
+			}
+			again(func() (lv.Release, error) { return s.Publish(t.Context(), lv.Production, request("1"), "a") })
+			again(func() (lv.Release, error) { return s.Release(t.Context(), "g", ada, v) })
+			again(func() (lv.Release, error) {
+				return s.Draft(t.Context(), lv.Release{Changes: []lv.Change{{Row: "a", To: v}}}, request("2"))
+			})
+			log.Reset()
+			_, err := s.Publish(t.Context(), lv.Production, bob, "a")
+			require.NoError(t, err)
+			require.Empty(t, log.String(), "bob has moved nothing")
+		})
+	}
+}

@@ -93,10 +93,9 @@ type By struct {
 	Actor  string
 	Reason string
 	// RequestID, if set, makes a call that is repeated with it return the first
-	// answer, however much later: the store keeps the answers of a table for
-	// good, as it keeps releases. This holds for a call that gets as far as the
-	// store: a Release of a version that has been forgotten since, or an Approve
-	// after a Cancel, fails before.
+	// answer, however much later and whatever has happened since: the store
+	// keeps the answers of a table for good, as it keeps releases. Only a version
+	// that has been forgotten may be ErrCompacted.
 	RequestID string
 }
 

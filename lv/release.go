@@ -163,6 +163,7 @@ func (t *Table) Cancel(ctx context.Context, release int64, by By) error {
 // readers see what moved. What build refuses now may have been done by this
 // request before: then its first answer is returned.
 func (t *Table) put(ctx context.Context, by By, build func(context.Context) (Release, error)) (put Release, err error) {
+	before := t.service.progress()
 	err = t.writes(ctx, by, func(ctx context.Context) (int64, error) {
 		r, err := build(ctx)
 		if err != nil {
@@ -179,7 +180,7 @@ func (t *Table) put(ctx context.Context, by By, build func(context.Context) (Rel
 		if put, err = t.service.config.VersionStore.PutRelease(ctx, t.ID, r, by); err != nil {
 			return 0, err
 		}
-		t.logRelease(ctx, put, by)
+		t.logRelease(ctx, put, by, before)
 		if put.State == ReleaseScheduled {
 			t.service.stale.add(t.ID)
 			t.service.planned.Set()
@@ -227,6 +228,9 @@ func (t *Table) amend(ctx context.Context, id int64, by By, change func(*Release
 		err = change(&next)
 	}
 	if err == nil && next.State == r.State && next.At.Equal(r.At) {
+		if first, known := t.answered(ctx, by); known {
+			return first, nil
+		}
 		return r, nil
 	}
 	switch r.State {

@@ -55,3 +55,19 @@ func TestARequestThatIsRepeatedGetsItsFirstAnswerWhateverHasHappenedSince(t *tes
 	_, err = s.Approve(ctx, 99, bob)
 	require.ErrorIs(t, err, lv.ErrNotFound)
 }
+
+func TestARequestThatHasNothingLeftToDoGetsItsFirstAnswer(t *testing.T) {
+	s, by := newSite(t), lv.By{Actor: "bob", RequestID: "1"}
+	s.save("a", "1")
+	draft := s.plan(lv.Release{Changes: []lv.Change{{Row: "a", Working: true}}})
+	approved, err := s.Approve(t.Context(), draft.ID, by)
+	require.NoError(t, err)
+	scheduled, err := s.Schedule(t.Context(), draft.ID, time.Now().Add(time.Hour), bob)
+	require.NoError(t, err)
+	again, err := s.Approve(t.Context(), draft.ID, by)
+	require.NoError(t, err)
+	require.Equal(t, approved, again)
+	now, err := s.Approve(t.Context(), draft.ID, bob)
+	require.NoError(t, err)
+	require.Equal(t, scheduled, now, "another request is told what is there")
+}

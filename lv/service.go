@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/closing"
@@ -63,6 +64,8 @@ type Service struct {
 	planned  feed.Notice // of releases that may be due
 	stale    staleTables
 	noted    sync.Map // CorruptError: those that the log has
+
+	applied, drafted atomic.Int64 // the last that the log has of each, as progress has them
 }
 
 // New returns a Service. It starts nothing.
