@@ -2,7 +2,6 @@ package lease_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -53,38 +52,5 @@ func TestConfirmDoesNotBelieveAnAnswerThatCameTooLate(t *testing.T) {
 		lease.StopExpiry(held) // nothing in this process tells of the end
 		l.Set(nil, nil, ttl*95/100)
 		require.ErrorIs(t, held.Confirm(), lease.ErrLost, "somebody else may have the item soon")
-	})
-}
-
-// asking is a Locker that counts who asks for a lease, and answers nobody
-// before the context ends.
-type asking struct {
-	lease.Locker
-	asked int
-}
-
-func (a *asking) Acquire(ctx context.Context, _, _ string, _ time.Duration) (lease.Lease, error) {
-	a.asked++
-	<-ctx.Done()
-	return lease.Lease{}, ctx.Err()
-}
-
-func TestWhoseContextHasEndedAsksNobody(t *testing.T) {
-	bubble(t, func(t *testing.T, l *locktest.Wire) {
-		enough := errors.New("enough")
-		ended, cancel := context.WithCancelCause(t.Context())
-		cancel(enough)
-		a := &asking{Locker: l}
-		for i := range 50 { // a select takes one way or the other
-			_, err := lease.Hold(ended, a, "item", lease.HoldConfig{Wait: i%2 == 0})
-			require.ErrorIs(t, err, enough)
-		}
-		require.Zero(t, a.asked)
-
-		ctx, cancel := context.WithCancelCause(t.Context())
-		time.AfterFunc(time.Second, func() { cancel(enough) })
-		_, err := lease.Hold(ctx, a, "item", lease.HoldConfig{})
-		require.ErrorIs(t, err, enough, "the cause, not what the engine makes of it")
-		require.Equal(t, 1, a.asked)
 	})
 }

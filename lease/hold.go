@@ -28,7 +28,7 @@ type HoldConfig struct {
 	// name. Default: host name and process id.
 	Owner string
 	TTL   time.Duration // how long the lease of a dead holder lasts; default 3 minutes
-	Wait  bool          // wait for the item until ctx ends; default: ErrHeld at once
+	Wait  bool          // wait for the item until ctx ends, or the engine fails; default: ErrHeld at once
 	// Line is where those wait who share it: each gets the item in its turn, as
 	// soon as one of them who held it lets go. Default: a line for this call
 	// alone, so that Wait looks every 10 milliseconds.

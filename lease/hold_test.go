@@ -2,6 +2,8 @@ package lease_test
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -62,8 +64,13 @@ func TestHoldSaysWhoHasTheItemAndUntilWhen(t *testing.T) {
 		var taken *lease.HeldError
 		require.ErrorAs(t, err, &taken, "a holder cannot enter again unseen")
 		require.Equal(t, held.Lease().Owner, taken.Owner)
-		require.Regexp(t, "^ann#", taken.Owner)
+		require.Regexp(t, "^ann#[a-z0-9]{6}$", taken.Owner)
 		require.Equal(t, held.Lease().ExpiresAt, taken.Until)
+
+		require.NoError(t, held.Release())
+		host, err := os.Hostname()
+		require.NoError(t, err)
+		require.Contains(t, hold(t, l, lease.HoldConfig{}).Lease().Owner, fmt.Sprintf("%s:%d#", host, os.Getpid()))
 	})
 }
 

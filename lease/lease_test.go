@@ -39,3 +39,10 @@ func TestWhatNoLockerTakesIsInvalid(t *testing.T) {
 		require.ErrorContains(t, err, what)
 	}
 }
+
+func TestAHeldErrorSaysByWhomAndUntilWhen(t *testing.T) {
+	east := time.FixedZone("east", 3600)
+	err := &lease.HeldError{Item: "update/core", Owner: "ann#1", Until: time.Date(2026, 1, 2, 3, 4, 5, 6, east)}
+	require.EqualError(t, err, `lease: "update/core" is held by "ann#1" until 2026-01-02T02:04:05Z`)
+	require.ErrorIs(t, err, lease.ErrHeld)
+}

@@ -38,13 +38,32 @@ func TestTheContextOfAHolderLooksAtTheClock(t *testing.T) {
 				require.NoError(t, held.Context().Err())
 				require.NoError(t, context.Cause(held.Context()))
 				time.Sleep(time.Nanosecond)
+				over := time.Now()
 				require.True(t, ask(held.Context()))
+				require.Zero(t, time.Since(over), "there is nothing to wait for")
 				require.ErrorIs(t, context.Cause(held.Context()), lease.ErrLost)
 				require.ErrorIs(t, derived.Err(), context.Canceled, "what is derived knows as soon as it knows")
 				require.ErrorIs(t, context.Cause(derived), lease.ErrLost)
 			})
 		})
 	}
+}
+
+func TestADerivedContextLooksAtTheClockIfItIsMadeWatchful(t *testing.T) {
+	bubble(t, func(t *testing.T, l *locktest.Wire) {
+		held := hold(t, l, lease.HoldConfig{})
+		derived, cancel := context.WithCancel(held.Context())
+		defer cancel()
+		watchful := lease.Watchful(derived)
+		lease.StopExpiry(held)
+		l.Set(nil, nil, 2*ttl)
+		time.Sleep(ttl * 9 / 10)
+		require.NoError(t, derived.Err(), "nobody has told it yet")
+		require.ErrorIs(t, watchful.Err(), context.Canceled)
+		require.ErrorIs(t, context.Cause(watchful), lease.ErrLost)
+		require.ErrorIs(t, derived.Err(), context.Canceled)
+		require.Equal(t, t.Context(), lease.Watchful(t.Context()), "the context of nobody who holds something")
+	})
 }
 
 func TestTheContextOfAHolderHasNoDeadline(t *testing.T) {
@@ -168,14 +187,15 @@ func TestAfterASleepTheEngineHasSomeSecondsToConfirmALease(t *testing.T) {
 	}
 }
 
-// slowly is a Locker whose first renewal takes as long as its context allows.
+// slowly is a Locker whose first renewals take as long as their context allows.
 type slowly struct {
 	*locktest.Awake
+	slow     int32 // renewals
 	renewals atomic.Int32
 }
 
 func (s *slowly) Renew(ctx context.Context, own lease.Lease, ttl time.Duration) (lease.Lease, error) {
-	if s.renewals.Add(1) > 1 {
+	if s.renewals.Add(1) > s.slow {
 		return s.Awake.Renew(ctx, own, ttl)
 	}
 	<-ctx.Done()
@@ -183,19 +203,24 @@ func (s *slowly) Renew(ctx context.Context, own lease.Lease, ttl time.Duration) 
 }
 
 func TestARequestThatWasUnderWayInASleepHoldsUpNobody(t *testing.T) {
-	for name, learn := range map[string]func(context.Context){
-		"who asks":    func(ctx context.Context) { _ = ctx.Err() },
-		"who is told": func(ctx context.Context) { <-ctx.Done() },
+	for name, tt := range map[string]struct {
+		learn  func(context.Context)
+		slow   int32
+		within time.Duration
+	}{
+		"who asks":                  {func(ctx context.Context) { _ = ctx.Err() }, 1, 5 * time.Second},
+		"who is told":               {func(ctx context.Context) { <-ctx.Done() }, 1, 2 * time.Second},
+		"who is told by the holder": {func(ctx context.Context) { <-ctx.Done() }, 100, 7 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			locktest.Asleep(t, func(t *testing.T, l *locktest.Awake, sleep func(time.Duration)) {
-				held := hold(t, &slowly{Awake: l}, lease.HoldConfig{})
-				time.Sleep(ttl/3 + time.Second) // the first renewal is under way
+				held := hold(t, &slowly{Awake: l, slow: tt.slow}, lease.HoldConfig{})
+				time.Sleep(ttl/3 + 3500*time.Millisecond) // the first renewal is under way
 				sleep(5 * time.Minute)
 				start := time.Now()
-				learn(held.Context())
+				tt.learn(held.Context())
 				require.ErrorIs(t, context.Cause(held.Context()), lease.ErrLost)
-				require.LessOrEqual(t, time.Since(start), 5*time.Second)
+				require.LessOrEqual(t, time.Since(start), tt.within)
 			})
 		})
 	}
@@ -203,7 +228,7 @@ func TestARequestThatWasUnderWayInASleepHoldsUpNobody(t *testing.T) {
 
 func TestAConfirmThatTheMachineSleptOverIsNoRelease(t *testing.T) {
 	locktest.Asleep(t, func(t *testing.T, l *locktest.Awake, sleep func(time.Duration)) {
-		held := hold(t, &slowly{Awake: l}, lease.HoldConfig{})
+		held := hold(t, &slowly{Awake: l, slow: 1}, lease.HoldConfig{})
 		time.AfterFunc(time.Millisecond, func() { sleep(170 * time.Second) }) // the lease outlasts it, just
 		err := held.Confirm()
 		require.Error(t, err)
