@@ -56,9 +56,10 @@ type Held struct {
 }
 
 // Hold acquires item and renews the lease until Release. Ctx bounds the
-// acquisition only; when it ends that, the error is its cause. With Wait, those who share a Line get the item in the order
-// in which they came, each as soon as the one before lets go; a release by
-// anybody else is seen within 10 milliseconds.
+// acquisition only; when it ends that, the error is its cause. With Wait, those
+// who share a Line get the item in the order in which they came, each as soon as
+// the one before lets go; a release by anybody else is seen within 10
+// milliseconds.
 //
 // The goroutine that renews ends with Release, which the caller owes.
 func Hold(ctx context.Context, l Locker, item string, c HoldConfig) (*Held, error) {

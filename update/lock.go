@@ -80,8 +80,8 @@ func (u *Updater) working(item string) (*runner, bool) {
 	return nil, false
 }
 
-// leftError is the lease.ErrHeld of a run that another program has under the lock
-// and may come back to.
+// leftError is the lease.ErrHeld of a run that another program has under the
+// lock and may come back to.
 type leftError struct {
 	*lease.HeldError
 	run  Run

@@ -163,8 +163,8 @@ func (u *Updater) takeUpAgain(r *runner) {
 // was left under it.
 const lookTime = 5 * time.Second
 
-// holdLeft takes the lock that a run was left under. It is lease.ErrHeld if somebody
-// works on it.
+// holdLeft takes the lock that a run was left under. It is lease.ErrHeld if
+// somebody works on it.
 func (u *Updater) holdLeft(ctx context.Context, item, id string) (*lease.Held, error) {
 	held, err := u.hold(ctx, item, false)
 	var by *lease.HeldError

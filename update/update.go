@@ -45,8 +45,8 @@ type Config struct {
 	// context ends with ErrStalled and the run is rolled back. Default 3
 	// minutes, which is the document's; at least 1 second.
 	LockTTL time.Duration
-	// Owner names this process in leases and runs. Default: host name and
-	// process id.
+	// Owner names this process in leases and runs, in at most 256 bytes.
+	// Default: host name and process id.
 	Owner string
 	// OnFinish is told of every run that this Updater ended, once, after its
 	// lock is free. It is called on the run's own goroutine and should not
@@ -104,6 +104,9 @@ func New(c Config) (*Updater, error) {
 		return nil, fmt.Errorf("%w: Config.Packages is required", ErrInvalid)
 	case c.LockTTL < time.Second:
 		return nil, fmt.Errorf("%w: Config.LockTTL is %s, at least 1s is needed", ErrInvalid, c.LockTTL)
+	}
+	if err := fits("Config.Owner", c.Owner, maxName); err != nil {
+		return nil, err
 	}
 	c.Packages = slices.Clone(c.Packages)
 	u := &Updater{

@@ -26,7 +26,7 @@ import (
 // copied; it remembers the last answer, so that one that has not changed is not
 // sent again.
 //
-// A manifest that is not to be believed is one of the errors below, an address
+// A manifest that is not to be believed is an error of this package, an address
 // that is not to be trusted source.ErrInsecure, and no manifest at all
 // update.ErrNotFound. There is no way around a check: who is in need makes a
 // Source with other keys, or another state.

@@ -28,8 +28,8 @@ const Timeout = 30 * time.Second
 // maxRedirects is how many redirects are followed.
 const maxRedirects = 10
 
-// Secure returns source.ErrInsecure unless u is https, or http to this very machine,
-// or http to anywhere if that is allowed.
+// Secure returns source.ErrInsecure unless u is https, or http to this very
+// machine, or http to anywhere if that is allowed.
 func Secure(u *url.URL, allowHTTP bool) error {
 	switch {
 	case u.Host == "":
