@@ -328,3 +328,20 @@ func TestAPlanThatExpectsWhatNeverIsIsRefused(t *testing.T) {
 		require.Fail(t, "nothing is planned")
 	}
 }
+
+func TestWhatIsDueIsAppliedByWhoeverStillRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		for range 15 {
+			go s.service.Run(ctx)
+		}
+		go s.service.Run(t.Context())
+		synctest.Wait()
+		s.due(time.Hour, lv.Change{To: s.save("top", "1")})
+		synctest.Wait()
+		cancel() // and with it, most likely, who has read what is scheduled
+		time.Sleep(2 * time.Hour)
+		require.Equal(t, "top=1", s.shows(lv.View{}))
+	})
+}

@@ -125,11 +125,16 @@ func (f *follower) catchUp(ctx context.Context, seq int64) error {
 	return nil
 }
 
-// follow applies the events of all processes until ctx ends or reading fails.
-func (f *follower) follow(ctx context.Context) error {
+// follow applies the events of all processes until ctx ends or reading fails. It
+// calls works when something has been read.
+func (f *follower) follow(ctx context.Context, works func()) error {
+	known := f.position.Load() >= 0
 	from, err := f.from(ctx)
 	if err != nil {
 		return err
+	}
+	if !known {
+		works()
 	}
 	// Plans that were read before this position may be older than it.
 	f.service.stale.addAll()
@@ -139,6 +144,7 @@ func (f *follower) follow(ctx context.Context) error {
 		if err != nil && !lost {
 			return err
 		}
+		works()
 		if err := f.lock(ctx); err != nil {
 			return err
 		}

@@ -118,3 +118,29 @@ func TestWhatWasThereBeforeIsNotLoggedAgain(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatFailsAgainAndAgainIsLoggedWhenItBeginsChangesAndEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		r := &relay{Service: s.service}
+		r.away.Store(true)
+		var log bytes.Buffer
+		service, err := lv.New(lv.Config{Reader: r, Logger: lines(&log)})
+		require.NoError(t, err)
+		defer service.Close()
+		service.Table(s.ID.App, s.ID.Schema)
+		go service.Run(t.Context())
+		said := func(want string) {
+			t.Helper()
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			require.Equal(t, want, log.String())
+			log.Reset()
+		}
+		said(`level=ERROR msg="lv: following failed" err="reading table \"banners\" of \"app\": away"` + "\n")
+		said("")
+		r.away.Store(false)
+		said(`level=INFO msg="lv: following works again"` + "\n")
+		said("")
+	})
+}

@@ -12,7 +12,7 @@ import (
 const forgetChunk = 100
 
 // retain forgets what Config.Retain allows.
-func (s *Service) retain(idle, work context.Context) error {
+func (s *Service) retain(idle, work context.Context, _ func()) error {
 	var tables []TableInfo
 	for info, err := range s.config.VersionStore.Tables(idle) {
 		if err != nil {

@@ -18,17 +18,22 @@ const (
 // Run follows the writes of other processes, applies releases that are due, in
 // order of that time, then of their id, and forgets what Retain allows, until
 // ctx ends or the Service stops; it returns the error that says which. What
-// fails is logged and tried again; a release that is due and cannot be applied
-// for now, as on a full disk, holds back later ones for ten seconds or so, that
-// they do not overtake it. It may run in any number of processes.
+// fails is tried again; the log tells when that begins, when its reason changes
+// and when it is over. A release that is due and cannot be applied for now, as
+// on a full disk, holds back later ones for ten seconds or so, that they do not
+// overtake it. Run may run in any number of processes, and more than once in one.
 //
 // With Config.ReadOnly it only follows the writes of others. With Config.Reader
 // that begins once a table is asked for.
 func (s *Service) Run(ctx context.Context) error {
 	s.stale.addAll()
-	jobs := []job{{"following", 0, func(idle, _ context.Context) error { return s.follower.follow(idle) }}}
+	defer func() { // what this planner knew, another may not
+		s.stale.addAll()
+		s.planned.Set()
+	}()
+	jobs := []job{{"following", 0, func(idle, _ context.Context, works func()) error { return s.follower.follow(idle, works) }}}
 	if !s.config.ReadOnly {
-		jobs = append(jobs, job{"releases that are due", 0, new(planner{service: s}).run})
+		jobs = append(jobs, job{"applying what is due", 0, new(planner{service: s}).run})
 	}
 	if !s.config.ReadOnly && s.config.Retain.Versions > 0 {
 		jobs = append(jobs, job{"retention", retentionPause, s.retain})
@@ -37,11 +42,12 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // A job is done again and again, with a pause in between. Until idle ends it may
-// wait and begin something; what it has begun lasts until work ends.
+// wait and begin something; what it has begun lasts until work ends. It calls works
+// when it knows that it does not fail any more, as when it returns nil.
 type job struct {
 	name  string
 	pause time.Duration
-	do    func(idle, work context.Context) error
+	do    func(idle, work context.Context, works func()) error
 }
 
 func (s *Service) run(ctx context.Context, jobs []job) error {
@@ -65,15 +71,29 @@ func (s *Service) run(ctx context.Context, jobs []job) error {
 	return context.Cause(idle)
 }
 
-// repeat does a job until idle ends. What fails is logged and tried again.
+// repeat does a job until idle ends. What fails is tried again. The log tells
+// when it begins to fail, why if that changes, and when it works again.
 func (s *Service) repeat(idle, work context.Context, j job) {
+	told := ""
+	works := func() {
+		if told != "" {
+			s.config.Logger.InfoContext(work, "lv: "+j.name+" works again")
+			told = ""
+		}
+	}
 	for idle.Err() == nil {
 		wait := j.pause
-		err := j.do(idle, work)
+		err := j.do(idle, work, works)
 		ended := work.Err() != nil || s.door.Ending().Err() != nil ||
 			idle.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(idle)))
-		if err != nil && !ended {
-			s.config.Logger.ErrorContext(work, "lv: "+j.name+" failed", "err", err)
+		switch {
+		case err == nil:
+			works()
+		case !ended:
+			if reason := err.Error(); reason != told {
+				s.config.Logger.ErrorContext(work, "lv: "+j.name+" failed", "err", err)
+				told = reason
+			}
 			wait = retryPause
 		}
 		timer := time.NewTimer(wait)
@@ -94,7 +114,7 @@ type planner struct {
 }
 
 // run applies what is due, and waits for what comes next, until idle ends.
-func (p *planner) run(idle, work context.Context) error {
+func (p *planner) run(idle, work context.Context, works func()) error {
 	for {
 		news := p.service.planned.Wait()
 		next, err := p.apply(idle, work)
@@ -102,6 +122,7 @@ func (p *planner) run(idle, work context.Context) error {
 			p.service.stale.addAll()
 			return err
 		}
+		works()
 		timer := time.NewTimer(next)
 		select {
 		case <-idle.Done():

@@ -31,9 +31,9 @@ type Config struct {
 	// SaveEvery is how long a change may wait before it is in the file. What is
 	// not yet there is asked of the server again. Default 10 seconds.
 	SaveEvery time.Duration
-	// Logger receives a line when the server goes away and when it is back, and
-	// when its snapshot is read anew because its events cannot lead on from what
-	// readers see. Default: slog.Default().
+	// Logger receives a line when the server goes away, when why it is away
+	// changes, and when it is back, and when its snapshot is read anew because
+	// its events cannot lead on from what readers see. Default: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -108,12 +108,15 @@ func (r *Replica) Status() Status {
 	return r.status
 }
 
-func (r *Replica) connected(is bool) {
+// connected notes whether the feed is open, and returns whether it was.
+func (r *Replica) connected(is bool) (was bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.status.Connected != is {
+	was = r.status.Connected
+	if was != is {
 		r.status.Connected, r.status.Since = is, time.Now()
 	}
+	return was
 }
 
 func (r *Replica) seen(seq int64) {

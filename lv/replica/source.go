@@ -35,7 +35,8 @@ type source struct {
 	changed  atomic.Bool // since the file was saved
 	fresh    atomic.Bool // the state is the server's, which has not been asked for events after it
 
-	lost atomic.Bool // the file is too old for the feed
+	lost     atomic.Bool // the file is too old for the feed
+	unusable string      // why the file is, as the log has it; of who reads the table
 }
 
 var _ lv.Reader = (*source)(nil)
@@ -52,11 +53,16 @@ func (s *source) Snapshot(ctx context.Context, _ lv.TableID) (lv.Snapshot, error
 
 func (s *source) begin(ctx context.Context) (lv.Snapshot, error) {
 	kept, missing := s.replica.open()
+	unusable := ""
+	if missing != nil && !errors.Is(missing, os.ErrNotExist) {
+		unusable = missing.Error()
+	}
+	if unusable != "" && unusable != s.unusable {
+		s.replica.config.Logger.WarnContext(ctx, "lv: replica cannot use its file", "file", s.replica.config.File, "err", missing)
+	}
+	s.unusable = unusable
 	if missing == nil && !s.lost.Load() {
 		return kept, nil
-	}
-	if missing != nil && !errors.Is(missing, os.ErrNotExist) {
-		s.replica.config.Logger.WarnContext(ctx, "lv: replica cannot use its file", "file", s.replica.config.File, "err", missing)
 	}
 	fresh, err := s.fetch(ctx)
 	if err != nil && missing == nil {
@@ -74,7 +80,7 @@ func (s *source) begin(ctx context.Context) (lv.Snapshot, error) {
 // Watch implements lv.Reader. It connects again whenever the feed ends.
 func (s *source) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
 	return func(yield func(lv.Event, error) bool) {
-		pause := firstPause
+		pause, told := firstPause, "" // why the server is away, as the log has it
 		for after := after; ; {
 			began, stopped := time.Now(), false
 			err := s.follow(ctx, after, func(e lv.Event) bool {
@@ -86,7 +92,9 @@ func (s *source) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, err
 				s.replica.seen(e.Seq)
 				return !stopped
 			})
-			s.replica.connected(false)
+			if s.replica.connected(false) {
+				told = ""
+			}
 			switch {
 			case stopped:
 				return
@@ -100,7 +108,10 @@ func (s *source) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, err
 				pause = firstPause
 			}
 			if ctx.Err() == nil {
-				s.replica.config.Logger.WarnContext(ctx, "lv: replica lost its server", "err", err, "retry", pause)
+				if reason := err.Error(); reason != told {
+					s.replica.config.Logger.WarnContext(ctx, "lv: replica lost its server", "err", err)
+					told = reason
+				}
 				wait(ctx, pause)
 			}
 			if ctx.Err() != nil {
