@@ -203,22 +203,6 @@ func TestThePagesNameWhatIsThere(t *testing.T) {
 	}
 }
 
-// TestTheMapsNameFilesThatAreThere: a doc.go says what to read first.
-func TestTheMapsNameFilesThatAreThere(t *testing.T) {
-	named := regexp.MustCompile(`[\w/]+\.go\b`)
-	maps := 0
-	for _, name := range goFiles(t) {
-		if path.Base(name) != "doc.go" {
-			continue
-		}
-		for _, file := range named.FindAllString(read(t, name), -1) {
-			maps++
-			require.NotEmpty(t, there(t, filepath.Join(filepath.Dir(name), file)), "%s: %s", name, file)
-		}
-	}
-	require.Greater(t, maps, 10)
-}
-
 // TestTheFiguresNameTheirMetrics: a metric of the page is one that a benchmark
 // reports, and so are the benchmarks.
 func TestTheFiguresNameTheirMetrics(t *testing.T) {
