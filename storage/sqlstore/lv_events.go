@@ -104,7 +104,7 @@ func (s *Versions) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, e
 		defer stop()
 		err := s.watch(ctx, after, func(e lv.Event) bool { return yield(e, nil) })
 		if err != nil {
-			yield(lv.Event{}, fmt.Errorf("watching events: %w", err))
+			yield(lv.Event{}, lvWhile("watching events", err))
 		}
 	}
 }

@@ -76,7 +76,7 @@ func (s *Versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter
 				return err
 			})
 			if err != nil {
-				return nil, false, fmt.Errorf("reading versions: %w", err)
+				return nil, false, lvWhile("reading versions", err)
 			}
 			if full {
 				next = fewer(len(page))
@@ -246,7 +246,7 @@ func (s *Versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter
 				return err
 			})
 			if err != nil {
-				return nil, false, fmt.Errorf("reading releases: %w", err)
+				return nil, false, lvWhile("reading releases", err)
 			}
 			if more = len(page) == size; more {
 				before, size = page[size-1].ID, releasePage

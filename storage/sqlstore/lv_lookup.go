@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 
@@ -21,7 +20,7 @@ func (s *Versions) versionByID(ctx context.Context, id lv.TableID, q lv.Query) i
 			return err
 		})
 		if err != nil {
-			return nil, fmt.Errorf("reading a version: %w", err)
+			return nil, lvWhile("reading a version", err)
 		}
 		return slices.DeleteFunc(found, func(v lvVersion) bool { return q.Row != "" && v.Row != q.Row || q.ID >= lvBefore(q) }), nil
 	}))
@@ -35,7 +34,7 @@ func (s *Versions) releaseByID(ctx context.Context, id lv.TableID, q lv.Query) i
 			return err
 		})
 		if err != nil {
-			return nil, fmt.Errorf("reading a release: %w", err)
+			return nil, lvWhile("reading a release", err)
 		}
 		return slices.DeleteFunc(found, func(r lv.Release) bool {
 			concerns := func(c lv.Change) bool { return c.Row == q.Row }
@@ -61,7 +60,7 @@ func (s *Versions) releaseByRequest(ctx context.Context, id lv.TableID, request 
 			return decode(record, &answer)
 		})
 		if err != nil {
-			return nil, fmt.Errorf("reading an answer: %w", err)
+			return nil, lvWhile("reading an answer", err)
 		}
 		if answer.Release == nil || answer.Release.ID == 0 {
 			return nil, nil

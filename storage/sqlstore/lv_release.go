@@ -60,7 +60,7 @@ ON CONFLICT (tbl, env, name) DO UPDATE SET version = excluded.version`
 // PutRelease keeps the promise of lv.VersionStore.
 func (s *Versions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 	if err := lvCheckRelease(r); err != nil {
-		return lv.Release{}, fmt.Errorf("putting a release: %w", err)
+		return lv.Release{}, lvWhile("putting a release", err)
 	}
 	a, err := s.write(ctx, t, by, func(w *lvWriting) (lvAnswer, error) {
 		left, err := w.putRelease(r)
@@ -70,7 +70,7 @@ func (s *Versions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, b
 		err = errOtherRequest
 	}
 	if err != nil {
-		return lv.Release{}, fmt.Errorf("putting a release: %w", err)
+		return lv.Release{}, lvWhile("putting a release", err)
 	}
 	return *a.release, nil
 }

@@ -43,7 +43,7 @@ func (s *Versions) Rows(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2
 
 func lvReading(err error) error {
 	if err != nil {
-		err = fmt.Errorf("reading rows: %w", err)
+		err = lvWhile("reading rows", err)
 	}
 	return err
 }

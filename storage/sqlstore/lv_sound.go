@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/upkeep-go/upkeep/lv"
 )
@@ -31,4 +33,16 @@ func isContent(err error) bool {
 // corrupt is the error of a content that is not intact.
 func (t lvTable) corrupt(row string, id lv.VersionID) error {
 	return &lv.CorruptError{Table: t.id, Row: row, Version: id}
+}
+
+// lvRefusals are errors that say by themselves what is wrong with a request.
+var lvRefusals = []error{lv.ErrNotFound, lv.ErrInvalid, lv.ErrConflict, lv.ErrStale, lv.ErrTooLate, lv.ErrCompacted}
+
+// lvWhile says what was done when an error came, unless it is a refusal, which is
+// about the request and not about what became of it.
+func lvWhile(doing string, err error) error {
+	if isContent(err) || slices.ContainsFunc(lvRefusals, func(refusal error) bool { return errors.Is(err, refusal) }) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -37,7 +37,7 @@ func (s *Versions) PutStrategy(ctx context.Context, t lv.TableID, strategy lv.St
 		err = errOtherRequest
 	}
 	if err != nil {
-		return lv.Strategy{}, fmt.Errorf("putting a strategy: %w", err)
+		return lv.Strategy{}, lvWhile("putting a strategy", err)
 	}
 	return *a.strategy, nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 
@@ -44,7 +43,7 @@ func (s *Versions) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.T
 				return err
 			})
 			if err != nil {
-				return nil, false, fmt.Errorf("reading tables: %w", err)
+				return nil, false, lvWhile("reading tables", err)
 			}
 			if more = len(page) == tablePage; more {
 				last := page[tablePage-1].ID
@@ -71,7 +70,7 @@ func (s *Versions) tablesNamed(ctx context.Context, ids []lv.TableID) iter.Seq2[
 				return err
 			})
 			if err != nil {
-				yield(lv.TableInfo{}, fmt.Errorf("reading tables: %w", err))
+				yield(lv.TableInfo{}, lvWhile("reading tables", err))
 				return
 			}
 			if there && !yield(info, nil) {

@@ -120,7 +120,7 @@ func (s *Versions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by 
 		err = errOtherRequest
 	}
 	if err != nil {
-		return nil, fmt.Errorf("writing rows: %w", err)
+		return nil, lvWhile("writing rows", err)
 	}
 	return a.versions, nil
 }
