@@ -345,3 +345,21 @@ func TestWhatIsDueIsAppliedByWhoeverStillRuns(t *testing.T) {
 		require.Equal(t, "top=1", s.shows(lv.View{}))
 	})
 }
+
+func TestAConflictIsNotExplainedByAReleaseOfAnotherEnvironment(t *testing.T) {
+	s := newSite(t)
+	s.save("a", "1")
+	s.publish(lv.Production, "a")
+	v2, v3 := s.save("a", "2"), s.save("a", "3")
+	elsewhere := s.plan(lv.Release{Env: "g", Changes: []lv.Change{{To: v2}}})
+	require.NoError(t, s.Cancel(t.Context(), elsewhere.ID, ada))
+	release := s.plan(lv.Release{Changes: []lv.Change{{To: v3, Expect: &v2}}})
+	s.approve(release.ID)
+	_, err := s.Apply(t.Context(), release.ID, bob)
+	require.ErrorIs(t, err, lv.ErrConflict)
+	require.NotContains(t, err.Error(), "which leaves")
+	here := s.plan(lv.Release{Changes: []lv.Change{{To: v2}}})
+	require.NoError(t, s.Cancel(t.Context(), here.ID, ada))
+	_, err = s.Apply(t.Context(), release.ID, bob)
+	require.ErrorContains(t, err, fmt.Sprintf("release %d, which leaves", here.ID))
+}

@@ -107,3 +107,6 @@ func (r Root) Released(c Moved) Root {
 
 // IsValid is isValid.
 func IsValid(content []byte) bool { return isValid(content) }
+
+// Missed returns how many events are kept for who reads the table.
+func (t *Table) Missed() int { return len(t.missed) }

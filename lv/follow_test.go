@@ -255,3 +255,12 @@ func TestGetFromMemoryDoesNotAllocate(t *testing.T) {
 		}), name)
 	}
 }
+
+func TestEventsAreKeptForReadersOfATableOnlyWhileItIsRead(t *testing.T) {
+	s := newSite(t)
+	require.Empty(t, s.shows(lv.View{}))
+	s.save("a", "1")
+	s.publish(lv.Production, "a")
+	require.Equal(t, "a=1", s.shows(lv.View{}))
+	require.Zero(t, s.Missed())
+}

@@ -80,13 +80,16 @@ type Query struct {
 	ID    int64  // only the entry with this id
 	// State selects releases. It costs its result, not the history.
 	State ReleaseState
-	// RequestID selects, alone, the release that this request was answered, as
-	// it was in that first answer.
+	// RequestID selects the release that this request was answered, as it was
+	// in that first answer, whatever else the Query says. Versions have none.
 	RequestID string
 }
 
 // By says who changes something, and why.
 type By struct {
+	// Actor and RequestID have at most 1,024 bytes, as have the names of tables,
+	// rows and environments; all three are UTF-8 without a zero byte.
+	//
 	// Actor may be empty in a program. It is required of a release that is
 	// drafted, as another must approve it: Draft, Approve, Schedule, Apply and
 	// Cancel. It is Staffname of the document, as Reason is its desc.

@@ -143,6 +143,6 @@ const (
 	ReleaseApproved  ReleaseState = "approved"
 	ReleaseScheduled ReleaseState = "scheduled"
 	ReleaseApplied   ReleaseState = "applied"
-	ReleaseFailed    ReleaseState = "failed" // a scheduled one met a conflict
+	ReleaseFailed    ReleaseState = "failed" // a scheduled one met a conflict, or a damaged content
 	ReleaseCancelled ReleaseState = "cancelled"
 )

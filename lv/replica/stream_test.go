@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -85,5 +89,37 @@ func FuzzReadEvents(f *testing.F) {
 			return true
 		})
 		require.Error(t, err)
+	})
+}
+
+func TestAFeedThatEndsAfterAnEventIsOpenedAgainSoon(t *testing.T) {
+	s := serve(t)
+	s.fill()
+	file := filepath.Join(t.TempDir(), "state")
+	kept := s.follower(file)
+	stop := run(t, kept)
+	s.requireSame(kept)
+	stop()
+	info, err := s.table.Snapshot(t.Context())
+	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		feeds, seq := 0, info.After
+		r, err := replica.New(replica.Config{
+			Logger: quiet, URL: "http://server.invalid", Table: banners, File: file,
+			Client: &http.Client{Transport: answers{"changes": func() (*http.Response, error) {
+				feeds++
+				seq++
+				return &http.Response{
+					StatusCode: http.StatusOK, Header: http.Header{wire.HistoryHeader: {info.History}},
+					Body: io.NopCloser(strings.NewReader(fmt.Sprintf("id: %d\n\n", seq))),
+				}, nil
+			}}},
+		})
+		require.NoError(t, err)
+		go r.Run(t.Context())
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		require.Greater(t, feeds, 50)
+		require.Equal(t, seq, r.Status().Seq)
 	})
 }
