@@ -55,22 +55,19 @@ func (u *Updater) admit(
 	building, done := context.WithCancelCause(held.Context())
 	defer done(nil)
 	defer context.AfterFunc(ctx, func() { done(context.Cause(ctx)) })()
-	defer context.AfterFunc(u.life, func() { done(errClosing) })()
+	defer context.AfterFunc(u.door.Ending(), func() { done(errClosing) })()
 	var run Run
 	err := protect(func() (err error) {
 		run, err = build(building)
 		return err
 	})
-	if err != nil && errors.Is(context.Cause(building), errClosing) {
-		err = ErrClosed
-	}
 	if err != nil {
-		return &runner{}, err
+		return &runner{}, closedBy(building, err)
 	}
 	if err := context.Cause(ctx); err != nil {
 		return &runner{}, err // nobody waits for the answer any more
 	}
-	if u.stops() {
+	if u.door.Shut() {
 		return &runner{}, ErrClosed
 	}
 	run.Token, run.Owner = held.Lease().Token, held.Lease().Owner

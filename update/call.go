@@ -27,16 +27,21 @@ func (r *runner) call(ctx context.Context, i int, s *Step, f func(context.Contex
 func (u *Updater) call(
 	ctx context.Context, s *Step, t *Task, f func(context.Context, *Task) error, lastSign func() time.Time,
 ) error {
-	if u.life.Err() != nil {
+	if u.door.Ending().Err() != nil {
 		return errClosing
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(u.life, func() { cancel(errClosing) })()
+	defer context.AfterFunc(u.door.Ending(), func() { cancel(errClosing) })()
 	done := make(chan error, 1)
-	u.work.Go(func() {
+	u.door.Go(func() {
 		err := errors.New("the step ended its goroutine")
-		defer func() { done <- err }()
+		defer func() {
+			if err != nil && ctx.Err() != nil { // that is why
+				err = chain(context.Cause(ctx), err)
+			}
+			done <- err
+		}()
 		err = s.bounded(ctx, t, f)
 	})
 	stall, grace := u.config.LockTTL, u.config.LockTTL/6

@@ -47,7 +47,7 @@ func (u *Updater) untilLeft(ctx context.Context, id string) (context.Context, fu
 	go func() {
 		defer close(done)
 		select {
-		case <-u.returned:
+		case <-u.door.Idle():
 		case <-ctx.Done():
 			return
 		}

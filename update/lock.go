@@ -181,7 +181,7 @@ func (u *Updater) untilClosed(ctx context.Context) (context.Context, func()) {
 	go func() {
 		defer close(done)
 		select {
-		case <-u.stopping:
+		case <-u.door.Stopping():
 			cancel(ErrClosed)
 		case <-ctx.Done():
 		}

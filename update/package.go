@@ -58,7 +58,7 @@ func (p *Package) prepare() error {
 		return errors.New("at least one step is required")
 	}
 	if err := lease.CheckItem(itemOf(p.Lock)); err != nil {
-		return fmt.Errorf("the Lock %q: %w", cut(p.Lock, 256), err)
+		return fmt.Errorf("the Lock %q: %w", cut(p.Lock, maxName), err)
 	}
 	p.byName = map[string]int{}
 	for i, s := range p.Steps {

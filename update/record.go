@@ -187,10 +187,12 @@ func (r *runner) letGo() error {
 			run.Steps[begun].Attempt--
 		}
 	}, e)
-	if err == nil {
-		r.u.log(slog.LevelInfo, "left for the next process", r.snapshot())
+	if err != nil { // the next process finds it as after a kill
+		r.u.log(slog.LevelWarn, "left without a word", r.snapshot(), "err", err)
+		return err
 	}
-	return err
+	r.u.log(slog.LevelInfo, "left for the next process", r.snapshot())
+	return nil
 }
 
 // record returns what the run remembers of step i.

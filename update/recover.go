@@ -100,7 +100,7 @@ func (u *Updater) adopt(ctx context.Context, item string, ids ...string) (<-chan
 			if e != nil {
 				err = errors.Join(err, fmt.Errorf("recover run %q: %w", id, e))
 			}
-			if errors.Is(e, lease.ErrLost) || errors.Is(e, errClosing) {
+			if errors.Is(e, lease.ErrLost) || errors.Is(e, ErrClosed) {
 				break
 			}
 		}
@@ -174,6 +174,8 @@ func (u *Updater) holdLeft(ctx context.Context, item, id string) (*lease.Held, e
 	if run, err := u.Get(ctx, id); err != nil || run.State.Done() || run.Owner == by.Owner {
 		return nil, by
 	}
+	ctx, done := u.untilClosed(ctx)
+	defer done()
 	looking, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	held, err = u.hold(looking, item, true)

@@ -102,7 +102,7 @@ func (u *Updater) validate(r Request) (*Package, error) {
 	}
 	p, ok := u.packages[r.Package]
 	if !ok {
-		return nil, fmt.Errorf("%w: package %q", ErrNotFound, cut(r.Package, 256))
+		return nil, fmt.Errorf("%w: package %q", ErrNotFound, cut(r.Package, maxName))
 	}
 	for _, f := range []struct {
 		name, value string
@@ -125,10 +125,16 @@ func (u *Updater) validate(r Request) (*Package, error) {
 // changes nothing. A check that fails is ErrFailed, and comes with the plan. A
 // version that is installed is not an error but Plan.UpToDate.
 func (u *Updater) Plan(ctx context.Context, r Request) (Plan, error) {
-	if err := u.enter(); err != nil {
+	ctx, leave, err := u.enter(ctx)
+	if err != nil {
 		return Plan{}, err
 	}
-	defer u.work.Done()
+	defer leave()
+	plan, err := u.plan(ctx, r)
+	return plan, closedBy(ctx, err)
+}
+
+func (u *Updater) plan(ctx context.Context, r Request) (Plan, error) {
 	p, err := u.validate(r)
 	if err != nil {
 		return Plan{}, err
@@ -166,9 +172,7 @@ func (u *Updater) check(ctx context.Context, p *Package, run Run) error {
 		if s.Check == nil {
 			continue
 		}
-		if err := u.checkOne(ctx, s, run); errors.Is(err, errClosing) {
-			return ErrClosed
-		} else if err != nil {
+		if err := u.checkOne(ctx, s, run); err != nil {
 			return fmt.Errorf("%w: check of step %q: %w", ErrFailed, s.Name, err)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/upkeep-go/upkeep/lease"
 )
 
-// errClosing stops a run between two steps because its Updater closes.
+// errClosing ends the work on a run because its Updater closes.
 var errClosing = fmt.Errorf("%w: the run is left for Recover", ErrClosed)
 
 // runner works on one run under a lease.
@@ -96,14 +96,14 @@ func (u *Updater) finish(r *runner, settled []*runner) {
 }
 
 // release ends a lease. After an error, as of a full disk, it goes on trying as
-// long as the lease could keep others away, or until the Updater closes. Only background
-// work calls it.
+// long as the lease could keep others away, or until the Updater closes. Only
+// background work calls it.
 func (u *Updater) release(held *lease.Held) error {
 	err := held.Release()
 	if err == nil {
 		return nil
 	}
-	u.work.Go(func() {
+	u.door.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), u.config.LockTTL)
 		defer cancel()
 		for pause, ended := 100*time.Millisecond, false; !ended; pause = min(2*pause, 5*time.Second) {
@@ -112,7 +112,7 @@ func (u *Updater) release(held *lease.Held) error {
 			case <-timer.C:
 			case <-ctx.Done():
 				ended = true
-			case <-u.stopping:
+			case <-u.door.Stopping():
 				ended = true
 			}
 			timer.Stop()

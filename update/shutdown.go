@@ -1,6 +1,9 @@
 package update
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Shutdown stops the work of this Updater at a safe point: it begins no step any
 // more, and waits for the one that is under way. When ctx ends first, it ends
@@ -13,53 +16,44 @@ import "context"
 // ended so has not failed. It is begun again, if its Probe does not find
 // AppliedYes, and that is no attempt which counts.
 //
-// Shutdown and Close may be called many times, at once, and in any order.
-func (u *Updater) Shutdown(ctx context.Context) error {
-	u.stop()
-	select {
-	case <-u.returned: // also when ctx has ended long ago
-		return nil
-	default:
-	}
-	select {
-	case <-u.returned:
-		return nil
-	case <-ctx.Done():
-		_ = u.Close()
-		return context.Cause(ctx)
-	}
-}
+// Shutdown and Close may be called many times, at once, and in any order, but
+// not by a step or by OnFinish, which they wait for.
+func (u *Updater) Shutdown(ctx context.Context) error { return u.door.Shutdown(ctx) }
 
 // Close is Shutdown without patience: it ends the context of a step that is
 // under way at once. It never fails.
 func (u *Updater) Close() error {
-	u.stop()
-	u.endLife(errClosing)
-	<-u.returned
+	u.door.Close()
 	return nil
 }
 
-// stop makes no further work begin, and tells when the last has returned.
-func (u *Updater) stop() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.closed {
-		return
+// enter makes Shutdown and Close wait for the caller until leave is called.
+// Its context ends with ctx, and when they wait no longer for a safe point.
+func (u *Updater) enter(ctx context.Context) (work context.Context, leave func(), err error) {
+	work, leave, err = u.door.Enter(ctx)
+	if err != nil {
+		return nil, nil, ErrClosed
 	}
-	u.closed = true
-	close(u.stopping)
-	go func() { // who stops waits for it
-		u.work.Wait()
-		close(u.returned)
-	}()
+	return work, leave, nil
 }
 
-// stops reports whether no further work may begin.
-func (u *Updater) stops() bool {
-	select {
-	case <-u.stopping:
-		return true
-	default:
-		return false
+// background runs f on a goroutine that Shutdown and Close wait for.
+func (u *Updater) background(f func()) error {
+	_, leave, err := u.enter(context.Background())
+	if err != nil {
+		return err
 	}
+	go func() {
+		defer leave()
+		f()
+	}()
+	return nil
+}
+
+// closedBy makes an error of what had ctx ErrClosed, if the Updater ended that.
+func closedBy(ctx context.Context, err error) error {
+	if errors.Is(err, errClosing) || err != nil && errors.Is(context.Cause(ctx), errClosing) {
+		return ErrClosed
+	}
+	return err
 }

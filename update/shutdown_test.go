@@ -1,8 +1,11 @@
 package update_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -10,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/locktest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
@@ -248,6 +252,90 @@ func TestACheckThatIsEndedHasNotFailed(t *testing.T) {
 		require.NoError(t, u.Close())
 		require.Zero(t, time.Since(start), "what is installed is not waited for")
 		require.ErrorIs(t, <-answers, update.ErrClosed)
+	})
+}
+
+func TestAPlanIsNotWaitedForByClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := app(update.Step{Name: "s", Do: nothing})
+		p.Current = func(ctx context.Context) (string, error) { return "", minute(ctx, nil) }
+		u := newUpdater(t, p)
+		answer := make(chan error, 1)
+		go func() { _, err := u.Plan(t.Context(), ask); answer <- err }()
+		time.Sleep(time.Second)
+		start := time.Now()
+		require.NoError(t, u.Close())
+		require.Zero(t, time.Since(start))
+		require.ErrorIs(t, <-answer, update.ErrClosed)
+		_, err := u.Plan(t.Context(), ask)
+		require.Equal(t, update.ErrClosed, err)
+	})
+}
+
+func TestCloseDoesNotWaitForALockThatRecoverWants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := memory.New()
+		p := app(update.Step{Name: "s", Do: minute})
+		u := newUpdaterOn(t, state, p)
+		run, err := u.Start(t.Context(), ask)
+		require.NoError(t, err)
+		require.NoError(t, u.Close())
+		_, err = state.Locker().Acquire(t.Context(), lease.Item("update", "core"), "somebody who looks", ttl)
+		require.NoError(t, err)
+		next := newUpdaterOn(t, state, p)
+		answer := make(chan error, 1)
+		go func() { answer <- next.Recover(t.Context()) }()
+		time.Sleep(time.Second)
+		start := time.Now()
+		require.NoError(t, next.Close())
+		require.Zero(t, time.Since(start))
+		require.ErrorIs(t, <-answer, update.ErrClosed)
+		run, err = next.Get(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.False(t, run.State.Done())
+	})
+}
+
+func TestAStepThatEndsItsGoroutineWhenItIsEndedHasNotFailed(t *testing.T) {
+	for range 8 { // whichever is seen first, the end of the step or that of its context
+		synctest.Test(t, func(t *testing.T) {
+			state := memory.New()
+			u := newUpdaterOn(t, state, app(update.Step{Name: "s", Do: func(ctx context.Context, _ *update.Task) error {
+				<-ctx.Done()
+				runtime.Goexit()
+				return nil
+			}}))
+			run, err := u.Start(t.Context(), ask)
+			require.NoError(t, err)
+			synctest.Wait()
+			require.NoError(t, u.Close())
+			requireLeft(t, state, run.ID, update.PhaseDoing)
+		})
+	}
+}
+
+func TestARunThatIsLeftWithoutAWordIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state, log := memory.New(), new(bytes.Buffer)
+		wire := &locktest.Wire{Locker: state.Locker()}
+		s := update.Step{Name: "s", Do: minute}
+		u, err := update.New(update.Config{
+			Locker: state.Locker(), Journal: cutJournal{state.Journal(), wire}, Packages: []update.Package{app(s)},
+			Logger: slog.New(slog.NewTextHandler(log, nil)),
+		})
+		require.NoError(t, err)
+		run, err := u.Start(t.Context(), ask)
+		require.NoError(t, err)
+		synctest.Wait()
+		wire.Set(locktest.ErrCut, nil, 0)
+		require.NoError(t, u.Close())
+		require.Contains(t, log.String(), `level=WARN msg="update: left without a word" package=app run=`+run.ID)
+		requireLeft(t, state, run.ID, update.PhaseDoing)
+		next := newUpdaterOn(t, state, app(s))
+		require.NoError(t, next.Recover(t.Context()))
+		run, err = next.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Equal(t, update.StateSucceeded, run.State)
 	})
 }
 

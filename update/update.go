@@ -1,12 +1,12 @@
 package update
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"slices"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/closing"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -52,9 +52,9 @@ type Config struct {
 	// lock is free. It is called on the run's own goroutine and should not
 	// take long: Close and Shutdown wait for it. Default: nothing.
 	OnFinish func(Run)
-	// Logger receives a line when a run begins, is taken up from another
-	// process, turns back and ends, and when a lock is broken. Default:
-	// slog.Default().
+	// Logger receives a line when a run begins, is left to another process or
+	// taken up from one, turns back and ends, and when a lock is broken.
+	// Default: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -110,14 +110,12 @@ func New(c Config) (*Updater, error) {
 	}
 	c.Packages = slices.Clone(c.Packages)
 	u := &Updater{
-		config: c, packages: map[string]*Package{}, live: map[string]*runner{},
-		stopping: make(chan struct{}), returned: make(chan struct{}),
+		config: c, packages: map[string]*Package{}, live: map[string]*runner{}, door: closing.NewDoor(errClosing),
 	}
-	u.life, u.endLife = context.WithCancelCause(context.Background())
 	for i := range c.Packages {
 		p := &c.Packages[i]
 		if err := p.prepare(); err != nil {
-			return nil, fmt.Errorf("%w: package %q: %w", ErrInvalid, cut(p.Name, 256), err)
+			return nil, fmt.Errorf("%w: package %q: %w", ErrInvalid, cut(p.Name, maxName), err)
 		}
 		if u.packages[p.Name] != nil {
 			return nil, fmt.Errorf("%w: package %q is listed twice", ErrInvalid, p.Name)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/closing"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -16,16 +17,11 @@ type Updater struct {
 	config   Config
 	packages map[string]*Package
 
-	line     lease.Line      // of those who wait for a lock
-	stopping chan struct{}   // closed by Shutdown and Close: no step begins any more
-	life     context.Context // of the work; Close ends it
-	endLife  context.CancelCauseFunc
-	work     sync.WaitGroup
-	returned chan struct{} // closed when all work has returned, after stopping
+	line lease.Line    // of those who wait for a lock
+	door *closing.Door // of the work
 
-	mu     sync.Mutex
-	closed bool
-	live   map[string]*runner // by run id: the runs that this process works on
+	mu   sync.Mutex
+	live map[string]*runner // by run id: the runs that this process works on
 }
 
 // Packages returns the names of the packages, in the order of the Config.
@@ -100,29 +96,6 @@ func (r Run) answers(request Request, undoes string) error {
 		return fmt.Errorf("%w: RequestID %q was used to roll back run %q", ErrInvalid, request.By.RequestID, r.Undoes)
 	}
 	return fmt.Errorf("%w: RequestID %q was used for version %q", ErrInvalid, request.By.RequestID, r.Request.Version)
-}
-
-// enter makes Shutdown and Close wait for the caller, who calls u.work.Done.
-func (u *Updater) enter() error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.closed {
-		return ErrClosed
-	}
-	u.work.Add(1)
-	return nil
-}
-
-// background runs f on a goroutine that Shutdown and Close wait for.
-func (u *Updater) background(f func()) error {
-	if err := u.enter(); err != nil {
-		return err
-	}
-	go func() {
-		defer u.work.Done()
-		f()
-	}()
-	return nil
 }
 
 // Wait returns the run once it is done, with Run.Err. The run may belong to
@@ -203,7 +176,7 @@ func (u *Updater) Watch(ctx context.Context, after int64) iter.Seq2[Event, error
 func (u *Updater) Status(ctx context.Context, pkg string) (Status, error) {
 	p, ok := u.packages[pkg]
 	if !ok {
-		return Status{}, fmt.Errorf("%w: package %q", ErrNotFound, cut(pkg, 256))
+		return Status{}, fmt.Errorf("%w: package %q", ErrNotFound, cut(pkg, maxName))
 	}
 	s := Status{Package: pkg}
 	var err error

@@ -10,7 +10,7 @@ const waitInterval = 250 * time.Millisecond
 
 // pause waits for d or the end of ctx, unless the Updater is closed.
 func (u *Updater) pause(ctx context.Context, d time.Duration) error {
-	if u.stops() {
+	if u.door.Shut() {
 		return ErrClosed
 	}
 	return pause(ctx, d)
@@ -36,7 +36,7 @@ func (u *Updater) rest(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-u.stopping:
+	case <-u.door.Stopping():
 		return ErrClosed
 	case <-timer.C:
 		return nil

@@ -143,7 +143,7 @@ func (r *runner) end(ctx context.Context, s State, reason string) error {
 
 // stopsHere reports why no further step may begin.
 func (r *runner) stopsHere(ctx context.Context) error {
-	if r.u.stops() {
+	if r.u.door.Shut() {
 		return errClosing
 	}
 	return context.Cause(ctx)

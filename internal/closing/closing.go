@@ -47,6 +47,18 @@ func (d *Door) Enter(ctx context.Context) (work context.Context, done func(), er
 	}, nil
 }
 
+// Go runs f as a part of what is under way, which alone may call it: also when
+// the Door is shut, and when there is no more time.
+func (d *Door) Go(f func()) {
+	d.mu.Lock()
+	d.busy++
+	d.mu.Unlock()
+	go func() {
+		defer d.leave()
+		f()
+	}()
+}
+
 func (d *Door) leave() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -59,6 +71,19 @@ func (d *Door) leave() {
 // Stopping is closed as soon as the Door is shut: work that never ends by
 // itself goes to its safe point and ends.
 func (d *Door) Stopping() <-chan struct{} { return d.stopping }
+
+// Shut reports whether nothing may begin any more.
+func (d *Door) Shut() bool {
+	select {
+	case <-d.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// Idle is closed when the Door is shut and nothing is under way.
+func (d *Door) Idle() <-chan struct{} { return d.idle }
 
 // Ending is a context that ends when there is no more time for a safe point.
 func (d *Door) Ending() context.Context { return d.ending }

@@ -148,3 +148,20 @@ func TestWorkEndsWithTheContextOfItsCaller(t *testing.T) {
 	done()
 	d.Close()
 }
+
+func TestWhatWorkStartsIsWaitedForAlsoWhenThereIsNoMoreTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := closing.NewDoor(errShut)
+		_, done, err := d.Enter(t.Context())
+		require.NoError(t, err)
+		require.False(t, d.Shut())
+		go d.Close()
+		<-d.Ending().Done()
+		require.True(t, d.Shut())
+		d.Go(func() { time.Sleep(time.Minute) })
+		done()
+		began := time.Now()
+		<-d.Idle()
+		require.Equal(t, time.Minute, time.Since(began))
+	})
+}
