@@ -3,6 +3,7 @@ package update_test
 import (
 	"context"
 	"fmt"
+	"iter"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,37 @@ func TestBusySaysWhatIsInTheWay(t *testing.T) {
 		_, err = other.Start(t.Context(), update.Request{Package: "tool"})
 		require.ErrorIs(t, err, update.ErrBusy)
 		require.Regexp(t, `^update: in progress: "a person#\w+" has the lock "core" until 2000-01-01T01:\d\d:\d\dZ$`, err.Error())
+	})
+}
+
+// unreadBeside is a Journal that cannot read a run under another lock.
+type unreadBeside struct{ update.Journal }
+
+func (j unreadBeside) History(ctx context.Context, q update.Query) iter.Seq2[update.Run, error] {
+	return func(yield func(update.Run, error) bool) {
+		if yield(update.Run{ID: "damaged", Package: "tool", Item: "other"}, update.ErrCorrupt) {
+			j.Journal.History(ctx, q)(yield)
+		}
+	}
+}
+
+func TestADamagedRunUnderAnotherLockIsNotInTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := memory.New()
+		p := app(update.Step{Name: "s", Do: minute})
+		p.Current = func(context.Context) (string, error) { return "", nil }
+		u, err := update.New(update.Config{
+			Locker: state.Locker(), Journal: unreadBeside{state.Journal()}, Packages: []update.Package{p},
+		})
+		require.NoError(t, err)
+		defer u.Close()
+		held, err := lease.Hold(t.Context(), state.Locker(), lease.Item("update", "core"), lease.HoldConfig{Owner: "who looks"})
+		require.NoError(t, err)
+		time.AfterFunc(time.Second, func() { _ = held.Release() })
+		run, err := u.Start(t.Context(), ask)
+		require.NoError(t, err, "who only looks is waited for")
+		_, err = newUpdaterOn(t, state, p).Start(t.Context(), ask)
+		require.ErrorContains(t, err, run.ID)
 	})
 }
 

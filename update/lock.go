@@ -148,6 +148,9 @@ func (u *Updater) takeSoon(ctx context.Context, item string, wait bool) (*lease.
 // runUnder returns the run that the owner of a lease has under a lock, or nil.
 func (u *Updater) runUnder(ctx context.Context, lock, owner string) (*Run, error) {
 	for run, err := range u.config.Journal.History(ctx, Query{Live: true}) {
+		if unread(run, err) && run.Item != lock {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
