@@ -1,10 +1,12 @@
 package lv_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -330,5 +332,48 @@ func TestAReaderOfATableThatIsMadeMeanwhileNeverGoesBack(t *testing.T) {
 		require.ErrorIs(t, err, broken)
 		require.Equal(t, "", before)
 		require.Equal(t, "a=1", s.shows(lv.View{}))
+	})
+}
+
+// overtaken is a store in which somebody gives the first release that is due
+// another time before it is applied.
+type overtaken struct {
+	lv.VersionStore
+	once sync.Once
+	at   time.Time
+}
+
+func (o *overtaken) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
+	var err error
+	if r.State == lv.ReleaseApplied && r.ID != 0 {
+		o.once.Do(func() {
+			later := r
+			later.State, later.At = lv.ReleaseScheduled, o.at
+			_, err = o.VersionStore.PutRelease(ctx, t, later, bob)
+		})
+	}
+	if err != nil {
+		return lv.Release{}, err
+	}
+	return o.VersionStore.PutRelease(ctx, t, r, by)
+}
+
+func TestAReleaseThatIsRescheduledAtTheLastMomentHasNotFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := serve(t, lv.Config{
+			VersionStore: &overtaken{VersionStore: memory.New().Versions(), at: time.Now().Add(3 * time.Hour)}, Logger: lines(&log),
+		})
+		r := s.due(time.Hour, lv.Change{To: s.save("a", "1")})
+		log.Reset()
+		s.run()
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		require.Equal(t, lv.ReleaseScheduled, s.stored(r.ID).State)
+		require.Empty(t, log.String())
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		require.Equal(t, lv.ReleaseApplied, s.stored(r.ID).State)
+		require.NotContains(t, log.String(), "level=ERROR")
 	})
 }

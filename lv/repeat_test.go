@@ -71,3 +71,28 @@ func TestARequestThatHasNothingLeftToDoGetsItsFirstAnswer(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, scheduled, now, "another request is told what is there")
 }
+
+func TestAStrategyIsNotDeletedByARequestThatWasSomethingElse(t *testing.T) {
+	s, by := newSite(t), lv.By{Actor: "bob", RequestID: "1"}
+	strategy := s.strategy(lv.Strategy{Target: s.save("a", "1"), Rules: greeted})
+	_, err := s.Save(t.Context(), "a", page("2"), by)
+	require.NoError(t, err)
+	require.ErrorIs(t, s.DeleteStrategy(t.Context(), strategy.ID, by), lv.ErrStale)
+	by.RequestID = "2"
+	for range 2 {
+		require.NoError(t, s.DeleteStrategy(t.Context(), strategy.ID, by))
+	}
+}
+
+func TestADraftMayTakeARowOutOfAGrayWhateverIsThere(t *testing.T) {
+	s := newSite(t)
+	s.save("a", "1")
+	s.publish("g", "a")
+	draft := s.plan(lv.Release{Env: "g", Changes: []lv.Change{{Row: "a", Expect: new(lv.Any)}}})
+	s.approve(draft.ID)
+	s.save("a", "2")
+	s.publish("g", "a")
+	_, err := s.Apply(t.Context(), draft.ID, bob)
+	require.NoError(t, err)
+	require.Empty(t, s.shows(lv.View{Env: "g"}))
+}

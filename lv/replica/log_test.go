@@ -81,7 +81,11 @@ func TestAnOutageThatLastsIsLoggedOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var why atomic.Value
 				why.Store(errors.New("no route to host"))
-				away := func() (*http.Response, error) { return nil, why.Load().(error) }
+				var asked atomic.Int32
+				away := func() (*http.Response, error) {
+					asked.Add(1)
+					return nil, why.Load().(error)
+				}
 				log := new(lines)
 				r, err := replica.New(replica.Config{
 					Logger: slog.New(slog.NewTextHandler(log, nil)), URL: "http://server.invalid", Table: banners, File: file,
@@ -99,6 +103,7 @@ func TestAnOutageThatLastsIsLoggedOnce(t *testing.T) {
 					return strings.Join(told, "|")
 				}
 				require.Equal(t, c.told, said())
+				require.Greater(t, asked.Load(), int32(100), "it is asked again and again")
 				why.Store(errors.New("host is down"))
 				all := strings.Split(c.told, "|")
 				require.Equal(t, c.told+"|"+all[len(all)-1], said(), "the reason is another one")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -103,9 +104,9 @@ func TestAFeedThatEndsAfterAnEventIsOpenedAgainSoon(t *testing.T) {
 	info, err := s.table.Snapshot(t.Context())
 	require.NoError(t, err)
 	synctest.Test(t, func(t *testing.T) {
-		feeds, seq := 0, info.After
+		feeds, seq, log := 0, info.After, new(lines)
 		r, err := replica.New(replica.Config{
-			Logger: quiet, URL: "http://server.invalid", Table: banners, File: file,
+			Logger: slog.New(slog.NewTextHandler(log, nil)), URL: "http://server.invalid", Table: banners, File: file,
 			Client: &http.Client{Transport: answers{"changes": func() (*http.Response, error) {
 				feeds++
 				seq++
@@ -120,6 +121,7 @@ func TestAFeedThatEndsAfterAnEventIsOpenedAgainSoon(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		require.Greater(t, feeds, 50)
+		require.Equal(t, feeds, strings.Count(log.String(), "lost its server"), "it was back each time")
 		require.Equal(t, seq, r.Status().Seq)
 	})
 }
