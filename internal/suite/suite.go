@@ -4,6 +4,7 @@ package suite
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 )
@@ -14,6 +15,17 @@ func Bubble(t *testing.T, realTime bool, f func(*testing.T)) {
 		f(t)
 	} else {
 		synctest.Test(t, f)
+	}
+}
+
+// Names are items that engines have been seen to confuse, shorten or refuse.
+func Names() []string {
+	long := strings.Repeat("x", 1023)
+	return []string{
+		"core", "Core", "CORE", "core ", " core", "core\x00", "co\x00re", "\x00", "core\n", "core\t", "\ufeffcore",
+		" ", "  ", "a/b", "a//b", "/", ".", "..", "../core", "a\\b", "*", "%", "_", "?", "'", `"`, "\\", "NULL", "{}",
+		"1", "01", "1.0", "核心", "核", "é", "e\u0301", "ß", "ss", "ﬁ", "fi", "I", "ı", "i", "\xff", "\xfe", "\xff\x00", "\ufffd",
+		long, long + "x", long + "y", "x",
 	}
 }
 

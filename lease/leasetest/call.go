@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -20,20 +21,9 @@ func itemsAreIndependent(t *lockerTest) {
 	t.requireFree("c", "nobody ever held the item")
 }
 
-// Names are items that engines have been seen to confuse, shorten or refuse.
-func Names() []string {
-	long := strings.Repeat("x", 1023)
-	return []string{
-		"core", "Core", "CORE", "core ", " core", "core\x00", "co\x00re", "\x00", "core\n", "core\t", "\ufeffcore",
-		" ", "  ", "a/b", "a//b", "/", ".", "..", "../core", "a\\b", "*", "%", "_", "?", "'", `"`, "\\", "NULL", "{}",
-		"1", "01", "1.0", "核心", "核", "é", "e\u0301", "ß", "ss", "ﬁ", "fi", "I", "ı", "i", "\xff", "\xfe", "\xff\x00", "\ufffd",
-		long, long + "x", long + "y", "x",
-	}
-}
-
 func oddNames(t *lockerTest) {
 	var leases []lease.Lease
-	for _, name := range Names() {
+	for _, name := range suite.Names() {
 		l, err := t.Acquire(t.Context(), name, name, time.Hour)
 		require.NoError(t, err, "%q is a name, and free", name)
 		leases = append(leases, l)
@@ -65,6 +55,8 @@ func invalidNames(t *lockerTest) {
 		require.ErrorIs(t, err, lease.ErrInvalid, "an item of %d bytes", len(bad))
 		_, err = t.Renew(t.Context(), lease.Lease{Item: bad, Owner: "me", Token: 1}, time.Hour)
 		require.ErrorIs(t, err, lease.ErrInvalid, "renewing an item of %d bytes", len(bad))
+		_, err = t.Renew(t.Context(), lease.Lease{Item: "core", Owner: bad, Token: 1}, time.Hour)
+		require.ErrorIs(t, err, lease.ErrInvalid, "renewing for an owner of %d bytes", len(bad))
 		err = t.Release(t.Context(), lease.Lease{Item: bad, Owner: "me", Token: 1})
 		require.ErrorIs(t, err, lease.ErrInvalid, "releasing an item of %d bytes", len(bad))
 	}

@@ -232,6 +232,12 @@ var nameMutants = []mutant{
 			return nil
 		}
 	})},
+	{what: "renews for whoever knows the token", caught: nameLength, wrap: badRenew(func(l lease.Locker) renewFunc {
+		return func(ctx context.Context, own lease.Lease, ttl time.Duration) (lease.Lease, error) {
+			own.Owner = "anybody"
+			return l.Renew(ctx, own, ttl)
+		}
+	})},
 	{what: "counts letters", caught: nameLength, wrap: badItem(func(s string) string {
 		if n := utf8.RuneCountInString(s); n <= 1024 {
 			return s[:min(len(s), 1024)]
