@@ -1,7 +1,6 @@
 package lv_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -360,20 +359,20 @@ func (o *overtaken) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, 
 
 func TestAReleaseThatIsRescheduledAtTheLastMomentHasNotFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log logged
 		s := serve(t, lv.Config{
 			VersionStore: &overtaken{VersionStore: memory.New().Versions(), at: time.Now().Add(3 * time.Hour)}, Logger: lines(&log),
 		})
 		r := s.due(time.Hour, lv.Change{To: s.save("a", "1")})
-		log.Reset()
+		log.take()
 		s.run()
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
 		require.Equal(t, lv.ReleaseScheduled, s.stored(r.ID).State)
-		require.Empty(t, log.String())
+		require.Empty(t, log.take())
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
 		require.Equal(t, lv.ReleaseApplied, s.stored(r.ID).State)
-		require.NotContains(t, log.String(), "level=ERROR")
+		require.NotContains(t, log.take(), "level=ERROR")
 	})
 }

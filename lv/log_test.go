@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,13 +19,33 @@ import (
 )
 
 // lines is a logger that keeps what it is told, without times.
-func lines(out *bytes.Buffer) *slog.Logger {
+func lines(out io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
 		}
 		return a
 	}}))
+}
+
+// logged is a log that can be read while it is written.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(text)
+}
+
+// take returns what has been written since it was called last.
+func (l *logged) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.text.Reset()
+	return l.text.String()
 }
 
 func TestWhatChangesForVisitorsIsLoggedWithWhoAndWhy(t *testing.T) {
@@ -124,7 +146,7 @@ func TestWhatFailsAgainAndAgainIsLoggedWhenItBeginsChangesAndEnds(t *testing.T) 
 		s := newSite(t)
 		r := &relay{Service: s.service}
 		r.away.Store(true)
-		var log bytes.Buffer
+		var log logged
 		service, err := lv.New(lv.Config{Reader: r, Logger: lines(&log)})
 		require.NoError(t, err)
 		defer service.Close()
@@ -134,8 +156,7 @@ func TestWhatFailsAgainAndAgainIsLoggedWhenItBeginsChangesAndEnds(t *testing.T) 
 			t.Helper()
 			time.Sleep(time.Hour)
 			synctest.Wait()
-			require.Equal(t, want, log.String())
-			log.Reset()
+			require.Equal(t, want, log.take())
 		}
 		said(`level=ERROR msg="lv: following failed" err="reading table \"banners\" of \"app\": away"` + "\n")
 		said("")

@@ -138,7 +138,7 @@ func (p *planner) run(idle, work context.Context, works func()) error {
 // look reads the scheduled releases of tables whose plans have changed.
 func (p *planner) look(ctx context.Context) error {
 	tables, all := p.service.stale.take()
-	if all {
+	if all || p.plans == nil { // another planner may have taken that it is all
 		p.plans, tables = map[TableID][]Release{}, map[TableID]bool{}
 		for info, err := range p.service.config.VersionStore.Tables(ctx) {
 			if err != nil {
