@@ -2,6 +2,7 @@ package lv_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -48,4 +49,27 @@ func TestWhatAnotherMustApproveNeedsAName(t *testing.T) {
 	refused(s.Schedule(ctx, plan.ID, time.Unix(4e9, 0), lv.By{}))
 	refused(s.Apply(ctx, plan.ID, lv.By{}))
 	refused(plan, s.Cancel(ctx, plan.ID, lv.By{}))
+}
+
+func TestAReleaseIsAppliedInTheNameOfWhoScheduledIt(t *testing.T) {
+	for reason, want := range map[string]string{"on Monday": "on Monday", "": "a sale"} {
+		synctest.Test(t, func(t *testing.T) {
+			s, ctx := newSite(t), t.Context()
+			s.save("a", "1")
+			plan, err := s.Draft(ctx, lv.Release{Changes: []lv.Change{{Row: "a", Working: true}}}, lv.By{Actor: "ann", Reason: "a sale"})
+			require.NoError(t, err)
+			_, err = s.Approve(ctx, plan.ID, lv.By{Actor: "bob", Reason: "looks good"})
+			require.NoError(t, err)
+			_, err = s.Schedule(ctx, plan.ID, time.Now().Add(time.Hour), lv.By{Actor: "cid", Reason: reason, RequestID: "once"})
+			require.NoError(t, err)
+			s.run()
+			time.Sleep(2 * time.Hour)
+			synctest.Wait()
+			done := s.stored(plan.ID)
+			require.Equal(t, lv.ReleaseApplied, done.State)
+			require.Equal(t, lv.By{Actor: "cid", Reason: want}, done.Last)
+			require.Equal(t, "ann", done.By.Actor)
+			require.Equal(t, "bob", done.Approver)
+		})
+	}
 }

@@ -104,7 +104,8 @@ func (t *Table) Draft(ctx context.Context, r Release, by By) (Release, error) {
 	})
 }
 
-// Approve approves a drafted release, as Config.Approve allows.
+// Approve approves a drafted release, as Config.Approve allows. One that is
+// approved, scheduled or applied already stays as it is, without an error.
 func (t *Table) Approve(ctx context.Context, release int64, by By) (Release, error) {
 	return t.amend(ctx, release, by, func(r *Release) error {
 		switch r.State {
@@ -137,7 +138,8 @@ func (t *Table) Schedule(ctx context.Context, release int64, at time.Time, by By
 	})
 }
 
-// Apply applies an approved or scheduled release now. Pointers that are not
+// Apply applies an approved or scheduled release now; one that is applied stays
+// as it is, without an error. Pointers that are not
 // what it expects are a *ConflictError, and the release stays as it is.
 func (t *Table) Apply(ctx context.Context, release int64, by By) (Release, error) {
 	r, err := t.amend(ctx, release, by, func(r *Release) error {

@@ -224,12 +224,10 @@ func (p *planner) patient(release int64) bool {
 	return p.tries[release] < patientTries
 }
 
-// due applies a scheduled release, which becomes failed if it cannot be applied.
+// due applies a scheduled release, in the name of who scheduled it; it becomes
+// failed if it cannot be applied.
 func (t *Table) due(ctx context.Context, r Release) error {
-	by := By{Actor: r.Approver, Reason: r.By.Reason}
-	if by.Actor == "" {
-		by.Actor = r.By.Actor
-	}
+	by := By{Actor: r.Last.Actor, Reason: cmp.Or(r.Last.Reason, r.By.Reason)}
 	r.State = ReleaseApplied
 	_, err := t.put(ctx, by, func(context.Context) (Release, error) { return r, nil })
 	var moved *ConflictError

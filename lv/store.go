@@ -108,8 +108,8 @@ type Change struct {
 	// at. Stores do not keep it.
 	After int64
 	// Working: To is the working row's version at the moment of the
-	// transaction; it is set by the store. For a release that is applied at
-	// once.
+	// transaction; it is set by the store. Table.Draft pins the version that
+	// there is when it is called.
 	Working bool
 }
 
