@@ -59,7 +59,7 @@ type Held struct {
 // acquisition only; when it ends that, the error is its cause. With Wait, those
 // who share a Line get the item in the order in which they came, each as soon as
 // the one before lets go; a release by anybody else is seen within 10
-// milliseconds.
+// milliseconds. Held.Context has the values of ctx, but does not end with it.
 //
 // The goroutine that renews ends with Release, which the caller owes.
 func Hold(ctx context.Context, l Locker, item string, c HoldConfig) (*Held, error) {

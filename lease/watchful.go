@@ -99,8 +99,9 @@ func (c watchful) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// Watchful makes a context that is derived from that of a Held look at the
-// clock as that does; it returns any other as it is.
+// Watchful returns a context whose Err, and context.Cause of it, look at the
+// clock as those of Held.Context do, for one that is derived from such a context;
+// any other it returns as it is.
 func Watchful(ctx context.Context) context.Context {
 	if held, ok := ctx.Value(heldKey{}).(*Held); ok {
 		return watchful{ctx, held}

@@ -113,11 +113,11 @@ func ExamplePrint() {
 	// Output:
 	// bring demo/site from "" to 1.0.0 (asked for by ann)
 	// publish
-	// publish: 50% half of it is there
+	// 50% publish: half of it is there
 	// health
 	// health failed: the site answers 500
 	// rolling back: step "health": the site answers 500
-	// publish: 50% half of it is there
+	// 50% publish: half of it is there
 	// publish undone
 	// rolled back: step "health": the site answers 500
 }

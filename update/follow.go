@@ -2,7 +2,6 @@ package update
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 )
@@ -29,8 +28,8 @@ func (u *Updater) Follow(ctx context.Context, id string) iter.Seq2[Event, error]
 			if err == nil && e.Run != id {
 				continue
 			}
-			if err != nil && errors.Is(context.Cause(ctx), errClosing) {
-				err = errClosing
+			if err != nil && ctx.Err() != nil {
+				err = context.Cause(ctx)
 			}
 			if !yield(e, err) || err != nil || e.Kind == EventEnded || u.endsWith(ctx, e) {
 				return

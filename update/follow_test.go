@@ -2,6 +2,7 @@ package update_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"testing"
@@ -88,6 +89,10 @@ func TestFollowEndsWithTheReason(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		require.ErrorIs(t, last(ctx, run.ID), context.DeadlineExceeded)
+		why := errors.New("the terminal is gone")
+		ctx, leave := context.WithTimeoutCause(t.Context(), 10*time.Second, why)
+		defer leave()
+		require.ErrorIs(t, last(ctx, run.ID), why)
 		_, err = u.Wait(t.Context(), run.ID)
 		require.NoError(t, err)
 		require.ErrorIs(t, last(t.Context(), run.ID), update.ErrCompacted, "its first events are gone")

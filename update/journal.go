@@ -37,8 +37,8 @@ type Journal interface {
 
 	// History yields the runs that q selects, newest first, and stops after
 	// an error. But one that cannot be read comes with ErrCorrupt, and at least
-	// its ID, Package and Item, and the list goes on. An unknown Query.After is ErrNotFound; one that q does not
-	// select marks its place all the same.
+	// its ID, Package and Item, and the list goes on. An unknown Query.After is
+	// ErrNotFound; one that q does not select marks its place all the same.
 	History(ctx context.Context, q Query) iter.Seq2[Run, error]
 
 	// Watch keeps the promise of Updater.Watch. The engine gives each event

@@ -16,8 +16,8 @@ const printPause = 5 * time.Second
 
 // Print writes what happens to a run, as Follow yields it, for a person at a
 // terminal: a line when it begins, for each step that begins, fails or is
-// undone, for what a step writes, for its progress each 5 seconds at most, when
-// it turns back, and for its end. Characters that could act on a terminal are
+// undone, for what a step writes, for its progress each 5 seconds at most, with
+// the percent of the whole run, when it turns back, and for its end. Characters that could act on a terminal are
 // replaced. It returns the error of the events or of w.
 func Print(w io.Writer, events iter.Seq2[Event, error]) error {
 	var progress time.Time // of the last line about that
@@ -63,7 +63,7 @@ func (e Event) lines() []string {
 		if e.Step == "" {
 			return []string{also("rolling back", text, ": ", "")}
 		}
-		return []string{fmt.Sprintf("%s: %d%%%s", step, e.Percent, also("", text, " ", ""))}
+		return []string{fmt.Sprintf("%d%% %s%s", e.Percent, step, also("", text, ": ", ""))}
 	case EventLog:
 		var lines []string
 		for line := range strings.Lines(e.Message) {

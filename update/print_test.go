@@ -37,9 +37,9 @@ func TestPrintTellsAPersonOfARun(t *testing.T) {
 		require.Equal(t, strings.Join([]string{
 			`bring app from "" to 1.0.0: it is time (asked for by ann)`,
 			"copy",
-			"copy: 0% file 0",
-			"copy: 19% file 5",
-			"copy: 38% file 10",
+			"0% copy: file 0",
+			"19% copy: file 5",
+			"38% copy: file 10",
 			"copy| first",
 			"copy| 90%",
 			"copy| \uFFFD[2Jwiped",

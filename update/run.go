@@ -17,8 +17,8 @@ const (
 	StateRunning     State = "running"
 	StateRollingBack State = "rolling_back"
 	StateSucceeded   State = "succeeded"
-	StateRolledBack  State = "rolled_back" // failed and undone
-	StateCancelled   State = "cancelled"   // cancelled and undone
+	StateRolledBack  State = "rolled_back" // failed; what the steps can undo is undone
+	StateCancelled   State = "cancelled"   // cancelled; what the steps can undo is undone
 	StateFailed      State = "failed"      // failed and not undone: a person must look
 )
 
@@ -116,7 +116,7 @@ const (
 type StepRecord struct {
 	Name    string
 	Phase   Phase
-	Attempt int    // how often Do has begun
+	Attempt int    // how often Do has begun, but for those that Shutdown or Close ended
 	Data    []byte // what Task.Save kept, JSON
 	Error   string // why it failed, also when it is undone
 	// Weight, Final and NoUndo are the Weight and PointOfNoReturn of the step,

@@ -13,8 +13,8 @@ import (
 // Held.Context: who derives another context from it asks this one before an
 // effect. A panic in one is its error. One that does not return for a sixth of
 // Config.LockTTL after its context has ended is left alone: the run has failed
-// with nothing undone, and its lock is free. But one that the Updater ended has
-// not failed, and keeps its lock until it returns. A step that was begun three times without an end, because
+// with nothing undone, and its lock is free. But one that Shutdown or Close
+// ended has not failed, keeps its lock, and is waited for until it returns. A step that was begun three times without an end, because
 // the process died each time, has failed.
 type Step struct {
 	// Name is required, unique in the package, and of 1 to 128 bytes. It is
@@ -34,7 +34,10 @@ type Step struct {
 	// Undo takes the effect back. Steps are undone in reverse order, the one
 	// that failed included unless its Probe finds AppliedNo. It must bear
 	// being run twice, and being run when Do got half-way. One that fails ends
-	// the way back, for a person, who can ask for Rollback again.
+	// the way back, for a person, who can ask for Rollback again. A step without
+	// one has nothing to undo, as far as the run knows, and is passed over on the
+	// way back: one that must not stay has an Undo, and one after which there is
+	// no way back is a PointOfNoReturn.
 	Undo func(ctx context.Context, t *Task) error
 	// Weight is the step's share of Run.Percent. Default 1.
 	Weight int

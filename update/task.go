@@ -106,7 +106,8 @@ func (s *Step) bounded(ctx context.Context, t *Task, f func(context.Context, *Ta
 	return err
 }
 
-// PanicError is the error of a step that panicked.
+// PanicError is the error of a step's Check that panicked, from Start and Plan. A
+// panic in another function of a step is told in the run's Reason, as any error.
 type PanicError struct {
 	Value any
 	Stack []byte
