@@ -7,8 +7,8 @@ import (
 )
 
 // Follow yields the events of one run, of this process or another, in order and
-// losing none: from its first to its last, which is EventEnded. It waits for
-// more until then, or until ctx ends. An error is the last pair: ErrNotFound
+// losing none: from its first to its last, which is EventEnded, or EventCorrupt
+// if that cannot be read. It waits for more until then, or until ctx ends. An error is the last pair: ErrNotFound
 // for an unknown run, ErrCompacted when not all of its events are kept,
 // ErrClosed when the Updater is closed before the run has ended, and else as
 // Watch has it.
@@ -64,12 +64,22 @@ func (u *Updater) untilLeft(ctx context.Context, id string) (context.Context, fu
 	}
 }
 
-// endsWith reports whether an event that cannot be read is of the last ones of
-// its run: they have the time of its end.
+// endsWith reports whether an event that cannot be read is the last of its run.
+// It has the time of the end then, as have those that were written with it.
 func (u *Updater) endsWith(ctx context.Context, e Event) bool {
 	if e.Kind != EventCorrupt {
 		return false
 	}
 	run, err := u.Get(ctx, e.Run)
-	return err == nil && run.State.Done() && !e.Time.Before(run.EndedAt)
+	if err != nil || !run.State.Done() || e.Time.Before(run.EndedAt) {
+		return false
+	}
+	look, cancel := context.WithTimeout(ctx, waitInterval)
+	defer cancel()
+	for next := range u.Watch(look, e.Seq) {
+		if next.Run == e.Run {
+			return false
+		}
+	}
+	return ctx.Err() == nil
 }

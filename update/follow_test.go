@@ -103,13 +103,16 @@ func TestFollowEndsWithTheReason(t *testing.T) {
 	})
 }
 
-// unreadEnd is a Journal that cannot read the last event of a run.
-type unreadEnd struct{ update.Journal }
+// unreadOf is a Journal that cannot read the events of one kind.
+type unreadOf struct {
+	update.Journal
+	kind update.EventKind
+}
 
-func (j unreadEnd) Watch(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
+func (j unreadOf) Watch(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
 	return func(yield func(update.Event, error) bool) {
 		for e, err := range j.Journal.Watch(ctx, after) {
-			if e.Kind == update.EventEnded {
+			if e.Kind == j.kind {
 				e = update.Event{Kind: update.EventCorrupt, Seq: e.Seq, Time: e.Time, Run: e.Run}
 			}
 			if !yield(e, err) {
@@ -119,23 +122,36 @@ func (j unreadEnd) Watch(ctx context.Context, after int64) iter.Seq2[update.Even
 	}
 }
 
-func TestFollowEndsWithAnEndThatCannotBeRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		state := memory.New()
-		u, err := update.New(update.Config{
-			Locker: state.Locker(), Journal: unreadEnd{state.Journal()}, Packages: []update.Package{app(update.Step{Name: "a", Do: talks})},
+func TestFollowPassesWhatCannotBeReadAndEndsWithTheEnd(t *testing.T) {
+	for kind, last := range map[update.EventKind]update.EventKind{
+		update.EventEnded: update.EventCorrupt, update.EventStep: update.EventEnded, update.EventStarted: update.EventEnded,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			state := memory.New()
+			u, err := update.New(update.Config{
+				Locker: state.Locker(), Journal: unreadOf{state.Journal(), kind}, Packages: []update.Package{app(update.Step{Name: "a", Do: talks})},
+			})
+			require.NoError(t, err)
+			defer u.Close()
+			run, err := u.Start(t.Context(), ask)
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			for range 2 {
+				events := followed(t, u.Follow(ctx, run.ID))
+				require.Equal(t, last, events[len(events)-1].Kind)
+			}
+			ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			for _, err = range u.Follow(ctx, run.ID) {
+			}
+			if last == update.EventCorrupt {
+				require.ErrorIs(t, err, context.DeadlineExceeded, "nobody knows yet whether that was all")
+			} else {
+				require.NoError(t, err)
+			}
 		})
-		require.NoError(t, err)
-		defer u.Close()
-		run, err := u.Start(t.Context(), ask)
-		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		for range 2 {
-			events := followed(t, u.Follow(ctx, run.ID))
-			require.Equal(t, update.EventCorrupt, events[len(events)-1].Kind)
-		}
-	})
+	}
 }
 
 func TestWhatAStepSaysComesInWholeLines(t *testing.T) {
@@ -179,4 +195,25 @@ func TestKeptDataIsNoPhase(t *testing.T) {
 	require.Equal(t, []string{
 		"started  ", "step a doing", "progress a ", "saved a doing", "step a done", "ended  ",
 	}, got)
+}
+
+func TestPercentNeverFallsAndIsWholeAtTheEndOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUpdater(t, app(update.Step{Name: "a", Do: func(_ context.Context, task *update.Task) error {
+			for _, done := range []int64{5, 2, -1, 11, 10} {
+				task.Progress(done, 10, "")
+				time.Sleep(2 * time.Second)
+			}
+			return nil
+		}}))
+		run, err := u.Update(t.Context(), ask)
+		require.NoError(t, err)
+		var got []int
+		for _, e := range followed(t, u.Follow(t.Context(), run.ID)) {
+			if e.Kind == update.EventProgress || e.Kind == update.EventEnded {
+				got = append(got, e.Percent)
+			}
+		}
+		require.Equal(t, []int{50, 50, 50, 99, 99, 100}, got)
+	})
 }
