@@ -222,7 +222,7 @@ func install(ctx context.Context, updates *update.Updater, logger *slog.Logger) 
 	if err == nil && status.Version == "" && status.Run == nil {
 		_, err = updates.Update(ctx, update.Request{Package: siteName, Version: "1.0.0", By: update.By{Actor: "server"}})
 	}
-	if err != nil && !errors.Is(err, lease.ErrHeld) {
+	if err != nil && !errors.Is(err, lease.ErrHeld) && ctx.Err() == nil { // else the next server goes on
 		logger.Error("the site is not installed", "err", err)
 	}
 }

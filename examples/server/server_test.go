@@ -205,6 +205,22 @@ func seenClosed(t *testing.T, pace time.Duration) bool {
 	}
 }
 
+func TestAServerThatIsStoppedWhileItInstallsTheSiteSaysNothingOfAFailure(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	state, log, ended := t.TempDir(), &bytes.Buffer{}, make(chan error, 1)
+	go func() {
+		ended <- serve(ctx, options{state: state, addr: "127.0.0.1:0", pace: 2 * time.Second}, io.Discard, log)
+	}()
+	c := client{t: t}
+	c.await(state, "/site/healthz")
+	require.Eventually(t, func() bool { return c.progress() == 1.0 }, waitAtMost, pollEvery)
+	cancel()
+	require.NoError(t, <-ended)
+	require.Contains(t, log.String(), "update: left for the next process")
+	require.NotContains(t, log.String(), "level=ERROR")
+}
+
 func TestAServerThatIsKilledInTheMiddleOfAnUpdateEndsItWhenItIsBack(t *testing.T) {
 	state := t.TempDir()
 	run := func() (client, *exec.Cmd) {
