@@ -17,8 +17,10 @@ const printPause = 5 * time.Second
 // Print writes what happens to a run, as Follow yields it, for a person at a
 // terminal: a line when it begins, for each step that begins, fails or is
 // undone, for what a step writes, for its progress each 5 seconds at most, with
-// the percent of the whole run, when it turns back, and for its end. Characters that could act on a terminal are
-// replaced. It returns the error of the events or of w.
+// the percent of the whole run, when somebody cancels it or breaks its lock,
+// when one process leaves it and another takes it up, when it turns back, and
+// for its end. Characters that could act on a terminal are replaced. It returns
+// the error of the events or of w.
 func Print(w io.Writer, events iter.Seq2[Event, error]) error {
 	var progress time.Time // of the last line about that
 	for e, err := range events {
@@ -71,9 +73,9 @@ func (e Event) lines() []string {
 		}
 		return lines
 	case EventCancel:
-		return []string{"cancelled " + harmless(By{Actor: e.Actor, Reason: e.Message}.String())}
+		return []string{also("cancelled", e.by(), " ", "")}
 	case EventBroken:
-		return []string{"lock broken " + harmless(By{Actor: e.Actor, Reason: e.Message}.String())}
+		return []string{also("lock broken", e.by(), " ", "")}
 	case EventRecovered:
 		return []string{also("taken up", text, ": ", "")}
 	case EventStopped:
@@ -85,6 +87,9 @@ func (e Event) lines() []string {
 	}
 	return nil
 }
+
+// by says who did it, and why.
+func (e Event) by() string { return harmless(By{Actor: e.Actor, Reason: e.Message}.String()) }
 
 // also adds to a text what is known besides.
 func also(text, more, before, after string) string {

@@ -116,3 +116,26 @@ func TestNothingThatIsPrintedActsOnATerminal(t *testing.T) {
 		}
 	}
 }
+
+func TestPrintHasALineForWhatAPersonMustKnow(t *testing.T) {
+	var text strings.Builder
+	now := time.Now()
+	require.NoError(t, update.Print(&text, func(yield func(update.Event, error) bool) {
+		for _, e := range []update.Event{
+			{Kind: update.EventProgress, Step: "s", Percent: 3, Message: "a\tb", Time: now},
+			{Kind: update.EventProgress, Step: "s", Percent: 4, Time: now.Add(4 * time.Second)},
+			{Kind: update.EventProgress, Message: "no room", Time: now.Add(4 * time.Second)},
+			{Kind: update.EventBroken, Actor: "ann", Message: "it hangs"},
+			{Kind: update.EventCancel},
+			{Kind: update.EventLog, Step: "s", Message: "no end of line"},
+			{Kind: update.EventSaved, Step: "s"},
+			{Kind: update.EventCorrupt},
+		} {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}))
+	require.Equal(t, "3% s: a b\nrolling back: no room\nlock broken by ann: it hangs\ncancelled\ns| no end of line\n"+
+		"an event that cannot be read\n", text.String())
+}
