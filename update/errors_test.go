@@ -44,6 +44,26 @@ func TestBusySaysWhatIsInTheWay(t *testing.T) {
 	})
 }
 
+func TestEachOfThoseWhoOnlyLookIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := memory.New()
+		u := newUpdaterOn(t, state, app(update.Step{Name: "s", Do: nothing}))
+		core := lease.Item("update", "core")
+		first, err := state.Locker().Acquire(t.Context(), core, "first", time.Minute)
+		require.NoError(t, err)
+		time.AfterFunc(4*time.Second, func() {
+			_ = state.Locker().Release(t.Context(), first)
+			second, err := state.Locker().Acquire(t.Context(), core, "second", time.Minute)
+			if err != nil {
+				t.Error(err)
+			}
+			time.AfterFunc(4*time.Second, func() { _ = state.Locker().Release(t.Context(), second) })
+		})
+		_, err = u.Update(t.Context(), ask)
+		require.NoError(t, err)
+	})
+}
+
 // unreadBeside is a Journal that cannot read a run under another lock.
 type unreadBeside struct{ update.Journal }
 

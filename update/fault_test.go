@@ -3,6 +3,7 @@ package update_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -254,4 +255,49 @@ func TestALockThatCouldNotBeReleasedIsReleasedSoon(t *testing.T) {
 		require.NoError(t, u.Close())
 		require.Less(t, time.Since(began), time.Second, "Close does not wait for the lease")
 	})
+}
+
+func TestWhatAStepSaidDuringASaveThatFailedIsWrittenLater(t *testing.T) {
+	for name, tt := range map[string]struct {
+		ends time.Duration
+		want []string
+	}{
+		"it has ended": {3 * time.Second, []string{"log one", "progress first", "log two", "progress second", "step done"}},
+		"it goes on":   {time.Minute, []string{"log one\ntwo", "progress second", "step done"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			state := memory.New()
+			wire := &locktest.Wire{Locker: state.Locker()}
+			say := func(ctx context.Context, task *update.Task) error {
+				fmt.Fprintln(task.Output(), "one")
+				task.Progress(1, 10, "first")
+				time.Sleep(2 * time.Second)
+				fmt.Fprintln(task.Output(), "two")
+				task.Progress(2, 10, "second")
+				time.Sleep(tt.ends - 2*time.Second)
+				return nil
+			}
+			u, err := update.New(update.Config{
+				Locker: state.Locker(), Journal: cutJournal{state.Journal(), wire}, Packages: []update.Package{app(update.Step{Name: "a", Do: say})},
+			})
+			require.NoError(t, err)
+			defer u.Close()
+			run, err := u.Start(t.Context(), ask)
+			require.NoError(t, err)
+			synctest.Wait()
+			wire.Set(locktest.ErrCut, nil, 0) // until after the first save of it was given up
+			time.Sleep(6 * time.Second)
+			wire.Set(nil, nil, 0)
+			_, err = u.Wait(t.Context(), run.ID)
+			require.NoError(t, err)
+			var got []string
+			for _, e := range followed(t, u.Follow(t.Context(), run.ID)) {
+				if e.Kind != update.EventStarted && e.Kind != update.EventEnded && e.Phase != update.PhaseDoing {
+					require.Equal(t, "a", e.Step)
+					got = append(got, string(e.Kind)+" "+e.Message+string(e.Phase))
+				}
+			}
+			require.Equal(t, tt.want, got, name)
+		})
+	}
 }

@@ -247,3 +247,27 @@ func TestWithoutANameOfItsOwnAHolderIsItsHostAndProcess(t *testing.T) {
 		require.Regexp(t, `^[^#]+:[0-9]+#[a-z0-9]{6}$`, run.Owner)
 	})
 }
+
+func TestWhoWaitsForAProgramThatCameBackWaitsNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := memory.New()
+		p, tool := app(update.Step{Name: "s", Do: minute}), app(update.Step{Name: "s", Do: nothing})
+		tool.Name = "tool"
+		u := newUpdaterOn(t, state, p)
+		run, err := u.Start(t.Context(), ask)
+		require.NoError(t, err)
+		require.NoError(t, u.Close())
+		start := time.Now()
+		time.AfterFunc(10*time.Second, func() {
+			if err := newUpdaterOn(t, state, p).Recover(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		_, err = newUpdaterOn(t, state, tool).Update(t.Context(), update.Request{Package: "tool", Wait: true})
+		require.NoError(t, err)
+		require.Less(t, time.Since(start), 75*time.Second)
+		run, err = u.Get(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Equal(t, update.StateSucceeded, run.State)
+	})
+}
