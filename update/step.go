@@ -7,15 +7,16 @@ import (
 
 // Step is one part of an update. See package update/step for ready-made ones.
 //
-// Its functions are called one at a time, with a context that ends when the
-// run is cancelled, loses its lock, stalls, after Timeout, or when the Updater
-// is closed. What it says of the lock is true when it is asked, as that of
+// Its functions are called one at a time, with a context that ends when the run
+// is cancelled, loses its lock, stalls, after Timeout, or when the Updater is
+// closed. What it says of the lock is true when it is asked, as that of
 // Held.Context: who derives another context from it asks this one before an
 // effect. A panic in one is its error. One that does not return for a sixth of
 // Config.LockTTL after its context has ended is left alone: the run has failed
 // with nothing undone, and its lock is free. But one that Shutdown or Close
-// ended has not failed, keeps its lock, and is waited for until it returns. A step that was begun three times without an end, because
-// the process died each time, has failed.
+// ended has not failed, keeps its lock, and is waited for until it returns. A
+// step that was begun three times without an end, because the process died each
+// time, has failed.
 type Step struct {
 	// Name is required, unique in the package, and of 1 to 128 bytes. It is
 	// for ever: a run finds its steps by their names, also when the next
