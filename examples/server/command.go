@@ -33,13 +33,29 @@ const startTime = 10 * time.Second
 // command does what args say, with the server that was started last in the
 // state folder.
 func command(ctx context.Context, state string, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // what is wrong is in the error
+	var do func() error
 	switch args[0] {
 	case "call":
-		return call(ctx, state, args[1:], out)
+		pick := flags.String("pick", "", "print no more than the `member` of that name, of a list that of its first item")
+		do = func() error { return call(ctx, state, *pick, flags.Args(), out) }
 	case "show":
-		return show(state, args[1:], out)
+		do = func() error { return show(state, flags.Args(), out) }
+	default:
+		return fmt.Errorf("there is no command %q: want call or show", args[0])
 	}
-	return fmt.Errorf("there is no command %q: want call or show", args[0])
+	err := flags.Parse(args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(out, usage)
+		flags.SetOutput(out)
+		flags.PrintDefaults()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	return do()
 }
 
 // show prints what a script may need to know.
@@ -68,16 +84,11 @@ func show(state string, args []string, out io.Writer) error {
 }
 
 // call sends a request with the credentials that its API asks for.
-func call(ctx context.Context, state string, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("call", flag.ContinueOnError)
-	pick := flags.String("pick", "", "print no more than the `member` of that name, of a list that of its first item")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	if flags.NArg() != 2 && flags.NArg() != 3 {
+func call(ctx context.Context, state, pick string, args []string, out io.Writer) error {
+	if len(args) != 2 && len(args) != 3 {
 		return errors.New(`call: want a method, a path and perhaps a body, such as call GET /lv/status/0`)
 	}
-	resp, err := ask(ctx, state, flags.Arg(0), flags.Arg(1), flags.Arg(2))
+	resp, err := ask(ctx, state, args[0], args[1], strings.Join(args[2:], ""))
 	if err != nil {
 		return err
 	}
@@ -97,16 +108,28 @@ func call(ctx context.Context, state string, args []string, out io.Writer) error
 		fmt.Fprintf(out, "%s\n", bytes.TrimSpace(text))
 		return fmt.Errorf("the server answered %s", resp.Status)
 	}
-	if *pick == "" {
+	if refused(text) {
+		_, _ = out.Write(lines(text))
+		return errors.New(`the server answered "fail"`)
+	}
+	if pick == "" {
 		_, err = out.Write(lines(text))
 		return err
 	}
-	value, ok := member(text, *pick)
+	value, ok := member(text, pick)
 	if !ok {
-		return fmt.Errorf("the reply has no %q", *pick)
+		return fmt.Errorf("the reply has no %q", pick)
 	}
 	fmt.Fprintln(out, value)
 	return nil
+}
+
+// refused reports whether the update API says so, whose status is always 200.
+func refused(reply []byte) bool {
+	var r struct {
+		Status string `json:"status"`
+	}
+	return json.Unmarshal(reply, &r) == nil && r.Status == "fail"
 }
 
 // ask sends the request. It waits for a server that is about to start.
@@ -177,7 +200,11 @@ func (c credentials) send(ctx context.Context, method, path, body string) (*http
 		return nil, err
 	}
 	req.Header = header
-	return http.DefaultClient.Do(req)
+	resp, err := http.DefaultClient.Do(req)
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return nil, fmt.Errorf("asking the server at %s: %w", c.Addr, e.Err) // without the URL, which has the key pair
+	}
+	return resp, err
 }
 
 // lines returns JSON without spaces, with each item of its list in a line.

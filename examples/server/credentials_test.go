@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"os"
@@ -72,6 +73,30 @@ func TestCredentialsThatSayTheSameAreNotWrittenAgain(t *testing.T) {
 	require.True(t, os.SameFile(made, file()), "there may be no room for another")
 	load("127.0.0.1:2")
 	require.False(t, os.SameFile(made, file()))
+}
+
+func TestASecondServerOnAFolderIsRefused(t *testing.T) {
+	state := t.TempDir()
+	c, _, stop := start(t, options{state: state})
+	ctx, cancel := context.WithTimeout(t.Context(), waitAtMost)
+	defer cancel()
+	err := serve(ctx, options{state: state, addr: "127.0.0.1:0"}, writer(cancel), io.Discard)
+	require.ErrorContains(t, err, "another server")
+	keys, _, err := loadCredentials(state, c.keys.Addr)
+	require.NoError(t, err)
+	require.Equal(t, c.keys, keys, "commands still find the first")
+	stop()
+	_, _, stop = start(t, options{state: state})
+	stop()
+}
+
+func TestTheServerLogsItsStartAndItsEnd(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var log bytes.Buffer
+	require.NoError(t, serve(ctx, options{state: t.TempDir(), addr: "127.0.0.1:0"}, writer(stop), &log))
+	require.Regexp(t, `level=INFO msg="server: started" addr=127.0.0.1:\d+ state=`, log.String())
+	require.Contains(t, log.String(), `level=INFO msg="server: stopped"`)
 }
 
 // writer calls itself.

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/internal/filelock"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
@@ -88,9 +89,11 @@ func defaultState() string {
 
 // serve runs the server until ctx ends. What to do with it goes to out.
 func serve(ctx context.Context, o options, out, log io.Writer) error {
-	if err := os.MkdirAll(o.state, 0o700); err != nil {
+	release, err := alone(ctx, o.state)
+	if err != nil {
 		return err
 	}
+	defer release()
 	listener, err := net.Listen("tcp", o.addr)
 	if err != nil {
 		return err
@@ -131,6 +134,8 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
+	logger.Info("server: started", "addr", keys.Addr, "state", o.state)
+	defer logger.Info("server: stopped")
 	return run(ctx, listener, routes, updates, rows, func() {
 		if first { // before anything can go wrong
 			keys.reveal(out)
@@ -142,6 +147,21 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 		keys.print(out, o.state)
 		loadItems(ctx, rows.Table(keys.AppID, itemsSchema), o.rows, out, logger)
 	})
+}
+
+// alone makes the state folder and keeps other servers out of it, until release
+// or the end of the process: its credentials.json says where the one server is.
+func alone(ctx context.Context, state string) (release func() error, err error) {
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, err
+	}
+	wait, cancel := context.WithTimeout(ctx, time.Second) // for one that is just ending
+	defer cancel()
+	release, err = filelock.Acquire(wait, filepath.Join(state, "server.lock"))
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("another server uses the folder %q: stop it, or name another folder with -state", state)
+	}
+	return release, err
 }
 
 // openDatabase opens the database of the state folder. A new one is made for a
@@ -223,6 +243,6 @@ func install(ctx context.Context, updates *update.Updater, logger *slog.Logger) 
 		_, err = updates.Update(ctx, update.Request{Package: siteName, Version: "1.0.0", By: update.By{Actor: "server"}})
 	}
 	if err != nil && !errors.Is(err, lease.ErrHeld) && ctx.Err() == nil { // else the next server goes on
-		logger.Error("the site is not installed", "err", err)
+		logger.Error("server: the site is not installed", "err", err)
 	}
 }

@@ -93,7 +93,7 @@ func loadItems(ctx context.Context, t *lv.Table, n int, out io.Writer, log *slog
 			edits = append(edits, lv.Edit{Op: lv.OpSave, Row: fmt.Sprintf("item-%07d", j), Content: content})
 		}
 		if err := publishNew(ctx, t, edits); err != nil {
-			log.Error("the rows are not all loaded", "loaded", i, "err", err)
+			log.Error("server: the rows are not all loaded", "loaded", i, "err", err)
 			return
 		}
 	}
@@ -122,7 +122,7 @@ func (s *site) view(ctx context.Context, visitor lv.Attributes) (v view, err err
 		case err != nil && one.ID == "":
 			return view{}, err
 		case err != nil: // one that cannot be shown does not take the others with it
-			s.log.Warn("a row cannot be shown", "err", err)
+			s.log.Warn("server: a row cannot be shown", "err", err)
 		case one.Value.Kind == "banner":
 			v.banners = append(v.banners, one)
 		case one.Value.Kind == "page":

@@ -109,7 +109,7 @@ func (s *site) page(w http.ResponseWriter, r *http.Request, name string) {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrInvalid):
 		http.NotFound(w, r)
 	case err != nil:
-		s.log.Error("a page cannot be made", "page", name, "err", err)
+		s.log.Error("server: a page cannot be made", "page", name, "err", err)
 		http.Error(w, "This page cannot be made.", http.StatusInternalServerError)
 	default:
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,7 +65,8 @@ func TestTheWalkRunsWordForWord(t *testing.T) {
 	cmd.Stdout, cmd.Stderr = &out, &wrong
 	require.NoError(t, cmd.Run(), "%s%s", &out, &wrong)
 	said := regexp.MustCompile(`(?m)^server: .*\n`).FindAllString(wrong.String(), -1)
-	require.Equal(t, []string{"server: the server answered 404 Not Found\n"}, said, "the refusal at its end")
+	require.Equal(t, []string{"server: the server answered \"fail\"\n", "server: the server answered 404 Not Found\n"}, said,
+		"the broken release, and the refusal at the end")
 	require.NotContains(t, wrong.String(), "not found\n")
 
 	shown := out.String()
@@ -124,6 +128,47 @@ func TestACommandSaysWhatItCannotDo(t *testing.T) {
 	require.ErrorContains(t, command(t.Context(), state, []string{"show", "nothing"}, &out), "authkey")
 	require.ErrorContains(t, command(t.Context(), state, []string{"call", "-pick", "nothing", "GET", "/lv/status/0"}, &out), "nothing")
 	require.ErrorContains(t, command(t.Context(), state, []string{"call", "POST", "/api/v1/update", "no JSON"}, &out), "body")
+}
+
+func TestACommandTellsHowItIsUsed(t *testing.T) {
+	for _, args := range [][]string{{"call", "-h"}, {"call", "--help"}, {"show", "-h"}} {
+		var out bytes.Buffer
+		require.NoError(t, command(t.Context(), t.TempDir(), args, &out))
+		require.Contains(t, out.String(), "METHOD PATH [JSON]")
+	}
+}
+
+func TestACallToAServerThatIsAwayShowsNoSecret(t *testing.T) {
+	state := t.TempDir()
+	keys := credentials{Addr: "127.0.0.1:1", APIToken: "secret-token", AuthID: "secret-id", AuthKey: "secret-key"}
+	require.NoError(t, os.WriteFile(filepath.Join(state, "credentials.json"), keys.text(), 0o600))
+	ctx, stop := context.WithCancel(t.Context())
+	for _, path := range []string{"/lv/prod", "/upkeep/v1/lv/rows", "/api/v1/update/progress"} {
+		_, err := keys.send(ctx, "POST", path, "{}")
+		require.ErrorContains(t, err, "127.0.0.1:1")
+		require.NotContains(t, err.Error(), "secret")
+	}
+	stop()
+	err := command(ctx, state, []string{"call", "GET", "/lv/prod"}, new(bytes.Buffer))
+	require.ErrorContains(t, err, "127.0.0.1:1")
+	require.NotContains(t, err.Error(), "secret")
+}
+
+func TestACallThatIsAnsweredWithAFailureEndsWithAnError(t *testing.T) {
+	reply := ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, reply) }))
+	defer server.Close()
+	state := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(state, "credentials.json"), credentials{Addr: server.Listener.Addr().String()}.text(), 0o600))
+	for _, pick := range []string{"", "message"} {
+		var out bytes.Buffer
+		ask := []string{"call", "-pick", pick, "POST", "/api/v1/update", "{}"}
+		reply = `{"status":"fail","message":"Core update in progress"}`
+		require.ErrorContains(t, command(t.Context(), state, ask, &out), "fail")
+		require.Equal(t, reply+"\n", out.String())
+		reply = `{"status":"success","message":"fail"}`
+		require.NoError(t, command(t.Context(), state, ask, &out))
+	}
 }
 
 func TestACallPrintsAStreamToItsEnd(t *testing.T) {
