@@ -59,6 +59,9 @@
 // null, on our own routes beside "corrupt": true. To ask for it alone, to publish
 // it or to compare it is a 500 that names row and version (slug corrupt).
 //
+// The routes named changelists are the releases of lv: one is made as what
+// [lv.Table.Draft] calls a draft, approved, scheduled, applied and reverted.
+//
 // The routes of an API stand in one table, see [Adapter.Routes]: registration,
 // dispatch by method, the description and most of the tests come from it.
 //

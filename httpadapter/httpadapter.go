@@ -68,7 +68,8 @@ type Config struct {
 	// request, and the methods of r for an unknown path. For metrics and
 	// traces. Default: nothing.
 	Observe func(ctx context.Context, r Route, p Principal) (context.Context, func(status int))
-	// Logger receives errors that are not told to callers. Default: slog.Default.
+	// Logger receives errors that are not told to callers, and a warning when
+	// Limits.Logins begins to refuse an address. Default: slog.Default.
 	Logger *slog.Logger
 }
 
@@ -125,7 +126,7 @@ func New(c Config) (*Adapter, error) {
 		config:  c,
 		log:     c.Logger,
 		origins: http.NewCrossOriginProtection(),
-		logins:  newLoginLimiter(c.Limits.Logins),
+		logins:  newLoginLimiter(c.Limits.Logins, c.Logger),
 		streams: newStreamLimiter(c.Limits),
 	}
 	for _, origin := range c.TrustedOrigins {
@@ -204,7 +205,9 @@ func (c *Config) complete() error {
 
 // Register registers every route, and below the paths of each API everything
 // that is unknown, so that it is answered in the API's envelope. The patterns
-// have no method.
+// have no method, so that a ServeMux panics if it has one of yours with a method
+// that matches their paths too, such as "GET /" or "GET /{page}": leave out the
+// method there, or mount the Adapter below a path of its own (Config.Prefix).
 func (a *Adapter) Register(m Mux) {
 	for pattern, e := range a.mounted {
 		m.Handle(pattern, e)

@@ -3,6 +3,7 @@ package httpadapter
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -19,6 +20,7 @@ const maxAddresses = 10_000
 // the young one is full it becomes the old one, and the old one is forgotten.
 type loginLimiter struct {
 	perMinute int // 0: no limit
+	log       *slog.Logger
 
 	mu         sync.Mutex
 	young, old map[string]bucket
@@ -29,6 +31,7 @@ type loginLimiter struct {
 type bucket struct {
 	tries float64
 	at    time.Time
+	out   bool // it has had no tries left since it was full
 }
 
 // attempts are the requests of an address whose credentials are being checked,
@@ -39,8 +42,8 @@ type attempts struct {
 	ended    chan struct{} // wakes one that waits
 }
 
-func newLoginLimiter(perMinute int) *loginLimiter {
-	return &loginLimiter{perMinute: max(perMinute, 0), young: map[string]bucket{}, trying: map[string]*attempts{}}
+func newLoginLimiter(perMinute int, log *slog.Logger) *loginLimiter {
+	return &loginLimiter{perMinute: max(perMinute, 0), log: log, young: map[string]bucket{}, trying: map[string]*attempts{}}
 }
 
 // allows refuses an address that has no tries left.
@@ -121,19 +124,30 @@ func (l *loginLimiter) take(address string, now *attempts) (taken bool, err erro
 
 // end gives a try back, or keeps it if the credential was bad.
 func (l *loginLimiter) end(address string, now *attempts, bad bool) {
+	if l.spend(address, now, bad) {
+		l.log.Warn("httpadapter: logins of an address are refused for a while: too many have failed", "address", address, "per_minute", l.perMinute)
+	}
+}
+
+// spend ends a check, and reports whether it was a bad one with the last try
+// after a time with more.
+func (l *loginLimiter) spend(address string, now *attempts, bad bool) (out bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now.checking--
 	now.wake()
 	if !bad {
-		return
+		return false
 	}
 	b := l.bucket(address, time.Now())
 	b.tries--
+	out = b.tries < 1 && !b.out
+	b.out = b.out || out
 	if _, known := l.young[address]; !known && len(l.young) >= maxAddresses/2 {
 		l.young, l.old = map[string]bucket{}, l.young
 	}
 	l.young[address] = b
+	return out
 }
 
 // wake wakes one that waits, if any.
@@ -164,6 +178,7 @@ func (l *loginLimiter) bucket(address string, now time.Time) bucket {
 	}
 	b.tries = min(full, b.tries+now.Sub(b.at).Minutes()*full)
 	b.at = now
+	b.out = b.out && b.tries < full
 	return b
 }
 

@@ -154,6 +154,29 @@ func TestTryIsGivenBackUnlessTheCredentialIsBad(t *testing.T) {
 	}
 }
 
+func TestALockOutIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(site).open(t)
+		guess := func(n int) string {
+			before := len(s.log.String())
+			for range n {
+				s.serve(withToken("a guess"))
+			}
+			return s.log.String()[before:]
+		}
+		require.Empty(t, guess(9))
+		line := guess(1)
+		require.Regexp(t, `^time=\S+ level=WARN msg="httpadapter: logins .*" address=192.0.2.1 per_minute=10\n$`, line)
+		require.NotContains(t, line, "guess")
+		require.Empty(t, guess(5))
+		time.Sleep(10 * time.Second)
+		require.Empty(t, guess(5), "it is the same lock-out")
+		time.Sleep(2 * time.Minute)
+		require.Empty(t, guess(9))
+		require.NotEmpty(t, guess(1))
+	})
+}
+
 func TestBodyOfAGuesserIsNotRead(t *testing.T) {
 	s := new(site).open(t)
 	for range 10 {

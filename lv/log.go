@@ -1,6 +1,7 @@
 package lv
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync/atomic"
@@ -18,6 +19,9 @@ var releaseNews = map[ReleaseState]struct {
 	ReleaseApplied:   {slog.LevelInfo, "lv: release applied"},
 	ReleaseCancelled: {slog.LevelWarn, "lv: release cancelled"},
 }
+
+// maxNamed is how many rows of a release the log names.
+const maxNamed = 3
 
 // progress is how far releases have come: the last event that applied one, and
 // the last that was drafted. What a write returns is its own doing only if it is
@@ -42,8 +46,24 @@ func (t *Table) logRelease(ctx context.Context, r Release, by By, before progres
 	case r.State == ReleaseDraft:
 		raise(&t.service.drafted, r.ID)
 	}
-	t.log(ctx, news.level, news.message, by, slog.String("env", string(r.Env)), slog.Int64("release", r.ID),
-		slog.Int64("reverts", r.Reverts), slog.Int("rows", len(r.Changes)))
+	t.log(ctx, news.level, news.message, by, aboutRelease(r)...)
+}
+
+// aboutRelease names the rows of a release when they are few.
+func aboutRelease(r Release) []slog.Attr {
+	attrs := []slog.Attr{slog.String("env", cmp.Or(string(r.Env), "production")), slog.Int64("release", r.ID)}
+	if r.Reverts != 0 {
+		attrs = append(attrs, slog.Int64("reverts", r.Reverts))
+	}
+	attrs = append(attrs, slog.Int("rows", len(r.Changes)))
+	if len(r.Changes) > maxNamed {
+		return attrs
+	}
+	ids := make([]string, len(r.Changes))
+	for i, c := range r.Changes {
+		ids[i] = c.Row
+	}
+	return append(attrs, slog.Any("ids", ids))
 }
 
 // raise makes a number at least n.
@@ -58,7 +78,7 @@ func raise(number *atomic.Int64, n int64) {
 
 // logFailed tells of a release that has failed when it was due.
 func (t *Table) logFailed(ctx context.Context, r Release, by By, why error) {
-	t.log(ctx, slog.LevelError, "lv: release failed", by, slog.String("env", string(r.Env)), slog.Int64("release", r.ID), slog.Any("err", why))
+	t.log(ctx, slog.LevelError, "lv: release failed", by, append(aboutRelease(r), slog.Any("err", why))...)
 }
 
 func (t *Table) logStrategy(ctx context.Context, s Strategy, by By) {

@@ -61,22 +61,22 @@ func TestWhatChangesForVisitorsIsLoggedWithWhoAndWhy(t *testing.T) {
 			log.Reset()
 		}
 		first, err := s.Publish(t.Context(), "g", why, "a")
-		said(`level=INFO msg="lv: release applied" TABLE env=g release=2 reverts=0 rows=1 actor=ada reason="spring sale"`, first, err)
+		said(`level=INFO msg="lv: release applied" TABLE env=g release=2 rows=1 ids=[a] actor=ada reason="spring sale"`, first, err)
 		back, err := s.Revert(t.Context(), first.ID, lv.By{Actor: "bob", Reason: "it looks wrong"})
-		said(`level=INFO msg="lv: release applied" TABLE env=g release=3 reverts=2 rows=1 actor=bob reason="it looks wrong"`, back, err)
+		said(`level=INFO msg="lv: release applied" TABLE env=g release=3 reverts=2 rows=1 ids=[a] actor=bob reason="it looks wrong"`, back, err)
 		strategy, err := s.SaveStrategy(t.Context(), lv.Strategy{Title: "greeted", Target: v, Rules: greeted}, lv.By{Actor: "ada", Reason: "a trial"})
 		said(`level=INFO msg="lv: strategy saved" TABLE strategy=4 title=greeted row=a version=1 disabled=false actor=ada reason="a trial"`, strategy, err)
 		err = s.DeleteStrategy(t.Context(), strategy.ID, bob)
 		said(`level=INFO msg="lv: strategy deleted" TABLE strategy=4 title=greeted row=a version=1 disabled=false actor=bob reason=""`, nil, err)
 
 		draft, err := s.Draft(t.Context(), lv.Release{Changes: []lv.Change{{Row: "a", To: v}}}, why)
-		said(`level=INFO msg="lv: release drafted" TABLE env="" release=6 reverts=0 rows=1 actor=ada reason="spring sale"`, draft, err)
+		said(`level=INFO msg="lv: release drafted" TABLE env=production release=6 rows=1 ids=[a] actor=ada reason="spring sale"`, draft, err)
 		_, err = s.Approve(t.Context(), draft.ID, bob)
-		said(`level=INFO msg="lv: release approved" TABLE env="" release=6 reverts=0 rows=1 actor=bob reason=""`, nil, err)
+		said(`level=INFO msg="lv: release approved" TABLE env=production release=6 rows=1 ids=[a] actor=bob reason=""`, nil, err)
 		_, err = s.Schedule(t.Context(), draft.ID, time.Now().Add(time.Hour), bob)
-		said(`level=INFO msg="lv: release scheduled" TABLE env="" release=6 reverts=0 rows=1 actor=bob reason=""`, nil, err)
+		said(`level=INFO msg="lv: release scheduled" TABLE env=production release=6 rows=1 ids=[a] actor=bob reason=""`, nil, err)
 		err = s.Cancel(t.Context(), draft.ID, lv.By{Actor: "bob", Reason: "too early"})
-		said(`level=WARN msg="lv: release cancelled" TABLE env="" release=6 reverts=0 rows=1 actor=bob reason="too early"`, nil, err)
+		said(`level=WARN msg="lv: release cancelled" TABLE env=production release=6 rows=1 ids=[a] actor=bob reason="too early"`, nil, err)
 
 		late := s.due(time.Minute, lv.Change{Row: "a", To: v})
 		s.publish(lv.Production, "a")
@@ -85,8 +85,21 @@ func TestWhatChangesForVisitorsIsLoggedWithWhoAndWhy(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		require.Equal(t, lv.ReleaseFailed, s.stored(late.ID).State)
-		said(`level=ERROR msg="lv: release failed" TABLE env="" release=`+fmt.Sprint(late.ID)+` err="lv: conflict: \"a\" is at version 1 and not 0" actor=bob reason=why`, nil, err)
+		said(`level=ERROR msg="lv: release failed" TABLE env=production release=`+fmt.Sprint(late.ID)+` rows=1 ids=[a] err="lv: conflict: \"a\" is at version 1 and not 0" actor=bob reason=why`, nil, err)
 	})
+}
+
+func TestFewRowsOfAReleaseAreNamedInTheLog(t *testing.T) {
+	var log bytes.Buffer
+	s := serve(t, lv.Config{Store: memory.New(), Logger: lines(&log)})
+	for _, row := range []string{"a", "b", "c", "d"} {
+		s.save(row, "1")
+	}
+	s.publish("g", "a", "b", "c")
+	require.Contains(t, log.String(), " rows=3 ids=\"[a b c]\" ")
+	log.Reset()
+	s.publish("h", "a", "b", "c", "d")
+	require.Contains(t, log.String(), " rows=4 actor=")
 }
 
 func TestTheDefaultLoggerIsThatOfTheProgram(t *testing.T) {

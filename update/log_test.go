@@ -108,10 +108,10 @@ func TestTheLogTellsWhatHappensToRuns(t *testing.T) {
 		require.Equal(t, []string{
 			`level=INFO msg="update: begun" package=app run=RUN from="" version=1.1.0`,
 			`level=INFO msg="update: left for the next process" package=app run=RUN from="" version=1.1.0`,
-			`level=INFO msg="update: taken up" package=app run=RUN from="" version=1.1.0 gone=first`,
+			`level=INFO msg="update: taken up" package=app run=RUN from="" version=1.1.0 last_owner=first`,
 			`level=WARN msg="update: lock broken" item=core owner=second token=6 actor=ann reason="wrong release"`,
 			`level=ERROR msg="update: recovery failed" err="recover run \"RUN\": lease: lost: somebody else may act"`,
-			`level=INFO msg="update: taken up" package=app run=RUN from="" version=1.1.0 gone=second`,
+			`level=INFO msg="update: taken up" package=app run=RUN from="" version=1.1.0 last_owner=second`,
 			`level=WARN msg="update: rolling back" package=app run=RUN from="" version=1.1.0 err="by ann: wrong release"`,
 			`level=WARN msg="update: cancelled" package=app run=RUN from="" version=1.1.0 err="by ann: wrong release"`,
 		}, strings.Split(got, "\n"))

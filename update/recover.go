@@ -223,7 +223,7 @@ func (u *Updater) takeOver(held *lease.Held, id string) (*runner, error) {
 	}
 	r := u.newRunner(u.packages[run.Package], held, run)
 	u.register(r)
-	u.log(slog.LevelInfo, "taken up", run, "gone", gone)
+	u.log(slog.LevelInfo, "taken up", run, "last_owner", gone)
 	r.failure = r.work()
 	return r, r.failure
 }
