@@ -59,8 +59,9 @@
 // null, on our own routes beside "corrupt": true. To ask for it alone, to publish
 // it or to compare it is a 500 that names row and version (slug corrupt).
 //
-// The routes named changelists are the releases of lv: one is made as what
-// [lv.Table.Draft] calls a draft, approved, scheduled, applied and reverted.
+// The routes named changelists are for the drafts of lv, which [lv.Table.Draft]
+// makes: one is approved, scheduled, and applied or cancelled. Applied, it is one
+// of the releases too, and is reverted there.
 //
 // The routes of an API stand in one table, see [Adapter.Routes]: registration,
 // dispatch by method, the description and most of the tests come from it.
