@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/fetch"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -101,7 +102,7 @@ func (h Health) ask(ctx context.Context, client *http.Client, address, text stri
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return err
+		return fmt.Errorf("asking %q: %w", fetch.Redacted(req.URL), fetch.Cause(err)) // which the history keeps
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != h.Status {
@@ -124,7 +125,7 @@ func (h Health) address(t *update.Task) (string, error) {
 		return "", errors.New("step: health URL cannot be parsed")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return "", fmt.Errorf("step: health URL %q is not an http or https URL", u.Redacted())
+		return "", fmt.Errorf("step: health URL %q is not an http or https URL", fetch.Redacted(u))
 	}
 	return u.String(), nil
 }

@@ -157,3 +157,14 @@ func TestHTTPHealthFindsOutBeforehandThatAnAddressIsNone(t *testing.T) {
 		require.NotContains(t, err.Error(), "secret")
 	}
 }
+
+func TestHTTPHealthShowsNoSecretOfItsAddress(t *testing.T) {
+	for _, address := range []string{"http://ann:secret@site.test/ok?token=secret", "ftp://ann:secret@site.test/ok?token=secret"} {
+		h := step.Health{URL: address, Attempts: 1, Client: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
+			return nil, errors.New("connection refused")
+		})}}
+		err := step.HTTPHealth(h).Do(t.Context(), task("one", "1.1.0"))
+		require.ErrorContains(t, err, "site.test/ok")
+		require.NotContains(t, err.Error(), "secret")
+	}
+}
