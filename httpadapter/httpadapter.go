@@ -206,8 +206,9 @@ func (c *Config) complete() error {
 // Register registers every route, and below the paths of each API everything
 // that is unknown, so that it is answered in the API's envelope. The patterns
 // have no method, so that a ServeMux panics if it has one of yours with a method
-// that matches their paths too, such as "GET /" or "GET /{page}": leave out the
-// method there, or mount the Adapter below a path of its own (Config.Prefix).
+// that matches their paths too. Instead of "GET /" register "/", or "GET /{$}" if
+// it is for the home page alone; instead of "GET /{page}" register "/{page}", or
+// mount the Adapter below a path of its own (Config.Prefix).
 func (a *Adapter) Register(m Mux) {
 	for pattern, e := range a.mounted {
 		m.Handle(pattern, e)

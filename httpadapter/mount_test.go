@@ -48,6 +48,27 @@ func TestThePrefixIsThatOfTheRequest(t *testing.T) {
 	}
 }
 
+func TestAServeMuxTakesRoutesBesideRegisterAsItsDocSays(t *testing.T) {
+	for _, tt := range []struct {
+		prefix, pattern string
+		panics          bool
+	}{
+		{"", "GET /", true}, {"/svc", "GET /", true}, {"", "GET /{page}", true},
+		{"", "/", false}, {"", "GET /{$}", false}, {"", "/{page}", false}, {"/svc", "GET /{page}", false},
+	} {
+		s := &site{configure: func(c *httpadapter.Config) { c.Prefix = tt.prefix }}
+		s.open(t)
+		mux := http.NewServeMux()
+		s.adapter.Register(mux)
+		add := func() { mux.Handle(tt.pattern, http.NotFoundHandler()) }
+		if tt.panics {
+			require.Panics(t, add, "%q beside %q", tt.pattern, tt.prefix)
+		} else {
+			require.NotPanics(t, add, "%q beside %q", tt.pattern, tt.prefix)
+		}
+	}
+}
+
 func TestAnEmptySecretIsNoFailedLogin(t *testing.T) {
 	s := new(site)
 	s.configure = func(c *httpadapter.Config) { c.Limits.Logins = 1 }
