@@ -46,7 +46,9 @@ func (t *Table) logRelease(ctx context.Context, r Release, by By, before progres
 	case r.State == ReleaseDraft:
 		raise(&t.service.drafted, r.ID)
 	}
-	t.log(ctx, news.level, news.message, by, aboutRelease(r)...)
+	if t.service.config.Logger.Enabled(ctx, news.level) {
+		t.log(ctx, news.level, news.message, by, aboutRelease(r)...)
+	}
 }
 
 // aboutRelease names the rows of a release when they are few.
