@@ -8,25 +8,15 @@ import (
 
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
+	"github.com/upkeep-go/upkeep/update/source/internal/sourcetest"
 )
-
-// collect returns what a source yields for a package.
-func collect(ctx context.Context, s update.Source, pkg string) (all []update.Release, err error) {
-	for r, err := range s.Versions(ctx, pkg) {
-		if err != nil {
-			return all, err
-		}
-		all = append(all, r)
-	}
-	return all, nil
-}
 
 func TestStaticYieldsItsVersionsForEveryPackage(t *testing.T) {
 	list := []string{"1.0.0", "1.1.0"}
 	s := source.Static(list...)
 	list[0] = "9.9.9"
 	for _, pkg := range []string{"demo/site", "other"} {
-		releases, err := collect(t.Context(), s, pkg)
+		releases, err := sourcetest.Collect(t.Context(), s, pkg)
 		require.NoError(t, err)
 		require.Equal(t, []update.Release{{Version: "1.0.0"}, {Version: "1.1.0"}}, releases)
 	}
@@ -42,6 +32,6 @@ func TestStaticStopsWithItsReader(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := collect(ctx, source.Static("1.0.0"), "demo/site")
+	_, err := sourcetest.Collect(ctx, source.Static("1.0.0"), "demo/site")
 	require.ErrorIs(t, err, context.Canceled)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
 	"github.com/upkeep-go/upkeep/update/source/github"
+	"github.com/upkeep-go/upkeep/update/source/internal/sourcetest"
 )
 
 // nobodyElse fails unless the token went to the API alone.
@@ -40,7 +41,7 @@ func TestAPrivateRepositoryIsReadByTheAPI(t *testing.T) {
 	g.tags = []tag{g.release("v1.0.0", linux, sums+"="+listed(linux))}
 	s := g.source()
 	s.Token, s.Private = secret, true
-	releases, err := collect(t.Context(), s, "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), s, "demo/app")
 	require.NoError(t, err)
 	require.Equal(t, digest(linux), releases[0].Digest)
 	require.Equal(t, g.api.URL+"/assets/v1.0.0/"+linux, releases[0].URL)
@@ -106,7 +107,7 @@ func TestTheTokenGoesToTheAPIAlone(t *testing.T) {
 			g.answer = tt.answer(g)
 			s := g.source()
 			s.Token, s.Private = secret, true
-			_, err := collect(t.Context(), s, "demo/app")
+			_, err := sourcetest.Collect(t.Context(), s, "demo/app")
 			if tt.err == "" {
 				require.NoError(t, err)
 			} else {
@@ -164,7 +165,7 @@ func TestGitHubsAnswersThatAreNone(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newHub(t)
 			g.answer = tt.answer
-			releases, err := collect(t.Context(), g.source(), "demo/app")
+			releases, err := sourcetest.Collect(t.Context(), g.source(), "demo/app")
 			require.ErrorContains(t, err, tt.says)
 			if tt.err != nil {
 				require.ErrorIs(t, err, tt.err)
@@ -220,7 +221,7 @@ func TestARateLimitSaysWhenToAskAgain(t *testing.T) {
 					return w.Result(), nil
 				})}
 				s := &github.Source{Client: client, Token: secret}
-				_, err := collect(t.Context(), s, "demo/app")
+				_, err := sourcetest.Collect(t.Context(), s, "demo/app")
 				require.ErrorIs(t, err, github.ErrRateLimited)
 				var limit *github.RateLimitError
 				require.ErrorAs(t, err, &limit)
@@ -229,11 +230,11 @@ func TestARateLimitSaysWhenToAskAgain(t *testing.T) {
 				require.NotContains(t, err.Error(), secret)
 
 				limited = false
-				_, err = collect(t.Context(), s, "demo/app")
+				_, err = sourcetest.Collect(t.Context(), s, "demo/app")
 				require.ErrorIs(t, err, github.ErrRateLimited, "it is left alone until then")
 				require.Equal(t, 1, asked)
 				time.Sleep(tt.wait)
-				_, err = collect(t.Context(), s, "demo/app")
+				_, err = sourcetest.Collect(t.Context(), s, "demo/app")
 				require.NoError(t, err)
 				require.Equal(t, 2, asked)
 			})
@@ -250,7 +251,7 @@ func TestALimitOfThoseWhoServeAssetsIsNotTheAPIs(t *testing.T) {
 	g.tags[0].Assets[1].Download = busy.URL
 	s := g.source()
 	for range 2 {
-		_, err := collect(t.Context(), s, "demo/app")
+		_, err := sourcetest.Collect(t.Context(), s, "demo/app")
 		require.ErrorIs(t, err, github.ErrRateLimited)
 	}
 	require.Len(t, g.requests(), 2)
@@ -266,7 +267,7 @@ func TestWhatWasReadBeforeALimitIsNotReadAgain(t *testing.T) {
 	delete(g.files, "/v1.0.0/"+sums)
 	s := g.source()
 	for range 2 {
-		_, err := collect(t.Context(), s, "demo/app")
+		_, err := sourcetest.Collect(t.Context(), s, "demo/app")
 		require.ErrorIs(t, err, update.ErrNotFound)
 	}
 	require.Equal(t, []string{
@@ -278,13 +279,13 @@ func TestWhatWasReadBeforeALimitIsNotReadAgain(t *testing.T) {
 func TestGitHubIsNotAskedForWhatIsNoRepository(t *testing.T) {
 	g := newHub(t)
 	for _, name := range []string{"", "demo", "demo/app/more", "../app", "demo/..", "demo/.", "demo/a b", "demo/a%2fb", "demo/app?x", "-demo/app", "démo/app"} {
-		_, err := collect(t.Context(), g.source(), name)
+		_, err := sourcetest.Collect(t.Context(), g.source(), name)
 		require.ErrorIs(t, err, update.ErrInvalid, name)
 	}
 	for _, api := range []string{"http://example.com", "ftp://example.com", "https://", "http://[", "https://user:token-x@example.com", "https://example.com/?q"} {
 		s := g.source()
 		s.API, s.Token = api, secret
-		_, err := collect(t.Context(), s, "demo/app")
+		_, err := sourcetest.Collect(t.Context(), s, "demo/app")
 		require.Error(t, err, api)
 		require.NotContains(t, err.Error(), "token-")
 	}
@@ -295,6 +296,6 @@ func TestGitHubEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	g := newHub(t)
 	g.answer = func(_ http.ResponseWriter, r *http.Request) { cancel(); <-r.Context().Done() }
-	_, err := collect(ctx, g.source(), "demo/app")
+	_, err := sourcetest.Collect(ctx, g.source(), "demo/app")
 	require.ErrorIs(t, err, context.Canceled)
 }

@@ -1,7 +1,6 @@
 package github_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,7 +12,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source/github"
 )
 
@@ -158,24 +156,6 @@ func (g *hub) serveContent(w http.ResponseWriter, r *http.Request) {
 // source is a source for linux/amd64.
 func (g *hub) source() *github.Source {
 	return &github.Source{API: g.api.URL, OS: "linux", Arch: "amd64"}
-}
-
-// collect returns what a source yields for a package.
-func collect(ctx context.Context, s update.Source, pkg string) (all []update.Release, err error) {
-	for r, err := range s.Versions(ctx, pkg) {
-		if err != nil {
-			return all, err
-		}
-		all = append(all, r)
-	}
-	return all, nil
-}
-
-func versions(releases []update.Release) (list []string) {
-	for _, r := range releases {
-		list = append(list, r.Version)
-	}
-	return list
 }
 
 func digest(content string) []byte {

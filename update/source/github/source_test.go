@@ -15,6 +15,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source/github"
+	"github.com/upkeep-go/upkeep/update/source/internal/sourcetest"
 )
 
 const (
@@ -43,7 +44,7 @@ func TestGitHubOffersTheAssetForThisSystem(t *testing.T) {
 		g.release("v1.0.0", windows),
 		g.release("v0.9.0", "app-x86_64-unknown-linux-musl.tgz"),
 	}
-	releases, err := collect(t.Context(), g.source(), "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), g.source(), "demo/app")
 	require.NoError(t, err)
 	published := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	require.Equal(t, []update.Release{
@@ -61,7 +62,7 @@ func TestGitHubIsAskedAsItWantsToBe(t *testing.T) {
 	g.tags = []tag{g.release("v1.0.0", linux)}
 	s := g.source()
 	s.Token, s.Repository = secret, "demo/app"
-	_, err := collect(t.Context(), s, "anything")
+	_, err := sourcetest.Collect(t.Context(), s, "anything")
 	require.NoError(t, err)
 	require.Len(t, g.asked, 1)
 	r := g.asked[0]
@@ -85,13 +86,13 @@ func TestAChannelSaysWhichReleasesCount(t *testing.T) {
 	} {
 		s := g.source()
 		s.Channel = channel
-		releases, err := collect(t.Context(), s, "demo/app")
+		releases, err := sourcetest.Collect(t.Context(), s, "demo/app")
 		require.NoError(t, err)
-		require.Equal(t, want, versions(releases), channel)
+		require.Equal(t, want, sourcetest.Versions(releases), channel)
 	}
 	s := g.source()
 	s.Channel = "beta"
-	_, err := collect(t.Context(), s, "demo/app")
+	_, err := sourcetest.Collect(t.Context(), s, "demo/app")
 	require.ErrorIs(t, err, update.ErrInvalid)
 }
 
@@ -100,16 +101,16 @@ func TestTagsOfOtherProductsAreLeftOut(t *testing.T) {
 	g.tags = []tag{g.release("server/v2.0.0", linux), g.release("cli/v1.0.0", linux), g.release("nightly", linux)}
 	s := g.source()
 	s.TagPrefix = "cli/"
-	releases, err := collect(t.Context(), s, "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), s, "demo/app")
 	require.NoError(t, err)
-	require.Equal(t, []string{"v1.0.0"}, versions(releases))
+	require.Equal(t, []string{"v1.0.0"}, sourcetest.Versions(releases))
 }
 
 func TestGitHubRefusesToGuess(t *testing.T) {
 	g := newHub(t)
 	g.tags = []tag{g.release("v1.0.0", linux, "helper_linux_amd64.tar.gz")}
 	s := g.source()
-	releases, err := collect(t.Context(), s, "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), s, "demo/app")
 	require.ErrorIs(t, err, github.ErrAmbiguous)
 	require.ErrorContains(t, err, "helper_linux_amd64.tar.gz")
 	require.Empty(t, releases)
@@ -123,7 +124,7 @@ func TestGitHubRefusesToGuess(t *testing.T) {
 		"{tag}/app_linux_amd64.tgz": "",
 	} {
 		s.Asset = pattern
-		releases, err := collect(t.Context(), s, "demo/app")
+		releases, err := sourcetest.Collect(t.Context(), s, "demo/app")
 		switch want {
 		case "invalid":
 			require.ErrorIs(t, err, update.ErrInvalid, pattern)
@@ -144,7 +145,7 @@ func TestAPatternKnowsTheVersion(t *testing.T) {
 	g.tags = []tag{g.release("cli/v1.0.0", "app-1.0.0[linux].zip", "app-1.0.1[linux].zip")}
 	s := g.source()
 	s.TagPrefix, s.Asset = "cli/", "app-{version}\\[{os}].zip"
-	releases, err := collect(t.Context(), s, "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), s, "demo/app")
 	require.NoError(t, err)
 	require.Equal(t, digest("app-1.0.0[linux].zip"), releases[0].Digest)
 }
@@ -156,14 +157,14 @@ func TestAnAssetThatIsBeingUploadedDoesNotCount(t *testing.T) {
 	g.tags = []tag{r}
 	s := g.source()
 	for _, s.Asset = range []string{"", linux} {
-		releases, err := collect(t.Context(), s, "demo/app")
+		releases, err := sourcetest.Collect(t.Context(), s, "demo/app")
 		require.NoError(t, err)
 		require.Empty(t, releases)
 	}
 	r = g.release("v1.0.0", linux, "app_linux_x64.tar.gz")
 	r.Assets[0].State = "starter"
 	g.tags = []tag{r}
-	releases, err := collect(t.Context(), g.source(), "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), g.source(), "demo/app")
 	require.NoError(t, err)
 	require.Equal(t, digest("app_linux_x64.tar.gz"), releases[0].Digest)
 }
@@ -207,7 +208,7 @@ func TestDigestsComeFromTheListOfChecksums(t *testing.T) {
 			g.tags = []tag{g.release("v1.0.0", tt.assets...)}
 			s := g.source()
 			s.Checksums = tt.checksums
-			releases, err := collect(t.Context(), s, "demo/app")
+			releases, err := sourcetest.Collect(t.Context(), s, "demo/app")
 			if tt.err != "" {
 				require.ErrorContains(t, err, tt.err)
 				require.ErrorContains(t, err, `release "v1.0.0" of demo/app`)
@@ -224,11 +225,11 @@ func TestADigestOfAnotherKindIsNone(t *testing.T) {
 	r := g.release("v1.0.0", linux)
 	g.tags = []tag{r}
 	r.Assets[0].Digest = "sha512:00"
-	releases, err := collect(t.Context(), g.source(), "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), g.source(), "demo/app")
 	require.NoError(t, err)
 	require.Nil(t, releases[0].Digest)
 	r.Assets[0].Digest = "sha256:00"
-	_, err = collect(t.Context(), g.source(), "demo/app")
+	_, err = sourcetest.Collect(t.Context(), g.source(), "demo/app")
 	require.ErrorContains(t, err, "no SHA-256")
 }
 
@@ -237,7 +238,7 @@ func TestASignatureIsAnAssetToo(t *testing.T) {
 	g.tags = []tag{g.release("v1.1.0", linux, linux+".minisig=signature"), g.release("v1.0.0", linux)}
 	s := g.source()
 	s.Signature = "{asset}.minisig"
-	releases, err := collect(t.Context(), s, "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), s, "demo/app")
 	require.NoError(t, err)
 	require.Equal(t, []byte("signature"), releases[0].Signature)
 	require.Nil(t, releases[1].Signature, "which a step that wants one refuses")
@@ -249,14 +250,14 @@ func TestPagesAreFollowedToTheLimit(t *testing.T) {
 		g.tags = append(g.tags, g.release(fmt.Sprintf("v1.0.%d", 300-i), map[bool]string{true: linux, false: windows}[i%2 == 0]))
 	}
 	s := g.source()
-	releases, err := collect(t.Context(), s, "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), s, "demo/app")
 	require.NoError(t, err)
 	require.Len(t, releases, 30)
 	require.Len(t, g.requests(), 1)
 
 	s.Limit = 1000
 	for _, same := range []int{1, 4} {
-		releases, err = collect(t.Context(), s, "demo/app")
+		releases, err = sourcetest.Collect(t.Context(), s, "demo/app")
 		require.NoError(t, err)
 		require.Len(t, releases, 103)
 		require.Equal(t, "v1.0.96", releases[102].Version)
@@ -273,7 +274,7 @@ func TestPagesWithoutEndAreNotFollowedForEver(t *testing.T) {
 		w.Header().Set("Link", fmt.Sprintf(`<%s%s&again>; rel="next"`, g.api.URL, r.URL.RequestURI()))
 		_, _ = io.WriteString(w, "[]")
 	}
-	releases, err := collect(t.Context(), g.source(), "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), g.source(), "demo/app")
 	require.NoError(t, err)
 	require.Empty(t, releases)
 	require.Len(t, g.requests(), 10)
@@ -286,7 +287,7 @@ func TestWhatHasNotChangedIsNotSentAgain(t *testing.T) {
 	s := g.source()
 	s.Signature = "{asset}.minisig"
 	for range 2 {
-		releases, err := collect(t.Context(), s, "demo/app")
+		releases, err := sourcetest.Collect(t.Context(), s, "demo/app")
 		require.NoError(t, err)
 		require.Equal(t, digest(linux), releases[0].Digest)
 		require.Equal(t, []byte("signature"), releases[0].Signature)
@@ -295,9 +296,9 @@ func TestWhatHasNotChangedIsNotSentAgain(t *testing.T) {
 	require.Equal(t, 1, g.same)
 
 	g.tags = []tag{g.release("v1.1.0", linux, sums+"="+listed(linux), linux+".minisig=signature")}
-	releases, err := collect(t.Context(), s, "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), s, "demo/app")
 	require.NoError(t, err)
-	require.Equal(t, []string{"v1.1.0"}, versions(releases))
+	require.Equal(t, []string{"v1.1.0"}, sourcetest.Versions(releases))
 }
 
 func TestAGitHubShowsNoToken(t *testing.T) {

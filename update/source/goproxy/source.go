@@ -48,18 +48,7 @@ var _ update.Source = Source{}
 // Versions implements update.Source with one request, or two for a module
 // without tagged versions.
 func (s Source) Versions(ctx context.Context, pkg string) iter.Seq2[update.Release, error] {
-	return func(yield func(update.Release, error) bool) {
-		releases, err := s.releases(ctx, pkg)
-		if err != nil {
-			yield(update.Release{}, err)
-			return
-		}
-		for _, r := range releases {
-			if !yield(r, nil) {
-				return
-			}
-		}
-	}
+	return web.Releases(func() ([]update.Release, error) { return s.releases(ctx, pkg) })
 }
 
 func (s Source) releases(ctx context.Context, pkg string) ([]update.Release, error) {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source/goproxy"
+	"github.com/upkeep-go/upkeep/update/source/internal/sourcetest"
 )
 
 // proxy is a module proxy on this machine. It answers by path, and remembers
@@ -54,13 +55,6 @@ func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-func versions(releases []update.Release) (list []string) {
-	for _, r := range releases {
-		list = append(list, r.Version)
-	}
-	return list
-}
-
 func TestGoProxyListsTheVersionsOfAModule(t *testing.T) {
 	tests := []struct {
 		name, module, path, list string
@@ -75,9 +69,9 @@ func TestGoProxyListsTheVersionsOfAModule(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newProxy(t, map[string]http.HandlerFunc{"/base" + tt.path: text(tt.list)})
-			releases, err := collect(t.Context(), goproxy.Source{URL: p.URL + "/base/", Module: tt.module}, "demo/tool")
+			releases, err := sourcetest.Collect(t.Context(), goproxy.Source{URL: p.URL + "/base/", Module: tt.module}, "demo/tool")
 			require.NoError(t, err)
-			require.Equal(t, tt.want, versions(releases))
+			require.Equal(t, tt.want, sourcetest.Versions(releases))
 			require.Equal(t, []string{"/base" + tt.path}, p.asked, "one request is enough")
 		})
 	}
@@ -85,9 +79,9 @@ func TestGoProxyListsTheVersionsOfAModule(t *testing.T) {
 
 func TestGoProxyAsksForThePackageWhenItHasNoModule(t *testing.T) {
 	p := newProxy(t, map[string]http.HandlerFunc{"/example.com/tool/@v/list": text("v1.0.0\n")})
-	releases, err := collect(t.Context(), goproxy.Source{URL: p.URL}, "example.com/tool")
+	releases, err := sourcetest.Collect(t.Context(), goproxy.Source{URL: p.URL}, "example.com/tool")
 	require.NoError(t, err)
-	require.Equal(t, []string{"v1.0.0"}, versions(releases))
+	require.Equal(t, []string{"v1.0.0"}, sourcetest.Versions(releases))
 }
 
 func TestGoProxyAsksForTheLatestVersionOfAModuleWithoutTags(t *testing.T) {
@@ -95,7 +89,7 @@ func TestGoProxyAsksForTheLatestVersionOfAModuleWithoutTags(t *testing.T) {
 		"/example.com/tool/@v/list": text(""),
 		"/example.com/tool/@latest": text(`{"Version":"v0.0.0-20240102030405-abcdefabcdef","Time":"2024-01-02T05:04:05+02:00"}`),
 	})
-	releases, err := collect(t.Context(), goproxy.Source{URL: p.URL}, "example.com/tool")
+	releases, err := sourcetest.Collect(t.Context(), goproxy.Source{URL: p.URL}, "example.com/tool")
 	require.NoError(t, err)
 	require.Equal(t, []update.Release{{
 		Version: "v0.0.0-20240102030405-abcdefabcdef", Time: time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC),
@@ -122,7 +116,7 @@ func TestGoProxyTellsAMissingModuleFromOtherFailures(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newProxy(t, tt.answers)
-			releases, err := collect(t.Context(), goproxy.Source{URL: p.URL}, "example.com/tool")
+			releases, err := sourcetest.Collect(t.Context(), goproxy.Source{URL: p.URL}, "example.com/tool")
 			require.ErrorContains(t, err, tt.message)
 			require.Empty(t, releases)
 			if tt.notFound {
@@ -137,7 +131,7 @@ func TestGoProxyTellsAMissingModuleFromOtherFailures(t *testing.T) {
 func TestGoProxyRefusesWhatIsNoModulePath(t *testing.T) {
 	p := newProxy(t, nil)
 	for _, module := range []string{"../secret", "a/../b", "a//b", "/a", "a/", "a/./b", "a b", "a?b", "a%2fb", "a!b", "é", "a\\b", "a\nb"} {
-		_, err := collect(t.Context(), goproxy.Source{URL: p.URL, Module: module}, "demo/tool")
+		_, err := sourcetest.Collect(t.Context(), goproxy.Source{URL: p.URL, Module: module}, "demo/tool")
 		require.ErrorIs(t, err, update.ErrInvalid, module)
 	}
 	require.Empty(t, p.asked)
@@ -156,11 +150,11 @@ func TestGoProxyRepeatsNoSecretInItsErrors(t *testing.T) {
 	})
 	address := strings.Replace(p.URL, "://", "://token-one:token-two@", 1)
 	for _, module := range []string{"example.com/tool", "example.com/other", "example.com/missing"} {
-		_, err := collect(t.Context(), goproxy.Source{URL: address, Module: module}, "")
+		_, err := sourcetest.Collect(t.Context(), goproxy.Source{URL: address, Module: module}, "")
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "token-")
 	}
-	_, err := collect(t.Context(), goproxy.Source{URL: "ftp://token-one@example.com/"}, "example.com/tool")
+	_, err := sourcetest.Collect(t.Context(), goproxy.Source{URL: "ftp://token-one@example.com/"}, "example.com/tool")
 	require.ErrorContains(t, err, "not the URL of a module proxy")
 	require.NotContains(t, err.Error(), "token-")
 }
@@ -170,7 +164,7 @@ func TestGoProxyEndsWithItsContext(t *testing.T) {
 	p := newProxy(t, map[string]http.HandlerFunc{
 		"/example.com/tool/@v/list": func(_ http.ResponseWriter, r *http.Request) { cancel(); <-r.Context().Done() },
 	})
-	_, err := collect(ctx, goproxy.Source{URL: p.URL}, "example.com/tool")
+	_, err := sourcetest.Collect(ctx, goproxy.Source{URL: p.URL}, "example.com/tool")
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -184,9 +178,9 @@ func TestGoProxyUsesItsClient(t *testing.T) {
 		text("v1.0.0\n")(w, r)
 		return w.Result(), nil
 	})}
-	releases, err := collect(t.Context(), goproxy.Source{URL: "http://127.0.0.1:1", Client: client}, "example.com/tool")
+	releases, err := sourcetest.Collect(t.Context(), goproxy.Source{URL: "http://127.0.0.1:1", Client: client}, "example.com/tool")
 	require.NoError(t, err)
-	require.Equal(t, []string{"v1.0.0"}, versions(releases))
+	require.Equal(t, []string{"v1.0.0"}, sourcetest.Versions(releases))
 }
 
 func TestGoProxyReadsGOPROXY(t *testing.T) {
@@ -194,9 +188,9 @@ func TestGoProxyReadsGOPROXY(t *testing.T) {
 	t.Setenv("GONOPROXY", "none")
 	for _, list := range []string{p.URL, p.URL + ",direct", " ," + p.URL + "|http://127.0.0.1:1"} {
 		t.Setenv("GOPROXY", list)
-		releases, err := collect(t.Context(), goproxy.Source{}, "example.com/tool")
+		releases, err := sourcetest.Collect(t.Context(), goproxy.Source{}, "example.com/tool")
 		require.NoError(t, err)
-		require.Equal(t, []string{"v1.0.0"}, versions(releases))
+		require.Equal(t, []string{"v1.0.0"}, sourcetest.Versions(releases))
 	}
 
 	t.Setenv("GOPROXY", "proxy.example.com/go,direct")
@@ -207,7 +201,7 @@ func TestGoProxyReadsGOPROXY(t *testing.T) {
 		text("v1.0.0\n")(w, r)
 		return w.Result(), nil
 	})}
-	_, err := collect(t.Context(), goproxy.Source{Client: client}, "example.com/tool")
+	_, err := sourcetest.Collect(t.Context(), goproxy.Source{Client: client}, "example.com/tool")
 	require.NoError(t, err)
 	require.Equal(t, "https://proxy.example.com/go/example.com/tool/@v/list", asked, "a URL may lack its scheme")
 }
@@ -230,7 +224,7 @@ func TestGoProxyDoesNotAskWhomTheGoCommandWouldNotAsk(t *testing.T) {
 			t.Setenv("GONOPROXY", tt.gonoproxy)
 			t.Setenv("GOPRIVATE", tt.goprivate)
 			t.Setenv("GOENV", "off")
-			_, err := collect(t.Context(), goproxy.Source{}, "example.com/tool")
+			_, err := sourcetest.Collect(t.Context(), goproxy.Source{}, "example.com/tool")
 			require.ErrorIs(t, err, errors.ErrUnsupported)
 			require.ErrorContains(t, err, tt.message)
 		})
@@ -239,9 +233,9 @@ func TestGoProxyDoesNotAskWhomTheGoCommandWouldNotAsk(t *testing.T) {
 
 	t.Setenv("GOPROXY", "direct")
 	t.Setenv("GOPRIVATE", "example.com")
-	releases, err := collect(t.Context(), goproxy.Source{URL: p.URL}, "example.com/tool")
+	releases, err := sourcetest.Collect(t.Context(), goproxy.Source{URL: p.URL}, "example.com/tool")
 	require.NoError(t, err, "a URL says whom to ask")
-	require.Equal(t, []string{"v1.0.0"}, versions(releases))
+	require.Equal(t, []string{"v1.0.0"}, sourcetest.Versions(releases))
 }
 
 func TestGoProxyAsksForModulesThatAreNotPrivate(t *testing.T) {
@@ -250,7 +244,7 @@ func TestGoProxyAsksForModulesThatAreNotPrivate(t *testing.T) {
 	t.Setenv("GOPRIVATE", "example.com")
 	for _, patterns := range []string{"none", "example.com/other", "example.com/tool/cmd", "example.org", "example.co", "[,,", "/example.com"} {
 		t.Setenv("GONOPROXY", patterns)
-		_, err := collect(t.Context(), goproxy.Source{}, "example.com/tool")
+		_, err := sourcetest.Collect(t.Context(), goproxy.Source{}, "example.com/tool")
 		require.NoError(t, err, patterns)
 	}
 }
@@ -264,7 +258,7 @@ func TestGoProxySaysThatGOPROXYIsNoURL(t *testing.T) {
 		"proxy,http://x.y":         "not the URL of a module proxy",
 	} {
 		t.Setenv("GOPROXY", list)
-		_, err := collect(t.Context(), goproxy.Source{}, "example.com/tool")
+		_, err := sourcetest.Collect(t.Context(), goproxy.Source{}, "example.com/tool")
 		require.ErrorContains(t, err, message, list)
 	}
 }
@@ -280,24 +274,24 @@ func TestGoProxyAsksGoForGOPROXY(t *testing.T) {
 	t.Setenv("PATH", bin)
 	t.Setenv("GOPROXY", "")
 	t.Setenv("GONOPROXY", "")
-	releases, err := collect(t.Context(), goproxy.Source{}, "example.com/tool")
+	releases, err := sourcetest.Collect(t.Context(), goproxy.Source{}, "example.com/tool")
 	require.NoError(t, err)
-	require.Equal(t, []string{"v1.0.0"}, versions(releases))
+	require.Equal(t, []string{"v1.0.0"}, sourcetest.Versions(releases))
 
 	t.Setenv("PATTERNS", "example.com")
 	t.Setenv("GOPROXY", p.URL)
-	_, err = collect(t.Context(), goproxy.Source{}, "example.com/tool")
+	_, err = sourcetest.Collect(t.Context(), goproxy.Source{}, "example.com/tool")
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 
 	t.Setenv("PATH", t.TempDir())
 	t.Setenv("GOPRIVATE", "")
-	_, err = collect(t.Context(), goproxy.Source{}, "example.com/tool")
+	_, err = sourcetest.Collect(t.Context(), goproxy.Source{}, "example.com/tool")
 	require.NoError(t, err, "where there is no go, the environment says it all")
 	t.Setenv("GOPRIVATE", "example.com")
-	_, err = collect(t.Context(), goproxy.Source{}, "example.com/tool")
+	_, err = sourcetest.Collect(t.Context(), goproxy.Source{}, "example.com/tool")
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	t.Setenv("GOPROXY", "")
-	_, err = collect(t.Context(), goproxy.Source{}, "example.com/tool")
+	_, err = sourcetest.Collect(t.Context(), goproxy.Source{}, "example.com/tool")
 	require.ErrorContains(t, err, "asking go for GOPROXY")
 }
 
@@ -310,10 +304,10 @@ func TestGoProxyReadsAFolder(t *testing.T) {
 		address = "file:///" + filepath.ToSlash(dir)
 	}
 	p := goproxy.Source{URL: address}
-	releases, err := collect(t.Context(), p, "example.com/Tool")
+	releases, err := sourcetest.Collect(t.Context(), p, "example.com/Tool")
 	require.NoError(t, err)
-	require.Equal(t, []string{"v1.0.0", "v1.1.0"}, versions(releases))
-	_, err = collect(t.Context(), p, "example.com/other")
+	require.Equal(t, []string{"v1.0.0", "v1.1.0"}, sourcetest.Versions(releases))
+	_, err = sourcetest.Collect(t.Context(), p, "example.com/other")
 	require.ErrorIs(t, err, update.ErrNotFound)
 }
 
@@ -326,15 +320,4 @@ func TestGoProxyStopsWithItsReader(t *testing.T) {
 		break
 	}
 	require.Equal(t, []string{"v1.0.0"}, seen)
-}
-
-// collect returns what a source yields for a package.
-func collect(ctx context.Context, s update.Source, pkg string) (all []update.Release, err error) {
-	for r, err := range s.Versions(ctx, pkg) {
-		if err != nil {
-			return all, err
-		}
-		all = append(all, r)
-	}
-	return all, nil
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source/manifest"
 )
 
@@ -134,24 +133,6 @@ func newSource(address string, state manifest.StateStore) *manifest.Source {
 	return &manifest.Source{
 		URL: address + "/app/manifest.json", Keys: publicKeys(1), State: state, OS: "linux", Arch: "amd64",
 	}
-}
-
-// collect returns what a source yields for a package.
-func collect(ctx context.Context, s update.Source, pkg string) (all []update.Release, err error) {
-	for r, err := range s.Versions(ctx, pkg) {
-		if err != nil {
-			return all, err
-		}
-		all = append(all, r)
-	}
-	return all, nil
-}
-
-func versions(releases []update.Release) (list []string) {
-	for _, r := range releases {
-		list = append(list, r.Version)
-	}
-	return list
 }
 
 type transport func(*http.Request) (*http.Response, error)

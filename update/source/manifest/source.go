@@ -79,18 +79,7 @@ type answer struct {
 
 // Versions implements update.Source with one request.
 func (s *Source) Versions(ctx context.Context, pkg string) iter.Seq2[update.Release, error] {
-	return func(yield func(update.Release, error) bool) {
-		releases, err := s.releases(ctx, pkg)
-		if err != nil {
-			yield(update.Release{}, err)
-			return
-		}
-		for _, r := range releases {
-			if !yield(r, nil) {
-				return
-			}
-		}
-	}
+	return web.Releases(func() ([]update.Release, error) { return s.releases(ctx, pkg) })
 }
 
 func (s *Source) releases(ctx context.Context, pkg string) ([]update.Release, error) {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
+	"github.com/upkeep-go/upkeep/update/source/internal/sourcetest"
 	"github.com/upkeep-go/upkeep/update/source/manifest"
 )
 
@@ -91,11 +92,11 @@ func TestServersThatLieAreNotBelieved(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t, published(t, list(5, offer("1.0.0", ""))))
 			m := newSource(s.URL, manifest.StateFile(filepath.Join(t.TempDir(), "state")))
-			_, err := collect(t.Context(), m, "demo/app")
+			_, err := sourcetest.Collect(t.Context(), m, "demo/app")
 			require.NoError(t, err)
 
 			s.once(tt.broken)
-			releases, err := collect(t.Context(), m, "demo/app")
+			releases, err := sourcetest.Collect(t.Context(), m, "demo/app")
 			require.ErrorContains(t, err, tt.says)
 			if tt.err != nil {
 				require.ErrorIs(t, err, tt.err)
@@ -103,9 +104,9 @@ func TestServersThatLieAreNotBelieved(t *testing.T) {
 			require.Empty(t, releases)
 
 			s.serve(published(t, list(6, offer("1.1.0", ""))))
-			releases, err = collect(t.Context(), m, "demo/app")
+			releases, err = sourcetest.Collect(t.Context(), m, "demo/app")
 			require.NoError(t, err)
-			require.Equal(t, []string{"1.1.0"}, versions(releases))
+			require.Equal(t, []string{"1.1.0"}, sourcetest.Versions(releases))
 		})
 	}
 }
@@ -117,7 +118,7 @@ func redirect(to string) http.HandlerFunc {
 func TestRedirectsAreFollowedToAnEnd(t *testing.T) {
 	s := newSite(t, published(t, list(1, offer("1.0.0", ""))))
 	s.once(redirect("/moved/manifest.json"))
-	releases, err := collect(t.Context(), newSource(s.URL, &shelf{}), "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), newSource(s.URL, &shelf{}), "demo/app")
 	require.NoError(t, err)
 	require.Equal(t, s.URL+"/app/dist/app-1.0.0", releases[0].URL, "seen from where the program looks")
 
@@ -127,13 +128,13 @@ func TestRedirectsAreFollowedToAnEnd(t *testing.T) {
 		redirect("/app/manifest.json")(w, r)
 	}))
 	defer circle.Close()
-	_, err = collect(t.Context(), newSource(circle.URL, &shelf{}), "demo/app")
+	_, err = sourcetest.Collect(t.Context(), newSource(circle.URL, &shelf{}), "demo/app")
 	require.ErrorContains(t, err, "more than 10 redirects")
 	require.Equal(t, 11, requests)
 
 	m := newSource(circle.URL, &shelf{})
 	m.Client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	_, err = collect(t.Context(), m, "demo/app")
+	_, err = sourcetest.Collect(t.Context(), m, "demo/app")
 	require.ErrorContains(t, err, "answered 302", "a client may know better")
 }
 
@@ -146,16 +147,16 @@ func TestAnAnswerThatIsBadIsNotTakenForTheGoodOneWithItsETag(t *testing.T) {
 		_, _ = w.Write([]byte("<html>please log in</html>"))
 	})
 	m := newSource(s.URL, &shelf{})
-	_, err := collect(t.Context(), m, "demo/app")
+	_, err := sourcetest.Collect(t.Context(), m, "demo/app")
 	require.ErrorIs(t, err, manifest.ErrMalformed)
-	_, err = collect(t.Context(), m, "demo/app")
+	_, err = sourcetest.Collect(t.Context(), m, "demo/app")
 	require.NoError(t, err)
 }
 
 func TestAServerThatSaysNotModifiedToTheFirstRequestHasNothingToSay(t *testing.T) {
 	s := newSite(t, published(t, list(1, offer("1.0.0", ""))))
 	s.once(status(http.StatusNotModified))
-	_, err := collect(t.Context(), newSource(s.URL, &shelf{}), "demo/app")
+	_, err := sourcetest.Collect(t.Context(), newSource(s.URL, &shelf{}), "demo/app")
 	require.ErrorContains(t, err, "answered 304")
 }
 
@@ -168,22 +169,22 @@ func TestAServerThatHangsIsLeftWithTheContext(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer s.Close()
-	_, err := collect(ctx, newSource(s.URL, &shelf{}), "demo/app")
+	_, err := sourcetest.Collect(ctx, newSource(s.URL, &shelf{}), "demo/app")
 	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestAReplayIsKnownAfterARestart(t *testing.T) {
 	state := manifest.StateFile(filepath.Join(t.TempDir(), "state"))
 	s := newSite(t, published(t, list(5, offer("1.1.0", ""))))
-	_, err := collect(t.Context(), newSource(s.URL, state), "demo/app")
+	_, err := sourcetest.Collect(t.Context(), newSource(s.URL, state), "demo/app")
 	require.NoError(t, err)
 	s.serve(published(t, list(4, offer("1.0.0", ""))))
-	_, err = collect(t.Context(), newSource(s.URL, state), "demo/app")
+	_, err = sourcetest.Collect(t.Context(), newSource(s.URL, state), "demo/app")
 	require.ErrorIs(t, err, manifest.ErrReplayed)
 
 	fresh := newSource(s.URL, &shelf{})
 	fresh.MinSerial = 5
-	_, err = collect(t.Context(), fresh, "demo/app")
+	_, err = sourcetest.Collect(t.Context(), fresh, "demo/app")
 	require.ErrorIs(t, err, manifest.ErrReplayed, "a program that was never run knows when it was built")
 }
 
@@ -195,14 +196,14 @@ func TestRotatedKeysAreKnownAfterARestart(t *testing.T) {
 	text, err := file.Encode()
 	require.NoError(t, err)
 	s := newSite(t, text)
-	_, err = collect(t.Context(), newSource(s.URL, state), "demo/app")
+	_, err = sourcetest.Collect(t.Context(), newSource(s.URL, state), "demo/app")
 	require.NoError(t, err)
 
 	s.serve(published(t, list(6, offer("6.6.6", "")), 1))
-	_, err = collect(t.Context(), newSource(s.URL, state), "demo/app")
+	_, err = sourcetest.Collect(t.Context(), newSource(s.URL, state), "demo/app")
 	require.ErrorIs(t, err, manifest.ErrSignature, "the old key, and the rotation left out")
 	s.serve(published(t, list(6, offer("1.1.0", "")), 2))
-	_, err = collect(t.Context(), newSource(s.URL, state), "demo/app")
+	_, err = sourcetest.Collect(t.Context(), newSource(s.URL, state), "demo/app")
 	require.NoError(t, err)
 }
 
@@ -219,19 +220,19 @@ func TestAnAddressThatIsNotSecureIsNotAsked(t *testing.T) {
 	} {
 		m := newSource(address, &shelf{})
 		m.Client = client
-		_, err := collect(t.Context(), m, "demo/app")
+		_, err := sourcetest.Collect(t.Context(), m, "demo/app")
 		require.ErrorIs(t, err, source.ErrInsecure, address)
 	}
 	require.Zero(t, asked)
 	for _, address := range []string{"https://example.com", "http://127.0.0.1", "http://127.8.0.1:80", "http://[::1]:8080", "http://localhost"} {
 		m := newSource(address, &shelf{})
 		m.Client = client
-		_, err := collect(t.Context(), m, "demo/app")
+		_, err := sourcetest.Collect(t.Context(), m, "demo/app")
 		require.NoError(t, err, address)
 	}
 	m := newSource("http://example.com", &shelf{})
 	m.Client, m.AllowHTTP = client, true
-	_, err := collect(t.Context(), m, "demo/app")
+	_, err := sourcetest.Collect(t.Context(), m, "demo/app")
 	require.NoError(t, err)
 }
 
@@ -241,7 +242,7 @@ func TestAnArtifactAtAnAddressThatIsNotSecureIsRefused(t *testing.T) {
 		bad.Artifacts[0].URL = address
 		s := newSite(t, published(t, list(1, bad)))
 		m := newSource(s.URL, &shelf{})
-		releases, err := collect(t.Context(), m, "demo/app")
+		releases, err := sourcetest.Collect(t.Context(), m, "demo/app")
 		require.ErrorIs(t, err, source.ErrInsecure, address)
 		require.ErrorContains(t, err, `version "1.0.0"`)
 		require.Empty(t, releases)
@@ -257,7 +258,7 @@ func TestAManifestRepeatsNoSecretInItsErrors(t *testing.T) {
 	defer p.Close()
 	base := strings.Replace(p.URL, "://", "://token-one:token-two@", 1)
 	for _, address := range []string{base + "/redirect", base + "/broken", base + "/failed", base + "/missing", "http://token-one@example.com", "http://token-one:\x00"} {
-		_, err := collect(t.Context(), newSource(address, &shelf{}), "demo/app")
+		_, err := sourcetest.Collect(t.Context(), newSource(address, &shelf{}), "demo/app")
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "token-")
 	}
@@ -304,7 +305,7 @@ func TestACertificateThatIsAYearOffMeansTheClock(t *testing.T) {
 		s.StartTLS()
 		m := newSource(s.URL, &shelf{})
 		m.Client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
-		_, err := collect(t.Context(), m, "demo/app")
+		_, err := sourcetest.Collect(t.Context(), m, "demo/app")
 		s.Close()
 		require.Error(t, err, what)
 		if tt.clock {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
+	"github.com/upkeep-go/upkeep/update/source/internal/sourcetest"
 	"github.com/upkeep-go/upkeep/update/source/manifest"
 )
 
@@ -31,7 +32,7 @@ func TestAManifestOffersWhatWasSignedForThisSystem(t *testing.T) {
 	foreign.Artifacts[0].Arch = "arm64"
 	s := newSite(t, published(t, list(1, offer("1.0.0", ""), second, third, foreign)))
 
-	releases, err := collect(t.Context(), newSource(s.URL, &shelf{}), "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), newSource(s.URL, &shelf{}), "demo/app")
 	require.NoError(t, err)
 	require.Equal(t, []update.Release{
 		{Version: "1.0.0", URL: s.URL + "/app/dist/app-1.0.0", Digest: digest("1.0.0"), Size: 5},
@@ -46,13 +47,13 @@ func TestAManifestOffersWhatWasSignedForThisSystem(t *testing.T) {
 func TestAManifestIsForAProductAndAChannel(t *testing.T) {
 	s := newSite(t, published(t, list(1, offer("1.0.0", ""))))
 	m := newSource(s.URL, &shelf{})
-	_, err := collect(t.Context(), m, "demo/other")
+	_, err := sourcetest.Collect(t.Context(), m, "demo/other")
 	require.ErrorIs(t, err, manifest.ErrMismatch)
 	m.Product = "demo/app"
-	_, err = collect(t.Context(), m, "demo/other")
+	_, err = sourcetest.Collect(t.Context(), m, "demo/other")
 	require.NoError(t, err)
 	m.Channel = "beta"
-	_, err = collect(t.Context(), m, "demo/other")
+	_, err = sourcetest.Collect(t.Context(), m, "demo/other")
 	require.ErrorIs(t, err, manifest.ErrMismatch)
 }
 
@@ -78,9 +79,9 @@ func TestVersionsThatOneMayNotUpdateToAreLeftOut(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newSource(s.URL, &shelf{})
 			m.Current = tt.current
-			releases, err := collect(t.Context(), m, "demo/app")
+			releases, err := sourcetest.Collect(t.Context(), m, "demo/app")
 			require.ErrorIs(t, err, tt.err)
-			require.Equal(t, tt.want, versions(releases))
+			require.Equal(t, tt.want, sourcetest.Versions(releases))
 		})
 	}
 }
@@ -137,15 +138,15 @@ func TestAManifestThatHasNotChangedIsNotSentAgain(t *testing.T) {
 	s := newSite(t, published(t, list(1, offer("1.0.0", ""))))
 	m := newSource(s.URL, &shelf{})
 	for range 3 {
-		releases, err := collect(t.Context(), m, "demo/app")
+		releases, err := sourcetest.Collect(t.Context(), m, "demo/app")
 		require.NoError(t, err)
-		require.Equal(t, []string{"1.0.0"}, versions(releases))
+		require.Equal(t, []string{"1.0.0"}, sourcetest.Versions(releases))
 	}
 	require.Equal(t, [2]int{1, 2}, [2]int{s.sent, s.same})
 	s.serve(published(t, list(2, offer("1.1.0", ""))))
-	releases, err := collect(t.Context(), m, "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), m, "demo/app")
 	require.NoError(t, err)
-	require.Equal(t, []string{"1.1.0"}, versions(releases))
+	require.Equal(t, []string{"1.1.0"}, sourcetest.Versions(releases))
 }
 
 func TestAManifestIsReadFromAFile(t *testing.T) {
@@ -160,15 +161,15 @@ func TestAManifestIsReadFromAFile(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "app"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "app", "manifest.json"), published(t, list(1, offer("1.0.0", ""), web)), 0o600))
 	for _, address := range []string{root, strings.Replace(root, "://", "://localhost", 1)} {
-		releases, err := collect(t.Context(), newSource(address, &shelf{}), "demo/app")
+		releases, err := sourcetest.Collect(t.Context(), newSource(address, &shelf{}), "demo/app")
 		require.NoError(t, err)
 		require.Equal(t, []string{root + "/app/dist/app-1.0.0", "https://example.com/app"}, []string{releases[0].URL, releases[1].URL})
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "app", "manifest.json"), make([]byte, manifest.MaxSize+1), 0o600))
-	_, err := collect(t.Context(), newSource(root, &shelf{}), "demo/app")
+	_, err := sourcetest.Collect(t.Context(), newSource(root, &shelf{}), "demo/app")
 	require.ErrorContains(t, err, "more than")
 	require.NoError(t, os.Remove(filepath.Join(dir, "app", "manifest.json")))
-	_, err = collect(t.Context(), newSource(root, &shelf{}), "demo/app")
+	_, err = sourcetest.Collect(t.Context(), newSource(root, &shelf{}), "demo/app")
 	require.ErrorIs(t, err, update.ErrNotFound)
 }
 
@@ -180,7 +181,7 @@ func TestAManifestThatLacksItsFieldsAsksNobody(t *testing.T) {
 	} {
 		m := newSource(s.URL, &shelf{})
 		change(m)
-		_, err := collect(t.Context(), m, "demo/app")
+		_, err := sourcetest.Collect(t.Context(), m, "demo/app")
 		require.ErrorIs(t, err, update.ErrInvalid, what)
 	}
 	require.Zero(t, s.sent)
@@ -206,7 +207,7 @@ func TestAManifestIsReadByManyAtOnce(t *testing.T) {
 				s.serve(published(t, list(2, offer("1.0.0", ""))))
 			}
 			// Who read the first one before another accepted the second is told so.
-			if _, err := collect(t.Context(), m, "demo/app"); err != nil && !errors.Is(err, manifest.ErrReplayed) {
+			if _, err := sourcetest.Collect(t.Context(), m, "demo/app"); err != nil && !errors.Is(err, manifest.ErrReplayed) {
 				t.Error(err)
 			}
 		})
@@ -238,19 +239,19 @@ func TestAManifestExpiresThoughTheServerSaysThatNothingHasChanged(t *testing.T) 
 		m := newSource("https://example.com", &shelf{})
 		m.Client = served(&text, time.Now)
 		for range 2 {
-			_, err := collect(t.Context(), m, "demo/app")
+			_, err := sourcetest.Collect(t.Context(), m, "demo/app")
 			require.NoError(t, err)
 			time.Sleep(29 * time.Minute)
 		}
 		time.Sleep(2 * time.Minute)
-		releases, err := collect(t.Context(), m, "demo/app")
+		releases, err := sourcetest.Collect(t.Context(), m, "demo/app")
 		require.ErrorIs(t, err, manifest.ErrExpired)
 		require.NotErrorIs(t, err, manifest.ErrClock)
 		require.Empty(t, releases)
 
 		next := list(2, offer("1.0.0", ""))
 		text = published(t, next)
-		_, err = collect(t.Context(), m, "demo/app")
+		_, err = sourcetest.Collect(t.Context(), m, "demo/app")
 		require.NoError(t, err, "a new one ends it")
 	})
 }
@@ -282,7 +283,7 @@ func TestAClockThatIsAYearOffIsToldApart(t *testing.T) {
 				text := published(t, made)
 				m := newSource("https://example.com", &shelf{})
 				m.Client = served(&text, tt.date)
-				releases, err := collect(t.Context(), m, "demo/app")
+				releases, err := sourcetest.Collect(t.Context(), m, "demo/app")
 				require.Empty(t, releases)
 				require.Equal(t, tt.expired, errors.Is(err, manifest.ErrExpired), "%v", err)
 				require.Equal(t, tt.clock, errors.Is(err, manifest.ErrClock), "%v", err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/update/source/internal/sourcetest"
 	"github.com/upkeep-go/upkeep/update/source/manifest"
 )
 
@@ -110,11 +111,11 @@ func TestAStateFileThatCannotBeKeptIsAnError(t *testing.T) {
 func TestNothingIsOfferedThatCannotBeRemembered(t *testing.T) {
 	s := newSite(t, published(t, list(1, offer("1.0.0", ""))))
 	full := errors.New("no space left")
-	releases, err := collect(t.Context(), newSource(s.URL, &shelf{err: full}), "demo/app")
+	releases, err := sourcetest.Collect(t.Context(), newSource(s.URL, &shelf{err: full}), "demo/app")
 	require.ErrorIs(t, err, full)
 	require.Empty(t, releases)
 
-	releases, err = collect(t.Context(), newSource(s.URL, &shelf{kept: []byte("{")}), "demo/app")
+	releases, err = sourcetest.Collect(t.Context(), newSource(s.URL, &shelf{kept: []byte("{")}), "demo/app")
 	require.ErrorContains(t, err, "the state is damaged")
 	require.Empty(t, releases)
 }
