@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite" // the peer of BenchmarkGet
 
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
@@ -30,11 +31,6 @@ import (
 // machine is not the same from one second to the next.
 const rounds = 5
 
-func median(all []float64) float64 {
-	slices.Sort(all)
-	return all[len(all)/2]
-}
-
 // contest lets two take turns, n and m calls each, and returns the processor
 // time of a call of each in nanoseconds, what the garbage costs included.
 func contest(b *testing.B, n int, ours func(i int), m int, theirs func(i int)) (fast, slow float64) {
@@ -42,7 +38,7 @@ func contest(b *testing.B, n int, ours func(i int), m int, theirs func(i int)) (
 	for range rounds {
 		first, second = append(first, used(b, n, ours)), append(second, used(b, m, theirs))
 	}
-	return median(first), median(second)
+	return suite.Median(first), suite.Median(second)
 }
 
 // quick is contest for what takes so little time that the caches matter, which
@@ -58,7 +54,7 @@ func quick(batches, n int, ours func(i int), m int, theirs func(i int)) (fast, s
 			second = append(second, timed(m, theirs))
 		}
 	}
-	return median(first), median(second)
+	return suite.Median(first), suite.Median(second)
 }
 
 // timed returns how long a call of f takes, in nanoseconds.
@@ -212,10 +208,10 @@ func BenchmarkGetWhilePublishing(b *testing.B) {
 			}
 			rates = append(rates, float64(total)/time.Since(began).Seconds())
 		}
-		b.ReportMetric(median(busy)/median(alone), "p99-x-alone")
-		b.ReportMetric(median(alone), "ns-p99-alone")
-		b.ReportMetric(median(busy), "ns-p99-publishing")
-		b.ReportMetric(median(rates), "publish/s")
+		b.ReportMetric(suite.Median(busy)/suite.Median(alone), "p99-x-alone")
+		b.ReportMetric(suite.Median(alone), "ns-p99-alone")
+		b.ReportMetric(suite.Median(busy), "ns-p99-publishing")
+		b.ReportMetric(suite.Median(rates), "publish/s")
 	}
 }
 

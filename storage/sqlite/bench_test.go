@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
@@ -26,12 +27,6 @@ import (
 // rounds is how often each contender runs; they take turns, because the disk
 // and the machine are not the same from one second to the next.
 const rounds = 5
-
-// median returns the middle of an odd number of measurements.
-func median[T float64 | time.Duration](all []T) T {
-	slices.Sort(all)
-	return all[len(all)/2]
-}
 
 // peer opens a pool as a program without this package would, with our pragmas.
 func peer(b *testing.B, path, synchronous string) *sql.DB {
@@ -130,11 +125,11 @@ func BenchmarkWrite32(b *testing.B) {
 				rates[name], tails[name] = append(rates[name], rate), append(tails[name], p99)
 			}
 		}
-		rate := median(rates["ours"])
+		rate := suite.Median(rates["ours"])
 		b.ReportMetric(rate, "writes/s")
-		b.ReportMetric(rate/median(rates["mutex"]), "x-mutex-writer")
-		b.ReportMetric(rate/median(rates["pool"]), "x-pool")
-		b.ReportMetric(float64(median(tails["ours"]))/float64(median(tails["pool"])), "p99-of-pool")
+		b.ReportMetric(rate/suite.Median(rates["mutex"]), "x-mutex-writer")
+		b.ReportMetric(rate/suite.Median(rates["pool"]), "x-pool")
+		b.ReportMetric(float64(suite.Median(tails["ours"]))/float64(suite.Median(tails["pool"])), "p99-of-pool")
 	}
 }
 
@@ -185,8 +180,8 @@ func BenchmarkRead(b *testing.B) {
 				used[name] = append(used[name], cpu(b)-before)
 			}
 		}
-		b.ReportMetric(float64(median(used["ours"]).Nanoseconds())/reads, "cpu-ns/read")
-		b.ReportMetric(float64(median(used["ours"]))/float64(median(used["bare"])), "cpu-x-bare")
+		b.ReportMetric(float64(suite.Median(used["ours"]).Nanoseconds())/reads, "cpu-ns/read")
+		b.ReportMetric(float64(suite.Median(used["ours"]))/float64(suite.Median(used["bare"])), "cpu-x-bare")
 	}
 }
 
@@ -299,8 +294,8 @@ func BenchmarkLocker(b *testing.B) {
 			pairs, _ = contend(b, hold(durable.Locker()))
 			syncs = append(syncs, float64(commits.Load()-before)/pairs)
 		}
-		b.ReportMetric(median(rates), "pairs/s")
-		b.ReportMetric(median(ratios), "x-naive-tx")
-		b.ReportMetric(median(syncs), "syncs/pair")
+		b.ReportMetric(suite.Median(rates), "pairs/s")
+		b.ReportMetric(suite.Median(ratios), "x-naive-tx")
+		b.ReportMetric(suite.Median(syncs), "syncs/pair")
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
@@ -61,16 +62,16 @@ func BenchmarkPublish(b *testing.B) {
 						costs[i] = append(costs[i], float64((cpu(b)-before).Microseconds())/float64(c.next.Load()-began))
 					}
 				}
-				rate, byHand := median(rates[0]), median(rates[1])
-				p99, byHandP99 := median(tails[0]), median(tails[1])
+				rate, byHand := suite.Median(rates[0]), suite.Median(rates[1])
+				p99, byHandP99 := suite.Median(tails[0]), suite.Median(tails[1])
 				b.ReportMetric(rate, "publish/s")
 				b.ReportMetric(byHand, "by-hand/s")
 				b.ReportMetric(rate/byHand, "x-by-hand")
 				b.ReportMetric(p99, "µs-p99")
 				b.ReportMetric(byHandP99, "µs-p99-by-hand")
 				b.ReportMetric(p99/byHandP99, "p99-of-by-hand")
-				b.ReportMetric(median(costs[0]), "µs-cpu/publish")
-				b.ReportMetric(median(costs[0])/median(costs[1]), "cpu-of-by-hand")
+				b.ReportMetric(suite.Median(costs[0]), "µs-cpu/publish")
+				b.ReportMetric(suite.Median(costs[0])/suite.Median(costs[1]), "cpu-of-by-hand")
 			}
 		})
 	}
@@ -197,14 +198,14 @@ func BenchmarkStatus(b *testing.B) {
 			turns(500, 0, 2)
 			turns(1, 2, 4)
 		}
-		status := median(took[0])
+		status := suite.Median(took[0])
 		b.ReportMetric(status, "µs/status")
 		for i, peer := range []string{"1000-rows", "join", "pointer-join"} {
-			b.ReportMetric(median(took[1+i]), "µs/"+peer)
+			b.ReportMetric(suite.Median(took[1+i]), "µs/"+peer)
 		}
-		b.ReportMetric(status/median(took[1]), "x-1000-rows")
-		b.ReportMetric(median(took[2])/status, "x-join")
-		b.ReportMetric(median(took[3])/status, "x-pointer-join")
+		b.ReportMetric(status/suite.Median(took[1]), "x-1000-rows")
+		b.ReportMetric(suite.Median(took[2])/status, "x-join")
+		b.ReportMetric(suite.Median(took[3])/status, "x-pointer-join")
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
@@ -72,11 +72,6 @@ func cpu(who int) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func median(all []time.Duration) time.Duration {
-	slices.Sort(all)
-	return all[len(all)/2]
-}
-
 // BenchmarkDownload measures the processor time of a download of 200 MiB from
 // loopback, checked and durable, against a plain loop of 1 MiB reads that
 // hashes, writes, syncs and renames, and against curl | tee | sha256sum, which
@@ -117,10 +112,10 @@ func BenchmarkDownload(b *testing.B) {
 				}))
 			}
 		}
-		b.ReportMetric(float64(median(ours))/float64(median(loop)), "x-loop")
-		b.ReportMetric(float64(median(ours).Milliseconds()), "cpu-ms/op")
+		b.ReportMetric(float64(suite.Median(ours))/float64(suite.Median(loop)), "x-loop")
+		b.ReportMetric(float64(suite.Median(ours).Milliseconds()), "cpu-ms/op")
 		if noCurl == nil {
-			b.ReportMetric(float64(median(ours))/float64(median(pipe)), "x-curl")
+			b.ReportMetric(float64(suite.Median(ours))/float64(suite.Median(pipe)), "x-curl")
 		} else {
 			b.Log("there is no curl to compare with")
 		}
