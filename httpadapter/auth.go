@@ -42,7 +42,8 @@ type Credential struct {
 	API    API
 	Secret string // the api_token, the authkey, or the bearer token of our own routes
 	ID     string // the authid
-	Scope  string // appid/schemaid, or appid alone
+	App    string // the appid; never with a slash
+	Schema string // the schemaid, of one table of App
 	Actor  string // the Staffname
 }
 
@@ -54,8 +55,9 @@ type Principal struct {
 	Role Role
 	// Roles gives another role in some of the APIs. Default: none.
 	Roles map[API]Role
-	// Scopes are where Secrets knows the principal: "appid", or
-	// "appid/schemaid" of one table. Nil is everywhere, empty is nowhere.
+	// Scopes are where Secrets lets the principal in: "appid", or
+	// "appid/schemaid" for this table alone. Nil is everywhere, empty is nowhere
+	// but on the routes of UpkeepAPI, which are about no app.
 	Scopes []string
 }
 
@@ -83,8 +85,8 @@ type Authenticator interface {
 // an app and its authid are {authkey: {ID: authid, Role: Editor, Scopes: {appid}}}.
 // It is meant for a handful of tokens: every secret is hashed and compared for every
 // request, in a time that does not depend on which one matches, or whether. An
-// empty secret is ErrNoCredential, which is no guess: it does not count for
-// Limits.Logins.
+// empty secret is ErrNoCredential, and a known one outside of its Scopes
+// ErrForbidden: these are no guesses and do not count for Limits.Logins.
 type Secrets map[string]Principal
 
 // Authenticate implements Authenticator.
@@ -101,8 +103,11 @@ func (s Secrets) Authenticate(_ context.Context, c Credential, needs Role) (Prin
 			found, known = principal, 1
 		}
 	}
-	if known == 0 || c.ID != "" && c.ID != found.ID || !found.within(c.Scope) {
+	if known == 0 || c.ID != "" && c.ID != found.ID {
 		return Principal{}, ErrBadCredential
+	}
+	if c.API != UpkeepAPI && !found.within(c.App, c.Schema) {
+		return Principal{}, errOutOfScope
 	}
 	if found.In(c.API) < needs {
 		return Principal{}, ErrForbidden
@@ -110,11 +115,11 @@ func (s Secrets) Authenticate(_ context.Context, c Credential, needs Role) (Prin
 	return found, nil
 }
 
-// within reports whether a scope is one of the principal's, or in one.
-func (p Principal) within(scope string) bool {
-	return p.Scopes == nil || slices.ContainsFunc(p.Scopes, func(s string) bool {
-		return s != "" && (scope == s || strings.HasPrefix(scope, s+"/"))
-	})
+// within reports whether a table, or an app without one, is in one of the
+// principal's scopes.
+func (p Principal) within(app, schema string) bool {
+	return p.Scopes == nil || app != "" &&
+		(slices.Contains(p.Scopes, app) || schema != "" && slices.Contains(p.Scopes, app+"/"+schema))
 }
 
 // AllowAll lets everybody do everything. It is for tests; New warns of it in

@@ -2,6 +2,7 @@ package httpadapter
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -17,6 +18,10 @@ var (
 	// ErrForbidden reports somebody who may not do this.
 	ErrForbidden = errors.New("httpadapter: not allowed")
 )
+
+// errOutOfScope is the ErrForbidden of Secrets for somebody who may do things
+// elsewhere: the row-version API says so in its own way.
+var errOutOfScope = fmt.Errorf("%w here", ErrForbidden)
 
 // refusal is a request that no domain gets to see. Each API says it in its
 // own envelope.

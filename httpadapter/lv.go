@@ -142,7 +142,7 @@ func wujiCredential(c *call) (Credential, error) {
 	if err != nil {
 		return Credential{}, err
 	}
-	credential := Credential{Secret: c.query.Get("authkey"), ID: c.query.Get("authid"), Scope: app + "/" + schema, Actor: staff}
+	credential := Credential{Secret: c.query.Get("authkey"), ID: c.query.Get("authid"), App: app, Schema: schema, Actor: staff}
 	if credential.ID == "" || credential.Secret == "" {
 		return Credential{}, ErrNoCredential
 	}
@@ -192,6 +192,7 @@ var wujiFailures = []struct {
 	{ErrNoCredential, http.StatusUnauthorized, "authid and authkey are needed"},
 	{ErrBadCredential, http.StatusUnauthorized, "authid or authkey is wrong"},
 	{ErrExpired, http.StatusUnauthorized, "authkey has expired"},
+	{errOutOfScope, http.StatusUnauthorized, "authkey is not of this app or table"},
 	{ErrForbidden, http.StatusForbidden, "authkey does not allow this"},
 	{lv.ErrInvalid, http.StatusBadRequest, ""},
 	{lv.ErrNotFound, http.StatusNotFound, ""},

@@ -181,10 +181,10 @@ func TestKeyPairCountsOnlyTogetherAndWhereItBelongs(t *testing.T) {
 	}
 	own := func(path, token string) int { return s.send("GET", "/upkeep/v1/lv/"+path, "", as(token)).StatusCode }
 	require.Equal(t, 200, own("rows?appid=app&schemaid=table", "one"))
-	require.Equal(t, 401, own("rows?appid=app&schemaid=other", "one"))
-	require.Equal(t, 401, own("tables", "one"))
-	require.Equal(t, 401, own("changes", "one"))
-	require.Equal(t, 401, s.send("GET", "/upkeep/v1/updates/runs", "", as(appKey)).StatusCode, "the key of an app is for rows only")
+	require.Equal(t, 403, own("rows?appid=app&schemaid=other", "one"))
+	require.Equal(t, 403, own("tables", "one"))
+	require.Equal(t, 403, own("changes", "one"))
+	require.Equal(t, 403, s.send("GET", "/upkeep/v1/updates/runs", "", as(appKey)).StatusCode, "the key of an app is for rows only")
 }
 
 func TestReadersSeeContentAsItWasSaved(t *testing.T) {

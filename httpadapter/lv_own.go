@@ -71,12 +71,12 @@ var ofTable = []field{{"appid", "the app"}, {"schemaid", "the table"}}
 
 var ofLimit = field{"limit", "at most so many, 1 to 1000; default 50"}
 
-// tableCredential is a bearer token, for the table in the query.
+// tableCredential is a bearer token, for the table in the query, if one is.
 func tableCredential(c *call) (Credential, error) {
 	credential, err := bearerCredential(c)
-	credential.Scope = c.query.Get("appid")
-	if schema := c.query.Get("schemaid"); schema != "" {
-		credential.Scope += "/" + schema
+	credential.App, credential.Schema = c.query.Get("appid"), c.query.Get("schemaid")
+	if credential.App != "" && checkApp(credential.App) != nil {
+		return credential, badQuery.with("appid is no id of an app")
 	}
 	return credential, err
 }

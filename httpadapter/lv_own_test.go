@@ -365,8 +365,8 @@ func TestChangesOfOtherTablesMoveWhereToResume(t *testing.T) {
 func TestChangesOfManyTablesAreForWhoMaySeeThemAll(t *testing.T) {
 	inBubble(t, new(site), func(t *testing.T, s *site, client *http.Client) {
 		key := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+appKey) }
-		require.Equal(t, 401, open(t, client, changes, key).StatusCode)
-		require.Equal(t, 401, open(t, client, changes+"?appid=other", key).StatusCode)
+		require.Equal(t, 403, open(t, client, changes, key).StatusCode)
+		require.Equal(t, 403, open(t, client, changes+"?appid=other", key).StatusCode)
 		for _, l := range []*listener{listen(t, client, changes+"?after=0"), listen(t, client, changes+"?after=0&appid=app", key)} {
 			e, err := l.next()
 			require.NoError(t, err)
