@@ -11,8 +11,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/feed"
+	"github.com/upkeep-go/upkeep/internal/eventlog"
 	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/storage"
 )
 
 // versions is the lv.VersionStore of a DB. Contents that are in it are never
@@ -22,9 +23,7 @@ type versions struct {
 	history string // its name: it ends with the process
 	tables  map[lv.TableID]*table
 	last    lv.VersionID // given to a version
-	events  []lv.Event   // without gaps: a Seq is the one before plus 1
-	seq     int64        // the last one given
-	news    feed.Notice
+	log     eventlog.Log[lv.Event]
 }
 
 var _ lv.VersionStore = (*versions)(nil)
@@ -79,8 +78,11 @@ type move struct {
 	release  *lv.Release
 }
 
-func newVersions(db *DB) versions {
-	return versions{db: db, history: rand.Text(), tables: make(map[lv.TableID]*table)}
+func newVersions(db *DB, keep storage.Retention) versions {
+	return versions{
+		db: db, history: rand.Text(), tables: make(map[lv.TableID]*table),
+		log: eventlog.Log[lv.Event]{Events: keep.Events, Age: keep.Age, Compacted: lv.ErrCompacted, Clone: cloneEvent},
+	}
 }
 
 func newTable(id lv.TableID) *table {
@@ -211,6 +213,18 @@ func (t *table) info(history string) lv.TableInfo {
 		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(b.ID, a.ID))
 	})
 	return info
+}
+
+func cloneEvent(e lv.Event) lv.Event {
+	e.Rows = slices.Clone(e.Rows)
+	for i := range e.Rows {
+		e.Rows[i].Content = slices.Clone(e.Rows[i].Content)
+	}
+	if e.Strategy != nil {
+		left := cloneStrategy(*e.Strategy)
+		e.Strategy = &left
+	}
+	return e
 }
 
 func cloneStrategy(s lv.Strategy) lv.Strategy {

@@ -7,9 +7,9 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/storage"
 )
 
 // Rows implements lv.VersionStore.
@@ -59,10 +59,10 @@ func (s *versions) view(ctx context.Context, id lv.TableID, v lv.View) (rows []l
 	if t == nil {
 		t = newTable(id)
 	}
-	switch forgotten := s.seq - int64(len(s.events)); {
-	case v.AsOf > s.seq:
+	switch {
+	case v.AsOf > s.log.Last():
 		return nil, fmt.Errorf("%w: event %d", lv.ErrNotFound, v.AsOf)
-	case v.AsOf > 0 && v.AsOf <= forgotten && v.AsOf < t.seq:
+	case v.AsOf > 0 && v.AsOf <= s.log.Forgotten() && v.AsOf < t.seq:
 		return nil, fmt.Errorf("%w: event %d", lv.ErrCompacted, v.AsOf)
 	}
 	for _, r := range t.candidates(v) {
@@ -277,69 +277,11 @@ func newestFirst[T any](ctx context.Context, s *versions, after int64, older fun
 
 // Watch implements lv.VersionStore.
 func (s *versions) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
-	return func(yield func(lv.Event, error) bool) {
-		after := after // each range begins anew
-		for {
-			e, news, err := s.next(ctx, after)
-			switch {
-			case err != nil:
-				yield(lv.Event{}, err)
-				return
-			case news == nil:
-				if !yield(e, nil) {
-					return
-				}
-				after = e.Seq
-			default:
-				after = max(after, e.Seq)
-				select {
-				case <-news:
-				case <-ctx.Done():
-				}
-			}
-		}
-	}
-}
-
-// next returns the event that follows after. If there is none yet it returns
-// where to wait, and as the Seq to go on from that of the last event.
-func (s *versions) next(ctx context.Context, after int64) (lv.Event, <-chan struct{}, error) {
-	if err := s.db.lock(ctx); err != nil {
-		return lv.Event{}, nil, err
-	}
-	defer s.db.mu.Unlock()
-	if after < 0 || after == s.seq {
-		return lv.Event{Seq: s.seq}, s.news.Wait(), nil
-	}
-	first := s.seq - int64(len(s.events)) // the last one forgotten
-	if after < first || after > s.seq {
-		return lv.Event{}, nil, fmt.Errorf("%w: event %d", lv.ErrCompacted, after+1)
-	}
-	e := s.events[after-first]
-	e.Rows = slices.Clone(e.Rows)
-	for i := range e.Rows {
-		e.Rows[i].Content = slices.Clone(e.Rows[i].Content)
-	}
-	if e.Strategy != nil {
-		left := cloneStrategy(*e.Strategy)
-		e.Strategy = &left
-	}
-	return e, nil, nil
-}
-
-// compact forgets the events that need not be kept.
-func (s *versions) compact(now time.Time) {
-	keep := s.db.keep
-	oldest := now.Add(-keep.Age)
-	drop := max(0, len(s.events)-keep.Events)
-	for drop < len(s.events) && s.events[drop].Time.Before(oldest) {
-		drop++
-	}
-	s.events = s.events[drop:]
+	return s.log.Watch(ctx, after)
 }
 
 // forget ends every Watch. The mutex is held.
 func (s *versions) forget() {
-	s.tables, s.events = nil, nil
-	s.news.Set()
+	s.tables = nil
+	s.log.Close(storage.ErrClosed)
 }

@@ -44,7 +44,7 @@ func write[T any](ctx context.Context, s *versions, id lv.TableID, by lv.By, f f
 		}
 		return answer, err
 	}
-	w := &writing{s: s, t: t, by: by, seq: s.seq + 1, now: stamp(time.Now())}
+	w := &writing{s: s, t: t, by: by, seq: s.log.Last() + 1, now: stamp(time.Now())}
 	last := s.last
 	if answer, err = f(w); err != nil {
 		s.last = last
@@ -64,13 +64,9 @@ func write[T any](ctx context.Context, s *versions, id lv.TableID, by lv.By, f f
 
 // event appends the one event of a write that cannot fail any more.
 func (w *writing) event(e lv.Event) {
-	s := w.s
-	s.seq++
-	w.t.seq, w.t.time = s.seq, w.now
-	e.Seq, e.Time, e.Table, e.Actor = s.seq, w.now, w.t.id, w.by.Actor
-	s.events = append(s.events, e)
-	s.compact(w.now)
-	s.news.Set()
+	w.t.seq, w.t.time = w.seq, w.now
+	e.Seq, e.Time, e.Table, e.Actor = w.seq, w.now, w.t.id, w.by.Actor
+	w.s.log.Append(w.now, e)
 }
 
 // moved is what an event says of a row that moved.

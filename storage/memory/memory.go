@@ -30,8 +30,6 @@ type Config struct {
 // DB is an engine that forgets everything with the process. It is safe for
 // concurrent use.
 type DB struct {
-	keep storage.Retention
-
 	mu       sync.Mutex
 	closed   bool
 	locker   locker
@@ -44,13 +42,10 @@ func New() *DB { return Open(Config{}) }
 
 // Open returns an empty engine. There is nothing that could fail.
 func Open(c Config) *DB {
-	db := &DB{keep: c.Retention.OrDefault()}
+	db, keep := new(DB), c.Retention.OrDefault()
 	db.locker = locker{db: db, leases: make(map[string]timed)}
-	db.journal = journal{
-		db: db, index: make(map[string]int),
-		requests: make(map[request]int), fences: make(map[string]int64),
-	}
-	db.versions = newVersions(db)
+	db.journal = newJournal(db, keep)
+	db.versions = newVersions(db, keep)
 	return db
 }
 

@@ -7,10 +7,18 @@ import (
 	"slices"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/feed"
+	"github.com/upkeep-go/upkeep/internal/eventlog"
 	"github.com/upkeep-go/upkeep/lease"
+	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
 )
+
+func newJournal(db *DB, keep storage.Retention) journal {
+	return journal{
+		db: db, index: make(map[string]int), requests: make(map[request]int), fences: make(map[string]int64),
+		log: eventlog.Log[update.Event]{Events: keep.Events, Age: keep.Age, Compacted: update.ErrCompacted},
+	}
+}
 
 // journal is the update.Journal of a DB.
 type journal struct {
@@ -19,9 +27,7 @@ type journal struct {
 	index    map[string]int
 	requests map[request]int
 	fences   map[string]int64 // by item: the greatest token that wrote
-	events   []update.Event   // without gaps: a Seq is the one before plus 1
-	seq      int64            // the last one given
-	news     feed.Notice
+	log      eventlog.Log[update.Event]
 }
 
 // request is what a RequestID is unique in.
@@ -45,7 +51,7 @@ func (j *journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 	r, now := r.Clone(), stamp(time.Now())
 	r.Rev, r.CreatedAt, r.UpdatedAt, r.EndedAt = 1, now, now, time.Time{}
 	if r.Seq = 0; len(events) > 0 {
-		r.Seq = j.seq + 1
+		r.Seq = j.log.Last() + 1
 	}
 	j.index[r.ID] = len(j.runs)
 	if r.Request.By.RequestID != "" {
@@ -117,26 +123,15 @@ func (j *journal) write(i int, r update.Run, events []update.Event) update.Run {
 	}
 	j.runs[i] = r
 	j.fences[r.Item] = r.Token
-	for _, e := range events {
-		j.seq++
-		e.Seq, e.Time, e.Run, e.Package = j.seq, r.UpdatedAt, r.ID, r.Package
+	last := j.log.Last()
+	events = slices.Clone(events)
+	for i := range events {
+		e := &events[i]
+		e.Seq, e.Time, e.Run, e.Package = last+int64(i)+1, r.UpdatedAt, r.ID, r.Package
 		e.State, e.Percent = r.State, r.Percent
-		j.events = append(j.events, e)
 	}
-	j.compact(r.UpdatedAt)
-	j.news.Set()
+	j.log.Append(r.UpdatedAt, events...)
 	return r.Clone()
-}
-
-// compact forgets the events that need not be kept.
-func (j *journal) compact(now time.Time) {
-	keep := j.db.keep
-	oldest := now.Add(-keep.Age)
-	drop := max(0, len(j.events)-keep.Events)
-	for drop < len(j.events) && j.events[drop].Time.Before(oldest) {
-		drop++
-	}
-	j.events = j.events[drop:]
 }
 
 // Get implements update.Journal.
@@ -204,50 +199,11 @@ func (j *journal) older(ctx context.Context, q update.Query, i int) (update.Run,
 
 // Watch implements update.Journal.
 func (j *journal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
-	return func(yield func(update.Event, error) bool) {
-		after := after // each range begins anew
-		for {
-			e, news, err := j.next(ctx, after)
-			switch {
-			case err != nil:
-				yield(update.Event{}, err)
-				return
-			case news == nil:
-				if !yield(e, nil) {
-					return
-				}
-				after = e.Seq
-			default:
-				after = max(after, e.Seq)
-				select {
-				case <-news:
-				case <-ctx.Done():
-				}
-			}
-		}
-	}
-}
-
-// next returns the event that follows after. If there is none yet it returns
-// where to wait, and as the Seq to go on from that of the last event.
-func (j *journal) next(ctx context.Context, after int64) (update.Event, <-chan struct{}, error) {
-	if err := j.db.lock(ctx); err != nil {
-		return update.Event{}, nil, err
-	}
-	defer j.db.mu.Unlock()
-	if after < 0 || after == j.seq {
-		return update.Event{Seq: j.seq}, j.news.Wait(), nil
-	}
-	first := j.seq - int64(len(j.events)) // the last one forgotten
-	if after < first || after > j.seq {
-		return update.Event{}, nil, update.ErrCompacted
-	}
-	return j.events[after-first], nil, nil
+	return j.log.Watch(ctx, after)
 }
 
 // forget ends every Watch. The mutex is held.
 func (j *journal) forget() {
-	j.runs, j.events = nil, nil
-	j.index, j.requests, j.fences = nil, nil, nil
-	j.news.Set()
+	j.runs, j.index, j.requests, j.fences = nil, nil, nil, nil
+	j.log.Close(storage.ErrClosed)
 }
