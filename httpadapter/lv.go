@@ -182,27 +182,22 @@ func checkApp(app string) error {
 	return checkID(app)
 }
 
-// wujiFailures gives each error its status, and a message unless its own text
-// is about the request.
-var wujiFailures = []struct {
-	err     error
-	status  int
-	message string
-}{
-	{ErrNoCredential, http.StatusUnauthorized, "authid and authkey are needed"},
-	{ErrBadCredential, http.StatusUnauthorized, "authid or authkey is wrong"},
-	{ErrExpired, http.StatusUnauthorized, "authkey has expired"},
-	{errOutOfScope, http.StatusUnauthorized, "authkey is not of this app or table"},
-	{ErrForbidden, http.StatusForbidden, "authkey does not allow this"},
-	{lv.ErrInvalid, http.StatusBadRequest, ""},
-	{lv.ErrNotFound, http.StatusNotFound, ""},
-	{lv.ErrForbidden, http.StatusForbidden, ""},
-	{lv.ErrConflict, http.StatusConflict, ""},
-	{lv.ErrStale, http.StatusConflict, ""},
-	{lv.ErrTooLate, http.StatusConflict, ""},
-	{lv.ErrCompacted, http.StatusGone, ""},
-	{lv.ErrReadOnly, http.StatusNotImplemented, "Rows are not written here"},
-	{lv.ErrClosed, http.StatusServiceUnavailable, "Service unavailable"},
+// wujiFailures gives each error its status, and its message.
+var wujiFailures = []failure{
+	{ErrNoCredential, http.StatusUnauthorized, "", "authid and authkey are needed", false},
+	{ErrBadCredential, http.StatusUnauthorized, "", "authid or authkey is wrong", false},
+	{ErrExpired, http.StatusUnauthorized, "", "authkey has expired", false},
+	{errOutOfScope, http.StatusUnauthorized, "", "authkey is not of this app or table", false},
+	{ErrForbidden, http.StatusForbidden, "", "authkey does not allow this", false},
+	{lv.ErrInvalid, http.StatusBadRequest, "", "", true},
+	{lv.ErrNotFound, http.StatusNotFound, "", "", true},
+	{lv.ErrForbidden, http.StatusForbidden, "", "", true},
+	{lv.ErrConflict, http.StatusConflict, "", "", true},
+	{lv.ErrStale, http.StatusConflict, "", "", true},
+	{lv.ErrTooLate, http.StatusConflict, "", "", true},
+	{lv.ErrCompacted, http.StatusGone, "", "", true},
+	{lv.ErrReadOnly, http.StatusNotImplemented, "", "Rows are not written here", false},
+	{lv.ErrClosed, http.StatusServiceUnavailable, "", "Service unavailable", false},
 }
 
 func wujiFailure(err error) (answer, bool) {
@@ -216,16 +211,11 @@ func wujiFailure(err error) (answer, bool) {
 	if damaged, ok := errors.AsType[*lv.CorruptError](err); ok {
 		return wujiFail(http.StatusInternalServerError, damaged.Error()), true
 	}
-	for _, f := range wujiFailures {
-		if !errors.Is(err, f.err) {
-			continue
-		}
-		if f.message == "" {
-			return wujiFail(f.status, err.Error()), true
-		}
-		return wujiFail(f.status, f.message), true
+	f, known := find(wujiFailures, err)
+	if f.tell {
+		f.text = err.Error()
 	}
-	return answer{}, false
+	return wujiFail(f.status, f.text), known
 }
 
 func wujiFail(status int, message string) answer {

@@ -17,13 +17,23 @@ type problem struct {
 // problemType comes before the slug in a problem's type. The slug is stable.
 const problemType = "urn:upkeep:problem:"
 
-// failure gives an error its problem.
+// failure gives an error its answer.
 type failure struct {
 	err    error
 	status int
-	slug   string
-	title  string
+	slug   string // of a problem; the envelopes of the documents have none
+	text   string
 	tell   bool // the error's text is about the request and may go out
+}
+
+// find returns the failure of an error.
+func find(table []failure, err error) (failure, bool) {
+	for _, f := range table {
+		if errors.Is(err, f.err) {
+			return f, true
+		}
+	}
+	return failure{}, false
 }
 
 // own is how our own routes are spoken.
@@ -56,17 +66,12 @@ func ownFailure(domain []failure) func(error) (answer, bool) {
 		if refused, ok := errors.AsType[*refusal](err); ok {
 			return problemAnswer(refused.status, refused.slug, refused.text, refused.detail), true
 		}
-		for _, f := range known {
-			if !errors.Is(err, f.err) {
-				continue
-			}
-			detail := ""
-			if f.tell {
-				detail = err.Error()
-			}
-			return problemAnswer(f.status, f.slug, f.title, detail), true
+		f, found := find(known, err)
+		detail := ""
+		if f.tell {
+			detail = err.Error()
 		}
-		return answer{}, false
+		return problemAnswer(f.status, f.slug, f.text, detail), found
 	}
 }
 

@@ -80,21 +80,17 @@ func wncmsCredential(c *call) (Credential, error) {
 
 // wncmsFailures gives each error its documented message. Failures of the
 // domain have status 200, as in the original.
-var wncmsFailures = []struct {
-	err     error
-	status  int
-	message string
-}{
-	{ErrNoCredential, http.StatusUnauthorized, "Missing api_token"},
-	{ErrBadCredential, http.StatusUnauthorized, "Invalid api_token"},
-	{ErrExpired, http.StatusUnauthorized, "Invalid api_token"},
-	{ErrForbidden, http.StatusForbidden, "You are not authorized to perform this action."},
-	{lease.ErrHeld, http.StatusOK, "Core update in progress"},
-	{update.ErrBusy, http.StatusOK, "Core update in progress"},
-	{update.ErrDisabled, http.StatusOK, "Core update disabled"},
-	{update.ErrInvalid, http.StatusBadRequest, invalidUpdate},
-	{update.ErrNotFound, http.StatusBadRequest, invalidUpdate},
-	{update.ErrClosed, http.StatusServiceUnavailable, "Service unavailable"},
+var wncmsFailures = []failure{
+	{ErrNoCredential, http.StatusUnauthorized, "", "Missing api_token", false},
+	{ErrBadCredential, http.StatusUnauthorized, "", "Invalid api_token", false},
+	{ErrExpired, http.StatusUnauthorized, "", "Invalid api_token", false},
+	{ErrForbidden, http.StatusForbidden, "", "You are not authorized to perform this action.", false},
+	{lease.ErrHeld, http.StatusOK, "", "Core update in progress", false},
+	{update.ErrBusy, http.StatusOK, "", "Core update in progress", false},
+	{update.ErrDisabled, http.StatusOK, "", "Core update disabled", false},
+	{update.ErrInvalid, http.StatusBadRequest, "", invalidUpdate, false},
+	{update.ErrNotFound, http.StatusBadRequest, "", invalidUpdate, false},
+	{update.ErrClosed, http.StatusServiceUnavailable, "", "Service unavailable", false},
 }
 
 const invalidUpdate = "Invalid update request"
@@ -110,12 +106,8 @@ func wncmsFailure(err error) (answer, bool) {
 		}
 		return wncmsFail(refused.status, message), true
 	}
-	for _, f := range wncmsFailures {
-		if errors.Is(err, f.err) {
-			return wncmsFail(f.status, f.message), true
-		}
-	}
-	return answer{}, false
+	f, known := find(wncmsFailures, err)
+	return wncmsFail(f.status, f.text), known
 }
 
 func wncmsFail(status int, message string) answer {
