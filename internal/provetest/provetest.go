@@ -1,5 +1,6 @@
 // Package provetest proves suites: it tells whether a case fails on an engine
-// that is broken on purpose.
+// that is broken on purpose, and passes on one that is not. broken.go has how to
+// break the stores of a domain, feed.go what breaks every Watch.
 package provetest
 
 import (
@@ -10,25 +11,23 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-// Case is a case of a suite, on some engine.
-type Case struct {
-	Name string
-	Run  func(testing.TB)
-}
+	"github.com/upkeep-go/upkeep/internal/suite"
+)
 
 // Mutant is an engine that is broken on purpose.
 type Mutant struct {
-	What   string // it does
-	Caught string // by the case of this name
-	Cases  []Case // the suite on this engine
+	What   string       // it does
+	Caught string       // by the case of this name
+	Cases  []suite.Case // the suite on this engine
 }
 
-// Prove checks that each mutant is caught by the case it names, and that each
-// case of the suite is named by a mutant.
-func Prove(t *testing.T, mutants []Mutant) {
-	uncaught := make(map[string]bool)
+// Prove checks that each mutant is caught by the case it names, that the case
+// passes on the sound engine, and that each case of the suite is named by a
+// mutant. A mutant is caught by what a case requires: one that makes it panic is
+// not.
+func Prove(t *testing.T, sound []suite.Case, mutants []Mutant) {
+	uncaught, named := make(map[string]bool), make(map[string]bool)
 	for _, m := range mutants {
 		for _, c := range m.Cases {
 			uncaught[c.Name] = true
@@ -36,6 +35,7 @@ func Prove(t *testing.T, mutants []Mutant) {
 	}
 	for _, m := range mutants {
 		delete(uncaught, m.Caught)
+		named[m.Caught] = true
 		t.Run(m.What, func(t *testing.T) {
 			for _, c := range m.Cases {
 				if c.Name == m.Caught {
@@ -47,6 +47,13 @@ func Prove(t *testing.T, mutants []Mutant) {
 		})
 	}
 	require.Empty(t, uncaught, "cases that no mutant has shown to fail")
+	t.Run("nothing", func(t *testing.T) {
+		for _, c := range sound {
+			require.False(t, named[c.Name] && fails(t, c.Run), "%q fails on what is not broken", c.Name)
+			delete(named, c.Name)
+		}
+		require.Empty(t, named, "cases that the sound engine has not shown to pass")
+	})
 }
 
 // fails reports whether a case fails, in a bubble of its own.
@@ -57,6 +64,11 @@ func fails(t *testing.T, run func(testing.TB)) bool {
 		done := make(chan struct{})
 		go func() { // which FailNow may end
 			defer close(done)
+			defer func() {
+				if p := recover(); p != nil {
+					t.Errorf("the case panics, in place of a failure: %v", p)
+				}
+			}()
 			run(r)
 		}()
 		<-done

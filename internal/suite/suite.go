@@ -1,4 +1,5 @@
-// Package suite has what the suites of the domains share.
+// Package suite has what the suites of the domains share: their harness and
+// their cases (case.go), and the promises of every Watch (feed.go).
 package suite
 
 import (
@@ -6,17 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 )
-
-// Bubble runs f where time is fake, unless it must be real.
-func Bubble(t *testing.T, realTime bool, f func(*testing.T)) {
-	if realTime {
-		f(t)
-	} else {
-		synctest.Test(t, f)
-	}
-}
 
 // Names are items that engines have been seen to confuse, shorten or refuse.
 func Names() []string {

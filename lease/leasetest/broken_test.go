@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/memory"
 )
@@ -55,21 +56,12 @@ type (
 	holderFunc  = func(ctx context.Context, item string) (lease.Lease, error)
 )
 
-func badAcquire(f func(lease.Locker) acquireFunc) func(lease.Locker) lease.Locker {
-	return func(l lease.Locker) lease.Locker { return &locker{Locker: l, acquire: f(l)} }
-}
-
-func badRenew(f func(lease.Locker) renewFunc) func(lease.Locker) lease.Locker {
-	return func(l lease.Locker) lease.Locker { return &locker{Locker: l, renew: f(l)} }
-}
-
-func badRelease(f func(lease.Locker) releaseFunc) func(lease.Locker) lease.Locker {
-	return func(l lease.Locker) lease.Locker { return &locker{Locker: l, release: f(l)} }
-}
-
-func badHolder(f func(lease.Locker) holderFunc) func(lease.Locker) lease.Locker {
-	return func(l lease.Locker) lease.Locker { return &locker{Locker: l, holder: f(l)} }
-}
+var (
+	badAcquire = provetest.Bad(func(l lease.Locker, f acquireFunc) lease.Locker { return &locker{Locker: l, acquire: f} })
+	badRenew   = provetest.Bad(func(l lease.Locker, f renewFunc) lease.Locker { return &locker{Locker: l, renew: f} })
+	badRelease = provetest.Bad(func(l lease.Locker, f releaseFunc) lease.Locker { return &locker{Locker: l, release: f} })
+	badHolder  = provetest.Bad(func(l lease.Locker, f holderFunc) lease.Locker { return &locker{Locker: l, holder: f} })
+)
 
 // badHeld changes the answer to a refused Acquire.
 func badHeld(f func(lease.Locker, *lease.HeldError) (lease.Lease, error)) func(lease.Locker) lease.Locker {

@@ -26,10 +26,4 @@ type Harness struct {
 }
 
 // RunLocker checks that an engine keeps every promise of lease.Locker.
-func RunLocker(t *testing.T, h Harness) {
-	for _, c := range h.cases() {
-		t.Run(c.name, func(t *testing.T) {
-			suite.Bubble(t, h.RealTime, func(t *testing.T) { c.run(h.start(t)) })
-		})
-	}
-}
+func RunLocker(t *testing.T, h Harness) { suite.Run(t, h.RealTime, h.cases()) }

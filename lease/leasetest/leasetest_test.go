@@ -12,7 +12,7 @@ import (
 // A wrapper around an engine, such as one that counts or retries, passes too.
 
 func TestALockerBehindASlowWrapperPasses(t *testing.T) {
-	leasetest.RunLocker(t, harness(mutant{wrap: func(l lease.Locker) lease.Locker {
+	leasetest.RunLocker(t, harness(mutant{Wrap: func(l lease.Locker) lease.Locker {
 		return &locker{
 			Locker: l,
 			acquire: func(ctx context.Context, item, owner string, ttl time.Duration) (lease.Lease, error) {

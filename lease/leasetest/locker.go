@@ -7,13 +7,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
 // lockerCase is a promise of lease.Locker, in words, and its check.
 type lockerCase struct {
-	name string
-	run  func(*lockerTest)
+	Name string
+	Run  func(*lockerTest)
 }
 
 // lockerCases are what any Locker can be asked.
@@ -48,7 +49,7 @@ var lockerCases = []lockerCase{
 }
 
 // cases returns the cases that the engine can be asked.
-func (h Harness) cases() []lockerCase {
+func (h Harness) cases() []suite.Case {
 	cases := slices.Clone(lockerCases)
 	if h.Again != nil {
 		cases = append(cases,
@@ -57,7 +58,7 @@ func (h Harness) cases() []lockerCase {
 			lockerCase{"holders on two handles never overlap", func(t *lockerTest) { neverOverlap(t, t.Locker, t.again()) }},
 		)
 	}
-	return cases
+	return suite.On(h.start, cases)
 }
 
 // lockerTest is what a case of RunLocker works with.

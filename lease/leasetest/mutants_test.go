@@ -21,20 +21,20 @@ const (
 )
 
 var leaseMutants = []mutant{
-	{what: "forgets the owner", caught: leaseSays, wrap: badLease(func(l *lease.Lease) { l.Owner = "" })},
-	{what: "counts tokens from zero", caught: leaseSays, wrap: badLease(func(l *lease.Lease) { l.Token-- })},
-	{what: "has local times", caught: leaseSays, wrap: badLease(func(l *lease.Lease) { l.ExpiresAt = l.ExpiresAt.In(time.FixedZone("", 3600)) })},
-	{what: "says another end", caught: leaseSays, wrap: badLease(func(l *lease.Lease) { l.ExpiresAt = l.ExpiresAt.Add(time.Second) })},
-	{what: "does not say who", caught: leaseRefused, wrap: badHeld(func(lease.Locker, *lease.HeldError) (lease.Lease, error) {
+	{What: "forgets the owner", Caught: leaseSays, Wrap: badLease(func(l *lease.Lease) { l.Owner = "" })},
+	{What: "counts tokens from zero", Caught: leaseSays, Wrap: badLease(func(l *lease.Lease) { l.Token-- })},
+	{What: "has local times", Caught: leaseSays, Wrap: badLease(func(l *lease.Lease) { l.ExpiresAt = l.ExpiresAt.In(time.FixedZone("", 3600)) })},
+	{What: "says another end", Caught: leaseSays, Wrap: badLease(func(l *lease.Lease) { l.ExpiresAt = l.ExpiresAt.Add(time.Second) })},
+	{What: "does not say who", Caught: leaseRefused, Wrap: badHeld(func(lease.Locker, *lease.HeldError) (lease.Lease, error) {
 		return lease.Lease{}, lease.ErrHeld
 	})},
-	{what: "says the wrong owner", caught: leaseRefused, wrap: badHeld(func(_ lease.Locker, held *lease.HeldError) (lease.Lease, error) {
+	{What: "says the wrong owner", Caught: leaseRefused, Wrap: badHeld(func(_ lease.Locker, held *lease.HeldError) (lease.Lease, error) {
 		return lease.Lease{}, &lease.HeldError{Item: held.Item, Owner: "you", Until: held.Until}
 	})},
-	{what: "does not say until when", caught: leaseRefused, wrap: badHeld(func(_ lease.Locker, held *lease.HeldError) (lease.Lease, error) {
+	{What: "does not say until when", Caught: leaseRefused, Wrap: badHeld(func(_ lease.Locker, held *lease.HeldError) (lease.Lease, error) {
 		return lease.Lease{}, &lease.HeldError{Item: held.Item, Owner: held.Owner}
 	})},
-	{what: "lets the owner in again", caught: "the owner of a lease cannot take it again", wrap: badAcquire(func(l lease.Locker) acquireFunc {
+	{What: "lets the owner in again", Caught: "the owner of a lease cannot take it again", Wrap: badAcquire(func(l lease.Locker) acquireFunc {
 		return func(ctx context.Context, item, owner string, ttl time.Duration) (lease.Lease, error) {
 			if held, err := l.Holder(ctx, item); err == nil && held.Owner == owner {
 				return held, nil
@@ -42,24 +42,24 @@ var leaseMutants = []mutant{
 			return l.Acquire(ctx, item, owner, ttl)
 		}
 	})},
-	{what: "prolongs a lease when others ask", caught: "a refusal does not prolong the lease",
-		wrap: badHeld(func(l lease.Locker, held *lease.HeldError) (lease.Lease, error) {
+	{What: "prolongs a lease when others ask", Caught: "a refusal does not prolong the lease",
+		Wrap: badHeld(func(l lease.Locker, held *lease.HeldError) (lease.Lease, error) {
 			ctx := context.Background()
 			if own, err := l.Holder(ctx, held.Item); err == nil {
 				_, _ = l.Renew(ctx, own, time.Hour)
 			}
 			return lease.Lease{}, held
 		})},
-	{what: "ends leases early", caught: leaseEnds, wrap: badTTL(half, same)},
-	{what: "ends leases late", caught: leaseEnds, wrap: badTTL(double, same)},
-	{what: "renews for too short", caught: leaseRenewed, wrap: badTTL(same, half)},
-	{what: "renews for too long", caught: leaseRenewed, wrap: badTTL(same, double)},
-	{what: "adds renewals to what is left", caught: "a renewal may shorten a lease", wrap: badRenew(func(l lease.Locker) renewFunc {
+	{What: "ends leases early", Caught: leaseEnds, Wrap: badTTL(half, same)},
+	{What: "ends leases late", Caught: leaseEnds, Wrap: badTTL(double, same)},
+	{What: "renews for too short", Caught: leaseRenewed, Wrap: badTTL(same, half)},
+	{What: "renews for too long", Caught: leaseRenewed, Wrap: badTTL(same, double)},
+	{What: "adds renewals to what is left", Caught: "a renewal may shorten a lease", Wrap: badRenew(func(l lease.Locker) renewFunc {
 		return func(ctx context.Context, own lease.Lease, ttl time.Duration) (lease.Lease, error) {
 			return l.Renew(ctx, own, max(ttl, time.Until(own.ExpiresAt)))
 		}
 	})},
-	{what: "renews three times only", caught: "a lease that is renewed in time outlives many ttls", wrap: badRenew(func(l lease.Locker) renewFunc {
+	{What: "renews three times only", Caught: "a lease that is renewed in time outlives many ttls", Wrap: badRenew(func(l lease.Locker) renewFunc {
 		n := 0
 		return func(ctx context.Context, own lease.Lease, ttl time.Duration) (lease.Lease, error) {
 			if n++; n > 3 {
@@ -68,19 +68,19 @@ var leaseMutants = []mutant{
 			return l.Renew(ctx, own, ttl)
 		}
 	})},
-	{what: "takes a new lease to renew", caught: leaseRenewed, wrap: badRenew(func(l lease.Locker) renewFunc {
+	{What: "takes a new lease to renew", Caught: leaseRenewed, Wrap: badRenew(func(l lease.Locker) renewFunc {
 		return func(ctx context.Context, own lease.Lease, ttl time.Duration) (lease.Lease, error) {
 			_ = l.Release(ctx, own)
 			return l.Acquire(ctx, own.Item, own.Owner, ttl)
 		}
 	})},
-	{what: "releases in its own time", caught: leaseReleased, wrap: badRelease(func(lease.Locker) releaseFunc {
+	{What: "releases in its own time", Caught: leaseReleased, Wrap: badRelease(func(lease.Locker) releaseFunc {
 		return func(context.Context, lease.Lease) error { return nil }
 	})},
 }
 
 var tokenMutants = []mutant{
-	{what: "renews what has ended", caught: "an ended lease cannot be renewed even if nobody took it", wrap: badRenew(func(l lease.Locker) renewFunc {
+	{What: "renews what has ended", Caught: "an ended lease cannot be renewed even if nobody took it", Wrap: badRenew(func(l lease.Locker) renewFunc {
 		return func(ctx context.Context, own lease.Lease, ttl time.Duration) (lease.Lease, error) {
 			renewed, err := l.Renew(ctx, own, ttl)
 			if errors.Is(err, lease.ErrLost) {
@@ -89,7 +89,7 @@ var tokenMutants = []mutant{
 			return renewed, err
 		}
 	})},
-	{what: "renews for anybody of that name", caught: "an old token does not renew the lease of a successor", wrap: badRenew(func(l lease.Locker) renewFunc {
+	{What: "renews for anybody of that name", Caught: "an old token does not renew the lease of a successor", Wrap: badRenew(func(l lease.Locker) renewFunc {
 		return func(ctx context.Context, own lease.Lease, ttl time.Duration) (lease.Lease, error) {
 			if held, err := l.Holder(ctx, own.Item); err == nil && held.Owner == own.Owner {
 				own = held
@@ -97,8 +97,8 @@ var tokenMutants = []mutant{
 			return l.Renew(ctx, own, ttl)
 		}
 	})},
-	{what: "finds leases by their token", caught: "a token is good for its own item only", wrap: byToken},
-	{what: "refuses to release twice", caught: "releasing an ended lease is not an error", wrap: badRelease(func(l lease.Locker) releaseFunc {
+	{What: "finds leases by their token", Caught: "a token is good for its own item only", Wrap: byToken},
+	{What: "refuses to release twice", Caught: "releasing an ended lease is not an error", Wrap: badRelease(func(l lease.Locker) releaseFunc {
 		return func(ctx context.Context, own lease.Lease) error {
 			if _, err := l.Holder(ctx, own.Item); err != nil {
 				return err
@@ -106,7 +106,7 @@ var tokenMutants = []mutant{
 			return l.Release(ctx, own)
 		}
 	})},
-	{what: "releases whatever is held", caught: "a late release never ends the lease of a successor", wrap: badRelease(func(l lease.Locker) releaseFunc {
+	{What: "releases whatever is held", Caught: "a late release never ends the lease of a successor", Wrap: badRelease(func(l lease.Locker) releaseFunc {
 		return func(ctx context.Context, own lease.Lease) error {
 			if held, err := l.Holder(ctx, own.Item); err == nil {
 				own = held
@@ -114,7 +114,7 @@ var tokenMutants = []mutant{
 			return l.Release(ctx, own)
 		}
 	})},
-	{what: "releases for the owner only", caught: "whoever knows the token can end the lease", wrap: badRelease(func(l lease.Locker) releaseFunc {
+	{What: "releases for the owner only", Caught: "whoever knows the token can end the lease", Wrap: badRelease(func(l lease.Locker) releaseFunc {
 		return func(ctx context.Context, own lease.Lease) error {
 			if held, err := l.Holder(ctx, own.Item); err == nil && held.Owner != own.Owner {
 				return nil
@@ -122,8 +122,8 @@ var tokenMutants = []mutant{
 			return l.Release(ctx, own)
 		}
 	})},
-	{what: "forgets tokens with the lease", caught: "tokens rise after release and after expiry", wrap: oldTokens},
-	{what: "shows the lease as it was granted", caught: "the holder is the live lease or none", wrap: func(l lease.Locker) lease.Locker {
+	{What: "forgets tokens with the lease", Caught: "tokens rise after release and after expiry", Wrap: oldTokens},
+	{What: "shows the lease as it was granted", Caught: "the holder is the live lease or none", Wrap: func(l lease.Locker) lease.Locker {
 		var granted lease.Lease
 		return &locker{
 			Locker: l,
@@ -137,7 +137,7 @@ var tokenMutants = []mutant{
 			},
 		}
 	}},
-	{what: "shows a lease that has ended", caught: "the holder is the live lease or none", wrap: badHolder(func(l lease.Locker) holderFunc {
+	{What: "shows a lease that has ended", Caught: "the holder is the live lease or none", Wrap: badHolder(func(l lease.Locker) holderFunc {
 		var last lease.Lease
 		return func(ctx context.Context, item string) (lease.Lease, error) {
 			own, err := l.Holder(ctx, item)
@@ -148,9 +148,9 @@ var tokenMutants = []mutant{
 			return own, err
 		}
 	})},
-	{what: "keeps state in the handle", caught: "two handles see one lease", again: anotherLocker},
-	{what: "counts tokens in the handle", caught: "tokens rise across handles", again: anotherLocker},
-	{what: "locks in the handle", caught: "holders on two handles never overlap", again: anotherLocker},
+	{What: "keeps state in the handle", Caught: "two handles see one lease", Again: anotherLocker},
+	{What: "counts tokens in the handle", Caught: "tokens rise across handles", Again: anotherLocker},
+	{What: "locks in the handle", Caught: "holders on two handles never overlap", Again: anotherLocker},
 }
 
 const (
@@ -159,16 +159,16 @@ const (
 )
 
 var callMutants = []mutant{
-	{what: "rounds short leases up", caught: callTtls, wrap: badTTL(rounded, same)},
-	{what: "rounds short renewals up", caught: callTtls, wrap: badTTL(same, rounded)},
-	{what: "has leases of a day at most", caught: "the longest ttl does not overflow", wrap: badTTL(capped, capped)},
-	{what: "overflows", caught: "the longest ttl does not overflow", wrap: badTTL(double, double)},
-	{what: "acquires after the context", caught: callEnded, wrap: badAcquire(func(l lease.Locker) acquireFunc {
+	{What: "rounds short leases up", Caught: callTtls, Wrap: badTTL(rounded, same)},
+	{What: "rounds short renewals up", Caught: callTtls, Wrap: badTTL(same, rounded)},
+	{What: "has leases of a day at most", Caught: "the longest ttl does not overflow", Wrap: badTTL(capped, capped)},
+	{What: "overflows", Caught: "the longest ttl does not overflow", Wrap: badTTL(double, double)},
+	{What: "acquires after the context", Caught: callEnded, Wrap: badAcquire(func(l lease.Locker) acquireFunc {
 		return func(ctx context.Context, item, owner string, ttl time.Duration) (lease.Lease, error) {
 			return l.Acquire(context.WithoutCancel(ctx), item, owner, ttl)
 		}
 	})},
-	{what: "leaves a ghost", caught: callEnded, wrap: badAcquire(func(l lease.Locker) acquireFunc {
+	{What: "leaves a ghost", Caught: callEnded, Wrap: badAcquire(func(l lease.Locker) acquireFunc {
 		return func(ctx context.Context, item, owner string, ttl time.Duration) (lease.Lease, error) {
 			own, err := l.Acquire(context.WithoutCancel(ctx), item, owner, ttl)
 			if ctx.Err() != nil {
@@ -177,26 +177,26 @@ var callMutants = []mutant{
 			return own, err
 		}
 	})},
-	{what: "renews after the context", caught: callEnded, wrap: badRenew(func(l lease.Locker) renewFunc {
+	{What: "renews after the context", Caught: callEnded, Wrap: badRenew(func(l lease.Locker) renewFunc {
 		return func(ctx context.Context, own lease.Lease, ttl time.Duration) (lease.Lease, error) {
 			return l.Renew(context.WithoutCancel(ctx), own, ttl)
 		}
 	})},
-	{what: "releases after the context", caught: callEnded, wrap: badRelease(func(l lease.Locker) releaseFunc {
+	{What: "releases after the context", Caught: callEnded, Wrap: badRelease(func(l lease.Locker) releaseFunc {
 		return func(ctx context.Context, own lease.Lease) error {
 			return l.Release(context.WithoutCancel(ctx), own)
 		}
 	})},
-	{what: "ends the lease with the context", caught: "the context of a call does not bound the lease", wrap: badAcquire(func(l lease.Locker) acquireFunc {
+	{What: "ends the lease with the context", Caught: "the context of a call does not bound the lease", Wrap: badAcquire(func(l lease.Locker) acquireFunc {
 		return func(ctx context.Context, item, owner string, ttl time.Duration) (lease.Lease, error) {
 			own, err := l.Acquire(ctx, item, owner, ttl)
 			context.AfterFunc(ctx, func() { _ = l.Release(context.WithoutCancel(ctx), own) })
 			return own, err
 		}
 	})},
-	{what: "looks before it takes", caught: "one of many gets a free item", wrap: badAcquire(twice)},
-	{what: "takes what was free a moment ago", caught: "holders never overlap", wrap: badAcquire(twice)},
-	{what: "renews by taking again", caught: "a renewal cannot bring back a released lease", wrap: badRenew(func(l lease.Locker) renewFunc {
+	{What: "looks before it takes", Caught: "one of many gets a free item", Wrap: badAcquire(twice)},
+	{What: "takes what was free a moment ago", Caught: "holders never overlap", Wrap: badAcquire(twice)},
+	{What: "renews by taking again", Caught: "a renewal cannot bring back a released lease", Wrap: badRenew(func(l lease.Locker) renewFunc {
 		return func(ctx context.Context, own lease.Lease, ttl time.Duration) (lease.Lease, error) {
 			if _, err := l.Renew(ctx, own, ttl); err != nil {
 				return lease.Lease{}, err
@@ -214,17 +214,17 @@ const (
 )
 
 var nameMutants = []mutant{
-	{what: "folds case", caught: nameAlike, wrap: badItem(strings.ToLower)},
-	{what: "drops spaces at the end", caught: nameAlike, wrap: badItem(func(s string) string { return "x" + strings.TrimRight(s, " ") })},
-	{what: "ends names at NUL", caught: nameAlike, wrap: badItem(func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return "x" + s })},
-	{what: "composes letters", caught: nameAlike, wrap: badItem(strings.NewReplacer("e\u0301", "é").Replace)},
-	{what: "replaces what is not UTF-8", caught: nameAlike, wrap: badItem(func(s string) string { return strings.ToValidUTF8(s, "\ufffd") })},
-	{what: "takes names for paths", caught: nameAlike, wrap: badItem(path.Clean)},
-	{what: "keeps 255 bytes of a name", caught: nameAlike, wrap: badItem(func(s string) string { return s[:min(len(s), 255)] })},
-	{what: "keeps 1,023 bytes of a name", caught: nameAlike, wrap: badItem(func(s string) string { return s[:min(len(s), 1023)] })},
-	{what: "has one lock for all", caught: "items are locked one by one", wrap: badItem(func(string) string { return "one" })},
-	{what: "allows no bytes", caught: nameLength, wrap: badItem(func(s string) string { return cmp.Or(s, "default") })},
-	{what: "releases what cannot be", caught: nameLength, wrap: badRelease(func(l lease.Locker) releaseFunc {
+	{What: "folds case", Caught: nameAlike, Wrap: badItem(strings.ToLower)},
+	{What: "drops spaces at the end", Caught: nameAlike, Wrap: badItem(func(s string) string { return "x" + strings.TrimRight(s, " ") })},
+	{What: "ends names at NUL", Caught: nameAlike, Wrap: badItem(func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return "x" + s })},
+	{What: "composes letters", Caught: nameAlike, Wrap: badItem(strings.NewReplacer("e\u0301", "é").Replace)},
+	{What: "replaces what is not UTF-8", Caught: nameAlike, Wrap: badItem(func(s string) string { return strings.ToValidUTF8(s, "\ufffd") })},
+	{What: "takes names for paths", Caught: nameAlike, Wrap: badItem(path.Clean)},
+	{What: "keeps 255 bytes of a name", Caught: nameAlike, Wrap: badItem(func(s string) string { return s[:min(len(s), 255)] })},
+	{What: "keeps 1,023 bytes of a name", Caught: nameAlike, Wrap: badItem(func(s string) string { return s[:min(len(s), 1023)] })},
+	{What: "has one lock for all", Caught: "items are locked one by one", Wrap: badItem(func(string) string { return "one" })},
+	{What: "allows no bytes", Caught: nameLength, Wrap: badItem(func(s string) string { return cmp.Or(s, "default") })},
+	{What: "releases what cannot be", Caught: nameLength, Wrap: badRelease(func(l lease.Locker) releaseFunc {
 		return func(ctx context.Context, own lease.Lease) error {
 			if err := l.Release(ctx, own); !errors.Is(err, lease.ErrInvalid) {
 				return err
@@ -232,13 +232,13 @@ var nameMutants = []mutant{
 			return nil
 		}
 	})},
-	{what: "renews for whoever knows the token", caught: nameLength, wrap: badRenew(func(l lease.Locker) renewFunc {
+	{What: "renews for whoever knows the token", Caught: nameLength, Wrap: badRenew(func(l lease.Locker) renewFunc {
 		return func(ctx context.Context, own lease.Lease, ttl time.Duration) (lease.Lease, error) {
 			own.Owner = "anybody"
 			return l.Renew(ctx, own, ttl)
 		}
 	})},
-	{what: "counts letters", caught: nameLength, wrap: badItem(func(s string) string {
+	{What: "counts letters", Caught: nameLength, Wrap: badItem(func(s string) string {
 		if n := utf8.RuneCountInString(s); n <= 1024 {
 			return s[:min(len(s), 1024)]
 		}

@@ -3,8 +3,10 @@ package leasetest_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lease/leasetest"
 	"github.com/upkeep-go/upkeep/storage/memory"
@@ -15,35 +17,15 @@ import (
 // named by a mutant.
 
 // mutant breaks one promise of lease.Locker.
-type mutant struct {
-	what   string // it does
-	caught string // by this case
-	wrap   func(lease.Locker) lease.Locker
-	again  func(first lease.Locker) lease.Locker // default: the same Locker
-}
+type mutant = provetest.Broken[lease.Locker]
 
 func TestEveryCaseOfRunLockerCatchesABrokenEngine(t *testing.T) {
-	var mutants []provetest.Mutant
-	for _, m := range slices.Concat(leaseMutants, tokenMutants, callMutants, nameMutants) {
-		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: harness(m).Cases()})
-	}
-	provetest.Prove(t, mutants)
+	cases := func(m mutant) []suite.Case { return harness(m).Cases() }
+	all := slices.Concat(leaseMutants, tokenMutants, callMutants, nameMutants)
+	provetest.Prove(t, cases(mutant{}), provetest.Of(all, cases))
 }
 
 func harness(m mutant) leasetest.Harness {
-	return leasetest.Harness{
-		Open: func(testing.TB) lease.Locker {
-			l := memory.New().Locker()
-			if m.wrap == nil {
-				return l
-			}
-			return m.wrap(l)
-		},
-		Again: func(_ testing.TB, first lease.Locker) lease.Locker {
-			if m.again == nil {
-				return first
-			}
-			return m.again(first)
-		},
-	}
+	h := m.Harness(func(int, time.Duration) lease.Locker { return memory.New().Locker() })
+	return leasetest.Harness{Open: h.Open, Again: h.Again}
 }

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -92,36 +93,22 @@ func (s *store) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, erro
 // A breaking breaks a store.
 type breaking = func(lv.VersionStore) lv.VersionStore
 
-func badWrite(f func(lv.VersionStore) writeFunc) breaking {
-	return func(s lv.VersionStore) lv.VersionStore { return &store{VersionStore: s, write: f(s)} }
-}
+var (
+	badWrite    = provetest.Bad(func(s lv.VersionStore, f writeFunc) lv.VersionStore { return &store{VersionStore: s, write: f} })
+	badRelease  = provetest.Bad(func(s lv.VersionStore, f releaseFunc) lv.VersionStore { return &store{VersionStore: s, putRelease: f} })
+	badStrategy = provetest.Bad(func(s lv.VersionStore, f strategyFunc) lv.VersionStore {
+		return &store{VersionStore: s, putStrategy: f}
+	})
+	badRows     = provetest.Bad(func(s lv.VersionStore, f rowsFunc) lv.VersionStore { return &store{VersionStore: s, rows: f} })
+	badVersions = provetest.Bad(func(s lv.VersionStore, f versionsFunc) lv.VersionStore { return &store{VersionStore: s, versions: f} })
+	badReleases = provetest.Bad(func(s lv.VersionStore, f releasesFunc) lv.VersionStore { return &store{VersionStore: s, releases: f} })
+	badTables   = provetest.Bad(func(s lv.VersionStore, f tablesFunc) lv.VersionStore { return &store{VersionStore: s, tables: f} })
+	badWatch    = provetest.Bad(func(s lv.VersionStore, f watchFunc) lv.VersionStore { return &store{VersionStore: s, watch: f} })
+)
 
-func badRelease(f func(lv.VersionStore) releaseFunc) breaking {
-	return func(s lv.VersionStore) lv.VersionStore { return &store{VersionStore: s, putRelease: f(s)} }
-}
-
-func badStrategy(f func(lv.VersionStore) strategyFunc) breaking {
-	return func(s lv.VersionStore) lv.VersionStore { return &store{VersionStore: s, putStrategy: f(s)} }
-}
-
-func badRows(f func(lv.VersionStore) rowsFunc) breaking {
-	return func(s lv.VersionStore) lv.VersionStore { return &store{VersionStore: s, rows: f(s)} }
-}
-
-func badVersions(f func(lv.VersionStore) versionsFunc) breaking {
-	return func(s lv.VersionStore) lv.VersionStore { return &store{VersionStore: s, versions: f(s)} }
-}
-
-func badReleases(f func(lv.VersionStore) releasesFunc) breaking {
-	return func(s lv.VersionStore) lv.VersionStore { return &store{VersionStore: s, releases: f(s)} }
-}
-
-func badTables(f func(lv.VersionStore) tablesFunc) breaking {
-	return func(s lv.VersionStore) lv.VersionStore { return &store{VersionStore: s, tables: f(s)} }
-}
-
-func badWatch(f func(lv.VersionStore) watchFunc) breaking {
-	return func(s lv.VersionStore) lv.VersionStore { return &store{VersionStore: s, watch: f(s)} }
+// feed breaks the Watch.
+var feed = provetest.Feed[lv.VersionStore, lv.Event]{
+	Watch: lv.VersionStore.Watch, Bad: badWatch, Compacted: lv.ErrCompacted,
 }
 
 // editing changes what Write is given.
@@ -201,7 +188,7 @@ func viewing(change func(s lv.VersionStore, v *lv.View)) breaking {
 func eachRow(keep func(s lv.VersionStore, t lv.TableID, v lv.View, r *lv.Row) bool) breaking {
 	return badRows(func(s lv.VersionStore) rowsFunc {
 		return func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
-			return each(s.Rows(ctx, t, v), func(_ int, r *lv.Row) bool { return keep(s, t, v, r) })
+			return provetest.Each(s.Rows(ctx, t, v), func(_ int, r *lv.Row) bool { return keep(s, t, v, r) })
 		}
 	})
 }
@@ -210,7 +197,7 @@ func eachRow(keep func(s lv.VersionStore, t lv.TableID, v lv.View, r *lv.Row) bo
 func eachVersion(keep func(s lv.VersionStore, t lv.TableID, v *lv.Version) bool) breaking {
 	return badVersions(func(s lv.VersionStore) versionsFunc {
 		return func(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
-			return each(s.Versions(ctx, t, q), func(_ int, v *lv.Version) bool { return keep(s, t, v) })
+			return provetest.Each(s.Versions(ctx, t, q), func(_ int, v *lv.Version) bool { return keep(s, t, v) })
 		}
 	})
 }
@@ -236,46 +223,9 @@ func querying(change func(q *lv.Query)) breaking {
 func eachTable(keep func(s lv.VersionStore, i *lv.TableInfo) bool) breaking {
 	return badTables(func(s lv.VersionStore) tablesFunc {
 		return func(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
-			return each(s.Tables(ctx, ids...), func(_ int, i *lv.TableInfo) bool { return keep(s, i) })
+			return provetest.Each(s.Tables(ctx, ids...), func(_ int, i *lv.TableInfo) bool { return keep(s, i) })
 		}
 	})
-}
-
-// eachEvent changes, or drops, each event that Watch yields, which count from 1.
-func eachEvent(keep func(ctx context.Context, n int, e *lv.Event) bool) breaking {
-	return badWatch(func(s lv.VersionStore) watchFunc {
-		return func(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
-			return each(s.Watch(ctx, after), func(n int, e *lv.Event) bool { return keep(ctx, n, e) })
-		}
-	})
-}
-
-func each[T any](all iter.Seq2[T, error], keep func(n int, item *T) bool) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		n := 0
-		for item, err := range all {
-			if err == nil {
-				n++
-				if !keep(n, &item) {
-					continue
-				}
-			}
-			if !yield(item, err) {
-				return
-			}
-		}
-	}
-}
-
-// once makes a list that can be read once.
-func once[T any](all iter.Seq2[T, error]) iter.Seq2[T, error] {
-	read := false
-	return func(yield func(T, error) bool) {
-		if !read {
-			read = true
-			all(yield)
-		}
-	}
 }
 
 // items returns what a list yields.

@@ -3,23 +3,19 @@ package lvtest
 import (
 	"testing"
 
-	"github.com/upkeep-go/upkeep/internal/provetest"
+	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/lv"
 )
 
-// Cases returns the cases of RunVersionStore, and what it does after and
-// besides them.
-func (h Harness) Cases() (cases []provetest.Case) {
-	for _, c := range h.cases() {
-		cases = append(cases, provetest.Case{Name: c.name, Run: func(t testing.TB) { c.run(h.start(t)) }})
-	}
-	return append(cases,
-		provetest.Case{Name: "what a store says of its tables agrees with itself", Run: func(t testing.TB) {
-			st := h.start(t)
-			consistent(st)
-			requireConsistent(t, st.VersionStore)
-		}},
-		provetest.Case{Name: historiesAgree, Run: h.histories},
-	)
+func nothing(testing.TB, lv.VersionStore) {}
+
+// Cases returns the cases of RunVersionStore, and what it does after them.
+func (h Harness) Cases() []suite.Case {
+	return append(h.cases(nothing), suite.Case{Name: "what a store says of its tables agrees with itself", Run: func(t testing.TB) {
+		st := h.start(t)
+		consistent(st)
+		requireConsistent(t, st.VersionStore)
+	}})
 }
 
 // consistent leaves a little of everything.
@@ -34,9 +30,4 @@ func consistent(t *storeTest) {
 }
 
 // ServiceCases returns the cases of RunService.
-func (h Harness) ServiceCases() (cases []provetest.Case) {
-	for _, c := range serviceCases {
-		cases = append(cases, provetest.Case{Name: c.name, Run: func(t testing.TB) { c.run(h.startServices(t)) }})
-	}
-	return append(cases, provetest.Case{Name: servicesAgree, Run: h.overServices().histories})
-}
+func (h Harness) ServiceCases() []suite.Case { return h.serviceCases(nothing) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/lv/lvtest"
 	"github.com/upkeep-go/upkeep/storage/memory"
@@ -34,15 +35,21 @@ const (
 	holdsDamaged   = "keeps the plans of what is damaged"
 )
 
-var fragileMutants = []mutant{
-	{caught: "a damaged content is not shown, and the others are", careless: showsDamaged},
-	{caught: "a damaged content is not shown, and the others are", careless: stopsAtDamaged},
-	{caught: "a damaged content is in no history, and the others are", careless: keepsDamaged},
-	{caught: "a damaged content is left out of its event", careless: tellsDamaged},
-	{caught: "a damaged version is not published", careless: movesDamaged},
-	{caught: "a damaged version is not rolled back to", careless: copiesDamaged},
-	{caught: "what is damaged says the same as nothing", careless: takesDamaged},
-	{caught: "what refers to a damaged version can be given up", careless: holdsDamaged},
+// fragileMutants are what the cases of damage must catch.
+func fragileMutants() (mutants []provetest.Mutant) {
+	for _, m := range []struct{ careless, caught string }{
+		{showsDamaged, "a damaged content is not shown, and the others are"},
+		{stopsAtDamaged, "a damaged content is not shown, and the others are"},
+		{keepsDamaged, "a damaged content is in no history, and the others are"},
+		{tellsDamaged, "a damaged content is left out of its event"},
+		{movesDamaged, "a damaged version is not published"},
+		{copiesDamaged, "a damaged version is not rolled back to"},
+		{takesDamaged, "what is damaged says the same as nothing"},
+		{holdsDamaged, "what refers to a damaged version can be given up"},
+	} {
+		mutants = append(mutants, provetest.Mutant{What: m.careless, Caught: m.caught, Cases: carelessHarness(m.careless).Cases()})
+	}
+	return mutants
 }
 
 // carelessHarness is of stores that can be damaged alone.

@@ -10,9 +10,9 @@ package lvtest
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -46,27 +46,5 @@ const historiesAgree = "random histories agree with the model"
 // RunVersionStore checks that an engine keeps every promise of
 // lv.VersionStore.
 func RunVersionStore(t *testing.T, h Harness) {
-	for _, c := range h.cases() {
-		t.Run(c.name, func(t *testing.T) {
-			bubble(t, h.RealTime, func(t *testing.T) {
-				st := h.start(t)
-				c.run(st)
-				if !st.damaged {
-					requireConsistent(t, st.VersionStore)
-				}
-			})
-		})
-	}
-	t.Run(historiesAgree, func(t *testing.T) {
-		bubble(t, h.RealTime, func(t *testing.T) { h.histories(t) })
-	})
-}
-
-// bubble runs f where time is fake, unless it must be real.
-func bubble(t *testing.T, realTime bool, f func(*testing.T)) {
-	if realTime {
-		f(t)
-	} else {
-		synctest.Test(t, f)
-	}
+	suite.Run(t, h.RealTime, h.cases(requireConsistent))
 }

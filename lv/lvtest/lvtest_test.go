@@ -12,7 +12,7 @@ import (
 // A wrapper around an engine, such as one that counts or retries, passes too.
 func TestAStoreBehindASlowWrapperPasses(t *testing.T) {
 	const pause = 100 * time.Microsecond
-	h := harness(mutant{wrap: func(s lv.VersionStore) lv.VersionStore {
+	h := harness(mutant{Wrap: func(s lv.VersionStore) lv.VersionStore {
 		return &store{
 			VersionStore: s,
 			write: func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -56,7 +57,7 @@ func forgetsContents(s lv.VersionStore) lv.VersionStore {
 			return answer, err
 		},
 		versions: func(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
-			return each(s.Versions(ctx, t, q), func(_ int, v *lv.Version) bool {
+			return provetest.Each(s.Versions(ctx, t, q), func(_ int, v *lv.Version) bool {
 				if gone[string(v.Content)] {
 					v.Content = nil
 				}

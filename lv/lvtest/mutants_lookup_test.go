@@ -29,13 +29,13 @@ func finding(find func(s lv.VersionStore, t lv.TableID, q lv.Query) iter.Seq2[lv
 
 // lookupMutants are not met by random histories, which look nothing up.
 var lookupMutants = []mutant{
-	{what: "does not look for a version", caught: versionFound, unnoted: true, wrap: querying(func(q *lv.Query) { q.ID = 0 })},
-	{what: "finds a version of any row", caught: versionFound, unnoted: true, wrap: querying(func(q *lv.Query) {
+	{What: "does not look for a version", Caught: versionFound, Unnoted: true, Wrap: querying(func(q *lv.Query) { q.ID = 0 })},
+	{What: "finds a version of any row", Caught: versionFound, Unnoted: true, Wrap: querying(func(q *lv.Query) {
 		if q.ID != 0 {
 			q.Row = ""
 		}
 	})},
-	{what: "finds the next version", caught: versionFound, unnoted: true, wrap: badVersions(func(s lv.VersionStore) versionsFunc {
+	{What: "finds the next version", Caught: versionFound, Unnoted: true, Wrap: badVersions(func(s lv.VersionStore) versionsFunc {
 		return func(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
 			if q.ID > 0 && q.Row == "" && q.After == 0 {
 				return func(yield func(lv.Version, error) bool) {
@@ -48,17 +48,17 @@ var lookupMutants = []mutant{
 			return s.Versions(ctx, t, q)
 		}
 	})},
-	{what: "does not look for a release", caught: releaseFound, unnoted: true, wrap: finding(func(s lv.VersionStore, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
+	{What: "does not look for a release", Caught: releaseFound, Unnoted: true, Wrap: finding(func(s lv.VersionStore, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
 		if q.RequestID == "" {
 			q.ID = 0
 		}
 		return s.Releases(context.Background(), t, q)
 	})},
-	{what: "finds a release in any state", caught: releaseFound, unnoted: true, wrap: finding(func(s lv.VersionStore, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
+	{What: "finds a release in any state", Caught: releaseFound, Unnoted: true, Wrap: finding(func(s lv.VersionStore, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
 		q.State = ""
 		return s.Releases(context.Background(), t, q)
 	})},
-	{what: "answers another kind of request with nothing", caught: requestKinds, unnoted: true, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	{What: "answers another kind of request with nothing", Caught: requestKinds, Unnoted: true, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			if by.RequestID != "" && errors.Is(err, lv.ErrStale) {
@@ -67,14 +67,14 @@ var lookupMutants = []mutant{
 			return answer, err
 		}
 	})},
-	{what: "finds what has become of the answer", caught: answerFound, unnoted: true, wrap: finding(func(s lv.VersionStore, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
+	{What: "finds what has become of the answer", Caught: answerFound, Unnoted: true, Wrap: finding(func(s lv.VersionStore, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
 		all := items(s.Releases(context.Background(), t, q))
 		if q.RequestID == "" || len(all) == 0 {
 			return itemsOf(all)
 		}
 		return s.Releases(context.Background(), t, lv.Query{ID: all[0].ID})
 	})},
-	{what: "finds who was asked last", caught: answerFound, unnoted: true, wrap: finding(func(s lv.VersionStore, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
+	{What: "finds who was asked last", Caught: answerFound, Unnoted: true, Wrap: finding(func(s lv.VersionStore, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
 		if q.RequestID == "" {
 			return s.Releases(context.Background(), t, q)
 		}

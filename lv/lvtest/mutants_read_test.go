@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -24,12 +25,12 @@ const (
 )
 
 var rowsMutants = []mutant{
-	{what: "shows all rows to who asks for none", caught: rowsAsked, unnoted: true, wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
+	{What: "shows all rows to who asks for none", Caught: rowsAsked, Unnoted: true, Wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
 		if len(v.Rows) == 0 {
 			v.Rows = nil
 		}
 	})},
-	{what: "lists all tables for who names none", caught: tablesNamed, unnoted: true, wrap: badTables(func(s lv.VersionStore) tablesFunc {
+	{What: "lists all tables for who names none", Caught: tablesNamed, Unnoted: true, Wrap: badTables(func(s lv.VersionStore) tablesFunc {
 		return func(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
 			if len(ids) == 0 {
 				ids = nil
@@ -37,37 +38,37 @@ var rowsMutants = []mutant{
 			return s.Tables(ctx, ids...)
 		}
 	})},
-	{what: "sorts rows in any case", caught: rowsSorted, wrap: sorted(func(v lv.View, a, b lv.Row) int {
+	{What: "sorts rows in any case", Caught: rowsSorted, Wrap: sorted(func(v lv.View, a, b lv.Row) int {
 		return strings.Compare(strings.ToLower(a.ID), strings.ToLower(b.ID))
-	}), unnoted: true},
-	{what: "lists the newest rows first", caught: rowsSorted, wrap: sorted(func(v lv.View, a, b lv.Row) int { return b.CreatedAt.Compare(a.CreatedAt) })},
-	{what: "goes on after rows alone", caught: rowsSorted, wrap: badRows(func(s lv.VersionStore) rowsFunc {
+	}), Unnoted: true},
+	{What: "lists the newest rows first", Caught: rowsSorted, Wrap: sorted(func(v lv.View, a, b lv.Row) int { return b.CreatedAt.Compare(a.CreatedAt) })},
+	{What: "goes on after rows alone", Caught: rowsSorted, Wrap: badRows(func(s lv.VersionStore) rowsFunc {
 		return func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 			if v.After != "" && newest(s, t, v.After).ID == 0 {
 				v.After = "\U0010ffff"
 			}
 			return s.Rows(ctx, t, v)
 		}
-	}), unnoted: true},
-	{what: "shows a row once", caught: rowsAsked, wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
+	}), Unnoted: true},
+	{What: "shows a row once", Caught: rowsAsked, Wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
 		seen := make(map[string]bool)
 		v.Rows = slices.DeleteFunc(slices.Clone(v.Rows), func(id string) bool {
 			again := seen[id]
 			seen[id] = true
 			return again
 		})
-	}), unnoted: true},
-	{what: "sorts the rows that are asked for", caught: rowsAsked, wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
+	}), Unnoted: true},
+	{What: "sorts the rows that are asked for", Caught: rowsAsked, Wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
 		v.Rows = slices.Sorted(slices.Values(v.Rows))
-	}), unnoted: true},
-	{what: "asks for a thousand rows at most", caught: rowsAsked, wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.Rows = v.Rows[:min(1000, len(v.Rows))] }), unnoted: true},
-	{what: "shows rows that were not asked for", caught: rowsAsked, wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
+	}), Unnoted: true},
+	{What: "asks for a thousand rows at most", Caught: rowsAsked, Wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.Rows = v.Rows[:min(1000, len(v.Rows))] }), Unnoted: true},
+	{What: "shows rows that were not asked for", Caught: rowsAsked, Wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
 		if v.Own || v.AsOf > 0 {
 			v.Rows = nil
 		}
-	}), unnoted: true},
-	{what: "shows any status", caught: rowsStatus, wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.Status = lv.StatusAny })},
-	{what: "shows deletions among the changed", caught: rowsStatus, wrap: badRows(func(s lv.VersionStore) rowsFunc {
+	}), Unnoted: true},
+	{What: "shows any status", Caught: rowsStatus, Wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.Status = lv.StatusAny })},
+	{What: "shows deletions among the changed", Caught: rowsStatus, Wrap: badRows(func(s lv.VersionStore) rowsFunc {
 		return func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 			all := s.Rows(ctx, t, v)
 			if v.Status == lv.StatusChanged {
@@ -77,23 +78,23 @@ var rowsMutants = []mutant{
 			return all
 		}
 	})},
-	{what: "gives published rows a status", caught: rowsStatus, wrap: eachRow(func(_ lv.VersionStore, _ lv.TableID, _ lv.View, r *lv.Row) bool {
+	{What: "gives published rows a status", Caught: rowsStatus, Wrap: eachRow(func(_ lv.VersionStore, _ lv.TableID, _ lv.View, r *lv.Row) bool {
 		r.Status = max(r.Status, lv.StatusPublished)
 		return true
 	})},
-	{what: "begins every page anew", caught: rowsPages, wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.After = "" }), unnoted: true},
-	{what: "turns pages by counting", caught: rowsPages, wrap: turnsPages, unnoted: true},
-	{what: "has one table", caught: tablesAlone, wrap: oneTable, unnoted: true},
-	{what: "joins the names of a table", caught: tablesAlone, wrap: joinsNames, unnoted: true},
-	{what: "lists tables as they were made", caught: tablesNamed, wrap: badTables(func(s lv.VersionStore) tablesFunc {
+	{What: "begins every page anew", Caught: rowsPages, Wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.After = "" }), Unnoted: true},
+	{What: "turns pages by counting", Caught: rowsPages, Wrap: turnsPages, Unnoted: true},
+	{What: "has one table", Caught: tablesAlone, Wrap: oneTable, Unnoted: true},
+	{What: "joins the names of a table", Caught: tablesAlone, Wrap: joinsNames, Unnoted: true},
+	{What: "lists tables as they were made", Caught: tablesNamed, Wrap: badTables(func(s lv.VersionStore) tablesFunc {
 		return func(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
 			return reordered(s.Tables(ctx, ids...), func(all []lv.TableInfo) []lv.TableInfo {
 				slices.SortFunc(all, func(a, b lv.TableInfo) int { return int(a.Seq - b.Seq) })
 				return all
 			})
 		}
-	}), unnoted: true},
-	{what: "lists tables that are not there", caught: tablesNamed, wrap: badTables(func(s lv.VersionStore) tablesFunc {
+	}), Unnoted: true},
+	{What: "lists tables that are not there", Caught: tablesNamed, Wrap: badTables(func(s lv.VersionStore) tablesFunc {
 		return func(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] {
 			return func(yield func(lv.TableInfo, error) bool) {
 				n := 0
@@ -108,43 +109,43 @@ var rowsMutants = []mutant{
 			}
 		}
 	})},
-	{what: "lists every table", caught: tablesNamed, wrap: badTables(func(s lv.VersionStore) tablesFunc {
+	{What: "lists every table", Caught: tablesNamed, Wrap: badTables(func(s lv.VersionStore) tablesFunc {
 		return func(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.TableInfo, error] { return s.Tables(ctx) }
 	})},
-	{what: "has one seq for all tables", caught: tableSeq, wrap: eachTable(func(s lv.VersionStore, i *lv.TableInfo) bool {
+	{What: "has one seq for all tables", Caught: tableSeq, Wrap: eachTable(func(s lv.VersionStore, i *lv.TableInfo) bool {
 		for _, other := range items(s.Tables(context.Background())) {
 			i.Seq = max(i.Seq, other.Seq)
 		}
 		return true
-	}), unnoted: true},
-	{what: "numbers the events of a table", caught: tableSeq, wrap: eachTable(func(_ lv.VersionStore, i *lv.TableInfo) bool {
+	}), Unnoted: true},
+	{What: "numbers the events of a table", Caught: tableSeq, Wrap: eachTable(func(_ lv.VersionStore, i *lv.TableInfo) bool {
 		i.Seq /= 2
 		return true
 	})},
-	{what: "has the time of the last look for that of the event", caught: tableSeq, wrap: eachTable(func(_ lv.VersionStore, i *lv.TableInfo) bool {
+	{What: "has the time of the last look for that of the event", Caught: tableSeq, Wrap: eachTable(func(_ lv.VersionStore, i *lv.TableInfo) bool {
 		i.Time = time.Now().UTC().Truncate(time.Millisecond)
 		return true
 	})},
-	{what: "shows now for then", caught: rowsAsOf, wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.AsOf = 0 })},
-	{what: "shows grays of now", caught: rowsAsOf, wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
+	{What: "shows now for then", Caught: rowsAsOf, Wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.AsOf = 0 })},
+	{What: "shows grays of now", Caught: rowsAsOf, Wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
 		if v.Env != "" {
 			v.AsOf = 0
 		}
 	})},
-	{what: "shows the event before", caught: rowsAsOf, wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.AsOf = max(0, v.AsOf-1) })},
-	{what: "shows a status of the past", caught: rowsAsOf, wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
+	{What: "shows the event before", Caught: rowsAsOf, Wrap: viewing(func(_ lv.VersionStore, v *lv.View) { v.AsOf = max(0, v.AsOf-1) })},
+	{What: "shows a status of the past", Caught: rowsAsOf, Wrap: viewing(func(_ lv.VersionStore, v *lv.View) {
 		if v.Status != 0 || v.Deleted {
 			v.AsOf = 0
 		}
-	}), unnoted: true},
-	{what: "shows the future", caught: rowsAsOf, wrap: badRows(func(s lv.VersionStore) rowsFunc {
+	}), Unnoted: true},
+	{What: "shows the future", Caught: rowsAsOf, Wrap: badRows(func(s lv.VersionStore) rowsFunc {
 		return func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 			for _, info := range items(s.Tables(ctx, t)) {
 				v.AsOf = min(v.AsOf, info.Seq)
 			}
 			return s.Rows(ctx, t, v)
 		}
-	}), unnoted: true},
+	}), Unnoted: true},
 }
 
 // sorted yields rows in another order.
@@ -168,7 +169,7 @@ func turnsPages(s lv.VersionStore) lv.VersionStore {
 			if v.After = ""; after != "" {
 				skip = places[after] + 1
 			}
-			return each(s.Rows(ctx, t, v), func(n int, r *lv.Row) bool {
+			return provetest.Each(s.Rows(ctx, t, v), func(n int, r *lv.Row) bool {
 				places[r.ID] = n - 1
 				return n > skip
 			})
@@ -212,7 +213,7 @@ func renaming(s lv.VersionStore, name func(lv.TableID) lv.TableID) lv.VersionSto
 			for _, id := range ids {
 				names = append(names, name(id))
 			}
-			return each(s.Tables(ctx, names...), func(n int, i *lv.TableInfo) bool {
+			return provetest.Each(s.Tables(ctx, names...), func(n int, i *lv.TableInfo) bool {
 				if n <= len(ids) {
 					i.ID = ids[n-1]
 				}
@@ -236,15 +237,15 @@ const (
 )
 
 var historyMutants = []mutant{
-	{what: "lists the oldest version first", caught: historyNewest, wrap: badVersions(func(s lv.VersionStore) versionsFunc {
+	{What: "lists the oldest version first", Caught: historyNewest, Wrap: badVersions(func(s lv.VersionStore) versionsFunc {
 		return func(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
 			return reordered(s.Versions(ctx, t, q), func(all []lv.Version) []lv.Version { slices.Reverse(all); return all })
 		}
 	})},
-	{what: "lists the versions of every row", caught: historyNewest, wrap: querying(func(q *lv.Query) { q.Row = "" })},
-	{what: "lists the versions of a row in any case", caught: historyNewest, wrap: querying(func(q *lv.Query) { q.Row = strings.ToLower(q.Row) }), unnoted: true},
-	{what: "repeats the version", caught: historyNewest, wrap: querying(func(q *lv.Query) { q.After += min(1, q.After) }), unnoted: true},
-	{what: "needs a version to go on", caught: historyNewest, wrap: badVersions(func(s lv.VersionStore) versionsFunc {
+	{What: "lists the versions of every row", Caught: historyNewest, Wrap: querying(func(q *lv.Query) { q.Row = "" })},
+	{What: "lists the versions of a row in any case", Caught: historyNewest, Wrap: querying(func(q *lv.Query) { q.Row = strings.ToLower(q.Row) }), Unnoted: true},
+	{What: "repeats the version", Caught: historyNewest, Wrap: querying(func(q *lv.Query) { q.After += min(1, q.After) }), Unnoted: true},
+	{What: "needs a version to go on", Caught: historyNewest, Wrap: badVersions(func(s lv.VersionStore) versionsFunc {
 		return func(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
 			all := items(s.Versions(ctx, t, lv.Query{Row: q.Row}))
 			if q.After != 0 && !slices.ContainsFunc(all, func(v lv.Version) bool { return int64(v.ID) == q.After }) {
@@ -252,13 +253,13 @@ var historyMutants = []mutant{
 			}
 			return s.Versions(ctx, t, q)
 		}
-	}), unnoted: true},
-	{what: "begins pages of history anew", caught: historyPages, wrap: querying(func(q *lv.Query) { q.After = 0 }), unnoted: true},
-	{what: "does not say where a version is live", caught: historyLive, wrap: eachVersion(func(_ lv.VersionStore, _ lv.TableID, v *lv.Version) bool {
+	}), Unnoted: true},
+	{What: "begins pages of history anew", Caught: historyPages, Wrap: querying(func(q *lv.Query) { q.After = 0 }), Unnoted: true},
+	{What: "does not say where a version is live", Caught: historyLive, Wrap: eachVersion(func(_ lv.VersionStore, _ lv.TableID, v *lv.Version) bool {
 		v.Live = nil
 		return true
 	})},
-	{what: "says where a version was live", caught: historyLive, wrap: eachVersion(func(s lv.VersionStore, t lv.TableID, v *lv.Version) bool {
+	{What: "says where a version was live", Caught: historyLive, Wrap: eachVersion(func(s lv.VersionStore, t lv.TableID, v *lv.Version) bool {
 		v.Live = nil
 		for _, r := range items(s.Releases(context.Background(), t, lv.Query{State: lv.ReleaseApplied})) {
 			if slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return c.To == v.ID }) && !slices.Contains(v.Live, r.Env) {
@@ -268,7 +269,7 @@ var historyMutants = []mutant{
 		slices.Sort(v.Live)
 		return true
 	})},
-	{what: "lists grays that follow production", caught: historyLive, wrap: eachVersion(func(s lv.VersionStore, t lv.TableID, v *lv.Version) bool {
+	{What: "lists grays that follow production", Caught: historyLive, Wrap: eachVersion(func(s lv.VersionStore, t lv.TableID, v *lv.Version) bool {
 		for _, env := range envs(s, t) {
 			if slices.Contains(v.Live, "") && !slices.Contains(v.Live, env) && pointer(s, t, env, v.Row) == 0 {
 				v.Live = append(v.Live, env)
@@ -277,9 +278,9 @@ var historyMutants = []mutant{
 		slices.Sort(v.Live)
 		return true
 	})},
-	{what: "lists releases in every state", caught: releasesListed, wrap: querying(func(q *lv.Query) { q.State = "" })},
-	{what: "lists releases of every row", caught: releasesListed, wrap: querying(func(q *lv.Query) { q.Row = "" })},
-	{what: "lists releases as they were changed", caught: releasesListed, wrap: badReleases(func(s lv.VersionStore) releasesFunc {
+	{What: "lists releases in every state", Caught: releasesListed, Wrap: querying(func(q *lv.Query) { q.State = "" })},
+	{What: "lists releases of every row", Caught: releasesListed, Wrap: querying(func(q *lv.Query) { q.Row = "" })},
+	{What: "lists releases as they were changed", Caught: releasesListed, Wrap: badReleases(func(s lv.VersionStore) releasesFunc {
 		return func(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
 			return reordered(s.Releases(ctx, t, q), func(all []lv.Release) []lv.Release {
 				slices.SortStableFunc(all, func(a, b lv.Release) int { return int(b.Rev - a.Rev) })
@@ -287,17 +288,17 @@ var historyMutants = []mutant{
 			})
 		}
 	})},
-	{what: "lists no plans", caught: releasesListed, wrap: badReleases(func(s lv.VersionStore) releasesFunc {
+	{What: "lists no plans", Caught: releasesListed, Wrap: badReleases(func(s lv.VersionStore) releasesFunc {
 		return func(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
-			return each(s.Releases(ctx, t, q), func(_ int, r *lv.Release) bool { return r.State == lv.ReleaseApplied })
+			return provetest.Each(s.Releases(ctx, t, q), func(_ int, r *lv.Release) bool { return r.State == lv.ReleaseApplied })
 		}
 	})},
-	{what: "begins pages of releases anew", caught: releasesPages, wrap: querying(func(q *lv.Query) { q.After = 0 }), unnoted: true},
+	{What: "begins pages of releases anew", Caught: releasesPages, Wrap: querying(func(q *lv.Query) { q.After = 0 }), Unnoted: true},
 }
 
 var forgetMutants = []mutant{
-	{what: "forgets what is referred to", caught: forgetsReferred, wrap: badWrite(forgivingWrite(lv.ErrStale))},
-	{what: "forgets nothing that was ever released", caught: forgetsReferred, wrap: badWrite(func(s lv.VersionStore) writeFunc {
+	{What: "forgets what is referred to", Caught: forgetsReferred, Wrap: badWrite(forgivingWrite(lv.ErrStale))},
+	{What: "forgets nothing that was ever released", Caught: forgetsReferred, Wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			for _, r := range items(s.Releases(ctx, t, lv.Query{State: lv.ReleaseApplied})) {
 				for _, c := range r.Changes {
@@ -309,9 +310,9 @@ var forgetMutants = []mutant{
 			return s.Write(ctx, t, edits, by)
 		}
 	})},
-	{what: "counts rows that a release did not move", caught: forgetsBack, wrap: badWrite(forgetsUnmoved)},
-	{what: "forgets nothing that was ever shown", caught: forgetsReferred, wrap: keepsShown},
-	{what: "keeps what it forgets", caught: forgetsOnly, wrap: badWrite(func(s lv.VersionStore) writeFunc {
+	{What: "counts rows that a release did not move", Caught: forgetsBack, Wrap: badWrite(forgetsUnmoved)},
+	{What: "forgets nothing that was ever shown", Caught: forgetsReferred, Wrap: keepsShown},
+	{What: "keeps what it forgets", Caught: forgetsOnly, Wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			for _, v := range items(s.Versions(ctx, t, lv.Query{})) {
 				if len(edits) == 1 && edits[0].Op == lv.OpForget && v.ID == edits[0].Version {
@@ -321,7 +322,7 @@ var forgetMutants = []mutant{
 			return s.Write(ctx, t, edits, by)
 		}
 	})},
-	{what: "leaves out what was forgotten in silence", caught: forgetsOnly, wrap: badRows(func(s lv.VersionStore) rowsFunc {
+	{What: "leaves out what was forgotten in silence", Caught: forgetsOnly, Wrap: badRows(func(s lv.VersionStore) rowsFunc {
 		return func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 			return func(yield func(lv.Row, error) bool) {
 				for r, err := range s.Rows(ctx, t, v) {
@@ -332,21 +333,21 @@ var forgetMutants = []mutant{
 			}
 		}
 	})},
-	{what: "leaves an event of what it forgets", caught: forgetsOnly, wrap: afterWrite(func(s lv.VersionStore, t lv.TableID, e lv.Edit, v lv.Version) {
+	{What: "leaves an event of what it forgets", Caught: forgetsOnly, Wrap: afterWrite(func(s lv.VersionStore, t lv.TableID, e lv.Edit, v lv.Version) {
 		if e.Op == lv.OpForget {
 			plan := lv.Release{State: lv.ReleaseDraft, Changes: []lv.Change{{Row: v.Row}}}
 			_, _ = s.PutRelease(context.Background(), t, plan, someone)
 		}
 	})},
-	{what: "forgets every version with this content", caught: forgetsShared, wrap: forgetsContents},
-	{what: "forgets where a rollback comes from", caught: forgetsSource, wrap: eachVersion(func(s lv.VersionStore, t lv.TableID, v *lv.Version) bool {
+	{What: "forgets every version with this content", Caught: forgetsShared, Wrap: forgetsContents},
+	{What: "forgets where a rollback comes from", Caught: forgetsSource, Wrap: eachVersion(func(s lv.VersionStore, t lv.TableID, v *lv.Version) bool {
 		all := items(s.Versions(context.Background(), t, lv.Query{Row: v.Row}))
 		if !slices.ContainsFunc(all, func(source lv.Version) bool { return source.ID == v.Source }) {
 			v.Source = 0
 		}
 		return true
 	})},
-	{what: "takes the oldest version for the creation", caught: forgetsSource, wrap: eachRow(func(s lv.VersionStore, t lv.TableID, _ lv.View, r *lv.Row) bool {
+	{What: "takes the oldest version for the creation", Caught: forgetsSource, Wrap: eachRow(func(s lv.VersionStore, t lv.TableID, _ lv.View, r *lv.Row) bool {
 		if all := items(s.Versions(context.Background(), t, lv.Query{Row: r.ID})); len(all) > 0 {
 			r.CreatedAt = all[len(all)-1].Time
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -25,13 +26,13 @@ const (
 )
 
 var releaseMutants = []mutant{
-	{what: "does not say what was there", caught: releasePoints, wrap: released(func(_ lv.Release, a *lv.Release) {
+	{What: "does not say what was there", Caught: releasePoints, Wrap: released(func(_ lv.Release, a *lv.Release) {
 		for i := range a.Changes {
 			a.Changes[i].From = 0
 		}
 	})},
-	{what: "takes the author from the caller", caught: releasePoints, wrap: released(func(r lv.Release, a *lv.Release) { a.By = r.By })},
-	{what: "publishes the first version", caught: releasePoints, wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
+	{What: "takes the author from the caller", Caught: releasePoints, Wrap: released(func(r lv.Release, a *lv.Release) { a.By = r.By })},
+	{What: "publishes the first version", Caught: releasePoints, Wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 		for i, c := range r.Changes {
 			all := items(s.Versions(context.Background(), t, lv.Query{Row: c.Row}))
 			if c.Working && len(all) > 0 {
@@ -39,13 +40,13 @@ var releaseMutants = []mutant{
 			}
 		}
 	})},
-	{what: "compares the ids of versions", caught: releaseStatus, wrap: eachRow(func(s lv.VersionStore, t lv.TableID, v lv.View, r *lv.Row) bool {
+	{What: "compares the ids of versions", Caught: releaseStatus, Wrap: eachRow(func(s lv.VersionStore, t lv.TableID, v lv.View, r *lv.Row) bool {
 		if v.Working && v.AsOf == 0 && r.Status == lv.StatusPublished && pointer(s, t, "", r.ID) != r.Version {
 			r.Status = lv.StatusChanged
 		}
 		return true
 	})},
-	{what: "takes what a gray shows for published", caught: releaseStatus, wrap: eachRow(func(s lv.VersionStore, t lv.TableID, v lv.View, r *lv.Row) bool {
+	{What: "takes what a gray shows for published", Caught: releaseStatus, Wrap: eachRow(func(s lv.VersionStore, t lv.TableID, v lv.View, r *lv.Row) bool {
 		for _, env := range envs(s, t) {
 			if v.Working && v.AsOf == 0 && pointer(s, t, env, r.ID) == r.Version {
 				r.Status = lv.StatusPublished
@@ -53,7 +54,7 @@ var releaseMutants = []mutant{
 		}
 		return true
 	})},
-	{what: "records what moves nothing", caught: releaseNothing, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	{What: "records what moves nothing", Caught: releaseNothing, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			if r.ID != 0 || r.State != lv.ReleaseApplied || slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return c.Working }) {
 				return s.PutRelease(ctx, t, r, by)
@@ -67,7 +68,7 @@ var releaseMutants = []mutant{
 			return s.PutRelease(ctx, t, r, by)
 		}
 	})},
-	{what: "returns the last release of the table", caught: releaseNothing, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	{What: "returns the last release of the table", Caught: releaseNothing, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			if all := items(s.Releases(ctx, t, lv.Query{State: lv.ReleaseApplied})); err == nil && r.ID == 0 && r.State == lv.ReleaseApplied && len(all) > 0 {
@@ -76,16 +77,16 @@ var releaseMutants = []mutant{
 			return answer, err
 		}
 	})},
-	{what: "shows nothing in an untouched gray", caught: grayFollows, wrap: badRows(func(s lv.VersionStore) rowsFunc {
+	{What: "shows nothing in an untouched gray", Caught: grayFollows, Wrap: badRows(func(s lv.VersionStore) rowsFunc {
 		return func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 			own := v.Own
 			v.Own = own || v.Env != "" && !slices.Contains(envs(s, t), v.Env)
-			return each(s.Rows(ctx, t, v), func(_ int, r *lv.Row) bool { return own || v.Working || r.Content != nil })
+			return provetest.Each(s.Rows(ctx, t, v), func(_ int, r *lv.Row) bool { return own || v.Working || r.Content != nil })
 		}
 	})},
-	{what: "copies production into a new gray", caught: grayFollows, wrap: badRelease(copiesProduction)},
-	{what: "moves grays with production", caught: grayFollows, wrap: badRelease(movesGrays)},
-	{what: "publishes to every gray", caught: grayAlone, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	{What: "copies production into a new gray", Caught: grayFollows, Wrap: badRelease(copiesProduction)},
+	{What: "moves grays with production", Caught: grayFollows, Wrap: badRelease(movesGrays)},
+	{What: "publishes to every gray", Caught: grayAlone, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			for _, env := range envs(s, t) {
@@ -97,7 +98,7 @@ var releaseMutants = []mutant{
 			return answer, err
 		}
 	})},
-	{what: "rolls back the working row with a gray", caught: grayAlone, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	{What: "rolls back the working row with a gray", Caught: grayAlone, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			for _, c := range r.Changes {
@@ -108,55 +109,55 @@ var releaseMutants = []mutant{
 			return answer, err
 		}
 	})},
-	{what: "lists grays as they were made", caught: grayAlone, wrap: eachTable(func(_ lv.VersionStore, i *lv.TableInfo) bool {
+	{What: "lists grays as they were made", Caught: grayAlone, Wrap: eachTable(func(_ lv.VersionStore, i *lv.TableInfo) bool {
 		slices.Reverse(i.Envs)
 		return true
 	})},
-	{what: "has no deletions in a gray", caught: grayHides, wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
+	{What: "has no deletions in a gray", Caught: grayHides, Wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 		for i, c := range r.Changes {
 			if v := newest(s, t, c.Row); r.Env != "" && v.Op == lv.OpDelete && (c.Working || c.To == v.ID) {
 				r.Changes[i].Working, r.Changes[i].To = false, 0
 			}
 		}
 	})},
-	{what: "hides deletions among pointers", caught: grayHides, wrap: eachRow(func(_ lv.VersionStore, _ lv.TableID, v lv.View, r *lv.Row) bool {
+	{What: "hides deletions among pointers", Caught: grayHides, Wrap: eachRow(func(_ lv.VersionStore, _ lv.TableID, v lv.View, r *lv.Row) bool {
 		return !v.Own || r.Content != nil
 	})},
-	{what: "takes a deletion in a gray for published", caught: grayHides, wrap: eachRow(func(s lv.VersionStore, t lv.TableID, v lv.View, r *lv.Row) bool {
+	{What: "takes a deletion in a gray for published", Caught: grayHides, Wrap: eachRow(func(s lv.VersionStore, t lv.TableID, v lv.View, r *lv.Row) bool {
 		return !v.Deleted || !slices.ContainsFunc(envs(s, t), func(env lv.Env) bool { return pointer(s, t, env, r.ID) == r.Version })
 	})},
-	{what: "publishes a deletion as nothing", caught: releaseDeletes, wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
+	{What: "publishes a deletion as nothing", Caught: releaseDeletes, Wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 		for i, c := range r.Changes {
 			if v := newest(s, t, c.Row); r.Env == "" && v.Op == lv.OpDelete && (c.Working || c.To == v.ID) {
 				r.Changes[i].Working, r.Changes[i].To = false, 0
 			}
 		}
 	})},
-	{what: "resets to what production has", caught: "a reset row follows production again", wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
+	{What: "resets to what production has", Caught: "a reset row follows production again", Wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 		for i, c := range r.Changes {
 			if r.Env != "" && c.To == 0 && !c.Working {
 				r.Changes[i].To = pointer(s, t, "", c.Row)
 			}
 		}
 	})},
-	{what: "drops a gray that follows production", caught: "a reset row follows production again", wrap: eachTable(func(s lv.VersionStore, i *lv.TableInfo) bool {
+	{What: "drops a gray that follows production", Caught: "a reset row follows production again", Wrap: eachTable(func(s lv.VersionStore, i *lv.TableInfo) bool {
 		i.Envs = slices.DeleteFunc(i.Envs, func(env lv.Env) bool {
 			return slices.ContainsFunc(items(s.Releases(context.Background(), i.ID, lv.Query{})), func(r lv.Release) bool { return r.Env == env && r.Changes[0].To == 0 })
 		})
 		return true
 	})},
-	{what: "moves pointer by pointer", caught: releaseAll, wrap: badRelease(movesSingly)},
-	{what: "points at any row's version", caught: releaseAll, wrap: badRelease(forgivingRelease(lv.ErrNotFound)), unnoted: true},
-	{what: "takes a row twice", caught: releaseAll, wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
+	{What: "moves pointer by pointer", Caught: releaseAll, Wrap: badRelease(movesSingly)},
+	{What: "points at any row's version", Caught: releaseAll, Wrap: badRelease(forgivingRelease(lv.ErrNotFound)), Unnoted: true},
+	{What: "takes a row twice", Caught: releaseAll, Wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
 		seen := make(map[string]bool)
 		r.Changes = slices.DeleteFunc(r.Changes, func(c lv.Change) bool {
 			again := seen[c.Row]
 			seen[c.Row] = true
 			return again
 		})
-	}), unnoted: true},
-	{what: "expects nothing", caught: releaseExpects, wrap: releasing(expectsNothing)},
-	{what: "lists every change as a conflict", caught: releaseExpects, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	}), Unnoted: true},
+	{What: "expects nothing", Caught: releaseExpects, Wrap: releasing(expectsNothing)},
+	{What: "lists every change as a conflict", Caught: releaseExpects, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			var conflict *lv.ConflictError
@@ -166,7 +167,7 @@ var releaseMutants = []mutant{
 			return answer, err
 		}
 	})},
-	{what: "lists one conflict", caught: releaseExpects, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	{What: "lists one conflict", Caught: releaseExpects, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			var conflict *lv.ConflictError
@@ -175,31 +176,31 @@ var releaseMutants = []mutant{
 			}
 			return answer, err
 		}
-	}), unnoted: true},
-	{what: "takes 0 for any pointer", caught: releaseExpects, wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
+	}), Unnoted: true},
+	{What: "takes 0 for any pointer", Caught: releaseExpects, Wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
 		for i, c := range r.Changes {
 			if c.Expect != nil && *c.Expect == 0 {
 				r.Changes[i].Expect = nil
 			}
 		}
 	})},
-	{what: "cannot take back to nothing", caught: releaseBack, wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
+	{What: "cannot take back to nothing", Caught: releaseBack, Wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
 		if r.Reverts != 0 {
 			r.Changes = slices.DeleteFunc(r.Changes, func(c lv.Change) bool { return c.To == 0 })
 		}
 	})},
-	{what: "takes back what has moved since", caught: releaseBack, wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
+	{What: "takes back what has moved since", Caught: releaseBack, Wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 		if r.Reverts != 0 {
 			expectsNothing(s, t, r)
 		}
 	})},
-	{what: "forgets requests to release", caught: releaseRepeats, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	{What: "forgets requests to release", Caught: releaseRepeats, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			by.RequestID = ""
 			return s.PutRelease(ctx, t, r, by)
 		}
 	})},
-	{what: "creates a release when it applies it", caught: "a release has its times", wrap: released(func(_ lv.Release, a *lv.Release) {
+	{What: "creates a release when it applies it", Caught: "a release has its times", Wrap: released(func(_ lv.Release, a *lv.Release) {
 		if !a.AppliedAt.IsZero() {
 			a.CreatedAt = a.AppliedAt
 		}
@@ -294,13 +295,13 @@ const (
 )
 
 var planMutants = []mutant{
-	{what: "drops what a plan expects", caught: planReturns, wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
+	{What: "drops what a plan expects", Caught: planReturns, Wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 		if r.State != lv.ReleaseApplied {
 			expectsNothing(s, t, r)
 		}
-	}), unnoted: true},
-	{what: "applies a plan", caught: planReturns, wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) { r.State = lv.ReleaseApplied })},
-	{what: "makes a gray for a plan", caught: planReturns, wrap: eachTable(func(s lv.VersionStore, i *lv.TableInfo) bool {
+	}), Unnoted: true},
+	{What: "applies a plan", Caught: planReturns, Wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) { r.State = lv.ReleaseApplied })},
+	{What: "makes a gray for a plan", Caught: planReturns, Wrap: eachTable(func(s lv.VersionStore, i *lv.TableInfo) bool {
 		for _, r := range items(s.Releases(context.Background(), i.ID, lv.Query{})) {
 			if !slices.Contains(i.Envs, r.Env) && r.Env != "" {
 				i.Envs = append(i.Envs, r.Env)
@@ -309,22 +310,22 @@ var planMutants = []mutant{
 		}
 		return true
 	})},
-	{what: "replaces any rev", caught: planReplaced, wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
+	{What: "replaces any rev", Caught: planReplaced, Wrap: releasing(func(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 		for _, old := range items(s.Releases(context.Background(), t, lv.Query{})) {
 			if old.ID == r.ID {
 				r.Rev = old.Rev
 			}
 		}
 	})},
-	{what: "takes who changes a plan for its author", caught: planReplaced, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	{What: "takes who changes a plan for its author", Caught: planReplaced, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			answer.By = by
 			return answer, err
 		}
-	}), unnoted: true},
-	{what: "forgets who writes a plan", caught: planReplaced, wrap: released(func(_ lv.Release, a *lv.Release) { a.Last = a.By })},
-	{what: "plans what it does not find", caught: planReplaced, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	}), Unnoted: true},
+	{What: "forgets who writes a plan", Caught: planReplaced, Wrap: released(func(_ lv.Release, a *lv.Release) { a.Last = a.By })},
+	{What: "plans what it does not find", Caught: planReplaced, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			if errors.Is(err, lv.ErrNotFound) && r.ID != 0 {
@@ -333,13 +334,13 @@ var planMutants = []mutant{
 			}
 			return answer, err
 		}
-	}), unnoted: true},
-	{what: "publishes the working rows of a plan", caught: planPinned, wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
+	}), Unnoted: true},
+	{What: "publishes the working rows of a plan", Caught: planPinned, Wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
 		for i := range r.Changes {
 			r.Changes[i].Working = r.Changes[i].Working || r.ID != 0 && r.State == lv.ReleaseApplied
 		}
 	})},
-	{what: "applies what it can of a plan", caught: planConflicts, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	{What: "applies what it can of a plan", Caught: planConflicts, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			var conflict *lv.ConflictError
@@ -352,8 +353,8 @@ var planMutants = []mutant{
 			_, _ = s.PutRelease(ctx, t, r, by)
 			return answer, err
 		}
-	}), unnoted: true},
-	{what: "leaves a plan that moves nothing", caught: planNothing, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	}), Unnoted: true},
+	{What: "leaves a plan that moves nothing", Caught: planNothing, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			moves := slices.ContainsFunc(r.Changes, func(c lv.Change) bool { return c.Working || pointer(s, t, r.Env, c.Row) != c.To })
 			if r.ID != 0 && r.State == lv.ReleaseApplied && !moves {
@@ -362,8 +363,8 @@ var planMutants = []mutant{
 			return s.PutRelease(ctx, t, r, by)
 		}
 	})},
-	{what: "takes up again what is over", caught: planFinal, wrap: badRelease(forgivingRelease(lv.ErrTooLate))},
-	{what: "takes what is over for changed", caught: planFinal, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	{What: "takes up again what is over", Caught: planFinal, Wrap: badRelease(forgivingRelease(lv.ErrTooLate))},
+	{What: "takes what is over for changed", Caught: planFinal, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			if errors.Is(err, lv.ErrTooLate) {

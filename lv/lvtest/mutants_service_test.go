@@ -7,27 +7,28 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
 // serviceMutants are stores that a service cannot keep its promises on.
 var serviceMutants = []mutant{
-	{what: "hides deletions among pointers", caught: "a service shows what another has left", wrap: eachRow(func(_ lv.VersionStore, _ lv.TableID, v lv.View, r *lv.Row) bool {
+	{What: "hides deletions among pointers", Caught: "a service shows what another has left", Wrap: eachRow(func(_ lv.VersionStore, _ lv.TableID, v lv.View, r *lv.Row) bool {
 		return !v.Own || r.Content != nil
 	})},
-	{what: "lists no strategies", caught: "a service shows what another has left", wrap: listingStrategies(func([]lv.Strategy) []lv.Strategy { return nil })},
-	{what: "does not know the newest version", caught: "the deletion of a row that was saved again is not released", wrap: querying(func(q *lv.Query) {
+	{What: "lists no strategies", Caught: "a service shows what another has left", Wrap: listingStrategies(func([]lv.Strategy) []lv.Strategy { return nil })},
+	{What: "does not know the newest version", Caught: "the deletion of a row that was saved again is not released", Wrap: querying(func(q *lv.Query) {
 		if q.After == 0 && q.Row != "" {
 			q.After = 2
 		}
 	})},
-	{what: "expects nothing", caught: "a revert lists what has moved since", wrap: releasing(expectsNothing)},
-	{what: "takes back what did not move, too", caught: "a revert leaves alone what its release did not move", wrap: releasing(takesBackAll)},
-	{what: "keeps events in the handle", caught: "services that run see the releases of each other", again: anotherStore},
-	{what: "loses an event", caught: "services that run see the releases of each other", wrap: eachEvent(func(_ context.Context, n int, e *lv.Event) bool {
+	{What: "expects nothing", Caught: "a revert lists what has moved since", Wrap: releasing(expectsNothing)},
+	{What: "takes back what did not move, too", Caught: "a revert leaves alone what its release did not move", Wrap: releasing(takesBackAll)},
+	{What: "keeps events in the handle", Caught: "services that run see the releases of each other", Again: anotherStore},
+	{What: "loses an event", Caught: "services that run see the releases of each other", Wrap: feed.Each(func(_ context.Context, n int, e *lv.Event) bool {
 		return e.Seq%10 != 0
 	})},
-	{what: "applies again what is over", caught: "one of many services applies a release that is due", wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	{What: "applies again what is over", Caught: "one of many services applies a release that is due", Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			answer, err := s.PutRelease(ctx, t, r, by)
 			if errors.Is(err, lv.ErrTooLate) || errors.Is(err, lv.ErrStale) {
@@ -38,12 +39,12 @@ var serviceMutants = []mutant{
 			return answer, err
 		}
 	})},
-	{what: "applies what meets a conflict", caught: "a scheduled release that meets a conflict fails", wrap: releasing(expectsNothing)},
-	{what: "keeps only the seconds of when a release is due", caught: "releases that are due together are applied in order of that time, then of their id", wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
+	{What: "applies what meets a conflict", Caught: "a scheduled release that meets a conflict fails", Wrap: releasing(expectsNothing)},
+	{What: "keeps only the seconds of when a release is due", Caught: "releases that are due together are applied in order of that time, then of their id", Wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
 		r.At = r.At.Truncate(time.Second)
 	})},
-	{what: "releases by and by", caught: "readers of a service see a release whole", wrap: badRelease(movesSingly)},
-	{what: "keeps what it forgets", caught: "retention forgets what nothing refers to", wrap: badWrite(func(s lv.VersionStore) writeFunc {
+	{What: "releases by and by", Caught: "readers of a service see a release whole", Wrap: badRelease(movesSingly)},
+	{What: "keeps what it forgets", Caught: "retention forgets what nothing refers to", Wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			if edits[0].Op == lv.OpForget {
 				return make([]lv.Version, len(edits)), nil
@@ -51,8 +52,8 @@ var serviceMutants = []mutant{
 			return s.Write(ctx, t, edits, by)
 		}
 	})},
-	{what: "does not say what was released", caught: servicesAgree, wrap: eachMoved(lv.EventReleased, func(m *lv.Moved) { m.Content = nil })},
-	{what: "shows working rows in a gray", caught: servicesAgree, wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
+	{What: "does not say what was released", Caught: servicesAgree, Wrap: eachMoved(lv.EventReleased, func(m *lv.Moved) { m.Content = nil })},
+	{What: "shows working rows in a gray", Caught: servicesAgree, Wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
 		for i := range r.Changes {
 			r.Changes[i].Working = r.Changes[i].Working || r.Env != "" && r.ID == 0 && r.State == lv.ReleaseApplied && r.Changes[i].To != 0
 		}
@@ -73,11 +74,10 @@ func takesBackAll(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 const servicesAgree = "random histories of services agree with the model"
 
 func TestEveryCaseOfRunServiceCatchesABrokenEngine(t *testing.T) {
-	var mutants []provetest.Mutant
-	for _, m := range serviceMutants {
+	cases := func(m mutant) []suite.Case {
 		h := harness(m)
 		h.Histories = 1000
-		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: h.ServiceCases()})
+		return h.ServiceCases()
 	}
-	provetest.Prove(t, mutants)
+	provetest.Prove(t, harness(mutant{}).ServiceCases(), provetest.Of(serviceMutants, cases))
 }

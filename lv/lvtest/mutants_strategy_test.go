@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 )
@@ -54,28 +55,28 @@ func listingStrategies(change func([]lv.Strategy) []lv.Strategy) breaking {
 }
 
 var strategyMutants = []mutant{
-	{what: "drops what it does not read", caught: strategyReturns, wrap: showing(func(_ lv.VersionStore, _ lv.TableID, st *lv.Strategy) { st.Extra = nil }), unnoted: true},
-	{what: "drops the value of a rule", caught: strategyReturns, wrap: showing(func(_ lv.VersionStore, _ lv.TableID, st *lv.Strategy) {
+	{What: "drops what it does not read", Caught: strategyReturns, Wrap: showing(func(_ lv.VersionStore, _ lv.TableID, st *lv.Strategy) { st.Extra = nil }), Unnoted: true},
+	{What: "drops the value of a rule", Caught: strategyReturns, Wrap: showing(func(_ lv.VersionStore, _ lv.TableID, st *lv.Strategy) {
 		st.Rules = slices.Clone(st.Rules)
 		for i := range st.Rules {
 			st.Rules[i].Value = nil
 		}
 	})},
-	{what: "takes who saves it from the caller", caught: strategyReturns, wrap: badStrategy(func(s lv.VersionStore) strategyFunc {
+	{What: "takes who saves it from the caller", Caught: strategyReturns, Wrap: badStrategy(func(s lv.VersionStore) strategyFunc {
 		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.By) (lv.Strategy, error) {
 			answer, err := s.PutStrategy(ctx, t, st, by)
 			answer.By = st.By
 			return answer, err
 		}
 	})},
-	{what: "takes the row from the caller", caught: strategyReturns, wrap: badStrategy(func(s lv.VersionStore) strategyFunc {
+	{What: "takes the row from the caller", Caught: strategyReturns, Wrap: badStrategy(func(s lv.VersionStore) strategyFunc {
 		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.By) (lv.Strategy, error) {
 			answer, err := s.PutStrategy(ctx, t, st, by)
 			answer.Row = cmp.Or(st.Row, answer.Row)
 			return answer, err
 		}
-	}), unnoted: true},
-	{what: "replaces any rev of a strategy", caught: strategyReplaced, wrap: showing(func(s lv.VersionStore, t lv.TableID, st *lv.Strategy) {
+	}), Unnoted: true},
+	{What: "replaces any rev of a strategy", Caught: strategyReplaced, Wrap: showing(func(s lv.VersionStore, t lv.TableID, st *lv.Strategy) {
 		for _, info := range items(s.Tables(context.Background(), t)) {
 			for _, old := range info.Strategies {
 				if old.ID == st.ID {
@@ -84,7 +85,7 @@ var strategyMutants = []mutant{
 			}
 		}
 	})},
-	{what: "creates what it should replace", caught: strategyReplaced, wrap: badStrategy(func(s lv.VersionStore) strategyFunc {
+	{What: "creates what it should replace", Caught: strategyReplaced, Wrap: badStrategy(func(s lv.VersionStore) strategyFunc {
 		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.By) (lv.Strategy, error) {
 			answer, err := s.PutStrategy(ctx, t, st, by)
 			if errors.Is(err, lv.ErrNotFound) && st.ID != 0 && !st.Deleted {
@@ -94,7 +95,7 @@ var strategyMutants = []mutant{
 			return answer, err
 		}
 	})},
-	{what: "keeps the target", caught: strategyReplaced, wrap: showing(func(s lv.VersionStore, t lv.TableID, st *lv.Strategy) {
+	{What: "keeps the target", Caught: strategyReplaced, Wrap: showing(func(s lv.VersionStore, t lv.TableID, st *lv.Strategy) {
 		for _, info := range items(s.Tables(context.Background(), t)) {
 			for _, old := range info.Strategies {
 				if old.ID == st.ID {
@@ -103,32 +104,32 @@ var strategyMutants = []mutant{
 			}
 		}
 	})},
-	{what: "shows any version", caught: strategyTargets, wrap: forgivingStrategy(lv.ErrNotFound)},
-	{what: "tries the oldest first", caught: strategyOrder, wrap: listingStrategies(func(all []lv.Strategy) []lv.Strategy {
+	{What: "shows any version", Caught: strategyTargets, Wrap: forgivingStrategy(lv.ErrNotFound)},
+	{What: "tries the oldest first", Caught: strategyOrder, Wrap: listingStrategies(func(all []lv.Strategy) []lv.Strategy {
 		slices.SortFunc(all, func(a, b lv.Strategy) int {
 			return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.ID, b.ID))
 		})
 		return all
 	})},
-	{what: "tries the last changed first", caught: strategyOrder, wrap: listingStrategies(func(all []lv.Strategy) []lv.Strategy {
+	{What: "tries the last changed first", Caught: strategyOrder, Wrap: listingStrategies(func(all []lv.Strategy) []lv.Strategy {
 		slices.SortFunc(all, func(a, b lv.Strategy) int {
 			return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(b.Seq, a.Seq))
 		})
 		return all
 	})},
-	{what: "lists no disabled strategies", caught: strategyOrder, wrap: listingStrategies(func(all []lv.Strategy) []lv.Strategy {
+	{What: "lists no disabled strategies", Caught: strategyOrder, Wrap: listingStrategies(func(all []lv.Strategy) []lv.Strategy {
 		return slices.DeleteFunc(all, func(s lv.Strategy) bool { return s.Disabled })
-	}), unnoted: true},
-	{what: "disables what it should delete", caught: strategyDeleted, wrap: showing(func(_ lv.VersionStore, _ lv.TableID, st *lv.Strategy) {
+	}), Unnoted: true},
+	{What: "disables what it should delete", Caught: strategyDeleted, Wrap: showing(func(_ lv.VersionStore, _ lv.TableID, st *lv.Strategy) {
 		st.Disabled, st.Deleted = st.Disabled || st.Deleted, false
 	})},
-	{what: "brings a deleted strategy back", caught: strategyDeleted, wrap: forgivingStrategy(lv.ErrNotFound)},
-	{what: "forgets requests for strategies", caught: "a repeated strategy returns the first answer", wrap: badStrategy(func(s lv.VersionStore) strategyFunc {
+	{What: "brings a deleted strategy back", Caught: strategyDeleted, Wrap: forgivingStrategy(lv.ErrNotFound)},
+	{What: "forgets requests for strategies", Caught: "a repeated strategy returns the first answer", Wrap: badStrategy(func(s lv.VersionStore) strategyFunc {
 		return func(ctx context.Context, t lv.TableID, st lv.Strategy, by lv.By) (lv.Strategy, error) {
 			by.RequestID = ""
 			return s.PutStrategy(ctx, t, st, by)
 		}
-	}), unnoted: true},
+	}), Unnoted: true},
 }
 
 const (
@@ -141,36 +142,36 @@ const (
 )
 
 var callMutants = []mutant{
-	{what: "writes after the context", caught: callEnded, unnoted: true, wrap: badWrite(func(s lv.VersionStore) writeFunc {
+	{What: "writes after the context", Caught: callEnded, Unnoted: true, Wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			answer, err := s.Write(context.WithoutCancel(ctx), t, edits, by)
 			return answer, errors.Join(err, ctx.Err())
 		}
 	})},
-	{what: "releases after the context", caught: callEnded, unnoted: true, wrap: badRelease(func(s lv.VersionStore) releaseFunc {
+	{What: "releases after the context", Caught: callEnded, Unnoted: true, Wrap: badRelease(func(s lv.VersionStore) releaseFunc {
 		return func(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 			return s.PutRelease(context.WithoutCancel(ctx), t, r, by)
 		}
 	})},
-	{what: "reads after the context", caught: callEnded, unnoted: true, wrap: badRows(func(s lv.VersionStore) rowsFunc {
+	{What: "reads after the context", Caught: callEnded, Unnoted: true, Wrap: badRows(func(s lv.VersionStore) rowsFunc {
 		return func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 			return s.Rows(context.WithoutCancel(ctx), t, v)
 		}
 	})},
-	{what: "returns the contents that it keeps", caught: callResults, unnoted: true, wrap: sharesRows},
-	{what: "returns the changes that it keeps", caught: callResults, unnoted: true, wrap: sharesReleases},
-	{what: "keeps the edits that it was given", caught: callGiven, unnoted: true, wrap: keepsEdits},
-	{what: "lists once", caught: listAgain, unnoted: true, wrap: badVersions(func(s lv.VersionStore) versionsFunc {
+	{What: "returns the contents that it keeps", Caught: callResults, Unnoted: true, Wrap: sharesRows},
+	{What: "returns the changes that it keeps", Caught: callResults, Unnoted: true, Wrap: sharesReleases},
+	{What: "keeps the edits that it was given", Caught: callGiven, Unnoted: true, Wrap: keepsEdits},
+	{What: "lists once", Caught: listAgain, Unnoted: true, Wrap: badVersions(func(s lv.VersionStore) versionsFunc {
 		return func(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
-			return once(s.Versions(ctx, t, q))
+			return provetest.Once(s.Versions(ctx, t, q))
 		}
 	})},
-	{what: "lists rows once", caught: listAgain, unnoted: true, wrap: badRows(func(s lv.VersionStore) rowsFunc {
+	{What: "lists rows once", Caught: listAgain, Unnoted: true, Wrap: badRows(func(s lv.VersionStore) rowsFunc {
 		return func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
-			return once(s.Rows(ctx, t, v))
+			return provetest.Once(s.Rows(ctx, t, v))
 		}
 	})},
-	{what: "reads for five seconds at most", caught: listSlowly, unnoted: true, wrap: badRows(func(s lv.VersionStore) rowsFunc {
+	{What: "reads for five seconds at most", Caught: listSlowly, Unnoted: true, Wrap: badRows(func(s lv.VersionStore) rowsFunc {
 		return func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 			return func(yield func(lv.Row, error) bool) {
 				ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -179,9 +180,9 @@ var callMutants = []mutant{
 			}
 		}
 	})},
-	{what: "cannot write while it lists", caught: listSlowly, unnoted: true, wrap: exclusive},
-	{what: "reads row by row", caught: listSlowly, unnoted: true, wrap: badRows(rowByRow)},
-	{what: "cuts a list short in silence", caught: listCut, unnoted: true, wrap: badRows(func(s lv.VersionStore) rowsFunc {
+	{What: "cannot write while it lists", Caught: listSlowly, Unnoted: true, Wrap: exclusive},
+	{What: "reads row by row", Caught: listSlowly, Unnoted: true, Wrap: badRows(rowByRow)},
+	{What: "cuts a list short in silence", Caught: listCut, Unnoted: true, Wrap: badRows(func(s lv.VersionStore) rowsFunc {
 		return func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 			return func(yield func(lv.Row, error) bool) {
 				s.Rows(ctx, t, v)(func(r lv.Row, err error) bool { return err == nil && yield(r, nil) })
@@ -210,7 +211,7 @@ func sharesReleases(s lv.VersionStore) lv.VersionStore {
 	kept := make(map[int64][]lv.Change)
 	return badReleases(func(s lv.VersionStore) releasesFunc {
 		return func(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
-			return each(s.Releases(ctx, t, q), func(_ int, r *lv.Release) bool {
+			return provetest.Each(s.Releases(ctx, t, q), func(_ int, r *lv.Release) bool {
 				if kept[r.ID] == nil {
 					kept[r.ID] = r.Changes
 				}
@@ -234,7 +235,7 @@ func keepsEdits(s lv.VersionStore) lv.VersionStore {
 			return answer, err
 		},
 		rows: func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
-			return each(s.Rows(ctx, t, v), func(_ int, r *lv.Row) bool {
+			return provetest.Each(s.Rows(ctx, t, v), func(_ int, r *lv.Row) bool {
 				if given[r.Version] != nil {
 					r.Content = given[r.Version]
 				}
@@ -256,19 +257,11 @@ func exclusive(s lv.VersionStore) lv.VersionStore {
 			return s.Write(ctx, t, edits, by)
 		},
 		rows: func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
-			return busy(&reading, s.Rows(ctx, t, v))
+			return provetest.Counted(&reading, s.Rows(ctx, t, v))
 		},
 		watch: func(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
-			return busy(&reading, s.Watch(ctx, after))
+			return provetest.Counted(&reading, s.Watch(ctx, after))
 		},
-	}
-}
-
-func busy[T any](reading *atomic.Int64, all iter.Seq2[T, error]) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		reading.Add(1)
-		defer reading.Add(-1)
-		all(yield)
 	}
 }
 
@@ -304,7 +297,7 @@ const (
 )
 
 var manyMutants = []mutant{
-	{what: "refuses who comes while another writes", caught: manyWrite, unnoted: true, wrap: func(s lv.VersionStore) lv.VersionStore {
+	{What: "refuses who comes while another writes", Caught: manyWrite, Unnoted: true, Wrap: func(s lv.VersionStore) lv.VersionStore {
 		var writing atomic.Bool
 		return badWrite(func(s lv.VersionStore) writeFunc {
 			return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
@@ -317,9 +310,9 @@ var manyMutants = []mutant{
 			}
 		})(s)
 	}},
-	{what: "says what was there before it began", caught: manyPublish, unnoted: true, wrap: looksTooEarly},
-	{what: "looks before it releases", caught: oneSucceeds, unnoted: true, wrap: badRelease(looksFirst)},
-	{what: "looks for a request before it writes", caught: oneRequest, unnoted: true, wrap: badWrite(func(s lv.VersionStore) writeFunc {
+	{What: "says what was there before it began", Caught: manyPublish, Unnoted: true, Wrap: looksTooEarly},
+	{What: "looks before it releases", Caught: oneSucceeds, Unnoted: true, Wrap: badRelease(looksFirst)},
+	{What: "looks for a request before it writes", Caught: oneRequest, Unnoted: true, Wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		var requests sync.Map
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			if answer, ok := requests.Load(by.RequestID); ok && by.RequestID != "" {
@@ -335,8 +328,8 @@ var manyMutants = []mutant{
 			return answer, err
 		}
 	})},
-	{what: "shows a release by and by", caught: readersWhole, unnoted: true, wrap: badRows(rowByRow)},
-	{what: "releases by and by", caught: readersWhole, unnoted: true, wrap: badRelease(movesSingly)},
+	{What: "shows a release by and by", Caught: readersWhole, Unnoted: true, Wrap: badRows(rowByRow)},
+	{What: "releases by and by", Caught: readersWhole, Unnoted: true, Wrap: badRelease(movesSingly)},
 }
 
 // looksTooEarly says of a release what was there before it was put.
@@ -352,7 +345,7 @@ func looksTooEarly(s lv.VersionStore) lv.VersionStore {
 			return answer, err
 		},
 		releases: func(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
-			return each(s.Releases(ctx, t, q), func(_ int, r *lv.Release) bool {
+			return provetest.Each(s.Releases(ctx, t, q), func(_ int, r *lv.Release) bool {
 				at, _ := before.Load(r.ID)
 				r.Changes[0].From = at.(lv.VersionID)
 				return true

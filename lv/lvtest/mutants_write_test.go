@@ -31,80 +31,80 @@ const (
 )
 
 var writeMutants = []mutant{
-	{what: "takes every save for a creation", caught: saveRow, wrap: eachRow(func(_ lv.VersionStore, _ lv.TableID, _ lv.View, r *lv.Row) bool {
+	{What: "takes every save for a creation", Caught: saveRow, Wrap: eachRow(func(_ lv.VersionStore, _ lv.TableID, _ lv.View, r *lv.Row) bool {
 		r.CreatedAt = r.UpdatedAt
 		return true
 	})},
-	{what: "drops the description", caught: saveRow, wrap: wrote(func(_ lv.Edit, v *lv.Version) { v.By.Reason = "" })},
-	{what: "publishes what is saved", caught: saveRow, wrap: afterWrite(publishes(lv.OpSave))},
-	{what: "numbers the versions of each table", caught: "ids of versions rise in the whole store", wrap: numbersTables},
-	{what: "makes a version of every save", caught: saveSame, wrap: resaves(func(old, content json.RawMessage) bool { return true })},
-	{what: "compares contents byte by byte", caught: saveSame, wrap: resaves(func(old, content json.RawMessage) bool { return !bytes.Equal(old, content) })},
-	{what: "compares numbers as floats", caught: saveSame, wrap: editing(func(s lv.VersionStore, t lv.TableID, e *lv.Edit) {
+	{What: "drops the description", Caught: saveRow, Wrap: wrote(func(_ lv.Edit, v *lv.Version) { v.By.Reason = "" })},
+	{What: "publishes what is saved", Caught: saveRow, Wrap: afterWrite(publishes(lv.OpSave))},
+	{What: "numbers the versions of each table", Caught: "ids of versions rise in the whole store", Wrap: numbersTables},
+	{What: "makes a version of every save", Caught: saveSame, Wrap: resaves(func(old, content json.RawMessage) bool { return true })},
+	{What: "compares contents byte by byte", Caught: saveSame, Wrap: resaves(func(old, content json.RawMessage) bool { return !bytes.Equal(old, content) })},
+	{What: "compares numbers as floats", Caught: saveSame, Wrap: editing(func(s lv.VersionStore, t lv.TableID, e *lv.Edit) {
 		if old := newest(s, t, e.Row); reflect.DeepEqual(decoded(old.Content), decoded(e.Content)) {
 			e.Content = old.Content
 		}
-	}), unnoted: true},
-	{what: "trims ids", caught: saveTexts, wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) { e.Row = strings.TrimSpace(e.Row) }), unnoted: true},
-	{what: "has ids in small letters", caught: saveTexts, wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) { e.Row = strings.ToLower(e.Row) }), unnoted: true},
-	{what: "cuts ids", caught: saveTexts, wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) { e.Row = e.Row[:min(len(e.Row), 255)] }), unnoted: true},
-	{what: "compares environments in small letters", caught: saveTexts, wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
+	}), Unnoted: true},
+	{What: "trims ids", Caught: saveTexts, Wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) { e.Row = strings.TrimSpace(e.Row) }), Unnoted: true},
+	{What: "has ids in small letters", Caught: saveTexts, Wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) { e.Row = strings.ToLower(e.Row) }), Unnoted: true},
+	{What: "cuts ids", Caught: saveTexts, Wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) { e.Row = e.Row[:min(len(e.Row), 255)] }), Unnoted: true},
+	{What: "compares environments in small letters", Caught: saveTexts, Wrap: releasing(func(_ lv.VersionStore, _ lv.TableID, r *lv.Release) {
 		r.Env = lv.Env(strings.ToLower(string(r.Env)))
-	}), unnoted: true},
-	{what: "reads numbers as floats", caught: saveContents, wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) {
+	}), Unnoted: true},
+	{What: "reads numbers as floats", Caught: saveContents, Wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) {
 		if v := decoded(e.Content); v != nil {
 			e.Content, _ = json.Marshal(v)
 		}
 	})},
-	{what: "tidies contents", caught: saveContents, wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) {
+	{What: "tidies contents", Caught: saveContents, Wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) {
 		var b bytes.Buffer
 		if json.Compact(&b, e.Content) == nil {
 			e.Content = b.Bytes()
 		}
 	})},
-	{what: "cuts contents", caught: saveContents, wrap: eachRow(func(_ lv.VersionStore, _ lv.TableID, _ lv.View, r *lv.Row) bool {
+	{What: "cuts contents", Caught: saveContents, Wrap: eachRow(func(_ lv.VersionStore, _ lv.TableID, _ lv.View, r *lv.Row) bool {
 		r.Content = r.Content[:min(len(r.Content), 1<<16)]
 		return true
-	}), unnoted: true},
-	{what: "takes null for a deletion", caught: saveContents, wrap: eachRow(func(_ lv.VersionStore, _ lv.TableID, _ lv.View, r *lv.Row) bool {
+	}), Unnoted: true},
+	{What: "takes null for a deletion", Caught: saveContents, Wrap: eachRow(func(_ lv.VersionStore, _ lv.TableID, _ lv.View, r *lv.Row) bool {
 		return string(r.Content) != "null"
-	}), unnoted: true},
-	{what: "writes edit by edit", caught: saveAll, wrap: badWrite(editByEdit), unnoted: true},
-	{what: "leaves an event for every edit", caught: saveOrder, wrap: badWrite(editByEdit), unnoted: true},
-	{what: "deletes last", caught: saveOrder, wrap: badWrite(func(s lv.VersionStore) writeFunc {
+	}), Unnoted: true},
+	{What: "writes edit by edit", Caught: saveAll, Wrap: badWrite(editByEdit), Unnoted: true},
+	{What: "leaves an event for every edit", Caught: saveOrder, Wrap: badWrite(editByEdit), Unnoted: true},
+	{What: "deletes last", Caught: saveOrder, Wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			edits = slices.Clone(edits)
 			slices.SortStableFunc(edits, func(a, b lv.Edit) int { return deletesLast(a) - deletesLast(b) })
 			return s.Write(ctx, t, edits, by)
 		}
-	}), unnoted: true},
-	{what: "takes any content", caught: saveInvalid, wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) {
+	}), Unnoted: true},
+	{What: "takes any content", Caught: saveInvalid, Wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) {
 		if e.Op == lv.OpSave && !json.Valid(e.Content) {
 			e.Content = json.RawMessage(`{}`)
 		}
-	}), unnoted: true},
-	{what: "takes a name twice", caught: saveInvalid, wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) {
+	}), Unnoted: true},
+	{What: "takes a name twice", Caught: saveInvalid, Wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) {
 		if _, err := lv.Canonical(e.Content); err != nil && json.Valid(e.Content) {
 			e.Content, _ = json.Marshal(decoded(e.Content))
 		}
-	}), unnoted: true},
-	{what: "takes no operation for a save", caught: saveInvalid, wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) { e.Op = cmp.Or(e.Op, lv.OpSave) }), unnoted: true},
-	{what: "takes no edits", caught: saveInvalid, wrap: badWrite(func(s lv.VersionStore) writeFunc {
+	}), Unnoted: true},
+	{What: "takes no operation for a save", Caught: saveInvalid, Wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) { e.Op = cmp.Or(e.Op, lv.OpSave) }), Unnoted: true},
+	{What: "takes no edits", Caught: saveInvalid, Wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			if len(edits) == 0 {
 				return nil, nil
 			}
 			return s.Write(ctx, t, edits, by)
 		}
-	}), unnoted: true},
-	{what: "expects no version of a row", caught: saveCareful, wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) { e.Expect = nil })},
-	{what: "takes a deletion for a row that is there", caught: saveCareful, wrap: editing(func(s lv.VersionStore, t lv.TableID, e *lv.Edit) {
+	}), Unnoted: true},
+	{What: "expects no version of a row", Caught: saveCareful, Wrap: editing(func(_ lv.VersionStore, _ lv.TableID, e *lv.Edit) { e.Expect = nil })},
+	{What: "takes a deletion for a row that is there", Caught: saveCareful, Wrap: editing(func(s lv.VersionStore, t lv.TableID, e *lv.Edit) {
 		if row := newest(s, t, e.Row); e.Expect != nil && *e.Expect == 0 && row.Op == lv.OpDelete {
 			e.Expect = new(lv.VersionID)
 			*e.Expect = -1
 		}
 	})},
-	{what: "expects what earlier edits of the call left", caught: saveCareful, unnoted: true, wrap: badWrite(func(s lv.VersionStore) writeFunc {
+	{What: "expects what earlier edits of the call left", Caught: saveCareful, Unnoted: true, Wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			touched := map[string]bool{}
 			for _, e := range edits {
@@ -116,7 +116,7 @@ var writeMutants = []mutant{
 			return s.Write(ctx, t, edits, by)
 		}
 	})},
-	{what: "does not say which rows have moved", caught: saveCareful, unnoted: true, wrap: badWrite(func(s lv.VersionStore) writeFunc {
+	{What: "does not say which rows have moved", Caught: saveCareful, Unnoted: true, Wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			answer, err := s.Write(ctx, t, edits, by)
 			var conflict *lv.ConflictError
@@ -126,14 +126,14 @@ var writeMutants = []mutant{
 			return answer, err
 		}
 	})},
-	{what: "publishes what it rolls back", caught: rollWorking, wrap: afterWrite(publishes(lv.OpRestore))},
-	{what: "does not say where a rollback comes from", caught: rollWorking, wrap: wrote(func(_ lv.Edit, v *lv.Version) { v.Source = 0 })},
-	{what: "takes a rollback for a save", caught: rollWorking, wrap: wrote(func(_ lv.Edit, v *lv.Version) {
+	{What: "publishes what it rolls back", Caught: rollWorking, Wrap: afterWrite(publishes(lv.OpRestore))},
+	{What: "does not say where a rollback comes from", Caught: rollWorking, Wrap: wrote(func(_ lv.Edit, v *lv.Version) { v.Source = 0 })},
+	{What: "takes a rollback for a save", Caught: rollWorking, Wrap: wrote(func(_ lv.Edit, v *lv.Version) {
 		if v.Op == lv.OpRestore {
 			v.Op = lv.OpSave
 		}
 	})},
-	{what: "leaves a deleted row deleted", caught: "a rollback undeletes", wrap: badWrite(func(s lv.VersionStore) writeFunc {
+	{What: "leaves a deleted row deleted", Caught: "a rollback undeletes", Wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			answer, err := s.Write(ctx, t, edits, by)
 			if len(answer) == 1 && edits[0].Op == lv.OpRestore && wasDeleted(s, t, answer[0]) {
@@ -142,10 +142,10 @@ var writeMutants = []mutant{
 			return answer, err
 		}
 	})},
-	{what: "rolls back to nothing in silence", caught: rollUnknown, wrap: badWrite(forgivingWrite(lv.ErrNotFound))},
-	{what: "rolls back to a deletion", caught: rollUnknown, wrap: badWrite(forgivingWrite(lv.ErrInvalid))},
-	{what: "rolls back to any table's version", caught: rollUnknown, wrap: badWrite(acrossTables), unnoted: true},
-	{what: "deletes again", caught: deleteStays, wrap: badWrite(func(s lv.VersionStore) writeFunc {
+	{What: "rolls back to nothing in silence", Caught: rollUnknown, Wrap: badWrite(forgivingWrite(lv.ErrNotFound))},
+	{What: "rolls back to a deletion", Caught: rollUnknown, Wrap: badWrite(forgivingWrite(lv.ErrInvalid))},
+	{What: "rolls back to any table's version", Caught: rollUnknown, Wrap: badWrite(acrossTables), Unnoted: true},
+	{What: "deletes again", Caught: deleteStays, Wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			if v := newest(s, t, edits[0].Row); len(edits) == 1 && edits[0].Op == lv.OpDelete && v.Op == lv.OpDelete {
 				_, _ = s.Write(ctx, t, []lv.Edit{{Op: lv.OpSave, Row: v.Row, Content: json.RawMessage(`0`)}}, someone)
@@ -153,9 +153,9 @@ var writeMutants = []mutant{
 			return s.Write(ctx, t, edits, by)
 		}
 	})},
-	{what: "publishes deletions", caught: deleteStays, wrap: afterWrite(publishes(lv.OpDelete))},
-	{what: "deletes what never was", caught: deleteStays, wrap: badWrite(forgivingWrite(lv.ErrNotFound))},
-	{what: "lists deletions of what was never published", caught: deleteStays, wrap: badRows(func(s lv.VersionStore) rowsFunc {
+	{What: "publishes deletions", Caught: deleteStays, Wrap: afterWrite(publishes(lv.OpDelete))},
+	{What: "deletes what never was", Caught: deleteStays, Wrap: badWrite(forgivingWrite(lv.ErrNotFound))},
+	{What: "lists deletions of what was never published", Caught: deleteStays, Wrap: badRows(func(s lv.VersionStore) rowsFunc {
 		return func(ctx context.Context, t lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
 			if !v.Deleted {
 				return s.Rows(ctx, t, v)
@@ -169,14 +169,14 @@ var writeMutants = []mutant{
 			return itemsOf(rows)
 		}
 	})},
-	{what: "forgets requests to write", caught: repeatWrite, wrap: badWrite(func(s lv.VersionStore) writeFunc {
+	{What: "forgets requests to write", Caught: repeatWrite, Wrap: badWrite(func(s lv.VersionStore) writeFunc {
 		return func(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 			by.RequestID = ""
 			return s.Write(ctx, t, edits, by)
 		}
 	})},
-	{what: "remembers requests of all tables", caught: repeatWrite, wrap: badWrite(remembers(func(_ lv.TableID, by lv.By) string { return by.RequestID })), unnoted: true},
-	{what: "remembers requests without an id", caught: repeatWrite, wrap: badWrite(remembers(func(t lv.TableID, by lv.By) string { return t.App + t.Schema + by.RequestID + "." })), unnoted: true},
+	{What: "remembers requests of all tables", Caught: repeatWrite, Wrap: badWrite(remembers(func(_ lv.TableID, by lv.By) string { return by.RequestID })), Unnoted: true},
+	{What: "remembers requests without an id", Caught: repeatWrite, Wrap: badWrite(remembers(func(t lv.TableID, by lv.By) string { return t.App + t.Schema + by.RequestID + "." })), Unnoted: true},
 }
 
 // publishes publishes a row after every operation of a kind.

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/lv/lvtest"
 	"github.com/upkeep-go/upkeep/storage"
@@ -22,48 +23,37 @@ import (
 // named by a mutant.
 
 // mutant breaks one promise of lv.VersionStore.
-type mutant struct {
-	what    string // it does
-	caught  string // by this case
-	wrap    breaking
-	again   func(first lv.VersionStore) lv.VersionStore // default: the same store
-	retain  func(*storage.Retention)                    // default: as asked
-	unnoted bool                                        // by random histories
-
-	careless string // with what is damaged
-}
+type mutant = provetest.Broken[lv.VersionStore]
 
 func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
-	var mutants []provetest.Mutant
-	for _, m := range all() {
-		mutants = append(mutants, provetest.Mutant{What: m.what + m.careless, Caught: m.caught, Cases: harness(m).Cases()})
-	}
-	provetest.Prove(t, mutants)
+	cases := func(m mutant) []suite.Case { return harness(m).Cases() }
+	sound := append(cases(mutant{}), carelessHarness("in no way").Cases()...)
+	provetest.Prove(t, sound, append(provetest.Of(all(), cases), fragileMutants()...))
 }
 
 func TestRandomHistoriesCatchABrokenEngine(t *testing.T) {
-	var mutants []provetest.Mutant
-	for _, m := range all() {
-		if !m.unnoted && m.careless == "" {
-			h := harness(m)
-			h.Histories = 300
-			cases := slices.DeleteFunc(h.Cases(), func(c provetest.Case) bool { return c.Name != histories })
-			mutants = append(mutants, provetest.Mutant{What: m.what, Caught: histories, Cases: cases})
-		}
+	cases := func(m mutant) []suite.Case {
+		h := harness(m)
+		h.Histories = 300
+		return slices.DeleteFunc(h.Cases(), func(c suite.Case) bool { return c.Name != histories })
 	}
-	provetest.Prove(t, mutants)
+	noted := slices.DeleteFunc(all(), func(m mutant) bool { return m.Unnoted })
+	for i := range noted {
+		noted[i].Caught = histories
+	}
+	provetest.Prove(t, harness(mutant{}).Cases(), provetest.Of(noted, cases))
 }
 
 func TestAHistoryThatFailsNamesItsSeedAndIsShrunk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := harness(mutant{wrap: afterWrite(publishes(lv.OpDelete))})
+		h := harness(mutant{Wrap: afterWrite(publishes(lv.OpDelete))})
 		h.Histories = 300
 		cases := h.Cases()
 		r := &recorder{TB: t}
 		done := make(chan struct{})
 		go func() { // which FailNow ends
 			defer close(done)
-			cases[slices.IndexFunc(cases, func(c provetest.Case) bool { return c.Name == histories })].Run(r)
+			cases[slices.IndexFunc(cases, func(c suite.Case) bool { return c.Name == histories })].Run(r)
 		}()
 		<-done
 		require.Regexp(t, `the history of seed \d+ fails; in [1-3] steps:`, r.why)
@@ -85,35 +75,12 @@ func (r *recorder) FailNow() { runtime.Goexit() }
 // all returns all mutants.
 func all() []mutant {
 	return slices.Concat(writeMutants, releaseMutants, planMutants, rowsMutants, historyMutants, lookupMutants, forgetMutants,
-		strategyMutants, callMutants, manyMutants, watchMutants, consistencyMutants, fragileMutants)
+		strategyMutants, callMutants, manyMutants, watchMutants, consistencyMutants, feed.Broken())
 }
 
 func harness(m mutant) lvtest.Harness {
-	open := func(r storage.Retention) lv.VersionStore {
-		db := memory.Open(memory.Config{Retention: r})
-		if m.wrap == nil {
-			return db.Versions()
-		}
-		return m.wrap(db.Versions())
-	}
-	if m.careless != "" {
-		return carelessHarness(m.careless)
-	}
-	return lvtest.Harness{
-		Open: func(testing.TB) lv.VersionStore { return open(storage.Retention{}) },
-		Again: func(_ testing.TB, first lv.VersionStore) lv.VersionStore {
-			if m.again == nil {
-				return first
-			}
-			return m.again(first)
-		},
-		Retain: func(_ testing.TB, events int, age time.Duration) lv.VersionStore {
-			r := storage.Retention{Events: events, Age: age}
-			if m.retain != nil {
-				m.retain(&r)
-			}
-			return open(r)
-		},
-		Histories: 30,
-	}
+	h := m.Harness(func(events int, age time.Duration) lv.VersionStore {
+		return memory.Open(memory.Config{Retention: storage.Retention{Events: events, Age: age}}).Versions()
+	})
+	return lvtest.Harness{Open: h.Open, Again: h.Again, Retain: h.Retain, Histories: 30}
 }

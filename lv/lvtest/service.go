@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -21,18 +22,20 @@ import (
 // reads from memory is what the store has, and services of one state work
 // together.
 func RunService(t *testing.T, h Harness) {
-	for _, c := range serviceCases {
-		t.Run(c.name, func(t *testing.T) {
-			bubble(t, h.RealTime, func(t *testing.T) {
-				st := h.startServices(t)
-				c.run(st)
-				requireConsistent(t, st.store)
-			})
-		})
+	suite.Run(t, h.RealTime, h.serviceCases(requireConsistent))
+}
+
+// serviceCases returns the cases of RunService. After is called with the store
+// of each that has passed.
+func (h Harness) serviceCases(after func(testing.TB, lv.VersionStore)) []suite.Case {
+	cases := slices.Clone(serviceCases)
+	for i, c := range cases {
+		cases[i].Run = func(t *serviceTest) {
+			c.Run(t)
+			after(t, t.store)
+		}
 	}
-	t.Run(servicesAgree, func(t *testing.T) {
-		bubble(t, h.RealTime, func(t *testing.T) { h.overServices().histories(t) })
-	})
+	return append(suite.On(h.startServices, cases), suite.Case{Name: servicesAgree, Run: h.overServices().histories})
 }
 
 const servicesAgree = "random histories of services agree with the model"
@@ -40,8 +43,8 @@ const servicesAgree = "random histories of services agree with the model"
 // serviceCase is a promise of lv.Service that needs its store, in words, and
 // its check.
 type serviceCase struct {
-	name string
-	run  func(*serviceTest)
+	Name string
+	Run  func(*serviceTest)
 }
 
 var serviceCases = []serviceCase{
@@ -124,7 +127,7 @@ func (t *serviceTest) shows(table *lv.Table, v lv.View, want ...string) {
 func (t *serviceTest) eventually(why string, holds func() bool) {
 	t.Helper()
 	for began := time.Now(); !holds(); time.Sleep(5 * time.Millisecond) {
-		require.Less(t, time.Since(began), 4*soon, why)
+		require.Less(t, time.Since(began), 4*suite.Soon, why)
 	}
 }
 

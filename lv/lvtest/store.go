@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -19,7 +20,6 @@ type storeTest struct {
 	testing.TB
 	lv.VersionStore // over fresh state
 	again           func() lv.VersionStore
-	retain          func(events int, age time.Duration) lv.VersionStore
 	realTime        bool
 	damage          func(v lv.VersionID, content []byte)
 	damaged         bool // it has been called
@@ -32,7 +32,6 @@ func (h Harness) start(t testing.TB) *storeTest {
 		h.Damage(t, st.VersionStore, v, content)
 	}
 	st.again = func() lv.VersionStore { return h.Again(t, st.VersionStore) }
-	st.retain = func(events int, age time.Duration) lv.VersionStore { return h.Retain(t, events, age) }
 	return st
 }
 
@@ -227,14 +226,7 @@ func nth[T any](t testing.TB, i int, items []T) T {
 // collect returns the first n events after a Seq, for which it waits.
 func collect(t testing.TB, s lv.VersionStore, after int64, n int) []lv.Event {
 	t.Helper()
-	if n == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	events := first(t, n, s.Watch(ctx, after))
-	require.Len(t, events, n, "Watch must not end by itself")
-	return events
+	return suite.Collect(t, n, func(ctx context.Context) iter.Seq2[lv.Event, error] { return s.Watch(ctx, after) })
 }
 
 // log returns all events so far. It writes one, of another table, to know

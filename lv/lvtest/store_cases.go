@@ -1,11 +1,17 @@
 package lvtest
 
-import "slices"
+import (
+	"slices"
+	"testing"
+
+	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/lv"
+)
 
 // storeCase is a promise of lv.VersionStore, in words, and its check.
 type storeCase struct {
-	name string
-	run  func(*storeTest)
+	Name string
+	Run  func(*storeTest)
 }
 
 // storeCases are what any VersionStore can be asked.
@@ -92,35 +98,29 @@ var storeCases = []storeCase{
 	{"readers see a release whole", readersSeeWhole},
 
 	{"events say what has changed", eventsSay},
-	{"watch goes on after any event", watchAfter},
-	{"a watch after an event that is not yet there is told so", watchFuture},
-	{"watch waits for more", watchWaits},
-	{"watch loses nothing of many writers", watchLosesNothing},
-	{"watch ends with the context's error", watchContext},
-	{"watch can be left and read again", watchAgain},
-	{"a watcher may use the store", watcherWrites},
 	{"events after any moment lead from then to now", watchReplays},
 }
 
-// cases returns the cases that the engine can be asked.
-func (h Harness) cases() []storeCase {
+// cases returns the cases that the engine can be asked. After is called with
+// the store of each that has passed and damaged nothing.
+func (h Harness) cases(after func(testing.TB, lv.VersionStore)) []suite.Case {
 	cases := slices.Clone(storeCases)
 	if h.Again != nil {
 		cases = append(cases,
 			storeCase{"two handles see the same rows", twoHandlesRows},
 			storeCase{"two handles conflict as one", twoHandlesConflict},
-			storeCase{"watch sees the events of other handles", twoHandlesWatch},
 		)
 	}
 	if h.Damage != nil {
 		cases = append(cases, damagedCases...)
 	}
-	if h.Retain != nil {
-		cases = append(cases,
-			storeCase{"events beyond the limit are compacted", compactsByCount},
-			storeCase{"old events are compacted", compactsByAge},
-			storeCase{"a limit that is not positive is the default", compactsByDefault},
-		)
+	for i, c := range cases {
+		cases[i].Run = func(t *storeTest) {
+			if c.Run(t); !t.damaged {
+				after(t, t.VersionStore)
+			}
+		}
 	}
-	return cases
+	all := append(suite.On(h.start, cases), h.feed(after).Cases()...)
+	return append(all, suite.Case{Name: historiesAgree, Run: h.histories})
 }

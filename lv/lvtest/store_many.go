@@ -254,18 +254,3 @@ func twoHandlesConflict(t *storeTest) {
 	require.NoError(t, err)
 	require.Equal(t, ids(first), ids(again), "every handle knows the request")
 }
-
-func twoHandlesWatch(t *storeTest) {
-	other := t.again()
-	const writers, writes = 4, 10
-	var seen []lv.Event
-	var wg sync.WaitGroup
-	wg.Go(func() { seen = collect(t, t.VersionStore, 0, 2*writers*writes) })
-	for i := range writers {
-		wg.Go(func() { writeMany(t, t.VersionStore, fmt.Sprint("here ", i), writes) })
-		wg.Go(func() { writeMany(t, other, fmt.Sprint("there ", i), writes) })
-	}
-	wg.Wait()
-	requireAllOf(t, seen, 2*writers, writes)
-	require.Equal(t, seen, collect(t, other, 0, len(seen)), "every handle sees the same events")
-}

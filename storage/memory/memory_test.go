@@ -39,7 +39,7 @@ func BenchmarkEngine(b *testing.B) {
 	leasetest.BenchmarkLocker(b, leasetest.Harness{
 		Open: func(testing.TB) lease.Locker { return memory.New().Locker() },
 	})
-	updatetest.BenchmarkJournal(b, updatetest.JournalHarness{
+	updatetest.BenchmarkJournal(b, updatetest.Harness{
 		Open: func(testing.TB) update.Journal { return memory.New().Journal() },
 	})
 }

@@ -27,7 +27,7 @@ func BenchmarkEngine(b *testing.B) {
 	leasetest.BenchmarkLocker(b, leasetest.Harness{
 		Open: func(t testing.TB) lease.Locker { return fresh(t).Locker() },
 	})
-	updatetest.BenchmarkJournal(b, updatetest.JournalHarness{
+	updatetest.BenchmarkJournal(b, updatetest.Harness{
 		Open: func(t testing.TB) update.Journal { return fresh(t).Journal() },
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/storage/storagetest"
@@ -182,13 +183,16 @@ func TestEveryCaseOfRunSchemaCatchesABrokenEngine(t *testing.T) {
 				return b, err
 			}},
 	} {
-		h := schemaHarness()
-		h.Open = m.open
-		var cases []provetest.Case
-		for name, run := range h.Cases() {
-			cases = append(cases, provetest.Case{Name: name, Run: run})
-		}
-		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: cases})
+		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: schemaCases(m.open)})
 	}
-	provetest.Prove(t, mutants)
+	provetest.Prove(t, schemaCases(good), mutants)
+}
+
+func schemaCases(open opener) (cases []suite.Case) {
+	h := schemaHarness()
+	h.Open = open
+	for name, run := range h.Cases() {
+		cases = append(cases, suite.Case{Name: name, Run: run})
+	}
+	return cases
 }

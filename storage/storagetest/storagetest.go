@@ -94,9 +94,9 @@ func (h Harness) locker() leasetest.Harness {
 	return u
 }
 
-func (h Harness) journal() updatetest.JournalHarness {
+func (h Harness) journal() updatetest.Harness {
 	var first storage.Backend // of the case that runs
-	u := updatetest.JournalHarness{
+	u := updatetest.Harness{
 		Open: func(t testing.TB) update.Journal {
 			first = h.open(t)
 			return first.Journal()

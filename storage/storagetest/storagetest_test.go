@@ -190,7 +190,7 @@ func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
 	} {
 		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: m.h.Cases()})
 	}
-	provetest.Prove(t, mutants)
+	provetest.Prove(t, harness().Cases(), mutants)
 }
 
 func TestAFaultDropsRequestsAndReplies(t *testing.T) {

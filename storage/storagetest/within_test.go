@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
@@ -59,7 +60,16 @@ func withinHarness(breakIt func(storage.Backend, *storagetest.Transaction)) stor
 }
 
 func TestAnEngineInADatabaseOfAnApplicationPasses(t *testing.T) {
-	storagetest.RunWithin(t, withinHarness(func(storage.Backend, *storagetest.Transaction) {}))
+	storagetest.RunWithin(t, withinHarness(unbroken))
+}
+
+func unbroken(storage.Backend, *storagetest.Transaction) {}
+
+func withinCases(breakIt func(storage.Backend, *storagetest.Transaction)) (cases []suite.Case) {
+	for name, run := range withinHarness(breakIt).Cases() {
+		cases = append(cases, suite.Case{Name: name, Run: run})
+	}
+	return cases
 }
 
 // through has the calls within go through a fault.
@@ -145,11 +155,7 @@ func TestEveryCaseOfRunWithinCatchesABrokenEngine(t *testing.T) {
 		{"tells nobody", "a watcher hears of what was written within",
 			func(_ storage.Backend, tx *storagetest.Transaction) { tx.Commit = tx.Rollback }},
 	} {
-		var cases []provetest.Case
-		for name, run := range withinHarness(m.broken).Cases() {
-			cases = append(cases, provetest.Case{Name: name, Run: run})
-		}
-		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: cases})
+		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: withinCases(m.broken)})
 	}
-	provetest.Prove(t, mutants)
+	provetest.Prove(t, withinCases(unbroken), mutants)
 }

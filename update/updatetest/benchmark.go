@@ -12,7 +12,7 @@ import (
 
 // BenchmarkJournal measures an engine. Each iteration is the whole of a
 // workload; the metrics say how fast its parts are.
-func BenchmarkJournal(b *testing.B, h JournalHarness) {
+func BenchmarkJournal(b *testing.B, h Harness) {
 	b.Run("steps", func(b *testing.B) {
 		const steps = 200
 		j := h.Open(b)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -64,24 +65,17 @@ func (j *journal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event
 	return j.watch(ctx, after)
 }
 
-func badCreate(f func(update.Journal) writeFunc) func(update.Journal) update.Journal {
-	return func(j update.Journal) update.Journal { return &journal{Journal: j, create: f(j)} }
-}
+var (
+	badCreate  = provetest.Bad(func(j update.Journal, f writeFunc) update.Journal { return &journal{Journal: j, create: f} })
+	badSave    = provetest.Bad(func(j update.Journal, f writeFunc) update.Journal { return &journal{Journal: j, save: f} })
+	badGet     = provetest.Bad(func(j update.Journal, f getFunc) update.Journal { return &journal{Journal: j, get: f} })
+	badHistory = provetest.Bad(func(j update.Journal, f historyFunc) update.Journal { return &journal{Journal: j, history: f} })
+	badWatch   = provetest.Bad(func(j update.Journal, f watchFunc) update.Journal { return &journal{Journal: j, watch: f} })
+)
 
-func badSave(f func(update.Journal) writeFunc) func(update.Journal) update.Journal {
-	return func(j update.Journal) update.Journal { return &journal{Journal: j, save: f(j)} }
-}
-
-func badGet(f func(update.Journal) getFunc) func(update.Journal) update.Journal {
-	return func(j update.Journal) update.Journal { return &journal{Journal: j, get: f(j)} }
-}
-
-func badHistory(f func(update.Journal) historyFunc) func(update.Journal) update.Journal {
-	return func(j update.Journal) update.Journal { return &journal{Journal: j, history: f(j)} }
-}
-
-func badWatch(f func(update.Journal) watchFunc) func(update.Journal) update.Journal {
-	return func(j update.Journal) update.Journal { return &journal{Journal: j, watch: f(j)} }
+// feed breaks the Watch.
+var feed = provetest.Feed[update.Journal, update.Event]{
+	Watch: update.Journal.Watch, Bad: badWatch, Compacted: update.ErrCompacted,
 }
 
 // given changes what is given to Create and Save.
@@ -247,36 +241,6 @@ func querying(change func(*update.Query)) func(update.Journal) update.Journal {
 			return j.History(ctx, q)
 		}
 	})
-}
-
-// watched passes each event through keep, which may change, drop or delay it.
-func watched(keep func(ctx context.Context, n int, e *update.Event) bool) func(update.Journal) update.Journal {
-	return badWatch(func(j update.Journal) watchFunc {
-		return func(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
-			return func(yield func(update.Event, error) bool) {
-				n := 0
-				for e, err := range j.Watch(ctx, after) {
-					if err == nil {
-						n++
-					}
-					if (err != nil || keep(ctx, n, &e)) && !yield(e, err) {
-						return
-					}
-				}
-			}
-		}
-	})
-}
-
-// once makes a list that can be read once.
-func once[T any](list iter.Seq2[T, error]) iter.Seq2[T, error] {
-	read := false
-	return func(yield func(T, error) bool) {
-		if !read {
-			read = true
-			list(yield)
-		}
-	}
 }
 
 func anotherJournal(update.Journal) update.Journal { return memory.New().Journal() }

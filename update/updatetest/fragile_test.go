@@ -79,8 +79,8 @@ func (f *fragile) Watch(ctx context.Context, after int64) iter.Seq2[update.Event
 	}
 }
 
-func fragileHarness(careless string) updatetest.JournalHarness {
-	return updatetest.JournalHarness{
+func fragileHarness(careless string) updatetest.Harness {
+	return updatetest.Harness{
 		Open: func(testing.TB) update.Journal {
 			return &fragile{memory.New().Journal(), careless, map[string]bool{}}
 		},

@@ -3,20 +3,22 @@ package updatetest
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/suite"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
 
 // journalCase is a promise of update.Journal, in words, and its check.
 type journalCase struct {
-	name string
-	run  func(*journalTest)
+	Name string
+	Run  func(*journalTest)
 }
 
 // journalCases are what any Journal can be asked.
@@ -59,24 +61,15 @@ var journalCases = []journalCase{
 	{"history yields the context's error last", historyContext},
 
 	{"watch yields what was written in order", watchOrder},
-	{"watch goes on after any event", watchAfter},
-	{"a watch after an event that is not yet there is told so", watchFuture},
-	{"a negative watch begins with the next event", watchNext},
-	{"watch waits for more", watchWaits},
-	{"watch loses nothing of many writers", watchLosesNothing},
-	{"watch ends with the context's error", watchContext},
-	{"watch can be left and read again", watchAgain},
-	{"a watcher may use the journal", watcherWrites},
 }
 
 // cases returns the cases that the engine can be asked.
-func (h JournalHarness) cases() []journalCase {
+func (h Harness) cases() []suite.Case {
 	cases := slices.Clone(journalCases)
 	if h.Again != nil {
 		cases = append(cases,
 			journalCase{"two handles see the same runs", twoHandlesRuns},
 			journalCase{"two handles overtake each other", twoHandlesOvertake},
-			journalCase{"watch sees the events of other handles", twoHandlesWatch},
 		)
 	}
 	if h.Locker != nil {
@@ -89,14 +82,7 @@ func (h JournalHarness) cases() []journalCase {
 	if h.Damage != nil {
 		cases = append(cases, damagedCase)
 	}
-	if h.Retain != nil {
-		cases = append(cases,
-			journalCase{"events beyond the limit are compacted", compactsByCount},
-			journalCase{"old events are compacted", compactsByAge},
-			journalCase{"a limit that is not positive is the default", compactsByDefault},
-		)
-	}
-	return cases
+	return append(suite.On(h.start, cases), h.feed().Cases()...)
 }
 
 // journalTest is what a case of RunJournal works with.
@@ -104,19 +90,17 @@ type journalTest struct {
 	testing.TB
 	update.Journal // over fresh state
 	again          func() update.Journal
-	retain         func(events int, age time.Duration) update.Journal
 	locker         func() lease.Locker
 	damage         func(run string)
 	realTime       bool
 	marks          int // how many runs log has made
 }
 
-func (h JournalHarness) start(t testing.TB) *journalTest {
+func (h Harness) start(t testing.TB) *journalTest {
 	jt := &journalTest{TB: t, Journal: h.Open(t), realTime: h.RealTime}
 	jt.damage = func(run string) { h.Damage(t, jt.Journal, run) }
 	jt.again = func() update.Journal { return h.Again(t, jt.Journal) }
 	jt.locker = func() lease.Locker { return h.Locker(t, jt.Journal) }
-	jt.retain = func(events int, age time.Duration) update.Journal { return h.Retain(t, events, age) }
 	return jt
 }
 
@@ -199,17 +183,7 @@ func (t *journalTest) events(after int64, n int) []update.Event {
 
 func collect(t testing.TB, j update.Journal, after int64, n int) []update.Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	var events []update.Event
-	for e, err := range j.Watch(ctx, after) {
-		require.NoError(t, err, "Watch after %d yielded %d of %d events", after, len(events), n)
-		if events = append(events, e); len(events) == n {
-			break
-		}
-	}
-	require.Len(t, events, n, "Watch must not end by itself")
-	return events
+	return suite.Collect(t, n, func(ctx context.Context) iter.Seq2[update.Event, error] { return j.Watch(ctx, after) })
 }
 
 // log returns all events so far. It writes one to know where they end.

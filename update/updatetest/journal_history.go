@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/update"
@@ -239,30 +237,4 @@ func twoHandlesOvertake(t *journalTest) {
 	require.ErrorIs(t, err, update.ErrStale, "another handle has shown the item a greater token")
 	_, err = t.Create(t.Context(), on("2", "core", 5))
 	require.ErrorIs(t, err, update.ErrStale, "another handle has shown the item a greater token")
-}
-
-func twoHandlesWatch(t *journalTest) {
-	other := t.again()
-	const writers, writes = 4, 10
-	var seen []update.Event
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		for e, err := range t.Watch(ctx, 0) {
-			if !assert.NoError(t, err, "only %d events of other handles were seen", len(seen)) {
-				return
-			}
-			if seen = append(seen, e); len(seen) == 2*writers*writes {
-				return
-			}
-		}
-	})
-	for i := range writers {
-		wg.Go(func() { write(t, t.Journal, fmt.Sprint("here ", i), writes) })
-		wg.Go(func() { write(t, other, fmt.Sprint("there ", i), writes) })
-	}
-	wg.Wait()
-	requireAllOf(t, seen, 2*writers, writes)
-	require.Equal(t, seen, collect(t, other, 0, len(seen)), "every handle sees the same events")
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/upkeep-go/upkeep/update"
 )
 
-// JournalHarness describes the update.Journal under test.
-type JournalHarness struct {
+// Harness describes the update.Journal under test.
+type Harness struct {
 	// Open returns a Journal over fresh state and cleans up with t.Cleanup.
 	Open func(t testing.TB) update.Journal
 	// Again opens the state of first, which Open returned, once more, as
@@ -40,10 +40,4 @@ type JournalHarness struct {
 }
 
 // RunJournal checks that an engine keeps every promise of update.Journal.
-func RunJournal(t *testing.T, h JournalHarness) {
-	for _, c := range h.cases() {
-		t.Run(c.name, func(t *testing.T) {
-			suite.Bubble(t, h.RealTime, func(t *testing.T) { c.run(h.start(t)) })
-		})
-	}
-}
+func RunJournal(t *testing.T, h Harness) { suite.Run(t, h.RealTime, h.cases()) }

@@ -12,7 +12,7 @@ import (
 // A wrapper around an engine, such as one that counts or retries, passes too.
 
 func TestAJournalBehindASlowWrapperPasses(t *testing.T) {
-	updatetest.RunJournal(t, journalHarness(journalMutant{wrap: func(j update.Journal) update.Journal {
+	updatetest.RunJournal(t, harness(mutant{Wrap: func(j update.Journal) update.Journal {
 		return &journal{
 			Journal: j,
 			save: func(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
