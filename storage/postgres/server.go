@@ -29,7 +29,11 @@ type server struct {
 
 var _ sqlstore.DB = (*server)(nil)
 
-func (s *server) Dialect() sqlstore.Dialect { return dialect }
+func (s *server) Dialect() sqlstore.Dialect {
+	d := dialect
+	d.Feeds = int(s.pool.Stat().MaxConns()) / 2
+	return d
+}
 
 func (s *server) Changed(context.Context) <-chan struct{} { return s.hints.changed() }
 

@@ -96,6 +96,49 @@ func TestASnapshotLivesForFiveSeconds(t *testing.T) {
 	})
 }
 
+// TestToWaitForAReaderIsNoPartOfASnapshotsLife has three times as many
+// snapshots as there are readers.
+func TestToWaitForAReaderIsNoPartOfASnapshotsLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := scratch(t)
+		results := make(chan error)
+		for range 3 * db.Readers() {
+			go func() {
+				results <- db.Read(t.Context(), func(tx sqlstore.Tx) error {
+					time.Sleep(4 * time.Second)
+					var n int64
+					return tx.Row("SELECT count(*) FROM upkeep_number", nil, &n)
+				})
+			}()
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		require.ErrorIs(t, db.Read(ctx, nil), context.DeadlineExceeded)
+		require.Equal(t, time.Second, time.Since(began), "the wait ends with the context")
+		for range 3 * db.Readers() {
+			require.NoError(t, <-results)
+		}
+		require.Equal(t, 12*time.Second, time.Since(began))
+	})
+}
+
+func TestFeedsLeaveReadersToOthers(t *testing.T) {
+	db := scratch(t)
+	require.Positive(t, db.Feeds())
+	require.Less(t, db.Feeds(), db.Readers())
+
+	pool, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "app.db"))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, pool.Close()) }()
+	pool.SetMaxOpenConns(6)
+	used, err := sqlite.Use(t.Context(), pool, sqlite.Config{})
+	require.NoError(t, err)
+	require.Equal(t, 3, used.Feeds())
+	require.NoError(t, used.Close())
+}
+
 func TestAReaderCannotWrite(t *testing.T) {
 	db := scratch(t)
 	require.ErrorIs(t, db.Read(t.Context(), insert(1)), storage.ErrReadOnly)

@@ -87,6 +87,6 @@ func (e *engine) Changed(ctx context.Context) <-chan struct{} { return e.notice.
 func (e *engine) Dialect() sqlstore.Dialect {
 	return sqlstore.Dialect{
 		Int: "INTEGER", Bytes: "BLOB", End: "STRICT", Keyed: "STRICT, WITHOUT ROWID",
-		Host: thisHost(),
+		Host: thisHost(), Feeds: e.lender.feeds(),
 	}
 }

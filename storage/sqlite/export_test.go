@@ -19,6 +19,11 @@ func (d *DB) Read(ctx context.Context, f func(sqlstore.Tx) error) error {
 	return d.engine.Read(ctx, f)
 }
 
+// Readers is how many snapshots there may be at once, and Feeds how many of them
+// may be of one store's feed.
+func (d *DB) Readers() int { return cap(d.engine.lender.(*own).slots) }
+func (d *DB) Feeds() int   { return d.engine.Dialect().Feeds }
+
 // Changed is the hint that Watch waits for.
 func (d *DB) Changed(ctx context.Context) <-chan struct{} { return d.engine.Changed(ctx) }
 

@@ -24,6 +24,7 @@ type lender interface {
 	read(ctx context.Context, f func(*session) error) error
 	// copy lends a connection that may VACUUM INTO.
 	copy(ctx context.Context, f func(*session) error) error
+	feeds() int // the share of the readers that feeds may have
 	// fold folds the log into the file, if that is the lender's business. It
 	// reports whether it is and some is left. It is called instead of write.
 	fold() (left bool)
@@ -80,6 +81,8 @@ func (o *own) write(f func(*session) error) error {
 }
 
 func (o *own) ready() bool { return true }
+
+func (o *own) feeds() int { return cap(o.slots) / 2 }
 
 // fold leaves alone what others read meanwhile, and does not keep them.
 func (o *own) fold() (left bool) {
@@ -235,6 +238,8 @@ func (b *borrowed) write(f func(*session) error) error {
 }
 
 func (b *borrowed) ready() bool { return false }
+
+func (b *borrowed) feeds() int { return b.db.Stats().MaxOpenConnections / 2 }
 
 // fold leaves that to the application's own settings.
 func (b *borrowed) fold() bool { return false }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Dialect says where an engine's SQL differs.
+// Dialect says where an engine differs, above all its SQL.
 type Dialect struct {
 	// Int and Bytes are the types of an integer of 64 bits and of bytes. End
 	// stands at the end of a table's definition; Keyed does so if the rows are
@@ -28,6 +28,9 @@ type Dialect struct {
 	JournalLock string
 	// VersionLock is the same for the writes of a VersionStore.
 	VersionLock string
+	// Feeds is how many pages of its feed a store reads at once: a share of the
+	// connections, so that other reads find one, however many watch. Default 1.
+	Feeds int
 }
 
 // Host is a machine with a clock of its own, and this process on it.

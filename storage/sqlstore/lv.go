@@ -24,6 +24,7 @@ type Versions struct {
 	tables *sync.Map     // lv.TableID to int64: those that are known to be there
 	inside bool          // a transaction of the caller's, who may take back what is there
 	pruned *atomic.Int64 // when this process last pruned, Unix milliseconds
+	feeds  feeds
 }
 
 var _ lv.VersionStore = (*Versions)(nil)
@@ -33,6 +34,7 @@ func NewVersions(db DB, keep storage.Retention) *Versions {
 	d := db.Dialect()
 	return &Versions{
 		db: db, d: d, keep: keep.OrDefault(), tables: new(sync.Map), pruned: new(atomic.Int64),
+		feeds:       newFeeds(d),
 		findRow:     d.clocked(2, lvRowFind),
 		findPointer: d.clocked(3, lvPointerFind),
 		findGray:    d.clocked(4, lvGrayFind),

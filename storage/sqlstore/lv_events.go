@@ -156,10 +156,13 @@ func (s *Versions) watch(ctx context.Context, after int64, yield func(lv.Event) 
 	}
 }
 
-// Batches of events end with the one that makes them tell of so many rows.
+// Batches of events end with the one that makes them tell of so many rows, or
+// of contents of so many bytes: each reader of a feed has one in memory, and
+// others wait for their turn until it is read.
 const (
-	eventPage = 256
-	eventRows = 512
+	eventPage  = 256
+	eventRows  = 512
+	eventBytes = 512 << 10
 )
 
 const (
@@ -207,7 +210,7 @@ type lvBatch struct {
 // are more that did not fit, and the event of the number.
 func (s *Versions) events(ctx context.Context, after int64, size int) ([]lv.Event, bool, anchor, error) {
 	var b lvBatch
-	err := s.db.Read(ctx, func(tx Tx) error {
+	err := s.feeds.read(ctx, s.db, func(tx Tx) error {
 		b = lvBatch{}
 		err := b.read(tx, after, size)
 		if err == nil && len(b.events) > 0 {
@@ -281,7 +284,7 @@ func (b *lvBatch) complete(tx Tx) error {
 		if s == nil || s.Corrupt {
 			continue
 		}
-		if i > 0 && b.bytes >= pageBytes {
+		if i > 0 && b.bytes >= eventBytes {
 			b.cut(i)
 			break
 		}
@@ -318,7 +321,7 @@ func (b *lvBatch) addRows(tx Tx, query string, first, last int64) error {
 		if i < 0 || i >= int64(len(b.events)) {
 			return nil
 		}
-		if i > at && b.bytes >= pageBytes {
+		if i > at && b.bytes >= eventBytes {
 			b.cut(int(i))
 			return errPageFull
 		}

@@ -146,7 +146,7 @@ func (j *Journal) watch(ctx context.Context, after int64, yield func(update.Even
 
 // events reads the next events after a number, and the event of the number.
 func (j *Journal) events(ctx context.Context, after int64) (batch []update.Event, a anchor, err error) {
-	err = j.db.Read(ctx, func(tx Tx) error {
+	err = j.feeds.read(ctx, j.db, func(tx Tx) error {
 		batch, a = batch[:0], anchor{}
 		return tx.Query(eventsAfter, []any{after}, func(scan func(...any) error) error {
 			var seq, ms int64

@@ -24,6 +24,7 @@ type Journal struct {
 
 	written atomic.Int64 // events since this process last pruned
 	pruned  atomic.Int64 // when that was, Unix milliseconds
+	feeds   feeds
 }
 
 var _ update.Journal = (*Journal)(nil)
@@ -32,7 +33,7 @@ var _ update.Journal = (*Journal)(nil)
 func NewJournal(db DB, keep storage.Retention) *Journal {
 	d := db.Dialect()
 	return &Journal{
-		db: db, d: d, keep: keep.OrDefault(),
+		db: db, d: d, keep: keep.OrDefault(), feeds: newFeeds(d),
 		insertRun:   d.clocked(9, runInsert),
 		saveRun:     d.clocked(5, runSave),
 		moveRun:     d.clocked(6, runMove),
