@@ -176,7 +176,7 @@ func (t *Table) put(ctx context.Context, by By, build func(context.Context) (Rel
 			put = answered
 			return put.Seq, nil
 		}
-		if err := r.check(); err != nil {
+		if err := r.Check(); err != nil {
 			return 0, err
 		}
 		if put, err = t.service.config.VersionStore.PutRelease(ctx, t.ID, r, by); err != nil {
@@ -203,21 +203,6 @@ func (t *Table) answered(ctx context.Context, by By) (first Release, known bool)
 	return Release{}, false
 }
 
-func (r Release) check() error {
-	if err := checkName("environment", string(r.Env)); err != nil {
-		return err
-	}
-	if len(r.Changes) == 0 {
-		return fmt.Errorf("%w: no rows", ErrInvalid)
-	}
-	for _, c := range r.Changes {
-		if err := checkRow(c.Row); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // amend changes a release that is not over. One that is what change would make
 // of it stays as it is.
 func (t *Table) amend(ctx context.Context, id int64, by By, change func(*Release) error) (r Release, err error) {
@@ -235,8 +220,7 @@ func (t *Table) amend(ctx context.Context, id int64, by By, change func(*Release
 		}
 		return r, nil
 	}
-	switch r.State {
-	case ReleaseApplied, ReleaseFailed, ReleaseCancelled:
+	if r.State.Done() {
 		err = cmp.Or(err, fmt.Errorf("%w: release %d is %s", ErrTooLate, id, r.State))
 	}
 	return t.put(ctx, by, func(context.Context) (Release, error) { return next, err })

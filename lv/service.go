@@ -186,7 +186,7 @@ func (s *Service) Close() error {
 // context that put is given: seq is the event that readers must see when it
 // returns.
 func (t *Table) writes(ctx context.Context, by By, put func(context.Context) (seq int64, err error)) error {
-	if err := cmp.Or(t.ID.check(), by.check()); err != nil {
+	if err := cmp.Or(checkRequired("app", t.ID.App), checkRequired("schema", t.ID.Schema), by.check()); err != nil {
 		return err
 	}
 	if err := t.service.writable(); err != nil {

@@ -19,7 +19,8 @@ type Store interface{ Versions() VersionStore }
 // Implementations are safe for concurrent use, and by many processes when
 // their state lives outside the process. What they return is the caller's to
 // change; ids, contents and texts come back byte by byte, times in UTC and
-// whole milliseconds. Package lvtest checks implementations.
+// whole milliseconds. What CheckWrite, CheckEdits, Release.Check and View.Check
+// say is ErrInvalid is so in every engine. Package lvtest checks implementations.
 //
 // A content that is not the one of its Digest any more is never returned, nor
 // published, restored or taken for the same as another: that is a
@@ -146,3 +147,13 @@ const (
 	ReleaseFailed    ReleaseState = "failed" // a scheduled one met a conflict, or a damaged content
 	ReleaseCancelled ReleaseState = "cancelled"
 )
+
+// Valid reports whether there is such a state.
+func (s ReleaseState) Valid() bool {
+	return s.Done() || s == ReleaseDraft || s == ReleaseApproved || s == ReleaseScheduled
+}
+
+// Done reports whether the state is final.
+func (s ReleaseState) Done() bool {
+	return s == ReleaseApplied || s == ReleaseFailed || s == ReleaseCancelled
+}

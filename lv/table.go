@@ -75,7 +75,7 @@ func (v *View) stored() bool {
 
 // find returns one row of a view that memory has.
 func (t *Table) find(ctx context.Context, id string, v *View) (*entry, error) {
-	if err := v.check(); err != nil {
+	if err := v.Check(); err != nil {
 		return nil, err
 	}
 	r := t.root.Load()
@@ -120,7 +120,7 @@ func (t *Table) Rows(ctx context.Context, v View) iter.Seq2[Row, error] {
 			}
 		}
 	}
-	if err := v.check(); err != nil {
+	if err := v.Check(); err != nil {
 		return func(yield func(Row, error) bool) { yield(Row{}, err) }
 	}
 	return t.sound(ctx, v)
@@ -129,7 +129,7 @@ func (t *Table) Rows(ctx context.Context, v View) iter.Seq2[Row, error] {
 // entries is Rows for a view that memory has.
 func (t *Table) entries(ctx context.Context, v View) iter.Seq2[*entry, error] {
 	return func(yield func(*entry, error) bool) {
-		err := v.check()
+		err := v.Check()
 		var r *root
 		if err == nil {
 			r, err = t.current(ctx)
@@ -238,29 +238,12 @@ func (t *Table) edit(ctx context.Context, e Edit, by By) (Version, error) {
 // that each has left. Rows that are not at what the edits expect are a
 // *ConflictError that lists them.
 func (t *Table) Edit(ctx context.Context, by By, edits ...Edit) (versions []Version, err error) {
-	for i, e := range edits {
-		of := ""
-		if len(edits) > 1 {
-			of = fmt.Sprintf(" of edit %d", i)
-		}
-		if err := e.check(of); err != nil {
-			return nil, err
-		}
+	if err := CheckEdits(edits); err != nil {
+		return nil, err
 	}
 	err = t.writes(ctx, by, func(ctx context.Context) (int64, error) {
 		versions, err = t.service.config.VersionStore.Write(ctx, t.ID, slices.Clone(edits), by)
 		return 0, err // readers of memory do not see working rows
 	})
 	return versions, err
-}
-
-// check returns what is wrong with an edit, whose fields are called as of says.
-func (e Edit) check(of string) error {
-	switch e.Op {
-	case OpSave, OpDelete:
-		return checkRequired("row"+of, e.Row)
-	case OpRestore, OpForget:
-		return nil
-	}
-	return fmt.Errorf("%w: there is no operation %q%s", ErrInvalid, e.Op, of)
 }

@@ -262,15 +262,3 @@ func cloneChanges(changes []lv.Change) []lv.Change {
 	}
 	return changes
 }
-
-func checkText(what, text string) error {
-	if len(text) > 1024 {
-		return fmt.Errorf("%w: the %s has %d bytes, not at most 1,024", lv.ErrInvalid, what, len(text))
-	}
-	return nil
-}
-
-// checkCall checks what is common to all writes.
-func checkCall(t lv.TableID, by lv.By) error {
-	return cmp.Or(checkText("app", t.App), checkText("schema", t.Schema), checkText("request id", by.RequestID))
-}

@@ -32,23 +32,9 @@ func (s *versions) Rows(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2
 	}
 }
 
-func checkView(v lv.View) error {
-	switch {
-	case v.AsOf < 0:
-		return fmt.Errorf("%w: as of event %d", lv.ErrInvalid, v.AsOf)
-	case v.AsOf > 0 && (v.Deleted || v.Status != lv.StatusAny):
-		return fmt.Errorf("%w: a status of the past", lv.ErrInvalid)
-	case !v.Working && (v.Deleted || v.Status != lv.StatusAny):
-		return fmt.Errorf("%w: a status of rows that are not working rows", lv.ErrInvalid)
-	case v.Status < lv.StatusAny || v.Status > lv.StatusChanged:
-		return fmt.Errorf("%w: status %d", lv.ErrInvalid, v.Status)
-	}
-	return nil
-}
-
 // view returns the rows of a view, whose contents are not the caller's.
 func (s *versions) view(ctx context.Context, id lv.TableID, v lv.View) (rows []lv.Row, err error) {
-	if err := checkView(v); err != nil {
+	if err := v.Check(); err != nil {
 		return nil, err
 	}
 	if err := s.db.lock(ctx); err != nil {

@@ -10,43 +10,13 @@ import (
 	"github.com/upkeep-go/upkeep/lv"
 )
 
-// ended reports that a release stays as it is.
-func ended(s lv.ReleaseState) bool {
-	return s == lv.ReleaseApplied || s == lv.ReleaseFailed || s == lv.ReleaseCancelled
-}
-
 // PutRelease implements lv.VersionStore.
 func (s *versions) PutRelease(ctx context.Context, id lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
-	if err := checkRelease(r); err != nil {
+	if err := r.Check(); err != nil {
 		return lv.Release{}, err
 	}
 	answer, err := write(ctx, s, id, by, func(w *writing) (lv.Release, error) { return w.put(cloneRelease(r)) })
 	return cloneRelease(answer), err
-}
-
-func checkRelease(r lv.Release) error {
-	switch r.State {
-	case lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled, lv.ReleaseApplied, lv.ReleaseFailed, lv.ReleaseCancelled:
-	default:
-		return fmt.Errorf("%w: state %q", lv.ErrInvalid, r.State)
-	}
-	if len(r.Changes) == 0 {
-		return fmt.Errorf("%w: no changes", lv.ErrInvalid)
-	}
-	seen := make(map[string]bool)
-	for _, c := range r.Changes {
-		if err := checkRow(c.Row); err != nil {
-			return err
-		}
-		if seen[c.Row] {
-			return fmt.Errorf("%w: row %q twice", lv.ErrInvalid, c.Row)
-		}
-		seen[c.Row] = true
-		if c.Working && r.State != lv.ReleaseApplied {
-			return fmt.Errorf("%w: the working row %q in a plan", lv.ErrInvalid, c.Row)
-		}
-	}
-	return checkText("environment", string(r.Env))
 }
 
 func (w *writing) put(r lv.Release) (lv.Release, error) {
@@ -92,7 +62,7 @@ func (w *writing) replaced(r lv.Release) (*lv.Release, error) {
 	}
 	old := w.t.releases[i]
 	switch {
-	case ended(old.State):
+	case old.State.Done():
 		return nil, fmt.Errorf("%w: release %d is %s", lv.ErrTooLate, r.ID, old.State)
 	case old.Rev != r.Rev:
 		return nil, fmt.Errorf("%w: release %d has changed", lv.ErrStale, r.ID)

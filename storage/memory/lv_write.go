@@ -26,7 +26,7 @@ type writing struct {
 // write runs f on a table, which is made if it is not there, and takes back
 // what f did if it fails. What f returns is the answer to by.RequestID.
 func write[T any](ctx context.Context, s *versions, id lv.TableID, by lv.By, f func(*writing) (T, error)) (answer T, err error) {
-	if err := checkCall(id, by); err != nil {
+	if err := lv.CheckWrite(id, by); err != nil {
 		return answer, err
 	}
 	if err := s.db.lock(ctx); err != nil {
@@ -80,8 +80,8 @@ func (w *writing) moved(r *row, from, to *version) lv.Moved {
 
 // Write implements lv.VersionStore.
 func (s *versions) Write(ctx context.Context, id lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
-	if len(edits) == 0 {
-		return nil, fmt.Errorf("%w: no edits", lv.ErrInvalid)
+	if err := lv.CheckEdits(edits); err != nil {
+		return nil, err
 	}
 	answer, err := write(ctx, s, id, by, func(w *writing) ([]lv.Version, error) {
 		var answer []lv.Version
@@ -126,8 +126,6 @@ func (w *writing) edit(e lv.Edit) (lv.Version, error) {
 		v, err = w.restore(e)
 	case lv.OpForget:
 		return w.forget(e)
-	default:
-		err = fmt.Errorf("%w: operation %q", lv.ErrInvalid, e.Op)
 	}
 	if err != nil {
 		return lv.Version{}, err
@@ -150,17 +148,7 @@ func (w *writing) expect(e lv.Edit, r *row) {
 	}
 }
 
-func checkRow(name string) error {
-	if name == "" {
-		return fmt.Errorf("%w: no row", lv.ErrInvalid)
-	}
-	return checkText("row", name)
-}
-
 func (w *writing) save(e lv.Edit) (*version, error) {
-	if err := checkRow(e.Row); err != nil {
-		return nil, err
-	}
 	digest, err := lv.Digest(e.Content)
 	if err != nil {
 		return nil, err
@@ -181,9 +169,6 @@ func (w *writing) save(e lv.Edit) (*version, error) {
 }
 
 func (w *writing) delete(e lv.Edit) (*version, error) {
-	if err := checkRow(e.Row); err != nil {
-		return nil, err
-	}
 	r := w.t.rows[e.Row]
 	if r == nil {
 		return nil, fmt.Errorf("%w: row %q", lv.ErrNotFound, e.Row)
@@ -280,7 +265,7 @@ func (t *table) referrer(v *version) string {
 		}
 	}
 	for _, p := range t.releases {
-		if !ended(p.State) && slices.ContainsFunc(p.Changes, func(c lv.Change) bool { return c.To == v.ID }) {
+		if !p.State.Done() && slices.ContainsFunc(p.Changes, func(c lv.Change) bool { return c.To == v.ID }) {
 			return fmt.Sprintf("release %d", p.ID)
 		}
 	}

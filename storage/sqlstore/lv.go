@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -136,13 +135,12 @@ type lvAnswer struct {
 // write runs f after every earlier write of the store, unless the request has
 // its answer already.
 func (s *Versions) write(ctx context.Context, id lv.TableID, by lv.By, f func(*lvWriting) (lvAnswer, error)) (lvAnswer, error) {
-	err := cmp.Or(lvText("app", id.App), lvText("schema", id.Schema), lvText("request id", by.RequestID))
-	if err != nil {
+	if err := lv.CheckWrite(id, by); err != nil {
 		return lvAnswer{}, err
 	}
 	var w *lvWriting
 	var a lvAnswer
-	err = s.db.Write(ctx, func(tx Tx) error {
+	err := s.db.Write(ctx, func(tx Tx) error {
 		if s.d.VersionLock != "" {
 			if err := tx.Exec(s.d.VersionLock); err != nil {
 				return err
@@ -217,17 +215,3 @@ func (w *lvWriting) create() error {
 
 // errOtherRequest reports a request id that has got another kind of answer.
 var errOtherRequest = fmt.Errorf("%w: the request id was used for something else", lv.ErrStale)
-
-func lvText(what, text string) error {
-	if len(text) > 1024 {
-		return fmt.Errorf("%w: the %s has %d bytes, not at most 1,024", lv.ErrInvalid, what, len(text))
-	}
-	return nil
-}
-
-func lvRowName(name string) error {
-	if name == "" {
-		return fmt.Errorf("%w: no row", lv.ErrInvalid)
-	}
-	return lvText("row", name)
-}

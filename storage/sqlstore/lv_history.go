@@ -224,7 +224,7 @@ func (s *Versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter
 	switch {
 	case q.RequestID != "":
 		return s.releaseByRequest(ctx, id, q.RequestID)
-	case q.State != "" && !lvIsState(q.State):
+	case q.State != "" && !q.State.Valid():
 		return func(func(lv.Release, error) bool) {}
 	case q.ID != 0:
 		return s.releaseByID(ctx, id, q)

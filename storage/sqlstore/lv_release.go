@@ -59,7 +59,7 @@ ON CONFLICT (tbl, env, name) DO UPDATE SET version = excluded.version`
 
 // PutRelease keeps the promise of lv.VersionStore.
 func (s *Versions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
-	if err := lvCheckRelease(r); err != nil {
+	if err := r.Check(); err != nil {
 		return lv.Release{}, lvWhile("putting a release", err)
 	}
 	a, err := s.write(ctx, t, by, func(w *lvWriting) (lvAnswer, error) {
@@ -73,39 +73,6 @@ func (s *Versions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, b
 		return lv.Release{}, lvWhile("putting a release", err)
 	}
 	return *a.release, nil
-}
-
-// lvIsState reports whether there is such a state. Another text is none that
-// every engine takes for a text.
-func lvIsState(s lv.ReleaseState) bool {
-	switch s {
-	case lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled, lv.ReleaseApplied, lv.ReleaseFailed, lv.ReleaseCancelled:
-		return true
-	}
-	return false
-}
-
-func lvCheckRelease(r lv.Release) error {
-	if !lvIsState(r.State) {
-		return fmt.Errorf("%w: state %q", lv.ErrInvalid, r.State)
-	}
-	if len(r.Changes) == 0 {
-		return fmt.Errorf("%w: no changes", lv.ErrInvalid)
-	}
-	seen := make(map[string]bool, len(r.Changes))
-	for _, c := range r.Changes {
-		if err := lvRowName(c.Row); err != nil {
-			return err
-		}
-		if seen[c.Row] {
-			return fmt.Errorf("%w: row %q twice", lv.ErrInvalid, c.Row)
-		}
-		seen[c.Row] = true
-		if c.Working && r.State != lv.ReleaseApplied {
-			return fmt.Errorf("%w: the working row %q in a plan", lv.ErrInvalid, c.Row)
-		}
-	}
-	return lvText("environment", string(r.Env))
 }
 
 // lvMove is a change and the row that it concerns.
@@ -171,7 +138,7 @@ func (w *lvWriting) replaced(r lv.Release) (*lv.Release, error) {
 		return nil, err
 	case old == nil:
 		return nil, fmt.Errorf("%w: release %d", lv.ErrNotFound, r.ID)
-	case old.State == lv.ReleaseApplied, old.State == lv.ReleaseFailed, old.State == lv.ReleaseCancelled:
+	case old.State.Done():
 		return nil, fmt.Errorf("%w: release %d is %s", lv.ErrTooLate, r.ID, old.State)
 	case old.Rev != r.Rev:
 		return nil, fmt.Errorf("%w: release %d has changed", lv.ErrStale, r.ID)

@@ -24,7 +24,7 @@ func (s *Versions) Rows(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2
 	case v.Status != lv.StatusAny || v.Deleted:
 		list = s.rowsByState
 	}
-	err := lvCheckView(v)
+	err := v.Check()
 	if err == nil {
 		rows := list(ctx, id, v)
 		return func(yield func(lv.Row, error) bool) {
@@ -46,20 +46,6 @@ func lvReading(err error) error {
 		err = lvWhile("reading rows", err)
 	}
 	return err
-}
-
-func lvCheckView(v lv.View) error {
-	switch {
-	case v.AsOf < 0:
-		return fmt.Errorf("%w: as of event %d", lv.ErrInvalid, v.AsOf)
-	case v.AsOf > 0 && (v.Deleted || v.Status != lv.StatusAny):
-		return fmt.Errorf("%w: a status of the past", lv.ErrInvalid)
-	case !v.Working && (v.Deleted || v.Status != lv.StatusAny):
-		return fmt.Errorf("%w: a status of rows that are not working rows", lv.ErrInvalid)
-	case v.Status < lv.StatusAny || v.Status > lv.StatusChanged:
-		return fmt.Errorf("%w: status %d", lv.ErrInvalid, v.Status)
-	}
-	return nil
 }
 
 // rowsAsOf lists a view that can be read as of an event.

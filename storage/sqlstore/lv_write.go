@@ -128,27 +128,19 @@ func (s *Versions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by 
 // lvDigests checks edits and digests what they save, before anybody has to
 // wait for that.
 func lvDigests(edits []lv.Edit) (digests [][]byte, err error) {
-	if len(edits) == 0 {
-		return nil, fmt.Errorf("%w: no edits", lv.ErrInvalid)
+	if err := lv.CheckEdits(edits); err != nil {
+		return nil, err
 	}
 	digests = make([][]byte, len(edits))
 	for i, e := range edits {
-		switch e.Op {
-		case lv.OpSave:
-			digest, err := lv.Digest(e.Content)
-			if err != nil {
-				return nil, ofEdit(i, edits, err)
-			}
-			digests[i] = digest[:]
-			fallthrough
-		case lv.OpDelete:
-			if err := lvRowName(e.Row); err != nil {
-				return nil, ofEdit(i, edits, err)
-			}
-		case lv.OpRestore, lv.OpForget:
-		default:
-			return nil, ofEdit(i, edits, fmt.Errorf("%w: operation %q", lv.ErrInvalid, e.Op))
+		if e.Op != lv.OpSave {
+			continue
 		}
+		digest, err := lv.Digest(e.Content)
+		if err != nil {
+			return nil, ofEdit(i, edits, err)
+		}
+		digests[i] = digest[:]
 	}
 	return digests, nil
 }
