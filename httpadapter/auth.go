@@ -4,11 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"fmt"
-	"net/http"
 	"slices"
-	"strings"
 )
 
 // Role is what a caller may do. Each includes those before it.
@@ -139,51 +136,4 @@ func (denyAll) Authenticate(_ context.Context, c Credential, _ Role) (Principal,
 		return Principal{}, ErrNoCredential
 	}
 	return Principal{}, ErrBadCredential
-}
-
-// bearer returns the token of the Authorization header, "" if there is none.
-func bearer(r *http.Request) (string, error) {
-	values := r.Header.Values("Authorization")
-	if len(values) == 0 {
-		return "", nil
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if len(values) > 1 || token == "" || !strings.EqualFold(scheme, "Bearer") {
-		return "", ErrBadCredential
-	}
-	return token, nil
-}
-
-// authenticate finds out who asks, and whether they may.
-func (c *call) authenticate() error {
-	if c.route.Needs == Nobody {
-		return nil
-	}
-	address := remoteAddress(c.r)
-	if err := c.adapter.logins.allows(address); err != nil {
-		return err // before a body is read for its credential
-	}
-	credential, err := c.route.speaks.credential(c)
-	if err != nil && !errors.Is(err, ErrBadCredential) {
-		return err
-	}
-	return c.adapter.logins.try(c.r.Context(), address, func() error {
-		if err != nil {
-			return err
-		}
-		return c.identify(credential)
-	})
-}
-
-// identify asks whose a credential is.
-func (c *call) identify(credential Credential) error {
-	credential.API = c.route.API
-	who, err := c.adapter.config.Auth.Authenticate(c.r.Context(), credential, c.route.Needs)
-	if err == nil && who.In(c.route.API) < c.route.Needs {
-		err = ErrForbidden
-	}
-	if err == nil {
-		c.by = who
-	}
-	return err
 }

@@ -81,11 +81,11 @@
 //		server.Close() // ends the streams; updates go on until their Updater closes
 //	}
 //
-// To change it, read routes.go first, the table and what a row of it is; then
-// guard.go and call.go, the way of a request to its handler; then update.go and
+// To change it, read routes.go first, what is between this package and that
+// which serves tables of routes, internal/web; then update.go and
 // update_runs.go, or lv.go and lv_own.go, the documented and the own rows of a
-// domain. events.go has the streams, wire.go how bodies are read, problem.go and
-// errors.go how failures are told.
+// domain. auth.go has who may do what. The way of a request to its handler,
+// event streams, how bodies are read and failures are told are in internal/web.
 //
 // [WNCMS Updates API]: https://doc.wncms.cc/api/endpoints/updates
 // [row-version API]: https://shiply.tds.qq.com/document/data-manage/api/data-management-open-interfaces/version-management-interfaces-row-level

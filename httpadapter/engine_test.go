@@ -37,7 +37,7 @@ func (e *engine) wrote(err error) {
 // nobody could answer for it.
 func (e *engine) breaks() (mend func()) {
 	f := func() {
-		if strings.Contains(string(debug.Stack()), "httpadapter.(*") {
+		if strings.Contains(string(debug.Stack()), "httpadapter/internal/web.(*") {
 			e.panics.Add(1)
 			panic("the disk is gone: /secret/path")
 		}

@@ -2,77 +2,73 @@ package httpadapter
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/update"
 )
-
-// Scan and Bind are the two halves of the JSON decoder.
-var Scan = scan
-
-// Bind fills the struct that v points to from scanned text.
-func Bind(text []byte, v any) error { return bind(text, reflect.ValueOf(v).Elem()) }
 
 // Add adds a route of our own kind to the table. It decodes an object if there
 // is a body, calls handle, and answers 200.
 func (a *Adapter) Add(r Route, handle func(w http.ResponseWriter, r *http.Request)) {
-	a.add(r, func(c *call) error {
+	a.add(r, web.Route{Handle: func(c *web.Call) error {
 		var b reasonBody
-		if c.route.body > 0 {
-			if err := c.decodeOptional(&b); err != nil {
+		if c.Route.Body > 0 {
+			if err := c.DecodeOptional(&b); err != nil {
 				return err
 			}
 		}
-		handle(c.w, c.r)
-		if c.status != 0 {
-			return nil
-		}
-		return c.reply(http.StatusOK, b)
-	})
+		handle(c.Writer, c.Request)
+		return c.Reply(http.StatusOK, b)
+	}})
 }
 
 // AddBare adds a route whose handler sees to everything that comes after the
 // credential, ids and body included.
 func (a *Adapter) AddBare(r Route, handle func(w http.ResponseWriter, r *http.Request)) {
-	a.add(r, func(c *call) error {
-		c.status = http.StatusOK // of our own
-		handle(c.w, c.r)
+	a.add(r, web.Route{Bare: true, Handle: func(c *web.Call) error {
+		handle(c.Writer, c.Request)
 		return nil
-	})
-	a.routes[len(a.routes)-1].ids = nil
+	}})
 }
 
 // AddStream adds a stream of n events, which goes on to wait for more.
 func (a *Adapter) AddStream(r Route, events func(ctx context.Context, after int64) iter.Seq2[int64, error]) {
-	a.add(r, func(c *call) error {
-		after, err := c.resumeAt()
+	a.add(r, web.Route{Stream: true, Handle: func(c *web.Call) error {
+		after, err := c.ResumeAt()
 		if err != nil {
 			return err
 		}
-		return c.stream(after, func(ctx context.Context, after int64) iter.Seq2[event, error] {
-			return func(yield func(event, error) bool) {
+		return c.Stream(after, func(ctx context.Context, after int64) iter.Seq2[web.Event, error] {
+			return func(yield func(web.Event, error) bool) {
 				for id, err := range events(ctx, after) {
-					if !yield(event{id: id, name: "added", data: object{"text": strings.Repeat("x", 9<<10)}}, err) {
+					if !yield(web.Event{ID: id, Name: "added", Data: map[string]any{"text": strings.Repeat("x", 9<<10)}}, err) {
 						return
 					}
 				}
 			}
 		}, update.ErrCompacted)
-	})
-	a.routes[len(a.routes)-1].gives = eventReply{}
+	}})
 }
 
 // add adds a route that reads a body, unless one of its methods is GET.
-func (a *Adapter) add(r Route, handle func(*call) error) {
-	added := route{Route: r, speaks: own, ids: pathNames(r.Pattern), gives: reasonBody{}, handle: handle}
+func (a *Adapter) add(r Route, added web.Route) {
+	added.API, added.Methods, added.Pattern = string(r.API), r.Methods, r.Pattern
+	added.Needs, added.Changes, added.Summary = int(r.Needs), r.Changes, r.Summary
+	added.Speaks, added.Gives = own, reasonBody{}
 	if !slices.Contains(r.Methods, http.MethodGet) {
-		added.body, added.takes = a.config.Limits.Body, reasonBody{}
+		added.Body, added.Takes = 64<<10, reasonBody{}
 	}
-	a.mount(append(a.routes, added))
+	a.apis = append(a.apis, web.API{Routes: []web.Route{added}})
+	var err error
+	if a.server, err = a.config.serve(a.apis...); err != nil {
+		panic(err)
+	}
 }
 
 // Wire is what the table says of how a route is spoken.
@@ -86,55 +82,48 @@ type Wire struct {
 }
 
 // Wire returns what the table says of the route with this pattern and method.
-func (a *Adapter) Wire(pattern, method string) Wire {
-	r, err := a.mounted[pattern].route(method)
-	if err != nil {
-		return Wire{}
-	}
-	w := Wire{Body: r.body, Form: r.form, Plain: r.plain, Members: map[string]string{}}
-	w.Stream = r.replies()["text/event-stream"] != nil
-	for _, f := range r.query {
-		w.Query = append(w.Query, f.name)
-	}
-	if r.takes != nil {
-		properties, _ := schemaOf(reflect.TypeOf(r.takes))["properties"].(object)
-		for name, property := range properties {
-			kind, _ := property.(object)["type"].(string)
-			w.Members[name] = kind
+func (a *Adapter) Wire(pattern, method string) (w Wire) {
+	for _, r := range a.server.Routes() {
+		if r.Pattern != pattern || !slices.Contains(r.Methods, method) {
+			continue
+		}
+		w = Wire{Body: r.Body, Form: r.Form, Plain: r.Plain, Stream: r.Stream, Members: map[string]string{}}
+		for _, f := range r.Query {
+			w.Query = append(w.Query, f.Name)
+		}
+		if r.Takes != nil {
+			w.Members = membersOf(reflect.TypeOf(r.Takes))
 		}
 	}
 	return w
+}
+
+func membersOf(t reflect.Type) map[string]string {
+	kinds := map[reflect.Kind]string{
+		reflect.String: "string", reflect.Bool: "boolean", reflect.Slice: "array", reflect.Map: "object",
+		reflect.Int: "integer", reflect.Int64: "integer",
+	}
+	all := map[string]string{}
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if all[name] = kinds[f.Type.Kind()]; f.Type == reflect.TypeFor[json.RawMessage]() {
+			all[name] = ""
+		}
+	}
+	return all
 }
 
 // TakesBody reports whether the route with this pattern and method reads a body.
 func (a *Adapter) TakesBody(pattern, method string) bool { return a.BodyLimit(pattern, method) > 0 }
 
 // BodyLimit returns how many bytes of a body it reads at most.
-func (a *Adapter) BodyLimit(pattern, method string) int64 {
-	r, err := a.mounted[pattern].route(method)
-	if err != nil {
-		return 0
-	}
-	return r.body
-}
+func (a *Adapter) BodyLimit(pattern, method string) int64 { return a.Wire(pattern, method).Body }
 
 // Addresses returns how many addresses with failed logins are remembered.
-func (a *Adapter) Addresses() int {
-	a.logins.mu.Lock()
-	defer a.logins.mu.Unlock()
-	return len(a.logins.young) + len(a.logins.old)
-}
+func (a *Adapter) Addresses() int { return a.server.Open().Addresses }
 
 // Attempts returns how many addresses have credentials that are being checked.
-func (a *Adapter) Attempts() int {
-	a.logins.mu.Lock()
-	defer a.logins.mu.Unlock()
-	return len(a.logins.trying)
-}
+func (a *Adapter) Attempts() int { return a.server.Open().Attempts }
 
 // OpenStreams returns how many event streams are open.
-func (a *Adapter) OpenStreams() int {
-	a.streams.mu.Lock()
-	defer a.streams.mu.Unlock()
-	return a.streams.sum
-}
+func (a *Adapter) OpenStreams() int { return a.server.Open().Streams }

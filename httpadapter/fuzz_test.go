@@ -44,42 +44,6 @@ func contractBodies(t testing.TB, file string) []string {
 	return bodies
 }
 
-// What scan takes is what encoding/json takes, less what parsers read
-// differently: then both read the same.
-func FuzzScan(f *testing.F) {
-	for _, body := range contractBodies(f, updateContract) {
-		f.Add([]byte(body))
-	}
-	for _, body := range hostileBodies {
-		f.Add([]byte(body.make(`{"a":"\u00e9\ud83d\ude00","b":[1,-2.5e3,null,true]}`)))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if httpadapter.Scan(text) != nil {
-			return
-		}
-		var want, got map[string]json.RawMessage
-		err := json.Unmarshal(text, &want)
-		if err != nil {
-			require.True(t, json.Valid(text), "%q", text)
-			return
-		}
-		again, err := json.Marshal(want)
-		require.NoError(t, err)
-		require.NoError(t, httpadapter.Scan(again), "what encoding/json makes of it is good too")
-		require.NoError(t, json.Unmarshal(again, &got))
-		require.Len(t, got, len(want), "no name was there twice")
-		require.NotPanics(t, func() { _ = httpadapter.Bind(text, new(shape)) })
-		var exact struct {
-			Name string `json:"name"`
-		}
-		if httpadapter.Bind(text, &exact) == nil && exact.Name != "" {
-			var name string
-			require.NoError(t, json.Unmarshal(want["name"], &name))
-			require.Equal(t, name, exact.Name)
-		}
-	})
-}
-
 // Whatever the bytes, the routes about updates answer in their envelope. They
 // do nothing for who may only look, and nothing but what there is for who may
 // do everything.

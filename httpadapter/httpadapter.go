@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -73,6 +72,10 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// domains return what each domain serves, nothing if it has no service, and
+// check what the Config says of it.
+var domains = []func(Config) (web.API, error){updateAPI, lvAPI}
+
 // Limits bound what comes from outside. A zero field means its default.
 type Limits struct {
 	Body             int64 // bytes of a body; default 64 KiB, 1 MiB for lv
@@ -91,8 +94,6 @@ type Limits struct {
 	// sends "compacted" under its id, and whoever gets that reads the snapshot,
 	// which is sent row by row. Default 16 MiB.
 	Event int64
-
-	large int64 // bytes of a body of lv
 }
 
 // Mux is what routes are registered on: an *http.ServeMux, or what forwards to
@@ -107,77 +108,48 @@ type Mux interface {
 // ServeMux: Config.Prefix shows how to mount it. It owns no goroutine but those of open event streams, which end with their
 // requests.
 type Adapter struct {
-	config  Config
-	log     *slog.Logger
-	routes  []route
-	mounted map[string]*endpoint // by pattern
-	mux     *http.ServeMux       // the same, for ServeHTTP
-	origins *http.CrossOriginProtection
-	logins  *loginLimiter
-	streams *streamLimiter
+	config Config
+	apis   []web.API
+	server *web.Server
 }
 
 // New returns an Adapter. It starts nothing.
 func New(c Config) (*Adapter, error) {
-	if err := c.complete(); err != nil {
+	a := &Adapter{config: c, apis: []web.API{common}}
+	if err := a.open(); err != nil {
 		return nil, fmt.Errorf("httpadapter: %w", err)
 	}
-	a := &Adapter{
-		config:  c,
-		log:     c.Logger,
-		origins: http.NewCrossOriginProtection(),
-		logins:  newLoginLimiter(c.Limits.Logins, c.Logger),
-		streams: newStreamLimiter(c.Limits),
-	}
-	for _, origin := range c.TrustedOrigins {
-		if err := a.origins.AddTrustedOrigin(origin); err != nil {
-			return nil, fmt.Errorf("httpadapter: trusted origin %q: %w", origin, err)
-		}
-	}
-	a.mount(a.table())
-	if _, open := c.Auth.(AllowAll); open {
-		a.log.Warn("httpadapter: everybody may do everything: Config.Auth is AllowAll")
+	if _, everybody := a.config.Auth.(AllowAll); everybody {
+		a.config.Logger.Warn("httpadapter: everybody may do everything: Config.Auth is AllowAll")
 	}
 	return a, nil
 }
 
-// mount makes these routes the ones that are served.
-func (a *Adapter) mount(routes []route) {
-	a.routes = routes
-	a.mounted = a.endpoints()
-	a.mux = http.NewServeMux()
-	a.Register(a.mux)
-	a.mux.Handle("/", &endpoint{adapter: a, pattern: "/", speaks: own})
-}
-
-// complete checks the Config and fills in the defaults.
-func (c *Config) complete() error {
-	if c.Update == nil && c.LV == nil {
+func (a *Adapter) open() (err error) {
+	if err := a.config.complete(); err != nil {
+		return err
+	}
+	for _, domain := range domains {
+		api, err := domain(a.config)
+		if err != nil {
+			return err
+		}
+		if api.Routes != nil {
+			a.apis = append(a.apis, api)
+		}
+	}
+	if len(a.apis) == 1 {
 		return errors.New("Config has no service to serve")
 	}
+	a.server, err = a.config.serve(a.apis...)
+	return err
+}
+
+// complete checks the Config, but for what is of a domain, and fills in the
+// defaults.
+func (c *Config) complete() error {
 	if c.Prefix != "" && (c.Prefix == "/" || path.Clean("/"+c.Prefix) != c.Prefix || strings.ContainsAny(c.Prefix, "{} \t?#%")) {
 		return fmt.Errorf("bad prefix %q: want something like /svc", c.Prefix)
-	}
-	c.Items = maps.Clone(c.Items)
-	var packages []string
-	if c.Update != nil {
-		packages = c.Update.Packages()
-	}
-	for item, pkg := range c.Items {
-		switch {
-		case item == "":
-			return fmt.Errorf("the item of package %q is empty", pkg)
-		case !slices.Contains(packages, pkg):
-			return fmt.Errorf("item %q: no package %q", item, pkg)
-		case item != pkg && slices.Contains(packages, item):
-			return fmt.Errorf("item %q is the name of a package and cannot mean package %q", item, pkg)
-		}
-	}
-	c.Tables = slices.Clone(c.Tables)
-	for _, id := range c.Tables {
-		if c.LV == nil || checkApp(id.App) != nil || checkID(id.Schema) != nil {
-			return fmt.Errorf("table %q of %q: no name of a table, or no LV", id.Schema, id.App)
-		}
 	}
 	if secrets, ok := c.Auth.(Secrets); ok {
 		if _, empty := secrets[""]; empty {
@@ -194,8 +166,6 @@ func (c *Config) complete() error {
 	if l.Body < 0 || l.Streams < 0 || l.PrincipalStreams < 0 || l.Event < 0 {
 		return errors.New("a limit is negative")
 	}
-	l.large = cmp.Or(l.Body, 1<<20)
-	l.Body = cmp.Or(l.Body, 64<<10)
 	l.Streams = cmp.Or(l.Streams, 256)
 	l.PrincipalStreams = cmp.Or(l.PrincipalStreams, 16)
 	l.Logins = cmp.Or(l.Logins, 10)
@@ -209,45 +179,19 @@ func (c *Config) complete() error {
 // that matches their paths too. Instead of "GET /" register "/", or "GET /{$}" if
 // it is for the home page alone; instead of "GET /{page}" register "/{page}", or
 // mount the Adapter below a path of its own (Config.Prefix).
-func (a *Adapter) Register(m Mux) {
-	for pattern, e := range a.mounted {
-		m.Handle(pattern, e)
-	}
-}
+func (a *Adapter) Register(m Mux) { a.server.Register(m.Handle) }
 
 // ServeHTTP serves every route, and answers everything else with a problem of
 // status 404.
-func (a *Adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	escaped := r.URL.EscapedPath()
-	clean := path.Clean("/" + escaped)
-	if strings.HasSuffix(escaped, "/") && clean != "/" {
-		clean += "/"
-	}
-	if clean != escaped {
-		a.unclean(clean).ServeHTTP(w, r)
-		return
-	}
-	a.mux.ServeHTTP(w, r)
-}
-
-// unclean answers a path such as /lv//x, which is no path of ours, in the
-// envelope of the API that the clean path belongs to. A ServeMux would
-// redirect, in HTML.
-func (a *Adapter) unclean(clean string) http.Handler {
-	unknown := &endpoint{adapter: a, pattern: "/", speaks: own}
-	h, _ := a.mux.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: clean}})
-	if e, ok := h.(*endpoint); ok {
-		unknown.pattern, unknown.speaks = e.pattern, e.speaks
-	}
-	return unknown
-}
+func (a *Adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.server.ServeHTTP(w, r) }
 
 // Routes returns the table from which routes, openapi.json and tests come.
 func (a *Adapter) Routes() []Route {
-	routes := make([]Route, len(a.routes))
-	for i, r := range a.routes {
-		routes[i] = r.Route
-		routes[i].Methods = slices.Clone(r.Methods)
+	var routes []Route
+	for _, r := range a.server.Routes() {
+		route := routeOf(&r)
+		route.Methods = slices.Clone(r.Methods)
+		routes = append(routes, route)
 	}
 	return routes
 }

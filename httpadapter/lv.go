@@ -1,6 +1,7 @@
 package httpadapter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +13,12 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lv"
 )
+
+// LVAPI is the row-version API of Wuji.
+const LVAPI API = "lv"
 
 const (
 	maxDesc  = 4 << 10 // bytes of a description
@@ -21,23 +26,35 @@ const (
 	maxBatch = 1000    // ids of one request
 )
 
-// lvAPI is the row-version API of Wuji, and what is our own about rows.
-type lvAPI struct {
+// lvRoutes is the row-version API of Wuji, and what is our own about rows.
+type lvRoutes struct {
 	service *lv.Service
-	limits  Limits
+	event   int64    // Limits.Event
+	body    int64    // bytes of one at most
 	known   sync.Map // lv.TableID: tables that are there
 }
 
-func newLVAPI(c Config) *lvAPI {
-	l := &lvAPI{service: c.LV, limits: c.Limits}
+// lvAPI is what is served of Config.LV.
+func lvAPI(c Config) (api web.API, err error) {
+	for _, id := range c.Tables {
+		if c.LV == nil || checkApp(id.App) != nil || web.CheckID(id.Schema) != nil {
+			return api, fmt.Errorf("table %q of %q: no name of a table, or no LV", id.Schema, id.App)
+		}
+	}
+	if c.LV == nil {
+		return api, nil
+	}
+	l := &lvRoutes{service: c.LV, event: c.Limits.Event, body: cmp.Or(c.Limits.Body, 1<<20)}
 	for _, id := range c.Tables {
 		l.known.Store(id, true)
 	}
-	return l
+	api.Routes = append(l.documentedRoutes(), l.ownRoutes()...)
+	api.Trees = map[string]*web.Dialect{"/lv": wuji, "/api/lv": wuji}
+	return api, nil
 }
 
-// lvRoute is a row of the document.
-type lvRoute struct {
+// wujiRoute is a row of the document.
+type wujiRoute struct {
 	methods string // GET, POST
 	path    string // below /lv and /api/lv
 	summary string
@@ -45,16 +62,16 @@ type lvRoute struct {
 	reads   string // the methods whose body is read
 	takes   any
 	gives   any
-	handle  func(*call) error
+	handle  func(*web.Call) error
 }
 
 // documentedRoutes are the routes of the document. Where its headings and its
 // examples differ in the method, both are served; the GETs that change
 // something are served as POST too, with a body.
-func (l *lvAPI) documentedRoutes() []route {
+func (l *lvRoutes) documentedRoutes() []web.Route {
 	const get, post, both = "GET", "POST", "GET POST"
 	see, change := false, true
-	table := []lvRoute{
+	table := []wujiRoute{
 		{get, "/status/{status}", "List working rows by publish status: 0 all, 1 as production, 2 not", see, "", nil, []statusReply{}, l.status},
 		{get, "/list/{objectId}", "List the versions of a row, newest first", see, "", nil, []versionReply{}, l.list},
 		{get, "/record", "List the deletions that are not published", see, "", nil, []recordReply{}, l.record},
@@ -75,7 +92,7 @@ func (l *lvAPI) documentedRoutes() []route {
 		{post, "/strategy/patch/{strategyId}", "Change members of a strategy", change, post, strategyMembers{}, strategyMembers{}, l.patchStrategy},
 		{post, "/strategy/delete/{strategyId}", "Delete a strategy", change, "", nil, strategyMembers{}, l.deleteStrategy},
 	}
-	var routes []route
+	var routes []web.Route
 	for _, prefix := range []string{"/lv", "/api/lv"} {
 		for _, r := range table {
 			routes = append(routes, l.documented(prefix, r)...)
@@ -86,15 +103,15 @@ func (l *lvAPI) documentedRoutes() []route {
 
 // documented returns the routes of a row: one for the methods that read a
 // body, and one for those that do not.
-func (l *lvAPI) documented(prefix string, d lvRoute) (routes []route) {
+func (l *lvRoutes) documented(prefix string, d wujiRoute) (routes []web.Route) {
 	needs := Reader
 	if d.changes {
 		needs = Editor
 	}
 	for _, reads := range []bool{false, true} {
-		r := route{
-			Route:  Route{API: LVAPI, Pattern: prefix + d.path, Needs: needs, Changes: d.changes, Summary: d.summary},
-			speaks: wuji, query: wujiQuery, plain: true, gives: d.gives, handle: d.handle,
+		r := web.Route{
+			API: wuji.API, Pattern: prefix + d.path, Needs: int(needs), Changes: d.changes, Summary: d.summary,
+			Speaks: wuji, Query: wujiQuery, Plain: true, Gives: d.gives, Handle: d.handle,
 		}
 		for _, method := range strings.Fields(d.methods) {
 			if slices.Contains(strings.Fields(d.reads), method) == reads {
@@ -102,7 +119,7 @@ func (l *lvAPI) documented(prefix string, d lvRoute) (routes []route) {
 			}
 		}
 		if reads {
-			r.body, r.takes = l.limits.large, d.takes
+			r.Body, r.Takes = l.body, d.takes
 		}
 		if r.Methods != nil {
 			routes = append(routes, r)
@@ -112,13 +129,16 @@ func (l *lvAPI) documented(prefix string, d lvRoute) (routes []route) {
 }
 
 // wujiQuery is what every route of the document has in its query.
-var wujiQuery = []field{
-	{"appid", "the app"}, {"schemaid", "the table"}, {"authid", "the id of the key"}, {"authkey", "the key"},
+var wujiQuery = []web.Field{
+	web.Param("appid", "the app"), web.Param("schemaid", "the table"),
+	web.Param("authid", "the id of the key"), web.Param("authkey", "the key"),
 }
 
 // wuji is how the documented routes are spoken. An empty body is {}, and what
 // its Content-Type is does not matter.
-var wuji = dialect{api: LVAPI, credential: wujiCredential, failure: wujiFailure, fails: wujiReply{}}
+var wuji = &web.Dialect{
+	API: string(LVAPI), Credential: wujiCredential, Refuse: wujiRefusal, Failures: wujiFailures, Say: wujiSay, Fails: wujiReply{},
+}
 
 // wujiReply is the envelope. Code is the HTTP status.
 type wujiReply struct {
@@ -128,43 +148,43 @@ type wujiReply struct {
 }
 
 // done answers with data.
-func (c *call) done(data any) error {
-	return c.reply(http.StatusOK, wujiReply{Code: http.StatusOK, Data: data})
+func wujiDone(c *web.Call, data any) error {
+	return c.Reply(http.StatusOK, wujiReply{Code: http.StatusOK, Data: data})
 }
 
 // wujiCredential is the key pair in the query, and the operator.
-func wujiCredential(c *call) (Credential, error) {
-	app, schema := c.query.Get("appid"), c.query.Get("schemaid")
-	if err := errors.Join(checkApp(app), checkID(schema)); err != nil {
-		return Credential{}, badQuery.with("appid and schemaid are needed")
+func wujiCredential(c *web.Call) (web.Credential, error) {
+	app, schema := c.Query.Get("appid"), c.Query.Get("schemaid")
+	if err := errors.Join(checkApp(app), web.CheckID(schema)); err != nil {
+		return web.Credential{}, web.BadQuery.With("appid and schemaid are needed")
 	}
-	staff, err := c.staff()
+	staff, err := wujiStaff(c)
 	if err != nil {
-		return Credential{}, err
+		return web.Credential{}, err
 	}
-	credential := Credential{Secret: c.query.Get("authkey"), ID: c.query.Get("authid"), App: app, Schema: schema, Actor: staff}
+	credential := web.Credential{Secret: c.Query.Get("authkey"), ID: c.Query.Get("authid"), App: app, Schema: schema, Actor: staff}
 	if credential.ID == "" || credential.Secret == "" {
-		return Credential{}, ErrNoCredential
+		return web.Credential{}, ErrNoCredential
 	}
 	return credential, nil
 }
 
 // badStaff refuses a change that does not say who makes it.
-var badStaff = &refusal{status: http.StatusBadRequest, slug: "invalid-staffname", text: "Invalid Staffname"}
+var badStaff = &web.Refusal{Status: http.StatusBadRequest, Slug: "invalid-staffname", Text: "Invalid Staffname"}
 
 // staff returns the operator, who is recorded with every change. It is UTF-8,
 // though headers rarely are.
-func (c *call) staff() (string, error) {
-	values := c.r.Header.Values("Staffname")
+func wujiStaff(c *web.Call) (string, error) {
+	values := c.Request.Header.Values("Staffname")
 	switch {
-	case len(values) == 0 && !c.route.Changes:
+	case len(values) == 0 && !c.Route.Changes:
 		return "", nil
 	case len(values) != 1 || values[0] == "":
-		return "", badStaff.with("one is needed")
+		return "", badStaff.With("one is needed")
 	}
 	staff := values[0]
 	if len(staff) > maxStaff || !utf8.ValidString(staff) || strings.ContainsFunc(staff, misleads) {
-		return "", badStaff.with(fmt.Sprintf("want at most %d bytes of UTF-8 without control characters", maxStaff))
+		return "", badStaff.With(fmt.Sprintf("want at most %d bytes of UTF-8 without control characters", maxStaff))
 	}
 	return staff, nil
 }
@@ -177,59 +197,50 @@ func misleads(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.B
 // appid/schemaid means one table.
 func checkApp(app string) error {
 	if strings.Contains(app, "/") {
-		return badID
+		return web.BadID
 	}
-	return checkID(app)
+	return web.CheckID(app)
 }
 
-// wujiFailures gives each error its status, and its message.
-var wujiFailures = []failure{
-	{ErrNoCredential, http.StatusUnauthorized, "", "authid and authkey are needed", false},
-	{ErrBadCredential, http.StatusUnauthorized, "", "authid or authkey is wrong", false},
-	{ErrExpired, http.StatusUnauthorized, "", "authkey has expired", false},
-	{errOutOfScope, http.StatusUnauthorized, "", "authkey is not of this app or table", false},
-	{ErrForbidden, http.StatusForbidden, "", "authkey does not allow this", false},
-	{lv.ErrInvalid, http.StatusBadRequest, "", "", true},
-	{lv.ErrNotFound, http.StatusNotFound, "", "", true},
-	{lv.ErrForbidden, http.StatusForbidden, "", "", true},
-	{lv.ErrConflict, http.StatusConflict, "", "", true},
-	{lv.ErrStale, http.StatusConflict, "", "", true},
-	{lv.ErrTooLate, http.StatusConflict, "", "", true},
-	{lv.ErrCompacted, http.StatusGone, "", "", true},
-	{lv.ErrReadOnly, http.StatusNotImplemented, "", "Rows are not written here", false},
-	{lv.ErrClosed, http.StatusServiceUnavailable, "", "Service unavailable", false},
+// wujiFailures gives each error its status, and a message unless its own text
+// is about the request.
+var wujiFailures = []web.Failure{
+	{Err: ErrNoCredential, Status: http.StatusUnauthorized, Text: "authid and authkey are needed"},
+	{Err: ErrBadCredential, Status: http.StatusUnauthorized, Text: "authid or authkey is wrong"},
+	{Err: ErrExpired, Status: http.StatusUnauthorized, Text: "authkey has expired"},
+	{Err: errOutOfScope, Status: http.StatusUnauthorized, Text: "authkey is not of this app or table"},
+	{Err: ErrForbidden, Status: http.StatusForbidden, Text: "authkey does not allow this"},
+	{Err: lv.ErrInvalid, Status: http.StatusBadRequest, Tell: true},
+	{Err: lv.ErrNotFound, Status: http.StatusNotFound, Tell: true},
+	{Err: lv.ErrForbidden, Status: http.StatusForbidden, Tell: true},
+	{Err: lv.ErrConflict, Status: http.StatusConflict, Tell: true},
+	{Err: lv.ErrStale, Status: http.StatusConflict, Tell: true},
+	{Err: lv.ErrTooLate, Status: http.StatusConflict, Tell: true},
+	{Err: lv.ErrCompacted, Status: http.StatusGone, Tell: true},
+	{Err: lv.ErrReadOnly, Status: http.StatusNotImplemented, Text: "Rows are not written here"},
+	{Err: lv.ErrClosed, Status: http.StatusServiceUnavailable, Text: "Service unavailable"},
 }
 
-func wujiFailure(err error) (answer, bool) {
-	if refused, ok := errors.AsType[*refusal](err); ok {
-		message := refused.text
-		if refused.detail != "" {
-			message += ": " + refused.detail
-		}
-		return wujiFail(refused.status, message), true
-	}
+// wujiRefusal names a content that is damaged.
+func wujiRefusal(err error) *web.Refusal {
 	if damaged, ok := errors.AsType[*lv.CorruptError](err); ok {
-		return wujiFail(http.StatusInternalServerError, damaged.Error()), true
+		return &web.Refusal{Status: http.StatusInternalServerError, Detail: damaged.Error()}
 	}
-	f, known := find(wujiFailures, err)
-	if f.tell {
-		f.text = err.Error()
-	}
-	return wujiFail(f.status, f.text), known
+	return nil
 }
 
-func wujiFail(status int, message string) answer {
-	return answer{status: status, body: wujiReply{Code: status, Msg: message}}
+func wujiSay(r *web.Refusal, _ error) web.Answer {
+	return web.Answer{Status: r.Status, Body: wujiReply{Code: r.Status, Msg: r.Message()}}
 }
 
 // table returns the table that the query names, if it is there. What is not
 // there is not asked of the Service, which would keep it.
-func (l *lvAPI) table(c *call) (*lv.Table, error) {
-	id := lv.TableID{App: c.query.Get("appid"), Schema: c.query.Get("schemaid")}
-	if err := errors.Join(checkApp(id.App), checkID(id.Schema)); err != nil {
-		return nil, badQuery.with("appid and schemaid are needed")
+func (l *lvRoutes) table(c *web.Call) (*lv.Table, error) {
+	id := lv.TableID{App: c.Query.Get("appid"), Schema: c.Query.Get("schemaid")}
+	if err := errors.Join(checkApp(id.App), web.CheckID(id.Schema)); err != nil {
+		return nil, web.BadQuery.With("appid and schemaid are needed")
 	}
-	there, err := l.isThere(c.r.Context(), id)
+	there, err := l.isThere(c.Context(), id)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +250,7 @@ func (l *lvAPI) table(c *call) (*lv.Table, error) {
 	return l.service.Table(id.App, id.Schema), nil
 }
 
-func (l *lvAPI) isThere(ctx context.Context, id lv.TableID) (bool, error) {
+func (l *lvRoutes) isThere(ctx context.Context, id lv.TableID) (bool, error) {
 	if _, known := l.known.Load(id); known {
 		return true, nil
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -200,7 +201,7 @@ func TestReadersSeeContentAsItWasSaved(t *testing.T) {
 		require.NoError(t, err)
 	}
 	r := s.send("GET", "/lv/prod?appid=app&schemaid=empty&authid=kit&authkey="+appKey, "")
-	require.NoError(t, httpadapter.Scan([]byte(r.text)), r.text)
+	require.NoError(t, web.Scan([]byte(r.text)), r.text)
 	rows := r.data(t).([]any)
 	require.Len(t, rows, 9)
 	for i, row := range rows {

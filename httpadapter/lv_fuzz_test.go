@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 )
 
 // newFuzzRows serves newRows, a strategy and a planned release. They have the
@@ -127,7 +128,7 @@ func FuzzRulesOfStrategies(f *testing.F) {
 		s := newFuzzRows(t)
 		asText := string(encoded(t, rules))
 		bare := strings.TrimSpace(rules)
-		if httpadapter.Scan([]byte(rules)) != nil || bare == "null" || strings.HasPrefix(bare, `"`) {
+		if web.Scan([]byte(rules)) != nil || bare == "null" || strings.HasPrefix(bare, `"`) {
 			rules = asText
 		}
 		visitor := string(encoded(t, map[string]string{attribute: value}))

@@ -3,6 +3,7 @@ package httpadapter
 import (
 	"fmt"
 
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -32,32 +33,32 @@ type movedReply struct {
 }
 
 // by returns who makes a change of the document, and why.
-func (c *call) byStaff(desc string) (lv.By, error) {
+func wujiBy(c *web.Call, desc string) (lv.By, error) {
 	if len(desc) > maxDesc {
-		return lv.By{}, badBody.with(fmt.Sprintf("desc: at most %d bytes", maxDesc))
+		return lv.By{}, web.BadBody.With(fmt.Sprintf("desc: at most %d bytes", maxDesc))
 	}
-	return lv.By{Actor: c.r.Header.Get("Staffname"), Reason: desc}, nil
+	return lv.By{Actor: c.Request.Header.Get("Staffname"), Reason: desc}, nil
 }
 
 // change returns the table, who changes it, and why. The route's body, if it
 // has one, is a descBody.
-func (l *lvAPI) change(c *call) (*lv.Table, lv.By, error) {
+func (l *lvRoutes) change(c *web.Call) (*lv.Table, lv.By, error) {
 	t, err := l.table(c)
 	if err != nil {
 		return nil, lv.By{}, err
 	}
 	var b descBody
-	if c.route.body > 0 {
-		if err := c.decodeOptional(&b); err != nil {
+	if c.Route.Body > 0 {
+		if err := c.DecodeOptional(&b); err != nil {
 			return nil, lv.By{}, err
 		}
 	}
-	by, err := c.byStaff(b.Desc)
+	by, err := wujiBy(c, b.Desc)
 	return t, by, err
 }
 
 // moved answers with what was released of a row, or of all rows if it is "".
-func (c *call) moved(r lv.Release, row string) error {
+func wujiMoved(c *web.Call, r lv.Release, row string) error {
 	var reply movedReply
 	if r.ID != 0 {
 		reply.ReleaseID = decimal(r.ID)
@@ -67,127 +68,127 @@ func (c *call) moved(r lv.Release, row string) error {
 			reply.VersionID = decimal(change.To)
 		}
 	}
-	return c.done(reply)
+	return wujiDone(c, reply)
 }
 
-func (l *lvAPI) rollback(c *call) error {
+func (l *lvRoutes) rollback(c *web.Call) error {
 	t, by, err := l.change(c)
 	if err != nil {
 		return err
 	}
-	id, err := versionOf(c.r.PathValue("versionId"))
+	id, err := versionOf(c.ID("versionId"))
 	if err != nil {
 		return err
 	}
-	v, err := t.Restore(c.r.Context(), id, by)
+	v, err := t.Restore(c.Context(), id, by)
 	if err != nil {
 		return err
 	}
-	return c.done(movedReply{VersionID: decimal(v.ID)})
+	return wujiDone(c, movedReply{VersionID: decimal(v.ID)})
 }
 
 // publishNothing answers the document's example, which names no row. It never
 // means all of them.
-func (l *lvAPI) publishNothing(c *call) error {
+func (l *lvRoutes) publishNothing(c *web.Call) error {
 	if _, err := l.table(c); err != nil {
 		return err
 	}
-	return badID.with("the path names no row: want publish/{objectId}")
+	return web.BadID.With("the path names no row: want publish/{objectId}")
 }
 
 // publish publishes a row to production, or to the gray in the path.
-func (l *lvAPI) publish(c *call) error {
+func (l *lvRoutes) publish(c *web.Call) error {
 	t, by, err := l.change(c)
 	if err != nil {
 		return err
 	}
-	row := c.r.PathValue("objectId")
-	r, err := t.Publish(c.r.Context(), lv.Env(c.r.PathValue("grayId")), by, row)
+	row := c.ID("objectId")
+	r, err := t.Publish(c.Context(), lv.Env(c.ID("grayId")), by, row)
 	if err != nil {
 		return err
 	}
-	return c.moved(r, row)
+	return wujiMoved(c, r, row)
 }
 
-func (l *lvAPI) publishDeletion(c *call) error {
+func (l *lvRoutes) publishDeletion(c *web.Call) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
 	var b deletionBody
-	if err := c.decodeOptional(&b); err != nil {
+	if err := c.DecodeOptional(&b); err != nil {
 		return err
 	}
-	by, err := c.byStaff(b.Desc)
+	by, err := wujiBy(c, b.Desc)
 	if err != nil {
 		return err
 	}
 	if b.GrayID != "" {
-		if err := checkID(b.GrayID); err != nil {
+		if err := web.CheckID(b.GrayID); err != nil {
 			return err
 		}
 	}
 	if b.ActionID == "" {
-		return badBody.with("actionId is needed")
+		return web.BadBody.With("actionId is needed")
 	}
 	action, err := versionOf(b.ActionID)
 	if err != nil {
 		return err
 	}
-	deletion, err := t.VersionByID(c.r.Context(), action)
+	deletion, err := t.VersionByID(c.Context(), action)
 	if err != nil {
 		return err
 	}
 	if deletion.Op != lv.OpDelete {
 		return fmt.Errorf("%w: deletion %d", lv.ErrNotFound, action)
 	}
-	r, err := t.Release(c.r.Context(), lv.Env(b.GrayID), by, action)
+	r, err := t.Release(c.Context(), lv.Env(b.GrayID), by, action)
 	if err != nil {
 		return err
 	}
-	return c.moved(r, deletion.Row)
+	return wujiMoved(c, r, deletion.Row)
 }
 
 // release points production, or the gray in the path, at a version.
-func (l *lvAPI) release(c *call) error {
+func (l *lvRoutes) release(c *web.Call) error {
 	t, by, err := l.change(c)
 	if err != nil {
 		return err
 	}
-	id, err := versionOf(c.r.PathValue("versionId"))
+	id, err := versionOf(c.ID("versionId"))
 	if err != nil {
 		return err
 	}
-	v, err := t.VersionByID(c.r.Context(), id)
+	v, err := t.VersionByID(c.Context(), id)
 	if err != nil {
 		return err
 	}
-	r, err := t.Release(c.r.Context(), lv.Env(c.r.PathValue("grayId")), by, id)
+	r, err := t.Release(c.Context(), lv.Env(c.ID("grayId")), by, id)
 	if err != nil {
 		return err
 	}
-	return c.moved(r, v.Row)
+	return wujiMoved(c, r, v.Row)
 }
 
-func (l *lvAPI) reset(c *call) error {
+func (l *lvRoutes) reset(c *web.Call) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
 	var b batchBody
-	if err := c.decodeOptional(&b); err != nil {
+	if err := c.DecodeOptional(&b); err != nil {
 		return err
 	}
-	by, err := c.byStaff(b.Desc)
+	by, err := wujiBy(c, b.Desc)
 	if err != nil {
 		return err
 	}
 	if err := checkBatch("objectIds", b.ObjectIDs); err != nil {
 		return err
 	}
-	r, err := t.Reset(c.r.Context(), lv.Env(c.r.PathValue("grayId")), by, b.ObjectIDs...)
+	r, err := t.Reset(c.Context(), lv.Env(c.ID("grayId")), by, b.ObjectIDs...)
 	if err != nil {
 		return err
 	}
-	return c.moved(r, "")
+	return wujiMoved(c, r, "")
 }

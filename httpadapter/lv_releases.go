@@ -8,50 +8,51 @@ import (
 	"slices"
 	"time"
 
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
 // openStates are those of releases that wait for somebody.
 var openStates = []lv.ReleaseState{lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled}
 
-func (l *lvAPI) changelists(c *call) error {
+func (l *lvRoutes) changelists(c *web.Call) error {
 	states := openStates
-	switch state := lv.ReleaseState(c.query.Get("state")); state {
+	switch state := lv.ReleaseState(c.Query.Get("state")); state {
 	case "":
 	case lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled, lv.ReleaseFailed, lv.ReleaseCancelled:
 		states = []lv.ReleaseState{state}
 	default:
-		return badQuery.with(fmt.Sprintf("state %.64q is none of a changelist", state))
+		return web.BadQuery.With(fmt.Sprintf("state %.64q is none of a changelist", state))
 	}
 	return l.listReleases(c, states...)
 }
 
-func (l *lvAPI) releases(c *call) error {
-	switch state := lv.ReleaseState(c.query.Get("state")); state {
+func (l *lvRoutes) releases(c *web.Call) error {
+	switch state := lv.ReleaseState(c.Query.Get("state")); state {
 	case "", lv.ReleaseApplied, lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled, lv.ReleaseFailed, lv.ReleaseCancelled:
 		return l.listReleases(c, state)
 	default:
-		return badQuery.with(fmt.Sprintf("there is no state %.64q", state))
+		return web.BadQuery.With(fmt.Sprintf("there is no state %.64q", state))
 	}
 }
 
 // listReleases lists the releases in any of these states, newest first.
-func (l *lvAPI) listReleases(c *call, states ...lv.ReleaseState) error {
+func (l *lvRoutes) listReleases(c *web.Call, states ...lv.ReleaseState) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
-	limit, err := c.limit()
+	limit, err := ownLimit(c)
 	if err != nil {
 		return err
 	}
-	after, err := c.before()
+	after, err := ownBefore(c)
 	if err != nil {
 		return err
 	}
 	var found []lv.Release
 	for _, state := range states {
-		some, err := newest(c.r.Context(), t, lv.Query{Row: c.query.Get("object_id"), After: after, State: state}, limit+1)
+		some, err := newest(c.Context(), t, lv.Query{Row: c.Query.Get("object_id"), After: after, State: state}, limit+1)
 		if err != nil {
 			return err
 		}
@@ -66,7 +67,7 @@ func (l *lvAPI) listReleases(c *call, states ...lv.ReleaseState) error {
 		}
 		reply.Releases = append(reply.Releases, releaseOf(r))
 	}
-	return c.reply(http.StatusOK, reply)
+	return c.Reply(http.StatusOK, reply)
 }
 
 // newest returns at most n releases.
@@ -82,13 +83,13 @@ func newest(ctx context.Context, t *lv.Table, q lv.Query, n int) (some []lv.Rele
 	return some, nil
 }
 
-func (l *lvAPI) plan(c *call) error {
+func (l *lvRoutes) plan(c *web.Call) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
 	var b planBody
-	if err := c.decode(&b); err != nil {
+	if err := c.Decode(&b); err != nil {
 		return err
 	}
 	by, err := l.because(c, b.Desc, b.RequestID)
@@ -99,21 +100,21 @@ func (l *lvAPI) plan(c *call) error {
 	if err != nil {
 		return err
 	}
-	r, err := t.Draft(c.r.Context(), plan, by)
+	r, err := t.Draft(c.Context(), plan, by)
 	if err != nil {
 		return err
 	}
-	return c.reply(http.StatusCreated, releaseOf(r))
+	return c.Reply(http.StatusCreated, releaseOf(r))
 }
 
 // release returns what a body plans.
 func (b planBody) release() (lv.Release, error) {
 	plan := lv.Release{Env: lv.Env(b.Env)}
 	if len(b.Changes) == 0 || len(b.Changes) > maxBatch {
-		return plan, badBody.with(fmt.Sprintf("changes: want 1 to %d", maxBatch))
+		return plan, web.BadBody.With(fmt.Sprintf("changes: want 1 to %d", maxBatch))
 	}
 	if b.Env != "" {
-		if err := checkID(b.Env); err != nil {
+		if err := web.CheckID(b.Env); err != nil {
 			return plan, err
 		}
 	}
@@ -131,7 +132,7 @@ func (b planBody) release() (lv.Release, error) {
 func (b changeBody) change(i int) (c lv.Change, err error) {
 	c.Row = b.ObjectID
 	if c.Row != "" {
-		if err := checkID(c.Row); err != nil {
+		if err := web.CheckID(c.Row); err != nil {
 			return c, err
 		}
 	}
@@ -140,7 +141,7 @@ func (b changeBody) change(i int) (c lv.Change, err error) {
 		c.Working = true
 	case "none":
 	case "":
-		return c, badBody.with(fmt.Sprintf(`changes: %d: to: want a version, "working" or "none"`, i))
+		return c, web.BadBody.With(fmt.Sprintf(`changes: %d: to: want a version, "working" or "none"`, i))
 	default:
 		if c.To, err = versionOf(b.To); err != nil {
 			return c, err
@@ -148,7 +149,7 @@ func (b changeBody) change(i int) (c lv.Change, err error) {
 	}
 	if b.After != "" {
 		if b.Expect != "" {
-			return c, badBody.with(fmt.Sprintf("changes: %d: expect or after, not both", i))
+			return c, web.BadBody.With(fmt.Sprintf("changes: %d: expect or after, not both", i))
 		}
 		c.After, err = decimalOf("after", b.After)
 		return c, err
@@ -163,19 +164,19 @@ func (b changeBody) change(i int) (c lv.Change, err error) {
 
 // amending calls f with the release in the path, and answers with what it has
 // become.
-func (l *lvAPI) amending(c *call, t *lv.Table, f func(ctx context.Context, release int64) (lv.Release, error)) error {
-	id, err := decimalOf("release", c.r.PathValue("id"))
+func (l *lvRoutes) amending(c *web.Call, t *lv.Table, f func(ctx context.Context, release int64) (lv.Release, error)) error {
+	id, err := decimalOf("release", c.ID("id"))
 	if err != nil {
 		return err
 	}
-	r, err := f(c.r.Context(), id)
+	r, err := f(c.Context(), id)
 	if err != nil {
 		return err
 	}
-	return c.reply(http.StatusOK, releaseOf(r))
+	return c.Reply(http.StatusOK, releaseOf(r))
 }
 
-func (l *lvAPI) approve(c *call) error {
+func (l *lvRoutes) approve(c *web.Call) error {
 	t, by, err := l.why(c)
 	if err != nil {
 		return err
@@ -183,7 +184,7 @@ func (l *lvAPI) approve(c *call) error {
 	return l.amending(c, t, func(ctx context.Context, id int64) (lv.Release, error) { return t.Approve(ctx, id, by) })
 }
 
-func (l *lvAPI) apply(c *call) error {
+func (l *lvRoutes) apply(c *web.Call) error {
 	t, by, err := l.why(c)
 	if err != nil {
 		return err
@@ -191,7 +192,7 @@ func (l *lvAPI) apply(c *call) error {
 	return l.amending(c, t, func(ctx context.Context, id int64) (lv.Release, error) { return t.Apply(ctx, id, by) })
 }
 
-func (l *lvAPI) revert(c *call) error {
+func (l *lvRoutes) revert(c *web.Call) error {
 	t, by, err := l.why(c)
 	if err != nil {
 		return err
@@ -199,13 +200,13 @@ func (l *lvAPI) revert(c *call) error {
 	return l.amending(c, t, func(ctx context.Context, id int64) (lv.Release, error) { return t.Revert(ctx, id, by) })
 }
 
-func (l *lvAPI) schedule(c *call) error {
+func (l *lvRoutes) schedule(c *web.Call) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
 	var b scheduleBody
-	if err := c.decode(&b); err != nil {
+	if err := c.Decode(&b); err != nil {
 		return err
 	}
 	by, err := l.because(c, b.Desc, b.RequestID)
@@ -214,12 +215,12 @@ func (l *lvAPI) schedule(c *call) error {
 	}
 	at, err := time.Parse(time.RFC3339, b.At)
 	if err != nil {
-		return badBody.with("at: want a time of RFC 3339")
+		return web.BadBody.With("at: want a time of RFC 3339")
 	}
 	return l.amending(c, t, func(ctx context.Context, id int64) (lv.Release, error) { return t.Schedule(ctx, id, at, by) })
 }
 
-func (l *lvAPI) cancel(c *call) error {
+func (l *lvRoutes) cancel(c *web.Call) error {
 	t, by, err := l.why(c)
 	if err != nil {
 		return err

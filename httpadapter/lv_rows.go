@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -68,37 +69,37 @@ type rowMembers struct {
 	MTime   int64  `json:"_mtime"` // Unix ms
 }
 
-func (l *lvAPI) status(c *call) error {
-	status, known := map[string]lv.Status{"0": lv.StatusAny, "1": lv.StatusPublished, "2": lv.StatusChanged}[c.r.PathValue("status")]
+func (l *lvRoutes) status(c *web.Call) error {
+	status, known := map[string]lv.Status{"0": lv.StatusAny, "1": lv.StatusPublished, "2": lv.StatusChanged}[c.ID("status")]
 	if !known {
-		return badID.with("status must be 0, 1 or 2")
+		return web.BadID.With("status must be 0, 1 or 2")
 	}
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
-	page, err := c.page(c.query)
+	page, err := wujiPage(c, c.Query)
 	if err != nil {
 		return err
 	}
 	reply := []statusReply{}
-	for row, err := range page.of(t.Rows(c.r.Context(), lv.View{Working: true, Status: status, After: page.after})) {
+	for row, err := range page.of(t.Rows(c.Context(), lv.View{Working: true, Status: status, After: page.after})) {
 		if err != nil && !row.Corrupt {
 			return err
 		}
 		reply = append(reply, statusReply{row.ID, decimal(row.Version), row.Status, row.Content, row.UpdatedAt.UnixMilli()})
 	}
-	return c.done(reply)
+	return wujiDone(c, reply)
 }
 
-func (l *lvAPI) list(c *call) error {
+func (l *lvRoutes) list(c *web.Call) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
-	row := c.r.PathValue("objectId")
+	row := c.ID("objectId")
 	var reply []versionReply
-	for v, err := range t.History(c.r.Context(), lv.Query{Row: row}) {
+	for v, err := range t.History(c.Context(), lv.Query{Row: row}) {
 		if damaged, ok := errors.AsType[*lv.CorruptError](err); err != nil && !(ok && damaged.Version == v.ID) {
 			return err
 		}
@@ -107,20 +108,20 @@ func (l *lvAPI) list(c *call) error {
 	if reply == nil {
 		return fmt.Errorf("%w: row %q", lv.ErrNotFound, row)
 	}
-	return c.done(reply)
+	return wujiDone(c, reply)
 }
 
-func (l *lvAPI) record(c *call) error {
+func (l *lvRoutes) record(c *web.Call) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
 	reply := []recordReply{}
-	for row, err := range t.Rows(c.r.Context(), lv.View{Working: true, Deleted: true}) {
+	for row, err := range t.Rows(c.Context(), lv.View{Working: true, Deleted: true}) {
 		if err != nil {
 			return err
 		}
-		shown, err := t.Get(c.r.Context(), row.ID, lv.View{})
+		shown, err := t.Get(c.Context(), row.ID, lv.View{})
 		if errors.Is(err, lv.ErrNotFound) {
 			continue // it has been published since
 		}
@@ -130,7 +131,7 @@ func (l *lvAPI) record(c *call) error {
 		if err != nil {
 			return err
 		}
-		deletion, err := t.VersionByID(c.r.Context(), row.Version)
+		deletion, err := t.VersionByID(c.Context(), row.Version)
 		if err != nil {
 			return err
 		}
@@ -139,23 +140,23 @@ func (l *lvAPI) record(c *call) error {
 			Actor: deletion.By.Actor, Time: deletion.Time.UnixMilli(),
 		})
 	}
-	return c.done(reply)
+	return wujiDone(c, reply)
 }
 
-func (l *lvAPI) check(c *call) error {
+func (l *lvRoutes) check(c *web.Call) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
 	var b checkBody
-	if err := c.decodeOptional(&b); err != nil {
+	if err := c.DecodeOptional(&b); err != nil {
 		return err
 	}
 	if err := checkBatch("ids", b.IDs); err != nil {
 		return err
 	}
 	statuses := map[string]lv.Status{}
-	for row, err := range t.Rows(c.r.Context(), lv.View{Working: true, Rows: b.IDs}) {
+	for row, err := range t.Rows(c.Context(), lv.View{Working: true, Rows: b.IDs}) {
 		if err != nil && !row.Corrupt {
 			return err
 		}
@@ -165,58 +166,58 @@ func (l *lvAPI) check(c *call) error {
 	for _, id := range b.IDs {
 		reply = append(reply, checkReply{id, statuses[id]})
 	}
-	return c.done(reply)
+	return wujiDone(c, reply)
 }
 
 // checkBatch checks a list of ids that is needed.
 func checkBatch(name string, ids []string) error {
 	if len(ids) == 0 || len(ids) > maxBatch {
-		return badBody.with(fmt.Sprintf("%s: want 1 to %d ids", name, maxBatch))
+		return web.BadBody.With(fmt.Sprintf("%s: want 1 to %d ids", name, maxBatch))
 	}
 	for _, id := range ids {
-		if err := checkID(id); err != nil {
+		if err := web.CheckID(id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *lvAPI) prod(c *call) error { return l.read(c, lv.Production) }
+func (l *lvRoutes) prod(c *web.Call) error { return l.read(c, lv.Production) }
 
-func (l *lvAPI) gray(c *call) error { return l.read(c, lv.Env(c.r.PathValue("grayId"))) }
+func (l *lvRoutes) gray(c *web.Call) error { return l.read(c, lv.Env(c.ID("grayId"))) }
 
 // read lists what readers of an environment see, but for damaged rows, which
 // are left out: the log and our own routes name them. Strategies apply if the
 // query has attributes of a visitor: names with a dot, such as env.content.
-func (l *lvAPI) read(c *call, env lv.Env) error {
+func (l *lvRoutes) read(c *web.Call, env lv.Env) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
-	query, err := c.wholeQuery()
+	query, err := wujiQueryOf(c)
 	if err != nil {
 		return err
 	}
-	page, err := c.page(query)
+	page, err := wujiPage(c, query)
 	if err != nil {
 		return err
 	}
-	unchanged, err := c.tag(t)
+	unchanged, err := l.tag(c, t)
 	if err != nil || unchanged {
 		return err
 	}
 	view := lv.View{Env: env, For: attributesOf(query), After: page.after}
-	reply := &longReply{c: c, text: []byte(`{"code":200,"msg":"","data":[`)}
+	reply := c.Long(`{"code":200,"msg":"","data":[`)
 	separator := ""
-	for row, err := range page.of(sound(t.Rows(c.r.Context(), view))) {
+	for row, err := range page.of(sound(t.Rows(c.Context(), view))) {
 		if err != nil {
-			return reply.fail(err)
+			return reply.Fail(err)
 		}
-		reply.text = appendRow(append(reply.text, separator...), row)
+		reply.Text = appendRow(append(reply.Text, separator...), row)
 		separator = ","
-		reply.flush()
+		reply.Flush()
 	}
-	return reply.end("]}")
+	return reply.End("]}")
 }
 
 // sound leaves out damaged rows.
@@ -232,19 +233,19 @@ func sound(rows iter.Seq2[lv.Row, error]) iter.Seq2[lv.Row, error] {
 
 // tag sets the ETag of what memory shows of a table, and answers a GET that
 // knows it.
-func (c *call) tag(t *lv.Table) (unchanged bool, err error) {
-	name, err := t.Tag(c.r.Context()) // before the rows are read: they may be newer than they say
+func (l *lvRoutes) tag(c *web.Call, t *lv.Table) (unchanged bool, err error) {
+	name, err := t.Tag(c.Context()) // before the rows are read: they may be newer than they say
 	if err != nil {
 		return false, err
 	}
 	tag := strconv.Quote(name)
-	c.w.Header().Set("ETag", tag)
-	if c.r.Method == http.MethodPost {
+	c.Header().Set("ETag", tag)
+	if c.Request.Method == http.MethodPost {
 		return false, nil
 	}
-	for _, known := range strings.Split(strings.Join(c.r.Header.Values("If-None-Match"), ","), ",") {
+	for _, known := range strings.Split(strings.Join(c.Request.Header.Values("If-None-Match"), ","), ",") {
 		if strings.TrimPrefix(strings.TrimSpace(known), "W/") == tag {
-			c.send(answer{status: http.StatusNotModified})
+			c.Send(web.Answer{Status: http.StatusNotModified})
 			return true, nil
 		}
 	}
@@ -253,22 +254,22 @@ func (c *call) tag(t *lv.Table) (unchanged bool, err error) {
 
 // wholeQuery returns the query of the URL with that of the body, in which no
 // name comes again.
-func (c *call) wholeQuery() (url.Values, error) {
+func wujiQueryOf(c *web.Call) (url.Values, error) {
 	var b queryBody
-	if err := c.decodeOptional(&b); err != nil {
+	if err := c.DecodeOptional(&b); err != nil {
 		return nil, err
 	}
 	query := url.Values{}
-	maps.Copy(query, c.query)
+	maps.Copy(query, c.Query)
 	for name, value := range b.Query {
 		if query.Has(name) {
-			return nil, badBody.with(fmt.Sprintf("%.64q is in the URL", name))
+			return nil, web.BadBody.With(fmt.Sprintf("%.64q is in the URL", name))
 		}
 		switch value[0] {
 		case '"':
-			query.Set(name, string(unquote(value)))
+			query.Set(name, string(web.Unquote(value)))
 		case '{', '[', 'n':
-			return nil, badBody.with(fmt.Sprintf("query: %.64q: want a string, a number or a boolean", name))
+			return nil, web.BadBody.With(fmt.Sprintf("query: %.64q: want a string, a number or a boolean", name))
 		default:
 			query.Set(name, string(value))
 		}
@@ -296,8 +297,8 @@ type page struct {
 	size  int64  // at most; 0: all
 }
 
-func (c *call) page(query url.Values) (page, error) {
-	size, err := numberIn(query, "size", 1, 0)
+func wujiPage(c *web.Call, query url.Values) (page, error) {
+	size, err := web.Number(query, "size", 1, 0)
 	return page{after: query.Get("after"), size: size}, err
 }
 
@@ -321,7 +322,7 @@ func (p page) of(rows iter.Seq2[lv.Row, error]) iter.Seq2[lv.Row, error] {
 // _content.
 func appendRow(text []byte, row lv.Row) []byte {
 	text = append(text, `{"_id":`...)
-	text = append(text, encode(row.ID)...)
+	text = append(text, web.Encode(row.ID)...)
 	text = append(text, `,"_version":"`...)
 	text = strconv.AppendInt(text, int64(row.Version), 10)
 	text = append(text, `","_ctime":`...)
@@ -350,5 +351,5 @@ func withoutOurs(content []byte) []byte {
 	for _, name := range []string{"_id", "_version", "_ctime", "_mtime"} {
 		delete(object, name)
 	}
-	return encode(object)
+	return web.Encode(object)
 }

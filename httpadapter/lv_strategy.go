@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -39,12 +40,12 @@ var needed = []string{
 	"objects", "priority", "rules", "schemaId", "stage", "status", "strategyInfo", "target", "title", "type",
 }
 
-func (l *lvAPI) strategies(c *call) error {
+func (l *lvRoutes) strategies(c *web.Call) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
-	all, err := t.Strategies(c.r.Context())
+	all, err := t.Strategies(c.Context())
 	if err != nil {
 		return err
 	}
@@ -52,63 +53,63 @@ func (l *lvAPI) strategies(c *call) error {
 	for _, s := range all {
 		reply = append(reply, strategyOf(t, s))
 	}
-	return c.done(reply)
+	return wujiDone(c, reply)
 }
 
-func (l *lvAPI) createStrategy(c *call) error {
+func (l *lvRoutes) createStrategy(c *web.Call) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
 	var members map[string]json.RawMessage
-	if err := c.decode(&members); err != nil {
+	if err := c.Decode(&members); err != nil {
 		return err
 	}
 	for _, name := range needed {
 		if value := members[name]; len(value) == 0 || string(value) == "null" || string(value) == `""` {
-			return badBody.with(name + " is needed")
+			return web.BadBody.With(name + " is needed")
 		}
 	}
 	var s lv.Strategy
 	if err := assign(&s, members, t.ID.Schema); err != nil {
 		return err
 	}
-	by, err := c.byStaff("")
+	by, err := wujiBy(c, "")
 	if err != nil {
 		return err
 	}
-	if s, err = t.SaveStrategy(c.r.Context(), s, by); err != nil {
+	if s, err = t.SaveStrategy(c.Context(), s, by); err != nil {
 		return err
 	}
-	return c.done(strategyOf(t, s))
+	return wujiDone(c, strategyOf(t, s))
 }
 
-func (l *lvAPI) patchStrategy(c *call) error {
+func (l *lvRoutes) patchStrategy(c *web.Call) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
 	var members map[string]json.RawMessage
-	if err := c.decode(&members); err != nil {
+	if err := c.Decode(&members); err != nil {
 		return err
 	}
-	by, err := c.byStaff("")
+	by, err := wujiBy(c, "")
 	if err != nil {
 		return err
 	}
 	for range maxTries {
 		var s lv.Strategy
-		if s, err = strategy(c.r.Context(), t, c.r.PathValue("strategyId")); err != nil {
+		if s, err = strategy(c.Context(), t, c.ID("strategyId")); err != nil {
 			return err
 		}
 		if s.Corrupt {
-			return damagedStrategy.with("delete it, and make another")
+			return damagedStrategy.With("delete it, and make another")
 		}
 		if err = assign(&s, members, t.ID.Schema); err != nil {
 			return err
 		}
-		if s, err = t.SaveStrategy(c.r.Context(), s, by); err == nil {
-			return c.done(strategyOf(t, s))
+		if s, err = t.SaveStrategy(c.Context(), s, by); err == nil {
+			return wujiDone(c, strategyOf(t, s))
 		}
 		if !errors.Is(err, lv.ErrStale) {
 			return err
@@ -117,27 +118,27 @@ func (l *lvAPI) patchStrategy(c *call) error {
 	return err
 }
 
-func (l *lvAPI) deleteStrategy(c *call) error {
+func (l *lvRoutes) deleteStrategy(c *web.Call) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
 	}
-	by, err := c.byStaff("")
+	by, err := wujiBy(c, "")
 	if err != nil {
 		return err
 	}
-	s, err := strategy(c.r.Context(), t, c.r.PathValue("strategyId"))
+	s, err := strategy(c.Context(), t, c.ID("strategyId"))
 	if err != nil {
 		return err
 	}
-	if err := t.DeleteStrategy(c.r.Context(), s.ID, by); err != nil {
+	if err := t.DeleteStrategy(c.Context(), s.ID, by); err != nil {
 		return err
 	}
-	return c.done(strategyOf(t, s))
+	return wujiDone(c, strategyOf(t, s))
 }
 
 // damagedStrategy refuses what needs to know a strategy that cannot be read.
-var damagedStrategy = &refusal{status: http.StatusInternalServerError, slug: "corrupt", text: "The strategy is damaged"}
+var damagedStrategy = &web.Refusal{Status: http.StatusInternalServerError, Slug: "corrupt", Text: "The strategy is damaged"}
 
 // strategy returns the strategy that text names, or lv.ErrNotFound.
 func strategy(ctx context.Context, t *lv.Table, text string) (lv.Strategy, error) {
@@ -174,10 +175,10 @@ func assign(s *lv.Strategy, members map[string]json.RawMessage, schema string) e
 	}
 	if given, ok := members["schemaId"]; ok && string(given) != "null" {
 		if text, err := textOf("schemaId", given); err != nil || text != schema {
-			return badBody.with("schemaId is not schemaid")
+			return web.BadBody.With("schemaId is not schemaid")
 		}
 	}
-	s.Extra = json.RawMessage(encode(extra))
+	s.Extra = json.RawMessage(web.Encode(extra))
 	return nil
 }
 
@@ -197,27 +198,27 @@ var strategySetters = map[string]setter{
 	},
 	"type": func(_ *lv.Strategy, _ map[string]json.RawMessage, value json.RawMessage) error {
 		if text, err := textOf("type", value); err != nil || text != "row" {
-			return badBody.with(`type: want "row"`)
+			return web.BadBody.With(`type: want "row"`)
 		}
 		return nil
 	},
 	"stage": func(_ *lv.Strategy, extra map[string]json.RawMessage, value json.RawMessage) error {
 		if _, err := strconv.ParseInt(string(value), 10, 64); err != nil {
-			return badBody.with("stage: want an integer")
+			return web.BadBody.With("stage: want an integer")
 		}
 		extra["stage"] = value
 		return nil
 	},
 	"status": func(s *lv.Strategy, _ map[string]json.RawMessage, value json.RawMessage) error {
 		if text := string(value); text != "0" && text != "1" {
-			return badBody.with("status: want 0 or 1")
+			return web.BadBody.With("status: want 0 or 1")
 		}
 		s.Disabled = string(value) == "0"
 		return nil
 	},
 	"priority": func(s *lv.Strategy, _ map[string]json.RawMessage, value json.RawMessage) (err error) {
 		if s.Priority, err = strconv.ParseInt(bare(value), 10, 64); err != nil {
-			return badBody.with("priority: want an integer")
+			return web.BadBody.With("priority: want an integer")
 		}
 		return nil
 	},
@@ -240,17 +241,17 @@ func rulesOf(value json.RawMessage) (lv.Rules, error) {
 func keepText(name string) setter {
 	return func(_ *lv.Strategy, extra map[string]json.RawMessage, value json.RawMessage) error {
 		text := []byte(bare(value))
-		if err := scan(text); err != nil {
-			return badBody.with(fmt.Sprintf("%s: %s", name, err))
+		if err := web.Scan(text); err != nil {
+			return web.BadBody.With(fmt.Sprintf("%s: %s", name, err))
 		}
 		if value[0] != '"' {
 			var compact bytes.Buffer
 			if err := json.Compact(&compact, text); err != nil {
-				return badBody.with(fmt.Sprintf("%s: %s", name, err))
+				return web.BadBody.With(fmt.Sprintf("%s: %s", name, err))
 			}
 			text = compact.Bytes()
 		}
-		extra[name] = json.RawMessage(encode(string(text)))
+		extra[name] = json.RawMessage(web.Encode(string(text)))
 		return nil
 	}
 }
@@ -258,16 +259,16 @@ func keepText(name string) setter {
 // bare returns the text of a string, or a value that is none as it stands.
 func bare(value json.RawMessage) string {
 	if value[0] == '"' {
-		return string(unquote(value))
+		return string(web.Unquote(value))
 	}
 	return string(value)
 }
 
 func textOf(name string, value json.RawMessage) (string, error) {
 	if value[0] != '"' {
-		return "", badBody.with(name + ": want a string")
+		return "", web.BadBody.With(name + ": want a string")
 	}
-	return string(unquote(value)), nil
+	return string(web.Unquote(value)), nil
 }
 
 // strategyOf returns the members of a strategy, as the document spells them.

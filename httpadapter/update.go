@@ -1,42 +1,70 @@
 package httpadapter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
 
-// updateAPI is the WNCMS Updates API, and what is our own about updates.
-type updateAPI struct {
+// UpdateAPI is the WNCMS Updates API.
+const UpdateAPI API = "update"
+
+// updateRoutes is the WNCMS Updates API, and what is our own about updates.
+type updateRoutes struct {
 	updates *update.Updater
 	items   map[string]string // further itemIds, to packages
+	prefix  string            // of paths
+	body    int64             // bytes of one at most
+}
+
+// updateAPI is what is served of Config.Update.
+func updateAPI(c Config) (api web.API, err error) {
+	var packages []string
+	if c.Update != nil {
+		packages = c.Update.Packages()
+		u := &updateRoutes{
+			updates: c.Update, items: maps.Clone(c.Items), prefix: c.Prefix, body: cmp.Or(c.Limits.Body, 64<<10),
+		}
+		api.Routes = append(u.documentedRoutes(c.ProgressOpen), u.ownRoutes()...)
+		api.Trees = map[string]*web.Dialect{"/api/v1/update": wncms}
+	}
+	for item, pkg := range c.Items {
+		switch {
+		case item == "":
+			return api, fmt.Errorf("the item of package %q is empty", pkg)
+		case !slices.Contains(packages, pkg):
+			return api, fmt.Errorf("item %q: no package %q", item, pkg)
+		case item != pkg && slices.Contains(packages, item):
+			return api, fmt.Errorf("item %q is the name of a package and cannot mean package %q", item, pkg)
+		}
+	}
+	return api, nil
 }
 
 // documentedRoutes are the two routes of the document.
-func (u *updateAPI) documentedRoutes(c Config) []route {
+func (u *updateRoutes) documentedRoutes(progressOpen bool) []web.Route {
 	progress := Reader
-	if c.ProgressOpen {
+	if progressOpen {
 		progress = Nobody
 	}
-	return []route{{
-		Route: Route{
-			API: UpdateAPI, Methods: []string{http.MethodPost}, Pattern: "/api/v1/update",
-			Needs: Admin, Changes: true, Summary: "Update a package and wait for the end",
-		},
-		speaks: wncms, body: c.Limits.Body, form: true, slow: true,
-		takes: updateBody{}, gives: updateReply{}, handle: u.start,
+	return []web.Route{{
+		API: wncms.API, Methods: []string{http.MethodPost}, Pattern: "/api/v1/update",
+		Needs: int(Admin), Changes: true, Summary: "Update a package and wait for the end",
+		Speaks: wncms, Body: u.body, Form: true, Slow: true,
+		Takes: updateBody{}, Gives: updateReply{}, Handle: u.start,
 	}, {
-		Route: Route{
-			API: UpdateAPI, Methods: []string{http.MethodPost}, Pattern: "/api/v1/update/progress",
-			Needs: progress, Summary: "Ask whether an update runs",
-		},
-		speaks: wncms, body: c.Limits.Body, form: true,
-		takes: progressBody{}, gives: progressReply{}, handle: u.progress,
+		API: wncms.API, Methods: []string{http.MethodPost}, Pattern: "/api/v1/update/progress",
+		Needs: int(progress), Summary: "Ask whether an update runs",
+		Speaks: wncms, Body: u.body, Form: true,
+		Takes: progressBody{}, Gives: progressReply{}, Handle: u.progress,
 	}}
 }
 
@@ -67,65 +95,58 @@ type progressReply struct {
 }
 
 // wncms is how the documented routes are spoken.
-var wncms = dialect{api: UpdateAPI, credential: wncmsCredential, failure: wncmsFailure, fails: updateReply{}}
+var wncms = &web.Dialect{
+	API: string(UpdateAPI), Credential: wncmsCredential, Failures: wncmsFailures, Say: wncmsSay, Fails: updateReply{},
+}
 
 // wncmsCredential is the api_token in the body.
-func wncmsCredential(c *call) (Credential, error) {
+func wncmsCredential(c *web.Call) (web.Credential, error) {
 	var b struct {
 		Token string `json:"api_token"`
 	}
-	err := c.decode(&b)
-	return Credential{Secret: b.Token}, err
+	err := c.Decode(&b)
+	return web.Credential{Secret: b.Token}, err
 }
 
 // wncmsFailures gives each error its documented message. Failures of the
 // domain have status 200, as in the original.
-var wncmsFailures = []failure{
-	{ErrNoCredential, http.StatusUnauthorized, "", "Missing api_token", false},
-	{ErrBadCredential, http.StatusUnauthorized, "", "Invalid api_token", false},
-	{ErrExpired, http.StatusUnauthorized, "", "Invalid api_token", false},
-	{ErrForbidden, http.StatusForbidden, "", "You are not authorized to perform this action.", false},
-	{lease.ErrHeld, http.StatusOK, "", "Core update in progress", false},
-	{update.ErrBusy, http.StatusOK, "", "Core update in progress", false},
-	{update.ErrDisabled, http.StatusOK, "", "Core update disabled", false},
-	{update.ErrInvalid, http.StatusBadRequest, "", invalidUpdate, false},
-	{update.ErrNotFound, http.StatusBadRequest, "", invalidUpdate, false},
-	{update.ErrClosed, http.StatusServiceUnavailable, "", "Service unavailable", false},
+var wncmsFailures = []web.Failure{
+	{Err: ErrNoCredential, Status: http.StatusUnauthorized, Text: "Missing api_token"},
+	{Err: ErrBadCredential, Status: http.StatusUnauthorized, Text: "Invalid api_token"},
+	{Err: ErrExpired, Status: http.StatusUnauthorized, Text: "Invalid api_token"},
+	{Err: ErrForbidden, Status: http.StatusForbidden, Text: "You are not authorized to perform this action."},
+	{Err: lease.ErrHeld, Status: http.StatusOK, Text: "Core update in progress"},
+	{Err: update.ErrBusy, Status: http.StatusOK, Text: "Core update in progress"},
+	{Err: update.ErrDisabled, Status: http.StatusOK, Text: "Core update disabled"},
+	{Err: update.ErrInvalid, Status: http.StatusBadRequest},
+	{Err: update.ErrNotFound, Status: http.StatusBadRequest},
+	{Err: update.ErrClosed, Status: http.StatusServiceUnavailable, Text: "Service unavailable"},
 }
 
-const invalidUpdate = "Invalid update request"
-
-func wncmsFailure(err error) (answer, bool) {
-	if refused, ok := errors.AsType[*refusal](err); ok {
-		message := refused.text
-		switch {
-		case refused.status == http.StatusBadRequest:
-			message = invalidUpdate
-		case refused.detail != "":
-			message += ": " + refused.detail
-		}
-		return wncmsFail(refused.status, message), true
+// wncmsSay has one message for everything that is wrong with a request.
+func wncmsSay(r *web.Refusal, _ error) web.Answer {
+	if r.Status == http.StatusBadRequest {
+		return wncmsFail(r.Status, "Invalid update request")
 	}
-	f, known := find(wncmsFailures, err)
-	return wncmsFail(f.status, f.text), known
+	return wncmsFail(r.Status, r.Message())
 }
 
-func wncmsFail(status int, message string) answer {
-	return answer{status: status, body: updateReply{Status: "fail", Message: message}}
+func wncmsFail(status int, message string) web.Answer {
+	return web.Answer{Status: status, Body: updateReply{Status: "fail", Message: message}}
 }
 
 // start updates a package and answers when that has ended. The update goes on
 // when the client does not wait so long.
-func (u *updateAPI) start(c *call) error {
+func (u *updateRoutes) start(c *web.Call) error {
 	var b updateBody
-	if err := c.decode(&b); err != nil {
+	if err := c.Decode(&b); err != nil {
 		return err
 	}
-	request := update.Request{Package: b.Package, Version: b.Version, By: update.By{Actor: c.by.ID}}
-	run, err := u.updates.Start(context.WithoutCancel(c.r.Context()), request)
+	request := update.Request{Package: b.Package, Version: b.Version, By: update.By{Actor: c.By.ID}}
+	run, err := u.updates.Start(context.WithoutCancel(c.Context()), request)
 	switch {
 	case errors.Is(err, update.ErrFailed): // a pre-flight check, whatever it says
-		return c.updateFailed("request " + c.report(err))
+		return updateFailed(c, "request "+c.Report(err))
 	case errors.Is(err, update.ErrUpToDate):
 		return u.upToDate(c, b.Package)
 	case err != nil:
@@ -135,35 +156,35 @@ func (u *updateAPI) start(c *call) error {
 }
 
 // await answers when a run has ended.
-func (u *updateAPI) await(c *call, id string) error {
-	run, err := u.updates.Wait(c.r.Context(), id)
+func (u *updateRoutes) await(c *web.Call, id string) error {
+	run, err := u.updates.Wait(c.Context(), id)
 	switch {
 	case run.ID == "": // nobody can tell what became of it
 		return err
 	case run.State == update.StateSucceeded:
-		return c.reply(http.StatusOK, updated(run.Version))
+		return c.Reply(http.StatusOK, updated(run.Version))
 	case run.State.Done():
-		return c.updateFailed("run " + id)
-	case c.hasLeft(err):
+		return updateFailed(c, "run "+id)
+	case c.HasLeft(err):
 		return err
 	}
-	c.report(fmt.Errorf("run %q was given up: %w", id, err))
-	return c.updateFailed("run " + id)
+	c.Report(fmt.Errorf("run %q was given up: %w", id, err))
+	return updateFailed(c, "run "+id)
 }
 
 // updateFailed answers with where to look for the reason.
-func (c *call) updateFailed(where string) error {
-	c.send(wncmsFail(http.StatusOK, "Update failed ("+where+")"))
+func updateFailed(c *web.Call, where string) error {
+	c.Send(wncmsFail(http.StatusOK, "Update failed ("+where+")"))
 	return nil
 }
 
 // upToDate answers an update that had nothing to do like the one that did it.
-func (u *updateAPI) upToDate(c *call, pkg string) error {
-	status, err := u.updates.Status(c.r.Context(), pkg)
+func (u *updateRoutes) upToDate(c *web.Call, pkg string) error {
+	status, err := u.updates.Status(c.Context(), pkg)
 	if err != nil {
 		return err
 	}
-	return c.reply(http.StatusOK, updated(status.Version))
+	return c.Reply(http.StatusOK, updated(status.Version))
 }
 
 func updated(version string) updateReply {
@@ -171,9 +192,9 @@ func updated(version string) updateReply {
 }
 
 // progress tells whether an update runs.
-func (u *updateAPI) progress(c *call) error {
+func (u *updateRoutes) progress(c *web.Call) error {
 	var b progressBody
-	if err := c.decode(&b); err != nil {
+	if err := c.Decode(&b); err != nil {
 		return err
 	}
 	if b.Item == "" {
@@ -181,10 +202,10 @@ func (u *updateAPI) progress(c *call) error {
 	}
 	pkg, known := u.means(b.Item)
 	if !known {
-		c.send(wncmsFail(http.StatusOK, "Unknown itemId"))
+		c.Send(wncmsFail(http.StatusOK, "Unknown itemId"))
 		return nil
 	}
-	runs, err := u.running(c.r.Context(), pkg)
+	runs, err := u.running(c.Context(), pkg)
 	if err != nil {
 		return err
 	}
@@ -192,12 +213,12 @@ func (u *updateAPI) progress(c *call) error {
 	if runs {
 		reply.Progress = 1
 	}
-	return c.reply(http.StatusOK, reply)
+	return c.Reply(http.StatusOK, reply)
 }
 
 // means returns the package that an itemId stands for, "" for what
 // update.DefaultLock is about.
-func (u *updateAPI) means(item string) (pkg string, known bool) {
+func (u *updateRoutes) means(item string) (pkg string, known bool) {
 	if slices.Contains(u.updates.Packages(), item) {
 		return item, true
 	}
@@ -211,7 +232,7 @@ func (u *updateAPI) means(item string) (pkg string, known bool) {
 // update.DefaultLock. A run whose lock has expired does not: its process is
 // dead, or does not know yet that it lost. It asks as little as it can, since
 // that is what callers poll.
-func (u *updateAPI) running(ctx context.Context, pkg string) (bool, error) {
+func (u *updateRoutes) running(ctx context.Context, pkg string) (bool, error) {
 	item, token := update.DefaultLock, int64(0)
 	if pkg != "" {
 		run, found, err := u.live(ctx, pkg)
@@ -228,7 +249,7 @@ func (u *updateAPI) running(ctx context.Context, pkg string) (bool, error) {
 }
 
 // live returns the package's run that is not done, if there is one.
-func (u *updateAPI) live(ctx context.Context, pkg string) (update.Run, bool, error) {
+func (u *updateRoutes) live(ctx context.Context, pkg string) (update.Run, bool, error) {
 	for run, err := range u.updates.History(ctx, update.Query{Package: pkg, Live: true}) {
 		return run, err == nil, err
 	}

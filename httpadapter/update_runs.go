@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -19,159 +20,146 @@ const (
 )
 
 // ownRoutes are those under /upkeep/v1/updates.
-func (u *updateAPI) ownRoutes(c Config) []route {
-	const root = "/upkeep/v1/updates"
-	speaks := ownDialect(UpdateAPI, updateFailure)
-	see := func(pattern, summary string, gives any, handle func(*call) error, query ...field) route {
-		return route{
-			Route:  Route{API: UpdateAPI, Methods: reading, Pattern: root + pattern, Needs: Reader, Summary: summary},
-			speaks: speaks, query: query, gives: gives, handle: handle,
-		}
-	}
-	change := func(pattern, summary string, takes, gives any, handle func(*call) error) route {
-		return route{
-			Route: Route{
-				API: UpdateAPI, Methods: []string{http.MethodPost}, Pattern: root + pattern,
-				Needs: Admin, Changes: true, Summary: summary,
-			},
-			speaks: speaks, body: c.Limits.Body, takes: takes, gives: gives, handle: handle,
-		}
-	}
-	ofPackage := field{"package", "name of a package"}
-	events := see("/events", "Follow what happens to runs, as Server-Sent Events", eventReply{}, u.events,
-		field{"after", "begin after the event with this seq; default: now; Last-Event-ID goes before it; compacted says that it is not there"},
-		field{"run", "only the events of this run, from its first if after is not given; the stream ends with them, and then has no content"})
-	events.Methods = []string{http.MethodGet}
-	return []route{
-		see("/packages", "List the packages, what is installed and what runs", packagesReply{}, u.packages),
-		see("/plan", "Tell what an update would do, without doing it", planReply{}, u.plan, ofPackage,
-			field{"version", "as in a run"}, field{"allow_downgrade", "true or false"}, field{"allow_prerelease", "true or false"}),
-		change("/runs", "Start an update", runBody{}, runReply{}, u.startRun),
-		see("/runs", "List runs, newest first", runsReply{}, u.runs, ofPackage,
-			field{"live", "true: only those that are not done"}, field{"after", "continue after the run with this id"},
-			field{"limit", "at most so many, 1 to 100; default 50"}),
-		see("/runs/{id}", "Show a run", runReply{}, u.run),
-		change("/runs/{id}/cancel", "Ask a run to stop and to undo what it did", reasonBody{}, runReply{}, u.cancel),
-		change("/runs/{id}/rollback", "Undo a run that has ended", rollbackBody{}, runReply{}, u.rollback),
-		change("/locks/{item}/break", "End the lease on a lock", breakBody{}, nil, u.breakLock),
-		events,
+func (u *updateRoutes) ownRoutes() []web.Route {
+	t := web.Table{Root: "/upkeep/v1/updates", Speaks: ownUpdates, Sees: int(Reader), Changes: int(Admin), Body: u.body}
+	ofPackage := web.Param("package", "name of a package")
+	return []web.Route{
+		t.See("/packages", "List the packages, what is installed and what runs", packagesReply{}, u.packages),
+		t.See("/plan", "Tell what an update would do, without doing it", planReply{}, u.plan, ofPackage,
+			web.Param("version", "as in a run"), web.Param("allow_downgrade", "true or false"),
+			web.Param("allow_prerelease", "true or false")),
+		t.Post("/runs", "Start an update", runBody{}, runReply{}, u.startRun),
+		t.See("/runs", "List runs, newest first", runsReply{}, u.runs, ofPackage,
+			web.Param("live", "true: only those that are not done"), web.Param("after", "continue after the run with this id"),
+			web.Param("limit", "at most so many, 1 to 100; default 50")),
+		t.See("/runs/{id}", "Show a run", runReply{}, u.run),
+		t.Post("/runs/{id}/cancel", "Ask a run to stop and to undo what it did", reasonBody{}, runReply{}, u.cancel),
+		t.Post("/runs/{id}/rollback", "Undo a run that has ended", rollbackBody{}, runReply{}, u.rollback),
+		t.Post("/locks/{item}/break", "End the lease on a lock", breakBody{}, nil, u.breakLock),
+		t.Follow("/events", "Follow what happens to runs, as Server-Sent Events", eventReply{}, u.events,
+			web.Param("run", "only the events of this run, from its first if after is not given; the stream ends with them, and then has no content")),
 	}
 }
 
-// updateProblems has the problems of domain errors.
-var updateProblems = ownFailure([]failure{
-	{lease.ErrHeld, http.StatusConflict, "in-progress", "An update is in progress", false},
-	{update.ErrBusy, http.StatusConflict, "in-progress", "An update is in progress", false},
-	{update.ErrDisabled, http.StatusForbidden, "disabled", "Updates of the package are switched off", false},
-	{update.ErrUpToDate, http.StatusConflict, "up-to-date", "The wanted version is installed", false},
-	{update.ErrNotFound, http.StatusNotFound, "not-found", "No such package, version or run", false},
-	{lease.ErrInvalid, http.StatusBadRequest, "invalid-request", "The request can not succeed as it stands", true},
-	{update.ErrInvalid, http.StatusBadRequest, "invalid-request", "The request can not succeed as it stands", true},
-	{update.ErrTooLate, http.StatusConflict, "too-late", "The run has passed its point of no return", false},
-	{update.ErrStale, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
-	{lease.ErrLost, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
-	{lease.ErrFree, http.StatusConflict, "overtaken", "Something else has happened meanwhile", false},
-	{update.ErrClosed, http.StatusServiceUnavailable, "unavailable", "Service unavailable", false},
-})
+// ownUpdates is how they are spoken.
+var ownUpdates = web.Own(string(UpdateAPI), heldRefusal, updateFailures...)
 
-func updateFailure(err error) (answer, bool) {
-	if held, ok := errors.AsType[*lease.HeldError](err); ok {
-		return problemAnswer(http.StatusConflict, "in-progress", "An update is in progress",
-			fmt.Sprintf("%q is locked until %s", lockName(held.Item), held.Until.UTC().Format(time.RFC3339))), true
+var updateFailures = []web.Failure{
+	{Err: lease.ErrHeld, Status: http.StatusConflict, Slug: "in-progress", Text: "An update is in progress"},
+	{Err: update.ErrBusy, Status: http.StatusConflict, Slug: "in-progress", Text: "An update is in progress"},
+	{Err: update.ErrDisabled, Status: http.StatusForbidden, Slug: "disabled", Text: "Updates of the package are switched off"},
+	{Err: update.ErrUpToDate, Status: http.StatusConflict, Slug: "up-to-date", Text: "The wanted version is installed"},
+	{Err: update.ErrNotFound, Status: http.StatusNotFound, Slug: "not-found", Text: "No such package, version or run"},
+	{Err: lease.ErrInvalid, Status: http.StatusBadRequest, Slug: "invalid-request", Text: "The request can not succeed as it stands", Tell: true},
+	{Err: update.ErrInvalid, Status: http.StatusBadRequest, Slug: "invalid-request", Text: "The request can not succeed as it stands", Tell: true},
+	{Err: update.ErrTooLate, Status: http.StatusConflict, Slug: "too-late", Text: "The run has passed its point of no return"},
+	{Err: update.ErrStale, Status: http.StatusConflict, Slug: "overtaken", Text: "Something else has happened meanwhile"},
+	{Err: lease.ErrLost, Status: http.StatusConflict, Slug: "overtaken", Text: "Something else has happened meanwhile"},
+	{Err: lease.ErrFree, Status: http.StatusConflict, Slug: "overtaken", Text: "Something else has happened meanwhile"},
+	{Err: update.ErrClosed, Status: http.StatusServiceUnavailable, Slug: "unavailable", Text: "Service unavailable"},
+}
+
+// heldRefusal says until when somebody else has the lock.
+func heldRefusal(err error) *web.Refusal {
+	held, ok := errors.AsType[*lease.HeldError](err)
+	if !ok {
+		return nil
 	}
-	return updateProblems(err)
+	return &web.Refusal{
+		Status: http.StatusConflict, Slug: "in-progress", Text: "An update is in progress",
+		Detail: fmt.Sprintf("%q is locked until %s", lockName(held.Item), held.Until.UTC().Format(time.RFC3339)),
+	}
 }
 
 // accepted answers with a run that goes on in the background.
-func (c *call) accepted(r update.Run) error {
-	c.w.Header().Set("Location", c.adapter.config.Prefix+"/upkeep/v1/updates/runs/"+url.PathEscape(r.ID))
-	return c.reply(http.StatusAccepted, c.runOf(r))
+func (u *updateRoutes) accepted(c *web.Call, r update.Run) error {
+	c.Header().Set("Location", u.prefix+"/upkeep/v1/updates/runs/"+url.PathEscape(r.ID))
+	return c.Reply(http.StatusAccepted, u.runOf(c, r))
 }
 
-func (u *updateAPI) packages(c *call) error {
+func (u *updateRoutes) packages(c *web.Call) error {
 	reply := packagesReply{Packages: []packageReply{}}
 	for _, name := range u.updates.Packages() {
-		status, err := u.updates.Status(c.r.Context(), name)
+		status, err := u.updates.Status(c.Context(), name)
 		if err != nil {
 			return err
 		}
 		pkg := packageReply{Package: name, Version: status.Version}
 		if status.Run != nil {
-			run := c.runOf(*status.Run)
+			run := u.runOf(c, *status.Run)
 			pkg.Run = &run
 		}
 		if status.Lease != nil {
-			lock := c.lockOf(*status.Lease)
+			lock := u.lockOf(c, *status.Lease)
 			pkg.Lock = &lock
 		}
 		reply.Packages = append(reply.Packages, pkg)
 	}
-	return c.reply(http.StatusOK, reply)
+	return c.Reply(http.StatusOK, reply)
 }
 
 // plan answers 200 also when a pre-flight check fails: that is a plan too.
-func (u *updateAPI) plan(c *call) error {
+func (u *updateRoutes) plan(c *web.Call) error {
 	request := update.Request{
-		Package: c.query.Get("package"), Version: c.query.Get("version"), By: update.By{Actor: c.by.ID},
+		Package: c.Query.Get("package"), Version: c.Query.Get("version"), By: update.By{Actor: c.By.ID},
 	}
 	var err error
-	if request.AllowDowngrade, err = c.flag("allow_downgrade"); err != nil {
+	if request.AllowDowngrade, err = c.Flag("allow_downgrade"); err != nil {
 		return err
 	}
-	if request.AllowPrerelease, err = c.flag("allow_prerelease"); err != nil {
+	if request.AllowPrerelease, err = c.Flag("allow_prerelease"); err != nil {
 		return err
 	}
-	plan, err := u.updates.Plan(c.r.Context(), request)
-	if err != nil && (len(plan.Steps) == 0 || c.r.Context().Err() != nil) {
+	plan, err := u.updates.Plan(c.Context(), request)
+	if err != nil && (len(plan.Steps) == 0 || c.Context().Err() != nil) {
 		return err
 	}
 	reply := planReply{
 		Package: plan.Package, From: plan.From, Version: plan.Version, UpToDate: plan.UpToDate,
 		Steps: append([]string{}, plan.Steps...), Ready: err == nil,
 	}
-	if err != nil && c.details() {
+	if err != nil && details(c) {
 		reply.Reason = err.Error()
 	}
-	return c.reply(http.StatusOK, reply)
+	return c.Reply(http.StatusOK, reply)
 }
 
-func (u *updateAPI) startRun(c *call) error {
+func (u *updateRoutes) startRun(c *web.Call) error {
 	var b runBody
-	if err := c.decode(&b); err != nil {
+	if err := c.Decode(&b); err != nil {
 		return err
 	}
-	by, err := c.by.because(b.Reason)
+	by, err := because(c, b.Reason)
 	if err != nil {
 		return err
 	}
 	by.RequestID = b.RequestID
-	run, err := u.updates.Start(context.WithoutCancel(c.r.Context()), update.Request{
+	run, err := u.updates.Start(context.WithoutCancel(c.Context()), update.Request{
 		Package: b.Package, Version: b.Version, AllowDowngrade: b.AllowDowngrade,
 		AllowPrerelease: b.AllowPrerelease, By: by,
 	})
 	if errors.Is(err, update.ErrFailed) { // a pre-flight check, whatever it says: who may start a run may know
-		c.send(problemAnswer(http.StatusConflict, "failed", "A check before the update failed", err.Error()))
-		return nil
+		return &web.Refusal{Status: http.StatusConflict, Slug: "failed", Text: "A check before the update failed", Detail: err.Error()}
 	}
 	if err != nil {
 		return err
 	}
-	return c.accepted(run)
+	return u.accepted(c, run)
 }
 
-func (u *updateAPI) runs(c *call) error {
-	query := update.Query{Package: c.query.Get("package"), After: c.query.Get("after")}
+func (u *updateRoutes) runs(c *web.Call) error {
+	query := update.Query{Package: c.Query.Get("package"), After: c.Query.Get("after")}
 	var err error
-	if query.Live, err = c.flag("live"); err != nil {
+	if query.Live, err = c.Flag("live"); err != nil {
 		return err
 	}
-	limit, err := c.number("limit", 1, defaultPage)
+	limit, err := c.Number("limit", 1, defaultPage)
 	if err != nil {
 		return err
 	}
 	limit = min(limit, maxPage)
 	reply := runsReply{Runs: []runReply{}}
-	for run, err := range u.updates.History(c.r.Context(), query) {
+	for run, err := range u.updates.History(c.Context(), query) {
 		if err != nil && !(run.ID != "" && errors.Is(err, update.ErrCorrupt)) {
 			return err
 		}
@@ -182,75 +170,75 @@ func (u *updateAPI) runs(c *call) error {
 			reply.Next = reply.Runs[limit-1].ID
 			break
 		}
-		reply.Runs = append(reply.Runs, c.runOf(run))
+		reply.Runs = append(reply.Runs, u.runOf(c, run))
 	}
-	return c.reply(http.StatusOK, reply)
+	return c.Reply(http.StatusOK, reply)
 }
 
-func (u *updateAPI) run(c *call) error {
-	run, err := u.updates.Get(c.r.Context(), c.r.PathValue("id"))
+func (u *updateRoutes) run(c *web.Call) error {
+	run, err := u.updates.Get(c.Context(), c.ID("id"))
 	if err != nil {
 		return err
 	}
-	return c.reply(http.StatusOK, c.runOf(run))
+	return c.Reply(http.StatusOK, u.runOf(c, run))
 }
 
 // because is who asks, and why.
-func (p Principal) because(reason string) (update.By, error) {
+func because(c *web.Call, reason string) (update.By, error) {
 	if len(reason) > maxReason {
-		return update.By{}, badBody.with(fmt.Sprintf("reason: at most %d bytes", maxReason))
+		return update.By{}, web.BadBody.With(fmt.Sprintf("reason: at most %d bytes", maxReason))
 	}
-	return update.By{Actor: p.ID, Reason: reason}, nil
+	return update.By{Actor: c.By.ID, Reason: reason}, nil
 }
 
-func (u *updateAPI) cancel(c *call) error {
+func (u *updateRoutes) cancel(c *web.Call) error {
 	var b reasonBody
-	if err := c.decodeOptional(&b); err != nil {
+	if err := c.DecodeOptional(&b); err != nil {
 		return err
 	}
-	by, err := c.by.because(b.Reason)
+	by, err := because(c, b.Reason)
 	if err != nil {
 		return err
 	}
-	id := c.r.PathValue("id")
-	if err := u.updates.Cancel(c.r.Context(), id, by); err != nil {
+	id := c.ID("id")
+	if err := u.updates.Cancel(c.Context(), id, by); err != nil {
 		return err
 	}
-	run, err := u.updates.Get(c.r.Context(), id)
+	run, err := u.updates.Get(c.Context(), id)
 	if err != nil {
 		return err
 	}
-	return c.accepted(run)
+	return u.accepted(c, run)
 }
 
-func (u *updateAPI) rollback(c *call) error {
+func (u *updateRoutes) rollback(c *web.Call) error {
 	var b rollbackBody
-	if err := c.decodeOptional(&b); err != nil {
+	if err := c.DecodeOptional(&b); err != nil {
 		return err
 	}
-	by, err := c.by.because(b.Reason)
+	by, err := because(c, b.Reason)
 	if err != nil {
 		return err
 	}
 	by.RequestID = b.RequestID
-	run, err := u.updates.Rollback(context.WithoutCancel(c.r.Context()), c.r.PathValue("id"), by)
+	run, err := u.updates.Rollback(context.WithoutCancel(c.Context()), c.ID("id"), by)
 	if err != nil {
 		return err
 	}
-	return c.accepted(run)
+	return u.accepted(c, run)
 }
 
-func (u *updateAPI) breakLock(c *call) error {
+func (u *updateRoutes) breakLock(c *web.Call) error {
 	var b breakBody
-	if err := c.decode(&b); err != nil {
+	if err := c.Decode(&b); err != nil {
 		return err
 	}
-	by, err := c.by.because(b.Reason)
+	by, err := because(c, b.Reason)
 	if err != nil {
 		return err
 	}
-	if err := u.updates.Break(c.r.Context(), c.r.PathValue("item"), b.Token, by); err != nil {
+	if err := u.updates.Break(c.Context(), c.ID("item"), b.Token, by); err != nil {
 		return err
 	}
-	return c.reply(http.StatusNoContent, nil)
+	return c.Reply(http.StatusNoContent, nil)
 }

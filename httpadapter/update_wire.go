@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -124,11 +125,11 @@ type eventReply struct {
 // details reports whether the caller may see what steps print, why they fail
 // and in which process, which can tell more about a machine than every reader
 // should know.
-func (c *call) details() bool { return c.by.In(UpdateAPI) >= Admin }
+func details(c *web.Call) bool { return c.By.Level >= int(Admin) }
 
 // runOf is what a caller may see of a run. What steps keep for themselves is
 // never shown.
-func (c *call) runOf(r update.Run) runReply {
+func (u *updateRoutes) runOf(c *web.Call, r update.Run) runReply {
 	reply := runReply{
 		ID: r.ID, Package: r.Package, Item: r.Item, From: r.From, Version: r.Version, State: r.State,
 		Percent: r.Percent, Steps: []stepReply{}, Reason: r.Reason, Requested: r.Request.Version,
@@ -142,7 +143,7 @@ func (c *call) runOf(r update.Run) runReply {
 	for _, s := range r.Steps {
 		reply.Steps = append(reply.Steps, stepReply{s.Name, s.Phase, s.Attempt, s.Error, s.StartedAt, s.EndedAt})
 	}
-	if !c.details() {
+	if !details(c) {
 		reply.Reason, reply.Owner = "", ""
 		for i := range reply.Steps {
 			reply.Steps[i].Error = ""
@@ -161,9 +162,9 @@ func lockName(item string) string {
 }
 
 // lockOf is what a caller may see of a lease.
-func (c *call) lockOf(l lease.Lease) lockReply {
+func (u *updateRoutes) lockOf(c *web.Call, l lease.Lease) lockReply {
 	reply := lockReply{lockName(l.Item), l.Owner, l.Token, l.AcquiredAt, l.ExpiresAt}
-	if !c.details() {
+	if !details(c) {
 		reply.Owner = ""
 	}
 	return reply

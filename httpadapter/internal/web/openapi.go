@@ -1,38 +1,24 @@
-package httpadapter
+package web
 
 import (
-	"github.com/upkeep-go/upkeep/internal/lv/wire"
-
 	"encoding/json"
 	"net/http"
 	"reflect"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
-// openapiRoute serves the description of all routes.
-func (a *Adapter) openapiRoute() route {
-	description := sync.OnceValue(func() encoded { return slices.Clip(encode(a.openapi())) }) // shared by replies
-	return route{
-		Route: Route{
-			API: UpkeepAPI, Methods: reading, Pattern: "/upkeep/v1/openapi.json",
-			Needs: Reader, Summary: "Describe every route as OpenAPI 3.1",
-		},
-		speaks: own, gives: map[string]any{},
-		handle: func(c *call) error { return c.reply(http.StatusOK, description()) },
-	}
-}
+// Describe answers with the description of all routes.
+func (c *Call) Describe() error { return c.Reply(http.StatusOK, c.server.description()) }
 
 // object is a JSON object of the description.
 type object = map[string]any
 
 // openapi describes the route table.
-func (a *Adapter) openapi() object {
+func (s *Server) openapi() object {
 	paths := object{}
-	for i := range a.routes {
-		r := &a.routes[i]
+	for i := range s.routes {
+		r := &s.routes[i]
 		item, _ := paths[r.Pattern].(object)
 		if item == nil {
 			item = object{}
@@ -40,7 +26,7 @@ func (a *Adapter) openapi() object {
 		}
 		for _, method := range r.Methods {
 			if method != http.MethodHead { // it is said of GET
-				item[strings.ToLower(method)] = r.operation()
+				item[strings.ToLower(method)] = s.operation(r)
 			}
 		}
 	}
@@ -55,17 +41,17 @@ func (a *Adapter) openapi() object {
 }
 
 // operation describes a route.
-func (r *route) operation() object {
+func (s *Server) operation(r *Route) object {
 	op := object{
 		"summary":       r.Summary,
-		"tags":          []string{string(r.API)},
-		"x-upkeep-role": r.Needs.String(),
+		"tags":          []string{r.API},
+		"x-upkeep-role": s.config.Level(r.Needs),
 		"responses": object{
 			"2XX":     object{"description": "done", "content": r.replies()},
-			"default": object{"description": "not done", "content": content("application/json", r.speaks.fails)},
+			"default": object{"description": "not done", "content": content("application/json", r.Speaks.Fails)},
 		},
 	}
-	if r.speaks.bearer && r.Needs > Nobody {
+	if r.Speaks.Bearer && r.Needs > 0 {
 		op["security"] = []object{{"bearer": []string{}}}
 	}
 	var parameters []object
@@ -75,17 +61,17 @@ func (r *route) operation() object {
 			"schema": object{"type": "string", "minLength": 1, "maxLength": maxID},
 		})
 	}
-	for _, f := range r.query {
+	for _, f := range r.Query {
 		parameters = append(parameters, object{
-			"name": f.name, "in": "query", "description": f.about, "schema": object{"type": "string"},
+			"name": f.Name, "in": "query", "description": f.About, "schema": object{"type": "string"},
 		})
 	}
 	if parameters != nil {
 		op["parameters"] = parameters
 	}
-	if r.takes != nil {
-		body := content("application/json", r.takes)
-		if r.form {
+	if r.Takes != nil {
+		body := content("application/json", r.Takes)
+		if r.Form {
 			body["application/x-www-form-urlencoded"] = body["application/json"]
 		}
 		op["requestBody"] = object{"content": body}
@@ -94,18 +80,18 @@ func (r *route) operation() object {
 }
 
 // replies describes what a route gives.
-func (r *route) replies() object {
-	switch r.gives.(type) {
-	case nil:
+func (r *Route) replies() object {
+	switch {
+	case r.Gives == nil:
 		return object{}
-	case eventReply, wire.Event:
-		return content("text/event-stream", r.gives)
+	case r.Stream:
+		return content("text/event-stream", r.Gives)
 	}
-	return content("application/json", r.gives)
+	return content("application/json", r.Gives)
 }
 
 func content(media string, v any) object {
-	if _, ok := v.(problem); ok {
+	if _, ok := v.(Problem); ok {
 		media = "application/problem+json"
 	}
 	return object{media: object{"schema": schemaOf(reflect.TypeOf(v))}}

@@ -1,4 +1,4 @@
-package httpadapter
+package web
 
 import (
 	"context"
@@ -163,7 +163,7 @@ func (l *loginLimiter) refusal(b bucket) error {
 	if b.tries >= 1 {
 		return nil
 	}
-	return tooMany.after(time.Duration((1 - b.tries) / float64(l.perMinute) * float64(time.Minute)))
+	return TooMany.After(time.Duration((1 - b.tries) / float64(l.perMinute) * float64(time.Minute)))
 }
 
 // bucket returns the address's bucket as it is now. The caller holds mu.

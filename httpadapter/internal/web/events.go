@@ -1,4 +1,4 @@
-package httpadapter
+package web
 
 import (
 	"context"
@@ -20,38 +20,38 @@ const (
 	maxText   = 1 << 20          // bytes after which what is queued is sent in parts
 )
 
-// event is one Server-Sent Event.
-type event struct {
-	id   int64  // where to resume after it; 0: it does not move that
-	name string // what EventSource dispatches on; "": this one is passed over
-	data any    // encoded as JSON
+// Event is one Server-Sent Event.
+type Event struct {
+	ID   int64  // where to resume after it; 0: it does not move that
+	Name string // what EventSource dispatches on; "": this one is passed over
+	Data any    // encoded as JSON
 }
 
-// feed is where a domain's events come from. It yields the events after a
+// Feed is where a domain's events come from. It yields the events after a
 // sequence number, or after now if that is negative, and ends with an error.
 // Those that the reader is not told of come without a name: signs of life have
 // their ids, so that who reconnects does not begin before all of them.
-type feed func(ctx context.Context, after int64) iter.Seq2[event, error]
+type Feed func(ctx context.Context, after int64) iter.Seq2[Event, error]
 
-// errFeedEnds is the error of a feed with which all is told.
-var errFeedEnds = errors.New("httpadapter: that was the last event")
+// ErrFeedEnds is the error of a feed with which all is told.
+var ErrFeedEnds = errors.New("httpadapter: that was the last event")
 
-// resumeAt returns the sequence number after which a stream begins: that of
+// ResumeAt returns the sequence number after which a stream begins: that of
 // Last-Event-ID, which a browser sends when it reconnects, else of the query's
 // after, else -1, which is now.
-func (c *call) resumeAt() (int64, error) {
-	values := c.r.Header.Values("Last-Event-ID")
+func (c *Call) ResumeAt() (int64, error) {
+	values := c.Request.Header.Values("Last-Event-ID")
 	if len(values) == 0 || len(values) == 1 && values[0] == "" {
-		return c.number("after", 0, -1)
+		return c.Number("after", 0, -1)
 	}
 	seq, err := strconv.ParseUint(values[0], 10, 63)
 	if err != nil || len(values) > 1 {
-		return 0, badQuery.with("Last-Event-ID must be the id of an event")
+		return 0, BadQuery.With("Last-Event-ID must be the id of an event")
 	}
 	return int64(seq), nil
 }
 
-// stream sends the events of a feed until the client goes or the feed ends.
+// Stream sends the events of a feed until the client goes or the feed ends.
 // When those after the given one are no longer kept, which is the error
 // compacted, an event of that name says so and the stream goes on from now.
 //
@@ -59,22 +59,22 @@ func (c *call) resumeAt() (int64, error) {
 // it leaves the feed and comes back to it, at the same event, when the queue
 // has been sent: a slow reader holds up nothing in the engine, and loses
 // nothing. One that does not read at all is cut off after writeTimeout.
-func (c *call) stream(after int64, from feed, compacted error) error {
-	leave, err := c.adapter.streams.enter(c.by.ID)
+func (c *Call) Stream(after int64, from Feed, compacted error) error {
+	leave, err := c.server.streams.enter(c.By.ID)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	ctx, cancel := context.WithCancel(c.r.Context())
+	ctx, cancel := context.WithCancel(c.Request.Context())
 	s := &stream{
-		w: c.w, control: http.NewResponseController(c.w), from: from, compacted: compacted,
-		queue: make(chan event, maxQueued), sent: make(chan struct{}, 1),
+		w: c.Writer, control: http.NewResponseController(c.Writer), from: from, compacted: compacted,
+		queue: make(chan Event, maxQueued), sent: make(chan struct{}, 1),
 	}
-	header := c.w.Header()
+	header := c.Writer.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("X-Accel-Buffering", "no") // or nginx keeps events back
 	c.status = http.StatusOK
-	c.w.WriteHeader(http.StatusOK)
+	c.Writer.WriteHeader(http.StatusOK)
 
 	var work sync.WaitGroup
 	work.Go(func() { s.follow(ctx, after) })
@@ -87,10 +87,10 @@ func (c *call) stream(after int64, from feed, compacted error) error {
 type stream struct {
 	w         http.ResponseWriter
 	control   *http.ResponseController
-	from      feed
+	from      Feed
 	compacted error
 
-	queue  chan event
+	queue  chan Event
 	sent   chan struct{} // the queue has been sent
 	passed atomic.Int64  // the last id passed over; what is queued later is after it
 	told   int64         // the last id sent; write's
@@ -109,7 +109,7 @@ func (s *stream) follow(ctx context.Context, after int64) {
 		next, err := s.fill(ctx, after)
 		if errors.Is(err, s.compacted) && after >= 0 {
 			select {
-			case s.queue <- event{name: "compacted", data: compactedData{After: after}}:
+			case s.queue <- Event{Name: "compacted", Data: Compacted{After: after}}:
 			case <-ctx.Done():
 				return
 			}
@@ -129,10 +129,10 @@ func (s *stream) follow(ctx context.Context, after int64) {
 	}
 }
 
-// compactedData says what is not told: the events after this one, up to the
+// Compacted says what is not told: the events after this one, up to the
 // event's id or, if it has none, to the opening of the stream. What they said
 // is to be read anew.
-type compactedData struct {
+type Compacted struct {
 	After int64 `json:"after"`
 }
 
@@ -143,14 +143,14 @@ func (s *stream) fill(ctx context.Context, after int64) (int64, error) {
 		if err != nil {
 			return after, err
 		}
-		if e.name == "" {
-			s.passed.Store(e.id)
-			after = e.id
+		if e.Name == "" {
+			s.passed.Store(e.ID)
+			after = e.ID
 			continue
 		}
 		select {
 		case s.queue <- e:
-			after = e.id
+			after = e.ID
 		default:
 			return after, nil
 		}
@@ -196,14 +196,14 @@ func (s *stream) signOfLife() []byte {
 
 // batch returns the text of e and of what else is in the queue, up to about
 // maxText bytes.
-func (s *stream) batch(e event) []byte {
+func (s *stream) batch(e Event) []byte {
 	text := e.append(nil)
 	for len(s.queue) > 0 && len(text) < maxText {
-		s.told = max(s.told, e.id)
+		s.told = max(s.told, e.ID)
 		e = <-s.queue
 		text = e.append(text)
 	}
-	s.told = max(s.told, e.id)
+	s.told = max(s.told, e.ID)
 	if len(s.queue) > 0 {
 		return text
 	}
@@ -229,22 +229,22 @@ func (s *stream) send(text []byte) error {
 
 // ended returns why the feed ended, unless that is because the client went.
 func (s *stream) ended(ctx context.Context) error {
-	if ctx.Err() != nil || errors.Is(s.err, errFeedEnds) {
+	if ctx.Err() != nil || errors.Is(s.err, ErrFeedEnds) {
 		return nil
 	}
 	return s.err
 }
 
 // append appends the event as text/event-stream has it.
-func (e event) append(text []byte) []byte {
-	if e.id > 0 {
-		text = fmt.Appendf(text, "id: %d\n", e.id)
+func (e Event) append(text []byte) []byte {
+	if e.ID > 0 {
+		text = fmt.Appendf(text, "id: %d\n", e.ID)
 	}
-	data, err := json.Marshal(e.data) // one line
+	data, err := json.Marshal(e.Data) // one line
 	if err != nil {
-		panic(fmt.Errorf("encoding a %T: %w", e.data, err))
+		panic(fmt.Errorf("encoding a %T: %w", e.Data, err))
 	}
-	return fmt.Appendf(text, "event: %s\ndata: %s\n\n", e.name, data)
+	return fmt.Appendf(text, "event: %s\ndata: %s\n\n", e.Name, data)
 }
 
 // streamLimiter counts open streams.
@@ -256,16 +256,12 @@ type streamLimiter struct {
 	sum  int
 }
 
-func newStreamLimiter(l Limits) *streamLimiter {
-	return &streamLimiter{all: l.Streams, each: l.PrincipalStreams, open: map[string]int{}}
-}
-
 // enter counts one more stream of a principal, until leave is called.
 func (l *streamLimiter) enter(principal string) (leave func(), err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sum >= l.all || l.open[principal] >= l.each {
-		return nil, tooManyOpen.after(heartbeat)
+		return nil, TooManyOpen.After(heartbeat)
 	}
 	l.sum++
 	l.open[principal]++

@@ -1,4 +1,4 @@
-package httpadapter
+package web
 
 import (
 	"bytes"
@@ -28,7 +28,7 @@ type body struct {
 
 // payload reads the body once, and checks that it is what its Content-Type
 // says. The error is a refusal.
-func (c *call) payload() (*body, error) {
+func (c *Call) payload() (*body, error) {
 	b := &c.body
 	if b.read {
 		return b, b.err
@@ -43,14 +43,14 @@ func (c *call) payload() (*body, error) {
 	}
 	switch {
 	case isForm && isObject(b.text): // or a client that forgot the header would be told that all is missing
-		b.err = badMedia.with("the body is JSON, Content-Type must be application/json")
+		b.err = BadMedia.With("the body is JSON, Content-Type must be application/json")
 	case isForm:
-		b.form, b.err = parseOnce(string(b.text), badBody)
+		b.form, b.err = parseOnce(string(b.text), BadBody)
 	case len(bytes.TrimSpace(b.text)) == 0:
 		b.text = nil
 	default:
-		if err := scan(b.text); err != nil {
-			b.err = badBody.with(err.Error())
+		if err := Scan(b.text); err != nil {
+			b.err = BadBody.With(err.Error())
 		}
 	}
 	return b, b.err
@@ -63,63 +63,63 @@ func isObject(text []byte) bool {
 
 // media tells whether the body is a form; else it is JSON, which is also what
 // text/plain and no Content-Type at all mean.
-func (c *call) media() (isForm bool, err error) {
-	if c.route.plain {
+func (c *Call) media() (isForm bool, err error) {
+	if c.Route.Plain {
 		return false, nil
 	}
-	header := c.r.Header.Values("Content-Type")
+	header := c.Request.Header.Values("Content-Type")
 	if len(header) == 0 {
 		return false, nil
 	}
 	media, parameters, err := mime.ParseMediaType(header[0])
 	if err != nil || len(header) > 1 {
-		return false, badMedia.with("malformed Content-Type")
+		return false, BadMedia.With("malformed Content-Type")
 	}
 	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return false, badMedia.with("charset must be utf-8")
+		return false, BadMedia.With("charset must be utf-8")
 	}
 	switch {
 	case media == "application/json", media == "text/json", media == "text/plain", strings.HasSuffix(media, "+json"):
 		return false, nil
-	case media == "application/x-www-form-urlencoded" && c.route.form:
+	case media == "application/x-www-form-urlencoded" && c.Route.Form:
 		return true, nil
 	}
-	return false, badMedia.with("Content-Type must be application/json")
+	return false, BadMedia.With("Content-Type must be application/json")
 }
 
-// setReadDeadline bounds the time for a body: for our reading, and for that of
+// setReadDeadline bounds the time for a body: for our Reading, and for that of
 // the server, which reads to its end what nobody wanted. A body that has been
 // read ends the deadline. The server's WriteTimeout counts from the request: it
 // is put off as long, or a slow body would never get a reply.
-func (c *call) setReadDeadline() {
-	if c.r.ContentLength == 0 {
+func (c *Call) setReadDeadline() {
+	if c.Request.ContentLength == 0 {
 		return
 	}
 	// A ResponseWriter without deadlines is one whose owner sees to them.
-	control, end := http.NewResponseController(c.w), time.Now().Add(readTimeout)
+	control, end := http.NewResponseController(c.Writer), time.Now().Add(readTimeout)
 	_ = control.SetReadDeadline(end)
-	server, ok := c.r.Context().Value(http.ServerContextKey).(*http.Server)
+	server, ok := c.Request.Context().Value(http.ServerContextKey).(*http.Server)
 	if ok && server.WriteTimeout > 0 {
 		_ = control.SetWriteDeadline(end.Add(server.WriteTimeout))
 	}
 }
 
 // slurp reads a body of bounded length.
-func (c *call) slurp() ([]byte, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, c.route.body))
+func (c *Call) slurp() ([]byte, error) {
+	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, c.Route.Body))
 	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
-		return nil, bodyTooLong
+		return nil, BodyTooLong
 	}
 	if err != nil {
-		return nil, badBody.with("cut short")
+		return nil, BadBody.With("cut short")
 	}
 	return text, nil
 }
 
-// decode fills the struct that v points to from the body: an object, or a form
+// Decode fills the struct that v points to from the body: an object, or a form
 // where the route takes one. Unknown members are ignored, null and an absent
 // member leave a field alone. The error is a refusal.
-func (c *call) decode(v any) error {
+func (c *Call) Decode(v any) error {
 	b, err := c.payload()
 	if err != nil {
 		return err
@@ -133,17 +133,17 @@ func (c *call) decode(v any) error {
 		err = bind(b.text, target)
 	}
 	if err != nil {
-		return badBody.with(err.Error())
+		return BadBody.With(err.Error())
 	}
 	return nil
 }
 
-// decodeOptional is decode, but no body is an empty object.
-func (c *call) decodeOptional(v any) error {
+// DecodeOptional is Decode, but no body is an empty object.
+func (c *Call) DecodeOptional(v any) error {
 	if b, err := c.payload(); err == nil && b.form == nil && len(b.text) == 0 {
 		return nil
 	}
-	return c.decode(v)
+	return c.Decode(v)
 }
 
 // bind is json.Unmarshal for scanned text, but names match exactly: to
@@ -180,7 +180,7 @@ func bind(text []byte, v reflect.Value) error {
 		}
 		return nil
 	case v.Type() == reflect.TypeFor[string]() && text[0] == '"':
-		v.SetString(string(unquote(text)))
+		v.SetString(string(Unquote(text)))
 		return nil
 	}
 	if err := json.Unmarshal(text, v.Addr().Interface()); err != nil {

@@ -1,4 +1,4 @@
-package httpadapter
+package web
 
 import (
 	"bytes"
@@ -12,11 +12,11 @@ import (
 // maxDepth bounds how deep arrays and objects nest.
 const maxDepth = 64
 
-// scan reports whether text is one JSON value that every parser reads alike:
+// Scan reports whether text is one JSON value that every parser reads alike:
 // UTF-8 without a byte order mark, no name twice in an object, however it is
 // escaped, no lone surrogates, nothing after the value, and not too deep.
 // encoding/json takes all of that, and of two api_tokens the last.
-func scan(text []byte) error {
+func Scan(text []byte) error {
 	if !utf8.Valid(text) {
 		return errors.New("not UTF-8")
 	}
@@ -115,7 +115,7 @@ func (s *scanner) object(depth int) error {
 		if err != nil {
 			return err
 		}
-		if name := unquote(quoted); !names.add(name) {
+		if name := Unquote(quoted); !names.add(name) {
 			return fmt.Errorf("name %.64q is repeated", name)
 		}
 		s.space()
@@ -256,8 +256,8 @@ func (s *scanner) digits() bool {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// unquote returns the text of a scanned string, which it may share.
-func unquote(quoted []byte) []byte {
+// Unquote returns the text of a scanned string, which it may share.
+func Unquote(quoted []byte) []byte {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return quoted[1 : len(quoted)-1]
 	}
@@ -314,7 +314,7 @@ func members(object []byte) iter.Seq2[[]byte, []byte] {
 			s.space()
 			start := s.at
 			_ = s.value(0)
-			if !yield(unquote(quoted), object[start:s.at]) {
+			if !yield(Unquote(quoted), object[start:s.at]) {
 				return
 			}
 			s.space()

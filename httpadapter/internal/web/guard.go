@@ -1,0 +1,139 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxQuery = 8 << 10 // bytes of a query string
+	maxID    = 256     // bytes of an id in a path or a query
+)
+
+// checkSize refuses what is too long before anything is read, and parses the
+// query strictly: url.URL.Query would drop what it does not understand.
+func (c *Call) checkSize() error {
+	if len(c.Request.URL.RawQuery) > maxQuery {
+		return QueryTooBig
+	}
+	var err error
+	if c.Query, err = parseOnce(c.Request.URL.RawQuery, BadQuery); err != nil {
+		return err
+	}
+	if c.Route.Body == 0 {
+		return nil
+	}
+	if c.Request.ContentLength > c.Route.Body {
+		return BodyTooLong
+	}
+	if encoding := c.Request.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return BadMedia.With("Content-Encoding must be identity")
+	}
+	return nil
+}
+
+// parseOnce parses a query or a form in which no name comes twice.
+func parseOnce(text string, bad *Refusal) (url.Values, error) {
+	if text == "" {
+		return nil, nil
+	}
+	fields, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, bad.With("malformed")
+	}
+	for name, values := range fields {
+		if len(values) > 1 {
+			return nil, bad.With(fmt.Sprintf("%.64q is repeated", name))
+		}
+		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
+			return nil, bad.With("not UTF-8")
+		}
+	}
+	return fields, nil
+}
+
+// checkOrigin refuses what another site makes a browser send, if it changes
+// anything. The documents have GETs that change something, so the method does
+// not matter.
+func (c *Call) checkOrigin() error {
+	if !c.Route.Changes {
+		return nil
+	}
+	asPost := &http.Request{Method: http.MethodPost, URL: c.Request.URL, Host: c.Request.Host, Header: c.Request.Header}
+	if c.server.origins.Check(asPost) != nil {
+		return Foreign
+	}
+	return nil
+}
+
+// authenticate finds out who asks, and whether they may.
+func (c *Call) authenticate() error {
+	if c.Route.Needs == 0 {
+		return nil
+	}
+	address := remoteAddress(c.Request)
+	if err := c.server.logins.allows(address); err != nil {
+		return err // before a body is read for its credential
+	}
+	credential, err := c.Route.Speaks.Credential(c)
+	if err != nil && !errors.Is(err, ErrBadCredential) {
+		return err
+	}
+	return c.server.logins.try(c.Context(), address, func() error {
+		if err != nil {
+			return err
+		}
+		who, err := c.server.config.Identify(c.Context(), c.Route, credential)
+		if err == nil && who.Level < c.Route.Needs {
+			err = ErrForbidden
+		}
+		if err == nil {
+			c.By = who
+		}
+		return err
+	})
+}
+
+// CheckID refuses what is no id: 1 to 256 bytes of UTF-8 without control
+// characters. An id is never used as the name of a file.
+func CheckID(id string) error {
+	if id == "" || len(id) > maxID || !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl) {
+		return BadID
+	}
+	return nil
+}
+
+// Flag returns a query parameter that is true or false; absent is false.
+func (c *Call) Flag(name string) (bool, error) {
+	switch c.Query.Get(name) {
+	case "true":
+		return true, nil
+	case "false", "":
+		return false, nil
+	}
+	return false, BadQuery.With(name + " must be true or false")
+}
+
+// Number returns a query parameter that is a whole number of at least low; absent is byDefault.
+func (c *Call) Number(name string, low, byDefault int64) (int64, error) {
+	return Number(c.Query, name, low, byDefault)
+}
+
+// Number is Call.Number of another query.
+func Number(query url.Values, name string, low, byDefault int64) (int64, error) {
+	text := query.Get(name)
+	if text == "" {
+		return byDefault, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < low || text[0] == '+' || text[0] == '-' {
+		return 0, BadQuery.With(fmt.Sprintf("%s must be a whole number of at least %d", name, low))
+	}
+	return n, nil
+}

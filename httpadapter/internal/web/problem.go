@@ -1,0 +1,94 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Failure is how an API tells an error.
+type Failure struct {
+	Err    error
+	Status int
+	Slug   string // what programs read, in a problem's type
+	Text   string // what people read
+	Tell   bool   // the error's own text is about the request and may go out
+}
+
+// failure says err in the envelope of the API, or returns false for an error
+// that nobody outside should see.
+func (d *Dialect) failure(err error) (Answer, bool) {
+	refused, ok := errors.AsType[*Refusal](err)
+	if !ok && d.Refuse != nil {
+		refused = d.Refuse(err)
+	}
+	if refused != nil {
+		return d.Say(refused, err), true
+	}
+	for _, f := range d.Failures {
+		if !errors.Is(err, f.Err) {
+			continue
+		}
+		refused = &Refusal{Status: f.Status, Slug: f.Slug, Text: f.Text}
+		if f.Tell {
+			refused.Detail = err.Error()
+		}
+		return d.Say(refused, err), true
+	}
+	return Answer{}, false
+}
+
+// Problem is a failure of our own routes, as RFC 9457 has it.
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// problemType comes before the slug in a problem's type. The slug is stable.
+const problemType = "urn:upkeep:problem:"
+
+// Own is how our own routes about an API are spoken, with the failures of its
+// domain.
+func Own(api string, refuse func(error) *Refusal, domain ...Failure) *Dialect {
+	return &Dialect{
+		API: api, Credential: BearerCredential, Refuse: refuse, Failures: slices.Concat(identification, domain),
+		Say: func(r *Refusal, _ error) Answer { return r.Problem() }, Fails: Problem{}, Bearer: true,
+	}
+}
+
+// identification has the problems of the errors of identification.
+var identification = []Failure{
+	{ErrNoCredential, http.StatusUnauthorized, "no-credential", "A bearer token is needed", false},
+	{ErrBadCredential, http.StatusUnauthorized, "bad-credential", "The token is not known", false},
+	{ErrExpired, http.StatusUnauthorized, "expired-credential", "The token has expired", false},
+	{ErrForbidden, http.StatusForbidden, "forbidden", "The token does not allow this", false},
+}
+
+// Problem is the refusal as our own routes tell it.
+func (e *Refusal) Problem() Answer {
+	reply := Answer{
+		Status: e.Status,
+		Media:  "application/problem+json",
+		Body:   Problem{Type: problemType + e.Slug, Title: e.Text, Status: e.Status, Detail: e.Detail},
+	}
+	if e.Status == http.StatusUnauthorized {
+		reply.Challenge = "Bearer"
+	}
+	return reply
+}
+
+// BearerCredential is a bearer token.
+func BearerCredential(c *Call) (Credential, error) {
+	values := c.Request.Header.Values("Authorization")
+	if len(values) == 0 {
+		return Credential{}, nil
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if len(values) > 1 || token == "" || !strings.EqualFold(scheme, "Bearer") {
+		return Credential{}, ErrBadCredential
+	}
+	return Credential{Secret: token}, nil
+}

@@ -1,0 +1,180 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// API is what a domain serves, or another part of the program: its routes, and
+// the paths under which everything unknown is answered in its envelope.
+type API struct {
+	Routes []Route
+	Trees  map[string]*Dialect // by path, such as /lv
+}
+
+// Route is a row of the table: what is served, and how.
+type Route struct {
+	API     string
+	Methods []string // exactly these: HEAD is served only where it stands here
+	Pattern string   // of net/http, without a method
+	Needs   int      // the level of who asks; 0: no credential is asked for
+	Changes bool     // changes state: refused cross-site, whatever the method
+	Summary string
+
+	Speaks *Dialect
+	Body   int64   // bytes of a body at most; 0: none is read
+	Form   bool    // the body may be a form
+	Plain  bool    // the body is JSON whatever its Content-Type says
+	Slow   bool    // the reply may take longer than the server's WriteTimeout
+	Stream bool    // the reply is events, and does not end
+	Bare   bool    // ids are not checked: Handle does
+	Query  []Field // query parameters, for openapi.json
+	Takes  any     // a body of the zero value, for openapi.json
+	Gives  any     // a reply, or an event, for openapi.json
+	Handle func(*Call) error
+
+	ids []string // the names of the pattern's wildcards
+}
+
+// Field is a query parameter.
+type Field struct{ Name, About string }
+
+// Param is the Field of a name, and of what it is about.
+func Param(name, about string) Field { return Field{name, about} }
+
+// Dialect is how an API is spoken.
+type Dialect struct {
+	API string
+	// Credential takes the credential out of a request. Its errors are
+	// those of identification, or refusals.
+	Credential func(*Call) (Credential, error)
+	// Failures are the errors that may be told, those of identification
+	// included, and Refuse, which may be nil, those that say more by their type.
+	Failures []Failure
+	Refuse   func(error) *Refusal
+	// Say puts a refusal into the API's own envelope. Err is what it is for.
+	Say func(r *Refusal, err error) Answer
+	// Fails is an empty body of such a failure, for openapi.json.
+	Fails any
+	// Bearer is true if the credential is a bearer token, for openapi.json.
+	Bearer bool
+}
+
+// Answer is a whole reply.
+type Answer struct {
+	Status int
+	Media  string // Content-Type; default application/json
+	Body   any    // encoded as JSON, unless it is Encoded; nil: none
+	// Challenge is what a 401 asks for in WWW-Authenticate, if anything.
+	Challenge string
+}
+
+// Reading are the methods of a route that only looks.
+var Reading = []string{http.MethodGet, http.MethodHead}
+
+// pathNames returns the names of a pattern's wildcards.
+func pathNames(pattern string) []string {
+	var names []string
+	for segment := range strings.SplitSeq(pattern, "/") {
+		if name, ok := wildcard(segment); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// wildcard returns the name of a segment of a pattern that stands for an id.
+func wildcard(segment string) (name string, ok bool) {
+	name, ok = strings.CutPrefix(segment, "{")
+	return strings.TrimSuffix(name, "}"), ok
+}
+
+// readPath takes the ids out of the path as it was sent. What a router hands
+// over may be escaped or not, and the path may have more in front than the
+// pattern has, or less: so segments are counted from the end.
+func (c *Call) readPath() error {
+	if len(c.Route.ids) == 0 {
+		return nil
+	}
+	c.ids = make(map[string]string, len(c.Route.ids))
+	path := strings.Split(c.Request.URL.EscapedPath(), "/")
+	pattern := strings.Split(c.Route.Pattern, "/")
+	for i, segment := range pattern {
+		name, isID := wildcard(segment)
+		at := len(path) - len(pattern) + i
+		if !isID || at < 0 {
+			continue
+		}
+		id, err := url.PathUnescape(path[at])
+		if err != nil {
+			return BadID
+		}
+		c.ids[name] = id
+	}
+	for _, name := range c.Route.ids {
+		if err := CheckID(c.ids[name]); err != nil && !c.Route.Bare {
+			return err
+		}
+	}
+	return nil
+}
+
+// ID returns the id that stands in the path for a wildcard of the route's
+// pattern, "" if the pattern has no such wildcard.
+func (c *Call) ID(name string) string { return c.ids[name] }
+
+// endpoint serves one pattern: the routes that differ in their methods, or
+// none, where everything is unknown.
+type endpoint struct {
+	server  *Server
+	pattern string
+	speaks  *Dialect
+	routes  []*Route
+	allow   string // the methods, as in the Allow header
+}
+
+// endpoints returns the pattern of everything that is served with its endpoint.
+func (s *Server) endpoints(trees map[string]*Dialect) map[string]*endpoint {
+	all := map[string]*endpoint{}
+	add := func(pattern string, speaks *Dialect) *endpoint {
+		e := all[pattern]
+		if e == nil {
+			e = &endpoint{server: s, pattern: pattern, speaks: speaks}
+			all[pattern] = e
+		}
+		return e
+	}
+	for i := range s.routes {
+		r := &s.routes[i]
+		e := add(r.Pattern, r.Speaks)
+		e.routes = append(e.routes, r)
+	}
+	for path, speaks := range trees {
+		add(s.config.Prefix+path, speaks)
+		add(s.config.Prefix+path+"/", speaks)
+	}
+	for _, e := range all {
+		var methods []string
+		for _, r := range e.routes {
+			methods = append(methods, r.Methods...)
+		}
+		slices.Sort(methods)
+		e.allow = strings.Join(methods, ", ")
+	}
+	return all
+}
+
+// route returns the route of a method.
+func (e *endpoint) route(method string) (*Route, error) {
+	for _, r := range e.routes {
+		if slices.Contains(r.Methods, method) {
+			return r, nil
+		}
+	}
+	if len(e.routes) == 0 {
+		return nil, UnknownPath
+	}
+	return nil, BadMethod
+}
