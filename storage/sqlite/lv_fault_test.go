@@ -118,7 +118,10 @@ func TestAWriteHappensWholeOrNotAtAll(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "state.db")
 				db := open(t, sqlite.Config{Path: path, Relaxed: true})
 				w := makeWorld(t, db.Versions())
-				before := dump(t, path)
+				raw, err := sql.Open("sqlite", "file:"+path)
+				require.NoError(t, err)
+				defer raw.Close()
+				before := dump(t, raw)
 				broken := func(f *spy) error {
 					f.DB = db.Engine()
 					return tt.write(t, sqlstore.NewVersions(f, storage.Retention{Events: keep}), w)
@@ -129,13 +132,13 @@ func TestAWriteHappensWholeOrNotAtAll(t *testing.T) {
 					if len(f.statements) < n {
 						require.NoError(t, err)
 						require.Greater(t, n, 2, "nothing was made to fail")
-						require.NotEqual(t, before, dump(t, path), "it does something when nothing fails")
+						require.NotEqual(t, before, dump(t, raw), "it does something when nothing fails")
 						return
 					}
 					require.ErrorIs(t, err, errInjected)
-					require.Equal(t, before, dump(t, path), "failing before statement %d, it leaves nothing", n)
+					require.Equal(t, before, dump(t, raw), "failing before statement %d, it leaves nothing", n)
 					require.ErrorIs(t, broken(&spy{after: failAt(n)}), errInjected)
-					require.Equal(t, before, dump(t, path), "failing after statement %d, it leaves nothing", n)
+					require.Equal(t, before, dump(t, raw), "failing after statement %d, it leaves nothing", n)
 				}
 			})
 		}
@@ -154,11 +157,8 @@ func failAt(n int) func(int) error {
 }
 
 // dump returns all rows of all tables.
-func dump(t *testing.T, path string) map[string][]string {
+func dump(t *testing.T, db *sql.DB) map[string][]string {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path)
-	require.NoError(t, err)
-	defer db.Close()
 	all := map[string][]string{}
 	for _, table := range texts(t, db, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'upkeep_lv%'") {
 		columns := strings.Join(texts(t, db, "SELECT 'quote(' || name || ')' FROM pragma_table_info(?1)", table), "||','||")
