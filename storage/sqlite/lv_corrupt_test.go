@@ -115,8 +115,11 @@ func TestAFlippedByteAnywhereShowsNoOtherContent(t *testing.T) {
 	for _, content := range contents {
 		known[string(content)] = true
 	}
-	refused, damaged := 0, 0
-	for range 100 {
+	files, refused, damaged := 25, 0, 0
+	if os.Getenv("UPKEEP_FULL") == "1" {
+		files = 100
+	}
+	for range files {
 		bad := bytes.Clone(file)
 		bad[random.IntN(len(bad))] ^= byte(1) << random.IntN(8)
 		shown, rows, err := flipped(t, bad)
@@ -128,5 +131,5 @@ func TestAFlippedByteAnywhereShowsNoOtherContent(t *testing.T) {
 			require.True(t, known[string(content)], "%q: %s", row, content)
 		}
 	}
-	t.Logf("of 100 files %d were refused; %d rows were damaged", refused, damaged)
+	t.Logf("of %d files %d were refused; %d rows were damaged", files, refused, damaged)
 }
