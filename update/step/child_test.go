@@ -32,6 +32,14 @@ func TestMain(m *testing.M) {
 // it tells what hangs from a machine that is busy.
 const hangs = 3 * time.Minute
 
+// often is few, or in a full test many.
+func often(few, many int) int {
+	if os.Getenv("UPKEEP_FULL") == "1" {
+		return many
+	}
+	return few
+}
+
 // writeProgram writes a file that can be executed at once: a process that is
 // started meanwhile does not have it open as well.
 func writeProgram(t *testing.T, path, text string) {

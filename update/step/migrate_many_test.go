@@ -75,10 +75,10 @@ func writeFiles(t *testing.T, content map[string]string) string {
 }
 
 func TestMigrateSQLMayRunTwiceAtOnce(t *testing.T) {
-	const files, rounds = 9, 10
+	const files = 9
 	dir := writeFiles(t, manyFiles(files))
 	for _, mode := range []string{"WAL", "DELETE"} {
-		for range rounds {
+		for range often(3, 10) {
 			path := filepath.Join(t.TempDir(), "site.db")
 			execSQL(t, openDB(t, path, "journal_mode("+mode+")"), "CREATE TABLE page (title)")
 			var work sync.WaitGroup
@@ -97,7 +97,7 @@ func TestMigrateSQLMayRunTwiceAtOnce(t *testing.T) {
 }
 
 func TestMigrateSQLMayRunTwiceAtOnceInOneProcess(t *testing.T) {
-	for range 10 {
+	for range often(3, 10) {
 		db, _ := site(t)
 		m := migrate(db, manyFiles(6))
 		var work sync.WaitGroup
@@ -118,11 +118,13 @@ func TestMigrateSQLSurvivesBeingKilled(t *testing.T) {
 	content := manyFiles(files)
 	dir := writeFiles(t, content)
 	kills := 0
-	for round := range 12 {
+	rounds := often(3, 12)
+	for round := range rounds {
+		latest := 4 + 33*round/(rounds-1) // in milliseconds
 		path := filepath.Join(t.TempDir(), "site.db")
 		for range 20 {
 			cmd := startChild(t, child("migrate", path, dir, "journal_mode(WAL)"))
-			time.AfterFunc(time.Duration(1+rand.IntN(4+3*round))*time.Millisecond, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
+			time.AfterFunc(time.Duration(1+rand.IntN(latest))*time.Millisecond, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
 			if !killed(t, cmd) {
 				break
 			}

@@ -61,7 +61,7 @@ func TestPublishFilesLosesNothingWhereverItIsKilled(t *testing.T) {
 		delete(after, "media")
 
 		for n := 1; n <= does+undoes; n++ {
-			for _, late := range []bool{false, true}[:min(often(1), 2)] {
+			for _, late := range []bool{false, true}[:often(1, 2)] {
 				for _, finish := range []string{"do", "undo"} {
 					t.Run(fmt.Sprintf("at effect %d, %t, then %s", n, late, finish), func(t *testing.T) {
 						t.Parallel()
