@@ -4,7 +4,9 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -49,21 +51,20 @@ func harness(histories int, fresh func(testing.TB) string) storagetest.Harness {
 			return open(t, postgres.Config{URL: urls[first]})
 		},
 		Retain: retain,
-		DamageVersion: func(t testing.TB, b storage.Backend, version int64, content []byte) {
-			damage(t, urls[b], `UPDATE upkeep_lv_version SET content = $1 WHERE id = $2`, content, version)
-		},
-		DamageRun: func(t testing.TB, b storage.Backend, run string) {
-			damage(t, urls[b], `UPDATE upkeep_update_run SET detail = '{"version":' WHERE id = $1`, []byte(run))
-			damage(t, urls[b], `UPDATE upkeep_update_event SET record = '' WHERE run = $1`, []byte(run))
+		Damage: func(t testing.TB, b storage.Backend, statement string, args ...any) {
+			damage(t, urls[b], statement, args...)
 		},
 		RealTime:  true,
 		Histories: histories,
 	}
 }
 
-// damage changes a database behind the engine's back.
+// damage changes a database behind the engine's back. Parameters are written ?.
 func damage(t testing.TB, url, statement string, args ...any) {
 	t.Helper()
+	for i := range args {
+		statement = strings.Replace(statement, "?", fmt.Sprint("$", i+1), 1)
+	}
 	c, err := pgx.Connect(context.Background(), url)
 	require.NoError(t, err)
 	defer c.Close(context.Background())

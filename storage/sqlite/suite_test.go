@@ -46,14 +46,9 @@ func TestSuites(t *testing.T) {
 		Retain: func(t testing.TB, r storage.Retention) storage.Backend {
 			return openAt(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "state.db"), Retention: r})
 		},
-		DamageVersion: func(t testing.TB, b storage.Backend, version int64, content []byte) {
+		Damage: func(t testing.TB, b storage.Backend, statement string, args ...any) {
 			path, _ := paths.Load(b)
-			damage(t, path.(string), `UPDATE upkeep_lv_version SET content = ? WHERE id = ?`, content, version)
-		},
-		DamageRun: func(t testing.TB, b storage.Backend, run string) {
-			path, _ := paths.Load(b)
-			damage(t, path.(string), `UPDATE upkeep_update_run SET detail = '{"version":' WHERE id = ?`, []byte(run))
-			damage(t, path.(string), `UPDATE upkeep_update_event SET record = '' WHERE run = ?`, []byte(run))
+			damage(t, path.(string), statement, args...)
 		},
 		Histories: 2000,
 	})

@@ -12,16 +12,12 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/lease"
-	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
-	"github.com/upkeep-go/upkeep/update"
 )
 
 // SchemaHarness describes an engine that keeps its state in tables.
@@ -122,10 +118,20 @@ CREATE INDEX {table}_stars ON {table} (stars, {key});
 CREATE TABLE {table}_note ({key} {bytes} PRIMARY KEY, note TEXT NOT NULL) {keyed};`)
 }
 
+// additions are the migrations of a library that has added to every domain.
 func additions() fs.FS {
-	return newer(sqlstore.Migrations(), true, map[string]string{
-		"lease": notes("upkeep_lease", "item"), "update": notes("upkeep_update_run", "id"), "lv": notes("upkeep_lv_row", "name"),
-	})
+	scripts := map[string]string{}
+	for _, s := range stores {
+		scripts[s.domain] = notes(s.table, s.key)
+	}
+	return newer(sqlstore.Migrations(), true, scripts)
+}
+
+// later are statements of a migration that adds once more.
+func (s store) later() string {
+	return strings.NewReplacer("{table}", s.table, "{domain}", s.domain).Replace(`
+ALTER TABLE {table} ADD COLUMN later TEXT;
+CREATE TABLE upkeep_{domain}_later (id {int} PRIMARY KEY) {end};`)
 }
 
 // Crowded returns the migrations of a newer library that has added to every
@@ -185,59 +191,21 @@ func crowd(base fs.FS, domain string) string {
 	return script.String()
 }
 
-// work uses every store, and checks that it goes on from where others were: n
-// counts the calls on a database.
-func work(t testing.TB, b storage.Backend, n int) {
-	t.Helper()
-	workUnwatched(t, b, n)
-	require.EqualValues(t, 2*n, firstEvents(t, b, 2*n)[2*n-1].Seq)
-}
-
-func workUnwatched(t testing.TB, b storage.Backend, n int) {
-	t.Helper()
-	ctx := t.Context()
-	held, err := b.Locker().Acquire(ctx, "core", "me", time.Hour)
-	require.NoError(t, err)
-	require.EqualValues(t, n, held.Token)
-	require.NoError(t, b.Locker().Release(ctx, held))
-
-	run, err := b.Journal().Create(ctx, aRun(fmt.Sprint("run ", n)), update.Event{Kind: update.EventStarted})
-	require.NoError(t, err)
-	run.State = update.StateSucceeded
-	_, err = b.Journal().Save(ctx, run, update.Event{Kind: update.EventStep, Step: "publish"})
-	require.NoError(t, err)
-	require.Len(t, all(t, b.Journal().History(ctx, update.Query{})), n)
-
-	saved, err := b.Versions().Write(ctx, pages, saving(fmt.Sprint("row ", n), n), ann)
-	require.NoError(t, err)
-	_, err = b.Versions().PutRelease(ctx, pages, releasing(saved[0]), ann)
-	require.NoError(t, err)
-	_, err = b.Versions().PutStrategy(ctx, pages, showing(saved[0]), ann)
-	require.NoError(t, err)
-	require.Len(t, all(t, b.Versions().Rows(ctx, pages, lv.View{})), n)
-	require.Len(t, all(t, b.Versions().Versions(ctx, pages, lv.Query{})), n)
-}
-
 func tablesOfUse(t testing.TB, h SchemaHarness) {
 	address := h.Fresh(t)
 	b := h.open(t, address, nil)
-	has := func(what string, prefixes ...string) {
-		t.Helper()
+	prefixes := []string{"upkeep_schema", "upkeep_history"}
+	for _, s := range slices.Backward(stores) {
 		for _, table := range h.Tables(t, address) {
 			of := func(p string) bool { return strings.HasPrefix(table, p) }
-			require.True(t, slices.ContainsFunc(prefixes, of), "%s makes %s", what, table)
+			require.True(t, slices.ContainsFunc(prefixes, of), "%s is made before it is used", table)
 		}
+		has, err := s.has(t.Context(), b, "none")
+		require.NoError(t, err)
+		require.False(t, has)
+		prefixes = append(prefixes, "upkeep_"+s.domain)
+		require.Contains(t, h.Tables(t, address), s.table)
 	}
-	has("opening", "upkeep_schema", "upkeep_history")
-	_, err := b.Locker().Holder(t.Context(), "core")
-	require.ErrorIs(t, err, lease.ErrFree)
-	has("the Locker", "upkeep_schema", "upkeep_history", "upkeep_lease")
-	require.Contains(t, h.Tables(t, address), "upkeep_lease")
-	require.Empty(t, all(t, b.Versions().Rows(t.Context(), pages, lv.View{})))
-	has("the VersionStore", "upkeep_schema", "upkeep_history", "upkeep_lease", "upkeep_lv_")
-	_, err = b.Journal().Get(t.Context(), "none")
-	require.ErrorIs(t, err, update.ErrNotFound)
-	has("the Journal", "upkeep_schema", "upkeep_history", "upkeep_lease", "upkeep_lv_", "upkeep_update_")
 }
 
 func firstUsesAtOnce(t testing.TB, h SchemaHarness) {
@@ -246,59 +214,51 @@ func firstUsesAtOnce(t testing.TB, h SchemaHarness) {
 	for range 3 {
 		b := h.open(t, address, additions())
 		for i := range 4 {
-			calls.Go(func() {
-				_, err := b.Locker().Holder(t.Context(), "core")
-				assert.ErrorIs(t, err, lease.ErrFree)
-			})
-			calls.Go(func() {
-				_, err := b.Journal().Create(t.Context(), aRun(fmt.Sprintf("%p %d", b, i)))
-				assert.NoError(t, err)
-			})
-			calls.Go(func() {
-				_, err := b.Versions().Write(t.Context(), pages, saving(fmt.Sprintf("%p %d", b, i), 1), ann)
-				assert.NoError(t, err)
-			})
+			for _, s := range stores {
+				calls.Go(func() { assert.NoError(t, s.write(t.Context(), b, fmt.Sprintf("%p %d", b, i))) })
+			}
 		}
 	}
 	calls.Wait()
 }
 
 func firstUseAgain(t testing.TB, h SchemaHarness) {
-	address := h.Fresh(t)
-	broken := newer(sqlstore.Migrations(), true, map[string]string{"update": "ALTER TABLE upkeep_update_none ADD COLUMN id TEXT;"})
-	h.during(t, address, broken, func(b storage.Backend) {
-		ended, end := context.WithCancel(t.Context())
-		end()
-		_, err := b.Locker().Holder(ended, "core")
-		require.ErrorIs(t, err, context.Canceled)
-		_, err = b.Locker().Holder(t.Context(), "core")
-		require.ErrorIs(t, err, lease.ErrFree)
-		for range 2 {
-			_, err = b.Journal().Get(t.Context(), "none")
-			require.Error(t, err)
-			require.NotErrorIs(t, err, update.ErrNotFound)
-		}
-		_, err = b.Versions().Write(t.Context(), pages, saving("a", 1), ann)
-		require.NoError(t, err, "the other stores go on")
-	})
-	h.during(t, address, nil, func(b storage.Backend) {
-		_, err := b.Journal().Create(t.Context(), aRun("1"))
-		require.NoError(t, err)
-	})
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for _, broken := range stores {
+		address := h.Fresh(t)
+		none := newer(sqlstore.Migrations(), true, map[string]string{broken.domain: "ALTER TABLE upkeep_none ADD COLUMN id TEXT;"})
+		h.during(t, address, none, func(b storage.Backend) {
+			for range 2 {
+				_, err := broken.has(t.Context(), b, "none")
+				require.Error(t, err)
+			}
+			for _, s := range stores {
+				if s.domain != broken.domain {
+					_, err := s.has(ended, b, "none")
+					require.ErrorIs(t, err, context.Canceled)
+					require.NoError(t, s.write(t.Context(), b, "1"), "the other stores go on")
+				}
+			}
+		})
+		h.during(t, address, nil, func(b storage.Backend) { must(t, b, "2") })
+	}
 }
 
 func olderGoesOn(t testing.TB, h SchemaHarness) {
 	address := h.Fresh(t)
+	scripts := map[string]string{}
+	for _, s := range stores {
+		scripts[s.domain] = s.later()
+	}
 	next := additions()
-	third := newer(next, true, map[string]string{"update": notes("upkeep_update_step", "run")})
-	h.during(t, address, nil, func(b storage.Backend) { work(t, b, 1) })
-	h.during(t, address, next, func(b storage.Backend) { work(t, b, 2) })
-	require.Subset(t, h.Tables(t, address), []string{"upkeep_lease_note", "upkeep_update_run_note", "upkeep_lv_row_note"})
-	h.during(t, address, nil, func(b storage.Backend) { work(t, b, 3) })
-	h.during(t, address, third, func(b storage.Backend) { work(t, b, 4) })
-	require.Contains(t, h.Tables(t, address), "upkeep_update_step_note")
-	h.during(t, address, nil, func(b storage.Backend) { work(t, b, 5) })
-	h.during(t, address, next, func(b storage.Backend) { work(t, b, 6) })
+	third := newer(next, true, scripts)
+	for i, migrations := range []fs.FS{nil, next, nil, third, nil, next} {
+		h.during(t, address, migrations, func(b storage.Backend) { work(t, b, i+1) })
+	}
+	for _, s := range stores {
+		require.Subset(t, h.Tables(t, address), []string{s.table + "_note", "upkeep_" + s.domain + "_later"})
+	}
 }
 
 func sideBySide(t testing.TB, h SchemaHarness) {
@@ -313,34 +273,25 @@ func sideBySide(t testing.TB, h SchemaHarness) {
 }
 
 func olderRefuses(t testing.TB, h SchemaHarness) {
-	address, ctx := h.Fresh(t), t.Context()
-	changed := newer(sqlstore.Migrations(), false, map[string]string{"update": "ALTER TABLE upkeep_update_run ADD COLUMN must TEXT;"})
-	later := newer(changed, true, map[string]string{"update": "CREATE TABLE upkeep_update_later (id {int} PRIMARY KEY) {end};"})
-	h.during(t, address, later, func(b storage.Backend) { work(t, b, 1) })
-	h.during(t, address, nil, func(b storage.Backend) {
-		j := b.Journal()
-		_, create := j.Create(ctx, aRun("2"))
-		_, save := j.Save(ctx, aRun("1"))
-		_, get := j.Get(ctx, "1")
-		for op, err := range map[string]error{"Create": create, "Save": save, "Get": get} {
-			require.ErrorIs(t, err, storage.ErrNewer, op)
-			require.ErrorContains(t, err, "_next.sql", "it says which migration")
-		}
-		for _, err := range j.History(ctx, update.Query{}) {
-			require.ErrorIs(t, err, storage.ErrNewer)
-		}
-		for _, err := range j.Watch(ctx, 0) {
-			require.ErrorIs(t, err, storage.ErrNewer)
-		}
-		_, err := b.Locker().Acquire(ctx, "core", "me", time.Hour)
-		require.NoError(t, err, "the other stores go on")
-		_, err = b.Versions().Write(ctx, pages, saving("b", 1), ann)
-		require.NoError(t, err, "the other stores go on")
-	})
-	h.during(t, address, changed, func(b storage.Backend) {
-		_, err := b.Journal().Create(ctx, aRun("2"))
-		require.NoError(t, err)
-	})
+	for _, changed := range stores {
+		address := h.Fresh(t)
+		next := newer(sqlstore.Migrations(), false, map[string]string{changed.domain: "ALTER TABLE " + changed.table + " ADD COLUMN must TEXT;"})
+		third := newer(next, true, map[string]string{changed.domain: changed.later()})
+		h.during(t, address, third, func(b storage.Backend) { work(t, b, 1) })
+		h.during(t, address, nil, func(b storage.Backend) {
+			for _, c := range changed.calls(t.Context(), b) {
+				err := c.do()
+				require.ErrorIs(t, err, storage.ErrNewer, c.op)
+				require.ErrorContains(t, err, "_next.sql", "it says which migration")
+			}
+			for _, s := range stores {
+				if s.domain != changed.domain {
+					require.NoError(t, s.write(t.Context(), b, "1"), "the other stores go on")
+				}
+			}
+		})
+		h.during(t, address, next, func(b storage.Backend) { must(t, b, "2") })
+	}
 }
 
 func otherMigrations(t testing.TB, h SchemaHarness) {

@@ -12,10 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/lease"
-	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
-	"github.com/upkeep-go/upkeep/update"
 )
 
 // WithinHarness describes an engine in the database of an application, whose
@@ -88,24 +85,16 @@ func withinOrNot(t testing.TB, h WithinHarness) {
 		tx := h.begin(t, b)
 		require.NoError(t, tx.Change())
 		workUnwatched(t, tx.Stores, 2)
-		_, err := tx.Stores.Locker().Acquire(t.Context(), "mine", "me", time.Hour)
-		require.NoError(t, err)
-		_, err = b.Journal().Get(t.Context(), "run 2")
-		require.ErrorIs(t, err, update.ErrNotFound, "it is seen before the commit")
-		_, err = b.Locker().Holder(t.Context(), "mine")
-		require.ErrorIs(t, err, lease.ErrFree, "it is seen before the commit")
-		require.Len(t, all(t, b.Versions().Rows(t.Context(), pages, lv.View{})), 1, "it is seen before the commit")
+		requireHas(t, b, "work 2", false, "it is seen before the commit")
 		if commits {
 			require.NoError(t, tx.Commit())
 			require.Equal(t, 1, tx.Changes())
-			_, err = b.Locker().Holder(t.Context(), "mine")
-			require.NoError(t, err)
+			requireHas(t, b, "work 2", true, "it was committed")
 			work(t, b, 3)
 		} else {
 			require.NoError(t, tx.Rollback())
 			require.Equal(t, 0, tx.Changes())
-			_, err = b.Locker().Holder(t.Context(), "mine")
-			require.ErrorIs(t, err, lease.ErrFree)
+			requireHas(t, b, "work 2", false, "it was rolled back")
 			work(t, b, 2)
 		}
 	}
@@ -133,30 +122,17 @@ func withinTables(t testing.TB, h WithinHarness) {
 }
 
 func withinRefused(t testing.TB, h WithinHarness) {
-	ctx, b := t.Context(), h.open(t)
+	b := h.open(t)
 	tx := h.begin(t, b)
-	in := tx.Stores
 	require.NoError(t, tx.Change())
-	_, err := in.Locker().Acquire(ctx, "mine", "me", time.Hour)
-	require.NoError(t, err)
-	run, err := in.Journal().Create(ctx, aRun("1"))
-	require.NoError(t, err)
-	_, err = in.Locker().Acquire(ctx, "mine", "you", time.Hour)
-	require.ErrorIs(t, err, lease.ErrHeld)
-	_, err = in.Journal().Create(ctx, aRun("1"))
-	require.ErrorIs(t, err, update.ErrExists)
-	run.Rev++
-	_, err = in.Journal().Save(ctx, run)
-	require.ErrorIs(t, err, update.ErrStale)
-	_, err = in.Versions().Write(ctx, pages, append(saving("a", 1), lv.Edit{Op: lv.OpDelete, Row: "none"}), ann)
-	require.ErrorIs(t, err, lv.ErrNotFound)
+	for _, s := range stores {
+		s.refused(t, tx.Stores)
+	}
 	require.NoError(t, tx.Commit())
 
 	require.Equal(t, 1, tx.Changes())
-	_, err = b.Locker().Holder(ctx, "mine")
-	require.NoError(t, err)
-	require.Len(t, all(t, b.Journal().History(ctx, update.Query{})), 1)
-	require.Empty(t, all(t, b.Versions().Rows(ctx, pages, lv.View{Working: true})), "half of what was refused is there")
+	requireHas(t, b, "kept", true, "it was written before others were refused")
+	requireHas(t, b, "half", false, "half of what was refused is there")
 }
 
 func withinContext(t testing.TB, h WithinHarness) {
@@ -164,11 +140,8 @@ func withinContext(t testing.TB, h WithinHarness) {
 	tx := h.begin(t, b)
 	ended, end := context.WithCancel(t.Context())
 	end()
-	_, acquire := tx.Stores.Locker().Acquire(ended, "core", "me", time.Hour)
-	_, create := tx.Stores.Journal().Create(ended, aRun("dropped"))
-	_, write := tx.Stores.Versions().Write(ended, pages, saving("a", 1), ann)
-	for _, err := range []error{acquire, create, write} {
-		require.ErrorIs(t, err, context.Canceled)
+	for _, s := range stores {
+		require.ErrorIs(t, s.write(ended, tx.Stores, "dropped"), context.Canceled, s.domain)
 	}
 	workUnwatched(t, tx.Stores, 1)
 	require.NoError(t, tx.Commit())
@@ -180,30 +153,22 @@ func withinSideBySide(t testing.TB, h WithinHarness) {
 	tx := h.begin(t, b)
 	var calls sync.WaitGroup
 	for i := range 6 {
-		calls.Go(func() {
-			_, err := tx.Stores.Locker().Acquire(t.Context(), fmt.Sprint(i), "me", time.Hour)
-			assert.NoError(t, err)
-		})
-		calls.Go(func() {
-			_, err := tx.Stores.Journal().Create(t.Context(), aRun(fmt.Sprint(i)))
-			assert.NoError(t, err)
-		})
-		calls.Go(func() {
-			_, err := tx.Stores.Versions().Write(t.Context(), pages, saving(fmt.Sprint(i), i), ann)
-			assert.NoError(t, err)
-		})
+		for _, s := range stores {
+			calls.Go(func() { assert.NoError(t, s.write(t.Context(), tx.Stores, fmt.Sprint(i))) })
+		}
 	}
 	calls.Wait()
 	require.NoError(t, tx.Commit())
-	require.Len(t, all(t, b.Journal().History(t.Context(), update.Query{})), 6)
-	require.Len(t, all(t, b.Versions().Rows(t.Context(), pages, lv.View{Working: true})), 6)
+	for i := range 6 {
+		requireHas(t, b, fmt.Sprint(i), true, "it was committed")
+	}
 }
 
 func withinSame(t testing.TB, h WithinHarness) {
 	in := h.begin(t, h.open(t)).Stores
-	require.True(t, in.Locker() == in.Locker())
-	require.True(t, in.Journal() == in.Journal())
-	require.True(t, in.Versions() == in.Versions())
+	for _, s := range stores {
+		require.True(t, s.of(in) == s.of(in), s.domain)
+	}
 }
 
 func withinWatch(t testing.TB, h WithinHarness) {
@@ -211,22 +176,14 @@ func withinWatch(t testing.TB, h WithinHarness) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	for _, after := range []int64{-1, 0, 1} {
-		requireUnsupported(t, tx.Stores.Journal().Watch(ctx, after))
-		requireUnsupported(t, tx.Stores.Versions().Watch(ctx, after))
-		_, err := tx.Stores.Journal().Create(t.Context(), aRun(fmt.Sprint(after)), update.Event{Kind: update.EventStarted})
-		require.NoError(t, err, "the transaction goes on")
+		for _, s := range stores {
+			if s.watch != nil {
+				require.ErrorIs(t, alone(s.watch(ctx, tx.Stores, after)), errors.ErrUnsupported, s.domain)
+			}
+			require.NoError(t, s.write(t.Context(), tx.Stores, fmt.Sprint(after)), "the transaction goes on")
+		}
 	}
 	require.NoError(t, tx.Commit())
-}
-
-func requireUnsupported[T any](t testing.TB, watch iter.Seq2[T, error]) {
-	t.Helper()
-	pairs := 0
-	for _, err := range watch {
-		require.ErrorIs(t, err, errors.ErrUnsupported)
-		pairs++
-	}
-	require.Equal(t, 1, pairs, "an error is the last pair")
 }
 
 func withinClose(t testing.TB, h WithinHarness) {
@@ -235,11 +192,9 @@ func withinClose(t testing.TB, h WithinHarness) {
 	for range 2 {
 		require.NoError(t, tx.Stores.Close())
 	}
-	_, err := tx.Stores.Journal().Create(t.Context(), aRun("1"))
-	require.NoError(t, err)
+	must(t, tx.Stores, "1")
 	require.NoError(t, tx.Commit())
-	_, err = b.Journal().Get(t.Context(), "1")
-	require.NoError(t, err, "the engine goes on")
+	requireHas(t, b, "1", true, "the engine goes on")
 }
 
 func withinClosed(t testing.TB, h WithinHarness) {
@@ -247,11 +202,10 @@ func withinClosed(t testing.TB, h WithinHarness) {
 	work(t, b, 1)
 	tx := h.begin(t, b)
 	require.NoError(t, b.Close())
-	_, acquire := tx.Stores.Locker().Acquire(t.Context(), "mine", "me", time.Hour)
-	_, get := tx.Stores.Journal().Get(t.Context(), "run 1")
-	_, write := tx.Stores.Versions().Write(t.Context(), pages, saving("a", 1), ann)
-	for op, err := range map[string]error{"Acquire": acquire, "Get": get, "Write": write} {
-		require.ErrorIs(t, err, storage.ErrClosed, op)
+	for _, s := range stores {
+		require.ErrorIs(t, s.write(t.Context(), tx.Stores, "mine"), storage.ErrClosed, s.domain)
+		_, err := s.has(t.Context(), tx.Stores, "work 1")
+		require.ErrorIs(t, err, storage.ErrClosed, s.domain)
 	}
 	require.NoError(t, tx.Change(), "the transaction is the application's")
 	require.NoError(t, tx.Commit())
@@ -263,25 +217,25 @@ func withinHeard(t testing.TB, h WithinHarness) {
 	work(t, b, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	heard := make(chan string, 2)
-	go func() {
-		for e, err := range b.Journal().Watch(ctx, 2) {
-			heard <- fmt.Sprint(e.Run, err)
-			break
+	heard := make(chan string, len(stores))
+	var want []string
+	for _, s := range stores {
+		if s.watch != nil {
+			want = append(want, fmt.Sprintf("%s %d <nil>", s.domain, s.events+1))
+			go func() {
+				for seq, err := range s.watch(ctx, b, int64(s.events)) {
+					heard <- fmt.Sprintf("%s %d %v", s.domain, seq, err)
+					break
+				}
+			}()
 		}
-	}()
-	go func() {
-		for e, err := range b.Versions().Watch(ctx, 3) {
-			heard <- fmt.Sprint(e.Kind, err)
-			break
-		}
-	}()
+	}
 	tx := h.begin(t, b)
-	run, err := tx.Stores.Journal().Create(t.Context(), aRun("within"), update.Event{Kind: update.EventStarted})
-	require.NoError(t, err)
-	require.EqualValues(t, 3, run.Seq, "a run knows its first event")
-	_, err = tx.Stores.Versions().Write(t.Context(), pages, saving("within", 1), ann)
-	require.NoError(t, err)
+	must(t, tx.Stores, "within")
 	require.NoError(t, tx.Commit())
-	require.ElementsMatch(t, []string{"within<nil>", fmt.Sprint(lv.EventSaved, "<nil>")}, []string{<-heard, <-heard})
+	var got []string
+	for range want {
+		got = append(got, <-heard)
+	}
+	require.ElementsMatch(t, want, got)
 }
