@@ -122,7 +122,8 @@ func TestRulesThatCannotBeUsedAreRefusedWithTheirPlace(t *testing.T) {
 	many := func(leaves int) string {
 		return `[` + strings.TrimSuffix(strings.Repeat(`{"field":"a","relation":"exists"},`, leaves), ",") + `]`
 	}
-	for _, good := range []string{nested(15), many(256)} {
+	spaced := func(bytes int) string { return fmt.Sprintf("%-*s", bytes, many(1)) }
+	for _, good := range []string{nested(15), many(256), spaced(64 << 10)} {
 		_, err := lv.ParseRules([]byte(good))
 		require.NoError(t, err)
 	}
@@ -173,6 +174,7 @@ func TestRulesThatCannotBeUsedAreRefusedWithTheirPlace(t *testing.T) {
 		"far too deep":               {nested(400), "more than 16 deep"},
 		"too many":                   {many(257), "rules[256]: more than 256"},
 		"too long":                   {`[{"field":"` + strings.Repeat("a", 64<<10) + `","relation":"exists"}]`, "at most 65536"},
+		"too long by a byte":         {spaced(64<<10 + 1), "65537 bytes, at most 65536"},
 		"half a surrogate in a text": {leaf("eq", `"\ud800"`), "surrogate"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -184,6 +186,10 @@ func TestRulesThatCannotBeUsedAreRefusedWithTheirPlace(t *testing.T) {
 }
 
 func TestRulesBuiltInGoAreCheckedToo(t *testing.T) {
+	texts := func(bytes int) lv.Rules { // together with the names
+		return lv.Rules{{Field: "a", Relation: "in", Value: []string{strings.Repeat("x", bytes-len("a"+"in"))}}}
+	}
+	require.NoError(t, texts(64<<10).Check())
 	var deep lv.Rules = []lv.Rule{{Field: "a", Relation: "exists"}}
 	for range 16 {
 		deep = []lv.Rule{{Type: "and", Rules: deep}}
@@ -191,6 +197,7 @@ func TestRulesBuiltInGoAreCheckedToo(t *testing.T) {
 	for name, rules := range map[string]lv.Rules{
 		"too deep":             deep,
 		"too long":             {{Field: "a", Relation: "in", Value: []string{strings.Repeat("x", 40<<10), strings.Repeat("x", 40<<10)}}},
+		"too long by a byte":   texts(64<<10 + 1),
 		"a value of no use":    {{Field: "a", Relation: "eq", Value: struct{}{}}},
 		"not a number":         {{Field: "a", Relation: "gt", Value: math.NaN()}},
 		"a NaN of percentages": {{Relation: "percentage", Value: lv.Percentage{Percent: math.NaN(), By: "a"}}},
