@@ -96,6 +96,14 @@ func newTable(id lv.TableID) *table {
 	return t
 }
 
+// table returns a table, or a new one that is not kept yet. The mutex is held.
+func (s *versions) table(id lv.TableID) *table {
+	if t := s.tables[id]; t != nil {
+		return t
+	}
+	return newTable(id)
+}
+
 // working returns the version of the working row.
 func (r *row) working() *version { return r.versions[len(r.versions)-1] }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/upkeep-go/upkeep/lv"
@@ -41,10 +42,7 @@ func (s *versions) view(ctx context.Context, id lv.TableID, v lv.View) (rows []l
 		return nil, err
 	}
 	defer s.db.mu.Unlock()
-	t := s.tables[id]
-	if t == nil {
-		t = newTable(id)
-	}
+	t := s.table(id)
 	switch {
 	case v.AsOf > s.log.Last():
 		return nil, fmt.Errorf("%w: event %d", lv.ErrNotFound, v.AsOf)
@@ -162,11 +160,8 @@ func (s *versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter
 			return t.out(v), true
 		})
 	}
-	return newestFirst(ctx, s, q.After, func(before int64) (lv.Version, int64, bool) {
-		t := s.tables[id]
-		if t == nil {
-			return lv.Version{}, 0, false
-		}
+	return newestFirst(ctx, s.db, cmp.Or(q.After, math.MaxInt64), func(before int64) (lv.Version, int64, bool) {
+		t := s.table(id)
 		list := t.versions
 		if q.Row != "" {
 			if list = nil; t.rows[q.Row] != nil {
@@ -204,11 +199,8 @@ func (s *versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter
 			return cloneRelease(*t.releases[i]), true
 		})
 	}
-	return newestFirst(ctx, s, q.After, func(before int64) (lv.Release, int64, bool) {
-		t := s.tables[id]
-		if t == nil {
-			return lv.Release{}, 0, false
-		}
+	return newestFirst(ctx, s.db, cmp.Or(q.After, math.MaxInt64), func(before int64) (lv.Release, int64, bool) {
+		t := s.table(id)
 		i, _ := slices.BinarySearchFunc(t.releases, before, releaseByID)
 		for i--; i >= 0; i-- {
 			if r := t.releases[i]; selects(r) {
@@ -224,41 +216,12 @@ func releaseByID(r *lv.Release, id int64) int { return cmp.Compare(r.ID, id) }
 // one lists what find returns of a table, if it is there. Find is called with
 // the mutex.
 func one[T any](ctx context.Context, s *versions, id lv.TableID, find func(*table) (T, bool)) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var entry T
-		err := s.db.lock(ctx)
-		ok := err != nil
-		if err == nil {
-			if t := s.tables[id]; t != nil {
-				entry, ok = find(t)
-			}
-			s.db.mu.Unlock()
+	return newestFirst(ctx, s.db, 1, func(before int64) (entry T, at int64, ok bool) {
+		if before > 0 {
+			entry, ok = find(s.table(id))
 		}
-		if ok {
-			yield(entry, err)
-		}
-	}
-}
-
-// newestFirst lists what older returns: the newest entry with an id before
-// another, that id, and whether there is one. Older is called with the mutex.
-func newestFirst[T any](ctx context.Context, s *versions, after int64, older func(before int64) (T, int64, bool)) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		before := cmp.Or(after, int64(1)<<62)
-		for {
-			if err := s.db.lock(ctx); err != nil {
-				var nothing T
-				yield(nothing, err)
-				return
-			}
-			entry, id, ok := older(before)
-			s.db.mu.Unlock()
-			if !ok || !yield(entry, nil) {
-				return
-			}
-			before = id
-		}
-	}
+		return entry, 0, ok
+	})
 }
 
 // Watch implements lv.VersionStore.

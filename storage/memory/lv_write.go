@@ -33,10 +33,7 @@ func write[T any](ctx context.Context, s *versions, id lv.TableID, by lv.By, f f
 		return answer, err
 	}
 	defer s.db.mu.Unlock()
-	t := s.tables[id]
-	if t == nil {
-		t = newTable(id)
-	}
+	t := s.table(id)
 	if earlier, ok := t.requests[by.RequestID]; ok && by.RequestID != "" {
 		answer, ok := earlier.(T)
 		if !ok {

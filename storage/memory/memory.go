@@ -10,6 +10,7 @@ package memory
 
 import (
 	"context"
+	"iter"
 	"sync"
 	"time"
 
@@ -81,6 +82,26 @@ func (db *DB) lock(ctx context.Context) error {
 		return storage.ErrClosed
 	}
 	return nil
+}
+
+// newestFirst lists what older returns: the newest entry before a place, its
+// place, and whether there is one. Older is called with the mutex.
+func newestFirst[T any](ctx context.Context, db *DB, before int64, older func(before int64) (T, int64, bool)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		before := before // each range begins anew
+		for {
+			var entry T
+			err := db.lock(ctx)
+			more := err != nil
+			if err == nil {
+				entry, before, more = older(before)
+				db.mu.Unlock()
+			}
+			if !more || !yield(entry, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // stamp is how an instant leaves the engine: UTC, in milliseconds as other

@@ -150,51 +150,37 @@ func (j *journal) Get(ctx context.Context, id string) (update.Run, error) {
 // History implements update.Journal.
 func (j *journal) History(ctx context.Context, q update.Query) iter.Seq2[update.Run, error] {
 	return func(yield func(update.Run, error) bool) {
-		i, err := j.from(ctx, q.After)
-		for err == nil && i > 0 {
-			var r update.Run
-			if r, i, err = j.older(ctx, q, i); err == nil && i >= 0 && !yield(r, nil) {
-				return
-			}
-		}
+		from, err := j.from(ctx, q.After)
 		if err != nil {
 			yield(update.Run{}, err)
+			return
 		}
+		newestFirst(ctx, j.db, from, func(before int64) (update.Run, int64, bool) {
+			for i := before - 1; i >= 0; i-- {
+				if r := j.runs[i]; (q.Package == "" || q.Package == r.Package) &&
+					(q.RequestID == "" || q.RequestID == r.Request.By.RequestID) && !(q.Live && r.State.Done()) {
+					return r.Clone(), i, true
+				}
+			}
+			return update.Run{}, 0, false
+		})(yield)
 	}
 }
 
 // from returns the place before which the list of Query.After begins.
-func (j *journal) from(ctx context.Context, after string) (int, error) {
+func (j *journal) from(ctx context.Context, after string) (int64, error) {
 	if err := j.db.lock(ctx); err != nil {
 		return 0, err
 	}
 	defer j.db.mu.Unlock()
 	if after == "" {
-		return len(j.runs), nil
+		return int64(len(j.runs)), nil
 	}
 	i, ok := j.index[after]
 	if !ok {
 		return 0, update.ErrNotFound
 	}
-	return i, nil
-}
-
-// older returns the newest run before place i that q selects, and its place,
-// which is -1 when there is none.
-func (j *journal) older(ctx context.Context, q update.Query, i int) (update.Run, int, error) {
-	if err := j.db.lock(ctx); err != nil {
-		return update.Run{}, -1, err
-	}
-	defer j.db.mu.Unlock()
-	for i--; i >= 0; i-- {
-		r := j.runs[i]
-		if (q.Package == "" || q.Package == r.Package) &&
-			(q.RequestID == "" || q.RequestID == r.Request.By.RequestID) &&
-			!(q.Live && r.State.Done()) {
-			return r.Clone(), i, nil
-		}
-	}
-	return update.Run{}, -1, nil
+	return int64(i), nil
 }
 
 // Watch implements update.Journal.
