@@ -81,6 +81,11 @@ type Limits struct {
 	Body             int64 // bytes of a body; default 64 KiB, 1 MiB for lv
 	Streams          int   // open event streams in all; default 256
 	PrincipalStreams int   // open event streams of one principal; default 16
+	// Replies is how many replies of more than 64 KiB are sent at once; default
+	// 64. A further one waits for 5 seconds, and is then refused with 503 and a
+	// Retry-After. Each takes about so much memory, and that of an item or of
+	// what a store reads at a time, however long it is.
+	Replies int
 	// Logins is how many failed logins a minute one remote address has,
 	// IPv6 addresses by their /64; default 10, negative for no limit. A failed
 	// login is an ErrBadCredential: a request without a credential, or with an
@@ -163,11 +168,12 @@ func (c *Config) complete() error {
 		c.Logger = slog.Default()
 	}
 	l := &c.Limits
-	if l.Body < 0 || l.Streams < 0 || l.PrincipalStreams < 0 || l.Event < 0 {
+	if l.Body < 0 || l.Streams < 0 || l.PrincipalStreams < 0 || l.Replies < 0 || l.Event < 0 {
 		return errors.New("a limit is negative")
 	}
 	l.Streams = cmp.Or(l.Streams, 256)
 	l.PrincipalStreams = cmp.Or(l.PrincipalStreams, 16)
+	l.Replies = cmp.Or(l.Replies, 64)
 	l.Logins = cmp.Or(l.Logins, 10)
 	l.Event = cmp.Or(l.Event, 16<<20)
 	return nil

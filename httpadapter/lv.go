@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -21,9 +22,8 @@ import (
 const LVAPI API = "lv"
 
 const (
-	maxDesc  = 4 << 10 // bytes of a description
-	maxStaff = 128     // bytes of a Staffname
-	maxBatch = 1000    // ids of one request
+	maxStaff = 128  // bytes of a Staffname
+	maxBatch = 1000 // ids of one request
 )
 
 // lvRoutes is the row-version API of Wuji, and what is our own about rows.
@@ -150,6 +150,11 @@ type wujiReply struct {
 // done answers with data.
 func wujiDone(c *web.Call, data any) error {
 	return c.Reply(http.StatusOK, wujiReply{Code: http.StatusOK, Data: data})
+}
+
+// wujiList answers with a list.
+func wujiList[T any](c *web.Call, data iter.Seq2[T, error]) error {
+	return web.List(c, `{"code":200,"msg":"","data":[`, data, "]}")
 }
 
 // wujiCredential is the key pair in the query, and the operator.

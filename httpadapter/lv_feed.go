@@ -35,7 +35,11 @@ func (l *lvRoutes) snapshot(c *web.Call) error {
 	if err != nil {
 		return err
 	}
-	if err := wire.WriteSnapshot(c.Begin(), t.ID, s); err != nil {
+	w, err := c.Begin()
+	if err != nil {
+		return err
+	}
+	if err := wire.WriteSnapshot(w, t.ID, s); err != nil {
 		panic(http.ErrAbortHandler) // so that the client sees a broken reply, not a short one
 	}
 	return nil

@@ -106,16 +106,11 @@ func saidOfRows(r *web.Refusal, err error) web.Answer {
 
 // because returns who makes a change of our own, and why.
 func (l *lvRoutes) because(c *web.Call, desc, requestID string) (lv.By, error) {
-	if len(desc) > maxDesc {
-		return lv.By{}, web.BadBody.With(fmt.Sprintf("desc: at most %d bytes", maxDesc))
+	why, err := c.Because("desc", desc, requestID)
+	if err == nil && why.Actor == "" { // as an Authenticator of the program's may have it
+		err = fmt.Errorf("%w: the actor is missing", lv.ErrInvalid)
 	}
-	if requestID != "" && web.CheckID(requestID) != nil {
-		return lv.By{}, web.BadBody.With("request_id is no id")
-	}
-	if c.By.ID == "" { // as an Authenticator of the program's may have it
-		return lv.By{}, fmt.Errorf("%w: the actor is missing", lv.ErrInvalid)
-	}
-	return lv.By{Actor: c.By.ID, Reason: desc, RequestID: requestID}, nil
+	return lv.By(why), err
 }
 
 // why returns the table, who changes it, and why: the body is a whyBody.
@@ -132,30 +127,20 @@ func (l *lvRoutes) why(c *web.Call) (*lv.Table, lv.By, error) {
 	return t, by, err
 }
 
-// limit returns how many entries a list has at most.
-func ownLimit(c *web.Call) (int, error) {
-	limit, err := c.Number("limit", 1, defaultPage)
-	return int(min(limit, maxBatch)), err
-}
-
-// before returns the id after which a list by falling ids goes on; 0: none.
-func ownBefore(c *web.Call) (int64, error) { return c.Number("after", 1, 0) }
-
 func (l *lvRoutes) tables(c *web.Call) error {
-	reply := tablesReply{Tables: []tableReply{}}
 	app, schema := c.Query.Get("appid"), c.Query.Get("schemaid")
-	for info, err := range l.service.Tables(c.Context()) {
-		if err != nil {
-			return err
+	return web.List(c, `{"tables":[`, func(yield func(tableReply, error) bool) {
+		for info, err := range l.service.Tables(c.Context()) {
+			if err == nil && (app != "" && info.ID.App != app || schema != "" && info.ID.Schema != schema) {
+				continue
+			}
+			if !yield(tableReply{
+				App: info.ID.App, Schema: info.ID.Schema, Seq: info.Seq, Envs: environmentsOf(info.Envs), Strategies: len(info.Strategies),
+			}, err) {
+				return
+			}
 		}
-		if app != "" && info.ID.App != app || schema != "" && info.ID.Schema != schema {
-			continue
-		}
-		reply.Tables = append(reply.Tables, tableReply{
-			App: info.ID.App, Schema: info.ID.Schema, Seq: info.Seq, Envs: environmentsOf(info.Envs), Strategies: len(info.Strategies),
-		})
-	}
-	return c.Reply(http.StatusOK, reply)
+	}, "]}")
 }
 
 func (l *lvRoutes) environments(c *web.Call) error {
@@ -182,7 +167,7 @@ func (l *lvRoutes) rows(c *web.Call) error {
 	if err != nil {
 		return err
 	}
-	limit, err := ownLimit(c)
+	limit, err := c.Limit(maxBatch)
 	if err != nil {
 		return err
 	}
@@ -191,18 +176,12 @@ func (l *lvRoutes) rows(c *web.Call) error {
 			return err
 		}
 	}
-	reply := rowsReply{Rows: []rowReply{}}
-	for row, err := range t.Rows(c.Context(), view) {
-		if err != nil && !row.Corrupt {
-			return err
+	return web.Page(c, "rows", limit, web.Map(t.Rows(c.Context(), view), func(row lv.Row, err error) (rowReply, error) {
+		if row.Corrupt {
+			err = nil
 		}
-		if len(reply.Rows) == limit {
-			reply.Next = reply.Rows[limit-1].ObjectID
-			break
-		}
-		reply.Rows = append(reply.Rows, rowOf(row))
-	}
-	return c.Reply(http.StatusOK, reply)
+		return rowOf(row), err
+	}), func(r rowReply) string { return r.ObjectID })
 }
 
 // view returns what the query asks to see.

@@ -32,12 +32,11 @@ type movedReply struct {
 	VersionID string `json:"versionId"`
 }
 
-// by returns who makes a change of the document, and why.
+// wujiBy returns who makes a change of the document, and why.
 func wujiBy(c *web.Call, desc string) (lv.By, error) {
-	if len(desc) > maxDesc {
-		return lv.By{}, web.BadBody.With(fmt.Sprintf("desc: at most %d bytes", maxDesc))
-	}
-	return lv.By{Actor: c.Request.Header.Get("Staffname"), Reason: desc}, nil
+	why, err := c.Because("desc", desc, "")
+	why.Actor = c.Request.Header.Get("Staffname")
+	return lv.By(why), err
 }
 
 // change returns the table, who changes it, and why. The route's body, if it

@@ -1,9 +1,9 @@
 package httpadapter
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"time"
@@ -42,45 +42,61 @@ func (l *lvRoutes) listReleases(c *web.Call, states ...lv.ReleaseState) error {
 	if err != nil {
 		return err
 	}
-	limit, err := ownLimit(c)
+	limit, err := c.Limit(maxBatch)
 	if err != nil {
 		return err
 	}
-	after, err := ownBefore(c)
+	after, err := c.Number("after", 1, 0)
 	if err != nil {
 		return err
 	}
-	var found []lv.Release
+	var lists []iter.Seq2[lv.Release, error]
 	for _, state := range states {
-		some, err := newest(c.Context(), t, lv.Query{Row: c.Query.Get("object_id"), After: after, State: state}, limit+1)
-		if err != nil {
-			return err
-		}
-		found = append(found, some...)
+		lists = append(lists, t.Releases(c.Context(), lv.Query{Row: c.Query.Get("object_id"), After: after, State: state}))
 	}
-	slices.SortFunc(found, func(a, b lv.Release) int { return cmp.Compare(b.ID, a.ID) })
-	reply := releasesReply{Releases: []releaseReply{}}
-	for i, r := range found {
-		if i == limit {
-			reply.Next = reply.Releases[limit-1].ID
-			break
-		}
-		reply.Releases = append(reply.Releases, releaseOf(r))
-	}
-	return c.Reply(http.StatusOK, reply)
+	return web.Page(c, "releases", limit, web.Map(newest(lists), func(r lv.Release, err error) (releaseReply, error) {
+		return releaseOf(r), err
+	}), func(r releaseReply) string { return r.ID })
 }
 
-// newest returns at most n releases.
-func newest(ctx context.Context, t *lv.Table, q lv.Query, n int) (some []lv.Release, err error) {
-	for r, err := range t.Releases(ctx, q) {
-		if err != nil {
-			return nil, err
+// newest merges lists of releases that begin with the newest.
+func newest(lists []iter.Seq2[lv.Release, error]) iter.Seq2[lv.Release, error] {
+	if len(lists) == 1 {
+		return lists[0]
+	}
+	return func(yield func(lv.Release, error) bool) {
+		var heads []lv.Release // the next one of each list that has more
+		var nexts []func() (lv.Release, error, bool)
+		for _, list := range lists {
+			next, stop := iter.Pull2(list)
+			defer stop()
+			if r, err, ok := next(); err != nil {
+				yield(r, err)
+				return
+			} else if ok {
+				heads, nexts = append(heads, r), append(nexts, next)
+			}
 		}
-		if some = append(some, r); len(some) == n {
-			break
+		for len(heads) > 0 {
+			i := 0
+			for k, r := range heads {
+				if r.ID > heads[i].ID {
+					i = k
+				}
+			}
+			if !yield(heads[i], nil) {
+				return
+			}
+			r, err, ok := nexts[i]()
+			if err != nil {
+				yield(r, err)
+				return
+			}
+			if heads[i] = r; !ok {
+				heads, nexts = slices.Delete(heads, i, i+1), slices.Delete(nexts, i, i+1)
+			}
 		}
 	}
-	return some, nil
 }
 
 func (l *lvRoutes) plan(c *web.Call) error {

@@ -2,12 +2,12 @@ package httpadapter
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"maps"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -82,14 +82,13 @@ func (l *lvRoutes) status(c *web.Call) error {
 	if err != nil {
 		return err
 	}
-	reply := []statusReply{}
-	for row, err := range page.of(t.Rows(c.Context(), lv.View{Working: true, Status: status, After: page.after})) {
-		if err != nil && !row.Corrupt {
-			return err
+	rows := t.Rows(c.Context(), lv.View{Working: true, Status: status, After: page.after})
+	return wujiList(c, web.Map(page.of(rows), func(row lv.Row, err error) (statusReply, error) {
+		if row.Corrupt {
+			err = nil
 		}
-		reply = append(reply, statusReply{row.ID, decimal(row.Version), row.Status, row.Content, row.UpdatedAt.UnixMilli()})
-	}
-	return wujiDone(c, reply)
+		return statusReply{row.ID, decimal(row.Version), row.Status, row.Content, row.UpdatedAt.UnixMilli()}, err
+	}))
 }
 
 func (l *lvRoutes) list(c *web.Call) error {
@@ -98,17 +97,13 @@ func (l *lvRoutes) list(c *web.Call) error {
 		return err
 	}
 	row := c.ID("objectId")
-	var reply []versionReply
-	for v, err := range t.History(c.Context(), lv.Query{Row: row}) {
-		if damaged, ok := errors.AsType[*lv.CorruptError](err); err != nil && !(ok && damaged.Version == v.ID) {
-			return err
+	versions := web.Map(t.History(c.Context(), lv.Query{Row: row}), func(v lv.Version, err error) (versionReply, error) {
+		if damaged, ok := errors.AsType[*lv.CorruptError](err); ok && damaged.Version == v.ID {
+			err = nil
 		}
-		reply = append(reply, versionReply{decimal(v.ID), v.Op, v.Content, v.By.Reason, v.By.Actor, v.Time.UnixMilli()})
-	}
-	if reply == nil {
-		return fmt.Errorf("%w: row %q", lv.ErrNotFound, row)
-	}
-	return wujiDone(c, reply)
+		return versionReply{decimal(v.ID), v.Op, v.Content, v.By.Reason, v.By.Actor, v.Time.UnixMilli()}, err
+	})
+	return wujiList(c, web.OrElse(versions, fmt.Errorf("%w: row %q", lv.ErrNotFound, row)))
 }
 
 func (l *lvRoutes) record(c *web.Call) error {
@@ -116,31 +111,36 @@ func (l *lvRoutes) record(c *web.Call) error {
 	if err != nil {
 		return err
 	}
-	reply := []recordReply{}
-	for row, err := range t.Rows(c.Context(), lv.View{Working: true, Deleted: true}) {
-		if err != nil {
-			return err
+	return wujiList(c, func(yield func(recordReply, error) bool) {
+		for row, err := range t.Rows(c.Context(), lv.View{Working: true, Deleted: true}) {
+			var reply recordReply
+			if err == nil {
+				reply, err = record(c.Context(), t, row)
+			}
+			if errors.Is(err, lv.ErrNotFound) {
+				continue // it has been published since
+			}
+			if !yield(reply, err) {
+				return
+			}
 		}
-		shown, err := t.Get(c.Context(), row.ID, lv.View{})
-		if errors.Is(err, lv.ErrNotFound) {
-			continue // it has been published since
-		}
-		if damaged, ok := errors.AsType[*lv.CorruptError](err); ok {
-			shown.Version, err = damaged.Version, nil
-		}
-		if err != nil {
-			return err
-		}
-		deletion, err := t.VersionByID(c.Context(), row.Version)
-		if err != nil {
-			return err
-		}
-		reply = append(reply, recordReply{
-			ActionID: decimal(row.Version), ObjectID: row.ID, VersionID: decimal(shown.Version),
-			Actor: deletion.By.Actor, Time: deletion.Time.UnixMilli(),
-		})
+	})
+}
+
+// record returns the record of a row that is deleted.
+func record(ctx context.Context, t *lv.Table, row lv.Row) (reply recordReply, err error) {
+	shown, err := t.Get(ctx, row.ID, lv.View{})
+	if damaged, ok := errors.AsType[*lv.CorruptError](err); ok {
+		shown.Version, err = damaged.Version, nil
 	}
-	return wujiDone(c, reply)
+	if err != nil {
+		return reply, err
+	}
+	deletion, err := t.VersionByID(ctx, row.Version)
+	return recordReply{
+		ActionID: decimal(row.Version), ObjectID: row.ID, VersionID: decimal(shown.Version),
+		Actor: deletion.By.Actor, Time: deletion.Time.UnixMilli(),
+	}, err
 }
 
 func (l *lvRoutes) check(c *web.Call) error {
@@ -207,17 +207,13 @@ func (l *lvRoutes) read(c *web.Call, env lv.Env) error {
 		return err
 	}
 	view := lv.View{Env: env, For: attributesOf(query), After: page.after}
-	reply := c.Long(`{"code":200,"msg":"","data":[`)
-	separator := ""
-	for row, err := range page.of(sound(t.Rows(c.Context(), view))) {
-		if err != nil {
-			return reply.Fail(err)
+	var text web.Encoded // of one row after the other
+	return wujiList(c, web.Map(page.of(sound(t.Rows(c.Context(), view))), func(row lv.Row, err error) (web.Encoded, error) {
+		if err == nil {
+			text = appendRow(text[:0], row)
 		}
-		reply.Text = appendRow(append(reply.Text, separator...), row)
-		separator = ","
-		reply.Flush()
-	}
-	return reply.End("]}")
+		return text, err
+	}))
 }
 
 // sound leaves out damaged rows.
@@ -238,21 +234,10 @@ func (l *lvRoutes) tag(c *web.Call, t *lv.Table) (unchanged bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	tag := strconv.Quote(name)
-	c.Header().Set("ETag", tag)
-	if c.Request.Method == http.MethodPost {
-		return false, nil
-	}
-	for _, known := range strings.Split(strings.Join(c.Request.Header.Values("If-None-Match"), ","), ",") {
-		if strings.TrimPrefix(strings.TrimSpace(known), "W/") == tag {
-			c.Send(web.Answer{Status: http.StatusNotModified})
-			return true, nil
-		}
-	}
-	return false, nil
+	return c.Unchanged(strconv.Quote(name)), nil
 }
 
-// wholeQuery returns the query of the URL with that of the body, in which no
+// wujiQueryOf returns the query of the URL with that of the body, in which no
 // name comes again.
 func wujiQueryOf(c *web.Call) (url.Values, error) {
 	var b queryBody

@@ -49,11 +49,9 @@ func (l *lvRoutes) strategies(c *web.Call) error {
 	if err != nil {
 		return err
 	}
-	reply := []map[string]any{}
-	for _, s := range all {
-		reply = append(reply, strategyOf(t, s))
-	}
-	return wujiDone(c, reply)
+	return wujiList(c, web.Map(web.All(all), func(s lv.Strategy, err error) (map[string]any, error) {
+		return strategyOf(t, s), err
+	}))
 }
 
 func (l *lvRoutes) createStrategy(c *web.Call) error {

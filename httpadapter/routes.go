@@ -46,7 +46,7 @@ var common = web.API{
 func (c Config) serve(apis ...web.API) (*web.Server, error) {
 	w := web.Config{
 		Prefix: c.Prefix, Other: own, TrustedOrigins: c.TrustedOrigins, Logger: c.Logger,
-		Streams: c.Limits.Streams, EachStreams: c.Limits.PrincipalStreams, Logins: c.Limits.Logins,
+		Streams: c.Limits.Streams, EachStreams: c.Limits.PrincipalStreams, Replies: c.Limits.Replies, Logins: c.Limits.Logins,
 		Level: func(level int) string { return Role(level).String() },
 		Identify: func(ctx context.Context, r *web.Route, sent web.Credential) (web.Who, error) {
 			p, err := c.Auth.Authenticate(ctx, Credential{API(r.API), sent.Secret, sent.ID, sent.App, sent.Schema, sent.Actor}, Role(r.Needs))

@@ -13,11 +13,7 @@ import (
 	"github.com/upkeep-go/upkeep/update"
 )
 
-const (
-	maxReason   = 4 << 10 // bytes of a reason
-	defaultPage = 50      // items of a list
-	maxPage     = 100
-)
+const maxPage = 100 // runs of a list
 
 // ownRoutes are those under /upkeep/v1/updates.
 func (u *updateRoutes) ownRoutes() []web.Route {
@@ -78,12 +74,8 @@ func (u *updateRoutes) accepted(c *web.Call, r update.Run) error {
 }
 
 func (u *updateRoutes) packages(c *web.Call) error {
-	reply := packagesReply{Packages: []packageReply{}}
-	for _, name := range u.updates.Packages() {
+	return web.List(c, `{"packages":[`, web.Map(web.All(u.updates.Packages()), func(name string, _ error) (packageReply, error) {
 		status, err := u.updates.Status(c.Context(), name)
-		if err != nil {
-			return err
-		}
 		pkg := packageReply{Package: name, Version: status.Version}
 		if status.Run != nil {
 			run := u.runOf(c, *status.Run)
@@ -93,9 +85,8 @@ func (u *updateRoutes) packages(c *web.Call) error {
 			lock := u.lockOf(c, *status.Lease)
 			pkg.Lock = &lock
 		}
-		reply.Packages = append(reply.Packages, pkg)
-	}
-	return c.Reply(http.StatusOK, reply)
+		return pkg, err
+	}), "]}")
 }
 
 // plan answers 200 also when a pre-flight check fails: that is a plan too.
@@ -129,14 +120,13 @@ func (u *updateRoutes) startRun(c *web.Call) error {
 	if err := c.Decode(&b); err != nil {
 		return err
 	}
-	by, err := because(c, b.Reason)
+	by, err := c.Because("reason", b.Reason, b.RequestID)
 	if err != nil {
 		return err
 	}
-	by.RequestID = b.RequestID
 	run, err := u.updates.Start(context.WithoutCancel(c.Context()), update.Request{
 		Package: b.Package, Version: b.Version, AllowDowngrade: b.AllowDowngrade,
-		AllowPrerelease: b.AllowPrerelease, By: by,
+		AllowPrerelease: b.AllowPrerelease, By: update.By(by),
 	})
 	if errors.Is(err, update.ErrFailed) { // a pre-flight check, whatever it says: who may start a run may know
 		return &web.Refusal{Status: http.StatusConflict, Slug: "failed", Text: "A check before the update failed", Detail: err.Error()}
@@ -153,26 +143,16 @@ func (u *updateRoutes) runs(c *web.Call) error {
 	if query.Live, err = c.Flag("live"); err != nil {
 		return err
 	}
-	limit, err := c.Number("limit", 1, defaultPage)
+	limit, err := c.Limit(maxPage)
 	if err != nil {
 		return err
 	}
-	limit = min(limit, maxPage)
-	reply := runsReply{Runs: []runReply{}}
-	for run, err := range u.updates.History(c.Context(), query) {
-		if err != nil && !(run.ID != "" && errors.Is(err, update.ErrCorrupt)) {
-			return err
+	return web.Page(c, "runs", limit, web.Map(u.updates.History(c.Context(), query), func(run update.Run, err error) (runReply, error) {
+		if run.ID != "" && errors.Is(err, update.ErrCorrupt) {
+			run.Reason, err = "the record is damaged", nil
 		}
-		if err != nil {
-			run.Reason = "the record is damaged"
-		}
-		if len(reply.Runs) == int(limit) {
-			reply.Next = reply.Runs[limit-1].ID
-			break
-		}
-		reply.Runs = append(reply.Runs, u.runOf(c, run))
-	}
-	return c.Reply(http.StatusOK, reply)
+		return u.runOf(c, run), err
+	}), func(r runReply) string { return r.ID })
 }
 
 func (u *updateRoutes) run(c *web.Call) error {
@@ -183,25 +163,17 @@ func (u *updateRoutes) run(c *web.Call) error {
 	return c.Reply(http.StatusOK, u.runOf(c, run))
 }
 
-// because is who asks, and why.
-func because(c *web.Call, reason string) (update.By, error) {
-	if len(reason) > maxReason {
-		return update.By{}, web.BadBody.With(fmt.Sprintf("reason: at most %d bytes", maxReason))
-	}
-	return update.By{Actor: c.By.ID, Reason: reason}, nil
-}
-
 func (u *updateRoutes) cancel(c *web.Call) error {
 	var b reasonBody
 	if err := c.DecodeOptional(&b); err != nil {
 		return err
 	}
-	by, err := because(c, b.Reason)
+	by, err := c.Because("reason", b.Reason, "")
 	if err != nil {
 		return err
 	}
 	id := c.ID("id")
-	if err := u.updates.Cancel(c.Context(), id, by); err != nil {
+	if err := u.updates.Cancel(c.Context(), id, update.By(by)); err != nil {
 		return err
 	}
 	run, err := u.updates.Get(c.Context(), id)
@@ -216,12 +188,11 @@ func (u *updateRoutes) rollback(c *web.Call) error {
 	if err := c.DecodeOptional(&b); err != nil {
 		return err
 	}
-	by, err := because(c, b.Reason)
+	by, err := c.Because("reason", b.Reason, b.RequestID)
 	if err != nil {
 		return err
 	}
-	by.RequestID = b.RequestID
-	run, err := u.updates.Rollback(context.WithoutCancel(c.Context()), c.ID("id"), by)
+	run, err := u.updates.Rollback(context.WithoutCancel(c.Context()), c.ID("id"), update.By(by))
 	if err != nil {
 		return err
 	}
@@ -233,11 +204,11 @@ func (u *updateRoutes) breakLock(c *web.Call) error {
 	if err := c.Decode(&b); err != nil {
 		return err
 	}
-	by, err := because(c, b.Reason)
+	by, err := c.Because("reason", b.Reason, "")
 	if err != nil {
 		return err
 	}
-	if err := u.updates.Break(c.Context(), c.ID("item"), b.Token, by); err != nil {
+	if err := u.updates.Break(c.Context(), c.ID("item"), b.Token, update.By(by)); err != nil {
 		return err
 	}
 	return c.Reply(http.StatusNoContent, nil)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -31,6 +32,7 @@ type Call struct {
 	ids    map[string]string
 	body   body
 	lifted bool // the server's WriteTimeout
+	isLong bool // the reply is one of those that Config.Replies bounds
 	status int  // of the reply; 0 until it begins
 }
 
@@ -46,6 +48,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &Call{server: e.server, speaks: e.speaks, Writer: w, Request: r}
 	finish := func(int) {}
 	defer func() { finish(c.status) }()
+	defer c.leave()
 	defer c.catch()
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -151,43 +154,54 @@ func (c *Call) about(err error) []any {
 	return attrs
 }
 
-// Reply sends a handler's result.
+// Reply sends a handler's result. A long one is one of the long replies: the
+// error is that there are too many of them. One that tells what has been done
+// is never refused.
 func (c *Call) Reply(status int, body any) error {
-	c.Send(Answer{Status: status, Body: body})
+	if body == nil {
+		c.Send(Answer{Status: status})
+		return nil
+	}
+	text := textOf(body)
+	if len(text) > part && !c.Route.Changes {
+		if err := c.beLong(); err != nil {
+			return err
+		}
+	}
+	c.Send(Answer{Status: status, Body: text})
 	return nil
 }
 
 // Send sends an answer. An error of the connection has nobody to go to.
 func (c *Call) Send(reply Answer) {
-	text, isEncoded := reply.Body.(Encoded)
-	if !isEncoded {
-		text = Encode(reply.Body)
-	}
-	header := c.Writer.Header()
-	if reply.Body == nil {
-		text = nil
-	} else {
-		text = append(text, '\n') // for terminals
-		header.Set("Content-Type", orJSON(reply.Media))
-	}
 	if reply.Challenge != "" {
-		header.Set("WWW-Authenticate", reply.Challenge)
+		c.Header().Set("WWW-Authenticate", reply.Challenge)
 	}
-	if reply.Status != http.StatusNoContent && reply.Status != http.StatusNotModified {
-		header.Set("Content-Length", strconv.Itoa(len(text)))
+	if reply.Body == nil {
+		c.head(reply.Status, "", 0)
+		return
 	}
-	if c.lifted {
-		_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(writeTimeout))
-	}
-	c.status = reply.Status
-	c.Writer.WriteHeader(reply.Status)
+	text := append(textOf(reply.Body), '\n') // for terminals
+	c.head(reply.Status, cmp.Or(reply.Media, "application/json"), len(text))
 	if c.Request.Method != http.MethodHead {
 		c.write(text)
 	}
 }
 
-// part is how much of a reply a client has writeTimeout to accept.
-const part = 64 << 10
+// head sends the head of a reply whose length is known.
+func (c *Call) head(status int, media string, length int) {
+	if media != "" {
+		c.Header().Set("Content-Type", media)
+	}
+	if status != http.StatusNoContent && status != http.StatusNotModified {
+		c.Header().Set("Content-Length", strconv.Itoa(length))
+	}
+	if c.lifted {
+		_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(writeTimeout))
+	}
+	c.status = status
+	c.Writer.WriteHeader(status)
+}
 
 // write sends a text. A long one goes part by part, so that one who does not
 // read does not keep it in memory for ever, and one who reads slowly gets it.
@@ -210,13 +224,6 @@ func Encode(v any) Encoded {
 		panic(fmt.Errorf("encoding a %T: %w", v, err))
 	}
 	return text
-}
-
-func orJSON(media string) string {
-	if media == "" {
-		return "application/json"
-	}
-	return media
 }
 
 // panicError is a panic of a handler or of what it called.

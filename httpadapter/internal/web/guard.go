@@ -100,6 +100,50 @@ func (c *Call) authenticate() error {
 	})
 }
 
+// Unchanged sets the ETag of a reply, and answers a request that knows it, but
+// for a POST.
+func (c *Call) Unchanged(tag string) bool {
+	c.Header().Set("ETag", tag)
+	if c.Request.Method == http.MethodPost {
+		return false
+	}
+	for known := range strings.SplitSeq(strings.Join(c.Request.Header.Values("If-None-Match"), ","), ",") {
+		if strings.TrimPrefix(strings.TrimSpace(known), "W/") == tag {
+			c.Send(Answer{Status: http.StatusNotModified})
+			return true
+		}
+	}
+	return false
+}
+
+// Limit returns how many items a page has at most: the query's limit, at most
+// most, by default 50.
+func (c *Call) Limit(most int64) (int, error) {
+	limit, err := c.Number("limit", 1, 50)
+	return int(min(limit, most)), err
+}
+
+// maxReason bounds the bytes of why somebody does something.
+const maxReason = 4 << 10
+
+// Why is who changes something, and why. A domain's own type has these fields.
+type Why struct {
+	Actor     string
+	Reason    string
+	RequestID string
+}
+
+// Because is who asks, and why: name is what the reason is called in the body.
+func (c *Call) Because(name, reason, requestID string) (Why, error) {
+	if len(reason) > maxReason {
+		return Why{}, BadBody.With(fmt.Sprintf("%s: at most %d bytes", name, maxReason))
+	}
+	if requestID != "" && CheckID(requestID) != nil {
+		return Why{}, BadBody.With("request_id is no id")
+	}
+	return Why{c.By.ID, reason, requestID}, nil
+}
+
 // CheckID refuses what is no id: 1 to 256 bytes of UTF-8 without control
 // characters. An id is never used as the name of a file.
 func CheckID(id string) error {

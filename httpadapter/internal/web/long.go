@@ -1,69 +1,223 @@
 package web
 
 import (
+	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"time"
 )
 
-// Begin sends the head of a JSON reply whose length is not known. An error of
-// the writer is one of the connection: Break then.
-func (c *Call) Begin() *PatientWriter {
-	c.Header().Set("Content-Type", "application/json")
-	c.status = http.StatusOK
-	c.Writer.WriteHeader(http.StatusOK)
-	return &PatientWriter{w: c.Writer, control: http.NewResponseController(c.Writer)}
+const (
+	part     = 64 << 10        // bytes of a reply that a client has writeTimeout to accept
+	maxPage  = 4 << 20         // bytes of the items of a page
+	patience = 5 * time.Second // how long a long reply waits for others to end
+)
+
+// List answers with a list of any length: the items between two texts. It is
+// sent part by part, so that it is never in memory as a whole. An error before
+// the first part is a whole failure, a later one breaks the reply off. An item
+// is encoded as JSON, unless it is Encoded.
+func List[T any](c *Call, before string, items iter.Seq2[T, error], after string) error {
+	r := c.long(before)
+	for item, err := range items {
+		if err == nil {
+			err = r.add(textOf(item))
+		}
+		if err != nil {
+			return r.fail(err)
+		}
+	}
+	return r.end(after)
 }
 
-// Long is a JSON reply that is sent part by part once it is long, so that it
-// is never in memory as a whole.
-type Long struct {
-	Text []byte // what is not sent yet
-	c    *Call
-	out  *PatientWriter // nil until something is
+// Page answers with at most limit items of a list of our own, and of maxPage
+// bytes, but for a single one that is longer: {"name": […], "next": …}, where
+// next is the id of the last, absent on the last page.
+func Page[T any](c *Call, name string, limit int, items iter.Seq2[T, error], id func(T) string) error {
+	r := c.long(fmt.Sprintf("{%q:[", name))
+	last, count, size := "", 0, 0
+	for item, err := range items {
+		if err != nil {
+			return r.fail(err)
+		}
+		text := textOf(item)
+		if count == limit || count > 0 && size+len(text) > maxPage {
+			return r.end(fmt.Sprintf(`],"next":%s}`, Encode(last)))
+		}
+		if err := r.add(text); err != nil {
+			return r.fail(err)
+		}
+		last, count, size = id(item), count+1, size+len(text)
+	}
+	return r.end("]}")
 }
 
-// Long begins a long reply with a text.
-func (c *Call) Long(text string) *Long { return &Long{c: c, Text: []byte(text)} }
-
-// Flush sends what there is, if it is much.
-func (r *Long) Flush() {
-	if len(r.Text) >= part {
-		r.send()
+// Map is f of everything in a list, errors included.
+func Map[T, R any](list iter.Seq2[T, error], f func(T, error) (R, error)) iter.Seq2[R, error] {
+	return func(yield func(R, error) bool) {
+		for v, err := range list {
+			if !yield(f(v, err)) {
+				return
+			}
+		}
 	}
 }
 
-func (r *Long) send() {
+// OrElse is a list that must have something in it, or this error.
+func OrElse[T any](list iter.Seq2[T, error], none error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		empty := true
+		for v, err := range list {
+			empty = false
+			if !yield(v, err) {
+				return
+			}
+		}
+		if empty {
+			yield(*new(T), none)
+		}
+	}
+}
+
+// All is a list of what is in memory anyway.
+func All[T any](list []T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, v := range list {
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// textOf is the JSON of an item.
+func textOf[T any](item T) Encoded {
+	if text, isEncoded := any(item).(Encoded); isEncoded {
+		return text
+	}
+	return Encode(item)
+}
+
+// long is a JSON reply that is sent part by part once it is long.
+type long struct {
+	c     *Call
+	text  []byte // what is not sent yet
+	items bool   // there are some
+	sent  int    // bytes
+	out   *PatientWriter
+}
+
+func (c *Call) long(text string) *long { return &long{c: c, text: []byte(text)} }
+
+// add adds an item, and sends what there is if it is much.
+func (r *long) add(item Encoded) error {
+	if r.items {
+		r.text = append(r.text, ',')
+	}
+	r.items = true
+	if len(r.text)+len(item) < part {
+		r.text = append(r.text, item...)
+		return nil
+	}
+	if err := r.send(r.text); err != nil {
+		return err
+	}
+	r.text = r.text[:0]
+	if len(item) < part {
+		r.text = append(r.text, item...)
+		return nil
+	}
+	return r.send(item)
+}
+
+// send sends a text. Of a HEAD it only counts.
+func (r *long) send(text []byte) (err error) {
+	r.sent += len(text)
+	if r.c.Request.Method == http.MethodHead {
+		return nil
+	}
 	if r.out == nil {
-		r.out = r.c.Begin()
+		if r.out, err = r.c.Begin(); err != nil {
+			return err
+		}
 	}
-	if _, err := r.out.Write(r.Text); err != nil {
+	if _, err := r.out.Write(text); err != nil {
 		panic(http.ErrAbortHandler) // the client has gone
 	}
-	r.Text = r.Text[:0]
-}
-
-// End sends the rest.
-func (r *Long) End(text string) error {
-	r.Text = append(r.Text, text...)
-	if r.out == nil {
-		return r.c.Reply(http.StatusOK, Encoded(r.Text))
-	}
-	r.Text = append(r.Text, '\n') // for terminals
-	r.send()
 	return nil
 }
 
-// Fail answers with an error, or breaks off what has been begun.
-func (r *Long) Fail(err error) error {
+// end sends the rest.
+func (r *long) end(text string) error {
+	r.text = append(r.text, text...)
+	switch {
+	case r.out != nil:
+		return r.send(append(r.text, '\n')) // for terminals
+	case r.sent > 0:
+		r.c.head(http.StatusOK, "application/json", r.sent+len(r.text)+1)
+		return nil
+	}
+	return r.c.Reply(http.StatusOK, Encoded(r.text))
+}
+
+// fail answers with an error, or breaks off what has been begun.
+func (r *long) fail(err error) error {
 	if r.out != nil {
-		panic(http.ErrAbortHandler) // so that the client sees a broken reply, not a short one
+		r.c.Break(err)
 	}
 	return err
 }
 
-// PatientWriter is a reply that gives each write as long as a client may take to accept it.
-// The server's own WriteTimeout counts from the request.
+// Begin sends the head of a JSON reply whose length is not known: it is one of
+// the long replies from then on. While there are too many of them it waits for
+// one to end, for a while. An error of the writer is for Break.
+func (c *Call) Begin() (*PatientWriter, error) {
+	if err := c.beLong(); err != nil {
+		return nil, err
+	}
+	c.Header().Set("Content-Type", "application/json")
+	c.status = http.StatusOK
+	c.Writer.WriteHeader(http.StatusOK)
+	return &PatientWriter{w: c.Writer, control: http.NewResponseController(c.Writer)}, nil
+}
+
+// beLong counts one more long reply, until the request ends.
+func (c *Call) beLong() error {
+	if c.isLong {
+		return nil
+	}
+	wait := time.NewTimer(patience)
+	defer wait.Stop()
+	select {
+	case c.server.replies <- struct{}{}:
+		c.isLong = true
+		return nil
+	case <-wait.C:
+		return TooManyLong.After(patience)
+	case <-c.Context().Done():
+		return c.Context().Err()
+	}
+}
+
+// leave ends what beLong began.
+func (c *Call) leave() {
+	if c.isLong {
+		<-c.server.replies
+	}
+}
+
+// Break breaks off a reply that has begun, so that the client sees a broken
+// one, not a short one, and logs why, unless that is the client.
+func (c *Call) Break(err error) {
+	if !c.HasLeft(err) {
+		c.fail(err)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// PatientWriter is a reply that gives each write as long as a client may take to
+// accept it. The server's own WriteTimeout counts from the request.
 type PatientWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController

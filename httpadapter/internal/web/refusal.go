@@ -63,6 +63,7 @@ var (
 	BadMedia    = &Refusal{Status: http.StatusUnsupportedMediaType, Slug: "unsupported-media-type", Text: "Unsupported content type or encoding"}
 	TooMany     = &Refusal{Status: http.StatusTooManyRequests, Slug: "too-many-failed-logins", Text: "Too many failed logins"}
 	TooManyOpen = &Refusal{Status: http.StatusTooManyRequests, Slug: "too-many-streams", Text: "Too many open event streams"}
+	TooManyLong = &Refusal{Status: http.StatusServiceUnavailable, Slug: "too-many-replies", Text: "Too many long replies at once"}
 	Unavailable = &Refusal{Status: http.StatusServiceUnavailable, Slug: "unavailable", Text: "Service unavailable"}
 )
 

@@ -32,6 +32,7 @@ type Config struct {
 	TrustedOrigins []string
 	Streams        int // open event streams in all
 	EachStreams    int // open event streams of one of those who ask
+	Replies        int // long replies at once
 	Logins         int // failed logins a minute of one address; negative: no limit
 	Logger         *slog.Logger
 }
@@ -64,6 +65,7 @@ type Server struct {
 	origins *http.CrossOriginProtection
 	logins  *loginLimiter
 	streams *streamLimiter
+	replies chan struct{} // has the long ones
 
 	description func() Encoded // openapi.json, made once
 }
@@ -76,6 +78,7 @@ func New(c Config, apis ...API) (*Server, error) {
 		origins: http.NewCrossOriginProtection(),
 		logins:  newLoginLimiter(c.Logins, c.Logger),
 		streams: &streamLimiter{all: c.Streams, each: c.EachStreams, open: map[string]int{}},
+		replies: make(chan struct{}, c.Replies),
 		mux:     http.NewServeMux(),
 	}
 	for _, origin := range c.TrustedOrigins {
