@@ -87,7 +87,44 @@ func (c *Call) media() (isForm bool, err error) {
 	return false, BadMedia.With("Content-Type must be application/json")
 }
 
-// setReadDeadline bounds the time for a body: for our Reading, and for that of
+// Upload is the body of a route that takes one of any length: at most Route.Body
+// bytes, of which each part must come within readTimeout. Its errors are
+// refusals.
+func (c *Call) Upload() io.Reader {
+	return &upload{c: c, body: http.MaxBytesReader(c.Writer, c.Request.Body, c.Route.Body)}
+}
+
+type upload struct {
+	c    *Call
+	body io.Reader
+	read int // bytes since the deadline was set
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	if u.read >= part {
+		u.c.setReadDeadline()
+		u.read = 0
+	}
+	n, err := u.body.Read(p)
+	u.read += n
+	if err == io.EOF {
+		return n, err
+	}
+	return n, unread(err)
+}
+
+// unread is the refusal of a body that cannot be read.
+func unread(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
+		return BodyTooLong
+	}
+	return BadBody.With("cut short")
+}
+
+// setReadDeadline bounds the time for a body: for our reading, and for that of
 // the server, which reads to its end what nobody wanted. A body that has been
 // read ends the deadline. The server's WriteTimeout counts from the request: it
 // is put off as long, or a slow body would never get a reply.
@@ -107,13 +144,7 @@ func (c *Call) setReadDeadline() {
 // slurp reads a body of bounded length.
 func (c *Call) slurp() ([]byte, error) {
 	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, c.Route.Body))
-	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
-		return nil, BodyTooLong
-	}
-	if err != nil {
-		return nil, BadBody.With("cut short")
-	}
-	return text, nil
+	return text, unread(err)
 }
 
 // Decode fills the struct that v points to from the body: an object, or a form
