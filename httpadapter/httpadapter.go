@@ -42,7 +42,7 @@ type Config struct {
 	// request begins with when it comes to the Adapter, or to the handlers
 	// that Register has registered. Default none. So below a path
 	//
-	//	api.Register(mux)                                   // "/svc"
+	//	api.Register(mux)                                   // "/svc", a ServeMux or chi
 	//	mux.Handle("/svc/", api)                            // "/svc"
 	//	mux.Handle("/svc/", http.StripPrefix("/svc", api))  // none
 	//	r.Mount("/svc", api)                                // "/svc", r is chi's router
@@ -51,7 +51,7 @@ type Config struct {
 	//
 	// and without one
 	//
-	//	api.Register(mux)                   // a ServeMux, beside your own routes
+	//	api.Register(mux)                   // a ServeMux or chi, beside your own routes
 	//	r.Mount("/", api)                   // chi
 	//	r.NoRoute(gin.WrapH(api))           // gin
 	//	e.Any("/*", echo.WrapHandler(api))  // echo
@@ -101,17 +101,18 @@ type Limits struct {
 	Event int64
 }
 
-// Mux is what routes are registered on: an *http.ServeMux, or what forwards to
-// one. Mount the Adapter itself, an http.Handler, on every other router, those
-// with such a Handle included: ids are read as a ServeMux hands them over, and
-// a path that ends in "/" is all that is below it.
+// Mux is what routes are registered on: an *http.ServeMux, or what has its
+// Handle and its patterns, such as chi's router. Ids come from the path of the
+// request, whatever a router makes of it. Only for a ServeMux is a path that
+// ends in "/" all that is below it: elsewhere the router itself answers what is
+// unknown there. Mount the Adapter, an http.Handler, on every other router.
 type Mux interface {
 	Handle(pattern string, h http.Handler)
 }
 
 // Adapter is the routes. It is an http.Handler, for every router that is no
-// ServeMux: Config.Prefix shows how to mount it. It owns no goroutine but those of open event streams, which end with their
-// requests.
+// ServeMux: Config.Prefix shows how to mount it. It owns no goroutine but those
+// of open event streams, which end with their requests.
 type Adapter struct {
 	config Config
 	apis   []web.API

@@ -2,6 +2,7 @@ package routertest_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log"
@@ -81,52 +82,140 @@ func Example_echo() {
 	// Output: 200
 }
 
-// TestEveryRouterHandsTheRequestOver: beside what stands there for a
-// ServeMux, these are the lines of the table at Config.Prefix.
+// router is a way to mount the adapter. Those of the table at Config.Prefix are
+// all here.
+type router struct {
+	path   string // before the routes, in the request
+	prefix string // Config.Prefix
+	mount  func(*httpadapter.Adapter) http.Handler
+	// exact is true where a path that ends in "/" is only itself: what is
+	// unknown is answered by the router then.
+	exact bool
+}
+
+var routers = map[string]router{
+	"ServeMux": {"", "", func(api *httpadapter.Adapter) http.Handler {
+		mux := http.NewServeMux()
+		api.Register(mux)
+		return mux
+	}, false},
+	"ServeMux below a path": {"/svc", "/svc", func(api *httpadapter.Adapter) http.Handler {
+		mux := http.NewServeMux()
+		api.Register(mux)
+		return mux
+	}, false},
+	"StripPrefix": {"/svc", "", func(api *httpadapter.Adapter) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("/svc/", http.StripPrefix("/svc", api))
+		return mux
+	}, false},
+	"chi Register": {"", "", func(api *httpadapter.Adapter) http.Handler {
+		r := chi.NewRouter()
+		api.Register(r)
+		return r
+	}, true},
+	"chi Register below a path": {"/svc", "/svc", func(api *httpadapter.Adapter) http.Handler {
+		r := chi.NewRouter()
+		api.Register(r)
+		return r
+	}, true},
+	"chi Register on a router of its own": {"/svc", "", func(api *httpadapter.Adapter) http.Handler {
+		r := chi.NewRouter()
+		r.Route("/svc", func(r chi.Router) { api.Register(r) })
+		return r
+	}, true},
+	"chi Mount": {"", "", func(api *httpadapter.Adapter) http.Handler {
+		r := chi.NewRouter()
+		r.Mount("/", api)
+		return r
+	}, false},
+	"chi Mount below a path": {"/svc", "/svc", func(api *httpadapter.Adapter) http.Handler {
+		r := chi.NewRouter()
+		r.Mount("/svc", api)
+		return r
+	}, false},
+	"gin": {"", "", func(api *httpadapter.Adapter) http.Handler {
+		r := gin.New()
+		r.NoRoute(gin.WrapH(api))
+		return r
+	}, false},
+	"gin below a path": {"/svc", "/svc", func(api *httpadapter.Adapter) http.Handler {
+		r := gin.New()
+		r.Any("/svc/*rest", gin.WrapH(api))
+		return r
+	}, false},
+	"echo": {"", "", func(api *httpadapter.Adapter) http.Handler {
+		e := echo.New()
+		e.Any("/*", echo.WrapHandler(api))
+		return e
+	}, false},
+	"echo below a path": {"/svc", "/svc", func(api *httpadapter.Adapter) http.Handler {
+		e := echo.New()
+		e.Any("/svc/*", echo.WrapHandler(api))
+		return e
+	}, false},
+}
+
+// ids are ids as they are sent, and as they are meant.
+var ids = map[string]string{
+	"a": "a", "%C3%BC": "ü", "%c3%bc": "ü", "neu%20(1)%20%C3%BC": "neu (1) ü", "a%2Fb": "a/b", "a+b": "a+b",
+	"%2e": ".", "%2e%2e": "..", "x%2e%2e": "x..", "%7Bid%7D": "{id}", "100%25": "100%",
+}
+
+func send(h http.Handler, method, path, body string) (status int, media, text string) {
+	r := httptest.NewRequestWithContext(context.Background(), method, path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer an editor's token")
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code, w.Header().Get("Content-Type"), w.Body.String()
+}
+
 func TestEveryRouterHandsTheRequestOver(t *testing.T) {
-	for name, tt := range map[string]struct {
-		path   string // before the routes, in the request
-		prefix string // Config.Prefix
-		mount  func(*httpadapter.Adapter) http.Handler
-	}{
-		"chi": {"", "", func(api *httpadapter.Adapter) http.Handler {
-			r := chi.NewRouter()
-			r.Mount("/", api)
-			return r
-		}},
-		"chi below a path": {"/svc", "/svc", func(api *httpadapter.Adapter) http.Handler {
-			r := chi.NewRouter()
-			r.Mount("/svc", api)
-			return r
-		}},
-		"gin": {"", "", func(api *httpadapter.Adapter) http.Handler {
-			r := gin.New()
-			r.NoRoute(gin.WrapH(api))
-			return r
-		}},
-		"gin below a path": {"/svc", "/svc", func(api *httpadapter.Adapter) http.Handler {
-			r := gin.New()
-			r.Any("/svc/*rest", gin.WrapH(api))
-			return r
-		}},
-		"echo": {"", "", func(api *httpadapter.Adapter) http.Handler {
-			e := echo.New()
-			e.Any("/*", echo.WrapHandler(api))
-			return e
-		}},
-		"echo below a path": {"/svc", "/svc", func(api *httpadapter.Adapter) http.Handler {
-			e := echo.New()
-			e.Any("/svc/*", echo.WrapHandler(api))
-			return e
-		}},
-	} {
+	const table = "?appid=shop&schemaid=banners"
+	for name, tt := range routers {
 		t.Run(name, func(t *testing.T) {
 			h := tt.mount(newAPI(tt.prefix))
-			status, body := put(h, tt.path)
-			require.Equal(t, http.StatusOK, status, body)
-			require.Contains(t, body, `"a/ü"`)
+			rows := tt.path + "/upkeep/v1/lv/rows/"
+			for sent, id := range ids {
+				want, err := json.Marshal(id)
+				require.NoError(t, err)
+				status, _, text := send(h, "PUT", rows+sent+table, `{"content": {}}`)
+				require.Equal(t, http.StatusOK, status, text)
+				require.Contains(t, text, `"object_id":`+string(want), sent)
+				status, _, text = send(h, "GET", rows+sent+table, "")
+				require.Equal(t, http.StatusOK, status, text)
+				require.Contains(t, text, `"object_id":`+string(want), sent)
+				status, _, text = send(h, "HEAD", rows+sent+table, "")
+				require.Equal(t, http.StatusOK, status)
+				require.Equal(t, "", text)
+			}
+			status, _, text := send(h, "GET", rows[:len(rows)-1]+table+"&working=true", "")
+			require.Equal(t, http.StatusOK, status)
+			require.Equal(t, len(ids)-1, strings.Count(text, "object_id"), "two spellings are one row")
+
+			for _, unknown := range []struct{ method, path, media string }{
+				{"POST", "/upkeep/v1/lv/rows/a" + table, "application/problem+json"}, // the wrong method
+				{"DELETE", "/lv/prod" + table, "application/json"},
+				{"GET", "/upkeep/v1/nope/x", ""}, // the unknown path
+				{"GET", "/lv/unknown/path", ""},
+				{"GET", "/upkeep/v1/lv/rows/a/" + table, ""}, // the trailing slash
+				{"GET", "/upkeep/v1/lv/rows/" + table, ""},
+			} {
+				status, media, text := send(h, unknown.method, tt.path+unknown.path, "")
+				switch {
+				case unknown.media != "":
+					require.Equal(t, http.StatusMethodNotAllowed, status, "%s: %s", unknown.path, text)
+					require.Equal(t, unknown.media, media, text)
+				default:
+					require.Equal(t, http.StatusNotFound, status, "%s: %s", unknown.path, text)
+					if !tt.exact {
+						require.Contains(t, []string{"application/problem+json", "application/json"}, media, text)
+					}
+				}
+			}
 			if tt.path != "" {
-				status, _ = put(h, "")
+				status, _, _ = send(h, "GET", strings.TrimPrefix(rows, tt.path)+"a"+table, "")
 				require.Equal(t, http.StatusNotFound, status)
 			}
 		})
