@@ -19,5 +19,8 @@
 // processes' writes by polling, 250 ms later at most, or a second later where
 // the network has gone mute on the connection that listens.
 //
+// What it says while it cannot reach its server passes, as far as a call is
+// concerned: it tries again until Config.Timeout, and then is storage.ErrBusy.
+//
 // There is no Backup here: the server's own tools do that better.
 package postgres

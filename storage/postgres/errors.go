@@ -22,14 +22,14 @@ var meanings = map[string]error{
 	"53100": storage.ErrFull,     // disk_full
 	"25006": storage.ErrReadOnly, // read_only_sql_transaction: a standby, or so configured
 	"42501": storage.ErrReadOnly, // insufficient_privilege
-	"53300": storage.ErrBusy,     // too_many_connections
 	"55P03": storage.ErrBusy,     // lock_not_available: lock_timeout
 	"57014": storage.ErrBusy,     // query_canceled: statement_timeout
 	"XX001": storage.ErrCorrupt,  // data_corrupted
 	"XX002": storage.ErrCorrupt,  // index_corrupted
 }
 
-// passing are the SQLSTATEs after which the same transaction may succeed.
+// passing are the SQLSTATEs after which the same transaction may succeed. Whoever
+// does not try again is told storage.ErrBusy.
 var passing = map[string]bool{
 	"40001": true, // serialization_failure
 	"40P01": true, // deadlock_detected
@@ -53,6 +53,8 @@ func translate(err error) error {
 		return sql.ErrNoRows
 	case errors.As(err, &pg) && meanings[pg.Code] != nil:
 		return fmt.Errorf("%w: %w", meanings[pg.Code], err)
+	case passes(err, false):
+		return fmt.Errorf("%w: %w", storage.ErrBusy, err)
 	}
 	return fmt.Errorf("postgres: %w", err)
 }
@@ -62,7 +64,9 @@ func translate(err error) error {
 func passes(err error, disconnected bool) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		return passing[pg.Code]
+		// All that PgBouncer has to say for itself is 08P01, protocol_violation:
+		// for it that is FATAL, and what a client sends is not.
+		return passing[pg.Code] || pg.Code == "08P01" && pg.Severity == "FATAL"
 	}
 	return err != nil && disconnected
 }

@@ -290,6 +290,39 @@ func TestWhatPassesIsTriedAgain(t *testing.T) {
 	}
 }
 
+// TestWhatAPoolerSaysOfItsServerPasses has one whose server was away.
+func TestWhatAPoolerSaysOfItsServerPasses(t *testing.T) {
+	n := newNetwork(t, shared)
+	db := open(t, postgres.Config{URL: urlAt(n.dir, shared.newSchema(t)), MaxConns: 1})
+	db.Engine() // has the tables
+	n.refusals.Store(3)
+	n.cut()
+	require.NoError(t, create(t.Context(), db.Journal(), "a"))
+	require.Negative(t, n.refusals.Load())
+
+	n.refusals.Store(1)
+	_, err := postgres.Open(t.Context(), postgres.Config{URL: urlAt(n.dir, "public")})
+	require.ErrorIs(t, err, storage.ErrBusy)
+}
+
+// TestASilentServerDoesNotOutlastAContext waits for no patience of the engine's.
+func TestASilentServerDoesNotOutlastAContext(t *testing.T) {
+	n := newNetwork(t, shared)
+	db := open(t, postgres.Config{URL: urlAt(n.dir, shared.newSchema(t)), Timeout: time.Hour, MaxConns: 1})
+	db.Engine() // has the tables
+	n.dropReplies.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	result := make(chan error, 1)
+	go func() { result <- create(ctx, db.Journal(), "a") }()
+	select {
+	case err := <-result:
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	case <-time.After(time.Minute):
+		require.Fail(t, "it waits on")
+	}
+}
+
 func TestTryingAgainHasAnEnd(t *testing.T) {
 	t.Parallel()
 	schema := shared.newSchema(t)

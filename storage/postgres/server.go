@@ -116,9 +116,9 @@ func writing(limit time.Duration) transaction {
 	return transaction{begin: "BEGIN ISOLATION LEVEL READ COMMITTED", limit: limit, writes: true}
 }
 
-// transact runs f once. The context ends the wait for a connection; then only
-// the limit ends the work, so that the caller gets the true outcome. The first
-// result says whether the error may pass.
+// transact runs f once. The context ends the wait for a connection and for the
+// transaction to begin; then only the limit ends the work, so that the caller
+// gets the true outcome. The first result says whether the error may pass.
 func (s *server) transact(ctx context.Context, how transaction, f func(sqlstore.Tx) error) (bool, error) {
 	c, err := s.acquire(ctx)
 	if err != nil {
@@ -129,12 +129,12 @@ func (s *server) transact(ctx context.Context, how transaction, f func(sqlstore.
 }
 
 func (s *server) transactOn(ctx context.Context, c *pgxpool.Conn, how transaction, f func(sqlstore.Tx) error) (bool, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), how.limit)
-	defer cancel()
 	pg, err := how.start(ctx, c, s.patience())
 	if err != nil {
 		return passes(err, c.Conn().IsClosed()), translate(err)
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), how.limit)
+	defer cancel()
 	t := &tx{ctx: ctx, pg: pg, how: s.how}
 	if err := t.run(f); err != nil || !how.writes {
 		broken := c.Conn().IsClosed()

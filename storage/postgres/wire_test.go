@@ -69,6 +69,9 @@ type network struct {
 	dir string
 	// dropRequests and dropReplies swallow what is sent from now on.
 	dropRequests, dropReplies atomic.Bool
+	// refusals is how many clients are yet to be refused, as PgBouncer does while
+	// it cannot reach its server.
+	refusals atomic.Int32
 	// next holds what is to happen to the next COMMITs.
 	next chan commitFault
 	over chan struct{} // closed when the test ends
@@ -109,6 +112,13 @@ func (n *network) cut() {
 }
 
 func (n *network) serve(client net.Conn, socket string) {
+	if n.refusals.Add(-1) >= 0 {
+		if _, err := readFrame(client, true); err == nil {
+			const fields = "SFATAL\x00C08P01\x00Mserver login has been failing, try again later (server_login_retry)\x00\x00"
+			client.Write(append([]byte{'E', 0, 0, 0, byte(4 + len(fields))}, fields...))
+		}
+		return
+	}
 	upstream, err := net.Dial("unix", socket)
 	if err != nil {
 		return
