@@ -10,7 +10,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/damage"
+	"github.com/upkeep-go/upkeep/internal/fault"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/update"
@@ -27,7 +27,8 @@ type Backend interface {
 	Close() error
 }
 
-// Decisions a caller may want to make. The message says what happened.
+// Decisions a caller may want to make, also of what the services of the domains
+// return. The message says what happened.
 var (
 	// ErrClosed reports a call on a closed engine.
 	ErrClosed = errors.New("storage: closed")
@@ -36,14 +37,15 @@ var (
 	// ErrForeign reports something that is not a database of Upkeep.
 	ErrForeign = errors.New("storage: not a database of upkeep")
 	// ErrFull reports that there is no space left for a write.
-	ErrFull = errors.New("storage: no space left")
+	ErrFull = fault.ErrFull
 	// ErrReadOnly reports a place that cannot be written.
-	ErrReadOnly = errors.New("storage: read-only")
-	// ErrBusy reports that others kept the engine busy for too long.
-	ErrBusy = errors.New("storage: busy")
+	ErrReadOnly = fault.ErrReadOnly
+	// ErrBusy reports that others kept the engine busy for too long, or that it
+	// could not be reached: a later call may succeed.
+	ErrBusy = fault.ErrBusy
 	// ErrCorrupt reports a damaged database, or something in it that is not
 	// what was written. It is lv.ErrCorrupt.
-	ErrCorrupt = damage.Err
+	ErrCorrupt = fault.ErrCorrupt
 	// ErrMoved reports that the files of an open database were moved, removed
 	// or replaced. The engine refuses everything from then on, reads too: what
 	// it would show or keep is not what others find at the path. The write that

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/upkeep-go/upkeep/internal/damage"
+	"github.com/upkeep-go/upkeep/internal/fault"
 )
 
 // Decisions a caller may want to make. The message says what happened.
@@ -37,7 +37,7 @@ var (
 	ErrCompacted = errors.New("update: events are no longer kept")
 	// ErrCorrupt reports a record that is not what was written, or more of a
 	// store. It is storage.ErrCorrupt.
-	ErrCorrupt = damage.Err
+	ErrCorrupt = fault.ErrCorrupt
 	// ErrClosed reports a call on a closed Updater.
 	ErrClosed = errors.New("update: closed")
 )
