@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -136,16 +137,13 @@ func (s *server) transactOn(ctx context.Context, c *pgxpool.Conn, how transactio
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), how.limit)
 	defer cancel()
 	t := &tx{ctx: ctx, pg: pg, how: s.how}
-	if err := t.run(f); err != nil || !how.writes {
+	if err := cmp.Or(t.run(f), ctx.Err()); err != nil || !how.writes {
 		broken := c.Conn().IsClosed()
 		pg.Rollback(ctx) // failing, it closes the connection: the same
 		if ctx.Err() != nil {
 			return false, fmt.Errorf("%w: not done in %v: %w", storage.ErrBusy, how.limit, err)
 		}
 		return passes(err, broken), err
-	}
-	if err := ctx.Err(); err != nil {
-		return false, fmt.Errorf("%w: not done in %v: %w", storage.ErrBusy, how.limit, err)
 	}
 	err = pg.Commit(ctx)
 	if err != nil && !refused(err) {

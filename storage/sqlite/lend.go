@@ -69,15 +69,8 @@ func (o *own) dial(pragmas ...string) (*session, error) {
 	return s, err
 }
 
-// write looks where the files are before anybody is told that they have it.
 func (o *own) write(f func(*session) error) error {
-	if gone := o.place.gone.Load(); gone != nil {
-		return *gone
-	}
-	if err := f(o.writer); err != nil {
-		return err
-	}
-	return o.place.look()
+	return o.place.keep(func() error { return f(o.writer) })
 }
 
 func (o *own) ready() bool { return true }
@@ -228,13 +221,7 @@ type borrowed struct {
 }
 
 func (b *borrowed) write(f func(*session) error) error {
-	if gone := b.place.gone.Load(); gone != nil {
-		return *gone
-	}
-	if err := b.borrow(context.Background(), f); err != nil {
-		return err
-	}
-	return b.place.look()
+	return b.place.keep(func() error { return b.borrow(context.Background(), f) })
 }
 
 func (b *borrowed) ready() bool { return false }

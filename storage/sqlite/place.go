@@ -105,6 +105,17 @@ func (p *place) look() error {
 	return nil
 }
 
+// keep writes, and looks before anybody is told that the files have it.
+func (p *place) keep(write func() error) error {
+	if gone := p.gone.Load(); gone != nil {
+		return *gone
+	}
+	if err := write(); err != nil {
+		return err
+	}
+	return p.look()
+}
+
 // glance is look, but not more often than every lookEvery.
 func (p *place) glance() error {
 	if gone := p.gone.Load(); gone != nil {

@@ -54,18 +54,14 @@ func (s *session) Exec(query string, args ...any) error {
 		_, err := exec.ExecContext(s.ctx, query, nil)
 		return translate(s.path, err)
 	}
+	return s.run(query, args...)
+}
+
+// run executes a statement that is prepared once, also without arguments.
+func (s *session) run(query string, args ...any) error {
 	stmt, err := s.prepared(query)
 	if err == nil {
 		_, err = stmt.ExecContext(s.ctx, s.named(args))
-	}
-	return translate(s.path, err)
-}
-
-// run executes a statement that is prepared once and has no arguments.
-func (s *session) run(query string) error {
-	stmt, err := s.prepared(query)
-	if err == nil {
-		_, err = stmt.ExecContext(s.ctx, nil)
 	}
 	return translate(s.path, err)
 }
