@@ -201,6 +201,17 @@ func (p *publisher) mergeAside(ctx context.Context, t *update.Task, all known, r
 	return err
 }
 
+// aside is where a run moves what is in the way at name. What it has moved
+// before may still be there: who had a folder open has put more into it.
+func (p *publisher) aside(run, name string) string {
+	at := filepath.FromSlash(name)
+	spare := filepath.Join(p.beside(run+spared), at)
+	for n := 0; exists(spare); n++ {
+		spare = filepath.Join(p.beside(run+fmt.Sprint(madeSince, n)), at)
+	}
+	return spare
+}
+
 func (p *publisher) carryOne(ctx context.Context, t *update.Task, all known, from, name string, d published) error {
 	source, target := filepath.Join(from, filepath.FromSlash(name)), filepath.Join(p.Dir, filepath.FromSlash(name))
 	if exists(target) {
@@ -211,7 +222,7 @@ func (p *publisher) carryOne(ctx context.Context, t *update.Task, all known, fro
 		if !own && d.Old != (folderID{}) { // on the way back: it had not been moved
 			return p.merge(ctx, t, all, from, name)
 		}
-		spare := filepath.Join(p.beside(d.Other+spared), filepath.FromSlash(name))
+		spare := p.aside(d.Other, name)
 		if err := os.MkdirAll(filepath.Dir(spare), 0o700); err != nil {
 			return err
 		}

@@ -237,6 +237,38 @@ func TestNoUploadIsLostWhilePublishFilesSwitches(t *testing.T) {
 	})
 }
 
+// TestPublishFilesIsTakenBackThoughAnUploadCameLate: who has a folder open
+// writes into it, wherever it has been moved to.
+func TestPublishFilesIsTakenBackThoughAnUploadCameLate(t *testing.T) {
+	s := newShop(t)
+	late := false
+	exchange := func(a, b string) error {
+		err := step.Exchange(a, b)
+		if !late {
+			put(t, "new", s.dir, "uploads/new.jpg")
+			return err
+		}
+		return errors.Join(err, os.Mkdir(filepath.Join(s.dir, "uploads"), 0o755))
+	}
+	rename := func(from, to string) error {
+		err := step.Rename(from, to)
+		if aside, name, ok := strings.Cut(from, ".spare/"); ok && !late {
+			late = true
+			put(t, "late", aside+".spare", filepath.Join(filepath.Dir(name), "late.jpg"))
+		}
+		return err
+	}
+	p := step.PublishOn(exchange, rename, s.Publish)
+	tk, _ := heard("one", "1.1.0")
+	require.NoError(t, p.Do(t.Context(), tk))
+	require.True(t, late)
+	require.NoError(t, p.Undo(t.Context(), tk))
+	got := tree(t, s.dir)
+	require.Equal(t, "photo", got["uploads/2026/photo.jpg"])
+	require.Equal(t, "new", got["uploads/new.jpg"])
+	require.Equal(t, "late", got["uploads/late.jpg"])
+}
+
 func TestPublishFilesReplacesNothingThatCameAMomentAgo(t *testing.T) {
 	everySwitch(t, func(t *testing.T, exchange func(a, b string) error) {
 		s := newShop(t)
