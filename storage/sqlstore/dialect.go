@@ -73,10 +73,3 @@ func (d Dialect) withTick(args ...any) []any {
 	}
 	return append(args, time.Now().UnixMilli(), d.Host.Tick())
 }
-
-func utc(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
-}

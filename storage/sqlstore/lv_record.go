@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/upkeep-go/upkeep/lv"
@@ -17,12 +16,12 @@ type answerRecord struct {
 
 type lvReleaseRecord struct {
 	ID        int64            `json:"id,omitempty"`
-	Env       lvString         `json:"env,omitempty"`
-	State     lvString         `json:"state,omitempty"`
+	Env       bytesText        `json:"env,omitempty"`
+	State     bytesText        `json:"state,omitempty"`
 	Changes   []lvChangeRecord `json:"changes,omitempty"`
-	By        lvByRecord       `json:"by,omitzero"`
-	Last      lvByRecord       `json:"last,omitzero"`
-	Approver  lvString         `json:"approver,omitempty"`
+	By        byRecord         `json:"by,omitzero"`
+	Last      byRecord         `json:"last,omitzero"`
+	Approver  bytesText        `json:"approver,omitempty"`
 	AtMS      int64            `json:"at_ms,omitempty"`
 	Reverts   int64            `json:"reverts,omitempty"`
 	CreatedMS int64            `json:"created_ms,omitempty"`
@@ -31,31 +30,25 @@ type lvReleaseRecord struct {
 	Rev       int64            `json:"rev,omitempty"`
 }
 
-type lvByRecord struct {
-	Actor     lvString `json:"actor,omitempty"`
-	Reason    lvString `json:"reason,omitempty"`
-	RequestID lvString `json:"request_id,omitempty"`
-}
-
 type lvChangeRecord struct {
-	Row    lvString `json:"row,omitempty"`
-	From   int64    `json:"from,omitempty"`
-	To     int64    `json:"to,omitempty"`
-	Expect *int64   `json:"expect,omitempty"`
+	Row    bytesText `json:"row,omitempty"`
+	From   int64     `json:"from,omitempty"`
+	To     int64     `json:"to,omitempty"`
+	Expect *int64    `json:"expect,omitempty"`
 }
 
 // lvStrategyRecord is a strategy. In its row and its event, ID and Seq stand
 // beside it.
 type lvStrategyRecord struct {
 	ID       int64          `json:"id,omitempty"`
-	Title    lvString       `json:"title,omitempty"`
-	Row      lvString       `json:"row,omitempty"`
+	Title    bytesText      `json:"title,omitempty"`
+	Row      bytesText      `json:"row,omitempty"`
 	Target   int64          `json:"target,omitempty"`
 	Priority int64          `json:"priority,omitempty"`
 	Disabled bool           `json:"disabled,omitempty"`
 	Rules    []lvRuleRecord `json:"rules,omitempty"`
 	Extra    []byte         `json:"extra,omitempty"`
-	By       lvByRecord     `json:"by,omitzero"`
+	By       byRecord       `json:"by,omitzero"`
 	Rev      int64          `json:"rev,omitempty"`
 	Seq      int64          `json:"seq,omitempty"`
 	Deleted  bool           `json:"deleted,omitempty"`
@@ -108,13 +101,13 @@ func (t lvTable) decodeAnswer(data string) (*lvAnswer, error) {
 
 func lvReleaseOf(r lv.Release) *lvReleaseRecord {
 	record := &lvReleaseRecord{
-		ID: r.ID, Env: lvString(r.Env), State: lvString(r.State), By: lvByOf(r.By), Last: lvByOf(r.Last),
-		Approver: lvString(r.Approver), Reverts: r.Reverts, Seq: r.Seq, Rev: r.Rev,
-		AtMS: lvMillis(r.At), CreatedMS: lvMillis(r.CreatedAt), AppliedMS: lvMillis(r.AppliedAt),
+		ID: r.ID, Env: bytesText(r.Env), State: bytesText(r.State), By: byOf(by(r.By)), Last: byOf(by(r.Last)),
+		Approver: bytesText(r.Approver), Reverts: r.Reverts, Seq: r.Seq, Rev: r.Rev,
+		AtMS: millis(r.At), CreatedMS: millis(r.CreatedAt), AppliedMS: millis(r.AppliedAt),
 	}
 	for _, c := range r.Changes {
 		record.Changes = append(record.Changes, lvChangeRecord{
-			Row: lvString(c.Row), From: int64(c.From), To: int64(c.To), Expect: (*int64)(c.Expect),
+			Row: bytesText(c.Row), From: int64(c.From), To: int64(c.To), Expect: (*int64)(c.Expect),
 		})
 	}
 	return record
@@ -122,8 +115,8 @@ func lvReleaseOf(r lv.Release) *lvReleaseRecord {
 
 func (record lvReleaseRecord) release() lv.Release {
 	r := lv.Release{
-		ID: record.ID, Env: lv.Env(record.Env), State: lv.ReleaseState(record.State), By: record.By.by(),
-		Last: record.Last.by(), Approver: string(record.Approver), Reverts: record.Reverts,
+		ID: record.ID, Env: lv.Env(record.Env), State: lv.ReleaseState(record.State), By: lv.By(record.By.by()),
+		Last: lv.By(record.Last.by()), Approver: string(record.Approver), Reverts: record.Reverts,
 		Seq: record.Seq, Rev: record.Rev,
 		At: utc(record.AtMS), CreatedAt: utc(record.CreatedMS), AppliedAt: utc(record.AppliedMS),
 	}
@@ -135,19 +128,11 @@ func (record lvReleaseRecord) release() lv.Release {
 	return r
 }
 
-func lvByOf(by lv.By) lvByRecord {
-	return lvByRecord{Actor: lvString(by.Actor), Reason: lvString(by.Reason), RequestID: lvString(by.RequestID)}
-}
-
-func (record lvByRecord) by() lv.By {
-	return lv.By{Actor: string(record.Actor), Reason: string(record.Reason), RequestID: string(record.RequestID)}
-}
-
 func lvStrategyOf(s lv.Strategy) (lvStrategyRecord, error) {
 	rules, err := lvRulesOf(s.Rules)
 	return lvStrategyRecord{
-		ID: s.ID, Title: lvString(s.Title), Row: lvString(s.Row), Target: int64(s.Target), Priority: s.Priority,
-		Disabled: s.Disabled, Rules: rules, Extra: s.Extra, By: lvByOf(s.By), Rev: s.Rev, Seq: s.Seq, Deleted: s.Deleted,
+		ID: s.ID, Title: bytesText(s.Title), Row: bytesText(s.Row), Target: int64(s.Target), Priority: s.Priority,
+		Disabled: s.Disabled, Rules: rules, Extra: s.Extra, By: byOf(by(s.By)), Rev: s.Rev, Seq: s.Seq, Deleted: s.Deleted,
 	}, err
 }
 
@@ -155,7 +140,7 @@ func (record lvStrategyRecord) strategy() (lv.Strategy, error) {
 	rules, err := lvRules(record.Rules)
 	return lv.Strategy{
 		ID: record.ID, Title: string(record.Title), Row: string(record.Row), Target: lv.VersionID(record.Target),
-		Priority: record.Priority, Disabled: record.Disabled, Extra: record.Extra, By: record.By.by(), Rev: record.Rev, Seq: record.Seq,
+		Priority: record.Priority, Disabled: record.Disabled, Extra: record.Extra, By: lv.By(record.By.by()), Rev: record.Rev, Seq: record.Seq,
 		Deleted: record.Deleted, Rules: rules,
 	}, err
 }
@@ -179,16 +164,4 @@ func decodeStrategy(data string) (lv.Strategy, error) {
 		return lv.Strategy{}, err
 	}
 	return record.strategy()
-}
-
-// lvString is a string of any bytes, as text makes it fit for JSON.
-type lvString string
-
-func (t lvString) MarshalJSON() ([]byte, error) { return json.Marshal(text(t)) }
-
-func (t *lvString) UnmarshalJSON(data []byte) error {
-	var s string
-	err := json.Unmarshal(data, &s)
-	*t = lvString(untext(s))
-	return err
 }

@@ -225,17 +225,17 @@ func (w *lvWriting) lastMove(r lv.Release) (*lv.Release, error) {
 
 // keep writes a release without its changes, and completes it.
 func (w *lvWriting) keep(r *lv.Release, old *lv.Release) (err error) {
-	at := lvMillis(r.At)
+	at := millis(r.At)
 	r.At, r.Last = utc(at), w.by
 	if old == nil {
 		r.ID, r.Rev, r.By, r.CreatedAt = w.seq, 1, w.by, utc(w.now)
 		return w.Exec(lvReleaseInsert, w.n, r.ID, []byte(r.Env), string(r.State), r.Seq, r.Reverts, at,
-			w.now, lvMillis(r.AppliedAt), []byte(r.Approver),
+			w.now, millis(r.AppliedAt), []byte(r.Approver),
 			[]byte(r.By.Actor), []byte(r.By.Reason), []byte(r.By.RequestID))
 	}
 	r.Rev, r.By, r.CreatedAt = old.Rev+1, old.By, old.CreatedAt
 	err = w.Exec(lvReleaseUpdate, w.n, r.ID, []byte(r.Env), string(r.State), r.Seq, r.Reverts, at,
-		lvMillis(r.AppliedAt), []byte(r.Approver), w.seq,
+		millis(r.AppliedAt), []byte(r.Approver), w.seq,
 		[]byte(r.Last.Actor), []byte(r.Last.Reason), []byte(r.Last.RequestID))
 	if err == nil {
 		err = w.Exec(lvChangesDelete, r.ID)
@@ -267,12 +267,4 @@ func (w *lvWriting) change(r *lv.Release, n int, m lvMove) error {
 		err = w.Exec(lvGrayMove, w.n, []byte(r.Env), []byte(m.Row), int64(m.To))
 	}
 	return err
-}
-
-// lvMillis is the inverse of utc.
-func lvMillis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
 }

@@ -9,27 +9,27 @@ import (
 )
 
 type lvRuleRecord struct {
-	Type     lvString       `json:"type,omitempty"`
+	Type     bytesText      `json:"type,omitempty"`
 	Rules    []lvRuleRecord `json:"rules,omitempty"`
-	Object   lvString       `json:"object,omitempty"`
-	Field    lvString       `json:"field,omitempty"`
-	Relation lvString       `json:"relation,omitempty"`
+	Object   bytesText      `json:"object,omitempty"`
+	Field    bytesText      `json:"field,omitempty"`
+	Relation bytesText      `json:"relation,omitempty"`
 	Value    *lvValueRecord `json:"value,omitempty"`
 }
 
 // lvValueRecord is a value with its Go type, which JSON does not keep.
 type lvValueRecord struct {
 	Type    string          `json:"type"`
-	Text    lvString        `json:"text,omitempty"`
-	Texts   []lvString      `json:"texts,omitempty"`
+	Text    bytesText       `json:"text,omitempty"`
+	Texts   []bytesText     `json:"texts,omitempty"`
 	List    []lvValueRecord `json:"list,omitempty"`
 	Percent float64         `json:"percent,omitempty"`
-	Seed    lvString        `json:"seed,omitempty"`
+	Seed    bytesText       `json:"seed,omitempty"`
 }
 
 func lvRulesOf(rules []lv.Rule) (records []lvRuleRecord, err error) {
 	for _, r := range rules {
-		record := lvRuleRecord{Type: lvString(r.Type), Object: lvString(r.Object), Field: lvString(r.Field), Relation: lvString(r.Relation)}
+		record := lvRuleRecord{Type: bytesText(r.Type), Object: bytesText(r.Object), Field: bytesText(r.Field), Relation: bytesText(r.Relation)}
 		if record.Rules, err = lvRulesOf(r.Rules); err != nil {
 			return nil, err
 		}
@@ -67,23 +67,23 @@ func lvRules(records []lvRuleRecord) (rules []lv.Rule, err error) {
 func lvValueOf(value any) (record lvValueRecord, err error) {
 	switch v := value.(type) {
 	case string:
-		return lvValueRecord{Type: "string", Text: lvString(v)}, nil
+		return lvValueRecord{Type: "string", Text: bytesText(v)}, nil
 	case bool:
-		return lvValueRecord{Type: "bool", Text: lvString(strconv.FormatBool(v))}, nil
+		return lvValueRecord{Type: "bool", Text: bytesText(strconv.FormatBool(v))}, nil
 	case json.Number:
-		return lvValueRecord{Type: "number", Text: lvString(v)}, nil
+		return lvValueRecord{Type: "number", Text: bytesText(v)}, nil
 	case int:
-		return lvValueRecord{Type: "int", Text: lvString(strconv.Itoa(v))}, nil
+		return lvValueRecord{Type: "int", Text: bytesText(strconv.Itoa(v))}, nil
 	case int64:
-		return lvValueRecord{Type: "int64", Text: lvString(strconv.FormatInt(v, 10))}, nil
+		return lvValueRecord{Type: "int64", Text: bytesText(strconv.FormatInt(v, 10))}, nil
 	case float64:
-		return lvValueRecord{Type: "float64", Text: lvString(strconv.FormatFloat(v, 'g', -1, 64))}, nil
+		return lvValueRecord{Type: "float64", Text: bytesText(strconv.FormatFloat(v, 'g', -1, 64))}, nil
 	case lv.Percentage:
-		return lvValueRecord{Type: "percentage", Percent: v.Percent, Text: lvString(v.By), Seed: lvString(v.Seed)}, nil
+		return lvValueRecord{Type: "percentage", Percent: v.Percent, Text: bytesText(v.By), Seed: bytesText(v.Seed)}, nil
 	case []string:
 		record.Type = "strings"
 		for _, s := range v {
-			record.Texts = append(record.Texts, lvString(s))
+			record.Texts = append(record.Texts, bytesText(s))
 		}
 		return record, nil
 	case []any:
