@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS upkeep_history (
 	historyMove   = `UPDATE upkeep_history SET place = ?2 WHERE base = ?1`
 	historyMade   = `SELECT count(*) FROM upkeep_schema WHERE domain = ?1`
 
-	updateBegin = `INSERT INTO upkeep_update_event (seq, time_ms, run, record) VALUES (?1, ?2, ?3, '')`
+	updateNewest = `SELECT coalesce(max(seq), 0) FROM upkeep_update_event`
+	updateBegin  = `INSERT INTO upkeep_update_event (seq, time_ms, run, record) VALUES (?1, ?2, ?3, '')`
 
 	lvNewest = `
 SELECT coalesce(max(seq), 0), coalesce((SELECT e.version FROM upkeep_lv_event e ORDER BY e.seq DESC LIMIT 1), 0)
@@ -106,7 +107,7 @@ func begin(tx Tx, d Dialect, newest int64, place string) error {
 			return err
 		}
 		var seq int64
-		if err := tx.Row(eventNewest, nil, &seq); err != nil {
+		if err := tx.Row(updateNewest, nil, &seq); err != nil {
 			return err
 		}
 		newest = max(newest, seq)
@@ -183,15 +184,4 @@ func joinHistory(tx Tx, domain string) error {
 		return err
 	}
 	return beginDomain(tx, domain, base, time.Now().UnixMilli())
-}
-
-// firstKept returns the first of the newest events that are to be kept. It
-// counts them only if a history begins between the oldest and the newest.
-func firstKept(tx Tx, query string, oldest, newest int64, keep int) (first int64, err error) {
-	const never = 1_000_000_000 // as many events nobody keeps
-	if newest-oldest < never {
-		return newest - int64(keep) + 1, nil
-	}
-	err = tx.Row(query, []any{int64(keep)}, &first)
-	return first, err
 }

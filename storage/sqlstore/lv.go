@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
@@ -14,16 +13,14 @@ import (
 
 // Versions is the lv.VersionStore of a DB.
 type Versions struct {
-	db   DB
-	d    Dialect
-	keep storage.Retention
+	db     DB
+	d      Dialect
+	events eventLog[lvLogged]
 
 	findRow, findPointer, findGray, findTarget string
 
-	tables *sync.Map     // lv.TableID to int64: those that are known to be there
-	inside bool          // a transaction of the caller's, who may take back what is there
-	pruned *atomic.Int64 // when this process last pruned, Unix milliseconds
-	feeds  feeds
+	tables *sync.Map // lv.TableID to int64: those that are known to be there
+	inside bool      // a transaction of the caller's, who may take back what is there
 }
 
 var _ lv.VersionStore = (*Versions)(nil)
@@ -32,8 +29,7 @@ var _ lv.VersionStore = (*Versions)(nil)
 func NewVersions(db DB, keep storage.Retention) *Versions {
 	d := db.Dialect()
 	return &Versions{
-		db: db, d: d, keep: keep.OrDefault(), tables: new(sync.Map), pruned: new(atomic.Int64),
-		feeds:       newFeeds(d),
+		db: db, d: d, events: newEventLog(db, keep, "upkeep_lv_event", lvEvents), tables: new(sync.Map),
 		findRow:     d.clocked(2, lvRowFind),
 		findPointer: d.clocked(3, lvPointerFind),
 		findGray:    d.clocked(4, lvGrayFind),
@@ -45,7 +41,7 @@ func NewVersions(db DB, keep storage.Retention) *Versions {
 // for.
 func (s *Versions) On(db DB) *Versions {
 	on := *s
-	on.db, on.inside = db, true
+	on.db, on.inside, on.events = db, true, s.events.on(db)
 	return &on
 }
 
@@ -112,8 +108,6 @@ type lvWriting struct {
 	seq   int64 // of its event
 	given int64 // the last id that was given before it
 	now   int64 // the time of it, Unix milliseconds
-
-	pruned bool // it has deleted events that need not be kept
 }
 
 // head is where a statement that has lvHead leaves what it says.
@@ -168,9 +162,6 @@ func (s *Versions) write(ctx context.Context, id lv.TableID, by lv.By, f func(*l
 		return lvAnswer{}, err
 	}
 	s.known(w.lvTable)
-	if w.pruned {
-		s.pruned.Store(w.now)
-	}
 	return a, nil
 }
 

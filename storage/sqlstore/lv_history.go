@@ -2,43 +2,24 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
 	"math"
-	"math/bits"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/upkeep-go/upkeep/lv"
 )
 
-// Pages bound how much of a list is in memory at once. The first has one entry:
-// many callers want no more.
 const (
 	versionPage = 64
 	releasePage = 16
 )
 
-// A page ends with the content that makes it this long, in bytes.
-const pageBytes = 4 << 20
-
-// errPageFull ends the query of such a page.
-var errPageFull = errors.New("sqlstore: the page is full")
-
-// fewer returns the size of the page after one that ended with n entries,
-// because an engine may read to its end what nobody wants. It is a power of
-// two: there are few statements.
-func fewer(n int) int { return 1 << (bits.Len(uint(max(n, 1))) - 1) }
-
-// limited writes the size of a page into a statement.
-func limited(query string, size int) string {
-	return strings.Replace(query, "{size}", strconv.Itoa(size), 1)
-}
-
 // A version with its content, once for each gray that points at it, or once if
-// none does: {which} selects versions as v.
+// none does. What selects them, as v, stands between the two.
 const (
 	lvVersionsFront = `
 SELECT p.id, v.name, v.op, v.source, v.time_ms, v.actor, v.descr, v.request, v.digest, b.content,
@@ -51,62 +32,40 @@ LEFT JOIN upkeep_lv_version b ON b.id = v.body
 LEFT JOIN upkeep_lv_gray g ON g.version = p.id AND g.version > 0
 ORDER BY p.id DESC, g.env`
 
-	lvVersionsOfTable = lvVersionsFront +
-		`v.tbl = ?1 AND v.id < ?2 AND v.forgotten = 0 ORDER BY v.id DESC LIMIT {size}` + lvVersionsBack
-	lvVersionsOfRow = lvVersionsFront +
-		`v.tbl = ?1 AND v.id < ?2 AND v.forgotten = 0 AND v.name = ?3 ORDER BY v.id DESC LIMIT {size}` + lvVersionsBack
 	lvVersionOfID = lvVersionsFront + `v.tbl = ?1 AND v.id = ?2` + lvVersionsBack
 )
 
+// lvVersion is a version, which has no content if it has a fault.
+type lvVersion = faulty[lv.Version]
+
+// lvVersions is a page of versions, newest first.
+type lvVersions = page[lvVersion, int64]
+
 // Versions keeps the promise of lv.VersionStore.
 func (s *Versions) Versions(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Version, error] {
-	if q.ID != 0 {
-		return s.versionByID(ctx, id, q)
-	}
-	return sound(pages(func() func() ([]lvVersion, bool, error) {
-		before, size, next := lvBefore(q), 1, versionPage
-		return func() (page []lvVersion, more bool, err error) {
-			full := false
-			err = s.read(ctx, id, func(t lvTable) (err error) {
-				if q.Row == "" {
-					page, full, err = t.versions(limited(lvVersionsOfTable, size), t.n, before)
-				} else {
-					page, full, err = t.versions(limited(lvVersionsOfRow, size), t.n, before, []byte(q.Row))
-				}
-				return err
-			})
-			if err != nil {
-				return nil, false, lvWhile("reading versions", err)
+	return sound(list(lvPaging(q, versionPage), lvBefore(q), func(before int64, size int) (p lvVersions, err error) {
+		err = s.read(ctx, id, func(t lvTable) (err error) {
+			of := query{lvVersionsFront + "v.tbl = ?1 AND v.id < ?2 AND v.forgotten = 0", []any{t.n, before}}
+			if q.ID != 0 {
+				of.and("v.id", q.ID)
 			}
-			if full {
-				next = fewer(len(page))
+			if q.Row != "" {
+				of.and("v.name", []byte(q.Row))
 			}
-			if more = full || len(page) == size; more {
-				before, size = int64(page[len(page)-1].ID), next
-			}
-			return page, more, nil
-		}
+			of.text += " ORDER BY v.id DESC LIMIT " + strconv.Itoa(size) + lvVersionsBack
+			p, err = t.versions(of)
+			return err
+		})
+		return p, lvWhile("reading versions", err)
 	}))
 }
 
-// lvVersion is a version, which has no content if it has a fault.
-type lvVersion struct {
-	lv.Version
-	fault error
-}
-
-// sound yields versions with their faults.
-func sound(all iter.Seq2[lvVersion, error]) iter.Seq2[lv.Version, error] {
-	return func(yield func(lv.Version, error) bool) {
-		for v, err := range all {
-			if err == nil {
-				err = v.fault
-			}
-			if !yield(v.Version, err) {
-				return
-			}
-		}
+// lvPaging returns how a list is read: one entry, if the query has its id.
+func lvPaging(q lv.Query, most int) pager {
+	if q.ID != 0 {
+		return one
 	}
+	return paging(most)
 }
 
 // lvBefore returns the id that all of a list precede.
@@ -117,93 +76,60 @@ func lvBefore(q lv.Query) int64 {
 	return q.After
 }
 
-// pages yields a list page by page. Begin is called for each range over it and
-// returns what reads the next page, and whether there is more. Between pages
-// nothing is held open, so the caller may take its time.
-func pages[T any](begin func() func() (page []T, more bool, err error)) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		next := begin()
-		for more := true; more; {
-			var page []T
-			var err error
-			if page, more, err = next(); err != nil {
-				var nothing T
-				yield(nothing, err)
-				return
-			}
-			for _, entry := range page {
-				if !yield(entry, nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
 // version returns a version, forgotten or not. Beside a *lv.CorruptError it has
 // no content.
 func (t lvTable) version(id int64) (lv.Version, error) {
-	versions, _, err := t.versions(lvVersionOfID, t.n, id)
-	if err == nil && len(versions) == 0 {
+	p, err := t.versions(query{lvVersionOfID, []any{t.n, id}})
+	if err == nil && len(p.entries) == 0 {
 		err = fmt.Errorf("%w: version %d", lv.ErrCompacted, id)
 	}
 	if err != nil {
 		return lv.Version{}, err
 	}
-	return versions[0].Version, versions[0].fault
+	return p.entries[0].entry, p.entries[0].fault
 }
 
-// versions reads versions, and whether there are more that did not fit.
-func (t lvTable) versions(query string, args ...any) (versions []lvVersion, full bool, err error) {
-	size := 0
-	err = t.Query(query, args, func(scan func(...any) error) error {
-		var id, source, ms, live, gray int64
-		var op string
+// versions reads a page of versions.
+func (t lvTable) versions(q query) (p lvVersions, err error) {
+	err = p.read(t, q, func(scan func(...any) error) error {
+		var id, ms, live, gray int64
+		var v lv.Version
 		var name, actor, desc, request, digest, content, env []byte
-		err := scan(&id, &name, &op, &source, &ms, &actor, &desc, &request, &digest, &content, &live, &gray, &env)
+		err := scan(&id, &name, (*string)(&v.Op), (*int64)(&v.Source), &ms, &actor, &desc, &request, &digest, &content,
+			&live, &gray, &env)
 		if err != nil {
 			return err
 		}
-		if n := len(versions); n == 0 || versions[n-1].ID != lv.VersionID(id) {
-			if size >= pageBytes {
-				return errPageFull
+		n := len(p.keys)
+		if n == 0 || p.keys[n-1] != id {
+			if err := p.take(id, len(content)); err != nil {
+				return err
 			}
-			size += len(content)
-			v := lvVersion{Version: lv.Version{
-				ID: lv.VersionID(id), Row: string(name), Op: lv.Op(op), Content: content,
-				Source: lv.VersionID(source), Time: utc(ms),
-				By: lvBy(actor, desc, request),
-			}}
-			if !intact(content, digest) {
-				v.Content, v.fault = nil, t.corrupt(v.Row, v.ID)
+			v.ID, v.Row, v.Time, v.By = lv.VersionID(id), string(name), utc(ms), lvBy(actor, desc, request)
+			var fault error
+			if v.Content = content; !intact(content, digest) {
+				v.Content, fault = nil, t.corrupt(v.Row, v.ID)
 			}
 			if live == 1 {
 				v.Live = append(v.Live, lv.Production)
 			}
-			versions = append(versions, v)
+			p.entries = append(p.entries, lvVersion{v, fault})
 		}
-		if v := &versions[len(versions)-1]; gray > 0 {
-			v.Live = append(v.Live, lv.Env(env))
+		if gray > 0 {
+			last := &p.entries[len(p.entries)-1].entry
+			last.Live = append(last.Live, lv.Env(env))
 		}
 		return nil
 	})
-	if errors.Is(err, errPageFull) {
-		full, err = true, nil
-	}
-	return versions, full, err
+	return p, err
 }
 
 const (
 	lvReleaseColumns = `
 SELECT p.id, p.env, p.state, p.rev, p.seq, p.reverts, p.at_ms, p.created_ms, p.applied_ms, p.approver,
 	p.actor, p.descr, p.request, coalesce(p.last_actor, p.actor), coalesce(p.last_descr, p.descr), coalesce(p.last_request, p.request)
-FROM upkeep_lv_release p `
-	lvReleaseOfID     = lvReleaseColumns + `WHERE p.tbl = ?1 AND p.id = ?2`
-	lvReleasesOfTable = lvReleaseColumns + `WHERE p.tbl = ?1 AND p.id < ?2 ORDER BY p.id DESC LIMIT {size}`
-	lvReleasesApplied = lvReleaseColumns +
-		`WHERE p.tbl = ?1 AND p.id < ?2 AND p.state = 'applied' ORDER BY p.id DESC LIMIT {size}`
-	lvReleasesInState = lvReleaseColumns +
-		`WHERE p.tbl = ?1 AND p.id < ?2 AND p.state = ?3 AND p.state <> 'applied' ORDER BY p.id DESC LIMIT {size}`
+FROM upkeep_lv_release p WHERE p.tbl = ?1`
+	lvReleaseOfID = lvReleaseColumns + ` AND p.id = ?2`
 
 	lvMovesOfRow = `
 SELECT c.release FROM upkeep_lv_change c
@@ -221,44 +147,68 @@ FROM upkeep_lv_change WHERE release = ?1 ORDER BY n`
 
 // Releases keeps the promise of lv.VersionStore.
 func (s *Versions) Releases(ctx context.Context, id lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
-	switch {
-	case q.RequestID != "":
-		return s.releaseByRequest(ctx, id, q.RequestID)
-	case q.State != "" && !q.State.Valid():
+	if q.State != "" && !q.State.Valid() && q.RequestID == "" {
 		return func(func(lv.Release, error) bool) {}
-	case q.ID != 0:
-		return s.releaseByID(ctx, id, q)
 	}
-	return pages(func() func() ([]lv.Release, bool, error) {
-		before, size := lvBefore(q), 1
-		return func() (page []lv.Release, more bool, err error) {
-			err = s.read(ctx, id, func(t lvTable) (err error) {
-				switch {
-				case q.Row != "":
-					page, err = t.releasesOfRow(q, before, size)
-				case q.State == "":
-					page, err = t.releases(limited(lvReleasesOfTable, size), t.n, before)
-				case q.State == lv.ReleaseApplied:
-					page, err = t.releases(limited(lvReleasesApplied, size), t.n, before)
-				default:
-					page, err = t.releases(limited(lvReleasesInState, size), t.n, before, string(q.State))
-				}
-				return err
-			})
-			if err != nil {
-				return nil, false, lvWhile("reading releases", err)
+	return list(lvPaging(q, releasePage), lvBefore(q), func(before int64, size int) (p lvReleases, err error) {
+		err = s.read(ctx, id, func(t lvTable) (err error) {
+			switch {
+			case q.RequestID != "":
+				p.entries, err = t.answered(q.RequestID)
+			case q.Row != "" && q.ID == 0:
+				p, err = t.releasesOfRow(q, before, size)
+			default:
+				p = lvReleases{}
+				err = t.addReleases(&p, lvReleasesOf(t, q, before, size))
 			}
-			if more = len(page) == size; more {
-				before, size = page[size-1].ID, releasePage
-			}
-			return page, more, nil
-		}
+			return err
+		})
+		return p, lvWhile("reading releases", err)
 	})
 }
 
+// lvReleasesOf selects releases by all but their rows, if it has no id.
+func lvReleasesOf(t lvTable, q lv.Query, before int64, size int) query {
+	of := query{lvReleaseColumns + " AND p.id < ?2", []any{t.n, before}}
+	if q.ID != 0 {
+		of.and("p.id", q.ID)
+	}
+	if q.State != "" {
+		of.and("p.state", string(q.State))
+	}
+	if q.State != "" && q.State != lv.ReleaseApplied {
+		of.text += " AND p.state <> 'applied'" // what the index has
+	}
+	if q.Row != "" {
+		of.text += " AND EXISTS (SELECT 1 FROM upkeep_lv_change c WHERE c.release = p.id AND c.name = " + of.arg([]byte(q.Row)) + ")"
+	}
+	of.text += " ORDER BY p.id DESC LIMIT " + strconv.Itoa(size)
+	return of
+}
+
+// answered returns what PutRelease first returned to a request.
+func (t lvTable) answered(request string) ([]lv.Release, error) {
+	var record string
+	var answer answerRecord
+	err := t.Row(lvAnswerFind, []any{t.n, []byte(request)}, &record)
+	if err == nil {
+		err = decode(record, &answer)
+	}
+	if errors.Is(err, sql.ErrNoRows) || err == nil && (answer.Release == nil || answer.Release.ID == 0) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []lv.Release{answer.Release.release()}, nil
+}
+
+// lvReleases is a page of releases, newest first.
+type lvReleases = page[lv.Release, int64]
+
 // releasesOfRow merges what was applied at once, from each environment, with
 // what was planned.
-func (t lvTable) releasesOfRow(q lv.Query, before int64, size int) (page []lv.Release, err error) {
+func (t lvTable) releasesOfRow(q lv.Query, before int64, size int) (p lvReleases, err error) {
 	var ids []int64
 	add := func(scan func(...any) error) error {
 		var id int64
@@ -279,66 +229,71 @@ func (t lvTable) releasesOfRow(q lv.Query, before int64, size int) (page []lv.Re
 	slices.Sort(ids)
 	slices.Reverse(ids)
 	for _, id := range ids[:min(len(ids), size)] {
-		var r *lv.Release
-		if err == nil {
-			r, err = t.release(id)
+		if err == nil && !p.full {
+			err = t.addReleases(&p, query{lvReleaseOfID, []any{t.n, id}})
 		}
-		if err != nil {
-			return nil, err
-		}
-		page = append(page, *r)
 	}
-	return page, err
+	return p, err
 }
 
-// releases reads releases with their changes.
-func (t lvTable) releases(query string, args ...any) (releases []lv.Release, err error) {
-	err = t.Query(query, args, func(scan func(...any) error) error {
+// addReleases reads releases with their changes.
+func (t lvTable) addReleases(p *lvReleases, q query) error {
+	there := len(p.entries)
+	err := p.read(t, q, func(scan func(...any) error) error {
 		var r lv.Release
 		var env, approver, actor, desc, request, lastActor, lastDesc, lastRequest []byte
-		var state string
 		var at, created, applied int64
-		err := scan(&r.ID, &env, &state, &r.Rev, &r.Seq, &r.Reverts, &at, &created, &applied, &approver,
+		err := scan(&r.ID, &env, (*string)(&r.State), &r.Rev, &r.Seq, &r.Reverts, &at, &created, &applied, &approver,
 			&actor, &desc, &request, &lastActor, &lastDesc, &lastRequest)
-		r.Env, r.State, r.Approver = lv.Env(env), lv.ReleaseState(state), string(approver)
+		if err != nil {
+			return err
+		}
+		if err := p.take(r.ID, len(desc)+len(lastDesc)); err != nil {
+			return err
+		}
+		r.Env, r.Approver = lv.Env(env), string(approver)
 		r.By, r.Last = lvBy(actor, desc, request), lvBy(lastActor, lastDesc, lastRequest)
 		r.At, r.CreatedAt, r.AppliedAt = utc(at), utc(created), utc(applied)
-		releases = append(releases, r)
-		return err
+		p.entries = append(p.entries, r)
+		return nil
 	})
-	for i := range releases {
-		if err == nil {
-			releases[i].Changes, err = t.changes(releases[i].ID)
-		}
+	if err != nil {
+		return err
 	}
-	return releases, err
+	return p.complete(there, t.addChanges)
 }
 
 func lvBy(actor, reason, request []byte) lv.By {
 	return lv.By{Actor: string(actor), Reason: string(reason), RequestID: string(request)}
 }
 
-func (t lvTable) changes(release int64) (changes []lv.Change, err error) {
-	err = t.Query(lvChanges, []any{release}, func(scan func(...any) error) error {
+// changeBytes is what a change counts in a page, beside its row.
+const changeBytes = 64
+
+// addChanges completes a release, and returns how much longer it is then.
+func (t lvTable) addChanges(r *lv.Release) (size int, err error) {
+	err = t.Query(lvChanges, []any{r.ID}, func(scan func(...any) error) error {
 		var name []byte
-		var from, to, expects, expect int64
-		err := scan(&name, &from, &to, &expects, &expect)
-		c := lv.Change{Row: string(name), From: lv.VersionID(from), To: lv.VersionID(to)}
+		var c lv.Change
+		var expects, expect int64
+		err := scan(&name, (*int64)(&c.From), (*int64)(&c.To), &expects, &expect)
+		c.Row = string(name)
 		if expects == 1 {
-			c.Expect = new(lv.VersionID)
-			*c.Expect = lv.VersionID(expect)
+			c.Expect = new(lv.VersionID(expect))
 		}
-		changes = append(changes, c)
+		r.Changes = append(r.Changes, c)
+		size += changeBytes + len(name)
 		return err
 	})
-	return changes, err
+	return size, err
 }
 
 // release returns a release, or nil.
 func (t lvTable) release(id int64) (*lv.Release, error) {
-	releases, err := t.releases(lvReleaseOfID, t.n, id)
-	if err != nil || len(releases) == 0 {
+	var p lvReleases
+	err := t.addReleases(&p, query{lvReleaseOfID, []any{t.n, id}})
+	if err != nil || len(p.entries) == 0 {
 		return nil, err
 	}
-	return &releases[0], nil
+	return &p.entries[0], nil
 }

@@ -50,7 +50,7 @@ func TestARefusalIsAboutTheRequestAndAFaultSaysWhatWasDone(t *testing.T) {
 	for doing, err := range map[string]error{
 		"putting a release": release(lv.Release{State: lv.ReleaseApplied, Changes: []lv.Change{{Row: "a", Working: true}}})(ctx),
 		"reading versions":  last(s.Versions(ctx, fieldsTable, lv.Query{})),
-		"reading a release": last(s.Releases(ctx, fieldsTable, lv.Query{ID: 1})),
+		"reading releases":  last(s.Releases(ctx, fieldsTable, lv.Query{ID: 1})),
 		"reading rows":      last(s.Rows(ctx, fieldsTable, lv.View{})),
 		"watching events":   last(s.Watch(ctx, 0)),
 	} {

@@ -14,123 +14,135 @@ import (
 // rowPage bounds how many rows of a view are in memory at once.
 const rowPage = 256
 
+// lvPage is a page of a view. Its keys are the names of rows that the view shows
+// or not.
+type lvPage = page[lv.Row, string]
+
 // Rows keeps the promise of lv.VersionStore. Between pages nothing is held
 // open: the first page fixes the moment, and the others are read as of it.
 func (s *Versions) Rows(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
-	list := s.rowsAsOf
-	switch {
-	case v.Rows != nil:
-		list = s.rowsNamed
-	case v.Status != lv.StatusAny || v.Deleted:
-		list = s.rowsByState
-	}
-	err := v.Check()
-	if err == nil {
-		rows := list(ctx, id, v)
-		return func(yield func(lv.Row, error) bool) {
-			for r, err := range rows {
-				if r.Corrupt {
-					err = &lv.CorruptError{Table: id, Row: r.ID, Version: r.Version}
-				}
-				if !yield(r, err) {
-					return
-				}
-			}
+	return func(yield func(lv.Row, error) bool) {
+		if err := v.Check(); err != nil {
+			yield(lv.Row{}, err)
+			return
 		}
+		rows := s.rowsAsOf
+		switch {
+		case lvStates(v) != "":
+			rows = s.rowsByState
+		case v.Rows != nil:
+			rows = s.rowsNamed
+		}
+		rows(ctx, id, v, func(r lv.Row, err error) bool {
+			if r.Corrupt {
+				err = &lv.CorruptError{Table: id, Row: r.ID, Version: r.Version}
+			}
+			return yield(r, lvWhile("reading rows", err))
+		})
 	}
-	return func(yield func(lv.Row, error) bool) { yield(lv.Row{}, lvReading(err)) }
-}
-
-func lvReading(err error) error {
-	if err != nil {
-		err = lvWhile("reading rows", err)
-	}
-	return err
 }
 
 // rowsAsOf lists a view that can be read as of an event.
-func (s *Versions) rowsAsOf(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
-	return pages(func() func() ([]lv.Row, bool, error) {
-		seq, after, size := v.AsOf, v.After, rowPage
-		return func() ([]lv.Row, bool, error) {
-			var p lvPage
-			var newest int64
-			err := s.read(ctx, id, func(t lvTable) error {
-				m, err := t.moment(seq)
-				if err != nil {
-					return err
-				}
-				if p, err = t.page(lvViewQuery(t, v, m, ">", after, size)); err == nil && p.more && seq == 0 {
-					err = t.Row(lvEventNewest, nil, &newest)
-				}
-				return err
-			})
-			seq, after, size = max(seq, newest), p.last, p.next
-			return p.rows, p.more, lvReading(err)
-		}
-	})
+func (s *Versions) rowsAsOf(ctx context.Context, id lv.TableID, v lv.View, yield func(lv.Row, error) bool) {
+	seq := v.AsOf
+	list(evenly(rowPage), v.After, func(after string, size int) (p lvPage, err error) {
+		var then int64
+		err = s.read(ctx, id, func(t lvTable) error {
+			p = lvPage{}
+			m, err := t.moment(seq)
+			if err == nil {
+				err = t.addRows(&p, lvViewQuery(t, v, m, ">", after, size))
+			}
+			if err == nil {
+				then, err = t.pin(seq, p.full || len(p.keys) == size)
+			}
+			return err
+		})
+		seq = then
+		return p, err
+	})(yield)
+}
+
+// pin returns the event that the rest of a list is read as of, if there is one.
+func (t lvTable) pin(seq int64, more bool) (int64, error) {
+	if seq > 0 || !more {
+		return seq, nil
+	}
+	err := t.Row(t.s.events.sql(logNewest), nil, &seq)
+	return seq, err
 }
 
 // rowsNamed lists the rows that a view names, each by a query of its own, of
-// which a snapshot has the time for a page. Of those that are selected by their
-// state, which is not kept for the past, there is one page.
-func (s *Versions) rowsNamed(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
-	return pages(func() func() ([]lv.Row, bool, error) {
-		seq, names := v.AsOf, v.Rows
-		return func() (rows []lv.Row, more bool, err error) {
-			var newest int64
-			var rest []string
-			err = s.read(ctx, id, func(t lvTable) error {
-				m, err := t.moment(seq)
-				rows, rest = nil, names
-				for size := 0; err == nil && len(rest) > 0; rest = rest[1:] {
-					if full := size >= pageBytes || len(names)-len(rest) >= rowPage; full && lvStates(v) == "" {
-						break
-					}
-					if rest[0] > v.After {
-						var p lvPage
-						p, err = t.page(lvViewQuery(t, v, m, "=", rest[0], rowPage))
-						rows, size = append(rows, p.rows...), size+p.bytes
-					}
+// which a snapshot has the time for a page.
+func (s *Versions) rowsNamed(ctx context.Context, id lv.TableID, v lv.View, yield func(lv.Row, error) bool) {
+	seq, names := v.AsOf, v.Rows
+	pages(yield, func() ([]lv.Row, bool, error) {
+		var p lvPage
+		var rest []string
+		var then int64
+		err := s.read(ctx, id, func(t lvTable) error {
+			p, rest = lvPage{}, names
+			m, err := t.moment(seq)
+			for ; err == nil && len(rest) > 0 && p.bytes < pageBytes && len(names)-len(rest) < rowPage; rest = rest[1:] {
+				if rest[0] > v.After {
+					err = t.addRows(&p, lvViewQuery(t, v, m, "=", rest[0], rowPage))
 				}
-				if err == nil && len(rest) > 0 && seq == 0 {
-					err = t.Row(lvEventNewest, nil, &newest)
-				}
-				return err
-			})
-			seq, names = max(seq, newest), rest
-			return rows, len(rest) > 0, lvReading(err)
-		}
+			}
+			if err == nil {
+				then, err = t.pin(seq, len(rest) > 0)
+			}
+			return err
+		})
+		seq, names = then, rest
+		return p.entries, len(rest) > 0, err
 	})
 }
 
 // rowsByState lists working rows by their status, which is not kept for the
 // past: what does not fit in the first page is noted along with it.
-func (s *Versions) rowsByState(ctx context.Context, id lv.TableID, v lv.View) iter.Seq2[lv.Row, error] {
-	return pages(func() func() ([]lv.Row, bool, error) {
-		var rest []lv.Row // without their contents
-		first := true
-		return func() ([]lv.Row, bool, error) {
-			var p lvPage
-			var n int // of the rest
-			err := s.read(ctx, id, func(t lvTable) (err error) {
-				if !first {
-					n, err = t.addContents(rest[:min(rowPage, len(rest))])
-					return err
-				}
-				p, err = t.page(lvViewQuery(t, v, lvMoment{now: true}, ">", v.After, rowPage))
-				if rest = nil; err == nil && p.more {
-					rest, err = t.keys(v, p.last)
-				}
+func (s *Versions) rowsByState(ctx context.Context, id lv.TableID, v lv.View, yield func(lv.Row, error) bool) {
+	var rest []lv.Row // without their contents
+	first := true
+	pages(yield, func() ([]lv.Row, bool, error) {
+		var p lvPage
+		err := s.read(ctx, id, func(t lvTable) (err error) {
+			p = lvPage{}
+			if first {
+				rest, err = t.addByState(&p, v)
 				return err
-			})
-			if !first {
-				p.rows, rest = rest[:n], rest[n:]
 			}
-			first = false
-			return p.rows, len(rest) > 0, lvReading(err)
+			p.entries = rest[:min(rowPage, len(rest))]
+			return p.complete(0, t.addContent)
+		})
+		if !first {
+			rest = rest[len(p.entries):]
 		}
+		first = false
+		return p.entries, len(rest) > 0, err
 	})
+}
+
+// addByState reads the first page of working rows by their status, and of the
+// others all but the contents.
+func (t lvTable) addByState(p *lvPage, v lv.View) (rest []lv.Row, err error) {
+	now := lvMoment{now: true}
+	if v.Rows == nil {
+		err = t.addRows(p, lvViewQuery(t, v, now, ">", v.After, rowPage))
+		if n := len(p.keys); err == nil && (p.full || n == rowPage) {
+			err = t.addKeys(&rest, v, ">", p.keys[n-1])
+		}
+		return rest, err
+	}
+	for _, name := range v.Rows {
+		switch {
+		case err != nil || name <= v.After:
+		case p.bytes >= pageBytes || len(p.keys) >= rowPage:
+			err = t.addKeys(&rest, v, "=", name)
+		default:
+			err = t.addRows(p, lvViewQuery(t, v, now, "=", name, rowPage))
+		}
+	}
+	return rest, err
 }
 
 // lvMoment is when a view is read.
@@ -169,19 +181,11 @@ func (t lvTable) moment(seq int64) (m lvMoment, err error) {
 	return m, nil
 }
 
-// lvQuery is a statement with its arguments.
+// lvQuery is a page of a view as a statement.
 type lvQuery struct {
-	text      string
-	size      int // of a full page
-	args      []any
+	query
 	statuses  bool // it is about working rows, which have one
 	deletions bool // it shows them
-}
-
-// arg adds an argument and returns its place.
-func (q *lvQuery) arg(value any) string {
-	q.args = append(q.args, value)
-	return "?" + strconv.Itoa(len(q.args))
 }
 
 // lvViewQuery reads a page of the rows whose names compare with one, in their
@@ -189,7 +193,7 @@ func (q *lvQuery) arg(value any) string {
 // cut in a subquery, so that it costs no more than its rows.
 func lvViewQuery(t lvTable, v lv.View, m lvMoment, compare, name string, size int) lvQuery {
 	q := lvQuery{
-		size: size, args: []any{t.n, []byte(name)},
+		query:    query{args: []any{t.n, []byte(name)}},
 		statuses: v.Working && v.AsOf == 0, deletions: v.Deleted || v.Own && !v.Working,
 	}
 	cut := func(columns, from, where string) string {
@@ -264,53 +268,39 @@ func (q *lvQuery) pointer(env lv.Env, m lvMoment) string {
 		" AND c.name = r.name AND c.moved > 0 AND c.moved <= " + q.arg(m.seq) + " ORDER BY c.moved DESC LIMIT 1)"
 }
 
-// lvPage is a page of a view.
-type lvPage struct {
-	rows  []lv.Row
-	bytes int    // of their contents
-	names int    // of rows that the view shows or not
-	last  string // of them
-	more  bool   // there may be more
-	next  int    // the size of the next page
-}
-
-// page reads a page of a view.
-func (t lvTable) page(q lvQuery) (p lvPage, err error) {
-	err = t.Query(q.text, q.args, func(scan func(...any) error) error {
-		if p.bytes >= pageBytes {
-			return errPageFull
-		}
+// addRows reads rows into a page.
+func (t lvTable) addRows(p *lvPage, q lvQuery) error {
+	return p.read(t, q.query, func(scan func(...any) error) error {
 		var id, created, state, updated, forgotten int64
 		var name, digest, content []byte
 		if err := scan(&name, &id, &created, &state, &updated, &forgotten, &digest, &content); err != nil {
 			return err
 		}
-		p.last = string(name)
-		p.names++
-		switch {
-		case id == 0, digest == nil && !q.deletions:
-			return nil
-		case forgotten > 0:
+		shown := id != 0 && (digest != nil || q.deletions)
+		if !shown {
+			content = nil
+		}
+		if err := p.take(string(name), len(content)); err != nil || !shown {
+			return err
+		}
+		if forgotten > 0 {
 			return fmt.Errorf("%w: version %d", lv.ErrCompacted, id)
 		}
-		r := lv.Row{
-			ID: p.last, Version: lv.VersionID(id), Content: content,
-			CreatedAt: utc(created), UpdatedAt: utc(updated),
-		}
-		if !intact(content, digest) {
-			r.Content, r.Corrupt = nil, true
-		}
+		r := lv.Row{ID: string(name), Version: lv.VersionID(id), CreatedAt: utc(created)}
 		if q.statuses {
 			r.Status = lvStatus(state)
 		}
-		p.rows, p.bytes = append(p.rows, r), p.bytes+len(content)
+		lvShowRow(&r, updated, content, digest)
+		p.entries = append(p.entries, r)
 		return nil
 	})
-	p.more, p.next = p.names == q.size, q.size
-	if errors.Is(err, errPageFull) {
-		p.more, p.next, err = true, fewer(p.names), nil
+}
+
+// lvShowRow tells what the version of a row shows.
+func lvShowRow(r *lv.Row, updated int64, content, digest []byte) {
+	if r.UpdatedAt, r.Content = utc(updated), content; !intact(content, digest) {
+		r.Content, r.Corrupt = nil, true
 	}
-	return p, err
 }
 
 func lvStatus(state int64) lv.Status {
@@ -320,48 +310,33 @@ func lvStatus(state int64) lv.Status {
 	return lv.StatusChanged
 }
 
-const (
-	lvKeysFront = `
-SELECT r.name, r.working, r.created_ms, r.state FROM (
-	SELECT tbl, name FROM upkeep_lv_row WHERE tbl = ?1 AND name > ?2`
-	lvKeysBack = `) k JOIN upkeep_lv_row r ON r.tbl = k.tbl AND r.name = k.name ORDER BY k.name`
-)
-
-// keys reads all rows of a view of working rows after one, without their
-// contents.
-func (t lvTable) keys(v lv.View, after string) (rows []lv.Row, err error) {
-	err = t.Query(lvKeysFront+lvStates(v)+lvKeysBack, []any{t.n, []byte(after)}, func(scan func(...any) error) error {
-		var id, created, state int64
+// addKeys reads working rows by their status, without their contents.
+func (t lvTable) addKeys(rows *[]lv.Row, v lv.View, compare, name string) error {
+	text := "SELECT r.name, r.working, r.created_ms, r.state FROM" +
+		" (SELECT tbl, name FROM upkeep_lv_row WHERE tbl = ?1 AND name " + compare + " ?2" + lvStates(v) + ") k" +
+		" JOIN upkeep_lv_row r ON r.tbl = k.tbl AND r.name = k.name ORDER BY k.name"
+	return t.Query(text, []any{t.n, []byte(name)}, func(scan func(...any) error) error {
+		var created, state int64
 		var name []byte
-		err := scan(&name, &id, &created, &state)
-		rows = append(rows, lv.Row{
-			ID: string(name), Version: lv.VersionID(id), CreatedAt: utc(created), Status: lvStatus(state),
-		})
+		var r lv.Row
+		err := scan(&name, (*int64)(&r.Version), &created, &state)
+		r.ID, r.CreatedAt, r.Status = string(name), utc(created), lvStatus(state)
+		*rows = append(*rows, r)
 		return err
 	})
-	return rows, err
 }
 
 const lvContentFind = `
 SELECT v.time_ms, v.digest, b.content FROM upkeep_lv_version v LEFT JOIN upkeep_lv_version b ON b.id = v.body WHERE v.id = ?1`
 
-// addContents completes rows that have only their keys, and returns how many.
-func (t lvTable) addContents(rows []lv.Row) (n int, err error) {
-	for size := 0; n < len(rows) && size < pageBytes; n++ {
-		var updated int64
-		var digest, content []byte
-		err := t.Row(lvContentFind, []any{int64(rows[n].Version)}, &updated, &digest, &content)
-		if errors.Is(err, sql.ErrNoRows) {
-			err = fmt.Errorf("%w: version %d", lv.ErrCompacted, rows[n].Version)
-		}
-		if err != nil {
-			return n, err
-		}
-		rows[n].UpdatedAt, rows[n].Content = utc(updated), content
-		if !intact(content, digest) {
-			rows[n].Content, rows[n].Corrupt = nil, true
-		}
-		size += len(content)
+// addContent completes a row that has only its keys.
+func (t lvTable) addContent(r *lv.Row) (int, error) {
+	var updated int64
+	var digest, content []byte
+	err := t.Row(lvContentFind, []any{int64(r.Version)}, &updated, &digest, &content)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fmt.Errorf("%w: version %d", lv.ErrCompacted, r.Version)
 	}
-	return n, nil
+	lvShowRow(r, updated, content, digest)
+	return len(content), err
 }

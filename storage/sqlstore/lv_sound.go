@@ -41,7 +41,7 @@ var lvRefusals = []error{lv.ErrNotFound, lv.ErrInvalid, lv.ErrConflict, lv.ErrSt
 // lvWhile says what was done when an error came, unless it is a refusal, which is
 // about the request and not about what became of it.
 func lvWhile(doing string, err error) error {
-	if isContent(err) || slices.ContainsFunc(lvRefusals, func(refusal error) bool { return errors.Is(err, refusal) }) {
+	if err == nil || isContent(err) || slices.ContainsFunc(lvRefusals, func(refusal error) bool { return errors.Is(err, refusal) }) {
 		return err
 	}
 	return fmt.Errorf("%s: %w", doing, err)

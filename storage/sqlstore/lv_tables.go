@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	lvTablesFirst = `SELECT id, app, schema FROM upkeep_lv_table ORDER BY app, schema LIMIT 16`
+	lvTablesFirst = `SELECT id, app, schema FROM upkeep_lv_table ORDER BY app, schema LIMIT {size}`
 	lvTablesAfter = `
-SELECT id, app, schema FROM upkeep_lv_table WHERE (app, schema) > (?1, ?2) ORDER BY app, schema LIMIT 16`
+SELECT id, app, schema FROM upkeep_lv_table WHERE (app, schema) > (?1, ?2) ORDER BY app, schema LIMIT {size}`
 	// lvTableSeqs finds the last event of a table of each kind: events
 	// themselves are found by their seq alone.
 	lvTableSeqs = `
@@ -35,22 +35,35 @@ func (s *Versions) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq2[lv.T
 	if ids != nil {
 		return s.tablesNamed(ctx, ids)
 	}
-	return pages(func() func() ([]lv.TableInfo, bool, error) {
-		query, args := lvTablesFirst, []any(nil)
-		return func() (page []lv.TableInfo, more bool, err error) {
-			err = s.db.Read(ctx, func(tx Tx) (err error) {
-				page, err = s.tablePage(tx, query, args...)
+	return list(evenly(tablePage), lv.TableID{}, func(after lv.TableID, size int) (p page[lv.TableInfo, lv.TableID], err error) {
+		q := query{text: lvTablesFirst}
+		if after != (lv.TableID{}) {
+			q = query{lvTablesAfter, []any{[]byte(after.App), []byte(after.Schema)}}
+		}
+		q.text = limited(q.text, size)
+		err = s.db.Read(ctx, func(tx Tx) error {
+			p = page[lv.TableInfo, lv.TableID]{}
+			var numbers []int64
+			err := p.read(tx, q, func(scan func(...any) error) error {
+				var n int64
+				var app, schema []byte
+				err := scan(&n, &app, &schema)
+				id := lv.TableID{App: string(app), Schema: string(schema)}
+				numbers = append(numbers, n)
+				p.entries, p.keys = append(p.entries, lv.TableInfo{ID: id}), append(p.keys, id)
 				return err
 			})
 			if err != nil {
-				return nil, false, lvWhile("reading tables", err)
+				return err
 			}
-			if more = len(page) == tablePage; more {
-				last := page[tablePage-1].ID
-				query, args = lvTablesAfter, []any{[]byte(last.App), []byte(last.Schema)}
-			}
-			return page, more, nil
-		}
+			return p.complete(0, func(info *lv.TableInfo) (size int, err error) {
+				t := lvTable{Tx: tx, s: s, id: info.ID, n: numbers[0]}
+				numbers = numbers[1:]
+				*info, size, err = t.info()
+				return size, err
+			})
+		})
+		return p, lvWhile("reading tables", err)
 	})
 }
 
@@ -65,7 +78,7 @@ func (s *Versions) tablesNamed(ctx context.Context, ids []lv.TableID) iter.Seq2[
 			there := false
 			err := s.read(ctx, id, func(t lvTable) (err error) {
 				if there = t.n > 0; there {
-					info, err = t.info()
+					info, _, err = t.info()
 				}
 				return err
 			})
@@ -80,44 +93,24 @@ func (s *Versions) tablesNamed(ctx context.Context, ids []lv.TableID) iter.Seq2[
 	}
 }
 
-func (s *Versions) tablePage(tx Tx, query string, args ...any) (page []lv.TableInfo, err error) {
-	var tables []lvTable
-	err = tx.Query(query, args, func(scan func(...any) error) error {
-		t := lvTable{Tx: tx, s: s}
-		var app, schema []byte
-		err := scan(&t.n, &app, &schema)
-		t.id = lv.TableID{App: string(app), Schema: string(schema)}
-		tables = append(tables, t)
-		return err
-	})
-	for _, t := range tables {
-		if err != nil {
-			return nil, err
-		}
-		var info lv.TableInfo
-		info, err = t.info()
-		page = append(page, info)
-	}
-	return page, err
-}
-
-// info reads what there is of a table but for its rows.
-func (t lvTable) info() (lv.TableInfo, error) {
-	info := lv.TableInfo{ID: t.id}
+// info reads what there is of a table but for its rows, and how long its
+// strategies are.
+func (t lvTable) info() (info lv.TableInfo, size int, err error) {
+	info.ID = t.id
 	var saved, released, planned, chosen int64
-	err := t.Row(lvTableInfo, []any{t.n}, &saved, &released, &planned, &chosen, &info.History)
+	err = t.Row(lvTableInfo, []any{t.n}, &saved, &released, &planned, &chosen, &info.History)
 	if err != nil {
-		return info, err
+		return info, 0, err
 	}
 	info.Seq = max(saved, released, planned, chosen)
 	var ms int64
 	if err := t.Row(lvEventTime, []any{info.Seq}, &ms); err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return info, err
+		return info, 0, err
 	}
 	info.Time = utc(ms)
 	envs, err := t.envs()
 	if err != nil {
-		return info, err
+		return info, 0, err
 	}
 	if len(envs) > 1 {
 		info.Envs = envs[1:]
@@ -133,10 +126,10 @@ func (t lvTable) info() (lv.TableInfo, error) {
 			s = lv.Strategy{Target: lv.VersionID(target), Priority: priority, Rev: rev, Corrupt: true}
 		}
 		s.ID, s.Seq = id, seq
-		info.Strategies = append(info.Strategies, s)
+		info.Strategies, size = append(info.Strategies, s), size+len(record)
 		return nil
 	})
-	return info, err
+	return info, size, err
 }
 
 // seq returns that of the last event of the table.

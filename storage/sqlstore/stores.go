@@ -2,10 +2,7 @@ package sqlstore
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io/fs"
-	"iter"
 
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
@@ -29,7 +26,6 @@ type Config struct {
 // Several processes may do so at once.
 type Stores struct {
 	db     DB
-	keep   storage.Retention
 	schema schema
 
 	locker   *Locker
@@ -50,17 +46,12 @@ func New(ctx context.Context, c Config) (*Stores, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stores{db: c.DB, keep: c.Retention, schema: schema}
+	s := &Stores{db: c.DB, schema: schema}
 	s.locker = NewLocker(s.on(domainLease, c.DB, nil))
-	s.journal = s.journalOn(c.DB, nil)
+	s.journal = NewJournal(s.on(domainUpdate, c.DB, nil), c.Retention)
+	s.journal.leases = s.on(domainLease, c.DB, nil)
 	s.versions = NewVersions(s.on(domainLV, c.DB, nil), c.Retention)
 	return s, nil
-}
-
-func (s *Stores) journalOn(db, outside DB) *Journal {
-	j := NewJournal(s.on(domainUpdate, db, outside), s.keep)
-	j.leases = s.on(domainLease, db, outside)
-	return j
 }
 
 func (s *Stores) on(domain string, db, outside DB) *tabled {
@@ -86,39 +77,22 @@ func (s *Stores) Versions() *Versions { return s.versions }
 // rolled back. Watch is errors.ErrUnsupported, since it would wait for what
 // happens after the transaction; Close does nothing.
 func (s *Stores) Within(db DB) storage.Backend {
+	journal := s.journal.On(s.on(domainUpdate, db, s.db))
+	journal.leases = s.on(domainLease, db, s.db)
 	return &within{
 		locker:   NewLocker(s.on(domainLease, db, s.db)),
-		journal:  journalWithin{s.journalOn(db, s.db)},
-		versions: versionsWithin{s.versions.On(s.on(domainLV, db, s.db))},
+		journal:  journal,
+		versions: s.versions.On(s.on(domainLV, db, s.db)),
 	}
 }
 
 type within struct {
 	locker   *Locker
-	journal  journalWithin
-	versions versionsWithin
+	journal  *Journal
+	versions *Versions
 }
 
 func (w *within) Locker() lease.Locker      { return w.locker }
-func (w *within) Journal() update.Journal   { return &w.journal }
-func (w *within) Versions() lv.VersionStore { return &w.versions }
+func (w *within) Journal() update.Journal   { return w.journal }
+func (w *within) Versions() lv.VersionStore { return w.versions }
 func (w *within) Close() error              { return nil }
-
-type journalWithin struct{ *Journal }
-
-func (journalWithin) Watch(context.Context, int64) iter.Seq2[update.Event, error] {
-	return unwatched[update.Event]
-}
-
-type versionStore = Versions // embedded as Versions it would hide its method
-
-type versionsWithin struct{ *versionStore }
-
-func (versionsWithin) Watch(context.Context, int64) iter.Seq2[lv.Event, error] {
-	return unwatched[lv.Event]
-}
-
-func unwatched[T any](yield func(T, error) bool) {
-	var nothing T
-	yield(nothing, fmt.Errorf("sqlstore: watching within a transaction: %w", errors.ErrUnsupported))
-}

@@ -15,6 +15,9 @@ import (
 // runPage bounds how many runs, with all their steps, are in memory at once.
 const runPage = 16
 
+// runsPage is a page of runs, newest first.
+type runsPage = page[faulty[update.Run], int64]
+
 const runColumns = `SELECT n, id, package, item, token, rev, seq, created_ms, updated_ms, ended_ms, request, detail
 FROM upkeep_update_run WHERE `
 
@@ -36,22 +39,13 @@ func (j *Journal) Get(ctx context.Context, id string) (update.Run, error) {
 func (j *Journal) History(ctx context.Context, q update.Query) iter.Seq2[update.Run, error] {
 	return func(yield func(update.Run, error) bool) {
 		before, err := j.number(ctx, q.After)
-		for err == nil {
-			var page []storedRun
-			page, before, err = j.page(ctx, q, before)
-			if err != nil {
-				break
-			}
-			for _, run := range page {
-				if !yield(run.Run, run.fault) {
-					return
-				}
-			}
-			if len(page) < runPage {
-				return
-			}
+		if err != nil {
+			yield(update.Run{}, fmt.Errorf("reading the history: %w", err))
+			return
 		}
-		yield(update.Run{}, fmt.Errorf("reading the history: %w", err))
+		sound(list(paging(runPage), before, func(before int64, size int) (runsPage, error) {
+			return j.page(ctx, q, before, size)
+		}))(yield)
 	}
 }
 
@@ -68,105 +62,94 @@ func (j *Journal) number(ctx context.Context, id string) (int64, error) {
 	return n, err
 }
 
-// page returns the newest runs that q selects among those before a number,
-// and the number of the last.
-func (j *Journal) page(ctx context.Context, q update.Query, before int64) ([]storedRun, int64, error) {
-	where, args := "n < ?1", []any{before}
-	and := func(column string, value any) {
-		args = append(args, value)
-		where += " AND " + column + " = ?" + strconv.Itoa(len(args))
-	}
+// page returns the newest runs that q selects among those before a number.
+func (j *Journal) page(ctx context.Context, q update.Query, before int64, size int) (p runsPage, err error) {
+	of := query{runColumns + "n < ?1", []any{before}}
 	if q.Package != "" {
-		and("package", []byte(q.Package))
+		of.and("package", []byte(q.Package))
 	}
 	if q.RequestID != "" {
-		and("request_id", []byte(q.RequestID))
+		of.and("request_id", []byte(q.RequestID))
 	}
 	if q.Live {
-		where += " AND live = 1"
+		of.text += " AND live = 1"
 	}
-	where += " ORDER BY n DESC LIMIT " + strconv.Itoa(runPage)
-	var page []storedRun
-	last := before
-	err := j.db.Read(ctx, func(tx Tx) (err error) {
-		page, last, err = getRuns(tx, where, args...)
+	of.text += " ORDER BY n DESC LIMIT " + strconv.Itoa(size)
+	err = j.db.Read(ctx, func(tx Tx) (err error) {
+		p, err = getRuns(tx, of)
 		return err
 	})
-	return page, last, err
+	if err != nil {
+		err = fmt.Errorf("reading the history: %w", err)
+	}
+	return p, err
 }
 
 // getRun reads the one run that where selects, or returns ErrNotFound.
 func getRun(tx Tx, where string, args ...any) (update.Run, error) {
-	runs, _, err := getRuns(tx, where, args...)
+	p, err := getRuns(tx, query{runColumns + where, args})
 	if err != nil {
 		return update.Run{}, err
 	}
-	if len(runs) == 0 {
+	if len(p.entries) == 0 {
 		return update.Run{}, update.ErrNotFound
 	}
-	return runs[0].Run, runs[0].fault
+	return p.entries[0].entry, p.entries[0].fault
 }
 
-// storedRun is a run, which is not whole if it has a fault.
-type storedRun struct {
-	update.Run
-	fault error
-}
-
-// getRuns reads runs with their steps, and the number of the last.
-func getRuns(tx Tx, where string, args ...any) (runs []storedRun, last int64, err error) {
-	var numbers []int64
-	err = tx.Query(runColumns+where, args, func(scan func(...any) error) error {
-		run, n, err := scanRun(scan)
-		runs, numbers, last = append(runs, run), append(numbers, n), n
-		return err
-	})
-	for i := range numbers {
+// getRuns reads a page of runs with their steps.
+func getRuns(tx Tx, q query) (p runsPage, err error) {
+	err = p.read(tx, q, func(scan func(...any) error) error {
+		var n, created, updated, ended int64
+		var id, pkg, item []byte
+		var request, detail string
+		var run update.Run
+		err := scan(&n, &id, &pkg, &item, &run.Token, &run.Rev, &run.Seq, &created, &updated, &ended, &request, &detail)
 		if err != nil {
-			break
+			return err
 		}
-		var fault error
-		if runs[i].Steps, fault, err = getSteps(tx, numbers[i]); fault != nil {
-			runs[i].fault = fmt.Errorf("%w: run %q", fault, runs[i].ID)
+		if err := p.take(n, len(request)+len(detail)); err != nil {
+			return err
 		}
-	}
-	return runs, last, err
-}
-
-func scanRun(scan func(...any) error) (run storedRun, n int64, err error) {
-	var id, pkg, item []byte
-	var request, detail string
-	var created, updated, ended int64
-	err = scan(&n, &id, &pkg, &item, &run.Token, &run.Rev, &run.Seq, &created, &updated, &ended, &request, &detail)
+		fault := decodeDetail(detail, &run)
+		run.ID, run.Package, run.Item = string(id), string(pkg), string(item)
+		run.CreatedAt, run.UpdatedAt, run.EndedAt = utc(created), utc(updated), utc(ended)
+		if run.Request, err = decodeRequest(request); fault == nil {
+			fault = err
+		}
+		p.entries = append(p.entries, faulty[update.Run]{run, fault})
+		return nil
+	})
 	if err != nil {
-		return run, 0, err
+		return p, err
 	}
-	fault := decodeDetail(detail, &run.Run)
-	run.ID, run.Package, run.Item = string(id), string(pkg), string(item)
-	run.CreatedAt, run.UpdatedAt, run.EndedAt = utc(created), utc(updated), utc(ended)
-	if run.Request, err = decodeRequest(request); fault == nil {
-		fault = err
-	}
-	if fault != nil {
-		run.fault = fmt.Errorf("%w: run %q", fault, run.ID)
-	}
-	return run, n, nil
+	numbers := p.keys
+	err = p.complete(0, func(run *faulty[update.Run]) (size int, err error) {
+		size, err = addSteps(tx, numbers[0], run)
+		numbers = numbers[1:]
+		if run.fault != nil {
+			run.fault = fmt.Errorf("%w: run %q", run.fault, run.entry.ID)
+		}
+		return size, err
+	})
+	return p, err
 }
 
-// getSteps reads the steps of a run, and what is wrong with them.
-func getSteps(tx Tx, n int64) (steps []update.StepRecord, fault, err error) {
-	const query = `SELECT record FROM upkeep_update_step WHERE run = ?1 ORDER BY n`
-	err = tx.Query(query, []any{n}, func(scan func(...any) error) error {
+// addSteps completes a run, and returns how long its steps are.
+func addSteps(tx Tx, n int64, run *faulty[update.Run]) (size int, err error) {
+	const steps = `SELECT record FROM upkeep_update_step WHERE run = ?1 ORDER BY n`
+	err = tx.Query(steps, []any{n}, func(scan func(...any) error) error {
 		var record string
 		if err := scan(&record); err != nil {
 			return err
 		}
 		step, err := decodeStep(record)
 		if err != nil {
-			fault = err
+			run.fault = err
 		}
-		steps = append(steps, step)
+		run.entry.Steps = append(run.entry.Steps, step)
+		size += len(record)
 		return nil
 	})
-	return steps, fault, err
+	return size, err
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage"
@@ -17,14 +16,10 @@ import (
 type Journal struct {
 	db     DB
 	d      Dialect
-	keep   storage.Retention
+	events eventLog[update.Event]
 	leases *tabled // the same DB, for leases; nil if their tables are there
 
-	insertRun, saveRun, moveRun, insertEvent, firstYoung string
-
-	written atomic.Int64 // events since this process last pruned
-	pruned  atomic.Int64 // when that was, Unix milliseconds
-	feeds   feeds
+	insertRun, saveRun, moveRun string
 }
 
 var _ update.Journal = (*Journal)(nil)
@@ -33,13 +28,19 @@ var _ update.Journal = (*Journal)(nil)
 func NewJournal(db DB, keep storage.Retention) *Journal {
 	d := db.Dialect()
 	return &Journal{
-		db: db, d: d, keep: keep.OrDefault(), feeds: newFeeds(d),
-		insertRun:   d.clocked(9, runInsert),
-		saveRun:     d.clocked(5, runSave),
-		moveRun:     d.clocked(6, runMove),
-		insertEvent: d.clocked(2, eventInsert),
-		firstYoung:  d.clocked(2, eventFirstYoung),
+		db: db, d: d, events: newEventLog(db, keep, "upkeep_update_event", updateEvents),
+		insertRun: d.clocked(9, runInsert),
+		saveRun:   d.clocked(5, runSave),
+		moveRun:   d.clocked(6, runMove),
 	}
+}
+
+// On returns the same store in a transaction of the caller's, which db stands
+// for.
+func (j *Journal) On(db DB) *Journal {
+	on := *j
+	on.db, on.events = db, j.events.on(db)
+	return &on
 }
 
 // Runs are numbered in the order of their creation. Their steps and events
@@ -59,7 +60,7 @@ RETURNING n, seq, created_ms, updated_ms, ended_ms`
 UPDATE upkeep_update_run SET rev = rev + 1, updated_ms = {now}, detail = ?5
 WHERE id = ?1 AND rev = ?2 AND item = ?3 AND token = ?4 AND live = 1 AND NOT EXISTS
 	(SELECT 1 FROM upkeep_update_run AS other WHERE other.item = ?3 AND other.token > ?4)
-RETURNING n, package, request, seq, created_ms, updated_ms, ended_ms`
+RETURNING n, package, request, seq, created_ms, updated_ms, ended_ms,` + runNext
 
 	// runMove is any other save.
 	runMove = `
@@ -68,7 +69,10 @@ UPDATE upkeep_update_run SET rev = rev + 1, updated_ms = {now}, detail = ?5,
 	ended_ms = CASE WHEN CAST(?6 AS BIGINT) = 1 THEN 0 WHEN ended_ms > 0 THEN ended_ms ELSE {now} END
 WHERE id = ?1 AND rev = ?2 AND NOT EXISTS
 	(SELECT 1 FROM upkeep_update_run AS other WHERE other.item = ?3 AND other.token > ?4)
-RETURNING n, package, request, seq, created_ms, updated_ms, ended_ms`
+RETURNING n, package, request, seq, created_ms, updated_ms, ended_ms,` + runNext
+
+	// runNext is the number of the next event.
+	runNext = ` (SELECT coalesce(max(e.seq), 0) + 1 FROM upkeep_update_event AS e)`
 
 	// runLeaves ends the lease of a run that is done.
 	runLeaves = `
@@ -114,7 +118,7 @@ func (j *Journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 				return err
 			}
 		}
-		return j.append(tx, run, events)
+		return j.append(tx, run.Seq, run, events)
 	})
 	if errors.Is(err, update.ErrExists) {
 		return run, fmt.Errorf("%w: %q", update.ErrExists, run.ID)
@@ -135,7 +139,7 @@ func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event
 	}
 	save := func(tx Tx) error {
 		run = r
-		n, err := j.replace(tx, &run)
+		n, next, err := j.replace(tx, &run)
 		if err != nil {
 			return err
 		}
@@ -147,7 +151,7 @@ func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event
 				return err
 			}
 		}
-		return j.append(tx, run, events)
+		return j.append(tx, next, run, events)
 	}
 	err = j.db.Write(ctx, func(tx Tx) error {
 		if ends {
@@ -230,16 +234,17 @@ func (j *Journal) insert(tx Tx, run *update.Run, events int) (n int64, err error
 	return n, err
 }
 
-// replace writes a run without its steps, completes it and returns its number.
-func (j *Journal) replace(tx Tx, run *update.Run) (n int64, err error) {
+// replace writes a run without its steps and completes it. It returns the number
+// of the run, and that of its next event.
+func (j *Journal) replace(tx Tx, run *update.Run) (n, next int64, err error) {
 	detail, err := encode(detailOf(*run))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var pkg []byte
 	var request string
 	var created, updated, ended int64
-	dest := []any{&n, &pkg, &request, &run.Seq, &created, &updated, &ended}
+	dest := []any{&n, &pkg, &request, &run.Seq, &created, &updated, &ended, &next}
 	args := []any{[]byte(run.ID), run.Rev, []byte(run.Item), run.Token, detail}
 	err = sql.ErrNoRows
 	if !run.State.Done() {
@@ -251,20 +256,20 @@ func (j *Journal) replace(tx Tx, run *update.Run) (n int64, err error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		err = tx.Row(`SELECT n FROM upkeep_update_run WHERE id = ?1`, []any{[]byte(run.ID)}, &n)
 		if errors.Is(err, sql.ErrNoRows) {
-			return 0, update.ErrNotFound
+			return 0, 0, update.ErrNotFound
 		}
 		if err == nil {
 			err = update.ErrStale
 		}
 	}
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	run.Rev++
 	run.Package = string(pkg)
 	run.CreatedAt, run.UpdatedAt, run.EndedAt = utc(created), utc(updated), utc(ended)
 	run.Request, err = decodeRequest(request)
-	return n, err
+	return n, next, err
 }
 
 // names reports whether one of the events is about the step. It is called for
