@@ -108,3 +108,11 @@ func millis(t time.Time) int64 {
 	}
 	return t.UnixMilli()
 }
+
+// flag is how a column keeps whether something is so.
+func flag(is bool) int64 {
+	if is {
+		return 1
+	}
+	return 0
+}

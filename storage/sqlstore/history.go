@@ -30,18 +30,23 @@ CREATE TABLE IF NOT EXISTS upkeep_history (
 	historyMove   = `UPDATE upkeep_history SET place = ?2 WHERE base = ?1`
 	historyMade   = `SELECT count(*) FROM upkeep_schema WHERE domain = ?1`
 
-	updateNewest = `SELECT coalesce(max(seq), 0) FROM upkeep_update_event`
-	updateBegin  = `INSERT INTO upkeep_update_event (seq, time_ms, run, record) VALUES (?1, ?2, ?3, '')`
+	updateBegin = `INSERT INTO upkeep_update_event (seq, time_ms, run, record) VALUES (?1, ?2, ?3, '')`
 
-	lvNewest = `
-SELECT coalesce(max(seq), 0), coalesce((SELECT e.version FROM upkeep_lv_event e ORDER BY e.seq DESC LIMIT 1), 0)
-FROM upkeep_lv_event`
 	lvBegin = `
 INSERT INTO upkeep_lv_event (seq, time_ms, tbl, kind, env, subject, actor, version, moved, strategy)
 VALUES (?1, ?2, 0, '', ?3, 0, ?3, ?1, 0, '')`
 
 	leaseBegin = `UPDATE upkeep_lease SET token = ?1 WHERE token < ?1`
 )
+
+// givenBy finds the greatest number that a domain has given.
+var givenBy = map[string]string{
+	domainLease:  `SELECT coalesce(max(token), 0) FROM upkeep_lease`,
+	domainUpdate: `SELECT coalesce(max(seq), 0) FROM upkeep_update_event`,
+	domainLV: `
+SELECT max(n) FROM (SELECT coalesce(max(seq), 0) AS n FROM upkeep_lv_event UNION ALL
+	SELECT coalesce((SELECT e.version FROM upkeep_lv_event e ORDER BY e.seq DESC LIMIT 1), 0)) AS given`,
+}
 
 // A Judge tells a database that was restored from one that goes on. It is given
 // what it last said of the place that the database is at, unless this is the
@@ -55,7 +60,7 @@ type Judge func(place string, first bool) (now string, restored bool, err error)
 func (s *Stores) Settle(ctx context.Context, judge Judge) error {
 	d := s.db.Dialect()
 	err := s.db.Write(ctx, func(tx Tx) error {
-		if err := lockSchema(tx, d.SchemaLock, domainHistory); err != nil {
+		if err := execLock(tx, d.SchemaLock, domainHistory); err != nil {
 			return err
 		}
 		return Settle(tx, d, judge)
@@ -94,33 +99,23 @@ func Settle(tx Tx, d Dialect, judge Judge) error {
 
 // begin begins a new history.
 func begin(tx Tx, d Dialect, newest int64, place string) error {
-	made := map[string]bool{}
+	locks := map[string]string{domainUpdate: d.JournalLock, domainLV: d.VersionLock}
+	var made []string
 	for _, domain := range domains {
-		n := int64(0)
-		if err := tx.Row(historyMade, []any{domain}, &n); err != nil {
+		var migrations, given int64
+		if err := tx.Row(historyMade, []any{domain}, &migrations); err != nil {
 			return err
 		}
-		made[domain] = n > 0
-	}
-	if made[domainUpdate] {
-		if err := execLock(tx, d.JournalLock); err != nil {
+		if migrations == 0 {
+			continue
+		}
+		if err := execLock(tx, locks[domain]); err != nil {
 			return err
 		}
-		var seq int64
-		if err := tx.Row(updateNewest, nil, &seq); err != nil {
+		if err := tx.Row(givenBy[domain], nil, &given); err != nil {
 			return err
 		}
-		newest = max(newest, seq)
-	}
-	if made[domainLV] {
-		if err := execLock(tx, d.VersionLock); err != nil {
-			return err
-		}
-		var seq, version int64
-		if err := tx.Row(lvNewest, nil, &seq, &version); err != nil {
-			return err
-		}
-		newest = max(newest, seq, version)
+		newest, made = max(newest, given), append(made, domain)
 	}
 	var ms int64
 	if err := tx.Row(d.clocked(0, "SELECT {now}"), d.withNow(), &ms); err != nil {
@@ -130,34 +125,35 @@ func begin(tx Tx, d Dialect, newest int64, place string) error {
 	if err := tx.Exec(historyInsert, base, cryptorand.Text(), place, ms); err != nil {
 		return err
 	}
-	for _, domain := range domains {
-		if made[domain] {
-			if err := beginDomain(tx, domain, base, ms); err != nil {
-				return err
-			}
+	for _, domain := range made {
+		if err := beginDomain(tx, domain, base, ms); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func execLock(tx Tx, lock string) error {
+// execLock takes a lock of the Dialect, if it has one.
+func execLock(tx Tx, lock string, args ...any) error {
 	if lock == "" {
 		return nil
 	}
-	return tx.Exec(lock)
+	return tx.Exec(lock, args...)
 }
 
 // baseAt returns where a history begins: by the time, because two histories may
 // come from the same backup. There are a million numbers for each second, which
 // nobody gives; they stay below 2^53, what JavaScript can hold, until 2305. By a
-// clock that is slow it begins somewhere among the next ten trillion numbers.
+// clock that is slow it begins somewhere among the next ten trillion numbers. It
+// is never the number that comes next, so that who stands at the newest event
+// finds a gap.
 func baseAt(ms, newest int64) int64 {
 	const perMilli, step, steps = 1000, 1_000_000, 10_000_000
 	since := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
-	if base := (ms - since) * perMilli; base > newest {
+	if base := (ms - since) * perMilli; base > newest+1 {
 		return base
 	}
-	return (newest/step + 1 + rand.Int64N(steps)) * step
+	return (newest/step + 2 + rand.Int64N(steps)) * step
 }
 
 // beginDomain brings the numbers of a domain beyond the base.

@@ -135,10 +135,8 @@ func (s *Versions) write(ctx context.Context, id lv.TableID, by lv.By, f func(*l
 	var w *lvWriting
 	var a lvAnswer
 	err := s.db.Write(ctx, func(tx Tx) error {
-		if s.d.VersionLock != "" {
-			if err := tx.Exec(s.d.VersionLock); err != nil {
-				return err
-			}
+		if err := execLock(tx, s.d.VersionLock); err != nil {
+			return err
 		}
 		t, err := s.table(tx, id)
 		if err != nil {

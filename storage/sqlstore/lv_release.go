@@ -14,22 +14,20 @@ const (
 	// lvPointerFind reads a row, its pointer in production, and the version ?3
 	// of it: with the content of that, or else of the working row.
 	lvPointerFind = `
-SELECT r.working, w.digest, r.live, coalesce(t.id, 0), t.digest, b.content,` + lvHead + `
-FROM upkeep_lv_row r
-JOIN upkeep_lv_version w ON w.id = r.working
-LEFT JOIN upkeep_lv_version t ON t.id = ?3 AND t.tbl = r.tbl AND t.name = r.name AND t.forgotten = 0
-LEFT JOIN upkeep_lv_version b ON b.id = coalesce(t.body, w.body)
+SELECT r.working, w.digest, r.live` + lvMoveFrom + `
 WHERE r.tbl = ?1 AND r.name = ?2`
 
 	// lvGrayFind is the same for the gray ?4.
 	lvGrayFind = `
-SELECT r.working, w.digest, coalesce(g.version, 0), coalesce(t.id, 0), t.digest, b.content,` + lvHead + `
+SELECT r.working, w.digest, coalesce(g.version, 0)` + lvMoveFrom + `
+LEFT JOIN upkeep_lv_gray g ON g.tbl = r.tbl AND g.env = ?4 AND g.name = r.name
+WHERE r.tbl = ?1 AND r.name = ?2`
+
+	lvMoveFrom = `, coalesce(t.id, 0), t.digest, b.content,` + lvHead + `
 FROM upkeep_lv_row r
 JOIN upkeep_lv_version w ON w.id = r.working
 LEFT JOIN upkeep_lv_version t ON t.id = ?3 AND t.tbl = r.tbl AND t.name = r.name AND t.forgotten = 0
-LEFT JOIN upkeep_lv_version b ON b.id = coalesce(t.body, w.body)
-LEFT JOIN upkeep_lv_gray g ON g.tbl = r.tbl AND g.env = ?4 AND g.name = r.name
-WHERE r.tbl = ?1 AND r.name = ?2`
+LEFT JOIN upkeep_lv_version b ON b.id = coalesce(t.body, w.body)`
 
 	lvLastMove = `
 SELECT release, moved FROM upkeep_lv_change
@@ -246,15 +244,15 @@ func (w *lvWriting) keep(r *lv.Release, old *lv.Release) (err error) {
 // change writes a change of r, and moves its pointer if that is due.
 func (w *lvWriting) change(r *lv.Release, n int, m lvMove) error {
 	applied := r.State == lv.ReleaseApplied
-	var expects, expect, moved int64
+	var expect, moved int64
 	if m.Expect != nil {
-		expects, expect = 1, int64(*m.Expect)
+		expect = int64(*m.Expect)
 	}
 	if applied && m.moves() {
 		moved = w.seq
 	}
 	err := w.Exec(lvChangeInsert, r.ID, int64(n), w.n, []byte(r.Env), []byte(m.Row),
-		int64(m.From), int64(m.To), expects, expect, moved)
+		int64(m.From), int64(m.To), flag(m.Expect != nil), expect, moved)
 	if err != nil {
 		return err
 	}

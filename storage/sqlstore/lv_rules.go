@@ -66,18 +66,10 @@ func lvRules(records []lvRuleRecord) (rules []lv.Rule, err error) {
 
 func lvValueOf(value any) (record lvValueRecord, err error) {
 	switch v := value.(type) {
-	case string:
-		return lvValueRecord{Type: "string", Text: bytesText(v)}, nil
-	case bool:
-		return lvValueRecord{Type: "bool", Text: bytesText(strconv.FormatBool(v))}, nil
 	case json.Number:
 		return lvValueRecord{Type: "number", Text: bytesText(v)}, nil
-	case int:
-		return lvValueRecord{Type: "int", Text: bytesText(strconv.Itoa(v))}, nil
-	case int64:
-		return lvValueRecord{Type: "int64", Text: bytesText(strconv.FormatInt(v, 10))}, nil
-	case float64:
-		return lvValueRecord{Type: "float64", Text: bytesText(strconv.FormatFloat(v, 'g', -1, 64))}, nil
+	case string, bool, int, int64, float64:
+		return lvValueRecord{Type: fmt.Sprintf("%T", v), Text: bytesText(fmt.Sprint(v))}, nil
 	case lv.Percentage:
 		return lvValueRecord{Type: "percentage", Percent: v.Percent, Text: bytesText(v.By), Seed: bytesText(v.Seed)}, nil
 	case []string:

@@ -68,11 +68,7 @@ func (w *lvWriting) putStrategy(s lv.Strategy) (*lv.Strategy, error) {
 		return nil, err
 	}
 	s.ID, s.Seq = cmp.Or(s.ID, w.seq), w.seq
-	var deleted int64
-	if s.Deleted {
-		deleted = 1
-	}
-	err = w.Exec(lvStrategyInsert, s.ID, w.n, int64(s.Target), s.Priority, deleted, s.Rev, s.Seq, record)
+	err = w.Exec(lvStrategyInsert, s.ID, w.n, int64(s.Target), s.Priority, flag(s.Deleted), s.Rev, s.Seq, record)
 	if err != nil {
 		return nil, err
 	}

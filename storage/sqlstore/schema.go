@@ -53,7 +53,7 @@ func newSchema(files fs.FS, d Dialect) (schema, error) {
 func (s schema) open(ctx context.Context, db DB) error {
 	d := db.Dialect()
 	err := db.Write(ctx, func(tx Tx) error {
-		if err := lockSchema(tx, d.SchemaLock, ""); err != nil {
+		if err := execLock(tx, d.SchemaLock, ""); err != nil {
 			return err
 		}
 		if err := tx.Exec(d.typed(schemaTable)); err != nil {
@@ -160,7 +160,7 @@ func (t *tables) readyOutside(ctx context.Context, db DB) error {
 // next does the next migration, and reports whether another is to be done.
 func (t *tables) next(ctx context.Context, db DB) (missing bool, err error) {
 	err = db.Write(ctx, func(tx Tx) error {
-		if err := lockSchema(tx, t.lock, t.domain); err != nil {
+		if err := execLock(tx, t.lock, t.domain); err != nil {
 			return err
 		}
 		applied, err := verify(tx, t.domain, t.migrations) // another process may have been faster
@@ -177,13 +177,6 @@ func (t *tables) next(ctx context.Context, db DB) (missing bool, err error) {
 		return joinHistory(tx, t.domain)
 	})
 	return missing, err
-}
-
-func lockSchema(tx Tx, lock, domain string) error {
-	if lock == "" {
-		return nil
-	}
-	return tx.Exec(lock, domain)
 }
 
 // tabled is a DB that has the tables of a domain at the first call that needs

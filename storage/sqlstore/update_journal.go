@@ -92,7 +92,10 @@ func (j *Journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 		return update.Run{}, fmt.Errorf("%w: a run has an id", update.ErrInvalid)
 	}
 	var run update.Run
-	err := j.write(ctx, func(tx Tx) error {
+	err := j.db.Write(ctx, func(tx Tx) error {
+		if err := execLock(tx, j.d.JournalLock); err != nil {
+			return err
+		}
 		run = r
 		earlier, err := find(tx, r)
 		if err != nil {
@@ -137,7 +140,17 @@ func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event
 	if err != nil {
 		return run, fmt.Errorf("saving run %q: %w", r.ID, err)
 	}
-	save := func(tx Tx) error {
+	err = j.db.Write(ctx, func(tx Tx) error {
+		if ends {
+			// Before the lock of the journal, which others take while they
+			// have that of a lease.
+			if err := tx.Exec(runLeaves, []byte(lease.Item("update", r.Item)), r.Token, []byte(r.Owner)); err != nil {
+				return err
+			}
+		}
+		if err := execLock(tx, j.d.JournalLock); err != nil {
+			return err
+		}
 		run = r
 		n, next, err := j.replace(tx, &run)
 		if err != nil {
@@ -152,16 +165,6 @@ func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event
 			}
 		}
 		return j.append(tx, next, run, events)
-	}
-	err = j.db.Write(ctx, func(tx Tx) error {
-		if ends {
-			// Before the lock of the journal, which others take while they
-			// have that of a lease.
-			if err := tx.Exec(runLeaves, []byte(lease.Item("update", r.Item)), r.Token, []byte(r.Owner)); err != nil {
-				return err
-			}
-		}
-		return j.locked(tx, save)
 	})
 	if err != nil {
 		return update.Run{}, fmt.Errorf("saving run %q: %w", r.ID, err)
@@ -180,20 +183,6 @@ func (j *Journal) endsLease(ctx context.Context, r update.Run) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// write runs f as a write of the journal: after every earlier one.
-func (j *Journal) write(ctx context.Context, f func(Tx) error) error {
-	return j.db.Write(ctx, func(tx Tx) error { return j.locked(tx, f) })
-}
-
-func (j *Journal) locked(tx Tx, f func(Tx) error) error {
-	if j.d.JournalLock != "" {
-		if err := tx.Exec(j.d.JournalLock); err != nil {
-			return err
-		}
-	}
-	return f(tx)
 }
 
 // find returns the run that has the request or the id of r, or nil.
@@ -228,7 +217,7 @@ func (j *Journal) insert(tx Tx, run *update.Run, events int) (n int64, err error
 	}
 	var created, updated, ended int64
 	err = tx.Row(j.insertRun, j.d.withNow([]byte(run.ID), []byte(run.Package), []byte(run.Item), requestID,
-		run.Token, live(run.State), request, detail, int64(events)), &n, &run.Seq, &created, &updated, &ended)
+		run.Token, flag(!run.State.Done()), request, detail, int64(events)), &n, &run.Seq, &created, &updated, &ended)
 	run.Rev = 1
 	run.CreatedAt, run.UpdatedAt, run.EndedAt = utc(created), utc(updated), utc(ended)
 	return n, err
@@ -251,7 +240,7 @@ func (j *Journal) replace(tx Tx, run *update.Run) (n, next int64, err error) {
 		err = tx.Row(j.saveRun, j.d.withNow(slices.Clone(args)...), dest...)
 	}
 	if errors.Is(err, sql.ErrNoRows) {
-		err = tx.Row(j.moveRun, j.d.withNow(append(args, live(run.State))...), dest...)
+		err = tx.Row(j.moveRun, j.d.withNow(append(args, flag(!run.State.Done()))...), dest...)
 	}
 	if errors.Is(err, sql.ErrNoRows) {
 		err = tx.Row(`SELECT n FROM upkeep_update_run WHERE id = ?1`, []any{[]byte(run.ID)}, &n)
@@ -289,11 +278,4 @@ func putStep(tx Tx, n int64, run update.Run, i int) error {
 		return err
 	}
 	return tx.Exec(stepPut, n, int64(i), record)
-}
-
-func live(s update.State) int64 {
-	if s.Done() {
-		return 0
-	}
-	return 1
 }
