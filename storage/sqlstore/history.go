@@ -3,8 +3,6 @@ package sqlstore
 import (
 	"context"
 	cryptorand "crypto/rand"
-	"database/sql"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -78,16 +76,15 @@ const domainHistory = "history"
 func Settle(tx Tx, d Dialect, judge Judge) error {
 	var base int64
 	var name, place string
-	err := tx.Row(historyLast, nil, &base, &name, &place)
-	first := errors.Is(err, sql.ErrNoRows)
-	if err != nil && !first {
+	there, err := found(tx.Row(historyLast, nil, &base, &name, &place))
+	if err != nil {
 		return err
 	}
-	now, restored, err := judge(place, first)
+	now, restored, err := judge(place, !there)
 	switch {
 	case err != nil:
 		return err
-	case first:
+	case !there:
 		return tx.Exec(historyInsert, int64(0), cryptorand.Text(), now, time.Now().UnixMilli())
 	case restored:
 		return begin(tx, d, base, now)
@@ -172,11 +169,7 @@ func beginDomain(tx Tx, domain string, base, ms int64) error {
 func joinHistory(tx Tx, domain string) error {
 	var base int64
 	var name, place string
-	err := tx.Row(historyLast, nil, &base, &name, &place)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && base == 0 {
-		return nil
-	}
-	if err != nil {
+	if _, err := found(tx.Row(historyLast, nil, &base, &name, &place)); err != nil || base == 0 {
 		return err
 	}
 	return beginDomain(tx, domain, base, time.Now().UnixMilli())

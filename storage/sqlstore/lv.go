@@ -2,8 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -72,10 +70,7 @@ func (s *Versions) table(tx Tx, id lv.TableID) (lvTable, error) {
 		t.n, t.remembered = n.(int64), true
 		return t, nil
 	}
-	err := tx.Row(lvTableFind, []any{[]byte(id.App), []byte(id.Schema)}, &t.n)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
+	_, err := found(tx.Row(lvTableFind, []any{[]byte(id.App), []byte(id.Schema)}, &t.n))
 	return t, err
 }
 
@@ -168,15 +163,22 @@ func (w *lvWriting) earlier() (*lvAnswer, error) {
 	if w.by.RequestID == "" || w.n == 0 {
 		return nil, nil
 	}
-	var record string
-	err := w.Row(lvAnswerFind, []any{w.n, []byte(w.by.RequestID)}, &record)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
+	record, err := w.answer(w.by.RequestID)
+	if err != nil || record == nil {
 		return nil, err
 	}
-	return w.decodeAnswer(record)
+	return w.decodeAnswer(*record)
+}
+
+// answer returns what was first answered to a request, or nil.
+func (t lvTable) answer(request string) (*answerRecord, error) {
+	var data string
+	there, err := found(t.Row(lvAnswerFind, []any{t.n, []byte(request)}, &data))
+	if err != nil || !there {
+		return nil, err
+	}
+	record := new(answerRecord)
+	return record, decode(data, record)
 }
 
 // remember keeps the answer for when the request is repeated.

@@ -2,8 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -188,16 +186,8 @@ func lvReleasesOf(t lvTable, q lv.Query, before int64, size int) query {
 
 // answered returns what PutRelease first returned to a request.
 func (t lvTable) answered(request string) ([]lv.Release, error) {
-	var record string
-	var answer answerRecord
-	err := t.Row(lvAnswerFind, []any{t.n, []byte(request)}, &record)
-	if err == nil {
-		err = decode(record, &answer)
-	}
-	if errors.Is(err, sql.ErrNoRows) || err == nil && (answer.Release == nil || answer.Release.ID == 0) {
-		return nil, nil
-	}
-	if err != nil {
+	answer, err := t.answer(request)
+	if err != nil || answer == nil || answer.Release == nil || answer.Release.ID == 0 {
 		return nil, err
 	}
 	return []lv.Release{answer.Release.release()}, nil

@@ -72,11 +72,7 @@ func encodeAnswer(a lvAnswer) (string, error) {
 	return encode(record)
 }
 
-func (t lvTable) decodeAnswer(data string) (*lvAnswer, error) {
-	var record answerRecord
-	if err := decode(data, &record); err != nil {
-		return nil, err
-	}
+func (t lvTable) decodeAnswer(record answerRecord) (*lvAnswer, error) {
 	var a lvAnswer
 	for _, id := range record.Versions {
 		v, err := t.version(id)

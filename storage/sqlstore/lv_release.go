@@ -207,8 +207,7 @@ func (w *lvWriting) lastMove(r lv.Release) (*lv.Release, error) {
 	var last, seq int64
 	for _, c := range r.Changes {
 		var release, moved int64
-		err := w.Row(lvLastMove, []any{w.n, []byte(r.Env), []byte(c.Row)}, &release, &moved)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		if _, err := found(w.Row(lvLastMove, []any{w.n, []byte(r.Env), []byte(c.Row)}, &release, &moved)); err != nil {
 			return nil, err
 		}
 		if moved > seq {

@@ -3,8 +3,6 @@ package sqlstore
 import (
 	"cmp"
 	"context"
-	"database/sql"
-	"errors"
 	"iter"
 	"slices"
 
@@ -104,7 +102,7 @@ func (t lvTable) info() (info lv.TableInfo, size int, err error) {
 	}
 	info.Seq = max(saved, released, planned, chosen)
 	var ms int64
-	if err := t.Row(lvEventTime, []any{info.Seq}, &ms); err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if _, err := found(t.Row(lvEventTime, []any{info.Seq}, &ms)); err != nil {
 		return info, 0, err
 	}
 	info.Time = utc(ms)

@@ -116,10 +116,8 @@ func (j *Journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 		if err != nil {
 			return err
 		}
-		for i := range run.Steps {
-			if err := putStep(tx, n, run, i); err != nil {
-				return err
-			}
+		if err := putSteps(tx, n, run.Steps, func(string) bool { return true }); err != nil {
+			return err
 		}
 		return j.append(tx, run.Seq, run, events)
 	})
@@ -156,13 +154,8 @@ func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event
 		if err != nil {
 			return err
 		}
-		for i := range run.Steps {
-			if !names(events, run.Steps[i].Name) {
-				continue
-			}
-			if err := putStep(tx, n, run, i); err != nil {
-				return err
-			}
+		if err := putSteps(tx, n, run.Steps, func(step string) bool { return names(events, step) }); err != nil {
+			return err
 		}
 		return j.append(tx, next, run, events)
 	})
@@ -272,10 +265,19 @@ func names(events []update.Event, step string) bool {
 	return false
 }
 
-func putStep(tx Tx, n int64, run update.Run, i int) error {
-	record, err := encode(stepOf(run.Steps[i]))
-	if err != nil {
-		return err
+// putSteps writes those of the steps of a run that have changed.
+func putSteps(tx Tx, n int64, steps []update.StepRecord, changed func(step string) bool) error {
+	for i := range steps {
+		if !changed(steps[i].Name) {
+			continue
+		}
+		record, err := encode(stepOf(steps[i]))
+		if err == nil {
+			err = tx.Exec(stepPut, n, int64(i), record)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return tx.Exec(stepPut, n, int64(i), record)
+	return nil
 }
