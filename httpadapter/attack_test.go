@@ -141,8 +141,10 @@ func (s *site) answer(r request) (got reply, err error) {
 			err = fmt.Errorf("panics: %v", p)
 		}
 	}()
-	s.adapter.ServeHTTP(w, r.built().WithContext(ctx))
-	return reply{w.Result(), w.Body.String(), r.method}, nil
+	sent := r.built().WithContext(ctx)
+	s.adapter.ServeHTTP(w, sent)
+	got = reply{w.Result(), w.Body.String(), r.method}
+	return got, described(s.t).check(sent, got.Response, got.text)
 }
 
 // strike sends an input to a target, and returns what the target does wrong.

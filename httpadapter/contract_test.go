@@ -258,6 +258,9 @@ func (s contractStep) take(t *testing.T, f fixture) error {
 	}
 	w := httptest.NewRecorder()
 	f.handler.ServeHTTP(w, r.WithContext(t.Context()))
+	if err := described(t).check(r, w.Result(), w.Body.String()); err != nil {
+		return err
+	}
 	return s.Expect.check(w.Result())
 }
 

@@ -60,7 +60,7 @@ func (a *Adapter) AddStream(r Route, events func(ctx context.Context, after int6
 func (a *Adapter) add(r Route, added web.Route) {
 	added.API, added.Methods, added.Pattern = string(r.API), r.Methods, r.Pattern
 	added.Needs, added.Changes, added.Summary = int(r.Needs), r.Changes, r.Summary
-	added.Speaks, added.Gives = own, reasonBody{}
+	added.Speaks = own
 	if !slices.Contains(r.Methods, http.MethodGet) {
 		added.Body, added.Takes = 64<<10, reasonBody{}
 	}
@@ -104,8 +104,14 @@ func membersOf(t reflect.Type) map[string]string {
 		reflect.Int: "integer", reflect.Int64: "integer",
 	}
 	all := map[string]string{}
-	for f := range t.Fields() {
+	if t == reflect.TypeFor[web.Partly]() {
+		t = reflect.TypeFor[strategyBody]()
+	}
+	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
 		if all[name] = kinds[f.Type.Kind()]; f.Type == reflect.TypeFor[json.RawMessage]() {
 			all[name] = ""
 		}

@@ -50,11 +50,13 @@ func lvAPI(c Config) (api web.API, err error) {
 	}
 	api.Routes = append(l.documentedRoutes(), l.ownRoutes()...)
 	api.Trees = map[string]*web.Dialect{"/lv": wuji, "/api/lv": wuji}
+	api.About = "The row-version API of Wuji, and what is Upkeep's own about rows"
 	return api, nil
 }
 
 // wujiRoute is a row of the document.
 type wujiRoute struct {
+	name    string
 	methods string // GET, POST
 	path    string // below /lv and /api/lv
 	summary string
@@ -63,6 +65,8 @@ type wujiRoute struct {
 	takes   any
 	gives   any
 	handle  func(*web.Call) error
+	query   []web.Field // beside wujiQuery
+	done    []int
 }
 
 // documentedRoutes are the routes of the document. Where its headings and its
@@ -71,47 +75,46 @@ type wujiRoute struct {
 func (l *lvRoutes) documentedRoutes() []web.Route {
 	const get, post, both = "GET", "POST", "GET POST"
 	see, change := false, true
+	seen := append(ofPage, ofVisitor)
 	table := []wujiRoute{
-		{get, "/status/{status}", "List working rows by publish status: 0 all, 1 as production, 2 not", see, "", nil, []statusReply{}, l.status},
-		{get, "/list/{objectId}", "List the versions of a row, newest first", see, "", nil, []versionReply{}, l.list},
-		{get, "/record", "List the deletions that are not published", see, "", nil, []recordReply{}, l.record},
-		{both, "/rollback/{versionId}", "Write a version to the working row", change, post, descBody{}, movedReply{}, l.rollback},
-		{both, "/check", "Tell the publish status of rows", see, both, checkBody{}, []checkReply{}, l.check},
-		{both, "/prod", "List the rows of production", see, both, queryBody{}, []rowMembers{}, l.prod},
-		{both, "/publish", "Publish nothing: a row must be named", change, "", nil, movedReply{}, l.publishNothing},
-		{both, "/publish/{objectId}", "Publish a row", change, both, descBody{}, movedReply{}, l.publish},
-		{post, "/record/publish", "Publish a deletion", change, post, deletionBody{}, movedReply{}, l.publishDeletion},
-		{both, "/gray/{grayId}", "List the rows of a gray environment", see, both, queryBody{}, []rowMembers{}, l.gray},
-		{post, "/publish2gray/{grayId}/{objectId}", "Publish a row to a gray environment", change, post, descBody{}, movedReply{}, l.publish},
-		{both, "/release/{versionId}", "Release a version to production", change, post, descBody{}, movedReply{}, l.release},
-		{both, "/release/{versionId}/{grayId}", "Release a version to a gray environment", change, post, descBody{}, movedReply{}, l.release},
-		{both, "/rollback2gray/{versionId}/{grayId}", "Take a gray environment back to a version", change, post, descBody{}, movedReply{}, l.release},
-		{both, "/rollback2gray/batch/{grayId}", "Make rows of a gray environment follow production again", change, both, batchBody{}, movedReply{}, l.reset},
-		{get, "/strategy", "List strategies", see, "", nil, []strategyMembers{}, l.strategies},
-		{post, "/strategy", "Create a strategy", change, post, strategyMembers{}, strategyMembers{}, l.createStrategy},
-		{post, "/strategy/patch/{strategyId}", "Change members of a strategy", change, post, strategyMembers{}, strategyMembers{}, l.patchStrategy},
-		{post, "/strategy/delete/{strategyId}", "Delete a strategy", change, "", nil, strategyMembers{}, l.deleteStrategy},
+		{"ListWorkingRows", get, "/status/{status}", "List working rows by publish status: 0 all, 1 as production, 2 not", see, "", nil, []statusReply{}, l.status, ofPage, nil},
+		{"ListVersions", get, "/list/{objectId}", "List the versions of a row, newest first", see, "", nil, []versionReply{}, l.list, nil, nil},
+		{"ListDeletions", get, "/record", "List the deletions that are not published", see, "", nil, []recordReply{}, l.record, nil, nil},
+		{"RestoreVersion", both, "/rollback/{versionId}", "Write a version to the working row", change, post, descBody{}, movedReply{}, l.rollback, nil, nil},
+		{"CheckRows", both, "/check", "Tell the publish status of rows", see, both, checkBody{}, []checkReply{}, l.check, nil, nil},
+		{"ListRows", both, "/prod", "List the rows of production", see, both, queryBody{}, []shownRowReply{}, l.prod, seen, kept},
+		{"PublishNothing", both, "/publish", "Publish nothing: a row must be named", change, "", nil, movedReply{}, l.publishNothing, nil, nil},
+		{"PublishRow", both, "/publish/{objectId}", "Publish a row", change, both, descBody{}, movedReply{}, l.publish, nil, nil},
+		{"PublishDeletion", post, "/record/publish", "Publish a deletion", change, post, deletionBody{}, movedReply{}, l.publishDeletion, nil, nil},
+		{"ListGrayRows", both, "/gray/{grayId}", "List the rows of a gray environment", see, both, queryBody{}, []shownRowReply{}, l.gray, seen, kept},
+		{"PublishRowToGray", post, "/publish2gray/{grayId}/{objectId}", "Publish a row to a gray environment", change, post, descBody{}, movedReply{}, l.publish, nil, nil},
+		{"ReleaseVersion", both, "/release/{versionId}", "Release a version to production", change, post, descBody{}, movedReply{}, l.release, nil, nil},
+		{"ReleaseVersionToGray", both, "/release/{versionId}/{grayId}", "Release a version to a gray environment", change, post, descBody{}, movedReply{}, l.release, nil, nil},
+		{"RollbackGray", both, "/rollback2gray/{versionId}/{grayId}", "Take a gray environment back to a version", change, post, descBody{}, movedReply{}, l.release, nil, nil},
+		{"ResetGrayRows", both, "/rollback2gray/batch/{grayId}", "Make rows of a gray environment follow production again", change, both, batchBody{}, movedReply{}, l.reset, nil, nil},
+		{"ListStrategies", get, "/strategy", "List strategies", see, "", nil, []strategyReply{}, l.strategies, nil, nil},
+		{"CreateStrategy", post, "/strategy", "Create a strategy", change, post, strategyBody{}, strategyReply{}, l.createStrategy, nil, nil},
+		{"PatchStrategy", post, "/strategy/patch/{strategyId}", "Change members of a strategy", change, post, web.Partly{Of: strategyBody{}}, strategyReply{}, l.patchStrategy, nil, nil},
+		{"DeleteStrategy", post, "/strategy/delete/{strategyId}", "Delete a strategy", change, "", nil, strategyReply{}, l.deleteStrategy, nil, nil},
 	}
 	var routes []web.Route
-	for _, prefix := range []string{"/lv", "/api/lv"} {
-		for _, r := range table {
-			routes = append(routes, l.documented(prefix, r)...)
-		}
+	for _, r := range table {
+		routes = slices.Concat(routes, l.documented("/lv", "lv", r), l.documented("/api/lv", "apiLv", r))
 	}
 	return routes
 }
 
 // documented returns the routes of a row: one for the methods that read a
 // body, and one for those that do not.
-func (l *lvRoutes) documented(prefix string, d wujiRoute) (routes []web.Route) {
+func (l *lvRoutes) documented(prefix, name string, d wujiRoute) (routes []web.Route) {
 	needs := Reader
 	if d.changes {
 		needs = Editor
 	}
 	for _, reads := range []bool{false, true} {
 		r := web.Route{
-			API: wuji.API, Pattern: prefix + d.path, Needs: int(needs), Changes: d.changes, Summary: d.summary,
-			Speaks: wuji, Query: wujiQuery, Plain: true, Gives: d.gives, Handle: d.handle,
+			Name: name + d.name, API: wuji.API, Pattern: prefix + d.path, Needs: int(needs), Changes: d.changes, Summary: d.summary,
+			Speaks: wuji, Query: slices.Concat(wujiQuery, d.query, staffname(d.changes)), Plain: true, Gives: d.gives, Done: d.done, Handle: d.handle,
 		}
 		for _, method := range strings.Fields(d.methods) {
 			if slices.Contains(strings.Fields(d.reads), method) == reads {
@@ -129,15 +132,40 @@ func (l *lvRoutes) documented(prefix string, d wujiRoute) (routes []web.Route) {
 }
 
 // wujiQuery is what every route of the document has in its query.
-var wujiQuery = []web.Field{
-	web.Param("appid", "the app"), web.Param("schemaid", "the table"),
-	web.Param("authid", "the id of the key"), web.Param("authkey", "the key"),
+var wujiQuery = append(ofTable, web.Text("authid", "the id of the key").Needed(), web.Text("authkey", "the key").Needed())
+
+// staffname is a header that changes need, and that others may have.
+func staffname(needed bool) []web.Field {
+	return []web.Field{{
+		In: "header", Name: "Staffname", About: "who does it: at most 128 bytes of UTF-8, without control characters",
+		Is: map[string]any{"type": "string", "minLength": 1, "maxLength": maxStaff}, Must: needed,
+	}}
+}
+
+// ofPage says which part of a list is wanted.
+var ofPage = []web.Field{web.Whole("size", "at most so many; default: all", 1), web.Text("after", "continue after the row with this id")}
+
+// ofVisitor has the attributes of a visitor, each under its own name.
+var ofVisitor = web.Field{
+	Name: "visitor", About: "attributes of a visitor, to whom strategies apply: object.field=value",
+	Is: map[string]any{
+		"type": "object", "propertyNames": map[string]any{"pattern": "[.]"}, "additionalProperties": map[string]any{"type": "string"},
+	},
 }
 
 // wuji is how the documented routes are spoken. An empty body is {}, and what
 // its Content-Type is does not matter.
 var wuji = &web.Dialect{
-	API: string(LVAPI), Credential: wujiCredential, Refuse: wujiRefusal, Failures: wujiFailures, Say: wujiSay, Fails: wujiReply{},
+	API: string(LVAPI), Credential: wujiCredential, Refuse: wujiRefusal, Failures: wujiFailures, Say: wujiSay,
+	Speech: web.Speech{
+		Name: "wuji", Known: []error{&lv.CorruptError{}}, Envelope: wujiReply{}, Words: lvWords,
+		Security: map[string]any{"authid": inQuery("authid"), "authkey": inQuery("authkey")},
+	},
+}
+
+// inQuery is the security scheme of a part of the key pair.
+func inQuery(name string) map[string]any {
+	return map[string]any{"type": "apiKey", "in": "query", "name": name}
 }
 
 // wujiReply is the envelope. Code is the HTTP status.
@@ -145,6 +173,13 @@ type wujiReply struct {
 	Code int    `json:"code"`
 	Msg  string `json:"msg"`
 	Data any    `json:"data"`
+}
+
+// wujiFailReply is the envelope of what was not done.
+type wujiFailReply struct {
+	Code int       `json:"code"`
+	Msg  string    `json:"msg"`
+	Data *struct{} `json:"data"` // null
 }
 
 // done answers with data.
@@ -235,7 +270,7 @@ func wujiRefusal(err error) *web.Refusal {
 }
 
 func wujiSay(r *web.Refusal, _ error) web.Answer {
-	return web.Answer{Status: r.Status, Body: wujiReply{Code: r.Status, Msg: r.Message()}}
+	return web.Answer{Status: r.Status, Body: wujiFailReply{Code: r.Status, Msg: r.Message()}}
 }
 
 // table returns the table that the query names, if it is there. What is not

@@ -14,42 +14,50 @@ import (
 // ownRoutes are those under /upkeep/v1/lv.
 func (l *lvRoutes) ownRoutes() []web.Route {
 	t := web.Table{Root: "/upkeep/v1/lv", Speaks: ownRows, Sees: int(Reader), Changes: int(Editor), Body: l.body, Query: ofTable}
-	test := t.Post("/strategies/test", "Tell whether a visitor matches rules", testBody{}, testReply{}, l.testRules)
+	test := t.Post("testRules", "/strategies/test", "Tell whether a visitor matches rules", testBody{}, testReply{}, l.testRules)
 	test.Needs, test.Changes = t.Sees, false
-	after := web.Param("after", "continue after the entry with this id")
+	changes := t.Follow("followTables", "/changes", "Follow what happens to tables, as Server-Sent Events", wire.Event{}, l.changes)
+	after := web.Text("after", "continue after the release with this id")
+	states := slices.Concat(openStates, []lv.ReleaseState{lv.ReleaseFailed, lv.ReleaseCancelled})
 	return []web.Route{
-		t.See("/tables", "List the tables", tablesReply{}, l.tables),
-		t.See("/environments", "List production and the gray environments", environmentsReply{}, l.environments),
-		t.See("/rows", "List rows as an environment, a visitor or an editor sees them", rowsReply{}, l.rows, after, ofLimit,
-			web.Param("env", "a gray environment; default: production"), web.Param("working", "true: the working rows"),
-			web.Param("status", "of the working rows: 1 as production, 2 not"),
-			web.Param("own", "true: only what env points at itself"), web.Param("asof", "as after the event with this seq"),
-			web.Param("<object>.<field>", "an attribute of a visitor, to whom strategies apply")),
-		t.See("/rows/{objectId}", "Show a working row", rowReply{}, l.row),
-		t.Change(http.MethodPut, "/rows/{objectId}", "Write a working row", saveBody{}, savedReply{}, l.save),
-		t.Change(http.MethodDelete, "/rows/{objectId}", "Delete a working row", removeBody{}, savedReply{}, l.remove),
-		t.See("/diff", "Compare two versions of a row, field by field", diffReply{}, l.diff,
-			web.Param("from", "a version; default: nothing"), web.Param("to", "a version; default: nothing")),
-		t.See("/changelists", "List planned releases, newest first", releasesReply{}, l.changelists, after, ofLimit,
-			web.Param("state", "draft, approved, scheduled, failed or cancelled; default: the first three")),
-		t.Post("/changelists", "Plan a release", planBody{}, releaseReply{}, l.plan),
-		t.Post("/changelists/{id}/approve", "Approve a planned release", whyBody{}, releaseReply{}, l.approve),
-		t.Post("/changelists/{id}/schedule", "Have an approved release applied when it is due", scheduleBody{}, releaseReply{}, l.schedule),
-		t.Post("/changelists/{id}/apply", "Apply an approved release now", whyBody{}, releaseReply{}, l.apply),
-		t.Post("/changelists/{id}/cancel", "Give up a planned release", whyBody{}, releaseReply{}, l.cancel),
-		t.See("/releases", "List releases, newest first", releasesReply{}, l.releases, after, ofLimit,
-			web.Param("object_id", "only those of this row"), web.Param("state", "only those in this state")),
-		t.Post("/releases/{id}/revert", "Take back an applied release, whole", whyBody{}, releaseReply{}, l.revert),
+		t.See("listTables", "/tables", "List the tables", tablesReply{}, l.tables).Asks(ofTables...),
+		t.See("listEnvironments", "/environments", "List production and the gray environments", environmentsReply{}, l.environments),
+		t.See("listRows", "/rows", "List rows as an environment, a visitor or an editor sees them", rowsReply{}, l.rows,
+			web.Text("after", "continue after the row with this id"), ofLimit, web.Text("env", "a gray environment; default: production"),
+			web.Truth("working", "the working rows"),
+			web.Word("status", "of the working rows: 1 as production, 2 not", lv.StatusPublished, lv.StatusChanged),
+			web.Truth("own", "only what env points at itself"), web.Whole("asof", "as after the event with this seq", 1), ofVisitor).With(kept...),
+		t.See("getRow", "/rows/{objectId}", "Show a working row", rowReply{}, l.row),
+		t.Change("saveRow", http.MethodPut, "/rows/{objectId}", "Write a working row", saveBody{}, savedReply{}, l.save),
+		t.Change("deleteRow", http.MethodDelete, "/rows/{objectId}", "Delete a working row", removeBody{}, savedReply{}, l.remove),
+		t.See("diffVersions", "/diff", "Compare two versions of a row, field by field", diffReply{}, l.diff,
+			web.Text("from", "a version; default: nothing"), web.Text("to", "a version; default: nothing")),
+		t.See("listChangelists", "/changelists", "List planned releases, newest first", releasesReply{}, l.changelists, after, ofLimit,
+			web.Word("state", "default: draft, approved and scheduled", states...), web.Text("object_id", "only those of this row")),
+		t.Post("planRelease", "/changelists", "Plan a release", planBody{}, releaseReply{}, l.plan).With(http.StatusCreated),
+		t.Post("approveRelease", "/changelists/{id}/approve", "Approve a planned release", whyBody{}, releaseReply{}, l.approve),
+		t.Post("scheduleRelease", "/changelists/{id}/schedule", "Have an approved release applied when it is due", scheduleBody{}, releaseReply{}, l.schedule),
+		t.Post("applyRelease", "/changelists/{id}/apply", "Apply an approved release now", whyBody{}, releaseReply{}, l.apply),
+		t.Post("cancelRelease", "/changelists/{id}/cancel", "Give up a planned release", whyBody{}, releaseReply{}, l.cancel),
+		t.See("listReleases", "/releases", "List releases, newest first", releasesReply{}, l.releases, after, ofLimit,
+			web.Text("object_id", "only those of this row"), web.Word("state", "only those in this state", append(states, lv.ReleaseApplied)...)),
+		t.Post("revertRelease", "/releases/{id}/revert", "Take back an applied release, whole", whyBody{}, releaseReply{}, l.revert),
 		test,
-		t.Follow("/changes", "Follow what happens to tables, as Server-Sent Events", wire.Event{}, l.changes),
-		t.Whole("/snapshot", "Show all that readers see of a table, as of one event", snapshotReply{}, l.snapshot),
+		changes.Asks(append(changes.Query[:1:1], ofTables...)...),
+		t.Whole("getSnapshot", "/snapshot", "Show all that readers see of a table, as of one event", snapshotReply{}, l.snapshot).With(kept...),
 	}
 }
 
-// ofTable is in the query of every route about a table.
-var ofTable = []web.Field{web.Param("appid", "the app"), web.Param("schemaid", "the table")}
+// ofTables may be in the query of a route about several tables.
+var ofTables = []web.Field{web.Text("appid", "the app"), web.Text("schemaid", "the table")}
 
-var ofLimit = web.Param("limit", "at most so many, 1 to 1000; default 50")
+// ofTable is in the query of every route about one.
+var ofTable = []web.Field{ofTables[0].Needed(), ofTables[1].Needed()}
+
+var ofLimit = web.Whole("limit", "at most so many, and never more than 1000; default 50", 1)
+
+// kept are the statuses of a reply that a client may keep, and ask for anew.
+var kept = []int{http.StatusOK, http.StatusNotModified}
 
 // tableCredential is a bearer token, for the table in the query, if one is.
 func tableCredential(c *web.Call) (web.Credential, error) {
@@ -67,6 +75,7 @@ var ownRows = ownRowsDialect()
 func ownRowsDialect() *web.Dialect {
 	d := web.Own(string(LVAPI), damagedRefusal, lvFailures...)
 	d.Credential, d.Say = tableCredential, saidOfRows
+	d.Known = []error{&lv.ConflictError{}, &lv.CorruptError{}}
 	return d
 }
 

@@ -9,20 +9,20 @@ import (
 
 // descBody says why.
 type descBody struct {
-	Desc string `json:"desc"`
+	Desc string `json:"desc" openapi:"maxLength=4096"`
 }
 
 // deletionBody names a deletion, and where it is published.
 type deletionBody struct {
-	Desc     string `json:"desc"`
-	ActionID string `json:"actionId"`
+	Desc     string `json:"desc" openapi:"maxLength=4096"`
+	ActionID string `json:"actionId" openapi:"needed"`
 	GrayID   string `json:"grayId"` // default: production
 }
 
 // batchBody names rows of a gray environment.
 type batchBody struct {
-	Desc      string   `json:"desc"`
-	ObjectIDs []string `json:"objectIds"`
+	Desc      string   `json:"desc" openapi:"maxLength=4096"`
+	ObjectIDs []string `json:"objectIds" openapi:"needed,minItems=1,maxItems=1000"`
 }
 
 // movedReply says what was done, or had been. ReleaseID is empty if nothing

@@ -47,7 +47,7 @@ type recordReply struct {
 
 // checkBody names rows.
 type checkBody struct {
-	IDs []string `json:"ids"`
+	IDs []string `json:"ids" openapi:"needed,minItems=1,maxItems=1000"`
 }
 
 // checkReply is the status of a row; 0: there is no such working row.
@@ -61,12 +61,14 @@ type queryBody struct {
 	Query map[string]json.RawMessage `json:"query"`
 }
 
-// rowMembers are the members that every row has beside those of its content.
-type rowMembers struct {
-	ID      string `json:"_id"`
-	Version string `json:"_version"`
-	CTime   int64  `json:"_ctime"` // Unix ms
-	MTime   int64  `json:"_mtime"` // Unix ms
+// shownRowReply is a row as readers see it: the members of its content beside
+// these.
+type shownRowReply struct {
+	ID      string                     `json:"_id"`
+	Version string                     `json:"_version"`
+	CTime   int64                      `json:"_ctime"` // Unix ms
+	MTime   int64                      `json:"_mtime"` // Unix ms
+	Content map[string]json.RawMessage `json:"-"`
 }
 
 func (l *lvRoutes) status(c *web.Call) error {

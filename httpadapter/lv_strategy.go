@@ -15,21 +15,27 @@ import (
 	"github.com/upkeep-go/upkeep/lv"
 )
 
-// strategyMembers are the members of a strategy that the document has. Others
+// strategyBody has the members of a strategy that the document has. Others
 // are kept as they are. Objects, rules and strategyInfo are texts of JSON;
 // they may come as JSON too, and are answered as text.
-type strategyMembers struct {
-	ID           string `json:"strategyId,omitempty"` // in replies
-	Objects      string `json:"objects"`
-	Priority     string `json:"priority"`
-	Rules        string `json:"rules"`
-	SchemaID     string `json:"schemaId"`
-	Stage        int    `json:"stage"`
-	Status       int    `json:"status"` // 1 is on
-	StrategyInfo string `json:"strategyInfo"`
-	Target       string `json:"target"`
-	Title        string `json:"title"`
-	Type         string `json:"type"` // row
+type strategyBody struct {
+	Objects      string                     `json:"objects" openapi:"needed"`
+	Priority     string                     `json:"priority" openapi:"needed"`
+	Rules        string                     `json:"rules" openapi:"needed"`
+	SchemaID     string                     `json:"schemaId" openapi:"needed"`
+	Stage        int                        `json:"stage" openapi:"needed"`
+	Status       int                        `json:"status" openapi:"needed,enum=0|1"` // 1 is on
+	StrategyInfo string                     `json:"strategyInfo" openapi:"needed"`
+	Target       string                     `json:"target" openapi:"needed"`
+	Title        string                     `json:"title" openapi:"needed"`
+	Type         string                     `json:"type" openapi:"needed,const=row"`
+	Others       map[string]json.RawMessage `json:"-"`
+}
+
+// strategyReply is a strategy.
+type strategyReply struct {
+	ID string `json:"strategyId"`
+	strategyBody
 }
 
 // maxTries is how often something is tried anew that others overtake.

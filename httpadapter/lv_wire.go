@@ -13,23 +13,23 @@ import (
 
 // whyBody says why.
 type whyBody struct {
-	Desc      string `json:"desc"`
-	RequestID string `json:"request_id"`
+	Desc      string `json:"desc" openapi:"maxLength=4096"`
+	RequestID string `json:"request_id" openapi:"maxLength=256"`
 }
 
 // saveBody is what a working row is to say.
 type saveBody struct {
-	Content   json.RawMessage `json:"content"`
+	Content   json.RawMessage `json:"content" openapi:"needed"`
 	Expect    string          `json:"expect"` // the version that the row is at, or "none"; default: anything
-	Desc      string          `json:"desc"`
-	RequestID string          `json:"request_id"`
+	Desc      string          `json:"desc" openapi:"maxLength=4096"`
+	RequestID string          `json:"request_id" openapi:"maxLength=256"`
 }
 
 // removeBody deletes a working row.
 type removeBody struct {
 	Expect    string `json:"expect"` // the version that the row is at; default: anything
-	Desc      string `json:"desc"`
-	RequestID string `json:"request_id"`
+	Desc      string `json:"desc" openapi:"maxLength=4096"`
+	RequestID string `json:"request_id" openapi:"maxLength=256"`
 }
 
 // expected returns what is expected to be there, or nil for anything.
@@ -47,32 +47,40 @@ func expected(text string) (*lv.VersionID, error) {
 // planBody is a change list.
 type planBody struct {
 	Env       string       `json:"env"` // default: production
-	Changes   []changeBody `json:"changes"`
-	Desc      string       `json:"desc"`
-	RequestID string       `json:"request_id"`
+	Changes   []changeBody `json:"changes" openapi:"needed,minItems=1,maxItems=1000"`
+	Desc      string       `json:"desc" openapi:"maxLength=4096"`
+	RequestID string       `json:"request_id" openapi:"maxLength=256"`
 }
 
 // changeBody moves the pointer of one row.
 type changeBody struct {
-	ObjectID string `json:"object_id"` // may be left out beside a version
-	To       string `json:"to"`        // a version, "working" or "none"
-	Expect   string `json:"expect"`    // a version, "none" or "any"; default: what is there when it is planned
-	After    string `json:"after"`     // in place of expect: the release that leaves what is expected
+	ObjectID string `json:"object_id"`           // may be left out beside a version
+	To       string `json:"to" openapi:"needed"` // a version, "working" or "none"
+	Expect   string `json:"expect"`              // a version, "none" or "any"; default: what is there when it is planned
+	After    string `json:"after"`               // in place of expect: the release that leaves what is expected
 }
 
 // scheduleBody says when a release is due.
 type scheduleBody struct {
-	At        string `json:"at"` // RFC 3339
-	Desc      string `json:"desc"`
-	RequestID string `json:"request_id"`
+	At        string `json:"at" openapi:"needed,format=date-time"`
+	Desc      string `json:"desc" openapi:"maxLength=4096"`
+	RequestID string `json:"request_id" openapi:"maxLength=256"`
 }
 
 // testBody is rules, as JSON or a text of it, and a visitor. Percentages
 // without a seed are those of a strategy: then it must be named.
 type testBody struct {
+	_          struct{}          `openapi:"minProperties=1"`
 	StrategyID string            `json:"strategy_id"`
 	Rules      json.RawMessage   `json:"rules"`      // default: the strategy's
 	Attributes map[string]string `json:"attributes"` // "object.field" to value
+}
+
+// lvWords are the values of the types that have few.
+var lvWords = []any{
+	lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled, lv.ReleaseApplied, lv.ReleaseFailed, lv.ReleaseCancelled,
+	lv.EventSaved, lv.EventReleased, lv.EventDraft, lv.EventStrategy, lv.OpSave, lv.OpDelete, lv.OpRestore,
+	lv.StatusAny, lv.StatusPublished, lv.StatusChanged,
 }
 
 type testReply struct {

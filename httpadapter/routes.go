@@ -33,8 +33,9 @@ var own = web.Own(string(UpkeepAPI), nil)
 
 // common are the routes that belong to no domain.
 var common = web.API{
+	About: "What belongs to no domain",
 	Routes: []web.Route{{
-		API: string(UpkeepAPI), Methods: web.Reading, Pattern: "/upkeep/v1/openapi.json",
+		Name: "getDescription", API: string(UpkeepAPI), Methods: web.Reading, Pattern: "/upkeep/v1/openapi.json",
 		Needs: int(Reader), Summary: "Describe every route as OpenAPI 3.1",
 		Speaks: own, Gives: map[string]any{}, Handle: (*web.Call).Describe,
 	}},

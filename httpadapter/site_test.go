@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
@@ -32,6 +33,7 @@ const (
 
 // site is a served Updater of one package, over the engine in memory.
 type site struct {
+	t        testing.TB
 	db       storage.Backend // default: in memory
 	journal  *touchyJournal
 	updater  *update.Updater
@@ -61,6 +63,7 @@ type site struct {
 
 // open builds the site. It is closed with the test.
 func (s *site) open(t testing.TB) *site {
+	s.t = t
 	if s.db == nil {
 		s.db = memory.Open(memory.Config{Retention: s.retention})
 	}
@@ -154,7 +157,9 @@ func (s *site) send(method, path, body string, prepare ...func(*http.Request)) r
 func (s *site) serve(r *http.Request) reply {
 	w := httptest.NewRecorder()
 	s.mux.ServeHTTP(w, r)
-	return reply{w.Result(), w.Body.String(), r.Method}
+	got := reply{w.Result(), w.Body.String(), r.Method}
+	assert.NoError(s.t, described(s.t).check(r, got.Response, got.text))
+	return got
 }
 
 // get and post send what an administrator sends to our own routes.

@@ -35,6 +35,7 @@ func updateAPI(c Config) (api web.API, err error) {
 		}
 		api.Routes = append(u.documentedRoutes(c.ProgressOpen), u.ownRoutes()...)
 		api.Trees = map[string]*web.Dialect{"/api/v1/update": wncms}
+		api.About = "The WNCMS Updates API, and what is Upkeep's own about updates"
 	}
 	for item, pkg := range c.Items {
 		switch {
@@ -51,52 +52,64 @@ func updateAPI(c Config) (api web.API, err error) {
 
 // documentedRoutes are the two routes of the document.
 func (u *updateRoutes) documentedRoutes(progressOpen bool) []web.Route {
-	progress := Reader
+	progress, asks := Reader, any(progressBody{})
 	if progressOpen {
-		progress = Nobody
+		progress, asks = Nobody, itemBody{}
 	}
 	return []web.Route{{
-		API: wncms.API, Methods: []string{http.MethodPost}, Pattern: "/api/v1/update",
+		Name: "updatePackage", API: wncms.API, Methods: []string{http.MethodPost}, Pattern: "/api/v1/update",
 		Needs: int(Admin), Changes: true, Summary: "Update a package and wait for the end",
 		Speaks: wncms, Body: u.body, Form: true, Slow: true,
 		Takes: updateBody{}, Gives: updateReply{}, Handle: u.start,
 	}, {
-		API: wncms.API, Methods: []string{http.MethodPost}, Pattern: "/api/v1/update/progress",
+		Name: "getUpdateProgress", API: wncms.API, Methods: []string{http.MethodPost}, Pattern: "/api/v1/update/progress",
 		Needs: int(progress), Summary: "Ask whether an update runs",
 		Speaks: wncms, Body: u.body, Form: true,
-		Takes: progressBody{}, Gives: progressReply{}, Handle: u.progress,
+		Takes: asks, Gives: progressReply{}, Handle: u.progress,
 	}}
 }
 
 // updateBody asks for an update.
 type updateBody struct {
-	Token   string `json:"api_token"`
-	Package string `json:"package"`
+	Token   string `json:"api_token" openapi:"needed,format=password"`
+	Package string `json:"package" openapi:"needed"`
 	Version string `json:"version"`
 }
 
 // progressBody asks whether one runs.
 type progressBody struct {
-	Token string `json:"api_token"`
-	Item  string `json:"itemId"`
+	Token string `json:"api_token" openapi:"needed,format=password"`
+	itemBody
 }
 
-// updateReply is the envelope, and the reply to an update.
+// itemBody is the question without who asks it.
+type itemBody struct {
+	Item string `json:"itemId" openapi:"needed"`
+}
+
+// updateReply is the reply to an update that was done.
 type updateReply struct {
-	Status  string `json:"status"` // success or fail
+	Status  string `json:"status" openapi:"const=success"`
 	Message string `json:"message"`
 	Version string `json:"version,omitempty"`
 }
 
+// failReply is the reply to anything that was not done.
+type failReply struct {
+	Status  string `json:"status" openapi:"const=fail"`
+	Message string `json:"message"`
+}
+
 type progressReply struct {
-	Status   string `json:"status"`
+	Status   string `json:"status" openapi:"const=success"`
 	Message  string `json:"message"`
-	Progress int    `json:"progress"` // 0 idle, 1 updating
+	Progress int    `json:"progress" openapi:"enum=0|1"` // 0 idle, 1 updating
 }
 
 // wncms is how the documented routes are spoken.
 var wncms = &web.Dialect{
-	API: string(UpdateAPI), Credential: wncmsCredential, Failures: wncmsFailures, Say: wncmsSay, Fails: updateReply{},
+	API: string(UpdateAPI), Credential: wncmsCredential, Failures: wncmsFailures, Say: wncmsSay,
+	Speech: web.Speech{Name: "wncms", Words: updateWords},
 }
 
 // wncmsCredential is the api_token in the body.
@@ -132,7 +145,7 @@ func wncmsSay(r *web.Refusal, _ error) web.Answer {
 }
 
 func wncmsFail(status int, message string) web.Answer {
-	return web.Answer{Status: status, Body: updateReply{Status: "fail", Message: message}}
+	return web.Answer{Status: status, Body: failReply{Status: "fail", Message: message}}
 }
 
 // start updates a package and answers when that has ended. The update goes on
@@ -193,7 +206,7 @@ func updated(version string) updateReply {
 
 // progress tells whether an update runs.
 func (u *updateRoutes) progress(c *web.Call) error {
-	var b progressBody
+	var b itemBody
 	if err := c.Decode(&b); err != nil {
 		return err
 	}

@@ -53,6 +53,9 @@ func TestNoTextOfARunIsForgotten(t *testing.T) {
 	s := new(site).open(t)
 	run := fill.New[update.Run]()
 	run.State = update.StateRunning
+	for i := range run.Steps {
+		run.Steps[i].Phase = update.PhaseDoing
+	}
 	_, err := s.db.Journal().Create(t.Context(), run, update.Event{Kind: update.EventStarted})
 	require.NoError(t, err)
 	r := s.get(runs + "/" + strings.ReplaceAll(run.ID, " ", "%20"))

@@ -18,22 +18,22 @@ const maxPage = 100 // runs of a list
 // ownRoutes are those under /upkeep/v1/updates.
 func (u *updateRoutes) ownRoutes() []web.Route {
 	t := web.Table{Root: "/upkeep/v1/updates", Speaks: ownUpdates, Sees: int(Reader), Changes: int(Admin), Body: u.body}
-	ofPackage := web.Param("package", "name of a package")
+	ofPackage := web.Text("package", "name of a package")
 	return []web.Route{
-		t.See("/packages", "List the packages, what is installed and what runs", packagesReply{}, u.packages),
-		t.See("/plan", "Tell what an update would do, without doing it", planReply{}, u.plan, ofPackage,
-			web.Param("version", "as in a run"), web.Param("allow_downgrade", "true or false"),
-			web.Param("allow_prerelease", "true or false")),
-		t.Post("/runs", "Start an update", runBody{}, runReply{}, u.startRun),
-		t.See("/runs", "List runs, newest first", runsReply{}, u.runs, ofPackage,
-			web.Param("live", "true: only those that are not done"), web.Param("after", "continue after the run with this id"),
-			web.Param("limit", "at most so many, 1 to 100; default 50")),
-		t.See("/runs/{id}", "Show a run", runReply{}, u.run),
-		t.Post("/runs/{id}/cancel", "Ask a run to stop and to undo what it did", reasonBody{}, runReply{}, u.cancel),
-		t.Post("/runs/{id}/rollback", "Undo a run that has ended", rollbackBody{}, runReply{}, u.rollback),
-		t.Post("/locks/{item}/break", "End the lease on a lock", breakBody{}, nil, u.breakLock),
-		t.Follow("/events", "Follow what happens to runs, as Server-Sent Events", eventReply{}, u.events,
-			web.Param("run", "only the events of this run, from its first if after is not given; the stream ends with them, and then has no content")),
+		t.See("listPackages", "/packages", "List the packages, what is installed and what runs", packagesReply{}, u.packages),
+		t.See("planUpdate", "/plan", "Tell what an update would do, without doing it", planReply{}, u.plan, ofPackage.Needed(),
+			web.Text("version", "as in a run"), web.Truth("allow_downgrade", "as in a run"), web.Truth("allow_prerelease", "as in a run")),
+		t.Post("startRun", "/runs", "Start an update", runBody{}, runReply{}, u.startRun).With(http.StatusAccepted),
+		t.See("listRuns", "/runs", "List runs, newest first", runsReply{}, u.runs, ofPackage,
+			web.Truth("live", "only those that are not done"), web.Text("after", "continue after the run with this id"),
+			web.Whole("limit", "at most so many, and never more than 100; default 50", 1)),
+		t.See("getRun", "/runs/{id}", "Show a run", runReply{}, u.run),
+		t.Post("cancelRun", "/runs/{id}/cancel", "Ask a run to stop and to undo what it did", reasonBody{}, runReply{}, u.cancel).With(http.StatusAccepted),
+		t.Post("rollbackRun", "/runs/{id}/rollback", "Undo a run that has ended", rollbackBody{}, runReply{}, u.rollback).With(http.StatusAccepted),
+		t.Post("breakLock", "/locks/{item}/break", "End the lease on a lock", breakBody{}, nil, u.breakLock).With(http.StatusNoContent),
+		t.Follow("followRuns", "/events", "Follow what happens to runs, as Server-Sent Events", eventReply{}, u.events,
+			web.Text("run", "only the events of this run, from its first if after is not given; the stream ends with them, and then has no content")).
+			With(http.StatusOK, http.StatusNoContent),
 	}
 }
 
@@ -41,6 +41,7 @@ func (u *updateRoutes) ownRoutes() []web.Route {
 var ownUpdates = web.Own(string(UpdateAPI), heldRefusal, updateFailures...)
 
 var updateFailures = []web.Failure{
+	{Err: update.ErrFailed, Status: http.StatusConflict, Slug: "failed", Text: "A check before the update failed", Tell: true}, // whatever it says: who may start a run may know
 	{Err: lease.ErrHeld, Status: http.StatusConflict, Slug: "in-progress", Text: "An update is in progress"},
 	{Err: update.ErrBusy, Status: http.StatusConflict, Slug: "in-progress", Text: "An update is in progress"},
 	{Err: update.ErrDisabled, Status: http.StatusForbidden, Slug: "disabled", Text: "Updates of the package are switched off"},
@@ -58,7 +59,7 @@ var updateFailures = []web.Failure{
 // heldRefusal says until when somebody else has the lock.
 func heldRefusal(err error) *web.Refusal {
 	held, ok := errors.AsType[*lease.HeldError](err)
-	if !ok {
+	if !ok || errors.Is(err, update.ErrFailed) {
 		return nil
 	}
 	return &web.Refusal{
@@ -128,9 +129,6 @@ func (u *updateRoutes) startRun(c *web.Call) error {
 		Package: b.Package, Version: b.Version, AllowDowngrade: b.AllowDowngrade,
 		AllowPrerelease: b.AllowPrerelease, By: update.By(by),
 	})
-	if errors.Is(err, update.ErrFailed) { // a pre-flight check, whatever it says: who may start a run may know
-		return &web.Refusal{Status: http.StatusConflict, Slug: "failed", Text: "A check before the update failed", Detail: err.Error()}
-	}
 	if err != nil {
 		return err
 	}

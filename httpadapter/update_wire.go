@@ -12,29 +12,38 @@ import (
 
 // runBody asks for an update.
 type runBody struct {
-	Package         string `json:"package"`
+	Package         string `json:"package" openapi:"needed"`
 	Version         string `json:"version"`
 	AllowDowngrade  bool   `json:"allow_downgrade"`
 	AllowPrerelease bool   `json:"allow_prerelease"`
 	RequestID       string `json:"request_id"`
-	Reason          string `json:"reason"`
+	Reason          string `json:"reason" openapi:"maxLength=4096"`
 }
 
 // reasonBody says why.
 type reasonBody struct {
-	Reason string `json:"reason"`
+	Reason string `json:"reason" openapi:"maxLength=4096"`
 }
 
 // rollbackBody says why a run is taken back. A repeated id returns the first run.
 type rollbackBody struct {
-	Reason    string `json:"reason"`
+	Reason    string `json:"reason" openapi:"maxLength=4096"`
 	RequestID string `json:"request_id"`
 }
 
 // breakBody names a lease by its token, and says why it should end.
 type breakBody struct {
-	Token  int64  `json:"token"`
-	Reason string `json:"reason"`
+	Token  int64  `json:"token" openapi:"needed"`
+	Reason string `json:"reason" openapi:"maxLength=4096"`
+}
+
+// updateWords are the values of the types that have few.
+var updateWords = []any{
+	update.StateRunning, update.StateRollingBack, update.StateSucceeded, update.StateRolledBack, update.StateCancelled, update.StateFailed,
+	update.PhaseTodo, update.PhaseDoing, update.PhaseDone, update.PhaseFailed, update.PhaseUndoing, update.PhaseUndone,
+	update.EventStarted, update.EventStep, update.EventSaved, update.EventProgress, update.EventLog, update.EventCancel,
+	update.EventBroken, update.EventStopped, update.EventRecovered, update.EventEnded, update.EventCorrupt,
+	update.State(""), // of a record that is damaged
 }
 
 type packagesReply struct {

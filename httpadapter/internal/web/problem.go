@@ -47,6 +47,9 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"`
 }
 
+// self is a problem, and that of what has one in it.
+func (p Problem) self() Problem { return p }
+
 // problemType comes before the slug in a problem's type. The slug is stable.
 const problemType = "urn:upkeep:problem:"
 
@@ -55,7 +58,8 @@ const problemType = "urn:upkeep:problem:"
 func Own(api string, refuse func(error) *Refusal, domain ...Failure) *Dialect {
 	return &Dialect{
 		API: api, Credential: BearerCredential, Refuse: refuse, Failures: slices.Concat(identification, domain),
-		Say: func(r *Refusal, _ error) Answer { return r.Problem() }, Fails: Problem{}, Bearer: true,
+		Say:    func(r *Refusal, _ error) Answer { return r.Problem() },
+		Speech: Speech{Name: api, Security: map[string]any{"bearer": object{"type": "http", "scheme": "bearer"}}},
 	}
 }
 

@@ -10,12 +10,14 @@ import (
 // API is what a domain serves, or another part of the program: its routes, and
 // the paths under which everything unknown is answered in its envelope.
 type API struct {
+	About  string // for openapi.json
 	Routes []Route
 	Trees  map[string]*Dialect // by path, such as /lv
 }
 
 // Route is a row of the table: what is served, and how.
 type Route struct {
+	Name    string // of the operation in openapi.json, for generated clients
 	API     string
 	Methods []string // exactly these: HEAD is served only where it stands here
 	Pattern string   // of net/http, without a method
@@ -30,19 +32,14 @@ type Route struct {
 	Slow   bool    // the reply may take longer than the server's WriteTimeout
 	Stream bool    // the reply is events, and does not end
 	Bare   bool    // ids are not checked: Handle does
-	Query  []Field // query parameters, for openapi.json
-	Takes  any     // a body of the zero value, for openapi.json
-	Gives  any     // a reply, or an event, for openapi.json
+	Query  []Field // and headers, for openapi.json
+	Takes  any     // a body of the zero value, for openapi.json; nil: none
+	Gives  any     // a reply, or an event, for openapi.json; nil: none
+	Done   []int   // the statuses of success, for openapi.json: the first has the reply; default 200
 	Handle func(*Call) error
 
 	ids []string // the names of the pattern's wildcards
 }
-
-// Field is a query parameter.
-type Field struct{ Name, About string }
-
-// Param is the Field of a name, and of what it is about.
-func Param(name, about string) Field { return Field{name, about} }
 
 // Dialect is how an API is spoken.
 type Dialect struct {
@@ -56,10 +53,7 @@ type Dialect struct {
 	Refuse   func(error) *Refusal
 	// Say puts a refusal into the API's own envelope. Err is what it is for.
 	Say func(r *Refusal, err error) Answer
-	// Fails is an empty body of such a failure, for openapi.json.
-	Fails any
-	// Bearer is true if the credential is a bearer token, for openapi.json.
-	Bearer bool
+	Speech
 }
 
 // Answer is a whole reply.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -60,6 +61,7 @@ type Server struct {
 	config  Config
 	log     *slog.Logger
 	routes  []Route
+	about   map[string]string    // what the APIs are
 	mounted map[string]*endpoint // by pattern
 	mux     *http.ServeMux       // the same, for ServeHTTP
 	origins *http.CrossOriginProtection
@@ -80,6 +82,7 @@ func New(c Config, apis ...API) (*Server, error) {
 		streams: &streamLimiter{all: c.Streams, each: c.EachStreams, open: map[string]int{}},
 		replies: make(chan struct{}, c.Replies),
 		mux:     http.NewServeMux(),
+		about:   map[string]string{},
 	}
 	for _, origin := range c.TrustedOrigins {
 		if err := s.origins.AddTrustedOrigin(origin); err != nil {
@@ -92,6 +95,7 @@ func New(c Config, apis ...API) (*Server, error) {
 			trees[path] = speaks
 		}
 		for _, r := range api.Routes {
+			s.about[r.API] = cmp.Or(s.about[r.API], api.About)
 			r.ids = pathNames(r.Pattern)
 			r.Pattern = c.Prefix + r.Pattern
 			s.routes = append(s.routes, r)

@@ -13,38 +13,50 @@ type Table struct {
 }
 
 // See is a route that only looks.
-func (t Table) See(pattern, summary string, gives any, handle func(*Call) error, query ...Field) Route {
+func (t Table) See(name, pattern, summary string, gives any, handle func(*Call) error, query ...Field) Route {
 	return Route{
-		API: t.Speaks.API, Methods: Reading, Pattern: t.Root + pattern, Needs: t.Sees, Summary: summary,
+		Name: name, API: t.Speaks.API, Methods: Reading, Pattern: t.Root + pattern, Needs: t.Sees, Summary: summary,
 		Speaks: t.Speaks, Query: append(query, t.Query...), Gives: gives, Handle: handle,
 	}
 }
 
 // Whole is a route that only looks and whose reply has to be made to be known:
 // a HEAD would have to wait for all of it.
-func (t Table) Whole(pattern, summary string, gives any, handle func(*Call) error, query ...Field) Route {
-	r := t.See(pattern, summary, gives, handle, query...)
+func (t Table) Whole(name, pattern, summary string, gives any, handle func(*Call) error, query ...Field) Route {
+	r := t.See(name, pattern, summary, gives, handle, query...)
 	r.Methods = Reading[:1]
 	return r
 }
 
 // Follow is a route that streams events.
-func (t Table) Follow(pattern, summary string, gives any, handle func(*Call) error, query ...Field) Route {
-	r := t.Whole(pattern, summary, gives, handle, append([]Field{{"after",
-		"begin after the event with this seq; default: now; Last-Event-ID goes before it; compacted says that it is not there"}}, query...)...)
+func (t Table) Follow(name, pattern, summary string, gives any, handle func(*Call) error, query ...Field) Route {
+	r := t.Whole(name, pattern, summary, gives, handle, append([]Field{Whole("after",
+		"begin after the event with this seq; default: now; Last-Event-ID goes before it; compacted says that it is not there", 0)}, query...)...)
 	r.Stream = true
 	return r
 }
 
 // Change is a route that changes something.
-func (t Table) Change(method, pattern, summary string, takes, gives any, handle func(*Call) error) Route {
+func (t Table) Change(name, method, pattern, summary string, takes, gives any, handle func(*Call) error) Route {
 	return Route{
-		API: t.Speaks.API, Methods: []string{method}, Pattern: t.Root + pattern, Needs: t.Changes, Changes: true, Summary: summary,
+		Name: name, API: t.Speaks.API, Methods: []string{method}, Pattern: t.Root + pattern, Needs: t.Changes, Changes: true, Summary: summary,
 		Speaks: t.Speaks, Query: t.Query, Body: t.Body, Takes: takes, Gives: gives, Handle: handle,
 	}
 }
 
+// With returns the route as one whose success has these statuses.
+func (r Route) With(done ...int) Route {
+	r.Done = done
+	return r
+}
+
+// Asks returns the route with this in its query, and nothing else.
+func (r Route) Asks(query ...Field) Route {
+	r.Query = query
+	return r
+}
+
 // Post is Change by a POST.
-func (t Table) Post(pattern, summary string, takes, gives any, handle func(*Call) error) Route {
-	return t.Change(http.MethodPost, pattern, summary, takes, gives, handle)
+func (t Table) Post(name, pattern, summary string, takes, gives any, handle func(*Call) error) Route {
+	return t.Change(name, http.MethodPost, pattern, summary, takes, gives, handle)
 }
