@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -80,6 +81,14 @@ func TestOpenAPISaysWhatIsSent(t *testing.T) {
 		operation("post", "/lv/publish/{objectId}")["operationId"], operation("get", "/lv/publish/{objectId}")["operationId"],
 		operation("post", "/api/lv/publish/{objectId}")["operationId"],
 	})
+}
+
+// TestOpenAPIIsWrittenForOtherTools writes openapi.json to the file that
+// UPKEEP_OPENAPI names: testdata/openapi/package.json has what .ci/run does with it.
+func TestOpenAPIIsWrittenForOtherTools(t *testing.T) {
+	if file := os.Getenv("UPKEEP_OPENAPI"); file != "" {
+		require.NoError(t, os.WriteFile(file, described(t).text, 0o644))
+	}
 }
 
 // body returns the schema of what an operation takes, or nil.
