@@ -68,7 +68,7 @@ type Config struct {
 	// traces. Default: nothing.
 	Observe func(ctx context.Context, r Route, p Principal) (context.Context, func(status int))
 	// Logger receives errors that are not told to callers, and a warning when
-	// Limits.Logins begins to refuse an address. Default: slog.Default.
+	// Limits.Logins begins to slow down an address. Default: slog.Default.
 	Logger *slog.Logger
 }
 
@@ -89,10 +89,15 @@ type Limits struct {
 	// Logins is how many failed logins a minute one remote address has,
 	// IPv6 addresses by their /64; default 10, negative for no limit. A failed
 	// login is an ErrBadCredential: a request without a credential, or with an
-	// empty one, is refused and not counted. No more
-	// credentials of an address are checked at the same time; further ones
-	// wait. Behind a proxy every request has the proxy's address, unless a
-	// middleware before the Adapter sets Request.RemoteAddr.
+	// empty one, is refused and not counted. No more credentials of an address
+	// are checked at the same time; further ones wait. A good credential passes
+	// also when no tries are left: at once if it has passed before, else in its
+	// turn. Then one is checked at a time, a bad one is answered with 429 and is
+	// followed by a second in which none is, and who has waited for 5 seconds is
+	// answered with 429 too, unchecked. What other sites make a browser send is
+	// counted apart, and uses up none of these tries. Behind a proxy every
+	// request has the proxy's address, unless a middleware before the Adapter
+	// sets Request.RemoteAddr.
 	Logins int
 	// Event is how many bytes of contents, ids and the like an event of lv may
 	// have: a release of very many rows. In the place of a longer one the feed

@@ -77,13 +77,13 @@ func TestGuessesAreCountedBeforeTheirOutcomeIsKnown(t *testing.T) {
 		s := (&site{configure: func(c *httpadapter.Config) { c.Auth = slowly(&asked) }}).open(t)
 		counts := s.together(500, func(int) *http.Request { return withToken("a guess") })
 		require.Equal(t, map[int]int{401: 10, 429: 490}, counts)
-		require.EqualValues(t, 10, asked.Load())
+		require.EqualValues(t, 10+3, asked.Load(), "one at a time then, each for a second and with one more after it, for five")
 
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute)
 		first := s.together(9, func(int) *http.Request { return withToken("a guess") })
 		require.Equal(t, map[int]int{401: 9}, first)
 		rest := s.together(100, func(int) *http.Request { return withToken("a guess") })
-		require.Equal(t, map[int]int{401: 1, 429: 99}, rest, "one try is left")
+		require.Equal(t, map[int]int{401: 2, 429: 98}, rest, "one try is left, and one more comes while they wait")
 	})
 }
 
@@ -95,11 +95,10 @@ func TestGoodLoginsAtOnceAreAllLetIn(t *testing.T) {
 		counts := s.together(200, func(int) *http.Request { return withToken(admin) })
 		require.Equal(t, map[int]int{200: 200}, counts)
 		require.Equal(t, 10*time.Second, time.Since(begun), "ten at a time")
-		for range 9 {
-			require.Equal(t, 401, s.serve(withToken("a guess")).StatusCode)
-		}
+		begun = time.Now()
 		counts = s.together(200, func(int) *http.Request { return withToken(admin) })
-		require.Equal(t, map[int]int{200: 200}, counts, "and two at a time")
+		require.Equal(t, map[int]int{200: 200}, counts)
+		require.Equal(t, time.Second/2, time.Since(begun), "it was good before")
 		require.Zero(t, s.adapter.Attempts())
 	})
 }
@@ -159,9 +158,7 @@ func TestALockOutIsLoggedOnce(t *testing.T) {
 		s := new(site).open(t)
 		guess := func(n int) string {
 			before := len(s.log.String())
-			for range n {
-				s.serve(withToken("a guess"))
-			}
+			s.together(n, func(int) *http.Request { return withToken("a guess") })
 			return s.log.String()[before:]
 		}
 		require.Empty(t, guess(9))
@@ -177,10 +174,96 @@ func TestALockOutIsLoggedOnce(t *testing.T) {
 	})
 }
 
-func TestBodyOfAGuesserIsNotRead(t *testing.T) {
-	s := new(site).open(t)
+// locked is a site that an address has no tries at.
+func locked(t *testing.T, configure func(*httpadapter.Config)) *site {
+	s := (&site{configure: configure}).open(t)
 	for range 10 {
-		require.Equal(t, 401, s.send("POST", "/api/v1/update", updateBody("a guess")).StatusCode)
+		require.Equal(t, 401, s.serve(withToken("a guess")).StatusCode)
 	}
-	require.Equal(t, 429, s.serve(httptest.NewRequest("POST", "/api/v1/update", unread{t})).StatusCode)
+	require.Equal(t, 429, s.serve(withToken("a guess")).StatusCode)
+	return s
+}
+
+func TestAGoodCredentialPassesAlsoWithoutTries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := locked(t, nil)
+		for _, r := range s.adapter.Routes() {
+			if method := r.Methods[0]; !s.adapter.Wire(r.Pattern, method).Stream {
+				reply := s.ask(r, method, admin)
+				require.NotContains(t, []int{401, 403, 429}, reply.StatusCode, "%s %s: %s", method, r.Pattern, reply.text)
+			}
+		}
+		require.Equal(t, 429, s.serve(withToken("a guess")).StatusCode)
+		require.Equal(t, 403, s.send("POST", runs, "{}", as(reader)).StatusCode, "a known one is told what it may not")
+	})
+}
+
+func TestAGoodCredentialWaitsForAPauseOnlyOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := locked(t, nil)
+		begun := time.Now()
+		require.Equal(t, 200, s.serve(withToken(admin)).StatusCode)
+		require.Equal(t, time.Second, time.Since(begun))
+		require.Equal(t, 429, s.serve(withToken("a guess")).StatusCode)
+		begun = time.Now()
+		require.Equal(t, 200, s.serve(withToken(admin)).StatusCode)
+		require.Zero(t, time.Since(begun))
+	})
+}
+
+func TestGuessesWithoutTriesAreCheckedAtASteadyPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		s := locked(t, func(c *httpadapter.Config) {
+			c.Auth = custom(func(c httpadapter.Credential) (httpadapter.Principal, error) {
+				asked++
+				return httpadapter.Principal{}, httpadapter.ErrBadCredential
+			})
+		})
+		asked = 0
+		begun := time.Now()
+		counts := s.together(1000, func(int) *http.Request { return withToken("a guess") })
+		require.Equal(t, map[int]int{429: 1000}, counts)
+		require.Equal(t, 5*time.Second, time.Since(begun))
+		require.LessOrEqual(t, asked, 5)
+		time.Sleep(2 * time.Second)
+		require.Zero(t, s.adapter.Attempts())
+	})
+}
+
+func TestAWithdrawnCredentialIsAGuess(t *testing.T) {
+	withdrawn := false
+	s := (&site{configure: func(c *httpadapter.Config) {
+		c.Auth = custom(func(c httpadapter.Credential) (httpadapter.Principal, error) {
+			if withdrawn {
+				return httpadapter.Principal{}, httpadapter.ErrBadCredential
+			}
+			return httpadapter.Principal{ID: "ann", Role: httpadapter.Admin}, nil
+		})
+	}}).open(t)
+	require.Equal(t, 200, s.serve(withToken(admin)).StatusCode)
+	withdrawn = true
+	for range 10 {
+		require.Equal(t, 401, s.serve(withToken(admin)).StatusCode)
+	}
+	require.Equal(t, 429, s.serve(withToken(admin)).StatusCode)
+}
+
+func TestWhatOtherSitesMakeABrowserSendUsesUpNoTries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(site).open(t)
+		for _, r := range s.adapter.Routes() {
+			for _, from := range []func(*http.Request){header("Sec-Fetch-Site", "cross-site"), header("Origin", "https://evil.example")} {
+				for range 3 {
+					reply := s.ask(r, r.Methods[0], "the-token-of-nobody", from)
+					require.Contains(t, []int{401, 403, 429}, reply.StatusCode, reply.text)
+				}
+			}
+		}
+		for range 10 {
+			require.Equal(t, 401, s.serve(withToken("a guess")).StatusCode)
+		}
+		read := s.send("GET", runs, "", as(admin), header("Sec-Fetch-Site", "cross-site"))
+		require.Equal(t, 200, read.StatusCode, "who is let in may read from elsewhere")
+	})
 }

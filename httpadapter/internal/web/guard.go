@@ -62,14 +62,16 @@ func parseOnce(text string, bad *Refusal) (url.Values, error) {
 // anything. The documents have GETs that change something, so the method does
 // not matter.
 func (c *Call) checkOrigin() error {
-	if !c.Route.Changes {
-		return nil
-	}
-	asPost := &http.Request{Method: http.MethodPost, URL: c.Request.URL, Host: c.Request.Host, Header: c.Request.Header}
-	if c.server.origins.Check(asPost) != nil {
+	if c.Route.Changes && c.isForeign() {
 		return Foreign
 	}
 	return nil
+}
+
+// isForeign reports whether another site has made a browser send the request.
+func (c *Call) isForeign() bool {
+	asPost := &http.Request{Method: http.MethodPost, URL: c.Request.URL, Host: c.Request.Host, Header: c.Request.Header}
+	return c.server.origins.Check(asPost) != nil
 }
 
 // authenticate finds out who asks, and whether they may.
@@ -77,15 +79,11 @@ func (c *Call) authenticate() error {
 	if c.Route.Needs == 0 {
 		return nil
 	}
-	address := remoteAddress(c.Request)
-	if err := c.server.logins.allows(address); err != nil {
-		return err // before a body is read for its credential
-	}
 	credential, err := c.Route.Speaks.Credential(c)
 	if err != nil && !errors.Is(err, ErrBadCredential) {
 		return err
 	}
-	return c.server.logins.try(c.Context(), address, func() error {
+	return c.server.logins.try(c.Context(), c.guesser(), credential, func() error {
 		if err != nil {
 			return err
 		}
@@ -142,6 +140,16 @@ func (c *Call) Because(name, reason, requestID string) (Why, error) {
 		return Why{}, BadBody.With("request_id is no id")
 	}
 	return Why{c.By.ID, reason, requestID}, nil
+}
+
+// guesser returns whose failed logins are counted together: those of an address.
+// What other sites make its browsers send is counted apart, so that they use up
+// no tries but these.
+func (c *Call) guesser() string {
+	if c.isForeign() {
+		return remoteAddress(c.Request) + " cross-site"
+	}
+	return remoteAddress(c.Request)
 }
 
 // CheckID refuses what is no id: 1 to 256 bytes of UTF-8 without control

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -10,22 +11,38 @@ import (
 	"time"
 )
 
-// maxAddresses bounds how many addresses with failed logins are remembered.
-const maxAddresses = 10_000
+const (
+	// maxRecent bounds how many addresses with failed logins are remembered,
+	// and how many credentials that were good.
+	maxRecent = 10_000
+	// guessPause is how long after a bad credential of an address without tries
+	// the next one is checked.
+	guessPause = time.Second
+	// guessWait is how long a request waits for that.
+	guessWait = 5 * time.Second
+)
 
 // loginLimiter slows down guessing: a bucket of tries for each address, filled
 // up at a steady rate. A credential that is being checked has one of the tries
 // and keeps it only if it is bad, so that guesses at the same time are no more
-// than guesses one after another. Addresses are kept in two generations; when
-// the young one is full it becomes the old one, and the old one is forgotten.
+// than guesses one after another.
+//
+// Who shares an address with a guesser is let in all the same. What was good
+// before is checked at once, whatever is left of the tries. Everything else is
+// checked one by one when none is left, with a pause after each bad one: to ask
+// on tells a guesser no more than that, at this pace.
 type loginLimiter struct {
 	perMinute int // 0: no limit
 	log       *slog.Logger
 
-	mu         sync.Mutex
-	young, old map[string]bucket
-	trying     map[string]*attempts // addresses with credentials that are being checked
+	mu      sync.Mutex
+	buckets recent[string, bucket]
+	good    recent[proof, bool]  // false: not any more
+	trying  map[string]*attempts // addresses with credentials that are being checked
 }
+
+// proof stands for a credential, which is not kept.
+type proof [sha256.Size]byte
 
 // bucket is what is left of an address's tries at a time.
 type bucket struct {
@@ -42,46 +59,67 @@ type attempts struct {
 	ended    chan struct{} // wakes one that waits
 }
 
-func newLoginLimiter(perMinute int, log *slog.Logger) *loginLimiter {
-	return &loginLimiter{perMinute: max(perMinute, 0), log: log, young: map[string]bucket{}, trying: map[string]*attempts{}}
+// recent keeps the last entries, in two generations: when the young one is full
+// it becomes the old one, and the old one is forgotten.
+type recent[K comparable, V any] struct{ young, old map[K]V }
+
+func (r *recent[K, V]) get(key K) (V, bool) {
+	value, known := r.young[key]
+	if !known {
+		value, known = r.old[key]
+	}
+	return value, known
 }
 
-// allows refuses an address that has no tries left.
-func (l *loginLimiter) allows(address string) error {
-	if l.perMinute == 0 {
-		return nil
+func (r *recent[K, V]) put(key K, value V) {
+	if _, known := r.young[key]; r.young == nil || !known && len(r.young) >= maxRecent/2 {
+		r.young, r.old = map[K]V{}, r.young
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.refusal(l.bucket(address, time.Now()))
+	r.young[key] = value
+}
+
+func newLoginLimiter(perMinute int, log *slog.Logger) *loginLimiter {
+	return &loginLimiter{perMinute: max(perMinute, 0), log: log, trying: map[string]*attempts{}}
 }
 
 // try calls check, which finds out whose a credential is, with one of the
 // address's tries, and gives that back unless the error is ErrBadCredential.
 // While all that are left are taken it waits: a good credential is not refused
 // for those that are checked beside it.
-func (l *loginLimiter) try(ctx context.Context, address string, check func() error) (err error) {
+func (l *loginLimiter) try(ctx context.Context, address string, c Credential, check func() error) (err error) {
 	if l.perMinute == 0 {
 		return check()
 	}
-	now := l.enter(address)
-	defer l.leave(address, now)
-	for {
-		taken, err := l.take(address, now)
-		if err != nil {
+	sent := proof(sha256.Sum256([]byte(c.ID + "\x00" + c.Secret)))
+	if l.wasGood(sent) {
+		if err := check(); !errors.Is(err, ErrBadCredential) {
 			return err
 		}
-		if taken {
-			break
-		}
-		select {
-		case <-now.ended:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+		l.remember(sent, false) // it has been withdrawn: like any other guess
 	}
-	defer func() { l.end(address, now, errors.Is(err, ErrBadCredential)) }()
-	return check()
+	now := l.enter(address)
+	if err := l.wait(ctx, address, now); err != nil {
+		l.leave(address, now, 0)
+		return err
+	}
+	defer func() { err = l.end(address, now, err) }()
+	if err = check(); err == nil {
+		l.remember(sent, true)
+	}
+	return err
+}
+
+func (l *loginLimiter) wasGood(p proof) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	good, _ := l.good.get(p)
+	return good
+}
+
+func (l *loginLimiter) remember(p proof, good bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.good.put(p, good)
 }
 
 func (l *loginLimiter) enter(address string) *attempts {
@@ -96,58 +134,88 @@ func (l *loginLimiter) enter(address string) *attempts {
 	return now
 }
 
-func (l *loginLimiter) leave(address string, now *attempts) {
+// leave ends a request, with its check if there was one.
+func (l *loginLimiter) leave(address string, now *attempts, checks int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if now.checking -= checks; checks > 0 {
+		now.wake()
+	}
 	if now.requests--; now.requests == 0 {
 		delete(l.trying, address)
 	}
 }
 
+// wait waits for one of the address's tries, or for the one check that there is
+// without them.
+func (l *loginLimiter) wait(ctx context.Context, address string, now *attempts) error {
+	waited := time.NewTicker(guessWait)
+	defer waited.Stop()
+	for long := false; ; {
+		taken, out := l.take(address, now)
+		if taken {
+			return nil
+		}
+		if long && out != nil {
+			return out
+		}
+		select {
+		case <-now.ended:
+			long = false
+		case <-waited.C:
+			long = true
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
 // take takes a try, unless those that are being checked have all that are
-// left. What one may learn is for the next one that waits to learn too.
-func (l *loginLimiter) take(address string, now *attempts) (taken bool, err error) {
+// left. The error is that of an address without any.
+func (l *loginLimiter) take(address string, now *attempts) (taken bool, out error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.bucket(address, time.Now())
-	if err := l.refusal(b); err != nil {
-		now.wake()
-		return false, err
-	}
-	if float64(now.checking+1) > b.tries {
-		return false, nil
+	if float64(now.checking+1) > max(b.tries, 1) {
+		return false, l.refusal(b)
 	}
 	now.checking++
 	now.wake()
 	return true, nil
 }
 
-// end gives a try back, or keeps it if the credential was bad.
-func (l *loginLimiter) end(address string, now *attempts, bad bool) {
-	if l.spend(address, now, bad) {
-		l.log.Warn("httpadapter: logins of an address are refused for a while: too many have failed", "address", address, "per_minute", l.perMinute)
+// end ends a check, and returns what its error is to the one who asks.
+func (l *loginLimiter) end(address string, now *attempts, err error) error {
+	if !errors.Is(err, ErrBadCredential) {
+		l.leave(address, now, 1)
+		return err
 	}
+	refused, out := l.spend(address)
+	if refused != nil {
+		time.AfterFunc(guessPause, func() { l.leave(address, now, 1) })
+		return refused
+	}
+	l.leave(address, now, 1)
+	if out {
+		l.log.Warn("httpadapter: logins of an address are slowed down for a while: too many have failed", "address", address, "per_minute", l.perMinute)
+	}
+	return err
 }
 
-// spend ends a check, and reports whether it was a bad one with the last try
-// after a time with more.
-func (l *loginLimiter) spend(address string, now *attempts, bad bool) (out bool) {
+// spend takes a try from an address, or returns the refusal if it has none. It
+// reports whether that was the last one after a time with more.
+func (l *loginLimiter) spend(address string) (refused error, out bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now.checking--
-	now.wake()
-	if !bad {
-		return false
-	}
 	b := l.bucket(address, time.Now())
+	if refused := l.refusal(b); refused != nil {
+		return refused, false
+	}
 	b.tries--
 	out = b.tries < 1 && !b.out
 	b.out = b.out || out
-	if _, known := l.young[address]; !known && len(l.young) >= maxAddresses/2 {
-		l.young, l.old = map[string]bucket{}, l.young
-	}
-	l.young[address] = b
-	return out
+	l.buckets.put(address, b)
+	return nil, out
 }
 
 // wake wakes one that waits, if any.
@@ -169,10 +237,7 @@ func (l *loginLimiter) refusal(b bucket) error {
 // bucket returns the address's bucket as it is now. The caller holds mu.
 func (l *loginLimiter) bucket(address string, now time.Time) bucket {
 	full := float64(l.perMinute)
-	b, ok := l.young[address]
-	if !ok {
-		b, ok = l.old[address]
-	}
+	b, ok := l.buckets.get(address)
 	if !ok {
 		return bucket{tries: full, at: now}
 	}

@@ -159,7 +159,7 @@ func (s *Server) Open() (o Open) {
 	s.streams.mu.Unlock()
 	s.logins.mu.Lock()
 	defer s.logins.mu.Unlock()
-	o.Addresses = len(s.logins.young) + len(s.logins.old)
+	o.Addresses = len(s.logins.buckets.young) + len(s.logins.buckets.old)
 	o.Attempts = len(s.logins.trying)
 	return o
 }
