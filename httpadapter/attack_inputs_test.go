@@ -178,7 +178,7 @@ func (t target) staff() (all []input) {
 		return nil
 	}
 	for _, value := range []string{
-		"ann\r\nX-Evil: 1", "ann\n", "\tann", "\x1b[2Jann", "ann\x00", "\u202enna", "ann\u2066", "\xff", "ann\u0085",
+		"ann\r\nX-Evil: 1", "ann\n", "\tann", "\x1b[2Jann", "ann\x00", "\u202enna", "ann\u2066", "\xff", "ann\u0085", "ann\u2028bob", "ann\u2029bob",
 		strings.Repeat("x", 129), strings.Repeat("x", 10<<10),
 	} {
 		all = append(all, input{fmt.Sprintf("the Staffname %.40q", value), t.good().with("Staffname", value), http.StatusBadRequest})

@@ -45,7 +45,9 @@
 // request id, and only the id goes out. Where an API has the credential in the
 // body, as the WNCMS one does, the body comes before it: anybody can make the
 // adapter read Limits.Body bytes for 30 seconds. The server's WriteTimeout
-// begins after that time. What is no HTTP net/http refuses, in its own words.
+// begins after that time. Give the server a ReadTimeout: it is for the bodies of
+// your other routes, which nobody may read. What is no HTTP net/http refuses, in
+// its own words.
 //
 // An event stream begins after the event that Last-Event-ID names, else the
 // query's after, else with the next one. If what follows is no longer kept, or

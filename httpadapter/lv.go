@@ -231,7 +231,9 @@ func wujiStaff(c *web.Call) (string, error) {
 
 // misleads reports whether a character can make a history or a log show
 // something else than it says: lines that nobody wrote, or text backwards.
-func misleads(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
+func misleads(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
+}
 
 // checkApp refuses what is no app of a table. Without a slash in it,
 // appid/schemaid means one table.

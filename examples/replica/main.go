@@ -34,7 +34,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := &http.Server{Addr: *addr, Handler: show(rows), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Addr: *addr, Handler: show(rows), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second}
 	context.AfterFunc(ctx, func() { server.Close() })
 	var background sync.WaitGroup
 	background.Go(func() { _ = rows.Run(ctx) }) // ends with ctx

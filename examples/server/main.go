@@ -200,7 +200,7 @@ func handler(site http.Handler, updates *update.Updater, rows *lv.Service, keys 
 // until ctx ends; ready is called once requests are answered.
 func run(ctx context.Context, l net.Listener, h http.Handler, updates *update.Updater, rows *lv.Service, ready func()) error {
 	ctx, cancel := context.WithCancel(ctx)
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := newServer(h)
 	var background sync.WaitGroup
 	background.Go(func() { _ = updates.Run(ctx) }) // ends with ctx
 	background.Go(func() { _ = rows.Run(ctx) })    // likewise
@@ -222,6 +222,12 @@ func run(ctx context.Context, l net.Listener, h http.Handler, updates *update.Up
 		return nil
 	}
 	return err
+}
+
+// newServer returns a server whose clients take bounded time to ask: also those
+// who send slowly what nobody reads. The API sees to the time of its replies.
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
 }
 
 // stopUpdates waits for the step that is under way, for half a minute. One that

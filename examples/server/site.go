@@ -74,6 +74,8 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		name = "index.html"
 	}
 	switch {
+	case strings.Contains(name, "\x00"): // the name of no file, on any system
+		http.NotFound(w, r)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD are allowed here", http.StatusMethodNotAllowed)
@@ -96,7 +98,8 @@ func (s *site) health(w http.ResponseWriter, r *http.Request) {
 		_, err = s.render(r.Context(), "index.html", view{})
 	}
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		s.log.Warn("server: the site is not healthy", "err", err)
+		http.Error(w, "not healthy: the log says why", http.StatusInternalServerError)
 		return
 	}
 	fmt.Fprintf(w, "healthy %s", version)
