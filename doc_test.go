@@ -25,6 +25,7 @@ var domains = []string{"update", "lv"}
 // allowed are the modules that the root module may import outside of tests.
 var allowed = []string{
 	"github.com/hashicorp/go-version",
+	"golang.org/x/crypto",
 	"golang.org/x/sys",
 	"modernc.org/sqlite",
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/blake2b"
 
-	"github.com/upkeep-go/upkeep/internal/blake2b"
 	"github.com/upkeep-go/upkeep/internal/minisign"
 )
 
@@ -28,9 +28,8 @@ QtKMXWyYcwdpZAlPF7tE2ENJkRd1ujvKjlj1m9RtHTBnZPa5WKU5uWRs5GoP5M/VqE81QFuMKI5k/SfN
 )
 
 func sum(text string) []byte {
-	h := blake2b.New()
-	h.Write([]byte(text))
-	return h.Sum(nil)
+	sum := blake2b.Sum512([]byte(text))
+	return sum[:]
 }
 
 func verify(t *testing.T, key, text, content string) error {
