@@ -26,6 +26,7 @@ var domains = []string{"update", "lv"}
 var allowed = []string{
 	"github.com/hashicorp/go-version",
 	"golang.org/x/crypto",
+	"golang.org/x/mod",
 	"golang.org/x/sys",
 	"modernc.org/sqlite",
 }

@@ -7,16 +7,15 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path"
 	"strings"
-	"unicode/utf8"
+
+	"golang.org/x/mod/module"
 
 	"github.com/upkeep-go/upkeep/internal/fetch"
-	"github.com/upkeep-go/upkeep/update"
 )
 
-// base returns the URL of the proxy to ask for module.
-func (s Source) base(ctx context.Context, module string) (*url.URL, error) {
+// base returns the URL of the proxy to ask for the module with this path.
+func (s Source) base(ctx context.Context, path string) (*url.URL, error) {
 	if s.URL != "" {
 		return parseProxy(s.URL)
 	}
@@ -24,9 +23,9 @@ func (s Source) base(ctx context.Context, module string) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	if pattern := matchPrefix(private, module); pattern != "" {
+	if module.MatchPrefixPatterns(private, path) {
 		return nil, fmt.Errorf("goproxy: GONOPROXY or GOPRIVATE has %q, so that no proxy is asked for %q: %w",
-			pattern, module, errors.ErrUnsupported)
+			private, path, errors.ErrUnsupported)
 	}
 	for entry := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' || r == '|' }) {
 		switch entry = strings.TrimSpace(entry); entry {
@@ -35,7 +34,7 @@ func (s Source) base(ctx context.Context, module string) (*url.URL, error) {
 		case "direct", "off":
 			return nil, fmt.Errorf("goproxy: GOPROXY begins with %s, so that there is no proxy to ask: %w", entry, errors.ErrUnsupported)
 		}
-		if strings.ContainsAny(entry, ".:/") && !strings.Contains(entry, ":/") && !path.IsAbs(entry) {
+		if strings.ContainsAny(entry, ".:/") && !strings.Contains(entry, ":/") && !strings.HasPrefix(entry, "/") {
 			entry = "https://" + entry // as the go command has it
 		}
 		return parseProxy(entry)
@@ -61,25 +60,6 @@ func settings(ctx context.Context) (proxies, private string, err error) {
 	return strings.TrimSpace(proxies), strings.TrimSpace(private), nil
 }
 
-// matchPrefix returns the first of the patterns, separated by commas, that
-// matches as many of the module's first path elements as it has itself, or "".
-// The go command describes them in "go help private".
-func matchPrefix(patterns, module string) string {
-	elements := strings.Split(module, "/")
-	for pattern := range strings.SplitSeq(patterns, ",") {
-		pattern = strings.TrimSuffix(pattern, "/")
-		n := strings.Count(pattern, "/") + 1
-		if pattern == "" || n > len(elements) {
-			continue
-		}
-		// As for the go command, a pattern that is malformed matches nothing.
-		if ok, _ := path.Match(pattern, strings.Join(elements[:n], "/")); ok {
-			return pattern
-		}
-	}
-	return ""
-}
-
 func parseProxy(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -92,26 +72,4 @@ func parseProxy(s string) (*url.URL, error) {
 		return u, nil
 	}
 	return nil, fmt.Errorf("goproxy: %q is not the URL of a module proxy", fetch.Redacted(u))
-}
-
-// escapePath writes a module path as a proxy wants it: "!a" for "A".
-func escapePath(path string) (string, error) {
-	var b strings.Builder
-	for _, r := range path {
-		switch {
-		case 'A' <= r && r <= 'Z':
-			b.WriteByte('!')
-			b.WriteRune(r + 'a' - 'A')
-		case r >= utf8.RuneSelf, r <= ' ', strings.ContainsRune(`!"#$%&'()*:;<=>?@[\]^{|}`+"`\x7f", r):
-			return "", fmt.Errorf("%w: %q is not a module path", update.ErrInvalid, path)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	for element := range strings.SplitSeq(path, "/") {
-		if strings.Trim(element, ".") == "" {
-			return "", fmt.Errorf("%w: %q is not a module path", update.ErrInvalid, path)
-		}
-	}
-	return b.String(), nil
 }

@@ -2,6 +2,7 @@ package goproxy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"golang.org/x/mod/module"
 
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source/internal/web"
@@ -52,23 +55,20 @@ func (s Source) Versions(ctx context.Context, pkg string) iter.Seq2[update.Relea
 }
 
 func (s Source) releases(ctx context.Context, pkg string) ([]update.Release, error) {
-	module := s.Module
-	if module == "" {
-		module = pkg
+	path := cmp.Or(s.Module, pkg)
+	escaped, err := module.EscapePath(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", update.ErrInvalid, err)
 	}
-	path, err := escapePath(module)
+	base, err := s.base(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	base, err := s.base(ctx, module)
-	if err != nil {
-		return nil, err
-	}
-	releases, err := s.list(ctx, base, path)
+	releases, err := s.list(ctx, base, escaped)
 	if err != nil || len(releases) > 0 {
 		return releases, err
 	}
-	latest, err := s.latest(ctx, base, path)
+	latest, err := s.latest(ctx, base, escaped)
 	return []update.Release{latest}, err
 }
 
