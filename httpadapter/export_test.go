@@ -112,7 +112,7 @@ func membersOf(t reflect.Type) map[string]string {
 		if name == "" || name == "-" {
 			continue
 		}
-		if all[name] = kinds[f.Type.Kind()]; f.Type == reflect.TypeFor[json.RawMessage]() {
+		if all[name] = kinds[f.Type.Kind()]; f.Type == reflect.TypeFor[json.RawMessage]() || f.Type == reflect.TypeFor[number]() {
 			all[name] = ""
 		}
 	}

@@ -197,7 +197,8 @@ func TestIDsInPathsAreChecked(t *testing.T) {
 	for id, status := range map[string]int{
 		"x":                             404,
 		"a%2Fb":                         404,
-		"%2e%2e":                        404,
+		"%2e":                           400,
+		"%2e%2e":                        400,
 		"%E4%B8%AD":                     404,
 		"batch":                         404,
 		strings.Repeat("x", 256):        404,

@@ -1,6 +1,7 @@
 package httpadapter
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
@@ -15,8 +16,22 @@ type descBody struct {
 // deletionBody names a deletion, and where it is published.
 type deletionBody struct {
 	Desc     string `json:"desc" openapi:"maxLength=4096"`
-	ActionID string `json:"actionId" openapi:"needed"`
+	ActionID number `json:"actionId" openapi:"needed"`
 	GrayID   string `json:"grayId"` // default: production
+}
+
+// number is an id that may come as a number too.
+type number string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *number) UnmarshalJSON(text []byte) error {
+	if text[0] == '"' {
+		return json.Unmarshal(text, (*string)(n))
+	}
+	var literal json.Number
+	err := json.Unmarshal(text, &literal)
+	*n = number(literal)
+	return err
 }
 
 // batchBody names rows of a gray environment.
@@ -130,7 +145,7 @@ func (l *lvRoutes) publishDeletion(c *web.Call) error {
 	if b.ActionID == "" {
 		return web.BadBody.With("actionId is needed")
 	}
-	action, err := versionOf(b.ActionID)
+	action, err := versionOf(string(b.ActionID))
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -238,7 +239,19 @@ var strategySetters = map[string]setter{
 
 // rulesOf reads rules that are JSON, or a text of JSON.
 func rulesOf(value json.RawMessage) (lv.Rules, error) {
-	return lv.ParseRules([]byte(bare(value)))
+	rules, err := lv.ParseRules([]byte(bare(value)))
+	if err == nil && haveNoObject(rules) {
+		err = web.BadBody.With("rules: an object is needed beside each field: a visitor's attributes are object.field here")
+	}
+	return rules, err
+}
+
+// haveNoObject reports whether rules compare an attribute that nobody can have
+// over HTTP.
+func haveNoObject(rules []lv.Rule) bool {
+	return slices.ContainsFunc(rules, func(r lv.Rule) bool {
+		return r.Type == "" && r.Object == "" || haveNoObject(r.Rules)
+	})
 }
 
 // keepText keeps a member that is a text of JSON, or JSON.

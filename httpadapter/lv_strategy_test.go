@@ -77,8 +77,8 @@ func TestStrategyMayCarryJSONInPlaceOfTextsOfJSON(t *testing.T) {
 func TestRulesThatAreAnsweredCanBeSentAgain(t *testing.T) {
 	s := new(site).open(t)
 	for _, rules := range []string{
-		`[{"type":"and","rules":[{"field":"a","relation":"<","value":"<&>\u2028"}]}]`,
-		`[{"type":"and","rules":[{"field":"a","relation":"eq","value":"` + strings.Repeat("<", 60<<10) + `"}]}]`,
+		`[{"type":"and","rules":[{"object":"o","field":"a","relation":"<","value":"<&>\u2028"}]}]`,
+		`[{"type":"and","rules":[{"object":"o","field":"a","relation":"eq","value":"` + strings.Repeat("<", 60<<10) + `"}]}]`,
 	} {
 		created := s.documented("POST", "/lv/strategy", strategyBody("3", "rules", rules)).data(t)
 		answered := at(t, created, "rules").(string)
@@ -115,7 +115,7 @@ func TestStrategyThatCannotBeUsedIsRefused(t *testing.T) {
 		"400 an empty group":        {"rules", `[{"type":"and","rules":[]}]`},
 		"400 an unknown member":     {"rules", `[{"type":"and","not":true,"rules":[{"field":"a","relation":"exists"}]}]`},
 		"400 an expression of evil": {"rules", `[{"type":"and","rules":[{"field":"a","relation":"regex","value":"(?=x)"}]}]`},
-		"400 rules of 64 KiB":       {"rules", `[{"type":"and","rules":[{"field":"a","relation":"eq","value":"` + strings.Repeat("x", 64<<10) + `"}]}]`},
+		"400 rules of 64 KiB":       {"rules", `[{"type":"and","rules":[{"object":"o","field":"a","relation":"eq","value":"` + strings.Repeat("x", 64<<10) + `"}]}]`},
 		"400 extra of 64 KiB":       {"more", `"` + strings.Repeat("x", 64<<10) + `"`},
 	}
 	for name, members := range tests {

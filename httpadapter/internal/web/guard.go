@@ -153,9 +153,10 @@ func (c *Call) guesser() string {
 }
 
 // CheckID refuses what is no id: 1 to 256 bytes of UTF-8 without control
-// characters. An id is never used as the name of a file.
+// characters, and neither "." nor "..", which clients and routers take out of a
+// path. An id is never used as the name of a file.
 func CheckID(id string) error {
-	if id == "" || len(id) > maxID || !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl) {
+	if id == "" || id == "." || id == ".." || len(id) > maxID || !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl) {
 		return BadID
 	}
 	return nil

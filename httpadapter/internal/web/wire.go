@@ -242,6 +242,9 @@ func jsonKind(t reflect.Type) string {
 	case reflect.Bool:
 		return "boolean"
 	case reflect.Slice:
+		if t.Elem().Kind() == reflect.String {
+			return "array of strings"
+		}
 		return "array"
 	case reflect.Map:
 		return "object"
