@@ -161,9 +161,12 @@ func (t target) members() (all []input) {
 		if name == "rules" {
 			set("["+strings.Repeat(`{"field":"a","relation":"eq","value":"b"},`, 10_000)+"{}]", survived)
 		}
-		shouted := t.good()
+		shouted, want := t.good(), served
+		if t.strict() {
+			want = http.StatusBadRequest
+		}
 		shouted.body = withMember(shouted.body, strings.ToUpper(name), `"x"`)
-		all = append(all, input{"the member " + strings.ToUpper(name), shouted, served})
+		all = append(all, input{"the member " + strings.ToUpper(name), shouted, want})
 	}
 	if t.body != "" { // a strategy keeps them
 		r := t.good()

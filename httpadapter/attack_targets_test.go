@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
@@ -39,15 +40,17 @@ var goodQueries = map[string]string{"/upkeep/v1/updates/plan": "package=demo/sit
 
 // goodBodies are those for which {} does not do, by pattern without /api.
 var goodBodies = map[string]string{
-	"/v1/update":                              updateBody(admin),
-	"/v1/update/progress":                     `{"api_token":"` + admin + `","itemId":"core"}`,
-	runs:                                      `{"package":"demo/site"}`,
-	"/upkeep/v1/updates/locks/{item}/break":   `{"token":1}`,
-	"/lv/check":                               `{"ids":["a"]}`,
-	"/lv/rollback2gray/batch/{grayId}":        `{"objectIds":["a"]}`,
-	"/lv/record/publish":                      `{"actionId":"5"}`,
-	"/lv/strategy":                            strategyBody("3"),
-	"/upkeep/v1/lv/changelists":               `{"changes":[{"object_id":"a","to":"working"}]}`,
+	"/v1/update":                            updateBody(admin),
+	"/v1/update/progress":                   `{"api_token":"` + admin + `","itemId":"core"}`,
+	runs:                                    `{"package":"demo/site"}`,
+	"/upkeep/v1/updates/locks/{item}/break": `{"token":1}`,
+	"/lv/check":                             `{"ids":["a"]}`,
+	"/lv/prod":                              `{"query":{}}`,
+	"/lv/gray/{grayId}":                     `{"query":{}}`,
+	"/lv/rollback2gray/batch/{grayId}":      `{"objectIds":["a"]}`,
+	"/lv/record/publish":                    `{"actionId":"5"}`,
+	"/lv/strategy":                          strategyBody("3"),
+	"/upkeep/v1/lv/changelists":             `{"changes":[{"object_id":"a","to":"working"}]}`,
 	"/upkeep/v1/lv/changelists/{id}/schedule": `{"at":"2030-01-02T03:04:05Z"}`,
 	"/upkeep/v1/lv/rows/{objectId}":           `{"content":{"name":"attack"}}`,
 	"/upkeep/v1/lv/strategies/test":           `{"rules":` + helloRules + `}`,
@@ -95,6 +98,11 @@ func (s *site) targets() []target {
 // isGood reports whether the target serves its good request. The document has
 // an example that is none.
 func (t target) isGood() bool { return !strings.HasSuffix(t.Pattern, "/lv/publish") }
+
+// strict reports whether the target refuses names that it does not know.
+func (t target) strict() bool {
+	return documentsRows(t.Pattern) && slices.Contains(t.wire.Query, "size")
+}
 
 // good returns a request that nobody has a reason to refuse.
 func (t target) good() request {

@@ -61,6 +61,15 @@
 // null, on our own routes beside "corrupt": true. To ask for it alone, to publish
 // it or to compare it is a 500 that names row and version (slug corrupt).
 //
+// Readers of /lv/prod and /lv/gray ask for less as public clients of the original
+// do: filter=isShow=true (escaped, several with & between; the value of a string
+// is its text, that of anything else its JSON), include=a,b or exclude=_ctime,_mtime
+// of the members, _id and the like included, sort=weight and order=desc, size
+// and page, or size and after. A list that is sorted is in memory until its
+// last row has come, but for the contents. Names with a dot are attributes of a
+// visitor; on these routes, and on status, list and record, every other name is
+// refused. All of it may also be the body's query.
+//
 // The routes named changelists are for the drafts of lv, which [lv.Table.Draft]
 // makes: one is approved, scheduled, and applied or cancelled. Applied, it is one
 // of the releases too, and is reverted there.

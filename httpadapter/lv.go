@@ -75,18 +75,17 @@ type wujiRoute struct {
 func (l *lvRoutes) documentedRoutes() []web.Route {
 	const get, post, both = "GET", "POST", "GET POST"
 	see, change := false, true
-	seen := append(ofPage, ofVisitor)
 	table := []wujiRoute{
 		{"ListWorkingRows", get, "/status/{status}", "List working rows by publish status: 0 all, 1 as production, 2 not", see, "", nil, []statusReply{}, l.status, ofPage, nil},
-		{"ListVersions", get, "/list/{objectId}", "List the versions of a row, newest first", see, "", nil, []versionReply{}, l.list, nil, nil},
-		{"ListDeletions", get, "/record", "List the deletions that are not published", see, "", nil, []recordReply{}, l.record, nil, nil},
+		{"ListVersions", get, "/list/{objectId}", "List the versions of a row, newest first", see, "", nil, []versionReply{}, l.list, ofPage, nil},
+		{"ListDeletions", get, "/record", "List the deletions of rows that are still shown somewhere", see, "", nil, []recordReply{}, l.record, ofPage, nil},
 		{"RestoreVersion", both, "/rollback/{versionId}", "Write a version to the working row", change, post, descBody{}, movedReply{}, l.rollback, nil, nil},
 		{"CheckRows", both, "/check", "Tell the publish status of rows", see, both, checkBody{}, []checkReply{}, l.check, nil, nil},
-		{"ListRows", both, "/prod", "List the rows of production", see, both, queryBody{}, []shownRowReply{}, l.prod, seen, kept},
+		{"ListRows", both, "/prod", "List the rows of production", see, both, queryBody{}, []shownRowReply{}, l.prod, ofReader, kept},
 		{"PublishNothing", both, "/publish", "Publish nothing: a row must be named", change, "", nil, movedReply{}, l.publishNothing, nil, nil},
 		{"PublishRow", both, "/publish/{objectId}", "Publish a row", change, both, descBody{}, movedReply{}, l.publish, nil, nil},
 		{"PublishDeletion", post, "/record/publish", "Publish a deletion", change, post, deletionBody{}, movedReply{}, l.publishDeletion, nil, nil},
-		{"ListGrayRows", both, "/gray/{grayId}", "List the rows of a gray environment", see, both, queryBody{}, []shownRowReply{}, l.gray, seen, kept},
+		{"ListGrayRows", both, "/gray/{grayId}", "List the rows of a gray environment", see, both, queryBody{}, []shownRowReply{}, l.gray, ofReader, kept},
 		{"PublishRowToGray", post, "/publish2gray/{grayId}/{objectId}", "Publish a row to a gray environment", change, post, descBody{}, movedReply{}, l.publish, nil, nil},
 		{"ReleaseVersion", both, "/release/{versionId}", "Release a version to production", change, post, descBody{}, movedReply{}, l.release, nil, nil},
 		{"ReleaseVersionToGray", both, "/release/{versionId}/{grayId}", "Release a version to a gray environment", change, post, descBody{}, movedReply{}, l.release, nil, nil},
@@ -141,9 +140,6 @@ func staffname(needed bool) []web.Field {
 		Is: map[string]any{"type": "string", "minLength": 1, "maxLength": maxStaff}, Must: needed,
 	}}
 }
-
-// ofPage says which part of a list is wanted.
-var ofPage = []web.Field{web.Whole("size", "at most so many; default: all", 1), web.Text("after", "continue after the row with this id")}
 
 // ofVisitor has the attributes of a visitor, each under its own name.
 var ofVisitor = web.Field{

@@ -47,7 +47,7 @@ func TestRepliesOfTheDocumentHaveExactlyTheirMembers(t *testing.T) {
 		"/lv/status/0":     {"objectId", "versionId", "status", "content", "mtime"},
 		"/api/lv/status/2": {"objectId", "versionId", "status", "content", "mtime"},
 		"/lv/list/a":       {"versionId", "op", "content", "desc", "actor", "time"},
-		"/lv/record":       {"actionId", "objectId", "versionId", "actor", "time"},
+		"/lv/record":       {"actionId", "objectId", "versionId", "actor", "time", "shown"},
 		"/lv/prod":         {"_id", "_version", "_ctime", "_mtime", "name"},
 		"/lv/gray/g":       {"_id", "_version", "_ctime", "_mtime", "name"},
 	} {

@@ -2,7 +2,6 @@ package httpadapter
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,15 +35,6 @@ type versionReply struct {
 	Time      int64           `json:"time"` // Unix ms
 }
 
-// recordReply is a deletion that is not published.
-type recordReply struct {
-	ActionID  string `json:"actionId"`
-	ObjectID  string `json:"objectId"`
-	VersionID string `json:"versionId"` // what production still shows
-	Actor     string `json:"actor"`
-	Time      int64  `json:"time"` // Unix ms
-}
-
 // checkBody names rows.
 type checkBody struct {
 	IDs []string `json:"ids" openapi:"needed,minItems=1,maxItems=1000"`
@@ -62,12 +52,12 @@ type queryBody struct {
 }
 
 // shownRowReply is a row as readers see it: the members of its content beside
-// these.
+// these, all of them unless the query says which.
 type shownRowReply struct {
-	ID      string                     `json:"_id"`
-	Version string                     `json:"_version"`
-	CTime   int64                      `json:"_ctime"` // Unix ms
-	MTime   int64                      `json:"_mtime"` // Unix ms
+	ID      string                     `json:"_id,omitempty"`
+	Version string                     `json:"_version,omitempty"`
+	CTime   int64                      `json:"_ctime,omitempty"` // Unix ms
+	MTime   int64                      `json:"_mtime,omitempty"` // Unix ms
 	Content map[string]json.RawMessage `json:"-"`
 }
 
@@ -80,12 +70,12 @@ func (l *lvRoutes) status(c *web.Call) error {
 	if err != nil {
 		return err
 	}
-	page, err := wujiPage(c, c.Query)
+	page, err := pageOf(c, c.Query)
 	if err != nil {
 		return err
 	}
 	rows := t.Rows(c.Context(), lv.View{Working: true, Status: status, After: page.after})
-	return wujiList(c, web.Map(page.of(rows), func(row lv.Row, err error) (statusReply, error) {
+	return wujiList(c, web.Map(paged(page, rows), func(row lv.Row, err error) (statusReply, error) {
 		if row.Corrupt {
 			err = nil
 		}
@@ -98,14 +88,26 @@ func (l *lvRoutes) list(c *web.Call) error {
 	if err != nil {
 		return err
 	}
-	row := c.ID("objectId")
-	versions := web.Map(t.History(c.Context(), lv.Query{Row: row}), func(v lv.Version, err error) (versionReply, error) {
+	page, err := pageOf(c, c.Query)
+	if err != nil {
+		return err
+	}
+	query := lv.Query{Row: c.ID("objectId")}
+	if page.after != "" {
+		if query.After, err = decimalOf("version", page.after); err != nil {
+			return err
+		}
+	}
+	versions := web.Map(paged(page, t.History(c.Context(), query)), func(v lv.Version, err error) (versionReply, error) {
 		if damaged, ok := errors.AsType[*lv.CorruptError](err); ok && damaged.Version == v.ID {
 			err = nil
 		}
 		return versionReply{decimal(v.ID), v.Op, v.Content, v.By.Reason, v.By.Actor, v.Time.UnixMilli()}, err
 	})
-	return wujiList(c, web.OrElse(versions, fmt.Errorf("%w: row %q", lv.ErrNotFound, row)))
+	if page.after == "" && page.skip == 0 {
+		versions = web.OrElse(versions, fmt.Errorf("%w: row %q", lv.ErrNotFound, query.Row))
+	}
+	return wujiList(c, versions)
 }
 
 func (l *lvRoutes) record(c *web.Call) error {
@@ -113,36 +115,11 @@ func (l *lvRoutes) record(c *web.Call) error {
 	if err != nil {
 		return err
 	}
-	return wujiList(c, func(yield func(recordReply, error) bool) {
-		for row, err := range t.Rows(c.Context(), lv.View{Working: true, Deleted: true}) {
-			var reply recordReply
-			if err == nil {
-				reply, err = record(c.Context(), t, row)
-			}
-			if errors.Is(err, lv.ErrNotFound) {
-				continue // it has been published since
-			}
-			if !yield(reply, err) {
-				return
-			}
-		}
-	})
-}
-
-// record returns the record of a row that is deleted.
-func record(ctx context.Context, t *lv.Table, row lv.Row) (reply recordReply, err error) {
-	shown, err := t.Get(ctx, row.ID, lv.View{})
-	if damaged, ok := errors.AsType[*lv.CorruptError](err); ok {
-		shown.Version, err = damaged.Version, nil
-	}
+	page, err := pageOf(c, c.Query)
 	if err != nil {
-		return reply, err
+		return err
 	}
-	deletion, err := t.VersionByID(ctx, row.Version)
-	return recordReply{
-		ActionID: decimal(row.Version), ObjectID: row.ID, VersionID: decimal(shown.Version),
-		Actor: deletion.By.Actor, Time: deletion.Time.UnixMilli(),
-	}, err
+	return wujiList(c, paged(page, records(c.Context(), t, page.after)))
 }
 
 func (l *lvRoutes) check(c *web.Call) error {
@@ -196,23 +173,24 @@ func (l *lvRoutes) read(c *web.Call, env lv.Env) error {
 	if err != nil {
 		return err
 	}
-	query, err := wujiQueryOf(c)
+	query, inBody, err := wujiQueryOf(c)
 	if err != nil {
 		return err
 	}
-	page, err := wujiPage(c, query)
+	options, err := optionsOf(c, query)
 	if err != nil {
 		return err
 	}
-	unchanged, err := l.tag(c, t)
-	if err != nil || unchanged {
-		return err
+	if !inBody { // or the tag would be that of other questions too
+		if unchanged, err := l.tag(c, t); err != nil || unchanged {
+			return err
+		}
 	}
-	view := lv.View{Env: env, For: attributesOf(query), After: page.after}
+	view := lv.View{Env: env, For: attributesOf(query), After: options.after}
 	var text web.Encoded // of one row after the other
-	return wujiList(c, web.Map(page.of(sound(t.Rows(c.Context(), view))), func(row lv.Row, err error) (web.Encoded, error) {
+	return wujiList(c, web.Map(options.of(sound(t.Rows(c.Context(), view))), func(row lv.Row, err error) (web.Encoded, error) {
 		if err == nil {
-			text = appendRow(text[:0], row)
+			text = options.appendRow(text[:0], row)
 		}
 		return text, err
 	}))
@@ -240,28 +218,37 @@ func (l *lvRoutes) tag(c *web.Call, t *lv.Table) (unchanged bool, err error) {
 }
 
 // wujiQueryOf returns the query of the URL with that of the body, in which no
-// name comes again.
-func wujiQueryOf(c *web.Call) (url.Values, error) {
-	var b queryBody
-	if err := c.DecodeOptional(&b); err != nil {
-		return nil, err
+// name comes again, and whether the body has any.
+func wujiQueryOf(c *web.Call) (query url.Values, inBody bool, err error) {
+	var members map[string]json.RawMessage
+	if err := c.DecodeOptional(&members); err != nil {
+		return nil, false, err
 	}
-	query := url.Values{}
+	var b queryBody
+	for name, value := range members {
+		if name != "query" {
+			return nil, false, web.BadBody.With(fmt.Sprintf("%.64q is not known here: want query", name))
+		}
+		if err := json.Unmarshal(value, &b.Query); err != nil {
+			return nil, false, web.BadBody.With("query: want an object")
+		}
+	}
+	query = url.Values{}
 	maps.Copy(query, c.Query)
 	for name, value := range b.Query {
 		if query.Has(name) {
-			return nil, web.BadBody.With(fmt.Sprintf("%.64q is in the URL", name))
+			return nil, false, web.BadBody.With(fmt.Sprintf("%.64q is in the URL", name))
 		}
 		switch value[0] {
 		case '"':
 			query.Set(name, string(web.Unquote(value)))
 		case '{', '[', 'n':
-			return nil, web.BadBody.With(fmt.Sprintf("query: %.64q: want a string, a number or a boolean", name))
+			return nil, false, web.BadBody.With(fmt.Sprintf("query: %.64q: want a string, a number or a boolean", name))
 		default:
 			query.Set(name, string(value))
 		}
 	}
-	return query, nil
+	return query, len(b.Query) > 0, nil
 }
 
 // attributesOf returns the attributes of a visitor in a query, or nil.
@@ -276,32 +263,6 @@ func attributesOf(query url.Values) lv.Attributes {
 		}
 	}
 	return attributes
-}
-
-// page is a part of a list.
-type page struct {
-	after string // the id before it
-	size  int64  // at most; 0: all
-}
-
-func wujiPage(c *web.Call, query url.Values) (page, error) {
-	size, err := web.Number(query, "size", 1, 0)
-	return page{after: query.Get("after"), size: size}, err
-}
-
-// of yields the first rows of a list.
-func (p page) of(rows iter.Seq2[lv.Row, error]) iter.Seq2[lv.Row, error] {
-	return func(yield func(lv.Row, error) bool) {
-		left := p.size
-		for row, err := range rows {
-			if !yield(row, err) {
-				return
-			}
-			if left--; left == 0 {
-				return
-			}
-		}
-	}
 }
 
 // appendRow appends a row as readers see it: the members of its content, and
