@@ -33,7 +33,7 @@ func speaks(lines int) func(context.Context, *update.Task) error {
 	return func(_ context.Context, task *update.Task) error {
 		for i := range lines {
 			fmt.Fprintln(task.Output(), "line", i)
-			time.Sleep(time.Second)
+			time.Sleep(1500 * time.Millisecond) // what is said within a second is one event
 		}
 		return nil
 	}
@@ -104,7 +104,7 @@ func TestEventsOfARunThatAreGoneAreCompacted(t *testing.T) {
 		require.NoError(t, err)
 		all := listen(t, client, events+"?run="+run.ID).rest()
 		require.Len(t, all, 1)
-		all = listen(t, client, events+"?after=60&run="+run.ID).rest()
+		all = listen(t, client, events+"?after=90&run="+run.ID).rest()
 		require.Equal(t, "ended", all[len(all)-1].name, "what is kept can be resumed")
 		require.Equal(t, http.StatusNotFound, s.get(events+"?run=unknown").StatusCode)
 		require.Equal(t, http.StatusNotFound, s.get(events+"?run=").StatusCode)
