@@ -18,6 +18,8 @@ type engine struct {
 	writes atomic.Int64 // that came through
 	asked  atomic.Pointer[func()]
 	panics atomic.Int64 // since it was broken
+	// refuses is the error of what writes rows. Default: none.
+	refuses error
 }
 
 func (e *engine) ask() {
@@ -112,6 +114,9 @@ type engineVersions struct {
 
 func (v *engineVersions) Write(ctx context.Context, t lv.TableID, edits []lv.Edit, by lv.By) ([]lv.Version, error) {
 	v.ask()
+	if v.refuses != nil {
+		return nil, v.refuses
+	}
 	left, err := v.VersionStore.Write(ctx, t, edits, by)
 	v.wrote(err)
 	return left, err
@@ -119,6 +124,9 @@ func (v *engineVersions) Write(ctx context.Context, t lv.TableID, edits []lv.Edi
 
 func (v *engineVersions) PutRelease(ctx context.Context, t lv.TableID, r lv.Release, by lv.By) (lv.Release, error) {
 	v.ask()
+	if v.refuses != nil {
+		return r, v.refuses
+	}
 	r, err := v.VersionStore.PutRelease(ctx, t, r, by)
 	v.wrote(err)
 	return r, err

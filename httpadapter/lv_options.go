@@ -37,7 +37,7 @@ const maxTerms = 64
 var ofPage = []web.Field{
 	{
 		Name: "size", About: "at most so many; total, the default, is all",
-		Is: map[string]any{"type": "string", "pattern": "^(total|[1-9][0-9]*)$"},
+		Is: map[string]any{"anyOf": []any{map[string]any{"type": "integer", "minimum": 1}, map[string]any{"const": "total"}}},
 	},
 	web.Whole("page", "this page of so many; default: 1", 1),
 	web.Text("after", "continue after the entry with this id; not with page"),

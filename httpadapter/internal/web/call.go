@@ -106,7 +106,7 @@ func (c *Call) admit(e *endpoint) error {
 // log, under an id that the caller is told.
 func (c *Call) fail(err error) {
 	if c.status != 0 {
-		if _, known := c.speaks.failure(err); !known {
+		if _, known := c.speaks.failure(err); !known || ofEngine(err) {
 			c.server.log.ErrorContext(c.Request.Context(), "httpadapter: reply cut short", c.about(err)...)
 		}
 		return
@@ -117,6 +117,8 @@ func (c *Call) fail(err error) {
 	}
 	if !known {
 		reply, _ = c.speaks.failure(internal(c.Report(err)))
+	} else if ofEngine(err) {
+		c.Report(err)
 	}
 	var refused *Refusal
 	if errors.As(err, &refused) && refused.Retry > 0 {

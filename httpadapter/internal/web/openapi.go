@@ -235,7 +235,7 @@ var refusals = []error{
 
 // known are the errors that a dialect tells in its own way.
 func (d *Dialect) known() (all []error) {
-	for _, f := range d.Failures {
+	for _, f := range slices.Concat(d.Failures, engine) {
 		all = append(all, f.Err)
 	}
 	return append(all, d.Known...)
@@ -246,7 +246,7 @@ func (r *Route) mayFail(status int) bool {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
 		return r.Needs > 0 || r.Changes
-	case http.StatusConflict, http.StatusNotImplemented, http.StatusInsufficientStorage:
+	case http.StatusConflict, http.StatusNotImplemented:
 		return r.Changes
 	case http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
 		return r.Body > 0

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/upkeep-go/upkeep/internal/fault"
 )
 
 // Failure is how an API tells an error.
@@ -26,7 +28,7 @@ func (d *Dialect) failure(err error) (Answer, bool) {
 	if refused != nil {
 		return d.Say(refused, err), true
 	}
-	for _, f := range d.Failures {
+	for _, f := range slices.Concat(d.Failures, engine) {
 		if !errors.Is(err, f.Err) {
 			continue
 		}
@@ -69,6 +71,19 @@ var identification = []Failure{
 	{ErrBadCredential, http.StatusUnauthorized, "bad-credential", "The token is not known", false},
 	{ErrExpired, http.StatusUnauthorized, "expired-credential", "The token has expired", false},
 	{ErrForbidden, http.StatusForbidden, "forbidden", "The token does not allow this", false},
+}
+
+// engine has the failures of whatever keeps the state, which pass. Every API
+// tells them, in its own envelope, and the log has them too.
+var engine = []Failure{
+	{fault.ErrFull, http.StatusInsufficientStorage, "full", "No space is left", false},
+	{fault.ErrBusy, http.StatusServiceUnavailable, "busy", "The database is busy", false},
+	{fault.ErrReadOnly, http.StatusServiceUnavailable, "unwritable", "The database cannot be written to", false},
+}
+
+// ofEngine reports whether err is one of these.
+func ofEngine(err error) bool {
+	return slices.ContainsFunc(engine, func(f Failure) bool { return errors.Is(err, f.Err) })
 }
 
 // Problem is the refusal as our own routes tell it.
