@@ -159,7 +159,7 @@ var routers = map[string]router{
 // ids are ids as they are sent, and as they are meant.
 var ids = map[string]string{
 	"a": "a", "%C3%BC": "ü", "%c3%bc": "ü", "neu%20(1)%20%C3%BC": "neu (1) ü", "a%2Fb": "a/b", "a+b": "a+b",
-	"%2e": ".", "%2e%2e": "..", "x%2e%2e": "x..", "%7Bid%7D": "{id}", "100%25": "100%",
+	"x%2e": "x.", "%2e%2ex": "..x", "x%2e%2e": "x..", "%7Bid%7D": "{id}", "100%25": "100%",
 }
 
 func send(h http.Handler, method, path, body string) (status int, media, text string) {
