@@ -206,21 +206,36 @@ func (h *history) strategy(s lv.Strategy) {
 	require.Equal(h, s, got)
 }
 
-// compare compares every read, and one as of a past event.
-func (h *history) compare() {
+// compare compares one read of so many, in turn.
+func (h *history) compare(of int) {
 	h.Helper()
 	n := len(h.steps)
+	row := modelRows[n%len(modelRows)]
+	reads := []func(){h.compareInfo, h.comparePast}
 	for _, v := range modelViews {
-		h.compareView(v)
+		reads = append(reads, func() { h.compareView(v) })
 	}
-	if len(h.past) > 0 {
+	for _, q := range []lv.Query{{}, {Row: row}} {
+		reads = append(reads, func() { h.compareHistory(q) })
+	}
+	for _, q := range []lv.Query{{}, {Row: row}, {State: lv.ReleaseApplied}, {State: lv.ReleaseDraft}} {
+		reads = append(reads, func() { h.compareReleases(q) })
+	}
+	for i := n % of; i < len(reads); i += of {
+		reads[i]()
+	}
+}
+
+// comparePast compares a view as of a past event.
+func (h *history) comparePast() {
+	if n := len(h.steps); len(h.past) > 0 {
 		v := modelViews[n%pastViews]
 		v.AsOf = h.past[n*7%len(h.past)].seq
 		h.compareView(v)
 	}
-	row := modelRows[n%len(modelRows)]
-	h.compareHistory(lv.Query{Row: []string{"", row}[n%2]})
-	h.compareReleases([]lv.Query{{}, {Row: row}, {State: lv.ReleaseApplied}, {State: lv.ReleaseDraft}}[n%4])
+}
+
+func (h *history) compareInfo() {
 	infos := list(h, h.Tables(h.Context(), h.table))
 	require.Equal(h, len(h.past) > 0, len(infos) == 1, "a table is there once it has an event")
 	for _, info := range infos {
@@ -282,23 +297,19 @@ func (h *history) compareView(v lv.View) {
 	}
 }
 
-// compareAll compares what was as of every event, and what events lead to.
+// compareAll compares every read, a view as of every event, and what events
+// lead to.
 func (h *history) compareAll() {
 	h.Helper()
-	h.compare()
-	h.compareHistory(lv.Query{})
-	h.compareReleases(lv.Query{})
+	h.compare(1)
 	if len(h.past) == 0 {
 		return
 	}
 	for i, moment := range h.past {
-		for j := range 3 { // of seven, in turn
-			v := modelViews[(i*3+j)%pastViews]
-			v.AsOf = moment.seq
-			h.compareView(v)
-		}
+		v := modelViews[(len(h.steps)+i)%pastViews]
+		v.AsOf = moment.seq
+		h.compareView(v)
 	}
-	requireTable(h, h.VersionStore, h.table)
 	i := len(h.steps) % len(h.past)
 	from := h.past[i].seq
 	for _, v := range modelViews[:pastViews] {
