@@ -71,7 +71,7 @@ func (c *clients) ask(ctx context.Context) {
 		default:
 			c.answered.Add(1)
 		}
-		if pause(ctx, 5*time.Millisecond) != nil {
+		if pause(ctx, 20*time.Millisecond) != nil {
 			return
 		}
 	}

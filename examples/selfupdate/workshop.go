@@ -83,14 +83,18 @@ func (r release) artifact() string {
 	return fmt.Sprintf("app_%s_%s_%s%s", r.version, runtime.GOOS, runtime.GOARCH, exe)
 }
 
-// publish builds a release and adds it to the manifest.
+// publish makes a release and adds it to the manifest.
 func (w *workshop) publish(ctx context.Context, r release) error {
-	if err := w.build(ctx, r, filepath.Join(w.published(), r.artifact())); err != nil {
-		return err
-	}
-	signer := "artifacts.key"
-	if r.forged {
+	file, signer := filepath.Join(w.published(), r.artifact()), "artifacts.key"
+	var err error
+	if r.forged { // a stranger has no source of it, and any program will do: it is never run
 		signer = "stranger.key"
+		err = os.Link(filepath.Join(w.published(), releases[0].artifact()), file)
+	} else {
+		err = w.build(ctx, r, file)
+	}
+	if err != nil {
+		return err
 	}
 	add := []string{"add", "-manifest", "published/manifest.json", "-key", "manifest.key", "-artifact-key", signer,
 		"-product", "demo/app", "-version", r.version, filepath.Join("published", r.artifact())}
