@@ -75,7 +75,7 @@ func writeFiles(t *testing.T, content map[string]string) string {
 }
 
 func TestMigrateSQLMayRunTwiceAtOnce(t *testing.T) {
-	const files = 9
+	files := often(6, 9)
 	dir := writeFiles(t, manyFiles(files))
 	for _, mode := range []string{"WAL", "DELETE"} {
 		for range often(3, 10) {
@@ -114,7 +114,7 @@ func TestMigrateSQLMayRunTwiceAtOnceInOneProcess(t *testing.T) {
 }
 
 func TestMigrateSQLSurvivesBeingKilled(t *testing.T) {
-	const files = 12
+	files := often(9, 12)
 	content := manyFiles(files)
 	dir := writeFiles(t, content)
 	kills := 0
