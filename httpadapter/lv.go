@@ -114,6 +114,7 @@ func (l *lvRoutes) documented(prefix, name string, d wujiRoute) (routes []web.Ro
 		r := web.Route{
 			Name: name + d.name, API: wuji.API, Pattern: prefix + d.path, Needs: int(needs), Changes: d.changes, Summary: d.summary,
 			Speaks: wuji, Query: slices.Concat(wujiQuery, d.query, staffname(d.changes)), Plain: true, Gives: d.gives, Done: d.done, Handle: d.handle,
+			Slash: d.path == "/release/{versionId}", // and no grayId
 		}
 		for _, method := range strings.Fields(d.methods) {
 			if slices.Contains(strings.Fields(d.reads), method) == reads {

@@ -91,7 +91,7 @@ func TestChangesOfTheDocumentSayWhatMovedAndKeepWhoAndWhy(t *testing.T) {
 func TestChangeByGetThatIsSentAgainChangesNothing(t *testing.T) {
 	s := new(site).open(t)
 	for _, path := range []string{
-		"/lv/rollback/1", "/lv/release/4", "/lv/release/4/g", "/lv/rollback2gray/1/g", "/lv/rollback2gray/batch/g", "/lv/publish/c",
+		"/lv/rollback/1", "/lv/release/4", "/lv/release/4/", "/lv/release/4/g", "/lv/rollback2gray/1/g", "/lv/rollback2gray/batch/g", "/lv/publish/c",
 	} {
 		body := `{"objectIds":["a"]}`
 		first := s.documented("GET", path, body)

@@ -379,7 +379,7 @@ func TestAdapterServesRowsAlone(t *testing.T) {
 	s := (&site{configure: func(c *httpadapter.Config) { c.Update = nil }}).open(t)
 	require.Equal(t, http.StatusOK, s.documented("GET", "/lv/prod", "").StatusCode)
 	require.Equal(t, http.StatusNotFound, s.get("/upkeep/v1/updates/runs").StatusCode)
-	for _, path := range []string{"/lv", "/lv/", "/lv/nothing", "/api/lv/release", "/lv/release/1/"} {
+	for _, path := range []string{"/lv", "/lv/", "/lv/nothing", "/api/lv/release", "/lv/release/1/g/"} {
 		r := s.documented("GET", path, "")
 		require.Equal(t, http.StatusNotFound, r.StatusCode, path)
 		checkEnvelope(t, path, r)

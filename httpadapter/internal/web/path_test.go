@@ -54,3 +54,30 @@ func TestIDsAreCountedFromTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// TestAnOptionalIDMayBeLeftEmpty: its slash is there all the same.
+func TestAnOptionalIDMayBeLeftEmpty(t *testing.T) {
+	var got string
+	answer := func(names ...string) func(*web.Call) error {
+		return func(c *web.Call) error {
+			got = ""
+			for _, name := range names {
+				got += "/" + c.ID(name)
+			}
+			return c.Reply(http.StatusOK, nil)
+		}
+	}
+	s := serve(t, web.Config{},
+		web.Route{Pattern: "/release/{v}", Slash: true, Handle: answer("v")}, web.Route{Pattern: "/release/{v}/{gray}", Handle: answer("v", "gray")})
+	for path, want := range map[string]string{
+		"/release/3": "/3", "/release/3/": "/3", "/%72elease/3/": "/3", "/release/a%2Fb/": "/a/b", "/release/3/next": "/3/next",
+	} {
+		response, text := ask(s, "GET", path, "")
+		require.Equal(t, http.StatusOK, response.StatusCode, path+text)
+		require.Equal(t, want, got, path)
+	}
+	for _, path := range []string{"/release/3/next/", "/release/3/next/more", "/release/a/release/3/4"} {
+		_, text := ask(s, "GET", path, "")
+		require.Equal(t, "not-found", slug(t, text), path)
+	}
+}

@@ -32,6 +32,7 @@ type Route struct {
 	Slow   bool    // the reply may take longer than the server's WriteTimeout
 	Stream bool    // the reply is events, and does not end
 	Bare   bool    // ids are not checked: Handle does
+	Slash  bool    // the path may end in a slash, as it does where an optional id is left empty
 	Query  []Field // and headers, for openapi.json
 	Takes  any     // a body of the zero value, for openapi.json; nil: none
 	Gives  any     // a reply, or an event, for openapi.json; nil: none
@@ -93,19 +94,26 @@ func (c *Call) readPath() error {
 		return nil
 	}
 	c.ids = make(map[string]string, len(c.Route.ids))
-	path := strings.Split(c.Request.URL.EscapedPath(), "/")
-	pattern := strings.Split(c.Route.Pattern, "/")
+	sent := c.Request.URL.EscapedPath()
+	if c.Route.Slash {
+		sent = strings.TrimSuffix(sent, "/")
+	}
+	path, pattern := strings.Split(sent, "/"), strings.Split(c.Route.Pattern, "/")
 	for i, segment := range pattern {
-		name, isID := wildcard(segment)
 		at := len(path) - len(pattern) + i
-		if !isID || at < 0 {
+		if at < 0 {
 			continue
 		}
-		id, err := url.PathUnescape(path[at])
-		if err != nil {
+		text, err := url.PathUnescape(path[at])
+		name, isID := wildcard(segment)
+		switch {
+		case isID && err != nil:
 			return BadID
+		case isID:
+			c.ids[name] = text
+		case c.Route.Slash && text != segment: // to a router a slash is all that is below it
+			return UnknownPath
 		}
-		c.ids[name] = id
 	}
 	for _, name := range c.Route.ids {
 		if err := CheckID(c.ids[name]); err != nil && !c.Route.Bare {
@@ -142,8 +150,14 @@ func (s *Server) endpoints(trees map[string]*Dialect) map[string]*endpoint {
 	}
 	for i := range s.routes {
 		r := &s.routes[i]
-		e := add(r.Pattern, r.Speaks)
-		e.routes = append(e.routes, r)
+		patterns := []string{r.Pattern}
+		if r.Slash {
+			patterns = append(patterns, r.Pattern+"/")
+		}
+		for _, pattern := range patterns {
+			e := add(pattern, r.Speaks)
+			e.routes = append(e.routes, r)
+		}
 	}
 	for path, speaks := range trees {
 		add(s.config.Prefix+path, speaks)
