@@ -180,7 +180,7 @@ func TestAViewShowsOneEnvironment(t *testing.T) {
 		{"some rows after one", lv.View{Rows: []string{"c", "a"}, After: "a"}, "c=1"},
 		{"some rows of its own", lv.View{Env: "g", Own: true, Rows: []string{"c", "a"}}, "c=-"},
 		{"working rows", lv.View{Working: true}, "a=1 b=2 d=2"},
-		{"deletions that production still shows", lv.View{Working: true, Deleted: true}, "c=-"},
+		{"deletions that somebody still shows", lv.View{Working: true, Deleted: true}, "c=-"},
 	} {
 		require.Equal(t, tt.want, s.shows(tt.view), tt.name)
 	}

@@ -51,8 +51,10 @@ type VersionStore interface {
 	// published state changes.
 	PutRelease(ctx context.Context, t TableID, r Release, by By) (Release, error)
 	// Rows yields the rows of a view by rising id, all from one moment.
-	// View.For is not its business. A Status costs its result, not the table.
-	// A Status, or Deleted, of other rows than the working rows of now is
+	// View.For is not its business. A Status, or Deleted, costs its result, not
+	// the table. With Deleted it yields each working row that is a deletion if
+	// Production, a gray or a strategy, a disabled one too, points at a version
+	// of the row that is none. A Status, or Deleted, of other rows than the working rows of now is
 	// ErrInvalid; an AsOf that is not yet is ErrNotFound.
 	Rows(ctx context.Context, t TableID, v View) iter.Seq2[Row, error]
 	// Versions yields versions, newest first. One that Query.ID asks for is not

@@ -1,6 +1,7 @@
 package lvtest
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +34,8 @@ func requireTable(t testing.TB, s lv.VersionStore, id lv.TableID) {
 		newest[v.Row], versions[v.ID] = v, v
 	}
 
-	requireStatuses(t, all, newest, production)
+	requireStatuses(t, all, production)
+	requireDeletions(t, all, newest, versions)
 	for _, row := range slices.Concat(all.Working, all.Deleted) {
 		requireIs(t, row, newest[row.ID], "a working row is the newest version of its row")
 	}
@@ -65,7 +67,7 @@ func requireTable(t testing.TB, s lv.VersionStore, id lv.TableID) {
 }
 
 // requireStatuses compares all working rows with production.
-func requireStatuses(t testing.TB, all everything, newest map[string]lv.Version, production map[string]lv.Row) {
+func requireStatuses(t testing.TB, all everything, production map[string]lv.Row) {
 	t.Helper()
 	lists := map[lv.Status][]lv.Row{}
 	for _, row := range all.Working {
@@ -78,13 +80,27 @@ func requireStatuses(t testing.TB, all everything, newest map[string]lv.Version,
 	}
 	require.Equal(t, lists[lv.StatusPublished], all.Published, "the rows that are as production has them")
 	require.Equal(t, lists[lv.StatusChanged], all.Edited, "the rows that are not as production has them")
-	var deletions []string
-	for _, row := range all.Production {
-		if newest[row.ID].Op == lv.OpDelete {
-			deletions = append(deletions, row.ID)
+}
+
+// requireDeletions looks for whatever still shows a row that is deleted.
+func requireDeletions(t testing.TB, all everything, newest map[string]lv.Version, versions map[lv.VersionID]lv.Version) {
+	t.Helper()
+	shown := byID(all.Production)
+	for _, own := range all.Grays {
+		maps.Copy(shown, byID(visible(byID(own))))
+	}
+	for _, s := range all.Info.Strategies {
+		if target := versions[s.Target]; target.Content != nil {
+			shown[target.Row] = lv.Row{ID: target.Row}
 		}
 	}
-	require.Equal(t, deletions, rowIDs(all.Deleted), "the deletions that production does not have")
+	var deletions []string
+	for _, row := range slices.Sorted(maps.Keys(shown)) {
+		if newest[row].Op == lv.OpDelete {
+			deletions = append(deletions, row)
+		}
+	}
+	require.Equal(t, deletions, rowIDs(all.Deleted), "the deletions of rows that somebody still shows")
 }
 
 func canonical(t testing.TB, r lv.Row) string {

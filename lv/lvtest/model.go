@@ -214,7 +214,7 @@ func (m *model) rows(v lv.View) (rows []lv.Row, err error) {
 		}
 		deleted := version.Op == lv.OpDelete
 		switch {
-		case deleted && !v.Own && !(v.Deleted && live.Content != nil), v.Deleted && !deleted, v.Status != 0 && v.Status != r.Status:
+		case deleted && !v.Own && !(v.Deleted && m.stillShown(id)), v.Deleted && !deleted, v.Status != 0 && v.Status != r.Status:
 			continue
 		case m.find(version.ID).ID == 0:
 			return nil, lv.ErrCompacted
@@ -222,6 +222,19 @@ func (m *model) rows(v lv.View) (rows []lv.Row, err error) {
 		rows = append(rows, r)
 	}
 	return rows, nil
+}
+
+// stillShown reports whether an environment or a strategy shows a row.
+func (m *model) stillShown(id string) bool {
+	for _, pointers := range m.now.pointers {
+		if pointers[id].Content != nil {
+			return true
+		}
+	}
+	return slices.ContainsFunc(m.strategies, func(s lv.Strategy) bool {
+		target := m.find(s.Target)
+		return !s.Deleted && target.Row == id && target.Content != nil
+	})
 }
 
 // info returns what there is of the table.

@@ -74,7 +74,7 @@ func (r *recorder) FailNow() { runtime.Goexit() }
 
 // all returns all mutants.
 func all() []mutant {
-	return slices.Concat(writeMutants, releaseMutants, planMutants, rowsMutants, historyMutants, lookupMutants, forgetMutants,
+	return slices.Concat(writeMutants, releaseMutants, deletionMutants, planMutants, rowsMutants, historyMutants, lookupMutants, forgetMutants,
 		strategyMutants, callMutants, manyMutants, watchMutants, consistencyMutants, feed.Broken())
 }
 

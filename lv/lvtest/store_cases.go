@@ -38,6 +38,8 @@ var storeCases = []storeCase{
 	{"a gray moves alone", graysAlone},
 	{"a gray can hide a row", grayDeletion},
 	{"a published deletion removes the row", deletionPublished},
+	{"a deletion is listed while a gray shows the row", deletionInGrays},
+	{"a deletion is listed while a strategy shows the row", deletionInStrategies},
 	{"a reset row follows production again", resets},
 	{"a release moves all or nothing", releasesAllOrNone},
 	{"an expectation that does not hold is a conflict", expectations},

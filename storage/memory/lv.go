@@ -51,15 +51,16 @@ type row struct {
 	status   rowStatus
 }
 
-// rowStatus compares the working row with production.
+// rowStatus compares the working row with production, and that of a deletion
+// with whatever shows the row.
 type rowStatus int
 
 const (
 	rowUnborn   rowStatus = iota // there is no version yet
 	rowSame                      // both show the same
 	rowChanged                   // the working row shows something else
-	rowDeleted                   // only production shows the row
-	rowGone                      // neither shows it
+	rowDeleted                   // only an environment or a strategy shows the row
+	rowGone                      // nobody shows it
 	rowStatuses = iota
 )
 
@@ -129,14 +130,14 @@ func (v *version) id() lv.VersionID {
 // judge keeps the status of a row after a change.
 func (t *table) judge(r *row) {
 	before := r.status
-	r.status = r.judged()
+	r.status = t.judged(r)
 	if r.status != before {
 		delete(t.byStatus[before], r.name)
 		t.byStatus[r.status][r.name] = r
 	}
 }
 
-func (r *row) judged() rowStatus {
+func (t *table) judged(r *row) rowStatus {
 	if len(r.versions) == 0 {
 		return rowUnborn
 	}
@@ -146,10 +147,27 @@ func (r *row) judged() rowStatus {
 		return rowSame
 	case working.shows():
 		return rowChanged
-	case live.shows():
+	case t.stillShown(r):
 		return rowDeleted
 	}
 	return rowGone
+}
+
+// stillShown reports whether an environment or a strategy shows a row.
+func (t *table) stillShown(r *row) bool {
+	for env := range r.moves {
+		if r.pointer(env).shows() {
+			return true
+		}
+	}
+	for _, s := range t.strategies {
+		if s.Row == r.name && !s.Deleted {
+			if target, err := t.find(s.Target); err == nil && target.shows() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // find returns a version of the table, or ErrNotFound.

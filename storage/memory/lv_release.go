@@ -156,9 +156,10 @@ func (s *versions) PutStrategy(ctx context.Context, id lv.TableID, strategy lv.S
 }
 
 func (w *writing) putStrategy(s lv.Strategy) (lv.Strategy, error) {
+	old, ok := w.t.strategies[s.ID]
 	if s.ID == 0 {
 		s.ID, s.Rev = w.seq, 0
-	} else if old, ok := w.t.strategies[s.ID]; !ok || old.Deleted {
+	} else if !ok || old.Deleted {
 		return lv.Strategy{}, fmt.Errorf("%w: strategy %d", lv.ErrNotFound, s.ID)
 	} else if old.Rev != s.Rev {
 		return lv.Strategy{}, fmt.Errorf("%w: strategy %d has changed", lv.ErrStale, s.ID)
@@ -170,6 +171,11 @@ func (w *writing) putStrategy(s lv.Strategy) (lv.Strategy, error) {
 	s.Row, s.Priority = target.Row, cmp.Or(s.Priority, int64(s.Target))
 	s.By, s.Rev, s.Seq = w.by, s.Rev+1, w.seq
 	w.t.strategies[s.ID] = s
+	for _, name := range []string{old.Row, s.Row} {
+		if r := w.t.rows[name]; r != nil {
+			w.t.judge(r)
+		}
+	}
 	left := cloneStrategy(s)
 	w.event(lv.Event{
 		Kind: lv.EventStrategy, Strategy: &left,

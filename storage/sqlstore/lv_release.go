@@ -112,13 +112,13 @@ func (w *lvWriting) putRelease(r lv.Release) (*lv.Release, error) {
 	if err := w.keep(&r, old); err != nil {
 		return nil, err
 	}
-	for i, m := range moves {
-		if err := w.change(&r, i, m); err != nil {
+	if apply && r.Env != lv.Production {
+		if err := w.Exec(lvEnvInsert, w.n, []byte(r.Env)); err != nil {
 			return nil, err
 		}
 	}
-	if apply && r.Env != lv.Production {
-		if err := w.Exec(lvEnvInsert, w.n, []byte(r.Env)); err != nil {
+	for i, m := range moves {
+		if err := w.change(&r, i, m); err != nil {
 			return nil, err
 		}
 	}
@@ -258,10 +258,14 @@ func (w *lvWriting) change(r *lv.Release, n int, m lvMove) error {
 	r.Changes = append(r.Changes, m.Change)
 	switch {
 	case moved == 0:
+		return nil
 	case r.Env == lv.Production:
 		err = w.Exec(lvPointerMove, w.n, []byte(m.Row), int64(m.To), lvState(m.working, m.target))
 	default:
 		err = w.Exec(lvGrayMove, w.n, []byte(r.Env), []byte(m.Row), int64(m.To))
+	}
+	if err == nil && m.working == nil {
+		err = w.judge(m.Row)
 	}
 	return err
 }

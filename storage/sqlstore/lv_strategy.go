@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	lvStrategyFind = `SELECT rev, deleted FROM upkeep_lv_strategy WHERE id = ?2 AND tbl = ?1`
-	lvTargetFind   = `
+	lvStrategyFind = `
+SELECT s.rev, s.deleted, v.name FROM upkeep_lv_strategy s LEFT JOIN upkeep_lv_version v ON v.id = s.target
+WHERE s.id = ?2 AND s.tbl = ?1`
+	lvTargetFind = `
 SELECT v.name, v.digest, b.content,` + lvHead + `
 FROM upkeep_lv_version v LEFT JOIN upkeep_lv_version b ON b.id = v.body
 WHERE v.id = ?2 AND v.tbl = ?1 AND v.forgotten = 0`
@@ -43,13 +45,12 @@ func (s *Versions) PutStrategy(ctx context.Context, t lv.TableID, strategy lv.St
 }
 
 func (w *lvWriting) putStrategy(s lv.Strategy) (*lv.Strategy, error) {
-	if s.ID == 0 {
-		s.Rev = 0
-	} else if err := w.replaceable(s); err != nil {
+	old, err := w.replaceable(&s)
+	if err != nil {
 		return nil, err
 	}
 	var name, digest, content []byte
-	err := w.Row(w.s.findTarget, w.s.d.withNow(w.n, int64(s.Target)), append([]any{&name, &digest, &content}, w.head()...)...)
+	err = w.Row(w.s.findTarget, w.s.d.withNow(w.n, int64(s.Target)), append([]any{&name, &digest, &content}, w.head()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("%w: version %d", lv.ErrNotFound, s.Target)
 	}
@@ -69,6 +70,11 @@ func (w *lvWriting) putStrategy(s lv.Strategy) (*lv.Strategy, error) {
 	}
 	s.ID, s.Seq = cmp.Or(s.ID, w.seq), w.seq
 	err = w.Exec(lvStrategyInsert, s.ID, w.n, int64(s.Target), s.Priority, flag(s.Deleted), s.Rev, s.Seq, record)
+	for _, row := range []string{old, s.Row} {
+		if err == nil {
+			err = w.judge(row)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -78,15 +84,21 @@ func (w *lvWriting) putStrategy(s lv.Strategy) (*lv.Strategy, error) {
 	return &left, err
 }
 
-// replaceable checks that s may replace the strategy that has its ID.
-func (w *lvWriting) replaceable(s lv.Strategy) error {
+// replaceable checks that s may replace the strategy that has its ID, if it has
+// one, and returns the row of that.
+func (w *lvWriting) replaceable(s *lv.Strategy) (row string, err error) {
+	if s.ID == 0 {
+		s.Rev = 0
+		return "", nil
+	}
 	var rev, deleted int64
-	err := w.Row(lvStrategyFind, []any{w.n, s.ID}, &rev, &deleted)
+	var name []byte
+	err = w.Row(lvStrategyFind, []any{w.n, s.ID}, &rev, &deleted, &name)
 	switch {
 	case errors.Is(err, sql.ErrNoRows), err == nil && deleted == 1:
-		return fmt.Errorf("%w: strategy %d", lv.ErrNotFound, s.ID)
+		return "", fmt.Errorf("%w: strategy %d", lv.ErrNotFound, s.ID)
 	case err == nil && rev != s.Rev:
-		return fmt.Errorf("%w: strategy %d has changed", lv.ErrStale, s.ID)
+		return "", fmt.Errorf("%w: strategy %d has changed", lv.ErrStale, s.ID)
 	}
-	return err
+	return string(name), err
 }

@@ -10,15 +10,17 @@ import (
 	"github.com/upkeep-go/upkeep/lv"
 )
 
-// States of a row: what the working row shows, compared with production.
+// States of a row: what the working row shows, compared with production; that
+// of a deletion, with whatever shows the row.
 const (
 	lvSame    = 1
 	lvChanged = 2
-	lvDeleted = 3 // only production shows the row
-	lvGone    = 4 // neither does
+	lvDeleted = 3 // only an environment or a strategy shows the row
+	lvGone    = 4 // nobody shows it
 )
 
-// lvState compares by digests; nil shows nothing.
+// lvState compares by digests; nil shows nothing. It does not know of grays
+// and strategies, so that a deletion has to be judged.
 func lvState(working, live []byte) int64 {
 	switch {
 	case working != nil && live != nil && bytes.Equal(working, live):
@@ -43,6 +45,16 @@ LEFT JOIN upkeep_lv_version l ON l.id = r.live`
 	lvRowPut = `
 INSERT INTO upkeep_lv_row (tbl, name, created_ms, state, working, live) VALUES (?1, ?2, ?3, ?4, ?5, 0)
 ON CONFLICT (tbl, name) DO UPDATE SET state = excluded.state, working = excluded.working`
+
+	// lvDeletionJudge costs the environments and strategies of the table.
+	lvDeletionJudge = `
+UPDATE upkeep_lv_row SET state = CASE WHEN EXISTS (
+	SELECT 1 FROM upkeep_lv_version v WHERE v.name = ?2 AND v.digest IS NOT NULL AND v.id IN (
+		SELECT r.live FROM upkeep_lv_row r WHERE r.tbl = ?1 AND r.name = ?2
+		UNION ALL SELECT g.version FROM upkeep_lv_env e
+			JOIN upkeep_lv_gray g ON g.tbl = e.tbl AND g.env = e.name AND g.name = ?2 WHERE e.tbl = ?1
+		UNION ALL SELECT target FROM upkeep_lv_strategy WHERE tbl = ?1 AND deleted = 0)) THEN 3 ELSE 4 END
+WHERE tbl = ?1 AND name = ?2 AND state IN (3, 4)`
 
 	lvSourceFind = `
 SELECT s.name, s.digest, s.body, b.content
@@ -280,13 +292,21 @@ func (e *lvEdits) flush() error {
 		if r.created == 0 {
 			r.created = e.now
 		}
-		err := e.Exec(lvRowPut, e.n, []byte(r.name), r.created, lvState(r.digest, r.liveDigest), int64(r.fresh.ID))
+		state := lvState(r.digest, r.liveDigest)
+		err := e.Exec(lvRowPut, e.n, []byte(r.name), r.created, state, int64(r.fresh.ID))
+		if err == nil && state == lvGone {
+			err = e.judge(r.name)
+		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// judge keeps the state of a row after a change, if the working row is a
+// deletion.
+func (w *lvWriting) judge(name string) error { return w.Exec(lvDeletionJudge, w.n, []byte(name)) }
 
 func (e *lvEdits) insert(f *lvFresh) error {
 	parent, body, content := f.row.working, f.body, []byte(f.Content)

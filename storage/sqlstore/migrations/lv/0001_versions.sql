@@ -10,8 +10,9 @@ CREATE TABLE upkeep_lv_table (
 ) {end};
 
 -- Never deleted. The state compares the working row with production: 1 both
--- show the same, 2 the working row shows something else, 3 only production
--- shows the row, 4 neither does.
+-- show the same, 2 the working row shows something else. That of a deletion
+-- says whether an environment or a strategy still shows the row: 3 one does, 4
+-- none does.
 CREATE TABLE upkeep_lv_row (
 	tbl        {int}   NOT NULL,
 	name       {bytes} NOT NULL,
