@@ -68,7 +68,7 @@ type View struct {
 	AsOf    int64      // as after the event with this Seq; 0 is now; ErrCompacted if it or a version it shows is forgotten
 	Status  Status     // of the working rows
 	Own     bool       // only what Env points at itself, deletions included
-	Deleted bool       // with Working: the deletions of rows that an environment or a strategy still shows
+	Deleted bool       // with Working: the deletions of rows that an environment or a strategy still shows: see Table.Shown
 	Rows    []string   // only these, in this order; missing ones are left out. Nil is all rows, empty is none
 	After   string     // only rows whose id is greater
 }

@@ -238,6 +238,7 @@ func TestWhatOnlyAStoreHasIsUnsupportedWithAReader(t *testing.T) {
 	}
 	errs := map[string]error{}
 	_, errs["strategies"] = other.Strategies(t.Context())
+	_, errs["where a row is shown"] = other.Shown(t.Context(), "a")
 	_, errs["a working row"] = other.Get(t.Context(), "a", lv.View{Working: true})
 	_, errs["the past"] = other.Get(t.Context(), "a", lv.View{AsOf: 1})
 	_, errs["history"] = first(other.History(t.Context(), lv.Query{}))
