@@ -190,7 +190,7 @@ func (s *stores) play(steps []step) string {
 				time.Sleep(time.Millisecond)
 			}
 			if len(h.past) > events { // what changes nothing shows in the next comparison
-				h.compare(4)
+				h.compare(6)
 				events = len(h.past)
 			}
 		}
