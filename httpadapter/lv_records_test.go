@@ -88,9 +88,11 @@ func TestARecordIsThereAsLongAsSomebodyShowsTheRow(t *testing.T) {
 	publish("x-both", "g")
 	publish("x-gray", "g")
 	publish("x-public", "")
-	strategy.Disabled = true
-	_, err = table.SaveStrategy(t.Context(), strategy, lv.By{Actor: "x"})
+	strategy.Disabled = true // it may be switched on again
+	strategy, err = table.SaveStrategy(t.Context(), strategy, lv.By{Actor: "x"})
 	require.NoError(t, err)
+	require.Equal(t, want[3:], s.records(t, "after=x-public"))
+	require.NoError(t, table.DeleteStrategy(t.Context(), strategy.ID, lv.By{Actor: "x"}))
 	require.Equal(t, []string{fmt.Sprintf(`x-both %d: gray "h" %[1]d`, both.ID)}, s.records(t, "")[len(before):])
 	publish("x-both", "h")
 	require.Equal(t, before, s.records(t, ""))
