@@ -258,27 +258,41 @@ func TestALockThatCouldNotBeReleasedIsReleasedSoon(t *testing.T) {
 }
 
 func TestWhatAStepSaidDuringASaveThatFailedIsWrittenLater(t *testing.T) {
+	says := func(ends time.Duration) func(context.Context, *update.Task) error {
+		return func(_ context.Context, task *update.Task) error {
+			fmt.Fprintln(task.Output(), "one")
+			task.Progress(1, 10, "first")
+			time.Sleep(2 * time.Second)
+			fmt.Fprintln(task.Output(), "two")
+			task.Progress(2, 10, "second")
+			time.Sleep(ends - 2*time.Second)
+			return nil
+		}
+	}
 	for name, tt := range map[string]struct {
-		ends time.Duration
+		step update.Step
 		want []string
 	}{
-		"it has ended": {3 * time.Second, []string{"log one", "progress first", "log two", "progress second", "step done"}},
-		"it goes on":   {time.Minute, []string{"log one\ntwo", "progress second", "step done"}},
+		"it has ended": {update.Step{Do: says(3 * time.Second)}, []string{"log one", "progress first", "log two", "progress second", "step done"}},
+		"it goes on":   {update.Step{Do: says(time.Minute)}, []string{"log one\ntwo", "progress second", "step done"}},
+		"it is being verified": {
+			update.Step{Do: prints("zero"), Verify: says(time.Minute)},
+			[]string{"log zero", "log one\ntwo", "progress second", "step done"},
+		},
+		"its verification has begun": {
+			update.Step{Do: says(3500 * time.Millisecond), Verify: says(time.Minute)},
+			[]string{
+				"log one", "progress first", "log two", "progress second",
+				"log one", "progress first", "log two", "progress second", "step done",
+			},
+		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			state := memory.New()
 			wire := &locktest.Wire{Locker: state.Locker()}
-			say := func(ctx context.Context, task *update.Task) error {
-				fmt.Fprintln(task.Output(), "one")
-				task.Progress(1, 10, "first")
-				time.Sleep(2 * time.Second)
-				fmt.Fprintln(task.Output(), "two")
-				task.Progress(2, 10, "second")
-				time.Sleep(tt.ends - 2*time.Second)
-				return nil
-			}
+			tt.step.Name = "a"
 			u, err := update.New(update.Config{
-				Locker: state.Locker(), Journal: cutJournal{state.Journal(), wire}, Packages: []update.Package{app(update.Step{Name: "a", Do: say})},
+				Locker: state.Locker(), Journal: cutJournal{state.Journal(), wire}, Packages: []update.Package{app(tt.step)},
 			})
 			require.NoError(t, err)
 			defer u.Close()

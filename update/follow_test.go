@@ -35,6 +35,14 @@ func talks(_ context.Context, task *update.Task) error {
 	return nil
 }
 
+// prints is a step that says one line.
+func prints(line string) func(context.Context, *update.Task) error {
+	return func(_ context.Context, task *update.Task) error {
+		_, err := fmt.Fprintln(task.Output(), line)
+		return err
+	}
+}
+
 func TestFollowYieldsOneRunFromItsFirstEventToItsLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		state := memory.New()
@@ -179,6 +187,28 @@ func TestWhatAStepSaysComesInWholeLines(t *testing.T) {
 			"a: begun", "a: half done\nalmost", "a: waiting for the lock", "a:  ... ", "a: end",
 		}, log)
 	})
+}
+
+func TestWhatIsSaidComesInTheOrderInWhichItWasSaid(t *testing.T) {
+	asked := func(ctx context.Context, task *update.Task) (update.Applied, error) {
+		return update.AppliedPartly, prints("asked")(ctx, task)
+	}
+	u := newUpdater(t, app(
+		update.Step{Name: "a", Do: prints("done"), Verify: prints("verified"), Undo: prints("undone")},
+		update.Step{Name: "b", Do: fails("no"), Probe: asked, Undo: prints("undone")},
+	))
+	run, err := u.Update(t.Context(), ask)
+	require.Error(t, err)
+	var got []string
+	for _, e := range followed(t, u.Follow(t.Context(), run.ID)) {
+		if e.Step != "" {
+			got = append(got, e.Step+": "+e.Message+string(e.Phase))
+		}
+	}
+	require.Equal(t, []string{
+		"a: doing", "a: done", "a: verified", "a: done", "b: doing", "b: nofailed",
+		"b: asked", "b: undoing", "b: undone", "b: undone", "a: undoing", "a: undone", "a: undone",
+	}, got)
 }
 
 func TestKeptDataIsNoPhase(t *testing.T) {

@@ -17,7 +17,7 @@ type notes struct {
 	seen     int    // length of log when it was last looked at
 	waited   bool   // nothing was added to log since
 	progress *Event
-	outcomes []Event // before which log and progress come
+	outcomes []Event // what was noted before log and progress
 }
 
 // age is called once a second: a line whose rest does not come goes without it.
@@ -85,26 +85,26 @@ func (n *notes) settle() {
 
 // putBack returns notes of a save that failed.
 func (n *notes) putBack(old notes) {
-	if n.step != old.step {
+	if n.step != old.step || len(n.outcomes) > 0 {
 		n.outcomes = append(old.events(), n.outcomes...)
 		return
 	}
+	n.outcomes = old.outcomes
 	log := n.log
 	n.log = old.log
 	n.output(log)
 	if n.progress == nil {
 		n.progress = old.progress
 	}
-	n.outcomes = append(old.outcomes, n.outcomes...)
 }
 
 func (n *notes) events() []Event {
-	var all []Event
+	all := slices.Clone(n.outcomes)
 	if text := strings.TrimRight(string(n.log), "\r\n"); text != "" {
 		all = append(all, Event{Kind: EventLog, Step: n.step, Message: cut(text, maxLog)})
 	}
 	if n.progress != nil {
 		all = append(all, *n.progress)
 	}
-	return append(all, n.outcomes...)
+	return all
 }
