@@ -1,9 +1,11 @@
 package update_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,6 +197,29 @@ func TestAStepDoesNotStartWithoutItsIntent(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"do a", "do b"}, c.take())
 		require.NoError(t, next.Close())
+	})
+}
+
+func TestARunThatCannotBeWrittenDownIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state, log := memory.New(), new(bytes.Buffer)
+		wire := &locktest.Wire{Locker: state.Locker()}
+		fills := update.Step{Name: "a", Do: func(context.Context, *update.Task) error {
+			time.Sleep(time.Second)
+			wire.Set(locktest.ErrCut, nil, 0) // from now on, say, the disk is full
+			return nil
+		}}
+		u, err := update.New(update.Config{
+			Locker: state.Locker(), Journal: cutJournal{state.Journal(), wire}, Packages: []update.Package{app(fills)},
+			Logger: slog.New(slog.NewTextHandler(log, nil)),
+		})
+		require.NoError(t, err)
+		_, err = u.Update(t.Context(), ask)
+		require.ErrorIs(t, err, locktest.ErrCut)
+		require.NotErrorIs(t, err, lease.ErrLost)
+		require.NoError(t, u.Close())
+		require.Contains(t, log.String(), `level=ERROR msg="update: run was given up" package=app`)
+		require.NotContains(t, log.String(), "taken up")
 	})
 }
 
