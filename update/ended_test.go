@@ -163,3 +163,28 @@ func TestEachRunThatWasLeftHasALeaseOfItsOwn(t *testing.T) {
 		require.Len(t, seen, 3)
 	})
 }
+
+func TestWhoLosesTheLeaseOfARunThatWasLeftGoesOnWithNoLaterOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := memory.New()
+		for _, id := range []string{"1", "2"} {
+			leave(t, state, func(r *update.Run) { r.ID = id }, after("a", update.PhaseTodo))
+			time.Sleep(ttl + time.Second)
+		}
+		var begun []string
+		u := newUpdaterOn(t, state, app(update.Step{Name: "a", Do: func(ctx context.Context, task *update.Task) error {
+			begun = append(begun, task.Run.ID)
+			held, err := state.Locker().Holder(ctx, lease.Item("update", task.Run.Item))
+			if err != nil {
+				return err
+			}
+			if err := state.Locker().Release(ctx, held); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}}))
+		require.ErrorIs(t, u.Recover(t.Context()), lease.ErrLost)
+		require.Equal(t, []string{"1"}, begun)
+	})
+}
