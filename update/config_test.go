@@ -29,7 +29,7 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 		"no journal":      {Locker: state.Locker(), Packages: []update.Package{good}},
 		"no packages":     config(),
 		"a package twice": config(good, good),
-		"short ttl":       {Store: state, Packages: []update.Package{good}, LockTTL: time.Millisecond},
+		"short ttl":       {Store: state, Packages: []update.Package{good}, LockTTL: time.Second - 1},
 		"long owner":      {Store: state, Packages: []update.Package{good}, Owner: strings.Repeat("x", 257)},
 		"no name":         change(func(p *update.Package) { p.Name = "" }),
 		"option as name":  change(func(p *update.Package) { p.Name = "--working-dir=/" }),
@@ -40,8 +40,11 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 		"no source":       change(func(p *update.Package) { p.Source = nil }),
 		"no steps":        change(func(p *update.Package) { p.Steps = nil }),
 		"a step twice":    change(func(p *update.Package) { p.Steps = append(p.Steps, p.Steps[0]) }),
-		"nameless step":   change(func(p *update.Package) { p.Steps = []update.Step{{Do: nothing}} }),
-		"idle step":       change(func(p *update.Package) { p.Steps = []update.Step{{Name: "s"}} }),
+		"long step": change(func(p *update.Package) {
+			p.Steps = []update.Step{{Name: strings.Repeat("s", 129), Do: nothing}}
+		}),
+		"nameless step": change(func(p *update.Package) { p.Steps = []update.Step{{Do: nothing}} }),
+		"idle step":     change(func(p *update.Package) { p.Steps = []update.Step{{Name: "s"}} }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := update.New(c)
@@ -50,7 +53,11 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 	}
 	_, err := update.New(update.Config{Packages: []update.Package{good}})
 	require.EqualError(t, err, "update: invalid request: Config.Store or Config.Locker is required")
-	_, err = update.New(change(func(p *update.Package) { p.Name = strings.Repeat("a", 256) }))
+	longest := change(func(p *update.Package) {
+		p.Name, p.Steps = strings.Repeat("a", 256), []update.Step{{Name: strings.Repeat("s", 128), Do: nothing}}
+	})
+	longest.Owner, longest.LockTTL = strings.Repeat("x", 256), time.Second
+	_, err = update.New(longest)
 	require.NoError(t, err)
 }
 
