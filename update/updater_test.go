@@ -216,6 +216,24 @@ func TestWhoAsksForSomethingElseIsRefused(t *testing.T) {
 	}
 }
 
+func TestACopyOfARunSharesNothingWithIt(t *testing.T) {
+	full := func() update.Run {
+		return update.Run{
+			Steps:   []update.StepRecord{{Name: "a", Data: []byte("data")}},
+			Release: update.Release{Digest: []byte("digest"), Signature: []byte("signature")},
+			Cancel:  &update.By{Actor: "ann"},
+		}
+	}
+	run := full()
+	other := run.Clone()
+	require.Equal(t, full(), other)
+	other.Steps[0].Name, other.Cancel.Actor = "b", "bob"
+	clear(other.Steps[0].Data)
+	clear(other.Release.Digest)
+	clear(other.Release.Signature)
+	require.Equal(t, full(), run)
+}
+
 func TestOfManyRequestsAtOnceExactlyOneRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := update.Step{Name: "slow", Do: func(context.Context, *update.Task) error { time.Sleep(time.Minute); return nil }}
