@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 const (
@@ -204,7 +206,7 @@ func (h *Held) keep() {
 		default:
 			wait = h.ttl / 30
 			if slept {
-				_ = pause(h.base, h.ttl/300) // for whoever waits for it
+				_ = pause.For(h.base, h.ttl/300) // for whoever waits for it
 			}
 		}
 		if asked != nil {
@@ -231,18 +233,6 @@ func (h *Held) untilDue(wait time.Duration) (asked chan error, ok bool) {
 		if !time.Now().Before(due) || h.slept() {
 			return nil, true
 		}
-	}
-}
-
-// pause waits, unless ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/internal/sleepless"
 )
 
@@ -48,7 +49,7 @@ var errSlept = errors.New("the machine slept during the request")
 // asks: the answer to it may never come.
 func (h *Held) endAfterSleep(request context.Context, end context.CancelFunc) {
 	for !h.slept() {
-		if pause(request, lookInterval) != nil {
+		if pause.For(request, lookInterval) != nil {
 			return
 		}
 	}

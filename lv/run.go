@@ -58,14 +58,10 @@ func (s *Service) run(ctx context.Context, jobs []job) error {
 	defer done()
 	idle, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
+	defer context.AfterFunc(s.door.Stopping(), func() { cancel(ErrClosed) })()
 	var running sync.WaitGroup
 	for _, j := range jobs {
 		running.Go(func() { s.repeat(idle, work, j) })
-	}
-	select {
-	case <-s.door.Stopping():
-		cancel(ErrClosed)
-	case <-idle.Done():
 	}
 	running.Wait()
 	return context.Cause(idle)

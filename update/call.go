@@ -70,12 +70,10 @@ func awaitEnd(ctx context.Context, done <-chan error, grace time.Duration) error
 	if errors.Is(context.Cause(ctx), errClosing) {
 		return <-done
 	}
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
 	select {
 	case err := <-done:
 		return chain(context.Cause(ctx), err)
-	case <-timer.C:
+	case <-time.After(grace):
 		return fmt.Errorf("%w: %w", errAbandoned, context.Cause(ctx))
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 // Follow yields the events of one run, of this process or another, in order and
@@ -54,7 +56,7 @@ func (u *Updater) untilLeft(ctx context.Context, id string) (context.Context, fu
 		if err == nil && run.State.Done() {
 			return
 		}
-		if pause(ctx, waitInterval) == nil { // what was written last may be on its way
+		if pause.For(ctx, waitInterval) == nil { // what was written last may be on its way
 			cancel(errClosing)
 		}
 	}()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -165,7 +166,7 @@ func (u *Updater) runUnder(ctx context.Context, lock, owner string) (*Run, error
 // over. The lock is free meanwhile.
 func (u *Updater) awaitReturn(ctx context.Context, left *leftError) error {
 	for start := time.Now(); time.Since(start) < left.time; {
-		if err := pause(ctx, waitInterval); err != nil {
+		if err := pause.For(ctx, waitInterval); err != nil {
 			return err
 		}
 		run, err := u.Get(ctx, left.run.ID)
@@ -174,25 +175,6 @@ func (u *Updater) awaitReturn(ctx context.Context, left *leftError) error {
 		}
 	}
 	return nil
-}
-
-// untilClosed returns a context that ends with ErrClosed when the Updater
-// closes.
-func (u *Updater) untilClosed(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		select {
-		case <-u.door.Stopping():
-			cancel(ErrClosed)
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() {
-		cancel(nil)
-		<-done
-	}
 }
 
 func (u *Updater) hold(ctx context.Context, item string, wait bool) (*lease.Held, error) {

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -138,7 +139,7 @@ func (r *runner) retry(ctx context.Context, f func(context.Context) error) error
 		case wait > 3*time.Second:
 			return fmt.Errorf("%w: %w", errJournal, err)
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := pause.For(ctx, wait); err != nil {
 			return err
 		}
 		wait *= 3

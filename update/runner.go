@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -104,19 +105,13 @@ func (u *Updater) release(held *lease.Held) error {
 		return nil
 	}
 	u.door.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), u.config.LockTTL)
+		ctx, done := u.untilClosed(context.Background())
+		defer done()
+		ctx, cancel := context.WithTimeout(ctx, u.config.LockTTL)
 		defer cancel()
-		for pause, ended := 100*time.Millisecond, false; !ended; pause = min(2*pause, 5*time.Second) {
-			timer := time.NewTimer(pause)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				ended = true
-			case <-u.door.Stopping():
-				ended = true
-			}
-			timer.Stop()
-			if held.Release() == nil {
+		for d := 100 * time.Millisecond; ; d = min(2*d, 5*time.Second) {
+			ended := pause.For(ctx, d) != nil
+			if held.Release() == nil || ended {
 				return
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/closing"
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -114,7 +115,10 @@ func (u *Updater) Wait(ctx context.Context, id string) (Run, error) {
 			return run, run.Err()
 		}
 		if r == nil {
-			if err := u.pause(ctx, waitInterval); err != nil {
+			if u.door.Shut() {
+				return run, ErrClosed
+			}
+			if err := pause.For(ctx, waitInterval); err != nil {
 				return run, err
 			}
 			continue

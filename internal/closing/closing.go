@@ -10,12 +10,12 @@ import (
 // Door counts the work of a service. It is safe for concurrent use.
 type Door struct {
 	refusal  error
-	stopping chan struct{}
+	stopping context.Context
+	stop     context.CancelCauseFunc
 	ending   context.Context
 	end      context.CancelCauseFunc
 
 	mu   sync.Mutex
-	shut bool
 	busy int           // what is under way
 	idle chan struct{} // closed when nothing is, and nothing can begin
 }
@@ -23,7 +23,8 @@ type Door struct {
 // NewDoor returns a Door that is open. Once it is shut, what would begin gets
 // the refusal, which also is the cause of the end of what is cut short.
 func NewDoor(refusal error) *Door {
-	d := &Door{refusal: refusal, stopping: make(chan struct{}), idle: make(chan struct{})}
+	d := &Door{refusal: refusal, idle: make(chan struct{})}
+	d.stopping, d.stop = context.WithCancelCause(context.Background())
 	d.ending, d.end = context.WithCancelCause(context.Background())
 	return d
 }
@@ -34,7 +35,7 @@ func NewDoor(refusal error) *Door {
 func (d *Door) Enter(ctx context.Context) (work context.Context, done func(), err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ending.Err() != nil || d.shut && (d.busy == 0 || ctx.Value(d) == nil) {
+	if d.ending.Err() != nil || d.Shut() && (d.busy == 0 || ctx.Value(d) == nil) {
 		return nil, nil, d.refusal
 	}
 	d.busy++
@@ -63,24 +64,17 @@ func (d *Door) leave() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.busy--
-	if d.shut && d.busy == 0 {
+	if d.Shut() && d.busy == 0 {
 		close(d.idle)
 	}
 }
 
-// Stopping is closed as soon as the Door is shut: work that never ends by
-// itself goes to its safe point and ends.
-func (d *Door) Stopping() <-chan struct{} { return d.stopping }
+// Stopping is a context that ends as soon as the Door is shut: work that never
+// ends by itself goes to its safe point and ends.
+func (d *Door) Stopping() context.Context { return d.stopping }
 
 // Shut reports whether nothing may begin any more.
-func (d *Door) Shut() bool {
-	select {
-	case <-d.stopping:
-		return true
-	default:
-		return false
-	}
-}
+func (d *Door) Shut() bool { return d.stopping.Err() != nil }
 
 // Idle is closed when the Door is shut and nothing is under way.
 func (d *Door) Idle() <-chan struct{} { return d.idle }
@@ -92,7 +86,7 @@ func (d *Door) Ending() context.Context { return d.ending }
 // before, it ends the contexts of the work, and returns the cause of ctx once
 // the work has ended.
 func (d *Door) Shutdown(ctx context.Context) error {
-	d.stop()
+	d.shut()
 	select {
 	case <-d.idle:
 		return nil
@@ -110,19 +104,18 @@ func (d *Door) Shutdown(ctx context.Context) error {
 
 // Close shuts the Door, ends the contexts of the work, and waits for its end.
 func (d *Door) Close() {
-	d.stop()
+	d.shut()
 	d.end(d.refusal)
 	<-d.idle
 }
 
-func (d *Door) stop() {
+func (d *Door) shut() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.shut {
+	if d.Shut() {
 		return
 	}
-	d.shut = true
-	close(d.stopping)
+	d.stop(d.refusal)
 	if d.busy == 0 {
 		close(d.idle)
 	}

@@ -105,7 +105,7 @@ func TestNothingBeginsOnceTheDoorIsShutButWhatWorkBegins(t *testing.T) {
 		require.NoError(t, err)
 		shut := make(chan error, 1)
 		go func() { shut <- d.Shutdown(context.Background()) }()
-		<-d.Stopping()
+		<-d.Stopping().Done()
 		_, _, err = d.Enter(t.Context())
 		require.ErrorIs(t, err, errShut)
 		_, doneToo, err := d.Enter(ctx)

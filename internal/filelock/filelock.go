@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 // interval is how often somebody who waits looks.
@@ -25,22 +27,11 @@ func Acquire(ctx context.Context, path string) (release func() error, err error)
 			return f.Close, nil
 		}
 		if err == nil {
-			err = wait(ctx)
+			err = pause.For(ctx, interval)
 		}
 		if err != nil {
 			_ = f.Close() // nothing was written
 			return nil, fmt.Errorf("locking %q: %w", path, err)
 		}
-	}
-}
-
-func wait(ctx context.Context) error {
-	timer := time.NewTimer(interval)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 // newGroup makes cmd the leader of a session, and so of a process group, that
@@ -34,10 +36,8 @@ func endOrphans(ctx context.Context, variable string) error {
 		if err != nil || found == 0 {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(10 * time.Millisecond):
+		if err := pause.For(ctx, 10*time.Millisecond); err != nil {
+			return err
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -222,7 +223,7 @@ func (d *download) wait(ctx context.Context, long time.Duration, why error) erro
 	sign := func() { d.task.Progress(there, d.total, message) }
 	sign()
 	defer meanwhile(sign)()
-	return pause(ctx, long)
+	return pause.For(ctx, long)
 }
 
 // receive writes what body has to the file, until its end. alive is called

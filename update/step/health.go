@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/fetch"
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -85,10 +86,8 @@ func (h Health) poll(ctx context.Context, t *update.Task) error {
 			return fmt.Errorf("step: not healthy after %d attempts: %w", i, err)
 		}
 		t.Progress(int64(i), int64(h.Attempts), err.Error())
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(h.Interval):
+		if err := pause.For(ctx, h.Interval); err != nil {
+			return err
 		}
 	}
 }

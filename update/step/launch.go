@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 const (
@@ -69,7 +70,7 @@ func (l launcher) launch(ctx context.Context, args []string) (status int, err er
 		if err := l.judge(before, hung); err != nil {
 			return status, err
 		}
-		if pause(ctx, launchPause) != nil {
+		if pause.For(ctx, launchPause) != nil {
 			return status, nil
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 // silence is how long a connection may be open without a byte from its client
@@ -120,7 +122,7 @@ func (p *Program) Shutdown(s *http.Server) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		s.SetKeepAlivesEnabled(false) // each connection ends with its next answer
 		for !p.quiet() {
-			if err := pause(ctx, time.Millisecond); err != nil {
+			if err := pause.For(ctx, time.Millisecond); err != nil {
 				return err
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 // apart runs a file outside a transaction, statement by statement. Its row
@@ -89,7 +91,7 @@ func (a *fileRun) bare(ctx context.Context, i int) error {
 		return err
 	}
 	err := a.exec(ctx, p.text)
-	for try := 1; err != nil && a.engine == sqliteEngine && try < sqliteTries && pause(ctx, signInterval) == nil; try++ {
+	for try := 1; err != nil && a.engine == sqliteEngine && try < sqliteTries && pause.For(ctx, signInterval) == nil; try++ {
 		err = a.exec(ctx, p.text)
 	}
 	if err != nil {
@@ -114,8 +116,8 @@ func (a *fileRun) lock(ctx context.Context) error {
 		if err != nil || got {
 			return err
 		}
-		if err := pause(ctx, signInterval); err != nil {
-			return fmt.Errorf("waiting for somebody else who migrates: %w", err)
+		if pause.For(ctx, signInterval) != nil {
+			return fmt.Errorf("waiting for somebody else who migrates: %w", ctx.Err())
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 // engine is a kind of database that MigrateSQL knows.
@@ -181,7 +183,7 @@ func (s *session) begin(ctx context.Context) error {
 		if quick++; time.Since(start) > time.Second/2 {
 			quick = 0
 		}
-		if quick == quickTries || pause(ctx, signInterval) != nil {
+		if quick == quickTries || pause.For(ctx, signInterval) != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -157,7 +158,7 @@ func (r restarter) verify(ctx context.Context, t *update.Task) error {
 			return fmt.Errorf("step: release %s did not confirm itself within %s", tr.Version, tr.Within)
 		}
 		t.Progress(0, 0, "waiting for the new program to confirm itself")
-		if err := pause(ctx, trialLook); err != nil {
+		if err := pause.For(ctx, trialLook); err != nil {
 			return err
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -218,7 +219,7 @@ func (s *swapper) try(ctx context.Context, t *update.Task, p place) error {
 		}
 		// A program that is being started elsewhere in this process still has
 		// the file open that was written.
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := pause.For(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}
