@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,18 +51,19 @@ type page struct {
 	next     string // URL of the next page, or ""
 }
 
-// decodePage reads an answer of the API.
+// decodePage reads an answer of the API, without the assets that are yet to come.
 func decodePage(text []byte) ([]apiRelease, error) {
 	var releases []apiRelease
 	if err := json.Unmarshal(text, &releases); err != nil {
 		return nil, fmt.Errorf("github: the API's list of releases: %w", err)
 	}
-	for _, r := range releases {
+	for i, r := range releases {
 		for _, a := range r.Assets {
 			if a.Size < 0 {
 				return nil, fmt.Errorf("github: asset %.64q has %d bytes", a.Name, a.Size)
 			}
 		}
+		releases[i].Assets = slices.DeleteFunc(r.Assets, func(a apiAsset) bool { return a.State != "uploaded" })
 	}
 	return releases, nil
 }

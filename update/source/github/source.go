@@ -127,10 +127,7 @@ func (g *Source) Versions(ctx context.Context, pkg string) iter.Seq2[update.Rele
 			yield(update.Release{}, err)
 			return
 		}
-		left := g.Limit
-		if left <= 0 {
-			left = defaultLimit
-		}
+		left := cmp.Or(max(g.Limit, 0), defaultLimit)
 		for r, err := range s.releases(ctx) {
 			if err != nil {
 				yield(update.Release{}, err)
@@ -230,7 +227,11 @@ func (s *session) artifact(r apiRelease, version string) (*apiAsset, error) {
 	if s.Asset != "" {
 		return r.named(s.expand(s.Asset, r.Tag, version, ""))
 	}
-	name, err := asset.Pick(r.names(), s.system)
+	var names []string
+	for _, a := range r.Assets {
+		names = append(names, a.Name)
+	}
+	name, err := asset.Pick(names, s.system)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAmbiguous, err)
 	}
@@ -261,7 +262,7 @@ func (r apiRelease) named(pattern string) (*apiAsset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: pattern %q: %w", update.ErrInvalid, pattern, err)
 		}
-		if !ok || a.State != "uploaded" {
+		if !ok {
 			continue
 		}
 		if found != nil {
@@ -270,15 +271,6 @@ func (r apiRelease) named(pattern string) (*apiAsset, error) {
 		found = &r.Assets[i]
 	}
 	return found, nil
-}
-
-func (r apiRelease) names() (names []string) {
-	for _, a := range r.Assets {
-		if a.State == "uploaded" {
-			names = append(names, a.Name)
-		}
-	}
-	return names
 }
 
 // digest returns the SHA-256 of an artifact, nil if nobody says it.
@@ -321,8 +313,7 @@ func (s *session) list(r apiRelease, a apiAsset, version string) (*apiAsset, err
 	}
 	var found *apiAsset
 	for i, b := range r.Assets {
-		name := strings.ToLower(b.Name)
-		if b.State != "uploaded" || !isList(name) {
+		if !isList(strings.ToLower(b.Name)) {
 			continue
 		}
 		if found != nil {
