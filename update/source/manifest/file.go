@@ -120,7 +120,23 @@ func (f File) LastRotation() (int64, error) {
 // are passed over: they are of another time, or nobody's. Of the manifest
 // nothing is checked but signature and form; see State.Accept.
 func (f File) Open(product string, trust Trust) (Manifest, Trust, error) {
-	payload, trust, err := f.open(product, trust)
+	for _, e := range f.Rotations {
+		payload, err := e.open(typeRotation, trust.Keys)
+		if errors.Is(err, ErrSignature) {
+			continue
+		}
+		if err != nil {
+			return Manifest{}, Trust{}, err
+		}
+		r, err := decodeRotation(payload)
+		if err != nil {
+			return Manifest{}, Trust{}, err
+		}
+		if r.Product == product && r.Serial > trust.Serial {
+			trust = Trust{Serial: r.Serial, Keys: slices.Clone(r.Keys)}
+		}
+	}
+	payload, err := f.Manifest.open(typeManifest, trust.Keys)
 	if err != nil {
 		return Manifest{}, Trust{}, err
 	}
@@ -129,27 +145,6 @@ func (f File) Open(product string, trust Trust) (Manifest, Trust, error) {
 		return Manifest{}, Trust{}, err
 	}
 	return m, trust, nil
-}
-
-func (f File) open(product string, trust Trust) ([]byte, Trust, error) {
-	for _, e := range f.Rotations {
-		payload, err := e.open(typeRotation, trust.Keys)
-		if errors.Is(err, ErrSignature) {
-			continue
-		}
-		if err != nil {
-			return nil, Trust{}, err
-		}
-		r, err := decodeRotation(payload)
-		if err != nil {
-			return nil, Trust{}, err
-		}
-		if r.Product == product && r.Serial > trust.Serial {
-			trust = Trust{Serial: r.Serial, Keys: slices.Clone(r.Keys)}
-		}
-	}
-	payload, err := f.Manifest.open(typeManifest, trust.Keys)
-	return payload, trust, err
 }
 
 func decodeRotation(payload []byte) (Rotation, error) {

@@ -96,11 +96,7 @@ func (s *State) Accept(text []byte, c Check) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	payload, trust, err := f.open(c.Product, s.trusted(c))
-	if err != nil {
-		return Manifest{}, err
-	}
-	m, err := decodeManifest(payload)
+	m, trust, err := f.Open(c.Product, s.trusted(c))
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -108,7 +104,7 @@ func (s *State) Accept(text []byte, c Check) (Manifest, error) {
 		return Manifest{}, fmt.Errorf("%w: product %q in channel %q, want %q in %q",
 			ErrMismatch, m.Product, m.Channel, c.Product, c.Channel)
 	}
-	sum := sha256.Sum256(payload)
+	sum := sha256.Sum256(f.Manifest.Payload)
 	now := seen{Product: m.Product, Channel: m.Channel, Serial: m.Serial, Digest: sum[:], Issued: m.Issued}
 	if err := s.order(now, c.MinSerial); err != nil {
 		return Manifest{}, err
