@@ -50,7 +50,7 @@ func findMount(dir string) (string, error) {
 		if len(fields) < 5 {
 			continue
 		}
-		path := unescaped(fields[4])
+		path := unescaped.Replace(fields[4])
 		if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
 			return path, nil
 		}
@@ -58,18 +58,5 @@ func findMount(dir string) (string, error) {
 	return "", lines.Err()
 }
 
-// unescaped undoes what the kernel does to spaces in paths: \040.
-func unescaped(path string) string {
-	var b strings.Builder
-	for i := 0; i < len(path); i++ {
-		if path[i] == '\\' && i+4 <= len(path) {
-			if n, err := strconv.ParseUint(path[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(path[i])
-	}
-	return b.String()
-}
+// unescaped undoes what the kernel does to these characters in paths.
+var unescaped = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\043`, "#", `\134`, `\`)
