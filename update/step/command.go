@@ -1,6 +1,7 @@
 package step
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -71,9 +72,7 @@ type Exec struct {
 // Check looks whether the program and Dir are there.
 func Command(c Exec) update.Step {
 	c.Args, c.Undo, c.Env = slices.Clone(c.Args), slices.Clone(c.Undo), slices.Clone(c.Env)
-	if c.Grace <= 0 {
-		c.Grace = 5 * time.Second
-	}
+	c.Grace = cmp.Or(max(c.Grace, 0), 5*time.Second)
 	s := update.Step{
 		Name:  "command",
 		Check: func(_ context.Context, t *update.Task) error { return c.check(t) },
@@ -87,12 +86,8 @@ func Command(c Exec) update.Step {
 
 func (c Exec) check(t *update.Task) error {
 	if c.Dir != "" {
-		info, err := os.Stat(c.Dir)
-		if err != nil {
+		if err := isFolder(c.Dir); err != nil {
 			return err
-		}
-		if !info.IsDir() {
-			return fmt.Errorf("step: %q is not a folder", c.Dir)
 		}
 	}
 	for i, template := range [][]string{c.Args, c.Undo} {

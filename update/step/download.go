@@ -173,9 +173,5 @@ func checkPrivateFolder(dir string) error {
 	if err == nil && info.IsDir() && (writableByOthers(info) || ownedByOthers(info)) {
 		return fmt.Errorf("step: folder %q can be written by others", dir)
 	}
-	for errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
-		dir = filepath.Dir(dir)
-		_, err = os.Stat(dir)
-	}
-	return checkFolder(dir)
+	return checkMakable(dir)
 }

@@ -1,25 +1,42 @@
 package step
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 )
 
+// isFolder tells whether dir is a folder.
+func isFolder(dir string) error {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("step: %q is not a folder", dir)
+	}
+	return err
+}
+
 // checkFolder tells whether dir is a folder in which this process may write.
 func checkFolder(dir string) error {
-	info, err := os.Stat(dir)
-	if err != nil {
+	if err := isFolder(dir); err != nil {
 		return err
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("step: %q is not a folder", dir)
 	}
 	if err := writable(dir); err != nil {
 		return fmt.Errorf("step: folder %q cannot be written: %w", dir, err)
 	}
 	return nil
+}
+
+// checkMakable is checkFolder of dir or, where it is not there yet, of the folder
+// in which it would have to be made.
+func checkMakable(dir string) error {
+	_, err := os.Stat(dir)
+	for errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
+		dir = filepath.Dir(dir)
+		_, err = os.Stat(dir)
+	}
+	return checkFolder(dir)
 }
 
 // removable tells whether this process may rename or remove what is at path. In

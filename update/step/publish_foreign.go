@@ -2,8 +2,6 @@ package step
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -134,16 +132,11 @@ func (k known) has(ctx context.Context, dir, name string, info fs.FileInfo) bool
 
 // digestOf returns the SHA-256 of a file, or something else if it cannot be read.
 func digestOf(ctx context.Context, path string) string {
-	f, err := os.Open(path)
+	id, err := identify(ctx, path, func(int64) {})
 	if err != nil {
 		return "unreadable"
 	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, steady(ctx, f, func(int64) {})); err != nil {
-		return "unreadable"
-	}
-	return hex.EncodeToString(sum.Sum(nil))
+	return id.SHA256
 }
 
 // strays are names of which few are shown.

@@ -7,7 +7,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -183,15 +182,7 @@ func (s SQLite) checkSave(ctx context.Context) error {
 	if _, err := s.prefix(ctx); err != nil {
 		return err
 	}
-	dir := s.Dir
-	for {
-		_, err := os.Stat(dir)
-		if parent := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
-			dir = parent
-			continue
-		}
-		return checkFolder(dir)
-	}
+	return checkMakable(s.Dir)
 }
 
 const tempPrefix = ".new-"
