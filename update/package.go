@@ -1,6 +1,7 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -45,9 +46,7 @@ var packageName = regexp.MustCompile(`^[A-Za-z0-9@][A-Za-z0-9._/@+-]*$`)
 
 // prepare checks p and fills in its defaults.
 func (p *Package) prepare() error {
-	if p.Lock == "" {
-		p.Lock = DefaultLock
-	}
+	p.Lock = cmp.Or(p.Lock, DefaultLock)
 	p.Steps = slices.Clone(p.Steps)
 	switch {
 	case len(p.Name) > maxName || !packageName.MatchString(p.Name) || slices.Contains(strings.Split(p.Name, "/"), ".."):

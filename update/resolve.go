@@ -1,6 +1,7 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,10 +34,7 @@ func (p *Package) resolve(ctx context.Context, r Request) (Release, error) {
 		}
 	}
 	if bestVersion == nil {
-		wanted := strings.TrimSpace(r.Version)
-		if wanted == "" {
-			wanted = latest
-		}
+		wanted := cmp.Or(strings.TrimSpace(r.Version), latest)
 		return Release{}, fmt.Errorf("%w: version %q of %q", ErrNotFound, wanted, p.Name)
 	}
 	best = best.clone()

@@ -1,6 +1,7 @@
 package update
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -80,14 +81,10 @@ type Request struct {
 
 // New returns an Updater. It starts nothing.
 func New(c Config) (*Updater, error) {
-	if c.LockTTL == 0 {
-		c.LockTTL = 3 * time.Minute
-	}
+	c.LockTTL = cmp.Or(c.LockTTL, 3*time.Minute)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.OnFinish == nil {
 		c.OnFinish = func(Run) {}
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
 	}
 	if c.Store != nil && c.Locker == nil {
 		c.Locker = c.Store.Locker()

@@ -1,6 +1,7 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,10 +112,7 @@ func (r *runner) turnBack(err error) error {
 	}
 	reason := err.Error()
 	if by := r.snapshot().Cancel; by != nil && errors.Is(err, ErrCancelled) {
-		reason = by.String()
-		if reason == "" {
-			reason = "on request"
-		}
+		reason = cmp.Or(by.String(), "on request")
 	}
 	r.mu.Lock()
 	r.ends = false

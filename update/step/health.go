@@ -2,6 +2,7 @@ package step
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,18 +46,10 @@ type Health struct {
 // Redirects are followed on the same host only; one that leads elsewhere is
 // itself the answer, and so is every redirect when Status is one.
 func HTTPHealth(h Health) update.Step {
-	if h.Status == 0 {
-		h.Status = http.StatusOK
-	}
-	if h.Attempts <= 0 {
-		h.Attempts = 10
-	}
-	if h.Interval <= 0 {
-		h.Interval = time.Second
-	}
-	if h.Timeout <= 0 {
-		h.Timeout = 5 * time.Second
-	}
+	h.Status = cmp.Or(h.Status, http.StatusOK)
+	h.Attempts = cmp.Or(max(h.Attempts, 0), 10)
+	h.Interval = cmp.Or(max(h.Interval, 0), time.Second)
+	h.Timeout = cmp.Or(max(h.Timeout, 0), 5*time.Second)
 	return update.Step{
 		Name: "health",
 		Check: func(_ context.Context, t *update.Task) error {

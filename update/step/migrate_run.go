@@ -1,6 +1,7 @@
 package step
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -43,10 +44,7 @@ type fileRun struct {
 
 // apply runs a file, unless somebody else has by now.
 func (m Migrations) apply(ctx context.Context, t *update.Task, f migration) error {
-	a := &fileRun{migration: f, task: t, limit: m.Longest}
-	if a.limit == 0 {
-		a.limit = defaultLongest
-	}
+	a := &fileRun{migration: f, task: t, limit: cmp.Or(m.Longest, defaultLongest)}
 	err := m.session(ctx, func(s *session) error {
 		a.session = s
 		if f.apart {

@@ -1,6 +1,7 @@
 package step
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -45,11 +46,7 @@ func (s SQLite) sweep(ctx context.Context, prefix, keep string) error {
 			copies = append(copies, copied{e.Name(), info.ModTime()})
 		}
 	}
-	n := s.Keep
-	if n == 0 {
-		n = 3
-	}
-	n = max(n, 2)
+	n := max(cmp.Or(s.Keep, 3), 2)
 	for _, c := range slices.Concat(oldest(copies, n-1), oldest(replaced, n)) {
 		if c.name == needed {
 			continue

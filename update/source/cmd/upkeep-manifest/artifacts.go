@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
@@ -150,11 +151,5 @@ func (a artifacts) address(file, manifestPath string) (string, error) {
 
 // system names what an artifact is for.
 func system(a manifest.Artifact) string {
-	named := func(s string) string {
-		if s == "" {
-			return anything
-		}
-		return s
-	}
-	return named(a.OS) + "/" + named(a.Arch)
+	return cmp.Or(a.OS, anything) + "/" + cmp.Or(a.Arch, anything)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
@@ -158,10 +159,7 @@ func (t tool) add(args []string) error {
 		if *product == "" {
 			return f.wrong("there is no %s, and to make one -product is needed", *s.path)
 		}
-		d.Product, d.Channel, err = *product, "stable", nil
-		if *channel != "" {
-			d.Channel = *channel
-		}
+		d.Product, d.Channel, err = *product, cmp.Or(*channel, "stable"), nil
 	}
 	if err != nil {
 		return err

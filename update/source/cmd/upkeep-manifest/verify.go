@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,12 +41,8 @@ func (t tool) verify(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", *path, err)
 	}
-	check := manifest.Check{Product: m.Product, Channel: m.Channel, Keys: keys, Now: t.now}
-	if *product != "" {
-		check.Product = *product
-	}
-	if *channel != "" {
-		check.Channel = *channel
+	check := manifest.Check{
+		Product: cmp.Or(*product, m.Product), Channel: cmp.Or(*channel, m.Channel), Keys: keys, Now: t.now,
 	}
 	if _, err := new(manifest.State).Accept(text, check); err != nil {
 		return fmt.Errorf("%s: %w", *path, err)
