@@ -140,27 +140,23 @@ func (l launcher) run(ctx context.Context, args []string) (status int, hung bool
 // judge counts a start of a program on trial that has ended, unless it did so
 // itself, and puts the old one back when it is time.
 func (l launcher) judge(before *trial, hung bool) error {
-	release, err := l.lock(context.Background())
-	if err != nil {
-		return err
-	}
-	defer release()
-	tr, err := l.readTrial()
-	if err != nil || tr == nil || tr.State != onTrial {
-		return err // another process of the same file has ended it
-	}
-	counted := 0
-	if before != nil && before.Run == tr.Run {
-		counted = before.Starts
-	}
-	if tr.Starts == counted {
-		tr.Starts++
-	}
-	switch {
-	case hung:
-		return l.goBack(*tr, fmt.Sprintf("it did not confirm itself within %s", tr.Within))
-	case tr.Starts >= tr.Limit:
-		return l.goBack(*tr, tooOften(*tr))
-	}
-	return l.writeTrial(*tr)
+	return l.locked(context.Background(), func(tr *trial) error {
+		if tr == nil || tr.State != onTrial {
+			return nil // another process of the same file has ended it
+		}
+		counted := 0
+		if before != nil && before.Run == tr.Run {
+			counted = before.Starts
+		}
+		if tr.Starts == counted {
+			tr.Starts++
+		}
+		switch {
+		case hung:
+			return l.goBack(*tr, fmt.Sprintf("it did not confirm itself within %s", tr.Within))
+		case tr.Starts >= tr.Limit:
+			return l.goBack(*tr, tooOften(*tr))
+		}
+		return l.writeTrial(*tr)
+	})
 }

@@ -68,43 +68,32 @@ func sameOwner(a, b fs.FileInfo) bool {
 // switchTo puts a program that is written beside the old one into its place,
 // on trial.
 func (p place) switchTo(ctx context.Context, d swapped, fresh string, tr trial) error {
-	release, err := p.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	seen, err := os.Lstat(p.path)
-	if err != nil {
-		return err
-	}
-	there, err := p.is(ctx, d.Old)
-	if err == nil && !there {
-		err = errReplaced
-	}
-	if err != nil {
-		return err
-	}
-	if err := p.keepOld(tr.Aside); err != nil {
-		return fmt.Errorf("keeping the old program: %w", err)
-	}
-	last, err := p.readTrial()
-	if err != nil {
-		return err
-	}
-	switch {
-	case last == nil:
-	case last.Aside == tr.Aside: // of an earlier attempt
-		tr.Before = last.Before
-	default:
-		tr.Before = last.Aside
-	}
-	if err := p.writeTrial(tr); err != nil {
-		return err
-	}
-	if now, err := os.Lstat(p.path); err != nil || !untouched(seen, now) {
-		return errors.Join(err, errReplaced)
-	}
-	return p.putNew(fresh, tr.Aside)
+	return p.locked(ctx, func(last *trial) error {
+		seen, err := os.Lstat(p.path)
+		if err != nil {
+			return err
+		}
+		if err := p.expect(ctx, d.Old); err != nil {
+			return err
+		}
+		if err := p.keepOld(tr.Aside); err != nil {
+			return fmt.Errorf("keeping the old program: %w", err)
+		}
+		switch {
+		case last == nil:
+		case last.Aside == tr.Aside: // of an earlier attempt
+			tr.Before = last.Before
+		default:
+			tr.Before = last.Aside
+		}
+		if err := p.writeTrial(tr); err != nil {
+			return err
+		}
+		if now, err := os.Lstat(p.path); err != nil || !untouched(seen, now) {
+			return errors.Join(err, errReplaced)
+		}
+		return p.putNew(fresh, tr.Aside)
+	})
 }
 
 // untouched reports whether a file is the same and has the same content.

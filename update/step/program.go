@@ -144,26 +144,15 @@ func (p *Program) current() *trial {
 // retreat puts the old program back, unless the trial tr of the new one has
 // ended meanwhile.
 func (p *Program) retreat(tr trial, reason string) error {
-	release, err := p.place.lock(context.Background())
-	if err != nil {
-		return err
-	}
-	defer release()
-	now, err := p.place.readTrial()
-	if err != nil {
-		return err
-	}
-	if now != nil && now.Run == tr.Run && now.State != tr.State {
-		return fmt.Errorf("%w: that of %s", errTrialOver, tr.Version)
-	}
-	there, err := p.place.is(context.Background(), tr.New)
-	if err == nil && !there {
-		err = errReplaced
-	}
-	if err != nil {
-		return err
-	}
-	return p.place.goBack(tr, reason)
+	return p.place.locked(context.Background(), func(now *trial) error {
+		if now != nil && now.Run == tr.Run && now.State != tr.State {
+			return fmt.Errorf("%w: that of %s", errTrialOver, tr.Version)
+		}
+		if err := p.place.expect(context.Background(), tr.New); err != nil {
+			return err
+		}
+		return p.place.goBack(tr, reason)
+	})
 }
 
 // OnTrial returns the version that this program brings, and whether it has yet
@@ -199,22 +188,16 @@ func (p *Program) Confirm() error {
 }
 
 func (p *Program) confirm(tr trial) error {
-	release, err := p.place.lock(context.Background())
-	if err != nil {
-		return err
-	}
-	defer release()
-	now, err := p.place.readTrial()
-	switch {
-	case err != nil:
-		return err
-	case now == nil || now.Run != tr.Run || now.State == goneBack:
-		return fmt.Errorf("step: its trial has ended")
-	case now.State == confirmed:
-		return nil // another process of the same file was faster
-	}
-	now.State = confirmed
-	return p.place.writeTrial(*now)
+	return p.place.locked(context.Background(), func(now *trial) error {
+		switch {
+		case now == nil || now.Run != tr.Run || now.State == goneBack:
+			return fmt.Errorf("step: its trial has ended")
+		case now.State == confirmed:
+			return nil // another process of the same file was faster
+		}
+		now.State = confirmed
+		return p.place.writeTrial(*now)
+	})
 }
 
 // Listen is net.Listen, but takes the listener with this network and address,

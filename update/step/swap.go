@@ -214,11 +214,7 @@ func (s *swapper) verify(ctx context.Context, t *update.Task) error {
 	if err != nil {
 		return err
 	}
-	there, err := p.is(ctx, d.New)
-	if err == nil && !there {
-		err = errReplaced
-	}
-	return err
+	return p.expect(ctx, d.New)
 }
 
 // finish makes the swap durable, also one of a process that died before it
@@ -227,23 +223,16 @@ func (s *swapper) finish(ctx context.Context, t *update.Task, p place) error {
 	if err := p.sync(); err != nil {
 		return err
 	}
-	release, err := p.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	last, err := p.readTrial()
-	if err != nil {
-		return err
-	}
-	keep := []string{trialFile, lockFile}
-	if last != nil {
-		keep = append(keep, last.Aside, last.Before)
-	}
-	if err := p.sweep(func(name string) bool { return !slices.Contains(keep, name) }); err != nil {
-		say(t, "an older program could not be removed: "+err.Error())
-	}
-	return durable.RemoveOn(s.disk, s.Artifact.File(t))
+	return p.locked(ctx, func(last *trial) error {
+		keep := []string{trialFile, lockFile}
+		if last != nil {
+			keep = append(keep, last.Aside, last.Before)
+		}
+		if err := p.sweep(func(name string) bool { return !slices.Contains(keep, name) }); err != nil {
+			say(t, "an older program could not be removed: "+err.Error())
+		}
+		return durable.RemoveOn(s.disk, s.Artifact.File(t))
+	})
 }
 
 func (s *swapper) undo(ctx context.Context, t *update.Task) error {
@@ -251,30 +240,22 @@ func (s *swapper) undo(ctx context.Context, t *update.Task) error {
 	if err := t.Load(&d); err != nil || d.Path == "" {
 		return err // it had not begun
 	}
-	if err := s.takeBack(ctx, t, d); err != nil {
+	p, err := s.place(d)
+	if err != nil {
+		return err
+	}
+	if !exists(p.beside("")) {
+		return nil // there is no folder beside it: it had not begun
+	}
+	err = p.locked(ctx, func(last *trial) error { return s.takeBack(ctx, t, d, p, last) })
+	if err != nil {
 		return fmt.Errorf("putting the old program back: %w", err)
 	}
 	return nil
 }
 
-func (s *swapper) takeBack(ctx context.Context, t *update.Task, d swapped) error {
-	p, err := s.place(d)
-	if err != nil {
-		return err
-	}
-	release, err := p.lock(ctx)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // there is no folder beside it: it had not begun
-	}
-	if err != nil {
-		return err
-	}
-	defer release()
+func (s *swapper) takeBack(ctx context.Context, t *update.Task, d swapped, p place, tr *trial) error {
 	if err := p.repair(); err != nil {
-		return err
-	}
-	tr, err := p.readTrial()
-	if err != nil {
 		return err
 	}
 	ours := tr != nil && tr.Run == owner(t.Run)
@@ -290,8 +271,8 @@ func (s *swapper) takeBack(ctx context.Context, t *update.Task, d swapped) error
 	}
 	// It never got there, or is there no more.
 	if !exists(p.beside(fresh)) && exists(p.beside(aside)) {
-		if old, err := p.is(ctx, d.Old); err != nil || !old {
-			return cmp.Or(err, errReplaced)
+		if err := p.expect(ctx, d.Old); err != nil {
+			return err
 		}
 	}
 	if ours && tr.State == onTrial {

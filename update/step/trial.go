@@ -77,6 +77,21 @@ func (p place) lock(ctx context.Context) (release func() error, err error) {
 	return filelock.Acquire(ctx, p.beside(lockFile))
 }
 
+// locked calls f with the last trial, or nil, while all others are kept from
+// changing anything of the place.
+func (p place) locked(ctx context.Context, f func(last *trial) error) error {
+	release, err := p.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	last, err := p.readTrial()
+	if err != nil {
+		return err
+	}
+	return f(last)
+}
+
 // fileID tells a file from another by its content. Times do not: some packages
 // give all their files the same one.
 type fileID struct {
@@ -107,6 +122,15 @@ func (p place) is(ctx context.Context, id fileID) (bool, error) {
 	}
 	there, err := identify(ctx, p.path, func(int64) {})
 	return there.SHA256 == id.SHA256, err
+}
+
+// expect returns errReplaced unless the program's file is this one.
+func (p place) expect(ctx context.Context, id fileID) error {
+	there, err := p.is(ctx, id)
+	if err == nil && !there {
+		err = errReplaced
+	}
+	return err
 }
 
 // trialState says how a trial stands.
