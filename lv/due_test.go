@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -190,6 +191,34 @@ func TestAPlanThatIsScheduledWhileOthersAreAppliedGetsItsPlace(t *testing.T) {
 		s.run()
 		synctest.Wait()
 		require.Equal(t, []int64{first.ID, late.ID, last.ID}, released(t, store))
+	})
+}
+
+func TestAPlanThatDoesNotPassIsTriedOnceUntilTheNextTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s site
+		var bad, meanwhile int64
+		var tries []time.Time
+		s = serve(t, lv.Config{VersionStore: judged{memory.New().Versions(), func(r lv.Release) (err error) {
+			if r.ID == bad {
+				tries = append(tries, time.Now())
+				return errors.New("bad sector")
+			}
+			if plan := meanwhile; plan != 0 { // all plans are read again
+				meanwhile = 0
+				_, err = s.Schedule(context.Background(), plan, time.Now().Add(-time.Minute), bob)
+			}
+			return err
+		}}})
+		bad = s.due(time.Minute, lv.Change{To: s.save("a", "1")}).ID
+		s.due(2*time.Minute, lv.Change{To: s.save("b", "1")})
+		meanwhile = s.plan(lv.Release{Changes: []lv.Change{{To: s.save("c", "1")}}}).ID
+		s.approve(meanwhile)
+		time.Sleep(time.Hour)
+		s.run()
+		time.Sleep(time.Minute)
+		require.Equal(t, "b=1 c=1", s.shows(lv.View{}))
+		require.Len(t, slices.Compact(slices.Clone(tries)), len(tries))
 	})
 }
 
