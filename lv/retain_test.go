@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,6 +112,35 @@ func TestRunForgetsNothingThatHasComeToBeReferredTo(t *testing.T) {
 		s.run()
 		synctest.Wait()
 		require.Equal(t, []lv.VersionID{first, last}, s.versions("a"))
+	})
+}
+
+// idle is a store that counts how often all releases of a table are read.
+type idle struct {
+	lv.VersionStore
+	reads atomic.Int32
+}
+
+func (i *idle) Releases(ctx context.Context, t lv.TableID, q lv.Query) iter.Seq2[lv.Release, error] {
+	if q == (lv.Query{}) {
+		i.reads.Add(1)
+	}
+	return i.VersionStore.Releases(ctx, t, q)
+}
+
+func TestWhereNothingIsToBeForgottenNoReleaseIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &idle{VersionStore: memory.New().Versions()}
+		s := serve(t, lv.Config{VersionStore: store, Retain: lv.Retention{Versions: 2}})
+		s.save("a", "1")
+		s.save("a", "2")
+		s.run()
+		time.Sleep(24 * time.Hour)
+		require.Zero(t, store.reads.Load())
+		s.save("a", "3")
+		time.Sleep(24 * time.Hour)
+		require.NotZero(t, store.reads.Load())
+		require.Len(t, s.versions("a"), 2)
 	})
 }
 
