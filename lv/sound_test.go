@@ -270,6 +270,20 @@ func TestAScheduledReleaseOfADamagedVersionFailsAndLetsOthersPass(t *testing.T) 
 	})
 }
 
+func TestWhichVersionARowHasIsKnownThoughItsContentIsDamaged(t *testing.T) {
+	rot(t, func(s site, store *rotting, _ *bytes.Buffer) {
+		s.save("a", "1")
+		s.publish(lv.Production, "a")
+		gone := s.del("a")
+		saved := s.save("a", "2")
+		store.bad[saved] = true
+		_, err := s.Release(t.Context(), lv.Production, ada, gone)
+		require.ErrorIs(t, err, lv.ErrStale)
+		planned := s.plan(lv.Release{Changes: []lv.Change{{Row: "a", Working: true}}})
+		require.Equal(t, saved, planned.Changes[0].To)
+	})
+}
+
 func TestRetentionGoesOnPastWhatIsDamaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &rotting{memory.New().Versions(), map[lv.VersionID]bool{}, true}
