@@ -40,6 +40,15 @@ func TestTheFirstStrategyThatMatchesWins(t *testing.T) {
 	}
 }
 
+func TestManyStrategiesAreAskedThroughAnIndexAndFewAreNot(t *testing.T) {
+	var strategies []lv.Strategy
+	for i := range int64(100) {
+		strategies = append(strategies, lv.Strategy{ID: i + 1, Target: lv.VersionID(i + 1), Rules: is("a", fmt.Sprint(i))})
+	}
+	require.False(t, lv.Indexed(strategies[:2]...))
+	require.True(t, lv.Indexed(strategies...))
+}
+
 func TestTheIndexOfStrategiesFindsWhatALookAtAllFinds(t *testing.T) {
 	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, 1))

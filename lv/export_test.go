@@ -11,6 +11,21 @@ type Choices struct{ c *choices }
 // NewChoices returns strategies that are asked one after the other, or through
 // an index however few they are.
 func NewChoices(indexed bool, strategies ...Strategy) Choices {
+	c := chosenFrom(strategies)
+	if c == nil {
+		return Choices{}
+	}
+	c.index = nil
+	if indexed {
+		c.index = newChoiceIndex(c.list)
+	}
+	return Choices{c}
+}
+
+// Indexed reports whether so many strategies are asked through an index.
+func Indexed(strategies ...Strategy) bool { return chosenFrom(strategies).index != nil }
+
+func chosenFrom(strategies []Strategy) *choices {
 	var list []choice
 	for _, s := range strategies {
 		c, err := newChoice(s, &entry{Row: Row{Version: s.Target}})
@@ -21,15 +36,7 @@ func NewChoices(indexed bool, strategies ...Strategy) Choices {
 			list = append(list, *c)
 		}
 	}
-	c := newChoices(list)
-	if c == nil {
-		return Choices{}
-	}
-	c.index = nil
-	if indexed {
-		c.index = newChoiceIndex(c.list)
-	}
-	return Choices{c}
+	return newChoices(list)
 }
 
 // Choose returns the version that a visitor is shown, or 0.
