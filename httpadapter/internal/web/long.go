@@ -9,9 +9,13 @@ import (
 )
 
 const (
-	part     = 64 << 10        // bytes of a reply that a client has writeTimeout to accept
+	part     = 64 << 10        // bytes of a reply that a client has partTimeout to accept
 	maxPage  = 4 << 20         // bytes of the items of a page
 	patience = 5 * time.Second // how long a long reply waits for others to end
+
+	// partTimeout is more than writeTimeout: what a system keeps for a connection
+	// may be megabytes, and it tells of room only when a good part of them has gone.
+	partTimeout = time.Minute
 )
 
 // List answers with a list of any length: the items between two texts. It is
@@ -227,7 +231,7 @@ type PatientWriter struct {
 func (p *PatientWriter) Write(text []byte) (written int, err error) {
 	for some := range slices.Chunk(text, part) {
 		// A ResponseWriter without deadlines is one whose owner sees to them.
-		_ = p.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+		_ = p.control.SetWriteDeadline(time.Now().Add(partTimeout))
 		n, err := p.w.Write(some)
 		written += n
 		if err != nil {
