@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -12,6 +13,7 @@ import (
 
 	driversqlite "modernc.org/sqlite"
 
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/storage"
 )
 
@@ -45,11 +47,13 @@ type own struct {
 	idle []*session
 }
 
+// readers is how many connections may read at once.
+func readers() int { return min(max(2, runtime.GOMAXPROCS(0)), 8) }
+
 func newOwn(path string, writer *session, busy time.Duration) *own {
-	readers := min(max(2, runtime.GOMAXPROCS(0)), 8)
 	return &own{
 		place: &place{path: path}, writer: writer, busy: busy,
-		closed: make(chan struct{}), slots: make(chan struct{}, readers),
+		closed: make(chan struct{}), slots: make(chan struct{}, readers()),
 	}
 }
 
@@ -226,7 +230,10 @@ func (b *borrowed) write(f func(*session) error) error {
 
 func (b *borrowed) ready() bool { return false }
 
-func (b *borrowed) feeds() int { return b.db.Stats().MaxOpenConnections / 2 }
+// feeds has half of what the application allows now, or of what we would have.
+func (b *borrowed) feeds() int {
+	return cmp.Or(b.db.Stats().MaxOpenConnections, readers()) / 2
+}
 
 // fold leaves that to the application's own settings.
 func (b *borrowed) fold() bool { return false }
@@ -242,16 +249,12 @@ func (b *borrowed) read(ctx context.Context, f func(*session) error) error {
 	}
 	// The application's connections need not have a busy_timeout.
 	end := time.Now().Add(b.timeout)
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		err := b.borrow(ctx, f)
 		if !errors.Is(err, storage.ErrBusy) || !time.Now().Before(end) {
 			return err
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.For(ctx, wait) != nil {
 			return err
 		}
 	}

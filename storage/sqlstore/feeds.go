@@ -2,8 +2,8 @@ package sqlstore
 
 import "context"
 
-// feeds has a place for each page of a store's feed that may be read now. Who
-// watches from far behind wants page after page, and is seldom alone: a
+// feeds has a place for each page of a feed that may be read now, of whatever
+// store of an engine. Who watches from far behind wants page after page, and is seldom alone: a
 // connection that came free would always have them before it.
 type feeds chan struct{}
 

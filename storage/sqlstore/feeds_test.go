@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -20,12 +21,16 @@ import (
 type slow struct {
 	database
 	feeds   int
+	idle    bool // reads find nothing, at once
 	reading atomic.Int64
 }
 
 func (s *slow) Dialect() sqlstore.Dialect { return sqlstore.Dialect{Feeds: s.feeds} }
 
 func (s *slow) Read(ctx context.Context, _ func(sqlstore.Tx) error) error {
+	if s.idle {
+		return nil
+	}
 	s.reading.Add(1)
 	defer s.reading.Add(-1)
 	<-ctx.Done()
@@ -83,4 +88,25 @@ func othersRead(t *testing.T, db *slow, store func(sqlstore.DB) (watch, list fun
 	for range 21 {
 		require.ErrorIs(t, <-results, context.Canceled)
 	}
+}
+
+func TestTheFeedsOfAllStoresShareConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := &slow{feeds: 3, idle: true}
+		stores, err := sqlstore.New(t.Context(), sqlstore.Config{DB: db})
+		require.NoError(t, err)
+		require.NoError(t, first(stores.Journal().History(t.Context(), update.Query{})))
+		require.NoError(t, first(stores.Versions().Versions(t.Context(), lv.TableID{App: "demo", Schema: "pages"}, lv.Query{})))
+		db.idle = false
+		ctx, stop := context.WithCancel(t.Context())
+		var watchers sync.WaitGroup
+		for range 5 {
+			watchers.Go(func() { _ = first(stores.Journal().Watch(ctx, 0)) })
+			watchers.Go(func() { _ = first(stores.Versions().Watch(ctx, 0)) })
+		}
+		synctest.Wait()
+		require.EqualValues(t, 3, db.reading.Load())
+		stop()
+		watchers.Wait()
+	})
 }

@@ -51,6 +51,7 @@ func New(ctx context.Context, c Config) (*Stores, error) {
 	s.journal = NewJournal(s.on(domainUpdate, c.DB, nil), c.Retention)
 	s.journal.leases = s.on(domainLease, c.DB, nil)
 	s.versions = NewVersions(s.on(domainLV, c.DB, nil), c.Retention)
+	s.versions.events.feeds = s.journal.events.feeds // the connections are shared too
 	return s, nil
 }
 
