@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-
 	"strings"
 	"sync/atomic"
 
@@ -182,19 +181,17 @@ func (l eventLog[E]) follow(ctx context.Context, after int64, yield func(E) bool
 			}
 			after, at = e.seq, e.ms
 		}
-		switch {
-		case len(p.entries) > 0:
-			changed = nil
-		case changed == nil:
-			changed = l.db.Changed(ctx)
-		default:
+		if len(p.entries) > 0 {
+			continue
+		}
+		if changed != nil {
 			select {
 			case <-changed:
-				changed = l.db.Changed(ctx)
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 		}
+		changed = l.db.Changed(ctx) // before the next look: nothing is missed
 	}
 }
 

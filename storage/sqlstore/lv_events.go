@@ -137,7 +137,7 @@ func lvComplete(tx Tx, all []logged[lvLogged]) (int, error) {
 			return 0, err
 		}
 	}
-	if slices.ContainsFunc(all, func(e logged[lvLogged]) bool { return e.event.Kind == lv.EventReleased }) {
+	if slices.ContainsFunc(p.all, func(e logged[lvLogged]) bool { return e.event.Kind == lv.EventReleased }) {
 		if err := p.add(tx, lvRowsReleased, first.Seq, last.Seq); err != nil {
 			return 0, err
 		}
@@ -181,8 +181,11 @@ func (p *lvMovedPage) add(tx Tx, query string, first, last int64) error {
 			lvShow(&m, created, updated, content, digest)
 		}
 		i := seq - p.all[0].seq
-		if i < 0 || i >= int64(len(p.all)) {
+		if i < 0 {
 			return nil
+		}
+		if i >= int64(len(p.all)) {
+			return errPageFull // what follows was cut
 		}
 		if i > at && p.bytes >= eventBytes {
 			p.all = p.all[:i]

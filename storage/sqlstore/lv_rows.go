@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 
 	"github.com/upkeep-go/upkeep/lv"
@@ -111,7 +112,7 @@ func (s *Versions) rowsByState(ctx context.Context, id lv.TableID, v lv.View, yi
 				rest, err = t.addByState(&p, v)
 				return err
 			}
-			p.entries = rest[:min(rowPage, len(rest))]
+			p.entries = slices.Clone(rest[:min(rowPage, len(rest))]) // or rest would keep their contents
 			return p.complete(0, t.addContent)
 		})
 		if !first {
