@@ -140,7 +140,7 @@ func (s *server) transactOn(ctx context.Context, c *pgxpool.Conn, how transactio
 	if err := cmp.Or(t.run(f), ctx.Err()); err != nil || !how.writes {
 		broken := c.Conn().IsClosed()
 		pg.Rollback(ctx) // failing, it closes the connection: the same
-		if ctx.Err() != nil {
+		if err != nil && ctx.Err() != nil {
 			return false, fmt.Errorf("%w: not done in %v: %w", storage.ErrBusy, how.limit, err)
 		}
 		return passes(err, broken), err
