@@ -244,7 +244,7 @@ func (s *swapper) undo(ctx context.Context, t *update.Task) error {
 	if err != nil {
 		return err
 	}
-	if !exists(p.beside("")) {
+	if _, err := os.Lstat(p.beside("")); errors.Is(err, fs.ErrNotExist) {
 		return nil // there is no folder beside it: it had not begun
 	}
 	err = p.locked(ctx, func(last *trial) error { return s.takeBack(ctx, t, d, p, last) })
