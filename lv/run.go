@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 const (
@@ -92,12 +94,7 @@ func (s *Service) repeat(idle, work context.Context, j job) {
 			}
 			wait = retryPause
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-idle.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
+		_ = pause.For(idle, wait)
 	}
 }
 

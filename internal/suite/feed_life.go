@@ -80,6 +80,7 @@ func (t *feedTest[S, E]) watcherWrites() {
 		t.Read(t, t.store, e)
 		require.NoError(t, write(n, 1), "a watcher may write")
 	}
+	require.Equal(t, 20, n, "a watcher sees what it writes")
 }
 
 // fill writes events in lots of 50 until the first is compacted, and returns

@@ -14,6 +14,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/internal/fetch"
 	"github.com/upkeep-go/upkeep/internal/lv/wire"
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -80,11 +81,11 @@ func (s *source) begin(ctx context.Context) (lv.Snapshot, error) {
 // Watch implements lv.Reader. It connects again whenever the feed ends.
 func (s *source) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
 	return func(yield func(lv.Event, error) bool) {
-		pause, told := firstPause, "" // why the server is away, as the log has it
+		wait, told := firstPause, "" // why the server is away, as the log has it
 		for after := after; ; {
 			began, stopped := time.Now(), false
 			err := s.follow(ctx, after, func(e lv.Event) bool {
-				pause, after = firstPause, e.Seq
+				wait, after = firstPause, e.Seq
 				stopped = !yield(e, nil)
 				if e.Kind != "" { // else it says only that nothing has changed up to there
 					s.changed.Store(true)
@@ -101,34 +102,25 @@ func (s *source) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, err
 			case errors.Is(err, lv.ErrCompacted):
 				s.replica.config.Logger.WarnContext(ctx, "lv: replica reads the snapshot anew", "after", after, "err", err)
 				s.lost.Store(true)
-				wait(ctx, time.Second) // in case that the server's state is no better
+				_ = pause.For(ctx, time.Second) // in case that the server's state is no better
 				yield(lv.Event{}, err)
 				return
 			case time.Since(began) > longestPause:
-				pause = firstPause
+				wait = firstPause
 			}
 			if ctx.Err() == nil {
 				if reason := err.Error(); reason != told {
 					s.replica.config.Logger.WarnContext(ctx, "lv: replica lost its server", "err", err)
 					told = reason
 				}
-				wait(ctx, pause)
+				_ = pause.For(ctx, wait)
 			}
 			if ctx.Err() != nil {
 				yield(lv.Event{}, context.Cause(ctx))
 				return
 			}
-			pause = min(2*pause, longestPause)
+			wait = min(2*wait, longestPause)
 		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }
 
