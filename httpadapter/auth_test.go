@@ -245,6 +245,7 @@ func TestGuessesAreCountedByNetwork(t *testing.T) {
 	}
 	require.Equal(t, 429, s.send("GET", runs, "", as("guess"), from("[2001:db8::ffff%eth0]:1")).StatusCode)
 	require.Equal(t, 401, s.send("GET", runs, "", as("guess"), from("[2001:db8:0:1::1]:1")).StatusCode)
+	require.Equal(t, 429, s.send("GET", runs, "", as("guess"), from("2001:db8::2:1")).StatusCode, "as a middleware sets it")
 }
 
 func TestRequestsWithoutATokenAreNoGuesses(t *testing.T) {

@@ -66,7 +66,7 @@
 // is its text, that of anything else its JSON), include=a,b or exclude=_ctime,_mtime
 // of the members, _id and the like included, sort=weight and order=desc, size
 // and page, or size and after. A list that is sorted is in memory until its
-// last row has come, but for the contents. Names with a dot are attributes of a
+// last row has come, but for the contents, and counts as a long reply. Names with a dot are attributes of a
 // visitor; on these routes, and on status, list and record, every other name is
 // refused. All of it may also be the body's query.
 //

@@ -179,7 +179,7 @@ type wujiFailReply struct {
 	Data *struct{} `json:"data"` // null
 }
 
-// done answers with data.
+// wujiDone answers with data.
 func wujiDone(c *web.Call, data any) error {
 	return c.Reply(http.StatusOK, wujiReply{Code: http.StatusOK, Data: data})
 }
@@ -209,7 +209,7 @@ func wujiCredential(c *web.Call) (web.Credential, error) {
 // badStaff refuses a change that does not say who makes it.
 var badStaff = &web.Refusal{Status: http.StatusBadRequest, Slug: "invalid-staffname", Text: "Invalid Staffname"}
 
-// staff returns the operator, who is recorded with every change. It is UTF-8,
+// wujiStaff returns the operator, who is recorded with every change. It is UTF-8,
 // though headers rarely are.
 func wujiStaff(c *web.Call) (string, error) {
 	values := c.Request.Header.Values("Staffname")

@@ -138,6 +138,10 @@ func (s rotten) sendsTheRest() {
 	require.Equal(t, []any{map[string]any{"name": "a2"}, nil}, names("/lv/status/0", "content"))
 	require.Equal(t, []any{map[string]any{"name": "a2"}, nil}, names("/lv/list/a", "content"))
 	require.Equal(t, []any{"save"}, names("/lv/list/c", "op"))
+	require.Equal(t, []any{"a"}, names("/lv/status/0?size=1", "objectId"))
+	require.Equal(t, []any{"c"}, names("/lv/status/0?size=1&page=2", "objectId"))
+	require.Empty(t, names("/lv/status/0?size=1&page=3", "objectId"))
+	require.Empty(t, names("/lv/list/a?size=2&page=2", "op"))
 	require.Equal(t, []any{"2"}, names("/lv/record", "versionId"))
 	statuses := s.documented("POST", "/lv/check", `{"ids":["a","c"]}`).good(t)["data"]
 	require.Equal(t, []any{map[string]any{"id": "a", "status": 2.0}, map[string]any{"id": "c", "status": 2.0}}, statuses)

@@ -76,6 +76,9 @@ func optionsOf(c *web.Call, query url.Values) (o options, err error) {
 		return o, err
 	}
 	o.include, o.exclude = namesOf(query.Get("include")), namesOf(query.Get("exclude"))
+	if max(len(o.include), len(o.exclude)) > maxTerms {
+		return o, web.BadQuery.With(fmt.Sprintf("include and exclude: at most %d members", maxTerms))
+	}
 	o.sort = query.Get("sort")
 	switch query.Get("order") {
 	case "desc":
@@ -142,8 +145,8 @@ func (o options) matches(row lv.Row) bool {
 	})
 }
 
-// sorted has the rows in memory until the last one has come, but not their
-// contents, which the table shares.
+// sorted has the rows in memory until the last one has come, with what they are
+// sorted by, but not their contents, which the table shares.
 func (o options) sorted(rows iter.Seq2[lv.Row, error]) iter.Seq2[lv.Row, error] {
 	return func(yield func(lv.Row, error) bool) {
 		var all []keyed
@@ -152,7 +155,11 @@ func (o options) sorted(rows iter.Seq2[lv.Row, error]) iter.Seq2[lv.Row, error] 
 				yield(row, err)
 				return
 			}
-			all = append(all, keyed{keyOf(shownMembers(row)[o.sort]), row})
+			k := key{number: float64(row.Version)} // which is a text for readers alone
+			if o.sort != "_version" {
+				k = keyOf(shownMembers(row)[o.sort])
+			}
+			all = append(all, keyed{k, row})
 		}
 		slices.SortFunc(all, func(a, b keyed) int {
 			order := a.key.compare(b.key)

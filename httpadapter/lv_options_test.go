@@ -3,8 +3,10 @@ package httpadapter_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -97,6 +99,24 @@ func TestReadersAskForSomeRowsInAnOrder(t *testing.T) {
 		require.NoError(t, err)
 		r := s.send("POST", "/api/lv/gray/any?appid=app&schemaid=empty&authid=kit&authkey="+appKey, string(body))
 		require.Equal(t, want, r.ids(t), "in the body: %s", options)
+	}
+}
+
+func TestReadersHaveTheNewestFirst(t *testing.T) {
+	s := assorted(t)
+	for range 9 { // so that versions have one figure and two
+		s.saved(t, "other", `{}`)
+		_, err := s.rows.Table("app", "empty").Save(t.Context(), "a", json.RawMessage(fmt.Sprintf(`{"n":%d}`, s.last(t, "other").ID)), lv.By{Actor: "x"})
+		require.NoError(t, err)
+	}
+	_, err := s.rows.Table("app", "empty").Publish(t.Context(), lv.Production, lv.By{Actor: "x"}, "a")
+	require.NoError(t, err)
+	before := int64(math.MaxInt64)
+	for _, row := range s.asked("sort=_version&order=desc").data(t).([]any) {
+		version, err := strconv.ParseInt(row.(map[string]any)["_version"].(string), 10, 64)
+		require.NoError(t, err)
+		require.Less(t, version, before)
+		before = version
 	}
 }
 

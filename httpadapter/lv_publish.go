@@ -71,7 +71,7 @@ func (l *lvRoutes) change(c *web.Call) (*lv.Table, lv.By, error) {
 	return t, by, err
 }
 
-// moved answers with what was released of a row, or of all rows if it is "".
+// wujiMoved answers with what was released of a row, or of all rows if it is "".
 func wujiMoved(c *web.Call, r lv.Release, row string) error {
 	var reply movedReply
 	if r.ID != 0 {

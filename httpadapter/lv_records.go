@@ -30,28 +30,46 @@ type shownReply struct {
 // of the rows.
 func records(ctx context.Context, t *lv.Table, after string) iter.Seq2[recordReply, error] {
 	return func(yield func(recordReply, error) bool) {
-		for row, err := range t.Rows(ctx, lv.View{Working: true, Deleted: true, After: after}) {
-			var reply recordReply
-			if err == nil {
-				reply, err = recordOf(ctx, t, row)
+		for {
+			rows, shown, err := recorded(ctx, t, after)
+			if err != nil {
+				yield(recordReply{}, err)
 			}
-			if err == nil && reply.Shown == nil {
-				continue // it has been published since
-			}
-			if !yield(reply, err) {
+			if err != nil || len(rows) == 0 {
 				return
 			}
+			for i, row := range rows {
+				reply, err := recordOf(ctx, t, row, shown[i])
+				published := err == nil && reply.Shown == nil // since then
+				if !published && !yield(reply, err) {
+					return
+				}
+			}
+			after = rows[len(rows)-1].ID
 		}
 	}
 }
 
-// recordOf returns the record of a row that is deleted.
-func recordOf(ctx context.Context, t *lv.Table, row lv.Row) (reply recordReply, err error) {
-	shown, err := t.Shown(ctx, row.ID)
-	if err != nil {
-		return reply, err
+// recorded returns the next rows that are deleted and who shows them, a few at
+// a time: to ask costs a look at all strategies of the table.
+func recorded(ctx context.Context, t *lv.Table, after string) (rows []lv.Row, shown []lv.Shown, err error) {
+	var ids []string
+	for row, err := range t.Rows(ctx, lv.View{Working: true, Deleted: true, After: after}) {
+		if err != nil {
+			return nil, nil, err
+		}
+		rows, ids = append(rows, row), append(ids, row.ID)
+		if len(rows) == 64 {
+			break
+		}
 	}
-	for _, env := range shown[0].Envs {
+	shown, err = t.Shown(ctx, ids...)
+	return rows, shown, err
+}
+
+// recordOf returns the record of a row that is deleted.
+func recordOf(ctx context.Context, t *lv.Table, row lv.Row, shown lv.Shown) (reply recordReply, err error) {
+	for _, env := range shown.Envs {
 		there, err := t.Get(ctx, row.ID, lv.View{Env: env})
 		damaged, isDamaged := errors.AsType[*lv.CorruptError](err)
 		switch {
@@ -64,7 +82,7 @@ func recordOf(ctx context.Context, t *lv.Table, row lv.Row) (reply recordReply, 
 		}
 		reply.Shown = append(reply.Shown, shownReply{GrayID: string(env), VersionID: decimal(there.Version)})
 	}
-	for _, s := range shown[0].Strategies {
+	for _, s := range shown.Strategies {
 		reply.Shown = append(reply.Shown, shownReply{StrategyID: decimal(s.ID), VersionID: decimal(s.Target)})
 	}
 	if reply.Shown == nil {

@@ -192,28 +192,15 @@ func (l *lvRoutes) amending(c *web.Call, t *lv.Table, f func(ctx context.Context
 	return c.Reply(http.StatusOK, releaseOf(r))
 }
 
-func (l *lvRoutes) approve(c *web.Call) error {
-	t, by, err := l.why(c)
-	if err != nil {
-		return err
+// amend serves a method of a table that does something to a release.
+func (l *lvRoutes) amend(f func(*lv.Table, context.Context, int64, lv.By) (lv.Release, error)) func(*web.Call) error {
+	return func(c *web.Call) error {
+		t, by, err := l.why(c)
+		if err != nil {
+			return err
+		}
+		return l.amending(c, t, func(ctx context.Context, id int64) (lv.Release, error) { return f(t, ctx, id, by) })
 	}
-	return l.amending(c, t, func(ctx context.Context, id int64) (lv.Release, error) { return t.Approve(ctx, id, by) })
-}
-
-func (l *lvRoutes) apply(c *web.Call) error {
-	t, by, err := l.why(c)
-	if err != nil {
-		return err
-	}
-	return l.amending(c, t, func(ctx context.Context, id int64) (lv.Release, error) { return t.Apply(ctx, id, by) })
-}
-
-func (l *lvRoutes) revert(c *web.Call) error {
-	t, by, err := l.why(c)
-	if err != nil {
-		return err
-	}
-	return l.amending(c, t, func(ctx context.Context, id int64) (lv.Release, error) { return t.Revert(ctx, id, by) })
 }
 
 func (l *lvRoutes) schedule(c *web.Call) error {

@@ -75,12 +75,12 @@ func (l *lvRoutes) status(c *web.Call) error {
 		return err
 	}
 	rows := t.Rows(c.Context(), lv.View{Working: true, Status: status, After: page.after})
-	return wujiList(c, web.Map(paged(page, rows), func(row lv.Row, err error) (statusReply, error) {
+	return wujiList(c, paged(page, web.Map(rows, func(row lv.Row, err error) (statusReply, error) {
 		if row.Corrupt {
 			err = nil
 		}
 		return statusReply{row.ID, decimal(row.Version), row.Status, row.Content, row.UpdatedAt.UnixMilli()}, err
-	}))
+	})))
 }
 
 func (l *lvRoutes) list(c *web.Call) error {
@@ -98,12 +98,12 @@ func (l *lvRoutes) list(c *web.Call) error {
 			return err
 		}
 	}
-	versions := web.Map(paged(page, t.History(c.Context(), query)), func(v lv.Version, err error) (versionReply, error) {
+	versions := paged(page, web.Map(t.History(c.Context(), query), func(v lv.Version, err error) (versionReply, error) {
 		if damaged, ok := errors.AsType[*lv.CorruptError](err); ok && damaged.Version == v.ID {
 			err = nil
 		}
 		return versionReply{decimal(v.ID), v.Op, v.Content, v.By.Reason, v.By.Actor, v.Time.UnixMilli()}, err
-	})
+	}))
 	if page.after == "" && page.skip == 0 {
 		versions = web.OrElse(versions, fmt.Errorf("%w: row %q", lv.ErrNotFound, query.Row))
 	}
@@ -183,6 +183,11 @@ func (l *lvRoutes) read(c *web.Call, env lv.Env) error {
 	}
 	if !inBody { // or the tag would be that of other questions too
 		if unchanged, err := l.tag(c, t); err != nil || unchanged {
+			return err
+		}
+	}
+	if options.sort != "" {
+		if err := c.BeLong(); err != nil {
 			return err
 		}
 	}

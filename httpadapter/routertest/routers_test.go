@@ -214,6 +214,14 @@ func TestEveryRouterHandsTheRequestOver(t *testing.T) {
 					}
 				}
 			}
+			key := table + "&authid=ann&authkey=an+editor%27s+token"
+			for _, id := range []string{"1", "1/"} { // of a version, and of no gray
+				r := httptest.NewRequestWithContext(t.Context(), "GET", tt.path+"/lv/release/"+id+key, nil)
+				r.Header.Set("Staffname", "ann")
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				require.Equal(t, http.StatusOK, w.Code, "%s: %s", id, w.Body)
+			}
 			if tt.path != "" {
 				status, _, _ = send(h, "GET", strings.TrimPrefix(rows, tt.path)+"a"+table, "")
 				require.Equal(t, http.StatusNotFound, status)

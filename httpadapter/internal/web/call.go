@@ -120,8 +120,7 @@ func (c *Call) fail(err error) {
 	} else if ofEngine(err) {
 		c.Report(err)
 	}
-	var refused *Refusal
-	if errors.As(err, &refused) && refused.Retry > 0 {
+	if refused, ok := errors.AsType[*Refusal](err); ok && refused.Retry > 0 {
 		c.Writer.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refused.Retry.Seconds()))))
 	}
 	c.Send(reply)
@@ -166,7 +165,7 @@ func (c *Call) Reply(status int, body any) error {
 	}
 	text := textOf(body)
 	if len(text) > part && !c.Route.Changes {
-		if err := c.beLong(); err != nil {
+		if err := c.BeLong(); err != nil {
 			return err
 		}
 	}

@@ -251,11 +251,15 @@ func (l *loginLimiter) bucket(address string, now time.Time) bucket {
 // address, or its /64 network, which is what one customer gets of IPv6.
 // Headers such as X-Forwarded-For are anybody's to write and are not read.
 func remoteAddress(r *http.Request) string {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	address, err := netip.ParseAddr(r.RemoteAddr) // as a middleware may have set it
 	if err != nil {
-		return r.RemoteAddr
+		peer, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil {
+			return r.RemoteAddr
+		}
+		address = peer.Addr()
 	}
-	address := peer.Addr().Unmap().WithZone("")
+	address = address.Unmap().WithZone("")
 	if address.Is4() {
 		return address.String()
 	}

@@ -175,9 +175,9 @@ func (r *long) fail(err error) error {
 
 // Begin sends the head of a JSON reply whose length is not known: it is one of
 // the long replies from then on. While there are too many of them it waits for
-// one to end, for a while. An error of the writer is for Break.
+// one to end, for a while.
 func (c *Call) Begin() (*PatientWriter, error) {
-	if err := c.beLong(); err != nil {
+	if err := c.BeLong(); err != nil {
 		return nil, err
 	}
 	c.Header().Set("Content-Type", "application/json")
@@ -186,8 +186,9 @@ func (c *Call) Begin() (*PatientWriter, error) {
 	return &PatientWriter{w: c.Writer, control: http.NewResponseController(c.Writer)}, nil
 }
 
-// beLong counts one more long reply, until the request ends.
-func (c *Call) beLong() error {
+// BeLong counts one more long reply, until the request ends. A handler calls it
+// before it keeps much in memory, whatever becomes of the reply.
+func (c *Call) BeLong() error {
 	if c.isLong {
 		return nil
 	}
@@ -204,7 +205,7 @@ func (c *Call) beLong() error {
 	}
 }
 
-// leave ends what beLong began.
+// leave ends what BeLong began.
 func (c *Call) leave() {
 	if c.isLong {
 		<-c.server.replies

@@ -229,7 +229,7 @@ func (d *description) responses(r *Route) object {
 
 // refusals are what any route may answer before and beside its domain.
 var refusals = []error{
-	BadQuery, BadBody, BadID, Foreign, BodyTooLong, QueryTooBig, BadMedia, TooMany, TooManyOpen, internal(""), Unavailable,
+	BadQuery, BadBody, BadID, Foreign, BodyTooLong, QueryTooBig, BadMedia, TooMany, TooManyOpen, TooManyLong, internal(""), Unavailable,
 	ErrNoCredential, ErrBadCredential, ErrExpired, ErrForbidden,
 }
 

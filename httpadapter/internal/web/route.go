@@ -101,7 +101,7 @@ func (c *Call) readPath() error {
 	path, pattern := strings.Split(sent, "/"), strings.Split(c.Route.Pattern, "/")
 	for i, segment := range pattern {
 		at := len(path) - len(pattern) + i
-		if at < 0 {
+		if at <= 0 || segment == "" {
 			continue
 		}
 		text, err := url.PathUnescape(path[at])
