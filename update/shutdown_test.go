@@ -79,6 +79,7 @@ func TestShutdownWaitsForASafePointAsLongAsItMay(t *testing.T) {
 		u := newUpdaterOn(t, state, p)
 		run, err := u.Start(t.Context(), ask)
 		require.NoError(t, err)
+		synctest.Wait() // a step that has not begun is a safe point
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		start := time.Now()
