@@ -187,6 +187,7 @@ func FuzzCredentials(f *testing.F) {
 	f.Add(admin, "ann", "app", "ann")
 	f.Add(reader, "rob", "app/table", "\u202e")
 	s := (&site{configure: func(c *httpadapter.Config) { c.Limits.Logins = -1 }}).open(f)
+	described(f) // before, for it may not use f in a target
 	f.Fuzz(func(t *testing.T, secret, id, app, staff string) {
 		body := fmt.Sprintf(`{"api_token":%s,"itemId":"core"}`, encoded(t, secret))
 		progress := s.send("POST", "/api/v1/update/progress", body)
