@@ -28,7 +28,7 @@ func TestIDsComeFromThePathAsItWasSent(t *testing.T) {
 		require.Equal(t, http.StatusOK, response.StatusCode, text)
 		require.Equal(t, want, got, path)
 	}
-	for _, path := range []string{"%00/parts/b", "a/parts/%ff", "%2e/parts/b", "a/parts/%2e%2e", "a/parts/" + string(make([]byte, 0)) + "%7f"} {
+	for _, path := range []string{"%00/parts/b", "a/parts/%ff", "%2e/parts/b", "a/parts/%2e%2e", "a/parts/%7f"} {
 		_, text := ask(s, "GET", "/svc/things/"+path, "")
 		require.Equal(t, "invalid-id", slug(t, text), path)
 	}
