@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
@@ -36,6 +37,8 @@ type DB struct {
 	locker   locker
 	journal  journal
 	versions versions
+	devices  map[string]*device
+	keep     storage.Retention
 }
 
 // New returns an empty engine with all defaults.
@@ -47,6 +50,7 @@ func Open(c Config) *DB {
 	db.locker = locker{db: db, leases: make(map[string]timed)}
 	db.journal = newJournal(db, keep)
 	db.versions = newVersions(db, keep)
+	db.devices, db.keep = make(map[string]*device), keep
 	return db
 }
 
@@ -59,6 +63,18 @@ func (db *DB) Journal() update.Journal { return &db.journal }
 // Versions returns the rows of package lv.
 func (db *DB) Versions() lv.VersionStore { return &db.versions }
 
+// Firmware returns what package firmware keeps of a device.
+func (db *DB) Firmware(name string) firmware.DeviceStore {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	d := db.devices[name]
+	if d == nil {
+		d = newDevice(db, db.keep)
+		db.devices[name] = d
+	}
+	return d
+}
+
 // Close forgets everything. Calls that follow, and every Watch, return
 // storage.ErrClosed. It may be called twice.
 func (db *DB) Close() error {
@@ -68,6 +84,9 @@ func (db *DB) Close() error {
 	db.locker.leases = nil
 	db.journal.forget()
 	db.versions.forget()
+	for _, d := range db.devices {
+		d.forget()
+	}
 	return nil
 }
 

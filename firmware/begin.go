@@ -1,0 +1,262 @@
+package firmware
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/lease"
+)
+
+func isUpToDate(err error) bool { return errors.Is(err, ErrUpToDate) }
+
+func (r Request) check() error {
+	if err := fits("Version", r.Version, maxName); err != nil {
+		return err
+	}
+	return fits("RequestID", r.By.RequestID, maxName)
+}
+
+// Start validates the request, records the run and returns; the update goes on
+// in the background and does not end with ctx. A request without a Version and
+// a Plan checks first. It returns ErrBusy while a run is live, an image on
+// trial included, and takes it up if nobody works on it; ErrUpToDate when there
+// is nothing to do, and ErrDisabled.
+//
+// When ctx ends before Start has returned, the run may have begun all the
+// same: repeat the request with its RequestID to learn that.
+func (s *Service) Start(ctx context.Context, r Request) (Run, error) {
+	if err := r.check(); err != nil {
+		return Run{}, err
+	}
+	id := r.By.RequestID
+	r.By = r.By.bounded()
+	r.By.RequestID = id
+	if s.config.Disabled {
+		return Run{}, ErrDisabled
+	}
+	if run, found, err := s.earlier(ctx, r.By); found || err != nil {
+		return run, err
+	}
+	return s.begin(ctx, nil, func(ctx context.Context, rec Record, token int64) (Run, progress, error) {
+		_, err := s.choose(rec, r)
+		unknown := r.Version != "" && errors.Is(err, ErrNotFound)
+		if r.Plan == "" && (r.Version == "" || unknown) {
+			if rec, err = s.check(ctx, token); err != nil {
+				return Run{}, progress{}, err
+			}
+		}
+		if err := s.admits(rec, rec.Catalog); rec.Catalog.Number > 0 && err != nil {
+			return Run{}, progress{}, err
+		}
+		release, err := s.choose(rec, r)
+		if err == nil && r.Plan != "" && r.Plan != planID(rec.Running, release) {
+			err = fmt.Errorf("%w: plan %q is not what would be done now", ErrStale, cut(r.Plan, maxName))
+		}
+		return newRun(rec, release, r), progress{Phase: phasePull}, err
+	})
+}
+
+func newRun(rec Record, release Release, r Request) Run {
+	return Run{
+		ID: strings.ToLower(rand.Text()), From: rec.Running.Version, Version: release.Version, Release: release,
+		State: StateRunning, Pulled: map[Way]int64{}, Request: r,
+	}
+}
+
+// earlier finds the run of a repeated request.
+func (s *Service) earlier(ctx context.Context, by By) (Run, bool, error) {
+	if by.RequestID == "" {
+		return Run{}, false, nil
+	}
+	for run, err := range s.config.DeviceStore.History(ctx, Query{RequestID: by.RequestID}) {
+		return run, err == nil, err
+	}
+	return Run{}, false, nil
+}
+
+// begin takes the lease, settles what a restart or a dead process has left,
+// records the run that build makes and works on it in the background, with up
+// if it is a bundle's.
+func (s *Service) begin(
+	ctx context.Context, up *upload, build func(ctx context.Context, rec Record, token int64) (Run, progress, error),
+) (Run, error) {
+	ctx, leave, err := s.enter(ctx)
+	if err != nil {
+		return Run{}, err
+	}
+	defer leave()
+	held, err := s.hold(ctx)
+	if err != nil {
+		return Run{}, err
+	}
+	rec, err := s.settled(ctx, held)
+	if err == nil && rec.Run != nil && !rec.Run.State.Done() {
+		run := *rec.Run
+		s.door.Go(func() { s.work(held, rec, nil) }) // it was left
+		return Run{}, busy(run)
+	}
+	var run Run
+	var p progress
+	if err == nil {
+		run, p, err = build(ctx, rec, held.Lease().Token)
+	}
+	if err == nil {
+		rec, err = s.record(ctx, held, run, p)
+	}
+	if err != nil {
+		s.release(held)
+		if errors.Is(err, ErrExists) { // the request came twice at once
+			if run, found, e := s.earlier(ctx, run.Request.By); found && e == nil {
+				return run, nil
+			}
+		}
+		return Run{}, err
+	}
+	run = rec.Run.Clone()
+	s.door.Go(func() { s.work(held, rec, up) })
+	return run, nil
+}
+
+func busy(run Run) error {
+	return fmt.Errorf("%w: run %q to version %q is %s", ErrBusy, run.ID, run.Version, run.State)
+}
+
+// record writes a new run.
+func (s *Service) record(ctx context.Context, held *lease.Held, run Run, p progress) (Record, error) {
+	run.Owner = held.Lease().Owner
+	rec, err := s.amend(ctx, held.Lease().Token, func(rec *Record) ([]Event, error) {
+		if rec.Run != nil && !rec.Run.State.Done() {
+			return nil, busy(*rec.Run)
+		}
+		kept := run.Clone()
+		rec.Run, rec.Device, rec.Reason = &kept, DeviceIdle, ""
+		p.put(rec)
+		return []Event{{
+			Kind: EventStarted, Run: run.ID, Actor: run.Request.By.Actor,
+			Message: cut(fmt.Sprintf("from %q to %q %s", run.From, run.Version, run.Request.By.Reason), maxReason),
+		}}, nil
+	})
+	if err == nil {
+		s.log(slog.LevelInfo, "begun", run)
+	}
+	return rec, err
+}
+
+// Wait returns the run once it is done, with Run.Err, or, with ErrRestarting,
+// once the device is about to restart for it; after the restart Wait goes on to
+// the end. When ctx ends first it returns the run so far and ctx's error.
+func (s *Service) Wait(ctx context.Context, id string) (Run, error) {
+	for {
+		run, err := s.Get(ctx, id)
+		switch {
+		case err != nil:
+			return run, err
+		case run.State.Done() && !s.working(id):
+			return run, run.Err()
+		case s.restarts(id):
+			return run, fmt.Errorf("%w: for version %q", ErrRestarting, run.Version)
+		case s.door.Shut():
+			return run, ErrClosed
+		}
+		if err := s.pauseFor(ctx, waitInterval, id); err != nil {
+			return run, err
+		}
+	}
+}
+
+// waitInterval is how often Wait looks at a run of another process.
+const waitInterval = 250 * time.Millisecond
+
+// pauseFor waits for some time, or until this process works on the run no more.
+func (s *Service) pauseFor(ctx context.Context, d time.Duration, id string) error {
+	s.mu.Lock()
+	r := s.live
+	s.mu.Unlock()
+	if r == nil || r.id != id {
+		ctx, done := s.untilShut(ctx)
+		defer done()
+		return pause.For(ctx, d)
+	}
+	select {
+	case <-r.gone:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *Service) working(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live != nil && s.live.id == id
+}
+
+// restarts reports whether this process has asked for the restart of a run.
+func (s *Service) restarts(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.restarting == id
+}
+
+// Update is Start and Wait.
+func (s *Service) Update(ctx context.Context, r Request) (Run, error) {
+	run, err := s.Start(ctx, r)
+	if err != nil {
+		return run, err
+	}
+	return s.Wait(ctx, run.ID)
+}
+
+// enter makes Shutdown and Close wait for the caller until leave is called.
+func (s *Service) enter(ctx context.Context) (context.Context, func(), error) {
+	ctx, leave, err := s.door.Enter(ctx)
+	if err != nil {
+		return nil, nil, ErrClosed
+	}
+	return ctx, leave, nil
+}
+
+// hold takes the lease of the device, or returns ErrBusy.
+func (s *Service) hold(ctx context.Context) (*lease.Held, error) {
+	held, err := lease.Hold(ctx, s.config.Locker, s.item, lease.HoldConfig{Owner: s.config.Owner, TTL: s.config.LockTTL})
+	var by *lease.HeldError
+	if errors.As(err, &by) {
+		return nil, fmt.Errorf("%w: %w", ErrBusy, by)
+	}
+	return held, err
+}
+
+// release ends a lease, as long as it could keep others away.
+func (s *Service) release(held *lease.Held) {
+	if held.Release() == nil {
+		return
+	}
+	s.door.Go(func() {
+		ctx, done := s.untilShut(context.Background())
+		defer done()
+		ctx, cancel := context.WithTimeout(ctx, s.config.LockTTL)
+		defer cancel()
+		for d := 100 * time.Millisecond; ; d = min(2*d, 5*time.Second) {
+			ended := pause.For(ctx, d) != nil
+			if held.Release() == nil || ended {
+				return
+			}
+		}
+	})
+}
+
+// untilShut returns a context that ends with ErrClosed when the Service closes.
+func (s *Service) untilShut(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.door.Stopping(), func() { cancel(ErrClosed) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}

@@ -1,0 +1,145 @@
+package firmware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// maxCatalog bounds a signed catalog, in bytes.
+const maxCatalog = 4 << 20
+
+// Check fetches and verifies the catalog. An error stands in Status.Check too
+// and changes nothing else. While a run is live the device's state stays that
+// of the run.
+func (s *Service) Check(ctx context.Context) (Catalog, error) {
+	ctx, leave, err := s.enter(ctx)
+	if err != nil {
+		return Catalog{}, err
+	}
+	defer leave()
+	held, err := s.hold(ctx)
+	if errors.Is(err, ErrBusy) {
+		rec, err := s.check(ctx, 0) // somebody acts, and shows what
+		return rec.Catalog, err
+	}
+	if err != nil {
+		return Catalog{}, err
+	}
+	defer s.release(held)
+	rec, err := s.settled(ctx, held)
+	if err == nil {
+		rec, err = s.check(ctx, held.Lease().Token)
+	}
+	return rec.Catalog, err
+}
+
+// check fetches and verifies the catalog and returns the record that has it.
+// Under a lease, while no run is live, the device shows that it does so.
+func (s *Service) check(ctx context.Context, token int64) (Record, error) {
+	shown := false
+	before, err := s.amend(ctx, token, func(rec *Record) ([]Event, error) {
+		shown = token > 0 && (rec.Run == nil || rec.Run.State.Done())
+		if !shown {
+			return nil, errSame
+		}
+		rec.Device, rec.Reason = DeviceCheckingOnline, ""
+		return []Event{{Kind: EventState}}, nil
+	})
+	if err != nil {
+		return before, err
+	}
+	raw, failure := s.fetch(ctx, CatalogName, maxCatalog)
+	if ctx.Err() != nil && failure != nil {
+		failure = context.Cause(ctx)
+	}
+	quiet := context.WithoutCancel(ctx) // what was begun is not left as if it went on
+	rec, err := s.amend(quiet, token, func(rec *Record) ([]Event, error) {
+		var catalog Catalog
+		var trust []byte
+		err := failure
+		if err == nil {
+			catalog, trust, err = s.config.Verifier.Catalog(quiet, raw, rec.Trust)
+		}
+		if err == nil {
+			err = s.admits(*rec, catalog)
+		}
+		if shown {
+			rec.Device = DeviceIdle
+		}
+		rec.Check = Check{Time: time.Now().UTC().Truncate(time.Millisecond)}
+		event := Event{Kind: EventChecked}
+		if failure = err; err != nil {
+			rec.Check.Reason, rec.Check.Cause = cut(err.Error(), maxReason), causeOf(err)
+			event.Message = rec.Check.Reason
+		} else {
+			rec.Catalog, rec.Trust = catalog, trust
+			event.Message = fmt.Sprintf("catalog %d", catalog.Number)
+		}
+		return []Event{event}, nil
+	})
+	if err == nil {
+		err = failure
+	}
+	return rec, err
+}
+
+// admits returns why a verified catalog is none for this device now.
+func (s *Service) admits(rec Record, c Catalog) error {
+	if c.Product != s.config.Product {
+		return fmt.Errorf("%w: a catalog of product %q", ErrMismatch, cut(c.Product, maxName))
+	}
+	return s.unexpired(rec, "catalog", c.Issued, c.Expires)
+}
+
+// unexpired compares a date with the latest moment that is known to have been:
+// a device without a clock begins in 1970.
+func (s *Service) unexpired(rec Record, what string, issued, expires time.Time) error {
+	now := time.Now()
+	for _, known := range []time.Time{buildTime(), rec.Catalog.Issued, issued} {
+		if known.After(now) {
+			now = known
+		}
+	}
+	if !expires.IsZero() && now.After(expires) {
+		return fmt.Errorf("%w: the %s, on %s", ErrExpired, what, expires.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// buildTime is when this program was built, as far as it knows.
+var buildTime = sync.OnceValue(func() (t time.Time) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return t
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.time" {
+			t, _ = time.Parse(time.RFC3339, setting.Value)
+		}
+	}
+	return t
+})
+
+// fetch reads a small object as a whole, of at most so many bytes.
+func (s *Service) fetch(ctx context.Context, name string, most int64) ([]byte, error) {
+	guard := newGuard(ctx, s.config.Stall)
+	defer guard.stop()
+	body, err := s.config.Feed.Get(guard.ctx, name, 0, -1)
+	if err != nil {
+		return nil, guard.reason(fmt.Errorf("object %q: %w", name, err))
+	}
+	defer body.Close()
+	raw, err := io.ReadAll(io.LimitReader(guard.reader(body), most+1))
+	switch {
+	case err != nil:
+		return nil, guard.reason(fmt.Errorf("%w: object %q: %w", ErrUnavailable, name, err))
+	case int64(len(raw)) > most:
+		return nil, fmt.Errorf("%w: object %q has more than %d bytes", ErrCorrupt, name, most)
+	}
+	return raw, nil
+}

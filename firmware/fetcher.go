@@ -1,0 +1,267 @@
+package firmware
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
+)
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// fetcher gets the segments of an image, each by the first way that works.
+type fetcher struct {
+	s     *Service
+	index Index
+	base  Image // the running image, or nil
+
+	missing []string // objects that the feed does not have
+	unfit   map[Way]int
+	pulled  map[Way]int64 // since take
+	notes   []string      // since take
+	stream  *stream       // the request that is open, or nil
+	sent    []byte        // as large as the largest part so far
+	window  []byte
+	chunks  *chunkStore
+	rate    limiter
+}
+
+func newFetcher(s *Service, index Index, base Image, missing []string) *fetcher {
+	return &fetcher{
+		s: s, index: index, base: base, missing: slices.Clone(missing),
+		unfit: map[Way]int{}, pulled: map[Way]int64{}, rate: limiter{rate: s.config.Rate},
+	}
+}
+
+// news reports whether there is something to take.
+func (f *fetcher) news() bool { return len(f.notes) > 0 || len(f.pulled) > 0 }
+
+// take returns what was pulled and noted since the last call.
+func (f *fetcher) take() (map[Way]int64, []string) {
+	pulled, notes := maps.Clone(f.pulled), f.notes
+	clear(f.pulled)
+	f.notes = nil
+	return pulled, notes
+}
+
+func (f *fetcher) close() { f.hangUp() }
+
+func (f *fetcher) hangUp() {
+	if f.stream != nil {
+		f.stream.close()
+		f.stream = nil
+	}
+}
+
+// tries is how often bytes that are not those that were signed are asked for
+// again, when there is no other way.
+const tries = 3
+
+// segment returns the raw bytes of a segment, which are valid until the next
+// call. What comes by one way and does not fit falls to the next. An error that
+// passes is one after which the same way may work.
+func (f *fetcher) segment(ctx context.Context, i int) ([]byte, error) {
+	s := f.index.Segments[i]
+	_, size := f.index.Extent(i)
+	var failure error
+	for n, p := range s.Parts {
+		if slices.Contains(f.missing, p.Object) {
+			failure = cmpNil(failure, fmt.Errorf("%w: object %q", ErrNotFound, p.Object))
+			continue
+		}
+		last := n == len(s.Parts)-1
+		for try := 1; ; try++ {
+			raw, err := f.part(ctx, i, n, size)
+			if err == nil && sha256.Sum256(raw) != s.Digest {
+				err = fmt.Errorf("%w: by %s it is not the segment that was signed", ErrCorrupt, p.Way)
+			}
+			if err == nil {
+				return raw, nil
+			}
+			f.hangUp()
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			failure = err
+			if errors.Is(err, ErrCorrupt) && last && try < tries {
+				continue
+			}
+			break
+		}
+		switch {
+		case isNotExist(failure):
+			f.missing = append(f.missing, p.Object)
+			f.notes = append(f.notes, cut(fmt.Sprintf("the feed has no object %q (%s)", p.Object, p.Way), maxReason))
+		case errors.Is(failure, ErrCorrupt):
+			if f.unfit[p.Way]++; f.unfit[p.Way] == 1 {
+				f.notes = append(f.notes, cut(fmt.Sprintf("segment %d: %v", i+1, failure), maxReason))
+			}
+		default:
+			return nil, failure
+		}
+	}
+	return nil, failure
+}
+
+// cmpNil is the first of two errors that is one.
+func cmpNil(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+// part returns the raw bytes of a segment by one of its ways.
+func (f *fetcher) part(ctx context.Context, i, n int, size int64) ([]byte, error) {
+	p := f.index.Segments[i].Parts[n]
+	if f.base == nil && (p.Way == WayPatch || p.Way == WayChunks) {
+		return nil, fmt.Errorf("%w: there is no image to start from", ErrCorrupt)
+	}
+	if p.Way == WayPatch && p.Base+p.BaseSize > f.base.Size() {
+		return nil, fmt.Errorf("%w: the running image is shorter", ErrCorrupt)
+	}
+	sent, err := f.read(ctx, i, n)
+	if err != nil {
+		return nil, err
+	}
+	if sha256.Sum256(sent) != p.Digest {
+		return nil, fmt.Errorf("%w: object %q has other bytes than were signed", ErrCorrupt, p.Object)
+	}
+	switch p.Way {
+	case WayRaw:
+		return sent, nil
+	case WayChunks:
+		return f.assemble(ctx, sent, size)
+	case WayPatch:
+		f.window = grow(f.window, p.BaseSize)
+		if _, err := f.base.ReadAt(f.window, p.Base); err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("%w: reading the running image: %w", ErrCorrupt, err)
+		}
+		return f.s.config.Verifier.Unpack(p.Way, sent, f.window, size)
+	default:
+		return f.s.config.Verifier.Unpack(p.Way, sent, nil, size)
+	}
+}
+
+// grow returns a slice of n bytes, which is b's memory if that is enough.
+func grow(b []byte, n int64) []byte {
+	if int64(cap(b)) < n {
+		return make([]byte, n)
+	}
+	return b[:n]
+}
+
+// read returns the bytes of a part as they are sent. Parts that follow one
+// another in one object come by one request.
+func (f *fetcher) read(ctx context.Context, i, n int) ([]byte, error) {
+	p := f.index.Segments[i].Parts[n]
+	if f.stream == nil || f.stream.object != p.Object || f.stream.at != p.Offset || f.stream.end < p.Offset+p.Size {
+		f.hangUp()
+		stream, err := f.open(ctx, p.Object, p.Offset, f.extent(i, p)-p.Offset)
+		if err != nil {
+			return nil, err
+		}
+		f.stream = stream
+	}
+	f.sent = grow(f.sent, p.Size)
+	read, err := f.stream.fill(ctx, f.sent, &f.rate)
+	f.pulled[p.Way] += int64(read)
+	return f.sent, err
+}
+
+// extent is where the parts end that follow p, which is of segment i, in its
+// object and are the first choice of the segments that follow.
+func (f *fetcher) extent(i int, p Part) int64 {
+	end := p.Offset + p.Size
+	for _, s := range f.index.Segments[i+1:] {
+		j := slices.IndexFunc(s.Parts, func(next Part) bool { return !slices.Contains(f.missing, next.Object) })
+		if j < 0 || s.Parts[j].Object != p.Object || s.Parts[j].Offset != end {
+			break
+		}
+		end += s.Parts[j].Size
+	}
+	return end
+}
+
+// stream is one open request for a range of an object.
+type stream struct {
+	object  string
+	at, end int64
+	body    io.ReadCloser
+	guard   *guard
+}
+
+func (f *fetcher) open(ctx context.Context, object string, off, n int64) (*stream, error) {
+	g := newGuard(ctx, f.s.config.Stall)
+	body, err := f.s.config.Feed.Get(g.ctx, object, off, n)
+	if err != nil {
+		err = g.reason(fmt.Errorf("object %q: %w", object, err))
+		g.stop()
+		return nil, err
+	}
+	return &stream{object: object, at: off, end: off + n, body: body, guard: g}, nil
+}
+
+func (s *stream) close() {
+	s.guard.stop()
+	s.body.Close()
+}
+
+// fill reads as many bytes as buf has.
+func (s *stream) fill(ctx context.Context, buf []byte, rate *limiter) (n int, err error) {
+	body := s.guard.reader(s.body)
+	for n < len(buf) {
+		size, err := rate.allow(ctx, len(buf)-n)
+		if err != nil {
+			return n, err
+		}
+		if rate.rate != nil {
+			s.guard.timer.Reset(s.guard.stall) // the pause was ours
+		}
+		read, err := io.ReadFull(body, buf[n:n+size])
+		n += read
+		s.at += int64(read)
+		if err != nil {
+			return n, s.guard.reason(fmt.Errorf("%w: object %q: %w", ErrUnavailable, s.object, err))
+		}
+	}
+	return n, nil
+}
+
+// limiter spreads bytes over time.
+type limiter struct {
+	rate  func() int64
+	since time.Time
+	spent int64 // bytes since then
+	limit int64 // bytes a second, as last asked for
+}
+
+// allow waits until some of n bytes may come, and returns how many.
+func (l *limiter) allow(ctx context.Context, n int) (int, error) {
+	if l.rate == nil {
+		return n, nil
+	}
+	for {
+		if now := time.Now(); now.Sub(l.since) >= time.Second {
+			l.since, l.spent, l.limit = now, 0, l.rate()
+		}
+		if l.limit <= 0 {
+			return n, nil
+		}
+		if l.spent < l.limit {
+			size := int(min(int64(n), l.limit-l.spent, max(l.limit/10, 1)))
+			l.spent += int64(size)
+			return size, nil
+		}
+		if err := pause.For(ctx, time.Second-time.Since(l.since)); err != nil {
+			return 0, err
+		}
+	}
+}

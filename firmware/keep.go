@@ -1,0 +1,161 @@
+package firmware
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/lease"
+)
+
+var (
+	errSame      = errors.New("firmware: there is nothing to write")
+	errClosing   = fmt.Errorf("%w: the run is left for the next Run", ErrClosed)
+	errOvertaken = fmt.Errorf("%w: somebody else may act", lease.ErrLost)
+)
+
+// phase is the part of a run that is under way: what Progress keeps of it.
+type phase string
+
+const (
+	phaseReceive phase = "receive" // a bundle into the slot
+	phasePull    phase = "pull"
+	phaseVerify  phase = "verify"
+	phaseInstall phase = "install"
+	phaseRestart phase = "restart" // the slot is activated
+	phaseTrial   phase = "trial"
+	phaseBack    phase = "back"
+)
+
+// progress is how far a run has come.
+type progress struct {
+	Phase     phase         `json:"phase,omitempty"`
+	Durable   int           `json:"durable,omitempty"`   // segments in the slot, from the first on
+	Missing   []string      `json:"missing,omitempty"`   // objects that the feed does not have
+	Idle      time.Duration `json:"idle,omitempty"`      // without a durable segment
+	Asked     int           `json:"asked,omitempty"`     // how often Reboot was about to be called
+	Restarted bool          `json:"restarted,omitempty"` // Reboot has returned
+	Told      bool          `json:"told,omitempty"`      // OnFinish has returned
+}
+
+// activated reports whether the next start may be of the new image, or is of
+// the old one again.
+func (p progress) activated() bool {
+	switch p.Phase {
+	case phaseRestart, phaseTrial, phaseBack:
+		return true
+	}
+	return false
+}
+
+// progressOf reads what a record keeps. What cannot be read has not come far.
+func progressOf(rec Record) (p progress) {
+	_ = json.Unmarshal(rec.Progress, &p)
+	return p
+}
+
+func (p progress) put(rec *Record) {
+	rec.Progress, _ = json.Marshal(p) // of texts and numbers only
+}
+
+// load reads the record. Before somebody has configured the device, its
+// settings are those of Config.
+func (s *Service) load(ctx context.Context) (Record, error) {
+	rec, err := s.config.DeviceStore.Load(ctx)
+	if err != nil {
+		return rec, err
+	}
+	if !rec.Kept {
+		rec.Settings = s.first
+	}
+	if rec.Device == "" {
+		rec.Device = DeviceIdle
+	}
+	return rec, nil
+}
+
+// amend writes the record as change makes it, with the events that change
+// returns. It asks change again, with the record as it is then, as often as
+// somebody else has written meanwhile. After errSame it writes nothing. The
+// token is that of the caller's lease, or 0 for a wish, which leaves the writer
+// that the record has. A reply that was lost is found out: nothing is written
+// twice. Other errors of the engine are met by further tries for some seconds.
+func (s *Service) amend(ctx context.Context, token int64, change func(*Record) ([]Event, error)) (Record, error) {
+	var sent *Record
+	for wait := 10 * time.Millisecond; ; wait *= 3 {
+		rec, err := s.amendOnce(ctx, token, change, &sent)
+		for errors.Is(err, ErrStale) && sent != nil {
+			rec, err = s.amendOnce(ctx, token, change, &sent)
+		}
+		if err == nil || sent == nil || ctx.Err() != nil || final(err) || wait > 3*time.Second {
+			return rec, err
+		}
+		if err := pause.For(ctx, wait); err != nil {
+			return rec, err
+		}
+	}
+}
+
+// final reports an error that another try would meet again.
+func final(err error) bool {
+	for _, f := range []error{errOvertaken, ErrInvalid, ErrExists, ErrCorrupt, ErrNotFound, ErrClosed} {
+		if errors.Is(err, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// amendOnce is one try of amend. What it has sent without learning of the
+// outcome it leaves in sent, which is nil for an error of change.
+func (s *Service) amendOnce(
+	ctx context.Context, token int64, change func(*Record) ([]Event, error), sent **Record,
+) (Record, error) {
+	rec, err := s.load(ctx)
+	if err != nil {
+		if *sent == nil {
+			*sent = &Record{Rev: -1} // a read may be tried again too
+		}
+		return rec, err
+	}
+	if before := *sent; before != nil && rec.Rev == before.Rev+1 && sameRecord(rec, *before) {
+		return rec, nil // the reply of the try before was lost
+	}
+	*sent = nil
+	if token > 0 && rec.Token > token {
+		return rec, errOvertaken
+	}
+	if token > 0 {
+		rec.Token = token
+	}
+	events, err := change(&rec)
+	if errors.Is(err, errSame) {
+		return rec, nil
+	}
+	if err != nil {
+		return rec, err
+	}
+	copied := rec.Clone()
+	*sent = &copied
+	stored, err := s.config.DeviceStore.Save(ctx, rec, events...)
+	if err != nil {
+		return rec, err
+	}
+	return stored, nil
+}
+
+// sameRecord reports whether a is b as an engine has stored it.
+func sameRecord(a, b Record) bool {
+	for _, r := range []*Record{&a, &b} {
+		*r = r.Clone()
+		r.Rev = 0
+		if r.Run != nil {
+			r.Run.Seq, r.Run.CreatedAt, r.Run.UpdatedAt, r.Run.EndedAt = 0, time.Time{}, time.Time{}, time.Time{}
+		}
+	}
+	return reflect.DeepEqual(a, b)
+}

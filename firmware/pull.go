@@ -1,0 +1,282 @@
+package firmware
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+)
+
+// How often what was written is made durable. After a kill nothing that is in
+// the slot is fetched again: what came after the last durable segment is hashed
+// in place.
+const (
+	syncSegments = 8
+	syncBytes    = 16 << 20
+	syncInterval = 2 * time.Second
+)
+
+// pull brings the image into the slot that does not run, segment by segment.
+func (r *runner) pull() error {
+	if err := r.pass(StepPull); err != nil {
+		return err
+	}
+	if err := r.turn(StateRunning, DevicePulling, ""); err != nil {
+		return err
+	}
+	release := r.rec.Run.Release
+	file, err := r.s.config.Slots.Open(r.ahead, release)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	index, err := retried(r, func() (Index, error) { return r.s.index(r.ahead, release) })
+	if err != nil {
+		return err
+	}
+	base, err := r.s.config.Slots.Base(r.ahead)
+	if err != nil {
+		base = nil // there is nothing to start from
+	} else {
+		defer base.Close()
+	}
+	f := newFetcher(r.s, index, base, r.now.Missing)
+	defer f.close()
+	if err := r.segments(file, index, f.segment, f); err != nil {
+		return err
+	}
+	return r.enterPhase(phaseVerify)
+}
+
+// retried asks for something small until it is there, or the run gives up.
+func retried[T any](r *runner, ask func() (T, error)) (v T, err error) {
+	for try := 0; ; try++ {
+		if v, err = ask(); err == nil || !passes(err) {
+			return v, err
+		}
+		if err := r.again(try, err); err != nil {
+			return v, err
+		}
+	}
+}
+
+// passes reports an error of a feed after which it is worth to ask again.
+func passes(err error) bool {
+	return !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrInvalid) &&
+		!errors.Is(err, errWrite) && !isNotExist(err)
+}
+
+// The pauses between two tries.
+const (
+	firstPause   = 500 * time.Millisecond
+	longestPause = time.Hour
+)
+
+// again waits before the next try, longer and longer, or as long as the feed
+// asks for. A run that has waited for too long without a durable segment has
+// failed.
+func (r *runner) again(try int, why error) error {
+	if err := r.forward(); err != nil {
+		return err
+	}
+	pause := min(firstPause<<min(try, 20), longestPause)
+	pause = pause/2 + rand.N(pause/2+1)
+	var said *UnavailableError
+	if errors.As(why, &said) && said.After > 0 {
+		pause = min(said.After, longestPause)
+	}
+	if left := r.s.config.GiveUp - r.now.Idle; left <= 0 {
+		return fmt.Errorf("%w: nothing came for %s: %w", ErrUnavailable, r.s.config.GiveUp, why)
+	} else {
+		pause = min(pause, left)
+	}
+	err := r.step(func(*Record) []Event {
+		return []Event{{Kind: EventRetry, Run: r.id, Message: cut(fmt.Sprintf("again in %s: %v", pause.Round(time.Millisecond), why), maxReason)}}
+	})
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	defer func() { r.now.Idle += time.Since(began) }()
+	return r.rest(pause)
+}
+
+var errWrite = errors.New("firmware: the slot was not written")
+
+// segments writes what next returns for each segment that is not in the slot,
+// and makes it durable.
+func (r *runner) segments(
+	file File, index Index, next func(context.Context, int) ([]byte, error), f *fetcher,
+) error {
+	from := min(r.now.Durable, len(index.Segments))
+	i, err := present(r.ahead, file, index, from)
+	if err != nil {
+		return err
+	}
+	c := &checkpoint{r: r, file: file, index: index, f: f, done: i, synced: from, at: time.Now()}
+	if i > from {
+		if err := c.sync(); err != nil {
+			return err
+		}
+	}
+	for try := 0; i < len(index.Segments); {
+		if err := r.forward(); err != nil {
+			return errors.Join(err, c.sync())
+		}
+		raw, err := next(r.ahead, i)
+		if err == nil {
+			offset, _ := index.Extent(i)
+			_, err = file.WriteAt(raw, offset)
+			if err != nil {
+				return fmt.Errorf("%w: segment %d: %w", errWrite, i, err)
+			}
+			i, try = i+1, 0
+			if err := c.add(len(raw)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := r.forward(); err != nil {
+			return errors.Join(err, c.sync())
+		}
+		if f == nil || !passes(err) {
+			return fmt.Errorf("segment %d of %d: %w", i+1, len(index.Segments), err)
+		}
+		if err := c.sync(); err != nil {
+			return err
+		}
+		if err := r.again(try, err); err != nil {
+			return err
+		}
+		try++
+	}
+	return c.sync()
+}
+
+// present returns the first segment from the given one on that is not in the
+// slot. It looks no further than what may have been written without being made
+// durable.
+func present(ctx context.Context, file File, index Index, from int) (int, error) {
+	buf := make([]byte, min(index.SegmentSize, index.Size))
+	for i := from; ; i++ {
+		if i == len(index.Segments) || i == from+2*syncSegments || ctx.Err() != nil {
+			return i, context.Cause(ctx)
+		}
+		offset, size := index.Extent(i)
+		n, err := file.ReadAt(buf[:size], offset)
+		if int64(n) < size {
+			if err != nil && !errors.Is(err, io.EOF) {
+				return i, fmt.Errorf("reading the slot: %w", err)
+			}
+			return i, nil
+		}
+		if sha256.Sum256(buf[:size]) != index.Segments[i].Digest {
+			return i, nil
+		}
+	}
+}
+
+// checkpoint makes what was written durable from time to time, and then the
+// record that says so.
+type checkpoint struct {
+	r            *runner
+	file         File
+	index        Index
+	f            *fetcher
+	done, synced int // segments
+	bytes        int // since the last
+	at           time.Time
+}
+
+func (c *checkpoint) add(bytes int) error {
+	c.done++
+	c.bytes += bytes
+	if c.done-c.synced < syncSegments && c.bytes < syncBytes && time.Since(c.at) < syncInterval {
+		return nil
+	}
+	return c.sync()
+}
+
+func (c *checkpoint) sync() error {
+	if c.done == c.synced && (c.f == nil || !c.f.news()) {
+		return nil
+	}
+	if c.done > c.synced {
+		if err := c.file.Sync(); err != nil {
+			return fmt.Errorf("%w: %w", errWrite, err)
+		}
+	}
+	progressed := c.done > c.synced
+	c.synced, c.bytes, c.at = c.done, 0, time.Now()
+	r := c.r
+	r.now.Durable = c.done
+	if progressed {
+		r.now.Idle = 0
+	}
+	var pulled map[Way]int64
+	var notes []string
+	if c.f != nil {
+		pulled, notes = c.f.take()
+		r.now.Missing = c.f.missing
+	}
+	return r.step(func(rec *Record) []Event {
+		if rec.Run.Pulled == nil {
+			rec.Run.Pulled = map[Way]int64{}
+		}
+		for way, n := range pulled {
+			rec.Run.Pulled[way] += n
+		}
+		offset := min(int64(c.done)*c.index.SegmentSize, c.index.Size)
+		rec.Run.Percent = max(rec.Run.Percent, int(float64(offset)/float64(c.index.Size)*100))
+		var events []Event
+		for _, note := range notes {
+			events = append(events, Event{Kind: EventLog, Run: r.id, Message: note})
+		}
+		return append(events, Event{Kind: EventProgress, Run: r.id})
+	})
+}
+
+// enterPhase makes the next part of the run the one that is under way.
+func (r *runner) enterPhase(p phase) error {
+	r.setPhase(p)
+	return r.step(func(*Record) []Event { return nil })
+}
+
+func (r *runner) setPhase(p phase) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.now.Phase = p
+}
+
+// verify reads the image back from the slot.
+func (r *runner) verify() error {
+	if err := r.turn(StateRunning, DeviceVerifying, ""); err != nil {
+		return err
+	}
+	release := r.rec.Run.Release
+	file, err := r.s.config.Slots.Open(r.ahead, release)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	h := sha256.New()
+	buf := make([]byte, 1<<20)
+	for offset := int64(0); offset < release.Size; {
+		if err := r.forward(); err != nil {
+			return err
+		}
+		n, err := file.ReadAt(buf[:min(int64(len(buf)), release.Size-offset)], offset)
+		h.Write(buf[:n])
+		offset += int64(n)
+		if err != nil && offset < release.Size {
+			return fmt.Errorf("reading the slot: %w", err)
+		}
+	}
+	if [32]byte(h.Sum(nil)) != release.Digest {
+		return fmt.Errorf("%w: the slot does not hold what was written to it", ErrCorrupt)
+	}
+	return r.enterPhase(phaseInstall)
+}

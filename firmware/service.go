@@ -1,0 +1,226 @@
+package firmware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/closing"
+)
+
+// Service is the update service of one device. It is safe for concurrent use,
+// and by several processes on one Store: the one that holds the device's lease
+// acts, the others see what it does and may ask it to stop.
+type Service struct {
+	config Config
+	first  Settings // until Configure
+	item   string   // of the lease
+	began  time.Time
+	door   *closing.Door
+
+	mu         sync.Mutex
+	live       *runner // what this process works on
+	looked     bool    // the slots were looked at since this process began
+	restarting string  // the run for which this process has asked for a restart
+}
+
+// Get returns a run, or ErrNotFound.
+func (s *Service) Get(ctx context.Context, id string) (Run, error) {
+	return s.config.DeviceStore.Get(ctx, id)
+}
+
+// Status returns the present of the device. It holds no lock and waits for no
+// network, no slot and no pull. The version is that which Run, or the last call
+// that acted, found running; beside an error the state is DeviceUnavailable.
+func (s *Service) Status(ctx context.Context) (Status, error) {
+	rec, err := s.load(ctx)
+	if err != nil {
+		return Status{State: DeviceUnavailable, Disabled: s.config.Disabled}, err
+	}
+	st := Status{
+		State: rec.Device, Version: rec.Running.Version, OSName: s.osName(), Disabled: s.config.Disabled,
+		Settings: rec.Settings, Check: rec.Check, Catalog: rec.Catalog,
+	}
+	switch {
+	case rec.Run == nil:
+	case rec.Run.State.Done():
+		st.Last = rec.Run
+	default:
+		st.Run = rec.Run
+		for run, err := range s.config.DeviceStore.History(ctx, Query{After: rec.Run.ID}) {
+			if err == nil {
+				st.Last = &run
+			} else if !errors.Is(err, ErrCorrupt) {
+				return st, err
+			}
+			break
+		}
+	}
+	if newest, ok := s.newest(rec); ok {
+		st.Newest = newest
+		st.UpToDate = !s.offers(rec, newest)
+	} else {
+		st.UpToDate = !rec.Check.Time.IsZero() && rec.Check.Reason == ""
+	}
+	return st, nil
+}
+
+// osName reads what os-release says, once.
+func (s *Service) osName() string {
+	if s.config.OSName != "" {
+		return s.config.OSName
+	}
+	return readOSName()
+}
+
+var readOSName = sync.OnceValue(func() string {
+	for _, path := range []string{"/etc/os-release", "/usr/lib/os-release"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			if name, ok := strings.CutPrefix(line, "PRETTY_NAME="); ok {
+				return cut(strings.Trim(strings.TrimSpace(name), `"'`), maxName)
+			}
+		}
+	}
+	return ""
+})
+
+// History yields runs, newest first, and stops after an error. But one that
+// cannot be read comes with ErrCorrupt and its ID, and the list goes on.
+func (s *Service) History(ctx context.Context, q Query) iter.Seq2[Run, error] {
+	return s.config.DeviceStore.History(ctx, q)
+}
+
+// Watch yields every event with a Seq greater than after, in order, losing
+// none, and waits for more until ctx ends or the caller breaks. A negative
+// after starts with the next event. The last pair has an error: ctx's, or
+// ErrCompacted when events that follow after are no longer kept, or after is of
+// another history, such as one from before a restore. Engines keep events for
+// 30 days and 100,000 of them.
+func (s *Service) Watch(ctx context.Context, after int64) iter.Seq2[Event, error] {
+	return s.config.DeviceStore.Watch(ctx, after)
+}
+
+// Follow yields the events of one run from its first on, and ends with its
+// last. The promises of Watch hold.
+func (s *Service) Follow(ctx context.Context, id string) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		run, err := s.Get(ctx, id)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		for e, err := range s.Watch(ctx, run.Seq-1) {
+			if err == nil && e.Run != id {
+				continue
+			}
+			if !yield(e, err) || err != nil || e.Kind == EventEnded {
+				return
+			}
+		}
+	}
+}
+
+// Configure replaces the Settings of Status.
+func (s *Service) Configure(ctx context.Context, settings Settings, by By) error {
+	by = by.bounded()
+	_, err := s.amend(ctx, 0, func(rec *Record) ([]Event, error) {
+		if rec.Kept && rec.Settings == settings {
+			return nil, errSame
+		}
+		rec.Settings, rec.Kept = settings, true
+		return []Event{{
+			Kind: EventConfigured, Actor: by.Actor,
+			Message: fmt.Sprintf("checks=%t prereleases=%t %s", settings.Checks, settings.Prereleases, by.Reason),
+		}}, nil
+	})
+	return err
+}
+
+// Apply opens the Gate for a run: what is waiting goes on now. It is asked for
+// once, and counts for every step of the run. Applying a run that is done is
+// ErrStale.
+func (s *Service) Apply(ctx context.Context, id string, by By) error {
+	by = by.bounded()
+	return s.wish(ctx, id, func(rec *Record) ([]Event, error) {
+		switch {
+		case rec.Run.State.Done():
+			return nil, fmt.Errorf("%w: run %q has ended", ErrStale, id)
+		case rec.Run.Apply != nil:
+			return nil, errSame
+		}
+		rec.Run.Apply = &by
+		return []Event{{Kind: EventApply, Run: id, Actor: by.Actor, Message: by.Reason}}, nil
+	})
+}
+
+// Cancel asks the run to stop, and returns once that is recorded; the process
+// that works on the run sees it within a second. It returns ErrTooLate once the
+// slot is activated; from then on there is Rollback. Cancelling a run that is
+// done is not an error.
+func (s *Service) Cancel(ctx context.Context, id string, by By) error {
+	by = by.bounded()
+	return s.wish(ctx, id, func(rec *Record) ([]Event, error) {
+		switch {
+		case rec.Run.State.Done(), rec.Run.Cancel != nil:
+			return nil, errSame
+		case rec.Run.State != StateRunning && rec.Run.State != StateWaiting, progressOf(*rec).activated():
+			return nil, fmt.Errorf("%w: run %q is %s", ErrTooLate, id, rec.Run.State)
+		}
+		rec.Run.Cancel = &by
+		rec.Device = DeviceCancelling
+		return []Event{{Kind: EventCancel, Run: id, Actor: by.Actor, Message: by.Reason}}, nil
+	})
+}
+
+// wish writes what somebody wants of the last run, whoever works on it. An
+// earlier run has ended.
+func (s *Service) wish(ctx context.Context, id string, change func(*Record) ([]Event, error)) error {
+	rec, err := s.amend(ctx, 0, func(rec *Record) ([]Event, error) {
+		if rec.Run == nil || rec.Run.ID != id {
+			if _, err := s.Get(ctx, id); err != nil {
+				return nil, err
+			}
+			ended := Record{Run: &Run{ID: id, State: StateSucceeded}}
+			return nil, cmpErr(change(&ended))
+		}
+		return change(rec)
+	})
+	if err != nil {
+		return fmt.Errorf("run %q: %w", id, err)
+	}
+	s.mu.Lock()
+	r := s.live
+	s.mu.Unlock()
+	if r != nil {
+		r.notice(rec)
+	}
+	return nil
+}
+
+// cmpErr is the error of a change of a run that has ended, which is not made.
+func cmpErr(_ []Event, err error) error {
+	if err == nil {
+		return errSame
+	}
+	return err
+}
+
+// Shutdown stops the live run at a durable point, of which there is one every
+// segment, and waits for it until ctx ends; then it ends the run's context. The
+// run is left for the next Run or Start. Calls that follow return ErrClosed.
+func (s *Service) Shutdown(ctx context.Context) error { return s.door.Shutdown(ctx) }
+
+// Close is Shutdown without patience. It may be called twice, and never fails.
+func (s *Service) Close() error {
+	s.door.Close()
+	return nil
+}

@@ -1,0 +1,167 @@
+package firmware
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io"
+)
+
+// BundleMagic is what a bundle begins with. After it come the length of the
+// signed head in four bytes, big end first, the head, the index, and then the
+// object that the index has for each segment by WayZstd.
+const BundleMagic = "upkfwb1\n"
+
+const maxHead = 1 << 20 // bytes of a bundle's signed head
+
+// Upload installs a bundle that an operator brings: one signed release with its
+// image, read from the network or a USB stick. It is judged by its own
+// signature and expiry, product, hardware, MinFrom and the floor, before its
+// first byte of image is read; the catalog and its number are left alone. It
+// returns once the image is in the slot; Wait for the end. A bundle that ends
+// early leaves nothing that could be started. When ctx ends before, the run is
+// cancelled.
+func (s *Service) Upload(ctx context.Context, bundle io.Reader, by By) (Run, error) {
+	if err := fits("RequestID", by.RequestID, maxName); err != nil {
+		return Run{}, err
+	}
+	id := by.RequestID
+	by = by.bounded()
+	by.RequestID = id
+	if s.config.Disabled {
+		return Run{}, ErrDisabled
+	}
+	if run, found, err := s.earlier(ctx, by); found || err != nil {
+		return run, err
+	}
+	up := &upload{in: bundle, ctx: ctx, received: make(chan error, 1)}
+	run, err := s.begin(ctx, up, func(ctx context.Context, rec Record, token int64) (Run, progress, error) {
+		release, err := s.readHead(ctx, rec, bundle)
+		if err != nil {
+			return Run{}, progress{}, err
+		}
+		raw, err := readAll(bundle, release.Index.Size, MaxIndex)
+		if err == nil {
+			up.index, err = readIndex(release, raw)
+		}
+		return newRun(rec, release, Request{Version: release.Version, AllowDowngrade: true, By: by}), progress{Phase: phaseReceive}, err
+	})
+	if err != nil {
+		return Run{}, err
+	}
+	if err := <-up.received; err != nil {
+		_, _ = s.Wait(context.WithoutCancel(ctx), run.ID)
+		if now, e := s.Get(context.WithoutCancel(ctx), run.ID); e == nil {
+			run = now
+		}
+		return run, err
+	}
+	return s.Get(context.WithoutCancel(ctx), run.ID)
+}
+
+// upload is a bundle on its way into the slot.
+type upload struct {
+	in       io.Reader
+	ctx      context.Context
+	index    Index
+	received chan error
+}
+
+// readHead reads and judges what a bundle says of itself.
+func (s *Service) readHead(ctx context.Context, rec Record, in io.Reader) (Release, error) {
+	var front [len(BundleMagic) + 4]byte
+	if _, err := io.ReadFull(in, front[:]); err != nil {
+		return Release{}, fmt.Errorf("%w: the bundle ends early: %w", ErrCorrupt, err)
+	}
+	if string(front[:len(BundleMagic)]) != BundleMagic {
+		return Release{}, fmt.Errorf("%w: this is not a bundle", ErrInvalid)
+	}
+	raw, err := readAll(in, int64(binary.BigEndian.Uint32(front[len(BundleMagic):])), maxHead)
+	if err != nil {
+		return Release{}, err
+	}
+	b, err := s.config.Verifier.Bundle(ctx, raw, rec.Trust)
+	if err != nil {
+		return Release{}, err
+	}
+	if b.Product != s.config.Product {
+		return Release{}, fmt.Errorf("%w: a bundle of product %q", ErrMismatch, cut(b.Product, maxName))
+	}
+	if err := s.unexpired(rec, "bundle", b.Issued, b.Expires); err != nil {
+		return Release{}, err
+	}
+	if runs(rec, b.Release) {
+		return Release{}, fmt.Errorf("%w: version %q", ErrUpToDate, b.Release.Version)
+	}
+	return b.Release, s.suits(rec, b.Release)
+}
+
+// readAll reads so many bytes, of which there may be at most so many.
+func readAll(in io.Reader, size, most int64) ([]byte, error) {
+	if size <= 0 || size > most {
+		return nil, fmt.Errorf("%w: %d bytes of a bundle's front, at most %d are allowed", ErrCorrupt, size, most)
+	}
+	raw := make([]byte, 0, min(size, 1<<20))
+	for int64(len(raw)) < size {
+		part := make([]byte, min(size-int64(len(raw)), 1<<20))
+		n, err := io.ReadFull(in, part)
+		raw = append(raw, part[:n]...)
+		if err != nil {
+			return nil, fmt.Errorf("%w: the bundle ends early: %w", ErrCorrupt, err)
+		}
+	}
+	return raw, nil
+}
+
+// receive brings the bundle into the slot.
+func (r *runner) receive(up *upload) (err error) {
+	if up == nil {
+		return fmt.Errorf("%w: the bundle came only in part", ErrCorrupt)
+	}
+	defer func() { up.received <- err }()
+	defer context.AfterFunc(up.ctx, func() { r.cancel(fmt.Errorf("%w: whoever brought the bundle is gone", ErrCancelled)) })()
+	if err := r.turn(StateRunning, DeviceUploading, "receive"); err != nil {
+		return err
+	}
+	release := r.rec.Run.Release
+	file, err := r.s.config.Slots.Open(r.ahead, release)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	f := newFetcher(r.s, up.index, nil, nil)
+	err = r.segments(file, up.index, func(ctx context.Context, i int) ([]byte, error) {
+		return f.received(up.in, i)
+	}, nil)
+	if err != nil {
+		return err
+	}
+	return r.enterPhase(phaseVerify)
+}
+
+// received reads a segment of a bundle.
+func (f *fetcher) received(in io.Reader, i int) ([]byte, error) {
+	s := f.index.Segments[i]
+	_, size := f.index.Extent(i)
+	for _, p := range s.Parts {
+		if p.Way != WayZstd {
+			continue
+		}
+		f.sent = grow(f.sent, p.Size)
+		n, err := io.ReadFull(in, f.sent)
+		f.pulled[WayBundle] += int64(n)
+		if err != nil {
+			return nil, fmt.Errorf("%w: the bundle ends early: %w", ErrCorrupt, err)
+		}
+		if sha256.Sum256(f.sent) != p.Digest {
+			return nil, fmt.Errorf("%w: the bundle has other bytes than were signed", ErrCorrupt)
+		}
+		raw, err := f.s.config.Verifier.Unpack(WayZstd, f.sent, nil, size)
+		if err == nil && sha256.Sum256(raw) != s.Digest {
+			err = fmt.Errorf("%w: it is not the segment that was signed", ErrCorrupt)
+		}
+		return raw, err
+	}
+	return nil, fmt.Errorf("%w: the index does not say how segment %d is packed", ErrCorrupt, i+1)
+}

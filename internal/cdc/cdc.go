@@ -1,0 +1,64 @@
+// Package cdc cuts bytes into chunks where their content says so, so that what
+// two versions have in common is cut alike, wherever it stands.
+//
+// Source: Xia et al., FastCDC, USENIX ATC 2016: gear hash, normalized chunking.
+package cdc
+
+import "sync"
+
+// The sizes of chunks, in bytes. All but the last chunk have at least Min.
+const (
+	Min     = 4 << 10
+	Average = 16 << 10
+	Max     = 64 << 10
+)
+
+// Before Average bytes a cut needs two bits more of the hash than the average
+// asks for, after them two less, so that few chunks are far from it.
+const (
+	bits = 14 // of Average
+	hard = uint64(1)<<(bits+2) - 1
+	easy = uint64(1)<<(bits-2) - 1
+)
+
+// Cut returns the length of the first chunk of data, which has Max bytes or all
+// that follow. Of no data it is 0.
+func Cut(data []byte) int {
+	if len(data) <= Min {
+		return len(data)
+	}
+	gear := table()
+	end := min(len(data), Max)
+	middle := min(end, Average)
+	var hash uint64
+	i := Min
+	// The mask is of the upper bits, which the last 64 bytes have all shaped.
+	for mask := hard << (64 - bits - 2); i < middle; i++ {
+		hash = hash<<1 + gear[data[i]]
+		if hash&mask == 0 {
+			return i + 1
+		}
+	}
+	for mask := easy << (64 - bits + 2); i < end; i++ {
+		hash = hash<<1 + gear[data[i]]
+		if hash&mask == 0 {
+			return i + 1
+		}
+	}
+	return end
+}
+
+// table has a random number for each byte. It is part of what two devices must
+// have in common, and made when it is first used.
+var table = sync.OnceValue(func() *[256]uint64 {
+	var gear [256]uint64
+	seed := uint64(0x9e3779b97f4a7c15)
+	for i := range gear {
+		seed += 0x9e3779b97f4a7c15
+		z := seed
+		z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+		z = (z ^ z>>27) * 0x94d049bb133111eb
+		gear[i] = z ^ z>>31
+	}
+	return &gear
+})

@@ -1,0 +1,74 @@
+package cdc_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/internal/cdc"
+)
+
+func noise(seed byte, n int) []byte {
+	data := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{seed}).Read(data)
+	return data
+}
+
+// chunks cuts all of data.
+func chunks(t *testing.T, data []byte) [][]byte {
+	t.Helper()
+	var all [][]byte
+	for rest := data; len(rest) > 0; {
+		n := cdc.Cut(rest)
+		require.Positive(t, n)
+		all, rest = append(all, rest[:n]), rest[n:]
+	}
+	require.Equal(t, data, bytes.Join(all, nil))
+	return all
+}
+
+func TestChunksHaveTheSizesThatAreSaid(t *testing.T) {
+	all := chunks(t, noise(1, 16<<20))
+	for _, c := range all[:len(all)-1] {
+		assert.GreaterOrEqual(t, len(c), cdc.Min)
+		assert.LessOrEqual(t, len(c), cdc.Max)
+	}
+	assert.InDelta(t, cdc.Average, 16<<20/len(all), cdc.Average/4)
+}
+
+func TestNothingIsCutInVain(t *testing.T) {
+	assert.Zero(t, cdc.Cut(nil))
+	assert.Equal(t, 1, cdc.Cut([]byte{0}))
+	assert.Equal(t, cdc.Min, cdc.Cut(make([]byte, cdc.Min)))
+	assert.Equal(t, cdc.Max, cdc.Cut(make([]byte, 2*cdc.Max)), "zeros are cut nowhere")
+}
+
+func TestWhatWasInsertedChangesTheChunksAroundItOnly(t *testing.T) {
+	old := noise(2, 8<<20)
+	changed := bytes.Join([][]byte{old[:3<<20], []byte("a few bytes"), old[3<<20:]}, nil)
+	known := map[[32]byte]bool{}
+	for _, c := range chunks(t, old) {
+		known[sha256.Sum256(c)] = true
+	}
+	fresh := 0
+	for _, c := range chunks(t, changed) {
+		if !known[sha256.Sum256(c)] {
+			fresh++
+		}
+	}
+	assert.LessOrEqual(t, fresh, 3)
+}
+
+// A change of the table or of the masks makes every chunk of every feed another.
+func TestTheCutsStayWhatTheyWere(t *testing.T) {
+	h := sha256.New()
+	for _, c := range chunks(t, noise(3, 4<<20)) {
+		h.Write([]byte{byte(len(c)), byte(len(c) >> 8), byte(len(c) >> 16)})
+	}
+	assert.Equal(t, "7ff4b6dc15d8d6acbd345095588b6c01f7fe06192cc662ecb4a0947be5cd6318", fmt.Sprintf("%x", h.Sum(nil)))
+}

@@ -1,0 +1,168 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/internal/eventlog"
+	"github.com/upkeep-go/upkeep/storage"
+)
+
+// device is the firmware.DeviceStore of one device.
+type device struct {
+	db       *DB
+	record   firmware.Record
+	runs     []firmware.Run // oldest first
+	index    map[string]int
+	requests map[string]int
+	log      eventlog.Log[firmware.Event]
+}
+
+func newDevice(db *DB, keep storage.Retention) *device {
+	return &device{
+		db: db, index: make(map[string]int), requests: make(map[string]int),
+		log: eventlog.Log[firmware.Event]{Events: keep.Events, Age: keep.Age, Compacted: firmware.ErrCompacted},
+	}
+}
+
+// Load implements firmware.DeviceStore.
+func (d *device) Load(ctx context.Context) (firmware.Record, error) {
+	if err := d.db.lock(ctx); err != nil {
+		return firmware.Record{}, err
+	}
+	defer d.db.mu.Unlock()
+	return d.record.Clone(), nil
+}
+
+// Save implements firmware.DeviceStore.
+func (d *device) Save(ctx context.Context, r firmware.Record, events ...firmware.Event) (firmware.Record, error) {
+	if r.Run != nil && r.Run.ID == "" {
+		return firmware.Record{}, fmt.Errorf("%w: a run without an id", firmware.ErrInvalid)
+	}
+	if err := d.db.lock(ctx); err != nil {
+		return firmware.Record{}, err
+	}
+	defer d.db.mu.Unlock()
+	if r.Rev != d.record.Rev || r.Token < d.record.Token {
+		return firmware.Record{}, firmware.ErrStale
+	}
+	r, now := r.Clone(), stamp(time.Now())
+	if r.Run != nil {
+		if err := d.put(r.Run, now, about(events, r.Run.ID)); err != nil {
+			return firmware.Record{}, err
+		}
+	}
+	r.Rev++
+	d.record = r
+	last := d.log.Last()
+	events = slices.Clone(events)
+	for i := range events {
+		e := &events[i]
+		e.Seq, e.Time, e.Device = last+int64(i)+1, now, r.Device
+		if e.State, e.Percent = "", 0; r.Run != nil && e.Run == r.Run.ID {
+			e.State, e.Percent = r.Run.State, r.Run.Percent
+		}
+	}
+	d.log.Append(now, events...)
+	return r.Clone(), nil
+}
+
+// about is the place of the first event of a run among events, or -1.
+func about(events []firmware.Event, run string) int {
+	return slices.IndexFunc(events, func(e firmware.Event) bool { return e.Run == run })
+}
+
+// put gives a run its place in the history, and what the engine knows of it.
+func (d *device) put(run *firmware.Run, now time.Time, first int) error {
+	i, known := d.index[run.ID]
+	request := run.Request.By.RequestID
+	if !known {
+		if j, taken := d.requests[request]; taken && request != "" {
+			return fmt.Errorf("%w: request %q began run %q", firmware.ErrExists, request, d.runs[j].ID)
+		}
+		i = len(d.runs)
+		d.runs = append(d.runs, firmware.Run{CreatedAt: now})
+		d.index[run.ID] = i
+		if request != "" {
+			d.requests[request] = i
+		}
+		if first >= 0 {
+			d.runs[i].Seq = d.log.Last() + 1 + int64(first)
+		}
+	} else {
+		run.Request = d.runs[i].Request
+	}
+	old := d.runs[i]
+	run.Seq, run.CreatedAt, run.UpdatedAt, run.EndedAt = old.Seq, old.CreatedAt, now, old.EndedAt
+	switch {
+	case !run.State.Done():
+		run.EndedAt = time.Time{}
+	case run.EndedAt.IsZero():
+		run.EndedAt = now
+	}
+	d.runs[i] = run.Clone()
+	return nil
+}
+
+// Get implements firmware.DeviceStore.
+func (d *device) Get(ctx context.Context, id string) (firmware.Run, error) {
+	if err := d.db.lock(ctx); err != nil {
+		return firmware.Run{}, err
+	}
+	defer d.db.mu.Unlock()
+	i, known := d.index[id]
+	if !known {
+		return firmware.Run{}, fmt.Errorf("%w: run %q", firmware.ErrNotFound, id)
+	}
+	return d.runs[i].Clone(), nil
+}
+
+// History implements firmware.DeviceStore.
+func (d *device) History(ctx context.Context, q firmware.Query) iter.Seq2[firmware.Run, error] {
+	return func(yield func(firmware.Run, error) bool) {
+		from, err := d.from(ctx, q.After)
+		if err != nil {
+			yield(firmware.Run{}, err)
+			return
+		}
+		newestFirst(ctx, d.db, from, func(before int64) (firmware.Run, int64, bool) {
+			for i := before - 1; i >= 0; i-- {
+				if r := d.runs[i]; (q.RequestID == "" || q.RequestID == r.Request.By.RequestID) && !(q.Live && r.State.Done()) {
+					return r.Clone(), i, true
+				}
+			}
+			return firmware.Run{}, 0, false
+		})(yield)
+	}
+}
+
+// from returns the place before which the list of Query.After begins.
+func (d *device) from(ctx context.Context, after string) (int64, error) {
+	if err := d.db.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer d.db.mu.Unlock()
+	if after == "" {
+		return int64(len(d.runs)), nil
+	}
+	i, known := d.index[after]
+	if !known {
+		return 0, fmt.Errorf("%w: run %q", firmware.ErrNotFound, after)
+	}
+	return int64(i), nil
+}
+
+// Watch implements firmware.DeviceStore.
+func (d *device) Watch(ctx context.Context, after int64) iter.Seq2[firmware.Event, error] {
+	return d.log.Watch(ctx, after)
+}
+
+// forget ends every Watch. The mutex is held.
+func (d *device) forget() {
+	d.record, d.runs, d.index, d.requests = firmware.Record{}, nil, nil, nil
+	d.log.Close(storage.ErrClosed)
+}
