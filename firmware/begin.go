@@ -135,7 +135,7 @@ func (s *Service) record(ctx context.Context, held *lease.Held, run Run, p progr
 			return nil, busy(*rec.Run)
 		}
 		kept := run.Clone()
-		rec.Run, rec.Device, rec.Reason = &kept, DeviceIdle, ""
+		rec.Run, rec.Device, rec.Info = &kept, DeviceIdle, ""
 		p.put(rec)
 		return []Event{{
 			Kind: EventStarted, Run: run.ID, Actor: run.Request.By.Actor,

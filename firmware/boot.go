@@ -54,16 +54,16 @@ func (s *Service) settled(ctx context.Context, held *lease.Held) (Record, error)
 		ended = nil
 		before := rec.Clone()
 		if failure != nil {
-			rec.Device, rec.Reason = DeviceUnavailable, cut(failure.Error(), maxReason)
-			if rec.Device == before.Device && rec.Reason == before.Reason {
+			rec.Device, rec.Info = DeviceUnavailable, cut(failure.Error(), maxReason)
+			if rec.Device == before.Device && rec.Info == before.Info {
 				return nil, errSame
 			}
-			return []Event{{Kind: EventState, Message: rec.Reason}}, nil
+			return []Event{{Kind: EventState, Message: rec.Info}}, nil
 		}
 		rec.Running = pair.Running
 		rec.Running.Run, rec.Running.Tries = "", 0
 		if rec.Device == DeviceCheckingLocal || rec.Device == DeviceCheckingOnline || rec.Device == DeviceUnavailable {
-			rec.Device, rec.Reason = atRest(*rec)
+			rec.Device, rec.Info = atRest(*rec)
 		}
 		events := s.judge(rec, pair)
 		if rec.Run != nil && rec.Run.State.Done() && (before.Run == nil || !before.Run.State.Done()) {
@@ -139,7 +139,7 @@ func (s *Service) judge(rec *Record, pair Pair) []Event {
 	case p.Phase == phaseRestart && ours:
 		p.Phase, p.Asked, p.Restarted = phaseTrial, 0, false
 		p.put(rec)
-		rec.Run.State, rec.Run.Reason, rec.Device, rec.Reason = StateTrial, "", DeviceIdle, "confirm"
+		rec.Run.State, rec.Run.Reason, rec.Device, rec.Info = StateTrial, "", DeviceIdle, "confirm"
 		return []Event{{Kind: EventState, Run: rec.Run.ID, Message: "the new image runs"}}
 	case p.Phase == phaseRestart && pair.Other.Run == rec.Run.ID && pair.Other.Tries > 0,
 		p.Phase == phaseTrial && !ours:
@@ -181,14 +181,14 @@ func (r *runner) install() error {
 	if err := r.pass(StepInstall); err != nil {
 		return err
 	}
-	if err := r.turn(StateRunning, DeviceUploading, ""); err != nil {
+	if err := r.turn(StateRunning, DeviceUploading, "install"); err != nil {
 		return err
 	}
 	if err := r.forward(); err != nil {
 		return err
 	}
 	r.setPhase(phaseRestart) // from now on the next start may be of the new image
-	if err := r.turn(StateRestarting, DeviceUploading, ""); err != nil {
+	if err := r.turn(StateRestarting, DeviceUploading, "install"); err != nil {
 		r.setPhase(phaseInstall)
 		return err
 	}

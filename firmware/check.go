@@ -47,7 +47,7 @@ func (s *Service) check(ctx context.Context, token int64) (Record, error) {
 		if !shown {
 			return nil, errSame
 		}
-		rec.Device, rec.Reason = DeviceCheckingOnline, ""
+		rec.Device, rec.Info = DeviceCheckingOnline, ""
 		return []Event{{Kind: EventState}}, nil
 	})
 	if err != nil {

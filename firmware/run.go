@@ -143,6 +143,7 @@ type Event struct {
 // Status is the present of the device.
 type Status struct {
 	State    DeviceState
+	Info     string // more about State, for people: why the device is unavailable, what it waits for
 	Version  string // of the running image
 	OSName   string
 	Run      *Run // the live run, or nil; on StateTrial it waits for Confirm

@@ -43,7 +43,7 @@ func (s *Service) Status(ctx context.Context) (Status, error) {
 		return Status{State: DeviceUnavailable, Disabled: s.config.Disabled}, err
 	}
 	st := Status{
-		State: rec.Device, Version: rec.Running.Version, OSName: s.osName(), Disabled: s.config.Disabled,
+		State: rec.Device, Info: rec.Info, Version: rec.Running.Version, OSName: s.osName(), Disabled: s.config.Disabled,
 		Settings: rec.Settings, Check: rec.Check, Catalog: rec.Catalog,
 	}
 	switch {

@@ -53,7 +53,7 @@ type DeviceStore interface {
 type Record struct {
 	Run      *Run // the live run, or the last
 	Device   DeviceState
-	Reason   string // what people should know of the device: why it is unavailable, or failed
+	Info     string // more about Device, for people: why it is unavailable, what it waits for
 	Running  Slot   // the running image, as the Service saw it last
 	Settings Settings
 	Kept     bool // Settings are what Configure made of them

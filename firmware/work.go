@@ -166,9 +166,9 @@ func (r *runner) end(state State, device DeviceState, reason, cause string) erro
 // ends makes the outcome of the live run.
 func ends(rec *Record, state State, device DeviceState, reason, cause string) []Event {
 	rec.Run.State, rec.Run.Reason, rec.Run.Cause = state, cut(reason, maxReason), cause
-	rec.Device, rec.Reason = device, ""
+	rec.Device, rec.Info = device, ""
 	if device == DeviceFailed {
-		rec.Reason = rec.Run.Reason
+		rec.Info = rec.Run.Reason
 	}
 	if state == StateSucceeded {
 		rec.Run.Percent = 100
@@ -204,15 +204,18 @@ func (r *runner) step(change func(*Record) []Event) error {
 	return nil
 }
 
-// turn is a step to another state of the run and the device.
-func (r *runner) turn(state State, device DeviceState, reason string) error {
+// turn is a step to another state of the run and the device, of which info says
+// more.
+func (r *runner) turn(state State, device DeviceState, info string) error {
 	return r.step(func(rec *Record) []Event {
-		rec.Run.State, rec.Run.Reason = state, cut(reason, maxReason)
-		rec.Device, rec.Reason = device, ""
+		rec.Run.State, rec.Device, rec.Info = state, device, cut(info, maxReason)
+		if rec.Run.Reason = ""; state == StateWaiting || state == StateRollingBack {
+			rec.Run.Reason = rec.Info
+		}
 		if rec.Run.Cancel != nil && !r.now.activated() {
 			rec.Device = DeviceCancelling
 		}
-		return []Event{{Kind: EventState, Run: r.id, Message: rec.Run.Reason}}
+		return []Event{{Kind: EventState, Run: r.id, Message: rec.Info}}
 	})
 }
 
