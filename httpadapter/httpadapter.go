@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/update"
@@ -24,6 +25,9 @@ type Config struct {
 	// LV serves the row-version API, under /lv/ and /api/lv/, and
 	// /upkeep/v1/lv/.
 	LV *lv.Service
+	// Firmware serves the update status API of Magewell Control Hub, under
+	// /api/update/, and /upkeep/v1/firmware/.
+	Firmware *firmware.Service
 
 	// Auth decides about every request. Default: refuse all.
 	Auth Authenticator
@@ -74,11 +78,12 @@ type Config struct {
 
 // domains return what each domain serves, nothing if it has no service, and
 // check what the Config says of it.
-var domains = []func(Config) (web.API, error){updateAPI, lvAPI}
+var domains = []func(Config) (web.API, error){updateAPI, lvAPI, firmwareAPI}
 
 // Limits bound what comes from outside. A zero field means its default.
 type Limits struct {
 	Body             int64 // bytes of a body; default 64 KiB, 1 MiB for lv
+	Image            int64 // bytes of a bundle of firmware, with what is around it in its form; default 4 GiB
 	Streams          int   // open event streams in all; default 256
 	PrincipalStreams int   // open event streams of one principal; default 16
 	// Replies is how many replies of more than 64 KiB are sent at once; default
@@ -175,7 +180,7 @@ func (c *Config) complete() error {
 		c.Logger = slog.Default()
 	}
 	l := &c.Limits
-	if l.Body < 0 || l.Streams < 0 || l.PrincipalStreams < 0 || l.Replies < 0 || l.Event < 0 {
+	if l.Body < 0 || l.Streams < 0 || l.PrincipalStreams < 0 || l.Replies < 0 || l.Event < 0 || l.Image < 0 {
 		return errors.New("a limit is negative")
 	}
 	l.Streams = cmp.Or(l.Streams, 256)
@@ -183,6 +188,7 @@ func (c *Config) complete() error {
 	l.Replies = cmp.Or(l.Replies, 64)
 	l.Logins = cmp.Or(l.Logins, 10)
 	l.Event = cmp.Or(l.Event, 16<<20)
+	l.Image = cmp.Or(l.Image, 4<<30)
 	return nil
 }
 

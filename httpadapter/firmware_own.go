@@ -1,0 +1,290 @@
+package httpadapter
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+
+	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
+	"github.com/upkeep-go/upkeep/lease"
+)
+
+// ownRoutes are those under /upkeep/v1/firmware.
+func (f *firmwareRoutes) ownRoutes() []web.Route {
+	t := web.Table{Root: "/upkeep/v1/firmware", Speaks: ownFirmware, Sees: int(Reader), Changes: int(Admin), Body: f.body}
+	plan := t.Post("planFirmware", "/plan", "Tell what an update would do, without doing it", firmwareBody{}, firmwarePlanReply{}, f.plan)
+	plan.Needs, plan.Changes, plan.Slow = t.Sees, false, true
+	check := t.Post("checkFirmware", "/check", "Fetch and verify the catalog", nil, firmwareCheckReply{}, f.check)
+	check.Slow = true
+	upload := t.Post("uploadFirmware", "/upload", "Install a bundle: the part \"file\" of a multipart/form-data body", nil, firmwareRunReply{}, f.upload).
+		With(http.StatusAccepted)
+	upload.Body, upload.Slow = f.image, true
+	return []web.Route{
+		plan, check, upload,
+		t.Post("updateFirmware", "/update", "Start an update", firmwareBody{}, firmwareRunReply{}, f.start).With(http.StatusAccepted),
+		t.Post("applyFirmware", "/apply", "Let a run that waits go on now", firmwareRunBody{}, firmwareRunReply{}, f.amend(f.service.Apply)).With(http.StatusAccepted),
+		t.Post("cancelFirmware", "/cancel", "Ask a run to stop", firmwareRunBody{}, firmwareRunReply{}, f.amend(f.service.Cancel)).With(http.StatusAccepted),
+		t.Post("confirmFirmware", "/confirm", "Keep the image that is on trial", firmwareRunBody{}, nil, f.confirm).With(http.StatusNoContent),
+		t.Post("rollbackFirmware", "/rollback", "Go back to the image before that of a run, and restart", firmwareRunBody{}, firmwareRunReply{}, f.rollback).With(http.StatusAccepted),
+		t.See("getFirmwareSettings", "/settings", "Show what an operator may change", firmwareSettings{}, f.settings),
+		t.Change("setFirmwareSettings", http.MethodPatch, "/settings", "Change settings", web.Partly{Of: firmwareSettings{}}, firmwareSettings{}, f.configure),
+		t.See("listFirmwareRuns", "/runs", "List runs, newest first", firmwareRunsReply{}, f.runs,
+			web.Truth("live", "only those that are not done"), web.Text("after", "continue after the run with this id"),
+			web.Whole("limit", "at most so many, and never more than 100; default 50", 1)),
+		t.See("getFirmwareRun", "/runs/{id}", "Show a run", firmwareRunReply{}, f.run),
+		t.Follow("followFirmware", "/events", "Follow what happens to the device, as Server-Sent Events", firmwareEventReply{}, f.events,
+			web.Text("run", "only the events of this run, from its first if after is not given; the stream ends with them, and then has no content")).
+			With(http.StatusOK, http.StatusNoContent),
+	}
+}
+
+// ownFirmware is how they are spoken.
+var ownFirmware = web.Own(string(FirmwareAPI), nil, firmwareFailures...)
+
+var firmwareFailures = []web.Failure{
+	{Err: firmware.ErrBusy, Status: http.StatusConflict, Slug: "in-progress", Text: "The device is busy with a run", Tell: true},
+	{Err: firmware.ErrDisabled, Status: http.StatusForbidden, Slug: "disabled", Text: "Updates are switched off"},
+	{Err: firmware.ErrUpToDate, Status: http.StatusConflict, Slug: "up-to-date", Text: "There is nothing to do", Tell: true},
+	{Err: firmware.ErrTooLate, Status: http.StatusConflict, Slug: "too-late", Text: "The run has passed its point of no return", Tell: true},
+	{Err: firmware.ErrStale, Status: http.StatusConflict, Slug: "overtaken", Text: "Something else has happened meanwhile", Tell: true},
+	{Err: lease.ErrLost, Status: http.StatusConflict, Slug: "overtaken", Text: "Something else has happened meanwhile"},
+	{Err: firmware.ErrCancelled, Status: http.StatusConflict, Slug: "cancelled", Text: "The run was cancelled"},
+	{Err: firmware.ErrSignature, Status: http.StatusUnprocessableEntity, Slug: "bad-signature", Text: "Too few trusted keys have signed this", Tell: true},
+	{Err: firmware.ErrExpired, Status: http.StatusUnprocessableEntity, Slug: "expired", Text: "What is signed has expired", Tell: true},
+	{Err: firmware.ErrReplayed, Status: http.StatusUnprocessableEntity, Slug: "replayed", Text: "This is older than what was accepted before", Tell: true},
+	{Err: firmware.ErrDowngrade, Status: http.StatusUnprocessableEntity, Slug: "downgrade", Text: "This is a downgrade", Tell: true},
+	{Err: firmware.ErrMismatch, Status: http.StatusUnprocessableEntity, Slug: "mismatch", Text: "This is not for this device", Tell: true},
+	{Err: firmware.ErrNoSpace, Status: http.StatusUnprocessableEntity, Slug: "no-space", Text: "The image does not fit its slot", Tell: true},
+	{Err: firmware.ErrCorrupt, Status: http.StatusUnprocessableEntity, Slug: "corrupt", Text: "The bytes are not those that were signed", Tell: true},
+	{Err: firmware.ErrNotFound, Status: http.StatusNotFound, Slug: "not-found", Text: "No such version or run", Tell: true},
+	{Err: firmware.ErrInvalid, Status: http.StatusBadRequest, Slug: "invalid-request", Text: "The request can not succeed as it stands", Tell: true},
+	{Err: firmware.ErrUnavailable, Status: http.StatusBadGateway, Slug: "feed-unavailable", Text: "The feed does not answer, or the slots do not work"},
+	{Err: firmware.ErrClosed, Status: http.StatusServiceUnavailable, Slug: "unavailable", Text: "Service unavailable"},
+}
+
+// accepted answers with a run that goes on in the background.
+func (f *firmwareRoutes) accepted(c *web.Call, r firmware.Run) error {
+	c.Header().Set("Location", f.prefix+"/upkeep/v1/firmware/runs/"+url.PathEscape(r.ID))
+	return c.Reply(http.StatusAccepted, firmwareRunOf(c, r))
+}
+
+// request reads what an update is asked for.
+func (f *firmwareRoutes) request(c *web.Call) (firmware.Request, error) {
+	var b firmwareBody
+	if err := c.DecodeOptional(&b); err != nil {
+		return firmware.Request{}, err
+	}
+	by, err := c.Because("reason", b.Reason, b.RequestID)
+	return firmware.Request{Version: b.Version, AllowDowngrade: b.AllowDowngrade, Plan: b.Plan, By: firmware.By(by)}, err
+}
+
+func (f *firmwareRoutes) plan(c *web.Call) error {
+	request, err := f.request(c)
+	if err != nil {
+		return err
+	}
+	p, err := f.service.Plan(c.Context(), request)
+	if err != nil {
+		return err
+	}
+	return c.Reply(http.StatusOK, firmwarePlanReply{
+		ID: p.ID, From: p.From, Version: p.Release.Version, Digest: hex.EncodeToString(p.Release.Digest[:]), Size: p.Release.Size,
+		UpToDate: p.UpToDate, Pull: waysOf(p.Pull),
+	})
+}
+
+func (f *firmwareRoutes) check(c *web.Call) error {
+	catalog, err := f.service.Check(c.Context())
+	if err != nil {
+		return err
+	}
+	st, err := f.service.Status(c.Context())
+	if err != nil {
+		return err
+	}
+	return c.Reply(http.StatusOK, firmwareCheckReply{
+		Number: catalog.Number, Issued: catalog.Issued, Expires: catalog.Expires, Newest: st.Newest.Version, Offered: !st.UpToDate,
+	})
+}
+
+func (f *firmwareRoutes) start(c *web.Call) error {
+	request, err := f.request(c)
+	if err != nil {
+		return err
+	}
+	run, err := f.service.Start(context.WithoutCancel(c.Context()), request)
+	if err != nil {
+		return err
+	}
+	return f.accepted(c, run)
+}
+
+// upload streams the part "file" of a form into the slot.
+func (f *firmwareRoutes) upload(c *web.Call) error {
+	media, parameters, err := mime.ParseMediaType(c.Request.Header.Get("Content-Type"))
+	if err != nil || media != "multipart/form-data" || parameters["boundary"] == "" {
+		return web.BadMedia.With("Content-Type must be multipart/form-data")
+	}
+	by, err := c.Because("reason", "", "")
+	if err != nil {
+		return err
+	}
+	form := multipart.NewReader(c.Upload(), parameters["boundary"])
+	for {
+		part, err := form.NextPart()
+		if errors.Is(err, io.EOF) {
+			return web.BadBody.With("there is no part named file")
+		}
+		if err != nil {
+			return web.BadBody.With("a malformed form")
+		}
+		if part.FormName() != "file" {
+			continue
+		}
+		run, err := f.service.Upload(c.Context(), part, firmware.By(by))
+		if err != nil {
+			return err
+		}
+		return f.accepted(c, run)
+	}
+}
+
+// about returns the run that a body is about, and who asks, and why.
+func (f *firmwareRoutes) about(c *web.Call) (id string, by firmware.By, err error) {
+	var b firmwareRunBody
+	if err := c.DecodeOptional(&b); err != nil {
+		return "", by, err
+	}
+	why, err := c.Because("reason", b.Reason, b.RequestID)
+	if err != nil || b.Run != "" {
+		return b.Run, firmware.By(why), err
+	}
+	for run, err := range f.service.History(c.Context(), firmware.Query{}) {
+		return run.ID, firmware.By(why), err
+	}
+	return "", by, fmt.Errorf("%w: there is no run", firmware.ErrNotFound)
+}
+
+// amend is a route that asks something of a run.
+func (f *firmwareRoutes) amend(ask func(context.Context, string, firmware.By) error) func(*web.Call) error {
+	return func(c *web.Call) error {
+		id, by, err := f.about(c)
+		if err != nil {
+			return err
+		}
+		if err := ask(c.Context(), id, by); err != nil {
+			return err
+		}
+		run, err := f.service.Get(c.Context(), id)
+		if err != nil {
+			return err
+		}
+		return f.accepted(c, run)
+	}
+}
+
+func (f *firmwareRoutes) confirm(c *web.Call) error {
+	var b firmwareRunBody
+	if err := c.DecodeOptional(&b); err != nil {
+		return err
+	}
+	by, err := c.Because("reason", b.Reason, b.RequestID)
+	if err != nil {
+		return err
+	}
+	if err := f.service.Confirm(context.WithoutCancel(c.Context()), firmware.By(by)); err != nil {
+		return err
+	}
+	return c.Reply(http.StatusNoContent, nil)
+}
+
+func (f *firmwareRoutes) rollback(c *web.Call) error {
+	id, by, err := f.about(c)
+	if err != nil {
+		return err
+	}
+	run, err := f.service.Rollback(context.WithoutCancel(c.Context()), id, by)
+	if err != nil {
+		return err
+	}
+	return f.accepted(c, run)
+}
+
+func (f *firmwareRoutes) settings(c *web.Call) error {
+	st, err := f.service.Status(c.Context())
+	if err != nil {
+		return err
+	}
+	return c.Reply(http.StatusOK, firmwareSettings{Enable: st.Settings.Checks, EnableExpr: st.Settings.Prereleases})
+}
+
+// configure changes what the body names, and leaves the rest.
+func (f *firmwareRoutes) configure(c *web.Call) error {
+	st, err := f.service.Status(c.Context())
+	if err != nil {
+		return err
+	}
+	b := firmwareSettings{Enable: st.Settings.Checks, EnableExpr: st.Settings.Prereleases}
+	if err := c.Decode(&b); err != nil {
+		return err
+	}
+	by, err := c.Because("reason", "", "")
+	if err != nil {
+		return err
+	}
+	if err := f.service.Configure(c.Context(), firmware.Settings{Checks: b.Enable, Prereleases: b.EnableExpr}, firmware.By(by)); err != nil {
+		return err
+	}
+	return c.Reply(http.StatusOK, b)
+}
+
+func (f *firmwareRoutes) runs(c *web.Call) error {
+	query := firmware.Query{After: c.Query.Get("after")}
+	var err error
+	if query.Live, err = c.Flag("live"); err != nil {
+		return err
+	}
+	limit, err := c.Limit(maxPage)
+	if err != nil {
+		return err
+	}
+	return web.Page(c, "runs", limit, web.Map(f.service.History(c.Context(), query), func(run firmware.Run, err error) (firmwareRunReply, error) {
+		if run.ID != "" && errors.Is(err, firmware.ErrCorrupt) {
+			run.Reason, err = "the record is damaged", nil
+		}
+		return firmwareRunOf(c, run), err
+	}), func(r firmwareRunReply) string { return r.ID })
+}
+
+func (f *firmwareRoutes) run(c *web.Call) error {
+	run, err := f.service.Get(c.Context(), c.ID("id"))
+	if err != nil {
+		return err
+	}
+	return c.Reply(http.StatusOK, firmwareRunOf(c, run))
+}
+
+// events streams what happens to the device.
+func (f *firmwareRoutes) events(c *web.Call) error {
+	after, err := c.ResumeAt()
+	if err != nil {
+		return err
+	}
+	details := details(c)
+	return c.Stream(after, func(ctx context.Context, after int64) iter.Seq2[web.Event, error] {
+		return web.Map(f.service.Watch(ctx, after), func(e firmware.Event, err error) (web.Event, error) {
+			if !details {
+				e.Message = ""
+			}
+			return web.Event{ID: e.Seq, Name: string(e.Kind), Data: firmwareEventReply(e)}, err
+		})
+	}, firmware.ErrCompacted)
+}
