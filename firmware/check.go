@@ -131,7 +131,7 @@ func (s *Service) fetch(ctx context.Context, name string, most int64) ([]byte, e
 	defer guard.stop()
 	body, err := s.config.Feed.Get(guard.ctx, name, 0, -1)
 	if err != nil {
-		return nil, guard.reason(fmt.Errorf("object %q: %w", name, err))
+		return nil, guard.reason(named(name, err))
 	}
 	defer body.Close()
 	raw, err := io.ReadAll(io.LimitReader(guard.reader(body), most+1))

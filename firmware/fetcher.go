@@ -202,11 +202,19 @@ func (f *fetcher) open(ctx context.Context, object string, off, n int64) (*strea
 	g := newGuard(ctx, f.s.config.Stall)
 	body, err := f.s.config.Feed.Get(g.ctx, object, off, n)
 	if err != nil {
-		err = g.reason(fmt.Errorf("object %q: %w", object, err))
+		err = g.reason(named(object, err))
 		g.stop()
 		return nil, err
 	}
 	return &stream{object: object, at: off, end: off + n, body: body, guard: g}, nil
+}
+
+// named is the error of a feed about an object.
+func named(object string, err error) error {
+	if isNotExist(err) {
+		return fmt.Errorf("%w: object %q", ErrNotFound, object)
+	}
+	return fmt.Errorf("object %q: %w", object, err)
 }
 
 func (s *stream) close() {

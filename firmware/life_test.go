@@ -152,6 +152,22 @@ func (d *device) start() *firmware.Service {
 	return s
 }
 
+// run is Run until the device restarts, or for some time.
+func (d *device) run(fw *firmware.Service, most time.Duration) {
+	ctx, cancel := context.WithTimeout(d.t.Context(), most)
+	defer cancel()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	starts := d.sim.Starts()
+	watching.Go(func() {
+		for d.sim.Starts() == starts && ctx.Err() == nil {
+			time.Sleep(time.Second)
+		}
+		cancel()
+	})
+	_ = fw.Run(ctx)
+}
+
 func TestAnUpdateIsPulledInstalledAndConfirmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, d := t.Context(), newDevice(t)
@@ -195,16 +211,7 @@ func TestAnImageThatIsNotWellFallsBackAndIsLeftAlone(t *testing.T) {
 		d.config.Health = func(context.Context) error { return fmt.Errorf("no picture") }
 		for range 6 { // starts
 			fw := d.start()
-			running, cancel := context.WithTimeout(ctx, 3*24*time.Hour)
-			starts := d.sim.Starts()
-			go func() {
-				for d.sim.Starts() == starts && running.Err() == nil {
-					time.Sleep(time.Second)
-				}
-				cancel()
-			}()
-			_ = fw.Run(running)
-			cancel()
+			d.run(fw, 3*24*time.Hour)
 			require.NoError(t, fw.Close())
 		}
 		assert.Equal(t, 2, d.sim.Starts())

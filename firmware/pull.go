@@ -143,10 +143,10 @@ func (r *runner) segments(
 			return errors.Join(err, c.sync())
 		}
 		if f == nil || !passes(err) {
-			return fmt.Errorf("segment %d of %d: %w", i+1, len(index.Segments), err)
+			return errors.Join(fmt.Errorf("segment %d of %d: %w", i+1, len(index.Segments), err), c.sync())
 		}
-		if err := c.sync(); err != nil {
-			return err
+		if e := c.sync(); e != nil {
+			return e
 		}
 		if err := r.again(try, err); err != nil {
 			return err

@@ -141,11 +141,13 @@ func (r *runner) settle(err error) error {
 	case errors.Is(err, ErrRestarting), r.held.Context().Err() != nil, errors.Is(err, errOvertaken):
 		return err
 	case errors.Is(cause, ErrCancelled), errors.Is(err, ErrCancelled):
-		by := By{}
-		if r.rec.Run.Cancel != nil {
-			by = *r.rec.Run.Cancel
-		}
-		return r.end(StateCancelled, DeviceIdle, by.String(), "")
+		return r.step(func(rec *Record) []Event {
+			reason := err.Error()
+			if rec.Run.Cancel != nil {
+				reason = rec.Run.Cancel.String()
+			}
+			return ends(rec, StateCancelled, DeviceIdle, reason, "")
+		})
 	case errors.Is(err, errClosing), r.s.door.Shut():
 		return errClosing
 	case r.now.activated():
