@@ -54,11 +54,16 @@ func (s *Service) check(ctx context.Context, token int64) (Record, error) {
 		return before, err
 	}
 	raw, failure := s.fetch(ctx, CatalogName, maxCatalog)
-	if ctx.Err() != nil && failure != nil {
-		failure = context.Cause(ctx)
-	}
 	quiet := context.WithoutCancel(ctx) // what was begun is not left as if it went on
 	rec, err := s.amend(quiet, token, func(rec *Record) ([]Event, error) {
+		if ctx.Err() != nil && failure != nil { // nobody wants to know any more
+			failure = context.Cause(ctx)
+			if !shown {
+				return nil, errSame
+			}
+			rec.Device = DeviceIdle
+			return []Event{{Kind: EventState}}, nil
+		}
 		var catalog Catalog
 		var trust []byte
 		err := failure

@@ -85,13 +85,13 @@ func (s *Service) load(ctx context.Context) (Record, error) {
 // that the record has. A reply that was lost is found out: nothing is written
 // twice. Other errors of the engine are met by further tries for some seconds.
 func (s *Service) amend(ctx context.Context, token int64, change func(*Record) ([]Event, error)) (Record, error) {
-	var sent *Record
+	a := amendment{s: s, token: token, change: change}
 	for wait := 10 * time.Millisecond; ; wait *= 3 {
-		rec, err := s.amendOnce(ctx, token, change, &sent)
-		for errors.Is(err, ErrStale) && sent != nil {
-			rec, err = s.amendOnce(ctx, token, change, &sent)
+		rec, err := a.try(ctx)
+		for errors.Is(err, ErrStale) && a.sent != nil {
+			rec, err = a.try(ctx)
 		}
-		if err == nil || sent == nil || ctx.Err() != nil || final(err) || wait > 3*time.Second {
+		if err == nil || a.refused || ctx.Err() != nil || final(err) || wait > 3*time.Second {
 			return rec, err
 		}
 		if err := pause.For(ctx, wait); err != nil {
@@ -110,42 +110,40 @@ func final(err error) bool {
 	return false
 }
 
-// amendOnce is one try of amend. What it has sent without learning of the
-// outcome it leaves in sent, which is nil for an error of change.
-func (s *Service) amendOnce(
-	ctx context.Context, token int64, change func(*Record) ([]Event, error), sent **Record,
-) (Record, error) {
-	rec, err := s.load(ctx)
+// amendment is one change on its way into the record.
+type amendment struct {
+	s       *Service
+	token   int64
+	change  func(*Record) ([]Event, error)
+	sent    *Record // what the last try has sent, if nobody knows what became of it
+	refused bool    // the last error was that of change
+}
+
+func (a *amendment) try(ctx context.Context) (Record, error) {
+	a.refused = false
+	rec, err := a.s.load(ctx)
 	if err != nil {
-		if *sent == nil {
-			*sent = &Record{Rev: -1} // a read may be tried again too
-		}
 		return rec, err
 	}
-	if before := *sent; before != nil && rec.Rev == before.Rev+1 && sameRecord(rec, *before) {
+	if a.sent != nil && rec.Rev == a.sent.Rev+1 && sameRecord(rec, *a.sent) {
 		return rec, nil // the reply of the try before was lost
 	}
-	*sent = nil
-	if token > 0 && rec.Token > token {
+	a.sent = nil
+	if a.token > 0 && rec.Token > a.token {
 		return rec, errOvertaken
 	}
-	if token > 0 {
-		rec.Token = token
-	}
-	events, err := change(&rec)
+	rec.Token = max(rec.Token, a.token)
+	events, err := a.change(&rec)
 	if errors.Is(err, errSame) {
 		return rec, nil
 	}
 	if err != nil {
+		a.refused = true
 		return rec, err
 	}
-	copied := rec.Clone()
-	*sent = &copied
-	stored, err := s.config.DeviceStore.Save(ctx, rec, events...)
-	if err != nil {
-		return rec, err
-	}
-	return stored, nil
+	sent := rec.Clone()
+	a.sent = &sent
+	return a.s.config.DeviceStore.Save(ctx, rec, events...)
 }
 
 // sameRecord reports whether a is b as an engine has stored it.

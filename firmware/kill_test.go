@@ -181,6 +181,9 @@ func (d *device) live(ctx context.Context, l *life, began bool) (restarted bool)
 			_, err := fw.Start(ctx, firmware.Request{By: firmware.By{RequestID: "once"}})
 			began = err == nil
 		}
+		if rec, err := d.db.Firmware("4711").Load(ctx); began && err == nil && rec.Run != nil && rec.Run.State.Done() {
+			break
+		}
 		time.Sleep(time.Second)
 	}
 	return d.sim.Starts() != starts

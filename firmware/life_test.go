@@ -113,18 +113,22 @@ func (s *shop) add(version string, image []byte, change ...func(*firmware.Releas
 	if err != nil {
 		panic(err)
 	}
-	d := sha256.Sum256(index)
-	s.objects[fmt.Sprintf("%x", d)] = index
 	r := firmware.Release{
-		Version: version, Size: int64(len(image)), Digest: sha256.Sum256(image),
-		Index: firmware.Object{Name: fmt.Sprintf("%x", d), Size: int64(len(index)), Digest: d},
+		Version: version, Size: int64(len(image)), Digest: sha256.Sum256(image), Index: objectOf(index),
 	}
+	s.objects[r.Index.Name] = index
 	for _, f := range change {
 		f(&r)
 	}
 	s.catalog.Number++
 	s.catalog.Releases = append([]firmware.Release{r}, s.catalog.Releases...)
 	return r
+}
+
+// objectOf names an object by its digest.
+func objectOf(data []byte) firmware.Object {
+	d := sha256.Sum256(data)
+	return firmware.Object{Name: fmt.Sprintf("%x", d), Size: int64(len(data)), Digest: d}
 }
 
 type device struct {
@@ -207,11 +211,11 @@ func TestAnImageThatIsNotWellFallsBackAndIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, d := t.Context(), newDevice(t)
 		d.shop.add("1.3.0", noise(2, 10*segment+17))
-		d.config.Automatic = true
+		d.config.Automatic, d.config.Interval = true, time.Hour
 		d.config.Health = func(context.Context) error { return fmt.Errorf("no picture") }
 		for range 6 { // starts
 			fw := d.start()
-			d.run(fw, 3*24*time.Hour)
+			d.run(fw, 6*time.Hour)
 			require.NoError(t, fw.Close())
 		}
 		assert.Equal(t, 2, d.sim.Starts())

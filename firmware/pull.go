@@ -45,7 +45,7 @@ func (r *runner) pull() error {
 	}
 	f := newFetcher(r.s, index, base, r.now.Missing)
 	defer f.close()
-	if err := r.segments(file, index, f.segment, f); err != nil {
+	if err := r.segments(file, index, f.segment, f, true); err != nil {
 		return err
 	}
 	return r.enterPhase(phaseVerify)
@@ -106,15 +106,18 @@ func (r *runner) again(try int, why error) error {
 
 var errWrite = errors.New("firmware: the slot was not written")
 
-// segments writes what next returns for each segment that is not in the slot,
-// and makes it durable.
+// segments writes what next returns, which f counts, and makes it durable. What
+// can be asked for again is not asked for if it is in the slot.
 func (r *runner) segments(
-	file File, index Index, next func(context.Context, int) ([]byte, error), f *fetcher,
+	file File, index Index, next func(context.Context, int) ([]byte, error), f *fetcher, again bool,
 ) error {
 	from := min(r.now.Durable, len(index.Segments))
-	i, err := present(r.ahead, file, index, from)
-	if err != nil {
-		return err
+	i := from
+	if again { // else they come in their order, all of them
+		var err error
+		if i, err = present(r.ahead, file, index, from); err != nil {
+			return err
+		}
 	}
 	c := &checkpoint{r: r, file: file, index: index, f: f, done: i, synced: from, at: time.Now()}
 	if i > from {
@@ -142,7 +145,7 @@ func (r *runner) segments(
 		if err := r.forward(); err != nil {
 			return errors.Join(err, c.sync())
 		}
-		if f == nil || !passes(err) {
+		if !again || !passes(err) {
 			return errors.Join(fmt.Errorf("segment %d of %d: %w", i+1, len(index.Segments), err), c.sync())
 		}
 		if e := c.sync(); e != nil {
@@ -201,7 +204,7 @@ func (c *checkpoint) add(bytes int) error {
 }
 
 func (c *checkpoint) sync() error {
-	if c.done == c.synced && (c.f == nil || !c.f.news()) {
+	if c.done == c.synced && !c.f.news() {
 		return nil
 	}
 	if c.done > c.synced {
@@ -216,12 +219,8 @@ func (c *checkpoint) sync() error {
 	if progressed {
 		r.now.Idle = 0
 	}
-	var pulled map[Way]int64
-	var notes []string
-	if c.f != nil {
-		pulled, notes = c.f.take()
-		r.now.Missing = c.f.missing
-	}
+	pulled, notes := c.f.take()
+	r.now.Missing = c.f.missing
 	return r.step(func(rec *Record) []Event {
 		if rec.Run.Pulled == nil {
 			rec.Run.Pulled = map[Way]int64{}

@@ -133,7 +133,10 @@ func (r *runner) receive(up *upload) (err error) {
 	f := newFetcher(r.s, up.index, nil, nil)
 	err = r.segments(file, up.index, func(ctx context.Context, i int) ([]byte, error) {
 		return f.received(up.in, i)
-	}, nil)
+	}, f, false)
+	if err != nil && up.ctx.Err() != nil {
+		return fmt.Errorf("%w: whoever brought the bundle is gone: %w", ErrCancelled, err)
+	}
 	if err != nil {
 		return err
 	}
