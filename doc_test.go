@@ -42,7 +42,7 @@ func (p pkg) path() string { return strings.TrimPrefix(strings.TrimPrefix(p.Impo
 
 // isTest reports whether only tests use p.
 func (p pkg) isTest() bool {
-	return strings.HasSuffix(path.Base(p.ImportPath), "test") || p.path() == "internal/needs" || p.path() == "internal/suite"
+	return strings.HasSuffix(path.Base(p.ImportPath), "test")
 }
 
 func (p pkg) under(folder string) bool {

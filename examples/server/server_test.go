@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 )
 
 // stateVariable makes the test binary be the server, so that it can be killed.
@@ -179,7 +179,7 @@ func TestTheWalkOfTheREADME(t *testing.T) {
 }
 
 func TestTheSiteIsClosedWhileItIsUpdated(t *testing.T) {
-	needs.Pace(t, 500*time.Millisecond, func(pace time.Duration) bool { return seenClosed(t, pace) })
+	needstest.Pace(t, 500*time.Millisecond, func(pace time.Duration) bool { return seenClosed(t, pace) })
 }
 
 // seenClosed updates a site, which rests half-way, and reports whether all was

@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 )
 
 // mainVariable makes the test binary be the program, with its arguments.
@@ -42,9 +42,9 @@ func walk(t *testing.T, until string) []string {
 // nor time, in one shell, with the address and the folder of this test.
 func TestTheWalkRunsWordForWord(t *testing.T) {
 	sh, err := exec.LookPath("sh")
-	needs.Tool(t, "sh", err == nil)
+	needstest.Tool(t, "sh", err == nil)
 	curl, err := exec.LookPath("curl")
-	needs.Tool(t, "curl", err == nil && curl != "")
+	needstest.Tool(t, "curl", err == nil && curl != "")
 	state, dir := filepath.Join(t.TempDir(), "a state"), t.TempDir()
 	c, _, stop := start(t, options{state: state})
 	defer stop()

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -226,7 +226,7 @@ func nth[T any](t testing.TB, i int, items []T) T {
 // collect returns the first n events after a Seq, for which it waits.
 func collect(t testing.TB, s lv.VersionStore, after int64, n int) []lv.Event {
 	t.Helper()
-	return suite.Collect(t, n, func(ctx context.Context) iter.Seq2[lv.Event, error] { return s.Watch(ctx, after) })
+	return suitetest.Collect(t, n, func(ctx context.Context) iter.Seq2[lv.Event, error] { return s.Watch(ctx, after) })
 }
 
 // log returns all events so far. It writes one, of another table, to know

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
@@ -68,7 +68,7 @@ func TestNothingOfACommandOutlivesAKilledUpdateIntoTheNextAttempt(t *testing.T) 
 
 func TestNothingStaysOfACommandThatDoesNotEndWell(t *testing.T) {
 	_, err := exec.LookPath("setsid")
-	needs.Tool(t, "setsid", err == nil)
+	needstest.Tool(t, "setsid", err == nil)
 	for name, end := range map[string]string{
 		"cancelled":                 "sleep 60",
 		"cancelled and deaf":        "trap '' TERM; while :; do sleep 0.1; done",

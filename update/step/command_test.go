@@ -20,7 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
@@ -122,7 +122,7 @@ func TestCommandThatCannotStartFails(t *testing.T) {
 }
 
 func TestCommandEndsAllOfItsGroupWhenItIsCancelled(t *testing.T) {
-	needs.Pace(t, 100*time.Millisecond, func(grace time.Duration) bool {
+	needstest.Pace(t, 100*time.Millisecond, func(grace time.Duration) bool {
 		file := filepath.Join(t.TempDir(), "pids")
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -151,7 +151,7 @@ func TestCommandLeavesAloneWhatAGoodProgramLeavesRunning(t *testing.T) {
 }
 
 func TestCommandLivesAsLongAsItTalks(t *testing.T) {
-	needs.Pace(t, time.Second, func(ttl time.Duration) bool {
+	needstest.Pace(t, time.Second, func(ttl time.Duration) bool {
 		state := memory.New()
 		defer state.Close()
 		script := fmt.Sprintf("for i in 0 1 2 3 4 5; do sleep %.2f; echo line $i; done", ttl.Seconds()/4)

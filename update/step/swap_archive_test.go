@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
 )
@@ -241,13 +241,13 @@ func TestSwapBinaryDoesNotWaitForAProgramThatHangs(t *testing.T) {
 
 func TestSwapBinaryTakesADownloadFromAnotherFileSystem(t *testing.T) {
 	other, err := os.MkdirTemp("/dev/shm", "upkeep-test-")
-	needs.Tool(t, "another file system in /dev/shm", err == nil)
+	needstest.Tool(t, "another file system in /dev/shm", err == nil)
 	defer os.RemoveAll(other)
 	in := newInstalled(t)
 	in.artifact.Dir = other
 	tk := in.task(t, "one", app("1.1.0"))
 	moved := os.Rename(in.artifact.File(tk), filepath.Join(filepath.Dir(in.path), "probe"))
-	needs.Tool(t, "another file system in /dev/shm", moved != nil)
+	needstest.Tool(t, "another file system in /dev/shm", moved != nil)
 	s := step.SwapBinary(in.binary())
 	require.NoError(t, s.Do(t.Context(), tk))
 	require.Equal(t, app("1.1.0"), in.content(t))
