@@ -43,6 +43,7 @@ func init() {
 }
 
 func TestNothingOfACommandOutlivesAKilledUpdateIntoTheNextAttempt(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	args := child("update family", dir)
 	cmd := exec.Command(args[0], args[1:]...)
@@ -67,6 +68,7 @@ func TestNothingOfACommandOutlivesAKilledUpdateIntoTheNextAttempt(t *testing.T) 
 }
 
 func TestNothingStaysOfACommandThatDoesNotEndWell(t *testing.T) {
+	t.Parallel()
 	_, err := exec.LookPath("setsid")
 	needstest.Tool(t, "setsid", err == nil)
 	for name, end := range map[string]string{

@@ -122,6 +122,7 @@ func TestCommandThatCannotStartFails(t *testing.T) {
 }
 
 func TestCommandEndsAllOfItsGroupWhenItIsCancelled(t *testing.T) {
+	t.Parallel()
 	needstest.Pace(t, 100*time.Millisecond, func(grace time.Duration) bool {
 		file := filepath.Join(t.TempDir(), "pids")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -143,6 +144,7 @@ func TestCommandEndsAllOfItsGroupWhenItIsCancelled(t *testing.T) {
 }
 
 func TestCommandLeavesAloneWhatAGoodProgramLeavesRunning(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "pids")
 	s := step.Command(step.Exec{Args: child("family", file, "end at once"), Grace: 100 * time.Millisecond})
 	require.NoError(t, s.Do(t.Context(), task("one", "1.1.0")), "it does not hang, although the output is held open")
@@ -151,6 +153,7 @@ func TestCommandLeavesAloneWhatAGoodProgramLeavesRunning(t *testing.T) {
 }
 
 func TestCommandLivesAsLongAsItTalks(t *testing.T) {
+	t.Parallel()
 	needstest.Pace(t, time.Second, func(ttl time.Duration) bool {
 		state := memory.New()
 		defer state.Close()

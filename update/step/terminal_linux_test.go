@@ -46,6 +46,7 @@ func terminal(t *testing.T) (person, program *os.File) {
 }
 
 func TestAProgramThatAsksOnTheTerminalFailsAtOnce(t *testing.T) {
+	t.Parallel()
 	for name, args := range map[string][]string{
 		"on its terminal":        {"sh", "-c", "read answer </dev/tty"},
 		"by a program of its":    {"sh", "-c", "sh -c 'read answer </dev/tty'; exit $?"},
