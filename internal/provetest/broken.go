@@ -47,10 +47,11 @@ func (b Broken[S]) Harness(open func(events int, age time.Duration) S) suitetest
 }
 
 // Of are the mutants that break an engine, whose cases on each are those of
-// this function.
+// this function. They share nothing and are tried at the same time, so no case
+// may look at what the whole process has, such as its goroutines.
 func Of[S any](broken []Broken[S], cases func(Broken[S]) []suitetest.Case) (mutants []Mutant) {
 	for _, b := range broken {
-		mutants = append(mutants, Mutant{What: b.What, Caught: b.Caught, Cases: cases(b)})
+		mutants = append(mutants, Mutant{What: b.What, Caught: b.Caught, Cases: cases(b), together: true})
 	}
 	return mutants
 }

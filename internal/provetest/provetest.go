@@ -20,6 +20,8 @@ type Mutant struct {
 	What   string           // it does
 	Caught string           // by the case of this name
 	Cases  []suitetest.Case // the suite on this engine
+
+	together bool // with others at the same time
 }
 
 // Prove checks that each mutant is caught by the case it names, that the case
@@ -37,6 +39,9 @@ func Prove(t *testing.T, sound []suitetest.Case, mutants []Mutant) {
 		delete(uncaught, m.Caught)
 		named[m.Caught] = true
 		t.Run(m.What, func(t *testing.T) {
+			if m.together {
+				t.Parallel()
+			}
 			for _, c := range m.Cases {
 				if c.Name == m.Caught {
 					require.True(t, fails(t, c.Run), "%q does not catch it", c.Name)

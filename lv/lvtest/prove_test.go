@@ -2,7 +2,9 @@ package lvtest_test
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -24,6 +26,13 @@ import (
 
 // mutant breaks one promise of lv.VersionStore.
 type mutant = provetest.Broken[lv.VersionStore]
+
+// TestMain lets garbage grow: thousands of small stores, each of them soon
+// dead, cost more to collect than to make.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
 
 func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
 	cases := func(m mutant) []suitetest.Case { return harness(m).Cases() }
