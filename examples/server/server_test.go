@@ -131,6 +131,7 @@ func (c client) page(path string) string {
 }
 
 func TestTheWalkOfTheREADME(t *testing.T) {
+	t.Parallel()
 	state := filepath.Join(t.TempDir(), "a state #1 100% \u00e9")
 	c, out, stop := start(t, options{state: state})
 	require.Contains(t, c.page("/site/"), "release 1.0.0")
@@ -222,6 +223,7 @@ func TestAServerThatIsStoppedWhileItInstallsTheSiteSaysNothingOfAFailure(t *test
 }
 
 func TestAServerThatIsKilledInTheMiddleOfAnUpdateEndsItWhenItIsBack(t *testing.T) {
+	t.Parallel()
 	state := t.TempDir()
 	run := func() (client, *exec.Cmd) {
 		server := exec.CommandContext(t.Context(), os.Args[0])

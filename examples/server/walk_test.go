@@ -41,6 +41,7 @@ func walk(t *testing.T, until string) []string {
 // TestTheWalkRunsWordForWord runs all of it that needs neither a module proxy
 // nor time, in one shell, with the address and the folder of this test.
 func TestTheWalkRunsWordForWord(t *testing.T) {
+	t.Parallel()
 	sh, err := exec.LookPath("sh")
 	needstest.Tool(t, "sh", err == nil)
 	curl, err := exec.LookPath("curl")
@@ -114,6 +115,7 @@ func TestAMemberIsPicked(t *testing.T) {
 }
 
 func TestACommandSaysWhatItCannotDo(t *testing.T) {
+	t.Parallel()
 	state := t.TempDir()
 	for _, args := range [][]string{
 		{"dance"}, {"show"}, {"show", "state", "more"}, {"call"}, {"call", "GET"}, {"call", "GET", "/", "", "more"}, {"call", "-no", "GET", "/"},
@@ -172,6 +174,7 @@ func TestACallThatIsAnsweredWithAFailureEndsWithAnError(t *testing.T) {
 }
 
 func TestACallPrintsAStreamToItsEnd(t *testing.T) {
+	t.Parallel()
 	state := t.TempDir()
 	c, _, stop := start(t, options{state: state})
 	defer stop()
