@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -19,8 +20,39 @@ import (
 
 const module = "github.com/upkeep-go/upkeep"
 
+// roles are the folders that are no domains.
+var roles = []string{"benchmarks", "examples", "httpadapter", "internal", "lease", "storage", "testdata"}
+
 // domains are the packages that may not know each other.
-var domains = []string{"update", "lv"}
+var domains = domainsAmong(rootFolders())
+
+// rootFolders are those of the tree, but for hidden ones.
+func rootFolders() (names []string) {
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		panic(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// domainsAmong returns the folders that have no role of their own.
+func domainsAmong(folders []string) []string {
+	return slices.DeleteFunc(slices.Clone(folders), func(name string) bool { return slices.Contains(roles, name) })
+}
+
+func TestAFolderIsADomainOrHasARole(t *testing.T) {
+	require.Equal(t, []string{"lv", "weather"}, domainsAmong([]string{"internal", "lease", "lv", "storage", "weather"}))
+	require.Subset(t, domains, []string{"update", "lv"})
+	require.Subset(t, rootFolders(), roles)
+	for _, domain := range domains {
+		require.FileExists(t, filepath.Join(domain, "doc.go"), "a folder of the root is a domain, or roles has it")
+	}
+}
 
 // allowed are the modules that the root module may import outside of tests.
 var allowed = []string{
@@ -42,7 +74,7 @@ func (p pkg) path() string { return strings.TrimPrefix(strings.TrimPrefix(p.Impo
 
 // isTest reports whether only tests use p.
 func (p pkg) isTest() bool {
-	return strings.HasSuffix(path.Base(p.ImportPath), "test") || p.path() == "internal/needs" || p.path() == "internal/suite"
+	return strings.HasSuffix(path.Base(p.ImportPath), "test")
 }
 
 func (p pkg) under(folder string) bool {

@@ -22,7 +22,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -71,9 +71,9 @@ func BenchmarkProgress(b *testing.B) {
 					cpuRatios = append(cpuRatios, float64(took["ours"])/float64(took["plain"]))
 					tailRatios = append(tailRatios, float64(tail["ours"])/float64(tail["plain"]))
 				}
-				b.ReportMetric(suite.Median(cpuRatios), "cpu-x-plain")
-				b.ReportMetric(suite.Median(cpus), "cpu-µs/request")
-				b.ReportMetric(suite.Median(tailRatios), "p99-x-plain")
+				b.ReportMetric(suitetest.Median(cpuRatios), "cpu-x-plain")
+				b.ReportMetric(suitetest.Median(cpus), "cpu-µs/request")
+				b.ReportMetric(suitetest.Median(tailRatios), "p99-x-plain")
 			}
 		})
 	}

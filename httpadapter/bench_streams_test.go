@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -61,10 +61,10 @@ func BenchmarkStreams(b *testing.B) {
 			}
 			ends = append(ends, milliseconds(time.Since(closed)))
 		}
-		b.ReportMetric(suite.Median(middles), "p50-ms")
-		b.ReportMetric(suite.Median(tails), "p99-ms")
-		b.ReportMetric(suite.Median(middleRatios), "p50-x-without")
-		b.ReportMetric(suite.Median(tailRatios), "p99-x-without")
+		b.ReportMetric(suitetest.Median(middles), "p50-ms")
+		b.ReportMetric(suitetest.Median(tails), "p99-ms")
+		b.ReportMetric(suitetest.Median(middleRatios), "p50-x-without")
+		b.ReportMetric(suitetest.Median(tailRatios), "p99-x-without")
 		b.ReportMetric(slices.Max(ends), "ms-to-end")
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/fill"
+	"github.com/upkeep-go/upkeep/internal/filltest"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -51,7 +51,7 @@ func untold(value any, reply string) (paths []string) {
 
 func TestNoTextOfARunIsForgotten(t *testing.T) {
 	s := new(site).open(t)
-	run := fill.New[update.Run]()
+	run := filltest.New[update.Run]()
 	run.State = update.StateRunning
 	for i := range run.Steps {
 		run.Steps[i].Phase = update.PhaseDoing
@@ -68,7 +68,7 @@ func TestNoTextOfARunIsForgotten(t *testing.T) {
 
 func TestNoTextOfAnEventIsForgotten(t *testing.T) {
 	s := new(site).open(t)
-	run, event := update.Run{ID: "run", Package: "p", State: update.StateSucceeded}, fill.New[update.Event]()
+	run, event := update.Run{ID: "run", Package: "p", State: update.StateSucceeded}, filltest.New[update.Event]()
 	event.Kind = update.EventEnded
 	_, err := s.db.Journal().Create(t.Context(), run, event)
 	require.NoError(t, err)

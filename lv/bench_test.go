@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite" // the peer of BenchmarkGet
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
@@ -38,7 +38,7 @@ func contest(b *testing.B, n int, ours func(i int), m int, theirs func(i int)) (
 	for range rounds {
 		first, second = append(first, used(b, n, ours)), append(second, used(b, m, theirs))
 	}
-	return suite.Median(first), suite.Median(second)
+	return suitetest.Median(first), suitetest.Median(second)
 }
 
 // quick is contest for what takes so little time that the caches matter, which
@@ -54,7 +54,7 @@ func quick(batches, n int, ours func(i int), m int, theirs func(i int)) (fast, s
 			second = append(second, timed(m, theirs))
 		}
 	}
-	return suite.Median(first), suite.Median(second)
+	return suitetest.Median(first), suitetest.Median(second)
 }
 
 // timed returns how long a call of f takes, in nanoseconds.
@@ -208,10 +208,10 @@ func BenchmarkGetWhilePublishing(b *testing.B) {
 			}
 			rates = append(rates, float64(total)/time.Since(began).Seconds())
 		}
-		b.ReportMetric(suite.Median(busy)/suite.Median(alone), "p99-x-alone")
-		b.ReportMetric(suite.Median(alone), "ns-p99-alone")
-		b.ReportMetric(suite.Median(busy), "ns-p99-publishing")
-		b.ReportMetric(suite.Median(rates), "publish/s")
+		b.ReportMetric(suitetest.Median(busy)/suitetest.Median(alone), "p99-x-alone")
+		b.ReportMetric(suitetest.Median(alone), "ns-p99-alone")
+		b.ReportMetric(suitetest.Median(busy), "ns-p99-publishing")
+		b.ReportMetric(suitetest.Median(rates), "publish/s")
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite" // the peer of BenchmarkSteps
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -53,8 +53,8 @@ func BenchmarkSteps(b *testing.B) {
 			}
 			peer = append(peer, time.Since(start))
 		}
-		b.ReportMetric(float64(suite.Median(ours))/float64(suite.Median(peer)), "x-bare")
-		b.ReportMetric(float64(suite.Median(ours).Microseconds())/n, "µs/step")
+		b.ReportMetric(float64(suitetest.Median(ours))/float64(suitetest.Median(peer)), "x-bare")
+		b.ReportMetric(float64(suitetest.Median(ours).Microseconds())/n, "µs/step")
 	}
 }
 

@@ -34,11 +34,13 @@ type release struct {
 	lossy   bool   // clients may be lost: the process that has the listener dies
 }
 
+var oldest = release{version: "1.0.0", what: "is what is installed"}
+
 var releases = []release{
 	{version: "1.1.0", what: "is good", state: "succeeded"},
 	{version: "1.2.0", what: "crashes at start", fault: "crash", state: "rolled_back", lossy: true},
 	{version: "1.3.0", what: "is signed by somebody else", forged: true, state: "refused"},
-	{version: "1.4.0", what: "is good again, and impatient", within: "3s", state: "succeeded"},
+	{version: "1.4.0", what: "is good again, and impatient", within: "1s", state: "succeeded"},
 	{version: "1.5.0", what: "hangs at start", fault: "hang", state: "rolled_back"},
 }
 
@@ -71,6 +73,7 @@ func run(ctx context.Context, dir string) (err error) {
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer stop()
+	w.buildAll(ctx, &work)
 	address, err := w.serve(ctx, &work)
 	if err != nil {
 		return err
@@ -110,7 +113,7 @@ func (w *workshop) start(ctx context.Context, work *sync.WaitGroup, publisher st
 		return nil, err
 	}
 	program := filepath.Join(bin, "app"+exe)
-	if err := w.install(ctx, release{version: "1.0.0", what: "is what is installed"}, program); err != nil {
+	if err := w.install(ctx, oldest, program); err != nil {
 		return nil, err
 	}
 	address, err := freeAddress()
@@ -118,7 +121,7 @@ func (w *workshop) start(ctx context.Context, work *sync.WaitGroup, publisher st
 		return nil, err
 	}
 	work.Go(func() {
-		_, err := step.Launch(ctx, program, "-addr", address, "-every", "200ms",
+		_, err := step.Launch(ctx, program, "-addr", address, "-every", "50ms",
 			"-manifest", publisher+"/manifest.json", "-state", filepath.Join(bin, "state"))
 		if err != nil && ctx.Err() == nil {
 			log.Print(err)

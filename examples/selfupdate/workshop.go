@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 )
 
 const module = "github.com/upkeep-go/upkeep"
@@ -18,6 +19,8 @@ var exe = map[string]string{"windows": ".exe"}[runtime.GOOS]
 type workshop struct {
 	dir  string
 	keys map[string]string // public keys, by the name of the private one's file
+	// built has an error, or nil, once the program of a version is there.
+	built map[string]chan error
 }
 
 func (w *workshop) published() string { return filepath.Join(w.dir, "published") }
@@ -44,8 +47,29 @@ func (w *workshop) open(ctx context.Context) error {
 	return nil
 }
 
+// buildAll makes the programs of all releases, two at a time, and returns at
+// once: the first are published while the others are being built.
+func (w *workshop) buildAll(ctx context.Context, work *sync.WaitGroup) {
+	w.built = map[string]chan error{}
+	queue := make(chan release, 1+len(releases))
+	for _, r := range append([]release{oldest}, releases...) {
+		if !r.forged {
+			w.built[r.version] = make(chan error, 1)
+			queue <- r
+		}
+	}
+	close(queue)
+	for range 2 {
+		work.Go(func() {
+			for r := range queue {
+				w.built[r.version] <- w.build(ctx, r)
+			}
+		})
+	}
+}
+
 // build makes the program of a release.
-func (w *workshop) build(ctx context.Context, r release, file string) error {
+func (w *workshop) build(ctx context.Context, r release) error {
 	set := "-s -w"
 	for name, value := range map[string]string{
 		"version": r.version, "fault": r.fault, "within": r.within, "manifestKey": w.keys["manifest"], "artifactKey": w.keys["artifacts"],
@@ -54,7 +78,7 @@ func (w *workshop) build(ctx context.Context, r release, file string) error {
 			set += " -X main." + name + "=" + value
 		}
 	}
-	return w.gobuild(ctx, set, file, "examples/selfupdate/app")
+	return w.gobuild(ctx, set, w.artifact(r), "examples/selfupdate/app")
 }
 
 func (w *workshop) gobuild(ctx context.Context, ldflags, file, pkg string) error {
@@ -71,7 +95,7 @@ func (w *workshop) install(ctx context.Context, r release, program string) error
 	if err := w.publish(ctx, r); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(filepath.Join(w.published(), r.artifact()))
+	data, err := os.ReadFile(w.artifact(r))
 	if err != nil {
 		return err
 	}
@@ -79,25 +103,25 @@ func (w *workshop) install(ctx context.Context, r release, program string) error
 }
 
 // artifact is the file of the release for this system.
-func (r release) artifact() string {
-	return fmt.Sprintf("app_%s_%s_%s%s", r.version, runtime.GOOS, runtime.GOARCH, exe)
+func (w *workshop) artifact(r release) string {
+	return filepath.Join(w.published(), fmt.Sprintf("app_%s_%s_%s%s", r.version, runtime.GOOS, runtime.GOARCH, exe))
 }
 
-// publish makes a release and adds it to the manifest.
+// publish waits for the program of a release, and adds it to the manifest.
 func (w *workshop) publish(ctx context.Context, r release) error {
-	file, signer := filepath.Join(w.published(), r.artifact()), "artifacts.key"
+	file, signer := w.artifact(r), "artifacts.key"
 	var err error
 	if r.forged { // a stranger has no source of it, and any program will do: it is never run
 		signer = "stranger.key"
-		err = os.Link(filepath.Join(w.published(), releases[0].artifact()), file)
+		err = os.Link(w.artifact(releases[0]), file)
 	} else {
-		err = w.build(ctx, r, file)
+		err = <-w.built[r.version]
 	}
 	if err != nil {
 		return err
 	}
 	add := []string{"add", "-manifest", "published/manifest.json", "-key", "manifest.key", "-artifact-key", signer,
-		"-product", "demo/app", "-version", r.version, filepath.Join("published", r.artifact())}
+		"-product", "demo/app", "-version", r.version, filepath.Join("published", filepath.Base(file))}
 	fmt.Printf("release %s %s\n$ upkeep-manifest %s\n", r.version, r.what, strings.Join(add, " "))
 	return w.sign(ctx, add...)
 }

@@ -76,6 +76,7 @@ func TestCredentialsThatSayTheSameAreNotWrittenAgain(t *testing.T) {
 }
 
 func TestASecondServerOnAFolderIsRefused(t *testing.T) {
+	t.Parallel()
 	state := t.TempDir()
 	c, _, stop := start(t, options{state: state})
 	ctx, cancel := context.WithTimeout(t.Context(), waitAtMost)

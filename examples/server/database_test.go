@@ -10,6 +10,7 @@ import (
 )
 
 func TestNoNewDatabaseIsMadeForAServerThatHadOne(t *testing.T) {
+	t.Parallel()
 	for name, lose := range map[string]func(path string) error{
 		"removed": os.Remove,
 		"emptied": func(path string) error { return os.Truncate(path, 0) },
@@ -34,6 +35,7 @@ func TestNoNewDatabaseIsMadeForAServerThatHadOne(t *testing.T) {
 }
 
 func TestAServerThatDidNotGetFarStartsAgain(t *testing.T) {
+	t.Parallel()
 	state := t.TempDir()
 	db, err := openDatabase(state) // and no further
 	require.NoError(t, err)

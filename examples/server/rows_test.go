@@ -92,6 +92,7 @@ const (
 )
 
 func TestTheREADMEPublishesABanner(t *testing.T) {
+	t.Parallel()
 	c, _, stop := start(t, options{state: t.TempDir()})
 	defer stop()
 	require.Len(t, c.lv("GET", "status/0", ""), 4)
@@ -132,6 +133,7 @@ func TestTheREADMEPublishesABanner(t *testing.T) {
 }
 
 func TestTheREADMEGraysADeletion(t *testing.T) {
+	t.Parallel()
 	c, _, stop := start(t, options{state: t.TempDir()})
 	defer stop()
 	const delivery = "Delivery is free this week."
@@ -158,6 +160,7 @@ func TestTheREADMEGraysADeletion(t *testing.T) {
 }
 
 func TestARowThatIsNoBlockDoesNotTakeTheOthersWithIt(t *testing.T) {
+	t.Parallel()
 	c, _, stop := start(t, options{state: t.TempDir()})
 	defer stop()
 	c.edit("PUT", "sale", map[string]any{"content": "not an object"})
@@ -167,6 +170,7 @@ func TestARowThatIsNoBlockDoesNotTakeTheOthersWithIt(t *testing.T) {
 }
 
 func TestPublishedRowsAreThereAtTheNextStart(t *testing.T) {
+	t.Parallel()
 	state := t.TempDir()
 	c, _, stop := start(t, options{state: state})
 	c.edit("PUT", "sale", banner(spring))
@@ -181,6 +185,7 @@ func TestPublishedRowsAreThereAtTheNextStart(t *testing.T) {
 }
 
 func TestADataSetIsLoadedAtTheStart(t *testing.T) {
+	t.Parallel()
 	state := t.TempDir()
 	c, _, stop := start(t, options{state: state, rows: 1})
 	stop()

@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 )
 
 // stateVariable makes the test binary be the server, so that it can be killed.
@@ -131,6 +131,7 @@ func (c client) page(path string) string {
 }
 
 func TestTheWalkOfTheREADME(t *testing.T) {
+	t.Parallel()
 	state := filepath.Join(t.TempDir(), "a state #1 100% \u00e9")
 	c, out, stop := start(t, options{state: state})
 	require.Contains(t, c.page("/site/"), "release 1.0.0")
@@ -179,7 +180,7 @@ func TestTheWalkOfTheREADME(t *testing.T) {
 }
 
 func TestTheSiteIsClosedWhileItIsUpdated(t *testing.T) {
-	needs.Pace(t, 500*time.Millisecond, func(pace time.Duration) bool { return seenClosed(t, pace) })
+	needstest.Pace(t, 500*time.Millisecond, func(pace time.Duration) bool { return seenClosed(t, pace) })
 }
 
 // seenClosed updates a site, which rests half-way, and reports whether all was
@@ -222,6 +223,7 @@ func TestAServerThatIsStoppedWhileItInstallsTheSiteSaysNothingOfAFailure(t *test
 }
 
 func TestAServerThatIsKilledInTheMiddleOfAnUpdateEndsItWhenItIsBack(t *testing.T) {
+	t.Parallel()
 	state := t.TempDir()
 	run := func() (client, *exec.Cmd) {
 		server := exec.CommandContext(t.Context(), os.Args[0])

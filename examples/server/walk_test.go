@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 )
 
 // mainVariable makes the test binary be the program, with its arguments.
@@ -41,10 +41,11 @@ func walk(t *testing.T, until string) []string {
 // TestTheWalkRunsWordForWord runs all of it that needs neither a module proxy
 // nor time, in one shell, with the address and the folder of this test.
 func TestTheWalkRunsWordForWord(t *testing.T) {
+	t.Parallel()
 	sh, err := exec.LookPath("sh")
-	needs.Tool(t, "sh", err == nil)
+	needstest.Tool(t, "sh", err == nil)
 	curl, err := exec.LookPath("curl")
-	needs.Tool(t, "curl", err == nil && curl != "")
+	needstest.Tool(t, "curl", err == nil && curl != "")
 	state, dir := filepath.Join(t.TempDir(), "a state"), t.TempDir()
 	c, _, stop := start(t, options{state: state})
 	defer stop()
@@ -114,6 +115,7 @@ func TestAMemberIsPicked(t *testing.T) {
 }
 
 func TestACommandSaysWhatItCannotDo(t *testing.T) {
+	t.Parallel()
 	state := t.TempDir()
 	for _, args := range [][]string{
 		{"dance"}, {"show"}, {"show", "state", "more"}, {"call"}, {"call", "GET"}, {"call", "GET", "/", "", "more"}, {"call", "-no", "GET", "/"},
@@ -172,6 +174,7 @@ func TestACallThatIsAnsweredWithAFailureEndsWithAnError(t *testing.T) {
 }
 
 func TestACallPrintsAStreamToItsEnd(t *testing.T) {
+	t.Parallel()
 	state := t.TempDir()
 	c, _, stop := start(t, options{state: state})
 	defer stop()

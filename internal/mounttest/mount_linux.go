@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 )
 
 const inside = "UPKEEP_TEST_NAMESPACE"
@@ -33,7 +33,7 @@ func Run(t *testing.T, f func(t *testing.T)) {
 	}
 	out, err := cmd.CombinedOutput()
 	if _, ended := err.(*exec.ExitError); err != nil && !ended {
-		needs.Tool(t, "a mount namespace of its own, as root or with user namespaces", false)
+		needstest.Tool(t, "a mount namespace of its own, as root or with user namespaces", false)
 	}
 	if err != nil {
 		t.Fatalf("in the namespace: %v\n%s", err, out)
@@ -58,7 +58,7 @@ func Overlay(t *testing.T, lower, upper, work, target string) {
 		options += ",userxattr" // else folders of lower cannot be removed
 	}
 	err := unix.Mount("overlay", target, "overlay", 0, options)
-	needs.Tool(t, "overlay file systems (Linux 5.11 where it is not run by root)", err == nil)
+	needstest.Tool(t, "overlay file systems (Linux 5.11 where it is not run by root)", err == nil)
 	t.Cleanup(func() { _ = unix.Unmount(target, unix.MNT_DETACH) })
 }
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 )
 
 // Broken is an engine whose stores S break one promise. The zero Broken is
@@ -22,14 +22,14 @@ type Broken[S any] struct {
 
 // Harness is that of the engine, of stores that open opens with a limit on
 // events: none by default.
-func (b Broken[S]) Harness(open func(events int, age time.Duration) S) suite.Harness[S] {
+func (b Broken[S]) Harness(open func(events int, age time.Duration) S) suitetest.Harness[S] {
 	wrapped := func(events int, age time.Duration) S {
 		if b.Wrap == nil {
 			return open(events, age)
 		}
 		return b.Wrap(open(events, age))
 	}
-	return suite.Harness[S]{
+	return suitetest.Harness[S]{
 		Open: func(testing.TB) S { return wrapped(0, 0) },
 		Again: func(_ testing.TB, first S) S {
 			if b.Again == nil {
@@ -47,10 +47,11 @@ func (b Broken[S]) Harness(open func(events int, age time.Duration) S) suite.Har
 }
 
 // Of are the mutants that break an engine, whose cases on each are those of
-// this function.
-func Of[S any](broken []Broken[S], cases func(Broken[S]) []suite.Case) (mutants []Mutant) {
+// this function. They share nothing and are tried at the same time, so no case
+// may look at what the whole process has, such as its goroutines.
+func Of[S any](broken []Broken[S], cases func(Broken[S]) []suitetest.Case) (mutants []Mutant) {
 	for _, b := range broken {
-		mutants = append(mutants, Mutant{What: b.What, Caught: b.Caught, Cases: cases(b)})
+		mutants = append(mutants, Mutant{What: b.What, Caught: b.Caught, Cases: cases(b), together: true})
 	}
 	return mutants
 }

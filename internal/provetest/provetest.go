@@ -12,21 +12,23 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 )
 
 // Mutant is an engine that is broken on purpose.
 type Mutant struct {
-	What   string       // it does
-	Caught string       // by the case of this name
-	Cases  []suite.Case // the suite on this engine
+	What   string           // it does
+	Caught string           // by the case of this name
+	Cases  []suitetest.Case // the suite on this engine
+
+	together bool // with others at the same time
 }
 
 // Prove checks that each mutant is caught by the case it names, that the case
 // passes on the sound engine, and that each case of the suite is named by a
 // mutant. A mutant is caught by what a case requires: one that makes it panic is
 // not.
-func Prove(t *testing.T, sound []suite.Case, mutants []Mutant) {
+func Prove(t *testing.T, sound []suitetest.Case, mutants []Mutant) {
 	uncaught, named := make(map[string]bool), make(map[string]bool)
 	for _, m := range mutants {
 		for _, c := range m.Cases {
@@ -37,6 +39,9 @@ func Prove(t *testing.T, sound []suite.Case, mutants []Mutant) {
 		delete(uncaught, m.Caught)
 		named[m.Caught] = true
 		t.Run(m.What, func(t *testing.T) {
+			if m.together {
+				t.Parallel()
+			}
 			for _, c := range m.Cases {
 				if c.Name == m.Caught {
 					require.True(t, fails(t, c.Run), "%q does not catch it", c.Name)

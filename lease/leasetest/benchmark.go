@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -33,7 +33,7 @@ func BenchmarkLocker(b *testing.B, h Harness) {
 		for b.Loop() {
 			pair(l, "core")
 		}
-		suite.Rate(b, pairs, "pairs/s")
+		suitetest.Rate(b, pairs, "pairs/s")
 	})
 	b.Run("32 items", func(b *testing.B) {
 		l := h.Open(b)
@@ -45,7 +45,7 @@ func BenchmarkLocker(b *testing.B, h Harness) {
 			}
 			wg.Wait()
 		}
-		suite.Rate(b, 32*pairs, "pairs/s")
+		suitetest.Rate(b, 32*pairs, "pairs/s")
 	})
 	b.Run("renewals", func(b *testing.B) {
 		l := h.Open(b)
@@ -58,6 +58,6 @@ func BenchmarkLocker(b *testing.B, h Harness) {
 				require.NoError(b, err)
 			}
 		}
-		suite.Rate(b, pairs, "renewals/s")
+		suitetest.Rate(b, pairs, "renewals/s")
 	})
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -23,7 +23,7 @@ func itemsAreIndependent(t *lockerTest) {
 
 func oddNames(t *lockerTest) {
 	var leases []lease.Lease
-	for _, name := range suite.Names() {
+	for _, name := range suitetest.Names() {
 		l, err := t.Acquire(t.Context(), name, name, time.Hour)
 		require.NoError(t, err, "%q is a name, and free", name)
 		leases = append(leases, l)

@@ -1,6 +1,6 @@
 package leasetest
 
-import "github.com/upkeep-go/upkeep/internal/suite"
+import "github.com/upkeep-go/upkeep/internal/suitetest"
 
 // Cases returns the cases of RunLocker.
-func (h Harness) Cases() []suite.Case { return h.cases() }
+func (h Harness) Cases() []suitetest.Case { return h.cases() }

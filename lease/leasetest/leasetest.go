@@ -8,7 +8,7 @@ package leasetest
 import (
 	"testing"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -26,4 +26,4 @@ type Harness struct {
 }
 
 // RunLocker checks that an engine keeps every promise of lease.Locker.
-func RunLocker(t *testing.T, h Harness) { suite.Run(t, h.RealTime, h.cases()) }
+func RunLocker(t *testing.T, h Harness) { suitetest.Run(t, h.RealTime, h.cases()) }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -49,7 +49,7 @@ var lockerCases = []lockerCase{
 }
 
 // cases returns the cases that the engine can be asked.
-func (h Harness) cases() []suite.Case {
+func (h Harness) cases() []suitetest.Case {
 	cases := slices.Clone(lockerCases)
 	if h.Again != nil {
 		cases = append(cases,
@@ -58,7 +58,7 @@ func (h Harness) cases() []suite.Case {
 			lockerCase{"holders on two handles never overlap", func(t *lockerTest) { neverOverlap(t, t.Locker, t.again()) }},
 		)
 	}
-	return suite.On(h.start, cases)
+	return suitetest.On(h.start, cases)
 }
 
 // lockerTest is what a case of RunLocker works with.

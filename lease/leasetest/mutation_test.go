@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lease/leasetest"
 	"github.com/upkeep-go/upkeep/storage/memory"
@@ -20,7 +20,7 @@ import (
 type mutant = provetest.Broken[lease.Locker]
 
 func TestEveryCaseOfRunLockerCatchesABrokenEngine(t *testing.T) {
-	cases := func(m mutant) []suite.Case { return harness(m).Cases() }
+	cases := func(m mutant) []suitetest.Case { return harness(m).Cases() }
 	all := slices.Concat(leaseMutants, tokenMutants, callMutants, nameMutants)
 	provetest.Prove(t, cases(mutant{}), provetest.Of(all, cases))
 }

@@ -3,15 +3,15 @@ package lvtest
 import (
 	"testing"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
 func nothing(testing.TB, lv.VersionStore) {}
 
 // Cases returns the cases of RunVersionStore, and what it does after them.
-func (h Harness) Cases() []suite.Case {
-	return append(h.cases(nothing), suite.Case{Name: "what a store says of its tables agrees with itself", Run: func(t testing.TB) {
+func (h Harness) Cases() []suitetest.Case {
+	return append(h.cases(nothing), suitetest.Case{Name: "what a store says of its tables agrees with itself", Run: func(t testing.TB) {
 		st := h.start(t)
 		consistent(st)
 		requireConsistent(t, st.VersionStore)
@@ -30,4 +30,4 @@ func consistent(t *storeTest) {
 }
 
 // ServiceCases returns the cases of RunService.
-func (h Harness) ServiceCases() []suite.Case { return h.serviceCases(nothing) }
+func (h Harness) ServiceCases() []suitetest.Case { return h.serviceCases(nothing) }

@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -305,7 +305,7 @@ func FuzzHistory(f *testing.F, h Harness) {
 		for s := range slices.Chunk(all[:min(len(all), 300)], len(step{})) {
 			steps = append(steps, step(append(slices.Clone(s), 0, 0)[:3]))
 		}
-		suite.Bubble(t, h.RealTime, func(t *testing.T) {
+		suitetest.Bubble(t, h.RealTime, func(t *testing.T) {
 			if why := h.stores(t).play(steps); why != "" {
 				t.Fatal(why)
 			}

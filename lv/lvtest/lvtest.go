@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -46,5 +46,5 @@ const historiesAgree = "random histories agree with the model"
 // RunVersionStore checks that an engine keeps every promise of
 // lv.VersionStore.
 func RunVersionStore(t *testing.T, h Harness) {
-	suite.Run(t, h.RealTime, h.cases(requireConsistent))
+	suitetest.Run(t, h.RealTime, h.cases(requireConsistent))
 }

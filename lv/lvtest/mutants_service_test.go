@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -74,7 +74,7 @@ func takesBackAll(s lv.VersionStore, t lv.TableID, r *lv.Release) {
 const servicesAgree = "random histories of services agree with the model"
 
 func TestEveryCaseOfRunServiceCatchesABrokenEngine(t *testing.T) {
-	cases := func(m mutant) []suite.Case {
+	cases := func(m mutant) []suitetest.Case {
 		h := harness(m)
 		h.Histories = 1000
 		return h.ServiceCases()

@@ -2,7 +2,9 @@ package lvtest_test
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -11,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/lv/lvtest"
 	"github.com/upkeep-go/upkeep/storage"
@@ -25,17 +27,24 @@ import (
 // mutant breaks one promise of lv.VersionStore.
 type mutant = provetest.Broken[lv.VersionStore]
 
+// TestMain lets garbage grow: thousands of small stores, each of them soon
+// dead, cost more to collect than to make.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
+
 func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
-	cases := func(m mutant) []suite.Case { return harness(m).Cases() }
+	cases := func(m mutant) []suitetest.Case { return harness(m).Cases() }
 	sound := append(cases(mutant{}), carelessHarness("in no way").Cases()...)
 	provetest.Prove(t, sound, append(provetest.Of(all(), cases), fragileMutants()...))
 }
 
 func TestRandomHistoriesCatchABrokenEngine(t *testing.T) {
-	cases := func(m mutant) []suite.Case {
+	cases := func(m mutant) []suitetest.Case {
 		h := harness(m)
 		h.Histories = 300
-		return slices.DeleteFunc(h.Cases(), func(c suite.Case) bool { return c.Name != histories })
+		return slices.DeleteFunc(h.Cases(), func(c suitetest.Case) bool { return c.Name != histories })
 	}
 	noted := slices.DeleteFunc(all(), func(m mutant) bool { return m.Unnoted })
 	for i := range noted {
@@ -53,7 +62,7 @@ func TestAHistoryThatFailsNamesItsSeedAndIsShrunk(t *testing.T) {
 		done := make(chan struct{})
 		go func() { // which FailNow ends
 			defer close(done)
-			cases[slices.IndexFunc(cases, func(c suite.Case) bool { return c.Name == histories })].Run(r)
+			cases[slices.IndexFunc(cases, func(c suitetest.Case) bool { return c.Name == histories })].Run(r)
 		}()
 		<-done
 		require.Regexp(t, `the history of seed \d+ fails; in [1-3] steps:`, r.why)

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -22,12 +22,12 @@ import (
 // reads from memory is what the store has, and services of one state work
 // together.
 func RunService(t *testing.T, h Harness) {
-	suite.Run(t, h.RealTime, h.serviceCases(requireConsistent))
+	suitetest.Run(t, h.RealTime, h.serviceCases(requireConsistent))
 }
 
 // serviceCases returns the cases of RunService. After is called with the store
 // of each that has passed.
-func (h Harness) serviceCases(after func(testing.TB, lv.VersionStore)) []suite.Case {
+func (h Harness) serviceCases(after func(testing.TB, lv.VersionStore)) []suitetest.Case {
 	cases := slices.Clone(serviceCases)
 	for i, c := range cases {
 		cases[i].Run = func(t *serviceTest) {
@@ -35,7 +35,7 @@ func (h Harness) serviceCases(after func(testing.TB, lv.VersionStore)) []suite.C
 			after(t, t.store)
 		}
 	}
-	return append(suite.On(h.startServices, cases), suite.Case{Name: servicesAgree, Run: h.overServices().histories})
+	return append(suitetest.On(h.startServices, cases), suitetest.Case{Name: servicesAgree, Run: h.overServices().histories})
 }
 
 const servicesAgree = "random histories of services agree with the model"
@@ -127,7 +127,7 @@ func (t *serviceTest) shows(table *lv.Table, v lv.View, want ...string) {
 func (t *serviceTest) eventually(why string, holds func() bool) {
 	t.Helper()
 	for began := time.Now(); !holds(); time.Sleep(5 * time.Millisecond) {
-		require.Less(t, time.Since(began), 4*suite.Soon, why)
+		require.Less(t, time.Since(began), 4*suitetest.Soon, why)
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -105,7 +105,7 @@ var storeCases = []storeCase{
 
 // cases returns the cases that the engine can be asked. After is called with
 // the store of each that has passed and damaged nothing.
-func (h Harness) cases(after func(testing.TB, lv.VersionStore)) []suite.Case {
+func (h Harness) cases(after func(testing.TB, lv.VersionStore)) []suitetest.Case {
 	cases := slices.Clone(storeCases)
 	if h.Again != nil {
 		cases = append(cases,
@@ -123,6 +123,6 @@ func (h Harness) cases(after func(testing.TB, lv.VersionStore)) []suite.Case {
 			}
 		}
 	}
-	all := append(suite.On(h.start, cases), h.feed(after).Cases()...)
-	return append(all, suite.Case{Name: historiesAgree, Run: h.histories})
+	all := append(suitetest.On(h.start, cases), h.feed(after).Cases()...)
+	return append(all, suitetest.Case{Name: historiesAgree, Run: h.histories})
 }

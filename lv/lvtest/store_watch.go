@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lv"
 )
 
@@ -97,9 +97,9 @@ func watchReplays(t *storeTest) {
 }
 
 // feed has the promises of every Watch, for a VersionStore.
-func (h Harness) feed(after func(testing.TB, lv.VersionStore)) suite.Feed[lv.VersionStore, lv.Event] {
-	return suite.Feed[lv.VersionStore, lv.Event]{
-		Harness:   suite.Harness[lv.VersionStore]{Open: h.Open, Again: h.Again, Retain: h.Retain, RealTime: h.RealTime},
+func (h Harness) feed(after func(testing.TB, lv.VersionStore)) suitetest.Feed[lv.VersionStore, lv.Event] {
+	return suitetest.Feed[lv.VersionStore, lv.Event]{
+		Harness:   suitetest.Harness[lv.VersionStore]{Open: h.Open, Again: h.Again, Retain: h.Retain, RealTime: h.RealTime},
 		Watch:     lv.VersionStore.Watch,
 		Compacted: lv.ErrCompacted,
 		Writer:    writer,
@@ -124,7 +124,7 @@ func (h Harness) feed(after func(testing.TB, lv.VersionStore)) suite.Feed[lv.Ver
 // writer saves a row again and again. The number of an event is the content.
 func writer(t testing.TB, s lv.VersionStore, row string) func(first, n int) error {
 	table := pages
-	if row == suite.Elsewhere {
+	if row == suitetest.Elsewhere {
 		table = banners
 	}
 	return func(first, n int) error {

@@ -46,9 +46,11 @@ func (a *address) follower(t *testing.T, file string) *replica.Replica {
 }
 
 func TestAReplicaNoticesThatTheServerHasAnotherHistory(t *testing.T) {
+	t.Parallel()
 	for name, releases := range map[string]int{"one that is behind": 0, "one that is ahead": 8} {
 		for _, restarts := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, restarts: %t", name, restarts), func(t *testing.T) {
+				t.Parallel()
 				s := serve(t)
 				s.fill()
 				a := addressOf(t, s)
@@ -86,6 +88,7 @@ func TestAReplicaNoticesThatTheServerHasAnotherHistory(t *testing.T) {
 }
 
 func TestAReplicaOfATableThatWasEmptyReadsItAnew(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	for n := range 5 {
 		edit := lv.Edit{Op: lv.OpSave, Row: fmt.Sprint("row", n), Content: []byte(`{}`)}

@@ -52,8 +52,10 @@ func (s *server) publishMany(rows int, content string) {
 }
 
 func TestAnEventThatIsTooLongIsReadAsASnapshot(t *testing.T) {
+	t.Parallel()
 	for _, restarts := range []bool{false, true} {
 		t.Run(fmt.Sprint("restarts: ", restarts), func(t *testing.T) {
+			t.Parallel()
 			s := serve(t)
 			s.fill()
 			file := filepath.Join(t.TempDir(), "state")

@@ -114,6 +114,7 @@ func TestAReplicaComesBackToWhereItWas(t *testing.T) {
 }
 
 func TestAReplicaThatWasAwayTooLongReadsAnew(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	s.fill()
 	file := filepath.Join(t.TempDir(), "state")

@@ -22,6 +22,9 @@ type device struct {
 	log      eventlog.Log[firmware.Event]
 }
 
+// Firmware returns what package firmware keeps of a device.
+func (db *DB) Firmware(name string) firmware.DeviceStore { return storeOf(db, name, newDevice) }
+
 func newDevice(db *DB, keep storage.Retention) *device {
 	return &device{
 		db: db, index: make(map[string]int), requests: make(map[string]int),
@@ -161,7 +164,7 @@ func (d *device) Watch(ctx context.Context, after int64) iter.Seq2[firmware.Even
 	return d.log.Watch(ctx, after)
 }
 
-// forget ends every Watch. The mutex is held.
+// forget implements store.
 func (d *device) forget() {
 	d.record, d.runs, d.index, d.requests = firmware.Record{}, nil, nil, nil
 	d.log.Close(storage.ErrClosed)

@@ -79,8 +79,11 @@ type move struct {
 	release  *lv.Release
 }
 
-func newVersions(db *DB, keep storage.Retention) versions {
-	return versions{
+// Versions returns the rows of package lv.
+func (db *DB) Versions() lv.VersionStore { return storeOf(db, "", newVersions) }
+
+func newVersions(db *DB, keep storage.Retention) *versions {
+	return &versions{
 		db: db, history: rand.Text(), tables: make(map[lv.TableID]*table),
 		log: eventlog.Log[lv.Event]{Events: keep.Events, Age: keep.Age, Compacted: lv.ErrCompacted, Clone: cloneEvent},
 	}

@@ -229,7 +229,7 @@ func (s *versions) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, e
 	return s.log.Watch(ctx, after)
 }
 
-// forget ends every Watch. The mutex is held.
+// forget implements store.
 func (s *versions) forget() {
 	s.tables = nil
 	s.log.Close(storage.ErrClosed)

@@ -14,11 +14,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/lease"
-	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
-	"github.com/upkeep-go/upkeep/update"
 )
 
 var _ storage.Backend = (*DB)(nil)
@@ -32,13 +29,38 @@ type Config struct {
 // DB is an engine that forgets everything with the process. It is safe for
 // concurrent use.
 type DB struct {
-	mu       sync.Mutex
-	closed   bool
-	locker   locker
-	journal  journal
-	versions versions
-	devices  map[string]*device
-	keep     storage.Retention
+	keep storage.Retention
+
+	mu     sync.Mutex
+	closed bool
+	locker locker
+	stores map[any]store // of the domains, by a named
+}
+
+// store is one of a domain. The accessor of DB that returns it stands beside it.
+type store interface {
+	// forget drops everything and ends every Watch. The mutex is held.
+	forget()
+}
+
+// named is the key of a store: its type, and the name of what it is for where a
+// domain has a store for each of several things.
+type named[S store] struct{ name string }
+
+// storeOf returns the store of a type and a name, which the first call makes.
+func storeOf[S store](db *DB, name string, empty func(*DB, storage.Retention) S) S {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	key := named[S]{name}
+	if s, ok := db.stores[key]; ok {
+		return s.(S)
+	}
+	s := empty(db, db.keep)
+	if db.closed {
+		s.forget()
+	}
+	db.stores[key] = s
+	return s
 }
 
 // New returns an empty engine with all defaults.
@@ -46,34 +68,13 @@ func New() *DB { return Open(Config{}) }
 
 // Open returns an empty engine. There is nothing that could fail.
 func Open(c Config) *DB {
-	db, keep := new(DB), c.Retention.OrDefault()
+	db := &DB{keep: c.Retention.OrDefault(), stores: make(map[any]store)}
 	db.locker = locker{db: db, leases: make(map[string]timed)}
-	db.journal = newJournal(db, keep)
-	db.versions = newVersions(db, keep)
-	db.devices, db.keep = make(map[string]*device), keep
 	return db
 }
 
 // Locker returns the leases of every domain.
 func (db *DB) Locker() lease.Locker { return &db.locker }
-
-// Journal returns the runs of package update.
-func (db *DB) Journal() update.Journal { return &db.journal }
-
-// Versions returns the rows of package lv.
-func (db *DB) Versions() lv.VersionStore { return &db.versions }
-
-// Firmware returns what package firmware keeps of a device.
-func (db *DB) Firmware(name string) firmware.DeviceStore {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	d := db.devices[name]
-	if d == nil {
-		d = newDevice(db, db.keep)
-		db.devices[name] = d
-	}
-	return d
-}
 
 // Close forgets everything. Calls that follow, and every Watch, return
 // storage.ErrClosed. It may be called twice.
@@ -82,10 +83,8 @@ func (db *DB) Close() error {
 	defer db.mu.Unlock()
 	db.closed = true
 	db.locker.leases = nil
-	db.journal.forget()
-	db.versions.forget()
-	for _, d := range db.devices {
-		d.forget()
+	for _, s := range db.stores {
+		s.forget()
 	}
 	return nil
 }

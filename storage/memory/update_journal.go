@@ -13,8 +13,11 @@ import (
 	"github.com/upkeep-go/upkeep/update"
 )
 
-func newJournal(db *DB, keep storage.Retention) journal {
-	return journal{
+// Journal returns the runs of package update.
+func (db *DB) Journal() update.Journal { return storeOf(db, "", newJournal) }
+
+func newJournal(db *DB, keep storage.Retention) *journal {
+	return &journal{
 		db: db, index: make(map[string]int), requests: make(map[request]int), fences: make(map[string]int64),
 		log: eventlog.Log[update.Event]{Events: keep.Events, Age: keep.Age, Compacted: update.ErrCompacted},
 	}
@@ -188,7 +191,7 @@ func (j *journal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event
 	return j.log.Watch(ctx, after)
 }
 
-// forget ends every Watch. The mutex is held.
+// forget implements store.
 func (j *journal) forget() {
 	j.runs, j.index, j.requests, j.fences = nil, nil, nil, nil
 	j.log.Close(storage.ErrClosed)

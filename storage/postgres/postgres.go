@@ -11,11 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/upkeep-go/upkeep/lease"
-	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
-	"github.com/upkeep-go/upkeep/update"
 )
 
 // Config configures a DB. A zero field means its documented default.
@@ -39,12 +36,18 @@ type Config struct {
 
 const defaultTimeout = 10 * time.Second
 
-// DB is the engine on one database. It is safe for concurrent use.
+// DB is the engine on one database. It is safe for concurrent use. Its stores are
+// those of [storage.Backend], which has a method for each: Locker, and those of
+// every domain.
 type DB struct {
+	accessors
 	server *server
 	owned  bool // the pool is ours to close
 	stores *sqlstore.Stores
 }
+
+// accessors is an alias so that DB exports no field.
+type accessors = *sqlstore.Accessors
 
 var _ storage.Backend = (*DB)(nil)
 
@@ -150,7 +153,7 @@ func open(ctx context.Context, pool *pgxpool.Pool, c Config, migrations fs.FS) (
 		return nil, translate(err)
 	}
 	release(session)
-	return &DB{server: s, stores: stores}, nil
+	return &DB{accessors: stores.Accessors, server: s, stores: stores}, nil
 }
 
 func (c Config) complete() Config {
@@ -171,15 +174,6 @@ func (c Config) complete() Config {
 // storage.ErrClosed.
 func (d *DB) Within(tx pgx.Tx) storage.Backend { return d.stores.Within(newSavepoints(d.server, tx)) }
 
-// Locker returns the leases of this database.
-func (d *DB) Locker() lease.Locker { return d.stores.Locker() }
-
-// Journal returns the runs of this database.
-func (d *DB) Journal() update.Journal { return d.stores.Journal() }
-
-// Versions returns the rows of this database.
-func (d *DB) Versions() lv.VersionStore { return d.stores.Versions() }
-
 // Close ends every Watch, waits for calls under way and closes the
 // connections that Open made. It may be called twice.
 func (d *DB) Close() error {
@@ -195,9 +189,7 @@ func (d *DB) Close() error {
 const (
 	schemaLock = "SELECT pg_advisory_xact_lock(1970301797, hashtext(current_schema() || ' ' || ?1))"
 	// The notification goes out with the commit.
-	journalLock = "SELECT pg_advisory_xact_lock(1970301797, 'upkeep_update_event'::regclass::oid::integer)," +
-		" pg_notify('" + channel + "', '')"
-	versionLock = "SELECT pg_advisory_xact_lock(1970301797, 'upkeep_lv_event'::regclass::oid::integer)," +
+	eventLock = "SELECT pg_advisory_xact_lock(1970301797, '{events}'::regclass::oid::integer)," +
 		" pg_notify('" + channel + "', '')"
 )
 
@@ -206,11 +198,10 @@ const (
 // same wherever it stands in a statement; Tick goes on while the statement
 // waits for a lease's row.
 var dialect = sqlstore.Dialect{
-	Int:         "BIGINT",
-	Bytes:       "BYTEA",
-	SchemaLock:  schemaLock,
-	Now:         "(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
-	Tick:        "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
-	JournalLock: journalLock,
-	VersionLock: versionLock,
+	Int:        "BIGINT",
+	Bytes:      "BYTEA",
+	SchemaLock: schemaLock,
+	Now:        "(extract(epoch FROM statement_timestamp()) * 1000)::bigint",
+	Tick:       "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+	EventLock:  eventLock,
 }

@@ -18,7 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
@@ -125,11 +125,11 @@ func BenchmarkWrite32(b *testing.B) {
 				rates[name], tails[name] = append(rates[name], rate), append(tails[name], p99)
 			}
 		}
-		rate := suite.Median(rates["ours"])
+		rate := suitetest.Median(rates["ours"])
 		b.ReportMetric(rate, "writes/s")
-		b.ReportMetric(rate/suite.Median(rates["mutex"]), "x-mutex-writer")
-		b.ReportMetric(rate/suite.Median(rates["pool"]), "x-pool")
-		b.ReportMetric(float64(suite.Median(tails["ours"]))/float64(suite.Median(tails["pool"])), "p99-of-pool")
+		b.ReportMetric(rate/suitetest.Median(rates["mutex"]), "x-mutex-writer")
+		b.ReportMetric(rate/suitetest.Median(rates["pool"]), "x-pool")
+		b.ReportMetric(float64(suitetest.Median(tails["ours"]))/float64(suitetest.Median(tails["pool"])), "p99-of-pool")
 	}
 }
 
@@ -180,8 +180,8 @@ func BenchmarkRead(b *testing.B) {
 				used[name] = append(used[name], cpu(b)-before)
 			}
 		}
-		b.ReportMetric(float64(suite.Median(used["ours"]).Nanoseconds())/reads, "cpu-ns/read")
-		b.ReportMetric(float64(suite.Median(used["ours"]))/float64(suite.Median(used["bare"])), "cpu-x-bare")
+		b.ReportMetric(float64(suitetest.Median(used["ours"]).Nanoseconds())/reads, "cpu-ns/read")
+		b.ReportMetric(float64(suitetest.Median(used["ours"]))/float64(suitetest.Median(used["bare"])), "cpu-x-bare")
 	}
 }
 
@@ -294,8 +294,8 @@ func BenchmarkLocker(b *testing.B) {
 			pairs, _ = contend(b, hold(durable.Locker()))
 			syncs = append(syncs, float64(commits.Load()-before)/pairs)
 		}
-		b.ReportMetric(suite.Median(rates), "pairs/s")
-		b.ReportMetric(suite.Median(ratios), "x-naive-tx")
-		b.ReportMetric(suite.Median(syncs), "syncs/pair")
+		b.ReportMetric(suitetest.Median(rates), "pairs/s")
+		b.ReportMetric(suitetest.Median(ratios), "x-naive-tx")
+		b.ReportMetric(suitetest.Median(syncs), "syncs/pair")
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
@@ -142,7 +142,7 @@ func TestAFolderThatMayNotBeEnteredForAWhileIsNotLost(t *testing.T) {
 }
 
 func TestAUserDoesNotTakeForRestoredWhatAnotherUserHasOpened(t *testing.T) {
-	needs.Tool(t, "root", os.Getuid() == 0)
+	needstest.Tool(t, "root", os.Getuid() == 0)
 	const nobody = 65534
 	tests := []struct {
 		name     string

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
@@ -53,8 +53,8 @@ func BenchmarkHandOver(b *testing.B) {
 			}))
 			across = append(across, handOver(b, db.Locker(), &turns, other))
 		}
-		b.ReportMetric(float64(suite.Median(inside).Nanoseconds())/1e3, "µs-inside-p50")
-		b.ReportMetric(float64(suite.Median(across).Nanoseconds())/1e3, "µs-across-p50")
+		b.ReportMetric(float64(suitetest.Median(inside).Nanoseconds())/1e3, "µs-inside-p50")
+		b.ReportMetric(float64(suitetest.Median(across).Nanoseconds())/1e3, "µs-across-p50")
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
@@ -147,7 +147,7 @@ func TestARestoredDatabaseBeginsANewHistory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := beginStory(t)
 			if strings.HasPrefix(name, "a folder") {
-				needs.Tool(t, "a file system that says when a file was made", sqlite.KnowsWhenAFileWasMade(s.path))
+				needstest.Tool(t, "a file system that says when a file was made", sqlite.KnowsWhenAFileWasMade(s.path))
 			}
 			s.live()
 			name, kept := s.info().History, s.info().Seq

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
@@ -62,16 +62,16 @@ func BenchmarkPublish(b *testing.B) {
 						costs[i] = append(costs[i], float64((cpu(b)-before).Microseconds())/float64(c.next.Load()-began))
 					}
 				}
-				rate, byHand := suite.Median(rates[0]), suite.Median(rates[1])
-				p99, byHandP99 := suite.Median(tails[0]), suite.Median(tails[1])
+				rate, byHand := suitetest.Median(rates[0]), suitetest.Median(rates[1])
+				p99, byHandP99 := suitetest.Median(tails[0]), suitetest.Median(tails[1])
 				b.ReportMetric(rate, "publish/s")
 				b.ReportMetric(byHand, "by-hand/s")
 				b.ReportMetric(rate/byHand, "x-by-hand")
 				b.ReportMetric(p99, "µs-p99")
 				b.ReportMetric(byHandP99, "µs-p99-by-hand")
 				b.ReportMetric(p99/byHandP99, "p99-of-by-hand")
-				b.ReportMetric(suite.Median(costs[0]), "µs-cpu/publish")
-				b.ReportMetric(suite.Median(costs[0])/suite.Median(costs[1]), "cpu-of-by-hand")
+				b.ReportMetric(suitetest.Median(costs[0]), "µs-cpu/publish")
+				b.ReportMetric(suitetest.Median(costs[0])/suitetest.Median(costs[1]), "cpu-of-by-hand")
 			}
 		})
 	}
@@ -198,14 +198,14 @@ func BenchmarkStatus(b *testing.B) {
 			turns(500, 0, 2)
 			turns(1, 2, 4)
 		}
-		status := suite.Median(took[0])
+		status := suitetest.Median(took[0])
 		b.ReportMetric(status, "µs/status")
 		for i, peer := range []string{"1000-rows", "join", "pointer-join"} {
-			b.ReportMetric(suite.Median(took[1+i]), "µs/"+peer)
+			b.ReportMetric(suitetest.Median(took[1+i]), "µs/"+peer)
 		}
-		b.ReportMetric(status/suite.Median(took[1]), "x-1000-rows")
-		b.ReportMetric(suite.Median(took[2])/status, "x-join")
-		b.ReportMetric(suite.Median(took[3])/status, "x-pointer-join")
+		b.ReportMetric(status/suitetest.Median(took[1]), "x-1000-rows")
+		b.ReportMetric(suitetest.Median(took[2])/status, "x-join")
+		b.ReportMetric(suitetest.Median(took[3])/status, "x-pointer-join")
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
@@ -257,7 +257,7 @@ func init() {
 func shell(t *testing.T, path, statement string) string {
 	t.Helper()
 	program, err := exec.LookPath("sqlite3")
-	needs.Tool(t, "sqlite3", err == nil)
+	needstest.Tool(t, "sqlite3", err == nil)
 	out, err := exec.Command(program, path, statement).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return string(out)

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/storage/storagetest"
@@ -188,11 +188,11 @@ func TestEveryCaseOfRunSchemaCatchesABrokenEngine(t *testing.T) {
 	provetest.Prove(t, schemaCases(good), mutants)
 }
 
-func schemaCases(open opener) (cases []suite.Case) {
+func schemaCases(open opener) (cases []suitetest.Case) {
 	h := schemaHarness()
 	h.Open = open
 	for name, run := range h.Cases() {
-		cases = append(cases, suite.Case{Name: name, Run: run})
+		cases = append(cases, suitetest.Case{Name: name, Run: run})
 	}
 	return cases
 }

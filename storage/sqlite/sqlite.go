@@ -23,11 +23,8 @@ import (
 
 	driver "modernc.org/sqlite"
 
-	"github.com/upkeep-go/upkeep/lease"
-	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
-	"github.com/upkeep-go/upkeep/update"
 )
 
 // Config configures a DB. A zero field means its documented default.
@@ -48,11 +45,17 @@ type Config struct {
 
 const defaultBusyTimeout = 5 * time.Second
 
-// DB is an open database. It is safe for concurrent use.
+// DB is an open database. It is safe for concurrent use. Its stores are those of
+// [storage.Backend], which has a method for each: Locker, and those of every
+// domain.
 type DB struct {
+	accessors
 	engine *engine
 	stores *sqlstore.Stores
 }
+
+// accessors is an alias so that DB exports no field.
+type accessors = *sqlstore.Accessors
 
 var _ storage.Backend = (*DB)(nil)
 
@@ -160,17 +163,8 @@ func newDB(ctx context.Context, e *engine, c Config, migrations fs.FS) (*DB, err
 	if err != nil {
 		return nil, errors.Join(err, e.close())
 	}
-	return &DB{engine: e, stores: stores}, nil
+	return &DB{stores.Accessors, e, stores}, nil
 }
-
-// Locker returns the locks of the database.
-func (d *DB) Locker() lease.Locker { return d.stores.Locker() }
-
-// Journal returns the journal of the database.
-func (d *DB) Journal() update.Journal { return d.stores.Journal() }
-
-// Versions returns the rows of the database.
-func (d *DB) Versions() lv.VersionStore { return d.stores.Versions() }
 
 // Close finishes writes under way. Later calls of the stores return
 // storage.ErrClosed. It may be called twice.

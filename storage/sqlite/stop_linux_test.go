@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
@@ -56,7 +56,7 @@ func init() {
 
 func TestAHolderThatWasStoppedDoesNothingOnceAnotherHasTheItem(t *testing.T) {
 	for range 5 {
-		needs.Pace(t, 400*time.Millisecond, func(ttl time.Duration) bool { return stopHolder(t, ttl) })
+		needstest.Pace(t, 400*time.Millisecond, func(ttl time.Duration) bool { return stopHolder(t, ttl) })
 	}
 }
 

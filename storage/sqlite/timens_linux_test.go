@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
@@ -66,9 +66,9 @@ func startElsewhere(t *testing.T, clock []string, role string, args ...string) *
 		return exec.Command("unshare", append(append([]string{"--time"}, clock...), program...)...)
 	}
 	here, err := os.Readlink("/proc/self/ns/time")
-	needs.Tool(t, "time namespaces (Linux 5.6)", err == nil)
+	needstest.Tool(t, "time namespaces (Linux 5.6)", err == nil)
 	there, err := unshare("readlink", "/proc/self/ns/time").Output()
-	needs.Tool(t, "root, and unshare (util-linux)", err == nil && string(there) != here+"\n")
+	needstest.Tool(t, "root, and unshare (util-linux)", err == nil && string(there) != here+"\n")
 	return startBy(t, unshare, role, args...)
 }
 
@@ -99,7 +99,7 @@ func TestALeaseOfAnotherTimeNamespaceIsNotTakenWhileItLives(t *testing.T) {
 func TestALeaseOfAnotherTimeNamespaceEndsInItsTime(t *testing.T) {
 	for name, clock := range clocks {
 		t.Run(name, func(t *testing.T) {
-			needs.Pace(t, time.Second, func(ttl time.Duration) bool {
+			needstest.Pace(t, time.Second, func(ttl time.Duration) bool {
 				path := filepath.Join(t.TempDir(), "state.db")
 				db := open(t, sqlite.Config{Path: path})
 				holder := startElsewhere(t, clock, "hold for", path, "core", ttl.String())

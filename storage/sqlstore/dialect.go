@@ -22,12 +22,11 @@ type Dialect struct {
 	Now, Tick string
 	// Host is the machine that all processes of the database run on.
 	Host Host
-	// JournalLock is executed first in every write of a journal. It keeps
-	// those writes apart, and so in order, where an engine lets writers run
-	// side by side. Empty where it has one writer.
-	JournalLock string
-	// VersionLock is the same for the writes of a VersionStore.
-	VersionLock string
+	// EventLock is executed first in every write that gives events of a domain,
+	// whose table is {events}. It keeps those writes apart, and so in order,
+	// where an engine lets writers run side by side. Empty where it has one
+	// writer.
+	EventLock string
 	// Feeds is how many pages of its feed a store reads at once: a share of the
 	// connections, so that other reads find one, however many watch. Default 1.
 	Feeds int
@@ -45,6 +44,14 @@ type Host struct {
 	Process string
 	// Ended reports that the process of this name has certainly ended.
 	Ended func(process string) bool
+}
+
+// eventsOf is the table of a domain's events.
+func eventsOf(domain string) string { return "upkeep_" + domain + "_event" }
+
+// eventLock is EventLock for a domain.
+func (d Dialect) eventLock(domain string) string {
+	return strings.ReplaceAll(d.EventLock, "{events}", eventsOf(domain))
 }
 
 // clocked writes the clock into a statement that has n parameters of its own:

@@ -16,7 +16,8 @@
 //     side by side, and the clock that judges leases;
 //   - once after New, [Stores.Settle] with a [Judge] that knows a database which
 //     was restored from a backup;
-//   - the methods of storage.Backend, which hand out the [Stores].
+//   - the methods of storage.Backend, for which it embeds the [Accessors] of its
+//     [Stores].
 //
 // storagetest.Run tells whether it keeps its promises, storagetest.RunWithin and
 // storagetest.RunSchema those of a database that is the application's.
@@ -25,7 +26,8 @@
 //
 // sqlstore.go and dialect.go, which are what an engine supplies; stores.go, and
 // with it schema.go and migrate.go (tables that are made when they are needed)
-// and history.go (what a restored database does). pages.go, eventlog.go and
+// and history.go (what a restored database does, with the *_begin.sql of each
+// domain). pages.go, eventlog.go and
 // codec.go have what every domain needs: lists, a feed, and records. lease.go is
 // the shortest store. Of package update: update_journal.go, update_record.go,
 // update_events.go, update_history.go. Of package lv: lv.go, lv_tables.go,

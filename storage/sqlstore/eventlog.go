@@ -39,6 +39,7 @@ type logged[E any] struct {
 type eventLog[E any] struct {
 	*eventTable[E]
 	table  string
+	locks  string // Dialect.EventLock
 	db     DB
 	keep   storage.Retention
 	inside bool          // a transaction of the caller's
@@ -46,10 +47,15 @@ type eventLog[E any] struct {
 	feeds  feeds
 }
 
-func newEventLog[E any](db DB, keep storage.Retention, table string, t *eventTable[E]) eventLog[E] {
+func newEventLog[E any](db DB, keep storage.Retention, domain string, t *eventTable[E]) eventLog[E] {
+	d := db.Dialect()
+	feeds := newFeeds(d)
+	if t, ok := db.(*tabled); ok {
+		feeds = t.feeds // the connections are shared too
+	}
 	return eventLog[E]{
-		eventTable: t, table: table, db: db, keep: keep.OrDefault(),
-		pruned: new(atomic.Int64), feeds: newFeeds(db.Dialect()),
+		eventTable: t, table: eventsOf(domain), locks: d.eventLock(domain), db: db, keep: keep.OrDefault(),
+		pruned: new(atomic.Int64), feeds: feeds,
 	}
 }
 
@@ -58,6 +64,9 @@ func (l eventLog[E]) on(db DB) eventLog[E] {
 	l.db, l.inside = db, true
 	return l
 }
+
+// lock comes first in every write that gives events.
+func (l eventLog[E]) lock(tx Tx) error { return execLock(tx, l.locks) }
 
 // {log} is the table.
 const (

@@ -12,8 +12,6 @@ import (
 
 	_ "modernc.org/sqlite"
 
-	"github.com/upkeep-go/upkeep/lease"
-	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
 	"github.com/upkeep-go/upkeep/update"
@@ -131,8 +129,8 @@ func (s statements) Query(query string, args []any, each func(scan func(dest ...
 
 // backend is what users get.
 type backend struct {
+	*sqlstore.Accessors
 	engine *engine
-	stores *sqlstore.Stores
 }
 
 var _ storage.Backend = (*backend)(nil)
@@ -165,13 +163,10 @@ func open(ctx context.Context, keep storage.Retention) (*backend, error) {
 	if err != nil {
 		return nil, errors.Join(err, e.close())
 	}
-	return &backend{e, stores}, nil
+	return &backend{stores.Accessors, e}, nil
 }
 
-func (b *backend) Locker() lease.Locker      { return b.stores.Locker() }
-func (b *backend) Journal() update.Journal   { return b.stores.Journal() }
-func (b *backend) Versions() lv.VersionStore { return b.stores.Versions() }
-func (b *backend) Close() error              { return b.engine.close() }
+func (b *backend) Close() error { return b.engine.close() }
 
 // An engine over database/sql, whole: it lends sqlstore a DB and a Tx, and says
 // in a Dialect how its SQL is written. TestTheExampleIsAnEngine lets storagetest

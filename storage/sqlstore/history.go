@@ -3,8 +3,11 @@ package sqlstore
 import (
 	"context"
 	cryptorand "crypto/rand"
+	"embed"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -27,23 +30,23 @@ CREATE TABLE IF NOT EXISTS upkeep_history (
 	historyInsert = `INSERT INTO upkeep_history (base, name, place, began_ms) VALUES (?1, ?2, ?3, ?4)`
 	historyMove   = `UPDATE upkeep_history SET place = ?2 WHERE base = ?1`
 	historyMade   = `SELECT count(*) FROM upkeep_schema WHERE domain = ?1`
-
-	updateBegin = `INSERT INTO upkeep_update_event (seq, time_ms, run, record) VALUES (?1, ?2, ?3, '')`
-
-	lvBegin = `
-INSERT INTO upkeep_lv_event (seq, time_ms, tbl, kind, env, subject, actor, version, moved, strategy)
-VALUES (?1, ?2, 0, '', ?3, 0, ?3, ?1, 0, '')`
-
-	leaseBegin = `UPDATE upkeep_lease SET token = ?1 WHERE token < ?1`
 )
 
-// givenBy finds the greatest number that a domain has given.
-var givenBy = map[string]string{
-	domainLease:  `SELECT coalesce(max(token), 0) FROM upkeep_lease`,
-	domainUpdate: `SELECT coalesce(max(seq), 0) FROM upkeep_update_event`,
-	domainLV: `
-SELECT max(n) FROM (SELECT coalesce(max(seq), 0) AS n FROM upkeep_lv_event UNION ALL
-	SELECT coalesce((SELECT e.version FROM upkeep_lv_event e ORDER BY e.seq DESC LIMIT 1), 0)) AS given`,
+// beginnings are two statements of each domain, in DOMAIN_begin.sql: the first
+// reads the greatest number that the domain has given, the second brings its
+// numbers beyond {base}, at the time {ms}.
+//
+//go:embed *_begin.sql
+var beginnings embed.FS
+
+// beginning returns the two statements of a domain.
+func beginning(domain string) (given, begin string, err error) {
+	script, err := beginnings.ReadFile(domain + "_begin.sql")
+	if err != nil {
+		return "", "", fmt.Errorf("sqlstore: what a new history does: %w", err)
+	}
+	given, begin, _ = strings.Cut(string(script), ";\n")
+	return given, strings.TrimSuffix(begin, ";\n"), nil
 }
 
 // A Judge tells a database that was restored from one that goes on. It is given
@@ -96,9 +99,8 @@ func Settle(tx Tx, d Dialect, judge Judge) error {
 
 // begin begins a new history.
 func begin(tx Tx, d Dialect, newest int64, place string) error {
-	locks := map[string]string{domainUpdate: d.JournalLock, domainLV: d.VersionLock}
 	var made []string
-	for _, domain := range domains {
+	for _, domain := range domains() {
 		var migrations, given int64
 		if err := tx.Row(historyMade, []any{domain}, &migrations); err != nil {
 			return err
@@ -106,10 +108,14 @@ func begin(tx Tx, d Dialect, newest int64, place string) error {
 		if migrations == 0 {
 			continue
 		}
-		if err := execLock(tx, locks[domain]); err != nil {
-			return err
+		find, _, err := beginning(domain)
+		if err == nil && strings.Contains(find, eventsOf(domain)) {
+			err = execLock(tx, d.eventLock(domain))
 		}
-		if err := tx.Row(givenBy[domain], nil, &given); err != nil {
+		if err == nil {
+			err = tx.Row(find, nil, &given)
+		}
+		if err != nil {
 			return err
 		}
 		newest, made = max(newest, given), append(made, domain)
@@ -123,7 +129,7 @@ func begin(tx Tx, d Dialect, newest int64, place string) error {
 		return err
 	}
 	for _, domain := range made {
-		if err := beginDomain(tx, domain, base, ms); err != nil {
+		if err := beginDomain(tx, d, domain, base, ms); err != nil {
 			return err
 		}
 	}
@@ -154,23 +160,22 @@ func baseAt(ms, newest int64) int64 {
 }
 
 // beginDomain brings the numbers of a domain beyond the base.
-func beginDomain(tx Tx, domain string, base, ms int64) error {
-	switch domain {
-	case domainUpdate:
-		return tx.Exec(updateBegin, base, ms, []byte{})
-	case domainLV:
-		return tx.Exec(lvBegin, base, ms, []byte{})
+func beginDomain(tx Tx, d Dialect, domain string, base, ms int64) error {
+	_, begin, err := beginning(domain)
+	if err != nil {
+		return err
 	}
-	return tx.Exec(leaseBegin, base)
+	numbers := strings.NewReplacer("{base}", strconv.FormatInt(base, 10), "{ms}", strconv.FormatInt(ms, 10))
+	return tx.Exec(numbers.Replace(d.typed(begin)))
 }
 
 // joinHistory does so for tables that are made in a history that is not the
 // first: the lost one may have had them.
-func joinHistory(tx Tx, domain string) error {
+func joinHistory(tx Tx, d Dialect, domain string) error {
 	var base int64
 	var name, place string
 	if _, err := found(tx.Row(historyLast, nil, &base, &name, &place)); err != nil || base == 0 {
 		return err
 	}
-	return beginDomain(tx, domain, base, time.Now().UnixMilli())
+	return beginDomain(tx, d, domain, base, time.Now().UnixMilli())
 }

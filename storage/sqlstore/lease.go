@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/lease"
+	"github.com/upkeep-go/upkeep/storage"
 )
 
 // Locker is the lease.Locker of a DB: one row for each item, which is never
@@ -21,6 +22,11 @@ type Locker struct {
 
 var _ lease.Locker = (*Locker)(nil)
 
+// Locker returns the leases of every domain.
+func (a *Accessors) Locker() lease.Locker {
+	return storeOf(a, "lease", "", func(db DB, _ storage.Retention) *Locker { return NewLocker(db) })
+}
+
 // NewLocker returns the Locker of db. An engine makes one and keeps it.
 func NewLocker(db DB) *Locker {
 	d := db.Dialect()
@@ -31,6 +37,14 @@ func NewLocker(db DB) *Locker {
 		renew:   d.clocked(6, leaseRenew),
 		release: leaseRelease,
 	}
+}
+
+// On returns the same store in a transaction of the caller's, which db stands
+// for.
+func (l *Locker) On(db DB) *Locker {
+	on := *l
+	on.db = db
+	return &on
 }
 
 // A lease is live while it has an owner and time left, and belongs to this

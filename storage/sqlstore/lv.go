@@ -23,11 +23,14 @@ type Versions struct {
 
 var _ lv.VersionStore = (*Versions)(nil)
 
+// Versions returns the rows of package lv.
+func (a *Accessors) Versions() lv.VersionStore { return storeOf(a, "lv", "", NewVersions) }
+
 // NewVersions returns the VersionStore of db. An engine makes one and keeps it.
 func NewVersions(db DB, keep storage.Retention) *Versions {
 	d := db.Dialect()
 	return &Versions{
-		db: db, d: d, events: newEventLog(db, keep, "upkeep_lv_event", lvEvents), tables: new(sync.Map),
+		db: db, d: d, events: newEventLog(db, keep, "lv", lvEvents), tables: new(sync.Map),
 		findRow:     d.clocked(2, lvRowFind),
 		findPointer: d.clocked(3, lvPointerFind),
 		findGray:    d.clocked(4, lvGrayFind),
@@ -130,7 +133,7 @@ func (s *Versions) write(ctx context.Context, id lv.TableID, by lv.By, f func(*l
 	var w *lvWriting
 	var a lvAnswer
 	err := s.db.Write(ctx, func(tx Tx) error {
-		if err := execLock(tx, s.d.VersionLock); err != nil {
+		if err := s.events.lock(tx); err != nil {
 			return err
 		}
 		t, err := s.table(tx, id)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/fill"
+	"github.com/upkeep-go/upkeep/internal/filltest"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
@@ -52,11 +52,11 @@ func newestOf[T any](t *testing.T, all func(func(T, error) bool)) (newest T) {
 
 func TestNoFieldOfAVersionIsForgotten(t *testing.T) {
 	s, v := openFields(t)
-	by := fill.New[lv.By]()
+	by := filltest.New[lv.By]()
 	got := twice(t, func() ([]lv.Version, error) {
 		return s.Write(t.Context(), fieldsTable, []lv.Edit{{Op: lv.OpRestore, Version: v[0].ID}}, by)
 	})[0]
-	require.Equal(t, []string{"Live"}, fill.Zeros(got))
+	require.Equal(t, []string{"Live"}, filltest.Zeros(got))
 	require.Equal(t, by, got.By)
 	_, err := s.PutRelease(t.Context(), fieldsTable, lv.Release{
 		Env: "gray", State: lv.ReleaseApplied, Changes: []lv.Change{{Row: "a", Working: true}},
@@ -71,7 +71,7 @@ func TestNoFieldOfAVersionIsForgotten(t *testing.T) {
 	require.Equal(t, got, newestOf(t, s.Versions(t.Context(), fieldsTable, lv.Query{})))
 
 	row := newestOf(t, s.Rows(t.Context(), fieldsTable, lv.View{Working: true}))
-	require.Equal(t, []string{"Corrupt"}, fill.Zeros(row))
+	require.Equal(t, []string{"Corrupt"}, filltest.Zeros(row))
 }
 
 func TestNoFieldOfAReleaseIsForgotten(t *testing.T) {
@@ -80,7 +80,7 @@ func TestNoFieldOfAReleaseIsForgotten(t *testing.T) {
 		return twice(t, func() (lv.Release, error) { return s.PutRelease(t.Context(), fieldsTable, r, by) })
 	}
 	put(lv.Release{Env: "gray", State: lv.ReleaseApplied, Changes: []lv.Change{{Row: "a", To: v[0].ID}}}, lv.By{RequestID: "before"})
-	given := fill.New[lv.Release]()
+	given := filltest.New[lv.Release]()
 	given.ID, given.State = 0, lv.ReleaseScheduled
 	given.Env, given.Changes = "gray", []lv.Change{{Row: "a", To: v[1].ID, Expect: &v[0].ID}}
 	plan := put(given, given.By)
@@ -94,7 +94,7 @@ func TestNoFieldOfAReleaseIsForgotten(t *testing.T) {
 	require.Equal(t, []lv.By{plan.By, last}, []lv.By{applied.By, applied.Last})
 	require.Equal(t, []string{
 		"Changes.After", "Changes.Working",
-	}, fill.Zeros(applied), "but for what a release does not keep of its changes")
+	}, filltest.Zeros(applied), "but for what a release does not keep of its changes")
 	require.Equal(t, applied, newestOf(t, s.Releases(t.Context(), fieldsTable, lv.Query{})))
 }
 
@@ -103,12 +103,12 @@ func TestNoFieldOfAStrategyIsForgotten(t *testing.T) {
 	put := func(given lv.Strategy) lv.Strategy {
 		return twice(t, func() (lv.Strategy, error) { return s.PutStrategy(t.Context(), fieldsTable, given, given.By) })
 	}
-	given := fill.New[lv.Strategy](func(n int) any { return lv.Percentage{Percent: float64(n), By: "user.id", Seed: "seed"} })
+	given := filltest.New[lv.Strategy](func(n int) any { return lv.Percentage{Percent: float64(n), By: "user.id", Seed: "seed"} })
 	given.ID, given.Target, given.Deleted, given.Corrupt = 0, v[0].ID, false, false
 	got := put(given)
 	given.ID, given.Row, given.Rev, given.Seq = got.ID, "a", 1, got.Seq
 	require.Equal(t, given, got)
-	require.Equal(t, []string{"Rules.Rules.Rules", "Deleted", "Corrupt"}, fill.Zeros(got), "but for what it is not")
+	require.Equal(t, []string{"Rules.Rules.Rules", "Deleted", "Corrupt"}, filltest.Zeros(got), "but for what it is not")
 	info := newestOf(t, s.Tables(t.Context(), fieldsTable))
 	require.Equal(t, []lv.Strategy{got}, info.Strategies)
 
@@ -122,25 +122,25 @@ func TestNoFieldOfAStrategyIsForgotten(t *testing.T) {
 
 func TestNoFieldOfAnEventOrATableIsForgotten(t *testing.T) {
 	s, v := openFields(t)
-	by := fill.New[lv.By]()
+	by := filltest.New[lv.By]()
 	for _, to := range v {
 		_, err := s.PutRelease(t.Context(), fieldsTable, lv.Release{
 			Env: "gray", State: lv.ReleaseApplied, Changes: []lv.Change{{Row: "a", To: to.ID}},
 		}, lv.By{Actor: by.Actor})
 		require.NoError(t, err)
 	}
-	strategy, err := s.PutStrategy(t.Context(), fieldsTable, lv.Strategy{Target: v[0].ID, Rules: fill.New[lv.Rules](func(int) any { return "x" })}, by)
+	strategy, err := s.PutStrategy(t.Context(), fieldsTable, lv.Strategy{Target: v[0].ID, Rules: filltest.New[lv.Rules](func(int) any { return "x" })}, by)
 	require.NoError(t, err)
 
 	of := []string{"Rows.Corrupt"}
 	released := newestOf(t, s.Watch(t.Context(), strategy.Seq-2))
-	require.Equal(t, append(of, "Strategy"), fill.Zeros(released))
+	require.Equal(t, append(of, "Strategy"), filltest.Zeros(released))
 	decided := newestOf(t, s.Watch(t.Context(), strategy.Seq-1))
 	require.Equal(t, &strategy, decided.Strategy)
 	decided.Strategy = nil
-	require.Equal(t, append([]string{"Env", "Release", "Rows.From"}, append(of, "Strategy")...), fill.Zeros(decided))
+	require.Equal(t, append([]string{"Env", "Release", "Rows.From"}, append(of, "Strategy")...), filltest.Zeros(decided))
 
 	info := newestOf(t, s.Tables(t.Context(), fieldsTable))
 	info.Strategies = nil
-	require.Equal(t, []string{"Strategies"}, fill.Zeros(info))
+	require.Equal(t, []string{"Strategies"}, filltest.Zeros(info))
 }

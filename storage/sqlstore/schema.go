@@ -11,18 +11,22 @@ import (
 	"github.com/upkeep-go/upkeep/storage"
 )
 
-// A domain's tables are made when its store is first used, so that a database
-// has the tables of what is used.
-const (
-	domainLease  = "lease"
-	domainUpdate = "update"
-	domainLV     = "lv"
-)
+// domains are those that have tables, each with a folder of migrations, in the
+// order of their names. Nothing depends on the order: the tables of no domain
+// refer to those of another.
+func domains() (names []string) {
+	folders, err := embedded.ReadDir("migrations")
+	if err != nil {
+		panic(err) // the name is a constant
+	}
+	for _, folder := range folders {
+		names = append(names, folder.Name())
+	}
+	return names
+}
 
-// domains are those that have tables.
-var domains = []string{domainLease, domainUpdate, domainLV}
-
-// schema is the tables of every domain.
+// schema is the tables of every domain. They are made when its store is first
+// used, so that a database has the tables of what is used.
 type schema map[string]*tables
 
 // tables are those of one domain, and whether this process knows that they are
@@ -38,8 +42,11 @@ type tables struct {
 
 func newSchema(files fs.FS, d Dialect) (schema, error) {
 	s := schema{}
-	for _, domain := range domains {
+	for _, domain := range domains() {
 		migrations, err := readMigrations(files, domain, d)
+		if err == nil {
+			_, _, err = beginning(domain)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -74,7 +81,7 @@ func (s schema) open(ctx context.Context, db DB) error {
 // changes nothing.
 func (s schema) check(ctx context.Context, db DB) error {
 	var newer error
-	for _, domain := range domains {
+	for _, domain := range domains() {
 		_, err := s[domain].missing(ctx, db)
 		if errors.Is(err, storage.ErrNewer) {
 			newer = err
@@ -174,7 +181,7 @@ func (t *tables) next(ctx context.Context, db DB) (missing bool, err error) {
 		if err := apply(tx, t.domain, applied+1, t.migrations[applied]); err != nil || applied > 0 {
 			return err
 		}
-		return joinHistory(tx, t.domain)
+		return joinHistory(tx, db.Dialect(), t.domain)
 	})
 	return missing, err
 }
@@ -184,7 +191,16 @@ func (t *tables) next(ctx context.Context, db DB) (missing bool, err error) {
 type tabled struct {
 	DB
 	tables  *tables
-	outside DB // not nil: DB is a transaction of a caller's on it
+	outside DB     // not nil: DB is a transaction of a caller's on it
+	schema  schema // of all domains
+	feeds   feeds  // that the stores of all domains share
+}
+
+// of returns the same DB for the tables of another domain.
+func (t *tabled) of(domain string) *tabled {
+	other := *t
+	other.tables = t.schema[domain]
+	return &other
 }
 
 func (t *tabled) ready(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -55,6 +56,14 @@ func TestStatementsNameTheirColumns(t *testing.T) {
 		})
 	}
 	require.Greater(t, texts, 200)
+	files, err = filepath.Glob("*.sql")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NotRegexp(t, anyColumn, string(text), file)
+	}
 }
 
 var (

@@ -3,11 +3,9 @@ package sqlstore
 import (
 	"context"
 	"io/fs"
+	"sync"
 
-	"github.com/upkeep-go/upkeep/lease"
-	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
-	"github.com/upkeep-go/upkeep/update"
 )
 
 // Config configures Stores. A zero field means its documented default.
@@ -25,12 +23,49 @@ type Config struct {
 // library that this one must not write to, which leaves the other stores alone.
 // Several processes may do so at once.
 type Stores struct {
-	db     DB
-	schema schema
+	*Accessors
+	db DB
+}
 
-	locker   *Locker
-	journal  *Journal
-	versions *Versions
+// Accessors return the stores of every domain on a database, at every call the
+// same ones: they are the methods of storage.Backend but for Close, and stand in
+// the files of their domains. An engine embeds them.
+type Accessors struct {
+	on   tabled
+	keep storage.Retention
+	base *Accessors // not nil: on is a transaction of a caller's on the database of these
+
+	mu     sync.Mutex
+	stores map[any]any // by a named
+}
+
+// store is one of a domain.
+type store[S any] interface {
+	// On returns the same store in a transaction of the caller's, which db
+	// stands for.
+	On(db DB) S
+}
+
+// named is the key of a store: its type, and the name of what it is for where a
+// domain has a store for each of several things.
+type named[S any] struct{ name string }
+
+// storeOf returns the store of a type and a name, which the first call makes.
+func storeOf[S store[S]](a *Accessors, domain, name string, open func(DB, storage.Retention) S) S {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := named[S]{name}
+	if s, ok := a.stores[key]; ok {
+		return s.(S)
+	}
+	var s S
+	if db := a.on.of(domain); a.base == nil {
+		s = open(db, a.keep)
+	} else {
+		s = storeOf(a.base, domain, name, open).On(db)
+	}
+	a.stores[key] = s
+	return s
 }
 
 // New makes the table that says what has been done to the others. It returns
@@ -39,38 +74,21 @@ func New(ctx context.Context, c Config) (*Stores, error) {
 	if c.Migrations == nil {
 		c.Migrations = Migrations()
 	}
-	schema, err := newSchema(c.Migrations, c.DB.Dialect())
+	d := c.DB.Dialect()
+	schema, err := newSchema(c.Migrations, d)
 	if err == nil {
 		err = schema.open(ctx, c.DB)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s := &Stores{db: c.DB, schema: schema}
-	s.locker = NewLocker(s.on(domainLease, c.DB, nil))
-	s.journal = NewJournal(s.on(domainUpdate, c.DB, nil), c.Retention)
-	s.journal.leases = s.on(domainLease, c.DB, nil)
-	s.versions = NewVersions(s.on(domainLV, c.DB, nil), c.Retention)
-	s.versions.events.feeds = s.journal.events.feeds // the connections are shared too
-	return s, nil
-}
-
-func (s *Stores) on(domain string, db, outside DB) *tabled {
-	return &tabled{DB: db, tables: s.schema[domain], outside: outside}
+	on := tabled{DB: c.DB, schema: schema, feeds: newFeeds(d)}
+	return &Stores{&Accessors{on: on, keep: c.Retention, stores: make(map[any]any)}, c.DB}, nil
 }
 
 // Check returns the first error that a store would return because of its
 // tables, those that nobody uses included. It changes nothing.
-func (s *Stores) Check(ctx context.Context) error { return s.schema.check(ctx, s.db) }
-
-// Locker returns the leases.
-func (s *Stores) Locker() *Locker { return s.locker }
-
-// Journal returns the runs of package update.
-func (s *Stores) Journal() *Journal { return s.journal }
-
-// Versions returns the rows of package lv.
-func (s *Stores) Versions() *Versions { return s.versions }
+func (s *Stores) Check(ctx context.Context) error { return s.on.schema.check(ctx, s.db) }
 
 // Within returns the same stores in a transaction of the caller's, which db
 // stands for. Tables that are missing are made outside of it where writers run
@@ -78,22 +96,11 @@ func (s *Stores) Versions() *Versions { return s.versions }
 // rolled back. Watch is errors.ErrUnsupported, since it would wait for what
 // happens after the transaction; Close does nothing.
 func (s *Stores) Within(db DB) storage.Backend {
-	journal := s.journal.On(s.on(domainUpdate, db, s.db))
-	journal.leases = s.on(domainLease, db, s.db)
-	return &within{
-		locker:   NewLocker(s.on(domainLease, db, s.db)),
-		journal:  journal,
-		versions: s.versions.On(s.on(domainLV, db, s.db)),
-	}
+	on := s.on
+	on.DB, on.outside = db, s.db
+	return within{&Accessors{on: on, base: s.Accessors, stores: make(map[any]any)}}
 }
 
-type within struct {
-	locker   *Locker
-	journal  *Journal
-	versions *Versions
-}
+type within struct{ *Accessors }
 
-func (w *within) Locker() lease.Locker      { return w.locker }
-func (w *within) Journal() update.Journal   { return w.journal }
-func (w *within) Versions() lv.VersionStore { return w.versions }
-func (w *within) Close() error              { return nil }
+func (within) Close() error { return nil }

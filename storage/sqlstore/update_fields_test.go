@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/fill"
+	"github.com/upkeep-go/upkeep/internal/filltest"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -19,14 +19,14 @@ func TestNoFieldOfARunIsForgotten(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
 	j := db.Journal()
-	given := fill.New[update.Run]()
-	require.Empty(t, fill.Zeros(given))
+	given := filltest.New[update.Run]()
+	require.Empty(t, filltest.Zeros(given))
 	given.State = update.StateRunning
 	created, err := j.Create(t.Context(), given, update.Event{Kind: update.EventStarted})
 	require.NoError(t, err)
 	read, err := j.Get(t.Context(), given.ID)
 	require.NoError(t, err)
-	require.Equal(t, []string{"Request.Wait", "EndedAt"}, fill.Zeros(read))
+	require.Equal(t, []string{"Request.Wait", "EndedAt"}, filltest.Zeros(read))
 	given.Request.Wait = false // a wish of the call, not of the run
 	require.Equal(t, given, theirs(read, given), "Create and Get")
 	for run, err := range j.History(t.Context(), update.Query{}) {
@@ -34,7 +34,7 @@ func TestNoFieldOfARunIsForgotten(t *testing.T) {
 		require.Equal(t, read, run, "History")
 	}
 
-	changed := fill.New[[2]update.Run]()[1] // other values
+	changed := filltest.New[[2]update.Run]()[1] // other values
 	changed.ID, changed.Rev, changed.State = given.ID, created.Rev, update.StateFailed
 	var events []update.Event
 	for i := range changed.Steps {
@@ -46,7 +46,7 @@ func TestNoFieldOfARunIsForgotten(t *testing.T) {
 	changed.Package, changed.Request = given.Package, given.Request // which never change
 	read, err = j.Get(t.Context(), given.ID)
 	require.NoError(t, err)
-	require.Equal(t, []string{"Request.Wait"}, fill.Zeros(read))
+	require.Equal(t, []string{"Request.Wait"}, filltest.Zeros(read))
 	require.Equal(t, changed, theirs(read, changed), "Save and Get")
 }
 
@@ -62,12 +62,12 @@ func TestNoFieldOfAnEventIsForgotten(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
 	run := update.Run{ID: "run", Package: "p", State: update.StateRunning, Percent: 7}
-	given := fill.New[update.Event]()
+	given := filltest.New[update.Event]()
 	_, err = db.Journal().Create(t.Context(), run, given)
 	require.NoError(t, err)
 	for read, err := range db.Journal().Watch(t.Context(), 0) {
 		require.NoError(t, err)
-		require.Empty(t, fill.Zeros(read))
+		require.Empty(t, filltest.Zeros(read))
 		given.Seq, given.Time = read.Seq, read.Time // the engine's
 		given.Run, given.Package, given.State, given.Percent = run.ID, run.Package, run.State, run.Percent
 		require.Equal(t, given, read)

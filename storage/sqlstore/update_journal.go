@@ -14,21 +14,22 @@ import (
 
 // Journal is the update.Journal of a DB.
 type Journal struct {
-	db     DB
-	d      Dialect
-	events eventLog[update.Event]
-	leases *tabled // the same DB, for leases; nil if their tables are there
-
+	db                          DB
+	d                           Dialect
+	events                      eventLog[update.Event]
 	insertRun, saveRun, moveRun string
 }
 
 var _ update.Journal = (*Journal)(nil)
 
+// Journal returns the runs of package update.
+func (a *Accessors) Journal() update.Journal { return storeOf(a, "update", "", NewJournal) }
+
 // NewJournal returns the Journal of db. An engine makes one and keeps it.
 func NewJournal(db DB, keep storage.Retention) *Journal {
 	d := db.Dialect()
 	return &Journal{
-		db: db, d: d, events: newEventLog(db, keep, "upkeep_update_event", updateEvents),
+		db: db, d: d, events: newEventLog(db, keep, "update", updateEvents),
 		insertRun: d.clocked(9, runInsert),
 		saveRun:   d.clocked(5, runSave),
 		moveRun:   d.clocked(6, runMove),
@@ -93,7 +94,7 @@ func (j *Journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 	}
 	var run update.Run
 	err := j.db.Write(ctx, func(tx Tx) error {
-		if err := execLock(tx, j.d.JournalLock); err != nil {
+		if err := j.events.lock(tx); err != nil {
 			return err
 		}
 		run = r
@@ -146,7 +147,7 @@ func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event
 				return err
 			}
 		}
-		if err := execLock(tx, j.d.JournalLock); err != nil {
+		if err := j.events.lock(tx); err != nil {
 			return err
 		}
 		run = r
@@ -168,10 +169,11 @@ func (j *Journal) Save(ctx context.Context, r update.Run, events ...update.Event
 // endsLease reports whether a save of r ends a lease, for which there must be
 // tables. Of those of a newer library no Locker here has given one.
 func (j *Journal) endsLease(ctx context.Context, r update.Run) (bool, error) {
-	if !r.State.Done() || j.leases == nil {
+	db, ok := j.db.(*tabled)
+	if !r.State.Done() || !ok { // without it all tables are there
 		return r.State.Done(), nil
 	}
-	err := j.leases.ready(ctx)
+	err := db.of("lease").ready(ctx)
 	if errors.Is(err, storage.ErrNewer) {
 		return false, nil
 	}

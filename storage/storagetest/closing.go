@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/storage"
 )
 
@@ -23,7 +23,7 @@ type backendCase struct {
 	Run  func(testing.TB, Harness)
 }
 
-func (h Harness) cases() (cases []suite.Case) {
+func (h Harness) cases() (cases []suitetest.Case) {
 	promises := []backendCase{
 		{"an engine always returns the same stores", sameStores},
 		{"an engine may be closed twice", closedTwice},
@@ -38,7 +38,7 @@ func (h Harness) cases() (cases []suite.Case) {
 		}
 	}
 	for _, p := range promises {
-		cases = append(cases, suite.Case{Name: p.Name, Run: func(t testing.TB) { p.Run(t, h) }})
+		cases = append(cases, suitetest.Case{Name: p.Name, Run: func(t testing.TB) { p.Run(t, h) }})
 	}
 	return cases
 }

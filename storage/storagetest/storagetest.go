@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/storage"
 )
 
@@ -50,7 +50,7 @@ type Harness struct {
 // Run checks that an engine keeps every promise of storage.Backend and of the
 // interfaces of its stores.
 func Run(t *testing.T, h Harness) {
-	suite.Run(t, h.RealTime, h.cases())
+	suitetest.Run(t, h.RealTime, h.cases())
 	for _, s := range stores {
 		s.run(t, h)
 	}
@@ -70,9 +70,9 @@ func closing(t testing.TB, b storage.Backend) storage.Backend {
 
 // harnessOf is the harness of one of the engine's stores. The function returns
 // the engine of the case that runs.
-func harnessOf[S any](h Harness, of func(storage.Backend) S) (suite.Harness[S], func() storage.Backend) {
+func harnessOf[S any](h Harness, of func(storage.Backend) S) (suitetest.Harness[S], func() storage.Backend) {
 	var first storage.Backend
-	u := suite.Harness[S]{
+	u := suitetest.Harness[S]{
 		Open: func(t testing.TB) S {
 			first = h.open(t)
 			return of(first)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/storage"
 )
 
@@ -101,7 +101,7 @@ func work(t testing.TB, b storage.Backend, n int) {
 	for _, s := range stores {
 		if s.watch != nil {
 			all := n * s.events
-			events := suite.Collect(t, all, func(ctx context.Context) iter.Seq2[int64, error] { return s.watch(ctx, b, 0) })
+			events := suitetest.Collect(t, all, func(ctx context.Context) iter.Seq2[int64, error] { return s.watch(ctx, b, 0) })
 			require.EqualValues(t, all, events[all-1], s.domain)
 		}
 	}

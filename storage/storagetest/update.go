@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/update"
@@ -130,7 +130,7 @@ func runsSurvive(t testing.TB, h Harness) {
 // firstEvents returns the first n events, which must be there.
 func firstEvents(t testing.TB, b storage.Backend, n int) []update.Event {
 	t.Helper()
-	return suite.Collect(t, n, func(ctx context.Context) iter.Seq2[update.Event, error] { return b.Journal().Watch(ctx, 0) })
+	return suitetest.Collect(t, n, func(ctx context.Context) iter.Seq2[update.Event, error] { return b.Journal().Watch(ctx, 0) })
 }
 
 // Journal returns the Journal behind the fault.

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
@@ -65,9 +65,9 @@ func TestAnEngineInADatabaseOfAnApplicationPasses(t *testing.T) {
 
 func unbroken(storage.Backend, *storagetest.Transaction) {}
 
-func withinCases(breakIt func(storage.Backend, *storagetest.Transaction)) (cases []suite.Case) {
+func withinCases(breakIt func(storage.Backend, *storagetest.Transaction)) (cases []suitetest.Case) {
 	for name, run := range withinHarness(breakIt).Cases() {
-		cases = append(cases, suite.Case{Name: name, Run: run})
+		cases = append(cases, suitetest.Case{Name: name, Run: run})
 	}
 	return cases
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
@@ -43,6 +43,7 @@ func init() {
 }
 
 func TestNothingOfACommandOutlivesAKilledUpdateIntoTheNextAttempt(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	args := child("update family", dir)
 	cmd := exec.Command(args[0], args[1:]...)
@@ -67,8 +68,9 @@ func TestNothingOfACommandOutlivesAKilledUpdateIntoTheNextAttempt(t *testing.T) 
 }
 
 func TestNothingStaysOfACommandThatDoesNotEndWell(t *testing.T) {
+	t.Parallel()
 	_, err := exec.LookPath("setsid")
-	needs.Tool(t, "setsid", err == nil)
+	needstest.Tool(t, "setsid", err == nil)
 	for name, end := range map[string]string{
 		"cancelled":                 "sleep 60",
 		"cancelled and deaf":        "trap '' TERM; while :; do sleep 0.1; done",

@@ -20,7 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
@@ -122,7 +122,8 @@ func TestCommandThatCannotStartFails(t *testing.T) {
 }
 
 func TestCommandEndsAllOfItsGroupWhenItIsCancelled(t *testing.T) {
-	needs.Pace(t, 100*time.Millisecond, func(grace time.Duration) bool {
+	t.Parallel()
+	needstest.Pace(t, 100*time.Millisecond, func(grace time.Duration) bool {
 		file := filepath.Join(t.TempDir(), "pids")
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -143,6 +144,7 @@ func TestCommandEndsAllOfItsGroupWhenItIsCancelled(t *testing.T) {
 }
 
 func TestCommandLeavesAloneWhatAGoodProgramLeavesRunning(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "pids")
 	s := step.Command(step.Exec{Args: child("family", file, "end at once"), Grace: 100 * time.Millisecond})
 	require.NoError(t, s.Do(t.Context(), task("one", "1.1.0")), "it does not hang, although the output is held open")
@@ -151,7 +153,8 @@ func TestCommandLeavesAloneWhatAGoodProgramLeavesRunning(t *testing.T) {
 }
 
 func TestCommandLivesAsLongAsItTalks(t *testing.T) {
-	needs.Pace(t, time.Second, func(ttl time.Duration) bool {
+	t.Parallel()
+	needstest.Pace(t, time.Second, func(ttl time.Duration) bool {
 		state := memory.New()
 		defer state.Close()
 		script := fmt.Sprintf("for i in 0 1 2 3 4 5; do sleep %.2f; echo line $i; done", ttl.Seconds()/4)

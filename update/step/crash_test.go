@@ -270,6 +270,7 @@ func (c crash) checkLog(t *testing.T, run update.Run) {
 }
 
 func TestEveryStepSurvivesAKillAroundItsEffect(t *testing.T) {
+	t.Parallel()
 	home := template(t)
 	w, err := openWorld(t.TempDir(), "http://127.0.0.1:1", asIs)
 	require.NoError(t, err)
@@ -296,6 +297,7 @@ func TestEveryStepSurvivesAKillAroundItsEffect(t *testing.T) {
 }
 
 func TestAnUpdateSurvivesAKillAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	home := template(t)
 	c := newCrash(t, home)
 	start := time.Now()
@@ -335,6 +337,7 @@ func init() {
 }
 
 func TestARestoreThatIsKilledLeavesOneContentOrTheOther(t *testing.T) {
+	t.Parallel()
 	fill := func(letter string, rows int) string {
 		return fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < %d) INSERT INTO page SELECT '%s', hex(randomblob(1000)) FROM n", rows, letter)
 	}

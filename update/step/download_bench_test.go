@@ -19,8 +19,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/needstest"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
@@ -94,7 +94,7 @@ func BenchmarkDownload(b *testing.B) {
 		return after - before
 	}
 	_, noCurl := exec.LookPath("curl")
-	needs.Tool(b, "curl", noCurl == nil || os.Getenv("UPKEEP_NEEDS") != "all") // the rest does without
+	needstest.Tool(b, "curl", noCurl == nil || os.Getenv("UPKEEP_NEEDS") != "all") // the rest does without
 	for b.Loop() {
 		var ours, loop, pipe []time.Duration
 		for range benchmarkRounds {
@@ -112,10 +112,10 @@ func BenchmarkDownload(b *testing.B) {
 				}))
 			}
 		}
-		b.ReportMetric(float64(suite.Median(ours))/float64(suite.Median(loop)), "x-loop")
-		b.ReportMetric(float64(suite.Median(ours).Milliseconds()), "cpu-ms/op")
+		b.ReportMetric(float64(suitetest.Median(ours))/float64(suitetest.Median(loop)), "x-loop")
+		b.ReportMetric(float64(suitetest.Median(ours).Milliseconds()), "cpu-ms/op")
 		if noCurl == nil {
-			b.ReportMetric(float64(suite.Median(ours))/float64(suite.Median(pipe)), "x-curl")
+			b.ReportMetric(float64(suitetest.Median(ours))/float64(suitetest.Median(pipe)), "x-curl")
 		} else {
 			b.Log("there is no curl to compare with")
 		}

@@ -72,6 +72,7 @@ type dishonest struct {
 }
 
 func TestDownloadIsSoundWhateverTheServerSays(t *testing.T) {
+	t.Parallel()
 	const size = lieSize
 	unsized := func(r *update.Release) { r.Size = 0 }
 	tests := []dishonest{
@@ -131,6 +132,7 @@ func TestDownloadIsSoundWhateverTheServerSays(t *testing.T) {
 }
 
 func TestDownloadIsSoundWhateverPartTheServerSends(t *testing.T) {
+	t.Parallel()
 	const size = lieSize
 	whole := fmt.Sprintf("bytes %d-%d/%d", size/2, size-1, size)
 	tests := []dishonest{
@@ -178,6 +180,7 @@ func TestDownloadIsSoundWhateverPartTheServerSends(t *testing.T) {
 }
 
 func TestDownloadGoesOnAsLongAsSomethingComes(t *testing.T) {
+	t.Parallel()
 	const size = lieSize
 	tests := []dishonest{
 		{"never the same version", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {

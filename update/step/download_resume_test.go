@@ -107,6 +107,7 @@ func partOf(t *testing.T, dir string, content []byte, n int64) *update.Task {
 }
 
 func TestDownloadGoesOnInAnotherProcess(t *testing.T) {
+	t.Parallel()
 	content := noise(3 << 20)
 	const there = 2<<20 + 7
 	rest := asked{"bytes=" + strconv.Itoa(there) + "-", `"v1"`}

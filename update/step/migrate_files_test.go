@@ -71,6 +71,7 @@ func TestMigrateSQLRefusesWhatIsNotUTF8(t *testing.T) {
 }
 
 func TestMigrateSQLRefusesWhatCannotRunInATransaction(t *testing.T) {
+	t.Parallel()
 	const way = `begin the file with the line "-- upkeep: no transaction"`
 	tests := []struct{ text, message string }{
 		{"VACUUM;", "0001_a.sql: line 1: VACUUM cannot run in a transaction: " + way},
@@ -116,6 +117,7 @@ func TestMigrateSQLRefusesWhatCannotRunInATransaction(t *testing.T) {
 }
 
 func TestMigrateSQLRefusesWhatTakesAFileBackInOtherTools(t *testing.T) {
+	t.Parallel()
 	for _, line := range []string{
 		"-- +goose Down", "--+goose down", "-- +migrate Down", "-- migrate:down", "-- migrate:down transaction:false", "-- +micrate Down",
 		"-- rambler down", "---- create above / drop below ----", "-- //@UNDO", "--//@undo\r", "-- Down", "-- ==== DOWN ====", "-- !Downs", "  -- down",

@@ -27,6 +27,7 @@ ALTER TABLE shop_new RENAME TO shop;
 `
 
 func TestMigrateSQLKeepsChildRowsWhenATableIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	tests := map[string]string{
 		"as people write it":      "PRAGMA foreign_keys=OFF;\n" + rebuild + "PRAGMA foreign_keys=ON;",
 		"with a transaction less": "PRAGMA foreign_keys = 0; " + rebuild,

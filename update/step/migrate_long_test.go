@@ -22,6 +22,7 @@ func init() {
 }
 
 func TestMigrateSQLGivesAFileTheTimeThatItMayTake(t *testing.T) {
+	t.Parallel()
 	const minutes = "INSERT INTO news WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < "
 	tests := []struct {
 		name    string

@@ -75,6 +75,7 @@ func writeFiles(t *testing.T, content map[string]string) string {
 }
 
 func TestMigrateSQLMayRunTwiceAtOnce(t *testing.T) {
+	t.Parallel()
 	files := often(6, 9)
 	dir := writeFiles(t, manyFiles(files))
 	for _, mode := range []string{"WAL", "DELETE"} {
@@ -97,6 +98,7 @@ func TestMigrateSQLMayRunTwiceAtOnce(t *testing.T) {
 }
 
 func TestMigrateSQLMayRunTwiceAtOnceInOneProcess(t *testing.T) {
+	t.Parallel()
 	for range often(3, 10) {
 		db, _ := site(t)
 		m := migrate(db, manyFiles(6))
@@ -114,6 +116,7 @@ func TestMigrateSQLMayRunTwiceAtOnceInOneProcess(t *testing.T) {
 }
 
 func TestMigrateSQLSurvivesBeingKilled(t *testing.T) {
+	t.Parallel()
 	files := often(9, 12)
 	content := manyFiles(files)
 	dir := writeFiles(t, content)
@@ -138,6 +141,7 @@ func TestMigrateSQLSurvivesBeingKilled(t *testing.T) {
 }
 
 func TestMigrateSQLWaitsForALongWriter(t *testing.T) {
+	t.Parallel()
 	db, _ := site(t)
 	db = openDB(t, fileOf(t, db)) // no busy_timeout
 	tx, err := db.Begin()
@@ -157,6 +161,7 @@ func TestMigrateSQLWaitsForALongWriter(t *testing.T) {
 }
 
 func TestMigrateSQLDoesNotWaitForADatabaseThatIsReadOnly(t *testing.T) {
+	t.Parallel()
 	for name, parameter := range map[string]string{"by a pragma": "_pragma=query_only(1)", "as it was opened": "mode=ro"} {
 		t.Run(name, func(t *testing.T) {
 			writable, _ := site(t)
@@ -173,6 +178,7 @@ func TestMigrateSQLDoesNotWaitForADatabaseThatIsReadOnly(t *testing.T) {
 }
 
 func TestMigrateSQLStopsWaiting(t *testing.T) {
+	t.Parallel()
 	db, _ := site(t)
 	db = openDB(t, fileOf(t, db))
 	require.NoError(t, migrate(db, map[string]string{"0001_log.sql": "CREATE TABLE log (x);"}).Do(t.Context(), task("one", "1.0.0")))
@@ -189,6 +195,7 @@ func TestMigrateSQLStopsWaiting(t *testing.T) {
 }
 
 func TestMigrateSQLEndsAFileThatTakesTooLong(t *testing.T) {
+	t.Parallel()
 	for _, head := range []string{"", apart} {
 		db, _ := site(t)
 		endless := head + "CREATE TABLE a (x); INSERT INTO a WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT max(i) FROM n;"

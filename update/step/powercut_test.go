@@ -65,6 +65,7 @@ func program(t *testing.T, dir string) string {
 }
 
 func TestAPowerCutLeavesAProgramAndTheNextStartEndsTheUpdate(t *testing.T) {
+	t.Parallel()
 	for version, ends := range map[string]update.State{"1.1.0": update.StateSucceeded, "1.2.0-rc.1": update.StateRolledBack} {
 		t.Run(version, func(t *testing.T) {
 			dir, artifacts := filepath.Join(newSwap(t), "bin"), t.TempDir()

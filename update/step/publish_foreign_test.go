@@ -309,9 +309,10 @@ func TestPublishFilesUndoLosesNothingWhenSomebodyHasChangedTheFolders(t *testing
 
 // everySwitch runs f with each way of exchanging two folders.
 func everySwitch(t *testing.T, f func(t *testing.T, exchange func(a, b string) error)) {
+	t.Parallel()
 	for name, exchange := range map[string]func(a, b string) error{"in one step": step.Exchange, "by renames": unsupported} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // it waits for the disk
+			t.Parallel()
 			f(t, exchange)
 		})
 	}

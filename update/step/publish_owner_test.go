@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
@@ -85,7 +85,7 @@ func publishAsNobody(t *testing.T, p step.Publish) (o owners) {
 
 // nobodys makes a site of nobody.
 func nobodys(t *testing.T) *webSite {
-	needs.Tool(t, "root", os.Geteuid() == 0)
+	needstest.Tool(t, "root", os.Geteuid() == 0)
 	s := newSite(t)
 	for path := filepath.Dir(s.dir); path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
 		require.NoError(t, os.Chmod(path, 0o755))
@@ -127,7 +127,7 @@ func TestPublishFilesFindsOutBeforehandThatAFolderOfSomebodyElseCannotBeMoved(t 
 }
 
 func TestPublishFilesGivesTheFolderTheModeAndOwnerOfTheOneBefore(t *testing.T) {
-	needs.Tool(t, "root", os.Geteuid() == 0)
+	needstest.Tool(t, "root", os.Geteuid() == 0)
 	s := newSite(t)
 	require.NoError(t, os.Mkdir(s.dir, 0o755))
 	require.NoError(t, os.Chown(s.dir, nobody, nobody))

@@ -297,6 +297,7 @@ type restartedRelease struct {
 }
 
 func TestAProgramRestartsItselfAndGoesBackFromWhatIsBad(t *testing.T) {
+	t.Parallel()
 	as := func(fault string) releaseText {
 		return func(good func(version, fault string) string) string { return good("1.1.0", fault) }
 	}
@@ -353,6 +354,7 @@ func (tt restartedRelease) run(t *testing.T) {
 }
 
 func TestAnUpdateOfTheProgramItselfIsTakenBackLater(t *testing.T) {
+	t.Parallel()
 	p := launch(t, hangs, func(good func(version, fault string) string) string { return good("1.1.0", "") })
 	id := p.post(t, "/update")
 	require.Equal(t, update.StateSucceeded, p.outcome(t, id).State)

@@ -128,6 +128,7 @@ func TestSQLiteRestoresADatabaseOfMoreThanAGigabyte(t *testing.T) {
 }
 
 func TestSQLiteKeepsTheCopyThatARollbackNeeds(t *testing.T) {
+	t.Parallel()
 	const applies, changesNothing, breaks = "CREATE TABLE more (x);", "", "INSERT INTO nowhere VALUES (1);"
 	for name, sql := range map[string]string{
 		"whose migrations were undone": applies, "which had none": changesNothing, "whose migration is broken": breaks,

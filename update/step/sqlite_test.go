@@ -75,6 +75,7 @@ type savedDatabase struct {
 }
 
 func TestSQLiteRestoresWhatItSavedWhileOthersUseTheDatabase(t *testing.T) {
+	t.Parallel()
 	tests := []savedDatabase{
 		{"write-ahead log, the database has grown", []string{"journal_mode(WAL)"}, nil, []string{many}},
 		{"write-ahead log, the database has shrunk", []string{"journal_mode(WAL)"}, []string{many}, []string{"DELETE FROM page", "VACUUM"}},

@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
 )
@@ -77,6 +77,7 @@ func zipped(t *testing.T, entries ...entry) string {
 }
 
 func TestSwapBinaryUnpacksAProgram(t *testing.T) {
+	t.Parallel()
 	program := app("1.1.0")
 	readme := entry{name: "README", content: "read me"}
 	tests := []struct {
@@ -226,6 +227,7 @@ func TestSwapBinaryTriesTheNewProgramFirst(t *testing.T) {
 }
 
 func TestSwapBinaryDoesNotWaitForAProgramThatHangs(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("there are no scripts")
 	}
@@ -240,14 +242,18 @@ func TestSwapBinaryDoesNotWaitForAProgramThatHangs(t *testing.T) {
 }
 
 func TestSwapBinaryTakesADownloadFromAnotherFileSystem(t *testing.T) {
-	other, err := os.MkdirTemp("/dev/shm", "upkeep-test-")
-	needs.Tool(t, "another file system in /dev/shm", err == nil)
+	elsewhere := "/dev/shm"
+	if os.TempDir() == elsewhere {
+		elsewhere = "/tmp"
+	}
+	other, err := os.MkdirTemp(elsewhere, "upkeep-test-")
+	needstest.Tool(t, "another file system in "+elsewhere, err == nil)
 	defer os.RemoveAll(other)
 	in := newInstalled(t)
 	in.artifact.Dir = other
 	tk := in.task(t, "one", app("1.1.0"))
 	moved := os.Rename(in.artifact.File(tk), filepath.Join(filepath.Dir(in.path), "probe"))
-	needs.Tool(t, "another file system in /dev/shm", moved != nil)
+	needstest.Tool(t, "another file system in "+elsewhere, moved != nil)
 	s := step.SwapBinary(in.binary())
 	require.NoError(t, s.Do(t.Context(), tk))
 	require.Equal(t, app("1.1.0"), in.content(t))

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
@@ -50,8 +50,8 @@ func BenchmarkSwapBinary(b *testing.B) {
 		}
 		b.ReportMetric(float64(ours.memory)/benchmarkRounds/(1<<20), "MiB/swap")
 		b.ReportMetric(float64(peer.memory)/benchmarkRounds/(1<<20), "peer-MiB/swap")
-		b.ReportMetric(float64(suite.Median(ours.cpu).Milliseconds()), "cpu-ms/swap")
-		b.ReportMetric(float64(suite.Median(peer.cpu).Milliseconds()), "peer-cpu-ms/swap")
+		b.ReportMetric(float64(suitetest.Median(ours.cpu).Milliseconds()), "cpu-ms/swap")
+		b.ReportMetric(float64(suitetest.Median(peer.cpu).Milliseconds()), "peer-cpu-ms/swap")
 		b.ReportMetric(1, "renames/swap")
 	}
 }

@@ -159,7 +159,12 @@ func newSwap(t *testing.T) string {
 // says starts the program in dir and returns the version that it says.
 func says(t *testing.T, dir string) string {
 	t.Helper()
-	out, err := exec.Command(filepath.Join(dir, "app")).CombinedOutput()
+	var out []byte
+	var err error
+	require.Eventually(t, func() bool {
+		out, err = exec.Command(filepath.Join(dir, "app")).CombinedOutput()
+		return !errors.Is(err, syscall.ETXTBSY) // for as long as a process that another test starts has it open as well
+	}, hangs, time.Millisecond)
 	require.NoError(t, err, "there is always a program that starts")
 	return strings.TrimSpace(string(out))
 }
@@ -202,6 +207,7 @@ func points(t *testing.T, version string) int {
 }
 
 func TestThereIsAlwaysAProgramThatStarts(t *testing.T) {
+	t.Parallel()
 	first := 1
 	for _, version := range []string{"1.1.0", "1.2.0-rc.1"} {
 		all := points(t, version)
@@ -220,6 +226,7 @@ func TestThereIsAlwaysAProgramThatStarts(t *testing.T) {
 }
 
 func TestThereIsAlwaysAProgramThatStartsKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	start := time.Now()
 	require.False(t, killed(t, startChild(t, child("swap", newSwap(t), "1.2.0-rc.1", "0"))))
 	whole := time.Since(start)
@@ -239,6 +246,7 @@ func TestThereIsAlwaysAProgramThatStartsKilledAtAnyMoment(t *testing.T) {
 }
 
 func TestAStartThatIsKilledGoesBackAtTheNext(t *testing.T) {
+	t.Parallel()
 	in, _, tk := onTrial(t, false)
 	dir := filepath.Dir(in.path)
 	for range 3 {

@@ -96,6 +96,7 @@ func (f failingFile) Sync() error {
 }
 
 func TestSwapBinaryThatFailsAnywhereIsTakenBack(t *testing.T) {
+	t.Parallel()
 	eachGap(t, func(t *testing.T, gap bool) {
 		for n := 1; ; n++ {
 			in := newInstalled(t)
@@ -123,6 +124,7 @@ func TestSwapBinaryThatFailsAnywhereIsTakenBack(t *testing.T) {
 }
 
 func TestSwapBinaryThatFailsAnywhereMayBeTriedAgain(t *testing.T) {
+	t.Parallel()
 	eachGap(t, func(t *testing.T, gap bool) {
 		for n := 1; ; n++ {
 			in := newInstalled(t)

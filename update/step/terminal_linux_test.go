@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
 )
@@ -34,7 +34,7 @@ func init() {
 func terminal(t *testing.T) (person, program *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	needs.Tool(t, "terminals (/dev/ptmx)", err == nil)
+	needstest.Tool(t, "terminals (/dev/ptmx)", err == nil)
 	t.Cleanup(func() { person.Close() })
 	require.NoError(t, unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0))
 	n, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
@@ -46,6 +46,7 @@ func terminal(t *testing.T) (person, program *os.File) {
 }
 
 func TestAProgramThatAsksOnTheTerminalFailsAtOnce(t *testing.T) {
+	t.Parallel()
 	for name, args := range map[string][]string{
 		"on its terminal":        {"sh", "-c", "read answer </dev/tty"},
 		"by a program of its":    {"sh", "-c", "sh -c 'read answer </dev/tty'; exit $?"},

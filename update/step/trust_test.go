@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
@@ -25,7 +25,7 @@ func TestAFolderBesideTheProgramThatSomebodyElseCouldHaveMadeIsNotFollowed(t *te
 		change func(t *testing.T, folder string)
 	}{
 		{"it is somebody else's", func(t *testing.T, folder string) {
-			needs.Tool(t, "root, to give a folder away", os.Geteuid() == 0)
+			needstest.Tool(t, "root, to give a folder away", os.Geteuid() == 0)
 			require.NoError(t, os.Chown(folder, stranger, stranger))
 		}},
 		{"others may write in it", func(t *testing.T, folder string) {
@@ -55,7 +55,7 @@ func TestAFolderBesideTheProgramThatSomebodyElseCouldHaveMadeIsNotFollowed(t *te
 }
 
 func TestDownloadRefusesAFolderOfSomebodyElse(t *testing.T) {
-	needs.Tool(t, "root, to give a folder away", os.Geteuid() == 0)
+	needstest.Tool(t, "root, to give a folder away", os.Geteuid() == 0)
 	dir := filepath.Join(t.TempDir(), "downloads")
 	require.NoError(t, os.Mkdir(dir, 0o700))
 	require.NoError(t, os.Chown(dir, 65534, 65534))

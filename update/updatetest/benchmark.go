@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -22,7 +22,7 @@ func BenchmarkJournal(b *testing.B, h Harness) {
 			n++
 			stepByStep(b, j, fmt.Sprint(n), steps)
 		}
-		suite.Rate(b, 2*steps, "saves/s")
+		suitetest.Rate(b, 2*steps, "saves/s")
 	})
 	b.Run("history", func(b *testing.B) {
 		const runs = 500
@@ -40,7 +40,7 @@ func BenchmarkJournal(b *testing.B, h Harness) {
 			}
 			require.Equal(b, runs, n)
 		}
-		suite.Rate(b, runs, "runs/s")
+		suitetest.Rate(b, runs, "runs/s")
 	})
 	b.Run("watch", func(b *testing.B) {
 		const events = 5000
@@ -51,7 +51,7 @@ func BenchmarkJournal(b *testing.B, h Harness) {
 		for b.Loop() {
 			collect(b, j, 0, events)
 		}
-		suite.Rate(b, events, "events/s")
+		suitetest.Rate(b, events, "events/s")
 	})
 }
 

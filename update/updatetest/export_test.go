@@ -1,6 +1,6 @@
 package updatetest
 
-import "github.com/upkeep-go/upkeep/internal/suite"
+import "github.com/upkeep-go/upkeep/internal/suitetest"
 
 // Cases returns the cases of RunJournal.
-func (h Harness) Cases() []suite.Case { return h.cases() }
+func (h Harness) Cases() []suitetest.Case { return h.cases() }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -64,7 +64,7 @@ var journalCases = []journalCase{
 }
 
 // cases returns the cases that the engine can be asked.
-func (h Harness) cases() []suite.Case {
+func (h Harness) cases() []suitetest.Case {
 	cases := slices.Clone(journalCases)
 	if h.Again != nil {
 		cases = append(cases,
@@ -82,7 +82,7 @@ func (h Harness) cases() []suite.Case {
 	if h.Damage != nil {
 		cases = append(cases, damagedCase)
 	}
-	return append(suite.On(h.start, cases), h.feed().Cases()...)
+	return append(suitetest.On(h.start, cases), h.feed().Cases()...)
 }
 
 // journalTest is what a case of RunJournal works with.
@@ -183,7 +183,7 @@ func (t *journalTest) events(after int64, n int) []update.Event {
 
 func collect(t testing.TB, j update.Journal, after int64, n int) []update.Event {
 	t.Helper()
-	return suite.Collect(t, n, func(ctx context.Context) iter.Seq2[update.Event, error] { return j.Watch(ctx, after) })
+	return suitetest.Collect(t, n, func(ctx context.Context) iter.Seq2[update.Event, error] { return j.Watch(ctx, after) })
 }
 
 // log returns all events so far. It writes one to know where they end.

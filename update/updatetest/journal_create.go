@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -219,7 +219,7 @@ func texts(t *journalTest) {
 }
 
 func itemBytes(t *journalTest) {
-	for i, item := range suite.Names() {
+	for i, item := range suitetest.Names() {
 		r := t.create(on(fmt.Sprint(i), item, int64(1000-i)))
 		require.Equal(t, item, r.Item, "an item comes back byte by byte")
 		require.Equal(t, item, t.get(r.ID).Item, "an item comes back byte by byte")

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -45,9 +45,9 @@ func watchOrder(t *journalTest) {
 }
 
 // feed has the promises of every Watch, for a Journal.
-func (h Harness) feed() suite.Feed[update.Journal, update.Event] {
-	return suite.Feed[update.Journal, update.Event]{
-		Harness:   suite.Harness[update.Journal]{Open: h.Open, Again: h.Again, Retain: h.Retain, RealTime: h.RealTime},
+func (h Harness) feed() suitetest.Feed[update.Journal, update.Event] {
+	return suitetest.Feed[update.Journal, update.Event]{
+		Harness:   suitetest.Harness[update.Journal]{Open: h.Open, Again: h.Again, Retain: h.Retain, RealTime: h.RealTime},
 		Watch:     update.Journal.Watch,
 		Compacted: update.ErrCompacted,
 		Writer:    writer,

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
@@ -22,7 +22,7 @@ import (
 type mutant = provetest.Broken[update.Journal]
 
 func TestEveryCaseOfRunJournalCatchesABrokenEngine(t *testing.T) {
-	cases := func(m mutant) []suite.Case { return harness(m).Cases() }
+	cases := func(m mutant) []suitetest.Case { return harness(m).Cases() }
 	all := slices.Concat(createMutants, saveMutants, leaseEndMutants, historyMutants, watchMutants, feed.Broken())
 	sound := append(cases(mutant{}), fragileHarness("in no way").Cases()...)
 	provetest.Prove(t, sound, append(provetest.Of(all, cases), fragileMutants()...))

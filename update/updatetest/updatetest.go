@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/suite"
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -40,4 +40,4 @@ type Harness struct {
 }
 
 // RunJournal checks that an engine keeps every promise of update.Journal.
-func RunJournal(t *testing.T, h Harness) { suite.Run(t, h.RealTime, h.cases()) }
+func RunJournal(t *testing.T, h Harness) { suitetest.Run(t, h.RealTime, h.cases()) }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/fill"
+	"github.com/upkeep-go/upkeep/internal/filltest"
 	"github.com/upkeep-go/upkeep/internal/lv/wire"
 	"github.com/upkeep-go/upkeep/lv"
 )
@@ -19,7 +19,7 @@ func values(int) any { return "value" }
 
 // What readers need is in an event, and nothing but what a test names is not.
 func TestNoFieldOfAnEventIsLeftOutOfTheFeed(t *testing.T) {
-	want := fill.New[lv.Event](values)
+	want := filltest.New[lv.Event](values)
 	text, err := json.Marshal(wire.EventOf(want))
 	require.NoError(t, err)
 	var told wire.Event
@@ -29,9 +29,9 @@ func TestNoFieldOfAnEventIsLeftOutOfTheFeed(t *testing.T) {
 }
 
 func TestNoFieldIsLeftOutOfASnapshot(t *testing.T) {
-	rows := []lv.Row{fill.New[lv.Row](), fill.New[lv.Row]()}
+	rows := []lv.Row{filltest.New[lv.Row](), filltest.New[lv.Row]()}
 	rows[0].ID, rows[1].ID = "a", "b"
-	want := fill.New[lv.Snapshot](values, func(int) func(lv.Env) iter.Seq2[lv.Row, error] {
+	want := filltest.New[lv.Snapshot](values, func(int) func(lv.Env) iter.Seq2[lv.Row, error] {
 		return func(lv.Env) iter.Seq2[lv.Row, error] {
 			return func(yield func(lv.Row, error) bool) {
 				_ = yield(rows[0], nil) && yield(rows[1], nil)
@@ -39,7 +39,7 @@ func TestNoFieldIsLeftOutOfASnapshot(t *testing.T) {
 		}
 	})
 	var text bytes.Buffer
-	table := fill.New[lv.TableID]()
+	table := filltest.New[lv.TableID]()
 	require.NoError(t, wire.WriteSnapshot(&text, table, want))
 	of, got, err := wire.ReadSnapshot(&text)
 	require.NoError(t, err)

@@ -1,4 +1,4 @@
-package suite
+package suitetest
 
 import (
 	"context"

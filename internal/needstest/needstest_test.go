@@ -1,4 +1,4 @@
-package needs_test
+package needstest_test
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/needs"
+	"github.com/upkeep-go/upkeep/internal/needstest"
 )
 
 // recorder is a test that goes on when it is told to end.
@@ -34,7 +34,7 @@ func TestATestIsSkippedUnlessEverythingHasToBeThere(t *testing.T) {
 	} {
 		t.Setenv("UPKEEP_NEEDS", tt.env)
 		r := &recorder{TB: t}
-		needs.Tool(r, "root", tt.ok)
+		needstest.Tool(r, "root", tt.ok)
 		require.Equal(t, tt.want, r.did, "UPKEEP_NEEDS=%q", tt.env)
 	}
 }
@@ -42,7 +42,7 @@ func TestATestIsSkippedUnlessEverythingHasToBeThere(t *testing.T) {
 func TestATestThatIsInAHurryIsGivenMoreTime(t *testing.T) {
 	var paces []time.Duration
 	r := &recorder{TB: t}
-	needs.Pace(r, time.Second, func(pace time.Duration) bool {
+	needstest.Pace(r, time.Second, func(pace time.Duration) bool {
 		paces = append(paces, pace)
 		return pace > 3*time.Second
 	})
@@ -52,6 +52,6 @@ func TestATestThatIsInAHurryIsGivenMoreTime(t *testing.T) {
 
 func TestATestThatFailsAtEveryPaceFails(t *testing.T) {
 	r := &recorder{TB: t}
-	needs.Pace(r, 10*time.Second, func(pace time.Duration) bool { return pace > time.Minute })
+	needstest.Pace(r, 10*time.Second, func(pace time.Duration) bool { return pace > time.Minute })
 	require.Equal(t, "fail: no pace is slow enough", r.did)
 }

@@ -1,4 +1,4 @@
-package fill_test
+package filltest_test
 
 import (
 	"encoding/json"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/fill"
+	"github.com/upkeep-go/upkeep/internal/filltest"
 )
 
 type inner struct {
@@ -30,8 +30,8 @@ type record struct {
 }
 
 func TestNoFieldStaysZero(t *testing.T) {
-	value := fill.New[record](func(n int) any { return n })
-	require.Empty(t, fill.Zeros(value))
+	value := filltest.New[record](func(n int) any { return n })
+	require.Empty(t, filltest.Zeros(value))
 	require.NotZero(t, value.Sum[1])
 	require.Len(t, value.List, 2)
 	require.NotEqual(t, value.List[0], value.List[1])
@@ -48,7 +48,7 @@ func TestWhatATypeHoldsOfItselfIsFilledOnce(t *testing.T) {
 		Children []tree
 		Parent   *tree
 	}
-	value := fill.New[tree]()
+	value := filltest.New[tree]()
 	require.Len(t, value.Children, 2)
 	require.NotNil(t, value.Parent)
 	for _, below := range []tree{value.Children[0], value.Children[1], *value.Parent} {
@@ -58,20 +58,20 @@ func TestWhatATypeHoldsOfItselfIsFilledOnce(t *testing.T) {
 }
 
 func TestWhatCannotBeMadePanics(t *testing.T) {
-	require.PanicsWithValue(t, "fill: no maker of error", func() { fill.New[struct{ Err error }]() })
+	require.PanicsWithValue(t, "filltest: no maker of error", func() { filltest.New[struct{ Err error }]() })
 	type hidden struct{ name string }
-	require.PanicsWithValue(t, "fill: fill_test.hidden.name is not exported", func() { fill.New[[]hidden]() })
+	require.PanicsWithValue(t, "filltest: filltest_test.hidden.name is not exported", func() { filltest.New[[]hidden]() })
 	made := hidden{name: "made"}
-	require.Equal(t, []hidden{made, made}, fill.New[[]hidden](func(int) hidden { return made }))
+	require.Equal(t, []hidden{made, made}, filltest.New[[]hidden](func(int) hidden { return made }))
 }
 
 func TestZerosNamesWhatIsMissing(t *testing.T) {
-	value := fill.New[record](func(n int) any { return n })
+	value := filltest.New[record](func(n int) any { return n })
 	value.Wait, value.Time, value.Any = 0, time.Time{}, nil
 	value.List[0].On, value.List[1] = false, inner{}
 	for name := range value.ByName {
 		value.ByName[name].Name = ""
 	}
-	require.Equal(t, []string{"Wait", "Time", "List.On", "List.Name", "ByName.Name", "Any"}, fill.Zeros(&value))
-	require.Equal(t, []string{"List"}, fill.Zeros([]struct{ List []inner }{{}, {}}))
+	require.Equal(t, []string{"Wait", "Time", "List.On", "List.Name", "ByName.Name", "Any"}, filltest.Zeros(&value))
+	require.Equal(t, []string{"List"}, filltest.Zeros([]struct{ List []inner }{{}, {}}))
 }

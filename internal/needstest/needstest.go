@@ -1,7 +1,7 @@
-// Package needs is for tests that need a tool, a right, or time, which not every
+// Package needstest is for tests that need a tool, a right, or time, which not every
 // machine has. Where UPKEEP_NEEDS=all is set, as .ci/run does, all tools
 // and rights have to be there, so that no test is skipped unseen.
-package needs
+package needstest
 
 import (
 	"os"

@@ -1,6 +1,6 @@
-// Package fill makes values none of whose fields is zero, for tests that find
+// Package filltest makes values none of whose fields is zero, for tests that find
 // out which field a codec forgets.
-package fill
+package filltest
 
 import (
 	"encoding/json"
@@ -85,7 +85,7 @@ func (f *filler) fields(v reflect.Value) {
 	defer func() { f.around = f.around[:len(f.around)-1] }()
 	for i := range v.NumField() {
 		if !v.Type().Field(i).IsExported() {
-			panic(fmt.Sprintf("fill: %s.%s is not exported", v.Type(), v.Type().Field(i).Name))
+			panic(fmt.Sprintf("filltest: %s.%s is not exported", v.Type(), v.Type().Field(i).Name))
 		}
 		f.fill(v.Field(i))
 	}
@@ -122,6 +122,6 @@ func (f *filler) container(v reflect.Value) {
 			v.SetMapIndex(key, value)
 		}
 	default:
-		panic(fmt.Sprintf("fill: no maker of %s", t))
+		panic(fmt.Sprintf("filltest: no maker of %s", t))
 	}
 }

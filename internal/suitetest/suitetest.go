@@ -1,6 +1,6 @@
-// Package suite has what the suites of the domains share: their harness and
+// Package suitetest has what the suites of the domains share: their harness and
 // their cases (case.go), and the promises of every Watch (feed.go).
-package suite
+package suitetest
 
 import (
 	"cmp"

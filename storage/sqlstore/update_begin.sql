@@ -1,0 +1,4 @@
+-- The greatest number that was given.
+SELECT coalesce(max(seq), 0) FROM upkeep_update_event;
+
+INSERT INTO upkeep_update_event (seq, time_ms, run, record) VALUES ({base}, {ms}, CAST('' AS {bytes}), '');
