@@ -104,7 +104,7 @@ func (s *Service) History(ctx context.Context, q Query) iter.Seq2[Run, error] {
 // after starts with the next event. The last pair has an error: ctx's, or
 // ErrCompacted when events that follow after are no longer kept, or after is of
 // another history, such as one from before a restore. Engines keep events for
-// 30 days and 100,000 of them.
+// 30 days and 100,000 of each device.
 func (s *Service) Watch(ctx context.Context, after int64) iter.Seq2[Event, error] {
 	return s.config.DeviceStore.Watch(ctx, after)
 }

@@ -17,34 +17,48 @@ type Store interface {
 
 // DeviceStore remembers one device's record, runs and events. What a call has
 // acknowledged is durable. Implementations are safe for concurrent use, and by
-// many processes when their state lives outside the process; what they return
-// is the caller's to change, and texts come back byte by byte. Package
-// firmwaretest checks them.
+// many processes when their state lives outside the process. What they return is
+// what was saved, and the caller's to change: texts byte by byte, instants in UTC
+// to the nanosecond, and nothing empty in the place of nothing or the reverse, so
+// that a writer whose reply was lost knows its own record again. The devices of
+// a Store see nothing of each other. Package firmwaretest checks them.
 type DeviceStore interface {
-	// Load returns the record, or the zero Record, or ErrCorrupt if it cannot
-	// be read.
+	// Load returns the record, or the zero Record of a device that is new, or
+	// ErrCorrupt if it or its run cannot be read.
 	Load(ctx context.Context) (Record, error)
-	// Save replaces the record and appends the events, all or nothing; r.Run
-	// takes its place in the history, by its ID, which must be set, else
-	// ErrInvalid. It returns ErrStale unless the stored Rev is r.Rev and no
-	// greater Token has written, and ErrExists for a run that is not in the
-	// history yet and whose RequestID one of the device's runs has. What is
-	// returned is the record as it is stored: with the next Rev, and the
-	// engine's Seq and times in Run; CreatedAt is that of the first save with
-	// this ID, EndedAt that of the first with State.Done.
+	// Save replaces the record and appends the events, all or nothing. It
+	// returns ErrStale unless the stored Rev is r.Rev, which is 0 for a device
+	// that is new, and no greater Token has written; what is refused counts for
+	// neither. A save costs what has changed: the catalog may be large, and is
+	// the same at most of them.
+	//
+	// r.Run takes its place in the history, by its ID, which must be set, else
+	// ErrInvalid; a record of another run, or of none, leaves it there as it is.
+	// The first save of an ID gives the run its place, its Request, CreatedAt and
+	// Seq, that of the first of the events that is about it, or 0; later ones
+	// keep these. ErrExists is for a first save whose RequestID another of the
+	// device's runs has, one that has ended too.
+	//
+	// What is returned is the record as it is stored: with the next Rev, and in
+	// Run what the engine knows better, its times by the engine's clock and in
+	// milliseconds: UpdatedAt is that of this save, EndedAt that of the first
+	// save with State.Done, and zero while the run goes on.
 	Save(ctx context.Context, r Record, events ...Event) (Record, error)
 	// Get returns a run, or ErrNotFound, or ErrCorrupt if it cannot be read.
 	Get(ctx context.Context, id string) (Run, error)
-	// History yields the runs that q selects, newest first, and stops after an
-	// error. But one that cannot be read comes with ErrCorrupt and its ID, and
-	// the list goes on. An unknown Query.After is ErrNotFound; one that q does
-	// not select marks its place all the same.
+	// History yields the runs that q selects, newest first by their first save,
+	// and stops after an error. But one that cannot be read comes with ErrCorrupt
+	// and its ID, and the list goes on. An unknown Query.After is ErrNotFound; one
+	// that q does not select marks its place all the same. Nothing is held between
+	// two runs: the caller may take its time, and save.
 	History(ctx context.Context, q Query) iter.Seq2[Run, error]
 	// Watch keeps the promise of Service.Watch. The engine gives each event its
 	// Seq and Time when it is written, and State and Percent from the run of the
-	// record if the event is about that, and Device from the record. An after
-	// that no event has yet is of another history, such as one from before a
-	// restore, and ErrCompacted too. One that cannot be read is an
+	// record if the event is about that, else none, and Device from the record.
+	// Seqs are those of the device, 1, 2, 3 and so on, with a gap only where a
+	// database was restored and another history begins; so many are kept of each
+	// device. An after that no event has yet is of another history, such as one
+	// from before a restore, and ErrCompacted too. One that cannot be read is an
 	// EventCorrupt. A closed engine ends it with its error.
 	Watch(ctx context.Context, after int64) iter.Seq2[Event, error]
 }
