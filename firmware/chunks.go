@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/upkeep-go/upkeep/internal/cdc"
 )
@@ -118,8 +119,9 @@ func readChunks(ctx context.Context, base Image) (*chunkStore, error) {
 	return s, nil
 }
 
-// assemble makes a segment of chunks.
-func (f *fetcher) assemble(ctx context.Context, sent []byte, size int64) ([]byte, error) {
+// assemble makes segment i of chunks, which is its way n.
+func (f *fetcher) assemble(ctx context.Context, i, n int, sent []byte) ([]byte, error) {
+	_, size := f.index.Extent(i)
 	var list Chunks
 	if err := list.UnmarshalBinary(sent); err != nil {
 		return nil, err
@@ -129,6 +131,9 @@ func (f *fetcher) assemble(ctx context.Context, sent []byte, size int64) ([]byte
 		if f.chunks, err = readChunks(ctx, f.base); err != nil {
 			return nil, err
 		}
+	}
+	if !f.dear && f.costs(list) > f.otherwise(i, n) {
+		return nil, errDear
 	}
 	raw := make([]byte, 0, size)
 	defer f.hangUp() // the next list is elsewhere
@@ -147,6 +152,26 @@ func (f *fetcher) assemble(ctx context.Context, sent []byte, size int64) ([]byte
 		raw = append(raw, chunk...)
 	}
 	return raw, nil
+}
+
+// costs is how many bytes of chunks are to be pulled.
+func (f *fetcher) costs(list Chunks) (n int64) {
+	for _, c := range list.List {
+		if _, known := f.chunks.at[[16]byte(c.Digest[:16])]; !known {
+			n += min(c.Sent, cdc.Max*2)
+		}
+	}
+	return n
+}
+
+// otherwise is how many bytes segment i costs by the ways after n.
+func (f *fetcher) otherwise(i, n int) int64 {
+	for _, p := range f.index.Segments[i].Parts[n+1:] {
+		if f.skips(p) == nil {
+			return p.Size
+		}
+	}
+	return math.MaxInt64
 }
 
 // chunk reads a chunk from the running image, or returns nil.

@@ -21,6 +21,11 @@ type fetcher struct {
 	s     *Service
 	index Index
 	base  Image // the running image, or nil
+	// from is its digest; zero, as with an image that a factory wrote, until a
+	// patch has fitted.
+	from    [32]byte
+	misfits map[[32]byte]int // patches from an image that is not the running one, while that is unknown
+	dear    bool             // chunks are pulled even if another way costs less: there is none left
 
 	missing []string // objects that the feed does not have
 	unfit   map[Way]int
@@ -33,9 +38,9 @@ type fetcher struct {
 	rate    limiter
 }
 
-func newFetcher(s *Service, index Index, base Image, missing []string) *fetcher {
+func newFetcher(s *Service, index Index, base Image, from [32]byte, missing []string) *fetcher {
 	return &fetcher{
-		s: s, index: index, base: base, missing: slices.Clone(missing),
+		s: s, index: index, base: base, from: from, missing: slices.Clone(missing), misfits: map[[32]byte]int{},
 		unfit: map[Way]int{}, pulled: map[Way]int64{}, rate: limiter{rate: s.config.Rate},
 	}
 }
@@ -64,50 +69,92 @@ func (f *fetcher) hangUp() {
 // again, when there is no other way.
 const tries = 3
 
+// guesses is how many patches from an image may fail before the running one is
+// taken for another. One is not enough: a mounted image has changed somewhere.
+const guesses = 2
+
+// skips returns why a part is not asked for.
+func (f *fetcher) skips(p Part) error {
+	switch {
+	case slices.Contains(f.missing, p.Object):
+		return fmt.Errorf("%w: object %q", ErrNotFound, p.Object)
+	case p.Way != WayPatch || p.From == [32]byte{}:
+		return nil
+	case f.from != [32]byte{} && f.from != p.From, f.from == [32]byte{} && f.misfits[p.From] >= guesses:
+		return fmt.Errorf("%w: a patch from another image than the running one", ErrCorrupt)
+	}
+	return nil
+}
+
+// errDear reports chunks that cost more than another way.
+var errDear = errors.New("firmware: another way costs less")
+
 // segment returns the raw bytes of a segment, which are valid until the next
 // call. What comes by one way and does not fit falls to the next. An error that
 // passes is one after which the same way may work.
 func (f *fetcher) segment(ctx context.Context, i int) ([]byte, error) {
 	s := f.index.Segments[i]
-	_, size := f.index.Extent(i)
+	dear := false
 	var failure error
 	for n, p := range s.Parts {
-		if slices.Contains(f.missing, p.Object) {
-			failure = cmpNil(failure, fmt.Errorf("%w: object %q", ErrNotFound, p.Object))
+		if why := f.skips(p); why != nil {
+			failure = cmpNil(failure, why)
 			continue
 		}
-		last := n == len(s.Parts)-1
-		for try := 1; ; try++ {
-			raw, err := f.part(ctx, i, n, size)
-			if err == nil && sha256.Sum256(raw) != s.Digest {
-				err = fmt.Errorf("%w: by %s it is not the segment that was signed", ErrCorrupt, p.Way)
-			}
-			if err == nil {
-				return raw, nil
-			}
-			f.hangUp()
-			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
-			}
-			failure = err
-			if errors.Is(err, ErrCorrupt) && last && try < tries {
-				continue
-			}
-			break
-		}
+		raw, err := f.attempts(ctx, i, n)
 		switch {
-		case isNotExist(failure):
+		case err == nil:
+			return raw, nil
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case errors.Is(err, errDear):
+			dear = true
+			continue
+		case isNotExist(err):
 			f.missing = append(f.missing, p.Object)
 			f.notes = append(f.notes, cut(fmt.Sprintf("the feed has no object %q (%s)", p.Object, p.Way), maxReason))
-		case errors.Is(failure, ErrCorrupt):
+		case errors.Is(err, ErrCorrupt):
 			if f.unfit[p.Way]++; f.unfit[p.Way] == 1 {
-				f.notes = append(f.notes, cut(fmt.Sprintf("segment %d: %v", i+1, failure), maxReason))
+				f.notes = append(f.notes, cut(fmt.Sprintf("segment %d: %v", i+1, err), maxReason))
 			}
 		default:
-			return nil, failure
+			return nil, err
 		}
+		failure = err
+	}
+	if dear {
+		f.dear = true
+		return f.segment(ctx, i)
 	}
 	return nil, failure
+}
+
+// attempts returns the raw bytes of a segment by one of its ways, the last of
+// which is tried more than once.
+func (f *fetcher) attempts(ctx context.Context, i, n int) (raw []byte, err error) {
+	s := f.index.Segments[i]
+	p := s.Parts[n]
+	_, size := f.index.Extent(i)
+	for try := 1; ; try++ {
+		raw, err = f.part(ctx, i, n, size)
+		if err == nil && sha256.Sum256(raw) != s.Digest {
+			err = fmt.Errorf("%w: by %s it is not the segment that was signed", ErrCorrupt, p.Way)
+		}
+		if err == nil {
+			if p.Way == WayPatch {
+				f.from = p.From
+			}
+			return raw, nil
+		}
+		f.hangUp()
+		if last := n == len(s.Parts)-1; !last || !errors.Is(err, ErrCorrupt) || try == tries || ctx.Err() != nil {
+			break
+		}
+	}
+	if p.Way == WayPatch && errors.Is(err, ErrCorrupt) {
+		f.misfits[p.From]++
+	}
+	return nil, err
 }
 
 // cmpNil is the first of two errors that is one.
@@ -138,7 +185,7 @@ func (f *fetcher) part(ctx context.Context, i, n int, size int64) ([]byte, error
 	case WayRaw:
 		return sent, nil
 	case WayChunks:
-		return f.assemble(ctx, sent, size)
+		return f.assemble(ctx, i, n, sent)
 	case WayPatch:
 		f.window = grow(f.window, p.BaseSize)
 		if _, err := f.base.ReadAt(f.window, p.Base); err != nil && !errors.Is(err, io.EOF) {
@@ -181,7 +228,7 @@ func (f *fetcher) read(ctx context.Context, i, n int) ([]byte, error) {
 func (f *fetcher) extent(i int, p Part) int64 {
 	end := p.Offset + p.Size
 	for _, s := range f.index.Segments[i+1:] {
-		j := slices.IndexFunc(s.Parts, func(next Part) bool { return !slices.Contains(f.missing, next.Object) })
+		j := slices.IndexFunc(s.Parts, func(next Part) bool { return f.skips(next) == nil })
 		if j < 0 || s.Parts[j].Object != p.Object || s.Parts[j].Offset != end {
 			break
 		}

@@ -29,11 +29,15 @@ type Segment struct {
 
 // Part is one way to get a segment.
 type Part struct {
-	Way            Way
-	Object         string   // name in the Feed
-	Offset, Size   int64    // of its bytes there
-	Digest         [32]byte // SHA-256 of them, as sent
-	Base, BaseSize int64    // window of the running image that a patch starts from
+	Way          Way
+	Object       string   // name in the Feed
+	Offset, Size int64    // of its bytes there
+	Digest       [32]byte // SHA-256 of them, as sent
+	// Base and BaseSize are the window of the running image that a patch starts
+	// from, and From is the SHA-256 of that image. A device that knows what runs
+	// passes over the patches from other images.
+	Base, BaseSize int64
+	From           [32]byte
 }
 
 // Way is a way in which bytes come.
@@ -54,33 +58,33 @@ var ways = []Way{WayRaw, WayZstd, WayChunks, WayPatch}
 const indexMagic = "upkfwi1\n"
 
 // MarshalBinary returns the form that is an Object of a Feed. The names of
-// objects stand in it once.
+// objects and the digests of images stand in it once.
 func (x Index) MarshalBinary() ([]byte, error) {
 	if err := x.Check(); err != nil {
 		return nil, err
 	}
-	var names []string
-	place := map[string]int{}
+	var names, images table
 	for _, s := range x.Segments {
 		for _, p := range s.Parts {
-			if _, known := place[p.Object]; !known {
-				place[p.Object] = len(names)
-				names = append(names, p.Object)
+			names.add(p.Object)
+			if p.Way == WayPatch {
+				images.add(string(p.From[:]))
 			}
 		}
 	}
 	b := binary.AppendUvarint([]byte(indexMagic), uint64(x.Size))
 	b = binary.AppendUvarint(b, uint64(x.SegmentSize))
-	b = binary.AppendUvarint(b, uint64(len(names)))
-	for _, name := range names {
-		b = append(binary.AppendUvarint(b, uint64(len(name))), name...)
-	}
+	b = images.append(names.append(b))
 	for _, s := range x.Segments {
 		b = append(b, s.Digest[:]...)
 		b = append(b, byte(len(s.Parts)))
 		for _, p := range s.Parts {
 			b = append(b, code(p.Way))
-			for _, n := range []int64{int64(place[p.Object]), p.Offset, p.Size, p.Base, p.BaseSize} {
+			numbers := []int64{names.place[p.Object], p.Offset, p.Size}
+			if p.Way == WayPatch {
+				numbers = append(numbers, p.Base, p.BaseSize, images.place[string(p.From[:])])
+			}
+			for _, n := range numbers {
 				b = binary.AppendUvarint(b, uint64(n))
 			}
 			b = append(b, p.Digest[:]...)
@@ -90,6 +94,31 @@ func (x Index) MarshalBinary() ([]byte, error) {
 		return nil, fmt.Errorf("%w: an index of %d bytes, at most %d are allowed", ErrInvalid, len(b), MaxIndex)
 	}
 	return b, nil
+}
+
+// table has each of many texts once.
+type table struct {
+	texts []string
+	place map[string]int64
+}
+
+func (t *table) add(text string) {
+	if _, known := t.place[text]; known {
+		return
+	}
+	if t.place == nil {
+		t.place = map[string]int64{}
+	}
+	t.place[text] = int64(len(t.texts))
+	t.texts = append(t.texts, text)
+}
+
+func (t *table) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(t.texts)))
+	for _, text := range t.texts {
+		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
+	}
+	return b
 }
 
 func code(w Way) byte {
@@ -108,16 +137,13 @@ func (x *Index) UnmarshalBinary(b []byte) error {
 		return fmt.Errorf("%w: not an index", ErrCorrupt)
 	}
 	next := Index{Size: r.number(), SegmentSize: r.number()}
-	var names []string
-	for range r.count(1) {
-		names = append(names, string(r.bytes(int(r.number()))))
-	}
+	names, images := r.texts(), r.texts()
 	count := next.count()
 	if r.err == nil && count > int64(len(r.rest))/33 {
 		r.err = fmt.Errorf("%w: an index of %d segments in %d bytes", ErrCorrupt, count, len(b))
 	}
 	for i := int64(0); i < count && r.err == nil; i++ {
-		next.Segments = append(next.Segments, r.segment(names))
+		next.Segments = append(next.Segments, r.segment(names, images))
 	}
 	if r.err == nil && len(r.rest) > 0 {
 		r.err = fmt.Errorf("%w: an index with %d bytes too many", ErrCorrupt, len(r.rest))
@@ -182,6 +208,8 @@ func (p Part) check() error {
 		return fmt.Errorf("a place below 0, or beyond the end")
 	case p.BaseSize > MaxSegment:
 		return fmt.Errorf("a window of %d bytes, at most %d are allowed", p.BaseSize, MaxSegment)
+	case p.Way != WayPatch && (p.Base != 0 || p.BaseSize != 0 || p.From != [32]byte{}):
+		return fmt.Errorf("a window for way %q, which needs none", p.Way)
 	}
 	return nil
 }
@@ -231,24 +259,49 @@ func (r *indexReader) digest() (d [32]byte) {
 	return d
 }
 
-func (r *indexReader) segment(names []string) Segment {
+func (r *indexReader) texts() (all []string) {
+	for range r.count(1) {
+		all = append(all, string(r.bytes(int(r.number()))))
+	}
+	return all
+}
+
+func (r *indexReader) segment(names, images []string) Segment {
 	s := Segment{Digest: r.digest()}
 	count := r.bytes(1)
 	if r.err != nil {
 		return s
 	}
 	for range count[0] {
-		way := r.bytes(1)
-		object := r.number()
-		p := Part{Offset: r.number(), Size: r.number(), Base: r.number(), BaseSize: r.number(), Digest: r.digest()}
-		if r.err == nil && (int(way[0]) >= len(ways) || object >= int64(len(names))) {
-			r.err = fmt.Errorf("%w: an index with an unknown way or object", ErrCorrupt)
-		}
+		p := r.part(names, images)
 		if r.err != nil {
 			return s
 		}
-		p.Way, p.Object = ways[way[0]], names[object]
 		s.Parts = append(s.Parts, p)
 	}
 	return s
+}
+
+func (r *indexReader) part(names, images []string) (p Part) {
+	way := r.bytes(1)
+	object := r.number()
+	if r.err == nil && (int(way[0]) >= len(ways) || object >= int64(len(names))) {
+		r.err = fmt.Errorf("%w: an index with an unknown way or object", ErrCorrupt)
+	}
+	if r.err != nil {
+		return p
+	}
+	p = Part{Way: ways[way[0]], Object: names[object], Offset: r.number(), Size: r.number()}
+	if p.Way == WayPatch {
+		p.Base, p.BaseSize = r.number(), r.number()
+		image := r.number()
+		if r.err == nil && (image >= int64(len(images)) || len(images[image]) != len(p.From)) {
+			r.err = fmt.Errorf("%w: an index with an unknown image", ErrCorrupt)
+		}
+		if r.err == nil {
+			copy(p.From[:], images[image])
+		}
+	}
+	p.Digest = r.digest()
+	return p
 }

@@ -154,8 +154,11 @@ func (s *Service) Plan(ctx context.Context, r Request) (Plan, error) {
 		return Plan{}, err
 	}
 	p.Pull = map[Way]int64{}
+	f := newFetcher(s, index, nil, rec.Running.Digest, nil)
 	for _, segment := range index.Segments {
-		p.Pull[segment.Parts[0].Way] += segment.Parts[0].Size
+		if i := slices.IndexFunc(segment.Parts, func(p Part) bool { return f.skips(p) == nil }); i >= 0 {
+			p.Pull[segment.Parts[i].Way] += segment.Parts[i].Size
+		}
 	}
 	return p, nil
 }

@@ -105,7 +105,7 @@ type Plan struct {
 	From     string
 	Release  Release
 	UpToDate bool          // its image runs: there is nothing to do
-	Pull     map[Way]int64 // bytes to pull, if the cheapest ways are there
+	Pull     map[Way]int64 // bytes to pull, if the cheapest ways are there; of chunks only their lists
 }
 
 // EventKind says what an event is about.

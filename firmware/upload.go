@@ -130,7 +130,7 @@ func (r *runner) receive(up *upload) (err error) {
 		return err
 	}
 	defer file.Close()
-	f := newFetcher(r.s, up.index, nil, nil)
+	f := newFetcher(r.s, up.index, nil, [32]byte{}, nil)
 	err = r.segments(file, up.index, func(ctx context.Context, i int) ([]byte, error) {
 		return f.received(up.in, i)
 	}, f, false)

@@ -4,7 +4,10 @@
 // Source: Xia et al., FastCDC, USENIX ATC 2016: gear hash, normalized chunking.
 package cdc
 
-import "sync"
+import (
+	"math/bits"
+	"sync"
+)
 
 // The sizes of chunks, in bytes. All but the last chunk have at least Min.
 const (
@@ -13,35 +16,39 @@ const (
 	Max     = 64 << 10
 )
 
-// Before Average bytes a cut needs two bits more of the hash than the average
-// asks for, after them two less, so that few chunks are far from it.
-const (
-	bits = 14 // of Average
-	hard = uint64(1)<<(bits+2) - 1
-	easy = uint64(1)<<(bits-2) - 1
-)
+// Sizes are those of other chunks, in bytes: all but the last have at least
+// Min, which is 64 or more, and at most Max.
+type Sizes struct{ Min, Average, Max int }
 
 // Cut returns the length of the first chunk of data, which has Max bytes or all
 // that follow. Of no data it is 0.
-func Cut(data []byte) int {
-	if len(data) <= Min {
+func Cut(data []byte) int { return Sizes{Min, Average, Max}.Cut(data) }
+
+// Cut returns the length of the first chunk of data, which has s.Max bytes or
+// all that follow. Of no data it is 0.
+func (s Sizes) Cut(data []byte) int {
+	if len(data) <= s.Min {
 		return len(data)
 	}
 	gear := table()
-	end := min(len(data), Max)
-	middle := min(end, Average)
+	end := min(len(data), s.Max)
+	middle := min(end, s.Average)
+	// Before the average a cut needs two bits more of the hash than the average
+	// asks for, after it two less, so that few chunks are far from it. They are
+	// the upper bits, which the last 64 bytes have all shaped.
+	average := bits.Len(uint(s.Average)) - 1
+	hard, easy := ^uint64(0)<<(64-average-2), ^uint64(0)<<(64-average+2)
 	var hash uint64
-	i := Min
-	// The mask is of the upper bits, which the last 64 bytes have all shaped.
-	for mask := hard << (64 - bits - 2); i < middle; i++ {
+	i := s.Min
+	for ; i < middle; i++ {
 		hash = hash<<1 + gear[data[i]]
-		if hash&mask == 0 {
+		if hash&hard == 0 {
 			return i + 1
 		}
 	}
-	for mask := easy << (64 - bits + 2); i < end; i++ {
+	for ; i < end; i++ {
 		hash = hash<<1 + gear[data[i]]
-		if hash&mask == 0 {
+		if hash&easy == 0 {
 			return i + 1
 		}
 	}

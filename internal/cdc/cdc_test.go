@@ -41,6 +41,19 @@ func TestChunksHaveTheSizesThatAreSaid(t *testing.T) {
 	assert.InDelta(t, cdc.Average, 16<<20/len(all), cdc.Average/4)
 }
 
+func TestChunksOfOtherSizesHaveThose(t *testing.T) {
+	s := cdc.Sizes{Min: 512, Average: 2 << 10, Max: 8 << 10}
+	data := noise(4, 4<<20)
+	n := 0
+	for rest := data; len(rest) > s.Max; n++ {
+		c := s.Cut(rest)
+		assert.GreaterOrEqual(t, c, s.Min)
+		assert.LessOrEqual(t, c, s.Max)
+		rest = rest[c:]
+	}
+	assert.InDelta(t, s.Average, len(data)/n, float64(s.Average)/4)
+}
+
 func TestNothingIsCutInVain(t *testing.T) {
 	assert.Zero(t, cdc.Cut(nil))
 	assert.Equal(t, 1, cdc.Cut([]byte{0}))
