@@ -4,8 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"fmt"
-	"io"
+	"errors"
 	"sync"
 
 	"github.com/upkeep-go/upkeep/firmware"
@@ -15,145 +14,138 @@ import (
 // tries a new image once. It is safe for concurrent use.
 type Simulator struct {
 	*Slots
+	disk *memoryDisk
 
 	mu      sync.Mutex
 	running string
-	vars    Vars
-	kept    map[string]record
-	images  map[string]*memoryRegion
 	starts  int
+	faults  Faults
 }
 
+var _ firmware.Slots = (*Simulator)(nil)
+
+// Faults are what goes wrong with a Simulator. The zero Faults are none. Its
+// functions may use the Simulator, but for the methods of firmware.Slots.
+type Faults struct {
+	// Stuck is a boot loader that starts what runs, whatever it is told.
+	Stuck bool
+	// Deaf is a Confirm that returns nil and has no effect.
+	Deaf bool
+	// Start is called before the image in a slot starts. After an error it does
+	// not come up, and a watchdog restarts the device.
+	Start func(slot string) error
+	// Write is called before something is written, with where: "a", "b",
+	// "records" or "variables"; and Sync before that is made durable. After an
+	// error it is not.
+	Write func(where string, off int64, p []byte) error
+	Sync  func(where string) error
+}
+
+// The places of a Simulator beside the slots.
+const (
+	recordsPlace   = "records"
+	variablesPlace = "variables"
+)
+
 // NewSimulator returns a device that runs image, as a factory delivers it, and
-// has as much room again and 64 MiB for another. A nil image is one of a factory
-// that wrote no record.
+// has as much room again and 64 MiB for another. Without a version, or an image,
+// it is one of a factory that wrote no record.
 func NewSimulator(version string, image []byte) *Simulator {
-	s := &Simulator{
-		running: SlotA, kept: map[string]record{},
-		images: map[string]*memoryRegion{SlotA: {data: bytes.Clone(image)}, SlotB: {}},
-	}
 	room := int64(len(image)) + 64<<20
-	for _, r := range s.images {
-		r.room = room
-	}
-	if image != nil {
-		s.kept[SlotA] = record{Version: version, Digest: sha256.Sum256(image), Whole: true}
+	s := &Simulator{running: SlotA, disk: &memoryDisk{files: map[string]*memoryFile{
+		SlotA: {data: bytes.Clone(image), room: room}, SlotB: {room: room},
+	}}}
+	s.disk.faults = func() Faults {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.faults
 	}
 	s.Slots = &Slots{
-		boot: simulatedBoot{s}, records: simulatedRecords{s},
-		running: func() (string, error) { return s.locked(func() string { return s.running }), nil },
-		open:    func(slot string) (region, error) { return s.images[slot], nil },
-		base:    func(slot string) (firmware.Image, error) { return s.images[slot], nil },
+		boot:    File{Path: variablesPlace, disk: s.disk},
+		records: records{copies{s.disk, recordsPlace}},
+		places:  s.disk,
+		running: func() (string, error) { return s.Running(), nil },
+	}
+	if image != nil && version != "" {
+		text, _ := Vars{Slot: SlotA}.variables()
+		made := record{Version: version, Digest: sha256.Sum256(image), Whole: true, Good: true}
+		if err := errors.Join(
+			copies{s.disk, variablesPlace}.write(lines(text)), s.records.write(map[string]*record{SlotA: &made}),
+		); err != nil {
+			panic(err) // memory does not fail
+		}
 	}
 	return s
 }
 
-func (s *Simulator) locked(f func() string) string {
+// Inject makes these the faults from now on.
+func (s *Simulator) Inject(f Faults) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return f()
+	s.faults = f
+}
+
+// Confirm implements firmware.Slots.
+func (s *Simulator) Confirm(ctx context.Context) error {
+	if s.disk.faults().Deaf {
+		return nil
+	}
+	return s.Slots.Confirm(ctx)
 }
 
 // Reboot is a Config.Reboot: what Pair returns afterwards is what a boot loader
-// would have started.
+// would have started. It fails if no image comes up.
 func (s *Simulator) Reboot(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.starts++
-	switch {
-	case s.vars.Try != "" && s.vars.Tries == 0:
-		s.vars.Tries, s.running = 1, s.vars.Try
-	case s.vars.Slot != "":
-		s.running = s.vars.Slot
-	}
-	return nil
+	s.disk.sync()
+	return s.start(ctx)
 }
 
-// Starts returns how often Reboot was called.
+// PowerCut ends what is under way with an error, and starts the device again.
+// What was not made durable is lost, but for its first bytes, of which so many
+// had reached the medium in the order in which they were written.
+func (s *Simulator) PowerCut(ctx context.Context, reached int) error {
+	s.disk.cut(reached)
+	return s.start(ctx)
+}
+
+// maxStarts is how often an image is started before the device is given up.
+const maxStarts = 10
+
+func (s *Simulator) start(ctx context.Context) error {
+	var why error
+	for range maxStarts {
+		next, err := Next(ctx, File{Path: variablesPlace, disk: bootDisk{s.disk}})
+		s.mu.Lock()
+		s.starts++
+		faults := s.faults
+		if err == nil && next != "" && !faults.Stuck {
+			s.running = next
+		}
+		next = s.running
+		s.mu.Unlock()
+		if faults.Start == nil {
+			return nil
+		}
+		if why = faults.Start(next); why == nil {
+			return nil
+		}
+	}
+	return why
+}
+
+// Starts returns how often the device has started since it was delivered.
 func (s *Simulator) Starts() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.starts
 }
 
+// Running returns the slot that runs, "a" or "b".
+func (s *Simulator) Running() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running
+}
+
 // Image returns what the running slot holds.
-func (s *Simulator) Image() []byte {
-	r := s.images[s.locked(func() string { return s.running })]
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return bytes.Clone(r.data)
-}
-
-type simulatedBoot struct{ s *Simulator }
-
-func (b simulatedBoot) Read(context.Context) (Vars, error) {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
-	return b.s.vars, nil
-}
-
-func (b simulatedBoot) Write(_ context.Context, v Vars) error {
-	b.s.mu.Lock()
-	defer b.s.mu.Unlock()
-	b.s.vars = v
-	return nil
-}
-
-type simulatedRecords struct{ s *Simulator }
-
-func (r simulatedRecords) read(slot string) (record, bool, error) {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	kept, known := r.s.kept[slot]
-	return kept, known, nil
-}
-
-func (r simulatedRecords) write(slot string, rec record) error {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	r.s.kept[slot] = rec
-	return nil
-}
-
-// memoryRegion is a place for an image that grows up to its room.
-type memoryRegion struct {
-	mu   sync.Mutex
-	data []byte
-	room int64
-}
-
-func (r *memoryRegion) ReadAt(p []byte, off int64) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if off >= int64(len(r.data)) {
-		return 0, io.EOF
-	}
-	n := copy(p, r.data[off:])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-func (r *memoryRegion) WriteAt(p []byte, off int64) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	end := off + int64(len(p))
-	if off < 0 || end > r.room {
-		return 0, fmt.Errorf("%w: byte %d of %d", firmware.ErrNoSpace, end, r.room)
-	}
-	if end > int64(len(r.data)) {
-		r.data = append(r.data, make([]byte, end-int64(len(r.data)))...)
-	}
-	return copy(r.data[off:], p), nil
-}
-
-func (r *memoryRegion) Sync() error  { return nil }
-func (r *memoryRegion) Close() error { return nil }
-
-// Size is that of the image for who reads it, and all the room for who writes.
-func (r *memoryRegion) Size() int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.room
-}
+func (s *Simulator) Image() []byte { return s.disk.bytes(s.Running()) }

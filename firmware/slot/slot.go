@@ -1,49 +1,13 @@
-// Package slot keeps two images in files or block devices and tells a boot
-// loader which one to start. [Open] is for a device, [NewSimulator] for tests.
 package slot
 
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 
 	"github.com/upkeep-go/upkeep/firmware"
 )
-
-// Slots are two slots. It is safe for concurrent use.
-type Slots struct {
-	boot    Boot
-	records records
-	open    func(slot string) (region, error) // for writing
-	base    func(slot string) (firmware.Image, error)
-	running func() (string, error)
-
-	mu sync.Mutex // one change at a time
-}
-
-var _ firmware.Slots = (*Slots)(nil)
-
-// region is the place of an image.
-type region interface {
-	firmware.File
-	Size() int64 // that an image may have
-}
-
-// record is what is known of a slot's contents beside them.
-type record struct {
-	Version string   `json:"version,omitempty"`
-	Epoch   int64    `json:"epoch,omitempty"`
-	Digest  [32]byte `json:"digest,omitempty"`
-	Whole   bool     `json:"whole,omitempty"` // it was read back
-	Run     string   `json:"run,omitempty"`   // that it was last activated for
-}
-
-// records keep the record of each slot. A write is there as a whole or not at
-// all, whenever the power goes.
-type records interface {
-	read(slot string) (record, bool, error)
-	write(slot string, r record) error
-}
 
 // The two slots, as Vars name them.
 const (
@@ -58,28 +22,69 @@ func other(slot string) string {
 	return SlotA
 }
 
-// state is all that there is to know.
-type state struct {
-	running string
-	vars    Vars
+// Config configures Slots. A zero field means its documented default.
+type Config struct {
+	// A and B are block devices, by links in /dev too, or files. Required. A
+	// file that is not there is made when an image comes.
+	A, B string
+	Boot Boot // required
+	// Records is the file that keeps what the slots hold. It has to be on
+	// a file system that is in neither slot. Required for devices; default:
+	// "slots" in the folder of A.
+	Records string
+	// Running tells which slot was started, "a" or "b", such as by
+	// KernelArgument. Default, on Linux: the one that the root file system is
+	// on, or on whose device it is by way of dm-verity and the like. Required
+	// for files.
+	Running func() (string, error)
 }
 
-func (s *Slots) state(ctx context.Context) (state, error) {
-	running, err := s.running()
-	if err != nil {
-		return state{}, fmt.Errorf("which slot runs: %w", err)
+// Slots are two slots. It is safe for concurrent use, but who works on a device
+// by many processes has to let them do so one at a time: a Service does.
+type Slots struct {
+	boot    Boot
+	records records
+	places  places
+	running func() (string, error)
+
+	mu sync.Mutex // one change at a time
+}
+
+var _ firmware.Slots = (*Slots)(nil)
+
+// Open returns the slots of this device. It changes nothing. A device fresh from
+// the factory has no record, and what runs is confirmed.
+func Open(c Config) (*Slots, error) {
+	if c.A == "" || c.B == "" || c.Boot == nil {
+		return nil, fmt.Errorf("%w: A, B and Boot of slot.Config are required", firmware.ErrInvalid)
 	}
-	if running != SlotA && running != SlotB {
-		return state{}, fmt.Errorf("%w: slot %q runs, %q and %q are known", firmware.ErrUnavailable, running, SlotA, SlotB)
+	at := paths{}
+	for slot, path := range map[string]string{SlotA: c.A, SlotB: c.B} {
+		p, err := placeOf(path)
+		if err != nil {
+			return nil, fmt.Errorf("slot %q: %w", slot, err)
+		}
+		at[slot] = p
 	}
-	vars, err := s.boot.Read(ctx)
-	if err != nil {
-		return state{}, fmt.Errorf("the boot loader's variables: %w", err)
+	if at[SlotA].same(at[SlotB]) {
+		return nil, fmt.Errorf("%w: A and B of slot.Config are the same place", firmware.ErrInvalid)
 	}
-	if vars.Slot == "" {
-		vars.Slot = running // as the factory delivers it
+	device := at[SlotA].device || at[SlotB].device
+	if c.Records == "" {
+		if device {
+			return nil, fmt.Errorf("%w: Records of slot.Config is required for devices", firmware.ErrInvalid)
+		}
+		c.Records = filepath.Join(filepath.Dir(c.A), "slots")
 	}
-	return state{running, vars}, nil
+	if c.Running == nil {
+		if !device {
+			return nil, fmt.Errorf("%w: Running of slot.Config is required for files", firmware.ErrInvalid)
+		}
+		c.Running = func() (string, error) { return rootSlot(at) }
+	}
+	return &Slots{
+		boot: c.Boot, records: records{copies{machine{}, c.Records}}, places: at, running: c.Running,
+	}, nil
 }
 
 // Pair implements firmware.Slots.
@@ -90,30 +95,7 @@ func (s *Slots) Pair(ctx context.Context) (firmware.Pair, error) {
 	if err != nil {
 		return firmware.Pair{}, err
 	}
-	p := firmware.Pair{Confirmed: now.vars.Slot == now.running}
-	if p.Running, err = s.slot(now, now.running); err != nil {
-		return firmware.Pair{}, err
-	}
-	p.Other, err = s.slot(now, other(now.running))
-	return p, err
-}
-
-func (s *Slots) slot(now state, name string) (firmware.Slot, error) {
-	r, known, err := s.records.read(name)
-	if err != nil {
-		return firmware.Slot{}, fmt.Errorf("the record of slot %q: %w", name, err)
-	}
-	out := firmware.Slot{Version: r.Version, Epoch: r.Epoch, Digest: r.Digest, Whole: r.Whole, Run: r.Run}
-	if !known && name == now.running {
-		out.Whole = true // it was started
-	}
-	if now.vars.Try == name {
-		out.Tries = now.vars.Tries
-	}
-	if !out.Whole {
-		out.Version, out.Epoch, out.Run = "", 0, ""
-	}
-	return out, nil
+	return firmware.Pair{Running: now.slot(now.running), Other: now.slot(now.other), Confirmed: now.confirmed()}, nil
 }
 
 // Open implements firmware.Slots.
@@ -124,30 +106,43 @@ func (s *Slots) Open(ctx context.Context, r firmware.Release) (firmware.File, er
 	if err != nil {
 		return nil, err
 	}
-	if now.vars.Slot != now.running {
+	if !now.confirmed() {
 		return nil, fmt.Errorf("%w: the image that runs is not confirmed", firmware.ErrTooLate)
 	}
-	target := other(now.running)
-	file, err := s.open(target)
+	file, err := s.places.write(now.other)
 	if err != nil {
-		return nil, fmt.Errorf("slot %q: %w", target, err)
+		return nil, fmt.Errorf("slot %q: %w", now.other, err)
 	}
-	if have := file.Size(); r.Size > have {
+	if have := file.room(); r.Size > have {
 		file.Close()
 		return nil, &firmware.SpaceError{Need: r.Size, Have: have}
 	}
-	if now.vars.Try != "" {
-		now.vars.Try, now.vars.Tries = "", 0
-		err = s.boot.Write(ctx, now.vars)
-	}
-	if err == nil {
-		err = s.records.write(target, record{Digest: r.Digest})
+	if err = s.empty(ctx, now, r); err == nil {
+		err = file.shrink(r.Size)
 	}
 	if err != nil {
 		file.Close()
-		return nil, fmt.Errorf("the record of slot %q: %w", target, err)
+		return nil, fmt.Errorf("slot %q: %w", now.other, err)
 	}
 	return file, nil
+}
+
+// empty makes the other slot one that nobody starts, before it is written. The
+// boot loader is told first, also which slot to start if it was never told:
+// what it does of its own accord may be to start the other one.
+func (s *Slots) empty(ctx context.Context, now state, r firmware.Release) error {
+	want := now.vars
+	want.Slot, want.Try, want.Tries = now.running, "", 0
+	*want.meta(now.other) = nil
+	if err := s.set(ctx, &now, want); err != nil {
+		return err
+	}
+	rec := record{Digest: r.Digest}
+	if kept := now.kept[now.other]; kept != nil && *kept == rec {
+		return nil
+	}
+	now.kept[now.other] = &rec
+	return s.records.write(now.kept)
 }
 
 // Activate implements firmware.Slots.
@@ -158,23 +153,41 @@ func (s *Slots) Activate(ctx context.Context, r firmware.Release, run string) er
 	if err != nil {
 		return err
 	}
-	target := other(now.running)
-	rec, _, err := s.records.read(target)
-	if err != nil {
+	for _, name := range []string{now.running, now.other} {
+		rec := now.kept[name]
+		is := rec != nil && rec.Whole && rec.Run == run && rec.Digest == r.Digest
+		if is && (name == now.running || rec.Tries > 0 || now.vars.Try == name) {
+			return nil // it runs, was tried, or is going to be
+		}
+	}
+	rec := now.kept[now.other]
+	switch {
+	case !now.confirmed():
+		return fmt.Errorf("%w: the image that runs is not confirmed", firmware.ErrTooLate)
+	case rec == nil || rec.Digest != r.Digest:
+		return fmt.Errorf("%w: slot %q does not hold version %q", firmware.ErrTooLate, now.other, r.Version)
+	}
+	if now.vars.Tries > 0 { // for another run
+		want := now.vars
+		want.Try, want.Tries = "", 0
+		if err := s.set(ctx, &now, want); err != nil {
+			return err
+		}
+	}
+	now.kept[now.other] = &record{Version: r.Version, Epoch: r.Epoch, Digest: r.Digest, Whole: true, Run: run}
+	running := record{Whole: true} // as the factory wrote it
+	if rec := now.kept[now.running]; rec != nil && rec.Whole {
+		running = *rec
+	}
+	running.Good = true
+	now.kept[now.running] = &running
+	if err := s.records.write(now.kept); err != nil {
 		return err
 	}
-	switch {
-	case rec.Whole && rec.Run == run && now.vars.Try == target:
-		return nil // it is activated, or was tried
-	case rec.Digest != r.Digest:
-		return fmt.Errorf("%w: slot %q does not hold version %q", firmware.ErrTooLate, target, r.Version)
-	}
-	err = s.records.write(target, record{Version: r.Version, Epoch: r.Epoch, Digest: r.Digest, Whole: true, Run: run})
-	if err != nil {
-		return fmt.Errorf("the record of slot %q: %w", target, err)
-	}
-	now.vars.Try, now.vars.Tries, now.vars.Meta = target, 0, r.Meta
-	return s.boot.Write(ctx, now.vars)
+	want := now.vars
+	want.Slot, want.Try, want.Tries = now.running, now.other, 0
+	*want.meta(now.other) = withoutEmpty(r.Meta)
+	return s.set(ctx, &now, want)
 }
 
 // Confirm implements firmware.Slots.
@@ -185,11 +198,12 @@ func (s *Slots) Confirm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	want := Vars{Slot: now.running}
-	if now.vars.Slot == want.Slot && now.vars.Try == "" {
+	if now.factory && now.vars.Try == "" {
 		return nil
 	}
-	return s.boot.Write(ctx, want)
+	want := now.vars
+	want.Slot, want.Try, want.Tries = now.running, "", 0
+	return s.set(ctx, &now, want)
 }
 
 // Revert implements firmware.Slots.
@@ -200,23 +214,23 @@ func (s *Slots) Revert(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	target := other(now.running)
-	rec, known, err := s.records.read(target)
-	if err != nil {
-		return err
+	switch rec := now.kept[now.other]; {
+	case rec == nil && now.vars.Slot == now.other: // the factory's, and what one started from
+	case rec == nil || !rec.Whole:
+		return fmt.Errorf("%w: slot %q has no image that could be started", firmware.ErrTooLate, now.other)
+	case !rec.Good:
+		return fmt.Errorf("%w: slot %q has an image that was never confirmed", firmware.ErrTooLate, now.other)
 	}
-	// What a factory wrote has no record, and was what one started from.
-	if whole := rec.Whole || !known && now.vars.Slot == target; !whole {
-		return fmt.Errorf("%w: slot %q has no image that could be started", firmware.ErrTooLate, target)
-	}
-	return s.boot.Write(ctx, Vars{Slot: target})
+	want := now.vars
+	want.Slot, want.Try, want.Tries = now.other, "", 0
+	return s.set(ctx, &now, want)
 }
 
 // Base implements firmware.Slots.
-func (s *Slots) Base(ctx context.Context) (firmware.Image, error) {
-	running, err := s.running()
+func (s *Slots) Base(context.Context) (firmware.Image, error) {
+	running, err := s.runs()
 	if err != nil {
 		return nil, err
 	}
-	return s.base(running)
+	return s.places.read(running)
 }

@@ -1,0 +1,37 @@
+package slot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+)
+
+// SystemReboot is a Config.Reboot of firmware that restarts this machine: by
+// systemctl, which ends services in order, else by reboot, else by the system
+// call, after what was written is durable.
+func SystemReboot(ctx context.Context) error {
+	return firstOf(ctx, []string{"systemctl", "reboot"}, []string{"reboot"})
+}
+
+// firstOf runs commands until one succeeds, and then none is left but the
+// system call.
+func firstOf(ctx context.Context, commands ...[]string) error {
+	var all []error
+	for _, c := range commands {
+		_, err := output(ctx, c, nil)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !errors.Is(err, exec.ErrNotFound) {
+			all = append(all, err)
+		}
+	}
+	if err := reboot(); err != nil {
+		return errors.Join(append(all, fmt.Errorf("restarting the machine: %w", err))...)
+	}
+	return nil
+}
