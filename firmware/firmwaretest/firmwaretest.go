@@ -1,5 +1,6 @@
 // Package firmwaretest checks an engine against the promises of package
-// firmware: RunStore those of firmware.DeviceStore. Each case is named after the
+// firmware: RunStore those of firmware.DeviceStore, RunSlots those of
+// firmware.Slots, RunBoot those of slot.Boot. Each case is named after the
 // promise it checks. Those of lease.Locker are in lease/leasetest.
 //
 // Cases open fresh state, one after the other, each in a testing/synctest
