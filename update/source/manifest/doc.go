@@ -12,9 +12,9 @@
 // was written again. One signature by a trusted key is enough.
 //
 // Read source.go first, which a program uses, and statefile.go, where it
-// remembers. Then the format: manifest.go, what is signed; envelope.go and
-// file.go, how; state.go, which of it is accepted; keys.go, and strict.go, JSON
-// that every parser reads alike.
+// remembers. Then the format: manifest.go, what is signed; file.go, how; state.go,
+// which of it is accepted. How anything is signed, and JSON that every parser reads
+// alike, is in internal/signed.
 //
 // # Keys
 //

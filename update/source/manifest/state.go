@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
-)
 
-// clockSlack is how far clocks may be apart: a day, since many a clock is set
-// to another time zone's time.
-const clockSlack = 24 * time.Hour
+	"github.com/upkeep-go/upkeep/internal/signed"
+)
 
 // State is what a program must remember of the manifests it has accepted: of
 // each channel the highest serial, and the keys it trusts. The zero State has
@@ -51,14 +49,14 @@ func ParseState(text []byte) (*State, error) {
 		return &State{}, nil
 	}
 	var s stored
-	if err := decode(text, &s); err != nil {
+	if err := signed.Decode(text, &s); err != nil {
 		return nil, fmt.Errorf("manifest: the state is damaged: %w", err)
 	}
 	if s.Format != 1 {
 		return nil, fmt.Errorf("manifest: the state has format %d, want 1", s.Format)
 	}
 	for _, t := range s.Trust {
-		if err := checkKeys(t.Keys); err != nil {
+		if err := signed.CheckKeys(t.Keys); err != nil {
 			return nil, fmt.Errorf("manifest: the state is damaged: %w", err)
 		}
 	}
@@ -89,7 +87,7 @@ type Check struct {
 // Accept reads a file, checks everything there is to check of its manifest,
 // and remembers it. An error leaves the state as it was.
 func (s *State) Accept(text []byte, c Check) (Manifest, error) {
-	if err := checkKeys(c.Keys); err != nil {
+	if err := signed.CheckKeys(c.Keys); err != nil {
 		return Manifest{}, err
 	}
 	f, err := Parse(text)
@@ -130,22 +128,17 @@ func (s *State) order(now seen, least int64) error {
 
 // age refuses what has expired, and a clock that cannot tell.
 func (s *State) age(m Manifest, now time.Time) error {
-	latest := m.Issued
+	var latest time.Time
 	for _, known := range s.seen {
 		if known.Issued.After(latest) {
 			latest = known.Issued
 		}
 	}
-	if now.Before(latest.Add(-clockSlack)) {
-		return fmt.Errorf("%w: it says %s, and a manifest was signed at %s", ErrClock, stamp(now), stamp(latest))
-	}
-	if !now.Before(m.Expires) {
-		return fmt.Errorf("%w: serial %d at %s, and it is %s", ErrExpired, m.Serial, stamp(m.Expires), stamp(now))
+	if err := signed.Age(m.Issued, m.Expires, latest, now); err != nil {
+		return fmt.Errorf("serial %d: %w", m.Serial, err)
 	}
 	return nil
 }
-
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func (s *State) last(product, channel string) seen {
 	for _, known := range s.seen {

@@ -1,18 +1,17 @@
-package manifest
+// Package signed has what signed lists of versions have in common: bytes that are
+// signed (envelope.go), by whom (keys.go), how trust moves from keys to keys
+// (rotation.go), when they count (age.go), and JSON that every parser reads alike
+// (strict.go). It keeps nothing and asks nobody.
+package signed
 
 import (
 	"crypto/ed25519"
 	"fmt"
 )
 
-// What a signature is for. It is part of what is signed, so that a rotation
-// is never taken for a manifest, nor either for what another program signed.
-const (
-	typeManifest = "application/vnd.upkeep.manifest.v1+json"
-	typeRotation = "application/vnd.upkeep.rotation.v1+json"
-)
-
-// Envelope carries bytes that are signed: a DSSE envelope, version 1.0.2.
+// Envelope carries bytes that are signed: a DSSE envelope, version 1.0.2. Type is
+// what a signature is for, and part of what is signed, so that nothing is ever
+// taken for something else that the same key has signed.
 type Envelope struct {
 	Type       string      `json:"payloadType"`
 	Payload    []byte      `json:"payload"` // in base64, as JSON has it
@@ -25,10 +24,10 @@ type Signature struct {
 	Value []byte `json:"sig"`
 }
 
-// seal signs payload with every key.
-func seal(payloadType string, payload []byte, keys []ed25519.PrivateKey) (Envelope, error) {
-	if len(keys) == 0 || len(keys) > maxKeys {
-		return Envelope{}, fmt.Errorf("manifest: %d keys to sign with, want 1 to %d", len(keys), maxKeys)
+// Seal signs payload with every key.
+func Seal(payloadType string, payload []byte, keys ...ed25519.PrivateKey) (Envelope, error) {
+	if len(keys) == 0 || len(keys) > MaxKeys {
+		return Envelope{}, fmt.Errorf("signed: %d keys to sign with, want 1 to %d", len(keys), MaxKeys)
 	}
 	e := Envelope{Type: payloadType, Payload: payload}
 	message := e.message()
@@ -39,14 +38,14 @@ func seal(payloadType string, payload []byte, keys []ed25519.PrivateKey) (Envelo
 	return e, nil
 }
 
-// open returns the payload if it is of the type and one of the keys has signed
+// Open returns the payload if it is of the type and one of the keys has signed
 // it. It looks into nothing before that.
-func (e Envelope) open(payloadType string, keys []ed25519.PublicKey) ([]byte, error) {
+func (e Envelope) Open(payloadType string, keys []ed25519.PublicKey) ([]byte, error) {
 	if e.Type != payloadType {
 		return nil, fmt.Errorf("%w: %.64q, want %q", ErrMalformed, e.Type, payloadType)
 	}
-	if len(e.Signatures) > maxKeys {
-		return nil, fmt.Errorf("%w: %d signatures, at most %d are allowed", ErrMalformed, len(e.Signatures), maxKeys)
+	if len(e.Signatures) > MaxKeys {
+		return nil, fmt.Errorf("%w: %d signatures, at most %d are allowed", ErrMalformed, len(e.Signatures), MaxKeys)
 	}
 	message := e.message()
 	for _, s := range e.Signatures {

@@ -1,4 +1,4 @@
-package manifest
+package signed
 
 import (
 	"bytes"
@@ -12,9 +12,9 @@ import (
 // maxDepth bounds how deep arrays and objects nest.
 const maxDepth = 16
 
-// decode is json.Unmarshal for text that every parser reads alike. Unknown
+// Decode is json.Unmarshal for text that every parser reads alike. Unknown
 // members are ignored.
-func decode(text []byte, v any) error {
+func Decode(text []byte, v any) error {
 	if err := scan(text); err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
