@@ -190,9 +190,12 @@ func isRefusal(status int) bool {
 	return false
 }
 
+// enveloped has the replies that were found to be in their envelopes.
+var enveloped verdicts
+
 // envelope returns in what a reply is not in the envelope of the target's API.
 func envelope(t target, r reply) error {
-	header, text := r.Header, []byte(r.text)
+	header := r.Header
 	if header.Get("Cache-Control") != "no-store" || header.Get("X-Content-Type-Options") != "nosniff" {
 		return fmt.Errorf("has the header %v", header)
 	}
@@ -211,31 +214,38 @@ func envelope(t target, r reply) error {
 			return nil
 		}
 	}
-	var object map[string]any
-	if got := header.Get("Content-Type"); got != media || json.Unmarshal(text, &object) != nil {
-		return fmt.Errorf("answers %d with a %s: %.200s", r.StatusCode, got, text)
-	}
-	if !strings.HasSuffix(r.text, "}\n") {
-		return fmt.Errorf("does not end the line: %.200s", text)
-	}
-	status, fails := float64(r.StatusCode), r.StatusCode >= 400
-	ok := true
+	got := header.Get("Content-Type")
+	return enveloped.judge(fmt.Sprint(t.Pattern, r.StatusCode, got, media), r.text, func() error {
+		var object map[string]any
+		if got != media || json.Unmarshal([]byte(r.text), &object) != nil {
+			return fmt.Errorf("answers %d with a %s: %.200s", r.StatusCode, got, r.text)
+		}
+		if !strings.HasSuffix(r.text, "}\n") {
+			return fmt.Errorf("does not end the line: %.200s", r.text)
+		}
+		if !t.holds(object, r.StatusCode) {
+			return fmt.Errorf("answers %d outside of its envelope: %.200s", r.StatusCode, r.text)
+		}
+		return nil
+	})
+}
+
+// holds reports whether the object of a reply is in the envelope of the target's
+// API.
+func (t target) holds(object map[string]any, code int) bool {
+	status, fails := float64(code), code >= 400
 	switch {
 	case t.own && fails:
 		slug, found := strings.CutPrefix(fmt.Sprint(object["type"]), "urn:upkeep:problem:")
-		ok = found && slug != "" && object["status"] == status && object["title"] != ""
+		return found && slug != "" && object["status"] == status && object["title"] != ""
 	case t.own:
+		return true
 	case documentsRows(t.Pattern):
-		ok = len(object) == 3 && object["code"] == status && (object["msg"] == "") != fails && (!fails || object["data"] == nil)
+		return len(object) == 3 && object["code"] == status && (object["msg"] == "") != fails && (!fails || object["data"] == nil)
 	case fails || object["status"] == "fail":
-		ok = len(object) == 2 && object["status"] == "fail" && object["message"] != ""
-	default:
-		ok = len(object) == 3 && object["status"] == "success" && object["message"] != ""
+		return len(object) == 2 && object["status"] == "fail" && object["message"] != ""
 	}
-	if !ok {
-		return fmt.Errorf("answers %d outside of its envelope: %.200s", r.StatusCode, text)
-	}
-	return nil
+	return len(object) == 3 && object["status"] == "success" && object["message"] != ""
 }
 
 // attack strikes a target with everything that fits it. What is served acts
