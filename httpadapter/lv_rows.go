@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"net/url"
 	"strconv"
@@ -193,23 +192,13 @@ func (l *lvRoutes) read(c *web.Call, env lv.Env) error {
 	}
 	view := lv.View{Env: env, For: attributesOf(query), After: options.after}
 	var text web.Encoded // of one row after the other
-	return wujiList(c, web.Map(options.of(sound(t.Rows(c.Context(), view))), func(row lv.Row, err error) (web.Encoded, error) {
+	sound := web.Keep(t.Rows(c.Context(), view), func(row lv.Row, _ error) bool { return !row.Corrupt })
+	return wujiList(c, web.Map(options.of(sound), func(row lv.Row, err error) (web.Encoded, error) {
 		if err == nil {
 			text = options.appendRow(text[:0], row)
 		}
 		return text, err
 	}))
-}
-
-// sound leaves out damaged rows.
-func sound(rows iter.Seq2[lv.Row, error]) iter.Seq2[lv.Row, error] {
-	return func(yield func(lv.Row, error) bool) {
-		for row, err := range rows {
-			if !row.Corrupt && !yield(row, err) {
-				return
-			}
-		}
-	}
 }
 
 // tag sets the ETag of what memory shows of a table, and answers a GET that

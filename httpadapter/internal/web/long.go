@@ -69,6 +69,17 @@ func Map[T, R any](list iter.Seq2[T, error], f func(T, error) (R, error)) iter.S
 	}
 }
 
+// Keep is what of a list is wanted, errors included.
+func Keep[T any](list iter.Seq2[T, error], wanted func(T, error) bool) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for v, err := range list {
+			if wanted(v, err) && !yield(v, err) {
+				return
+			}
+		}
+	}
+}
+
 // OrElse is a list that must have something in it, or this error.
 func OrElse[T any](list iter.Seq2[T, error], none error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
