@@ -95,7 +95,9 @@ type Limits struct {
 	// also when no tries are left: at once if it has passed before, else in its
 	// turn. Then one is checked at a time, a bad one is answered with 429 and is
 	// followed by a second in which none is, and who has waited for 5 seconds is
-	// answered with 429 too, unchecked. What other sites make a browser send is
+	// answered with 429 too, unchecked. The process forgets what has passed when it
+	// ends: after a restart that may be a good credential, for as long as others
+	// guess from its address. What other sites make a browser send is
 	// counted apart, and uses up none of these tries. Behind a proxy every
 	// request has the proxy's address, unless a middleware before the Adapter
 	// sets Request.RemoteAddr.
