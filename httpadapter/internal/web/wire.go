@@ -87,32 +87,6 @@ func (c *Call) media() (isForm bool, err error) {
 	return false, BadMedia.With("Content-Type must be application/json")
 }
 
-// Upload is the body of a route that takes one of any length: at most Route.Body
-// bytes, of which each part must come within readTimeout. Its errors are
-// refusals.
-func (c *Call) Upload() io.Reader {
-	return &upload{c: c, body: http.MaxBytesReader(c.Writer, c.Request.Body, c.Route.Body)}
-}
-
-type upload struct {
-	c    *Call
-	body io.Reader
-	read int // bytes since the deadline was set
-}
-
-func (u *upload) Read(p []byte) (int, error) {
-	if u.read >= part {
-		u.c.setReadDeadline()
-		u.read = 0
-	}
-	n, err := u.body.Read(p)
-	u.read += n
-	if err == io.EOF {
-		return n, err
-	}
-	return n, unread(err)
-}
-
 // unread is the refusal of a body that cannot be read.
 func unread(err error) error {
 	if err == nil {
