@@ -38,7 +38,8 @@ func (c *Call) payload() (*body, error) {
 	if isForm, b.err = c.media(); b.err != nil {
 		return b, b.err
 	}
-	if b.text, b.err = c.slurp(); b.err != nil {
+	b.text, b.err = io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, c.Route.Body))
+	if b.err = unread(b.err); b.err != nil {
 		return b, b.err
 	}
 	switch {
@@ -113,12 +114,6 @@ func (c *Call) setReadDeadline() {
 	if ok && server.WriteTimeout > 0 {
 		_ = control.SetWriteDeadline(end.Add(server.WriteTimeout))
 	}
-}
-
-// slurp reads a body of bounded length.
-func (c *Call) slurp() ([]byte, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, c.Route.Body))
-	return text, unread(err)
 }
 
 // Decode fills the struct that v points to from the body: an object, or a form
