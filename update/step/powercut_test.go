@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/fetchtest"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
@@ -162,7 +163,7 @@ func TestAPowerCutDuringADownloadLeavesNothingThatIsTakenForWhole(t *testing.T) 
 	require.NoError(t, os.Chmod(dir, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "app"), nil, 0o600))
 	disk := newForgetful(t, dir)
-	a := step.Artifact{Dir: dir, Client: serve(t, cutOnce(1000, offer(content, `"v1"`)))}
+	a := step.Artifact{Dir: dir, Client: fetchtest.Serve(t, cutOnce(1000, fetchtest.Offer(content, `"v1"`)))}
 	tk := releaseTask(releaseOf(content))
 	require.NoError(t, step.DownloadOn(a, disk).Do(t.Context(), tk))
 	done := 0

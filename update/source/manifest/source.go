@@ -241,7 +241,7 @@ func (s *Source) fetch(ctx context.Context, u *url.URL) (answer, error) {
 	if err := web.Refusal(resp, u); err != nil {
 		return answer{}, err
 	}
-	text, err := web.Read(resp.Body, u, MaxSize)
+	text, err := fetch.Read(resp.Body, u, MaxSize)
 	return answer{text: text, etag: resp.Header.Get("Etag"), date: date}, err
 }
 
