@@ -85,8 +85,12 @@ func (f finding) String() string { return fmt.Sprintf("%s, %s: %s", f.route, f.i
 
 // hostileSite is a site to attack: it has rows, a strategy and a changelist
 // with the ids of rowIDs, a run, and a lock that somebody holds.
-func hostileSite(t testing.TB, add func(*site)) *site {
-	s := (&site{add: add, configure: func(c *httpadapter.Config) { c.Limits.Logins = -1 }}).open(t)
+func hostileSite(t testing.TB, add func(*site)) *site { return narrowSite(t, add, 0) }
+
+// narrowSite is a hostileSite that reads bodies of so many bytes at most; 0: of
+// as many as by default.
+func narrowSite(t testing.TB, add func(*site), body int64) *site {
+	s := (&site{add: add, configure: func(c *httpadapter.Config) { c.Limits.Logins, c.Limits.Body = -1, body }}).open(t)
 	strategy := s.documented("POST", "/lv/strategy", strategyBody("3")).data(t)
 	require.Equal(t, "8", at(t, strategy, "strategyId"))
 	planned, err := s.rows.Table("app", "table").Draft(context.Background(),
@@ -102,6 +106,10 @@ func hostileSite(t testing.TB, add func(*site)) *site {
 	require.NoError(t, err)
 	return s
 }
+
+// narrow is a limit of bodies at which it does not take long to read one that is
+// at the limit.
+const narrow int64 = 64 << 10
 
 const heldLock = "tools/a b"
 
@@ -282,8 +290,13 @@ func attack(t testing.TB, target target, open func(testing.TB) *site) (findings 
 }
 
 func TestNoRouteFallsForHostileInput(t *testing.T) {
-	open := func(t testing.TB) *site { return hostileSite(t, nil) }
-	for _, target := range open(t).attacked() {
+	wide := hostileSite(t, nil).attacked()
+	for i, target := range narrowSite(t, nil, narrow).attacked() {
+		limit := narrow
+		if _, takes := target.wire.Members["rules"]; takes { // of which there are more than fit
+			target, limit = wide[i], 0
+		}
+		open := func(t testing.TB) *site { return narrowSite(t, nil, limit) }
 		t.Run(target.method+" "+target.Pattern, func(t *testing.T) {
 			t.Parallel()
 			for _, f := range attack(t, target, open) {
