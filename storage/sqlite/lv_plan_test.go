@@ -70,6 +70,7 @@ func plan(t *testing.T, db *sqlite.DB, query string) (steps []string) {
 
 // TestNoStatementReadsAWholeTable looks at the plan of every statement.
 func TestNoStatementReadsAWholeTable(t *testing.T) {
+	t.Parallel()
 	statements := map[string]bool{}
 	note := func(spy *spy) {
 		for _, query := range spy.seen() {
