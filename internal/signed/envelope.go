@@ -7,6 +7,7 @@ package signed
 import (
 	"crypto/ed25519"
 	"fmt"
+	"slices"
 )
 
 // Envelope carries bytes that are signed: a DSSE envelope, version 1.0.2. Type is
@@ -38,9 +39,11 @@ func Seal(payloadType string, payload []byte, keys ...ed25519.PrivateKey) (Envel
 	return e, nil
 }
 
-// Open returns the payload if it is of the type and one of the keys has signed
-// it. It looks into nothing before that.
-func (e Envelope) Open(payloadType string, keys []ed25519.PublicKey) ([]byte, error) {
+// Open returns the payload if it is of the type and as many of the keys as the
+// threshold says have signed it, 0 being 1. A key counts once, however often it is
+// listed or has signed, and whatever its signatures say it is called. Open looks
+// into nothing before that.
+func (e Envelope) Open(payloadType string, keys []ed25519.PublicKey, threshold int) ([]byte, error) {
 	if e.Type != payloadType {
 		return nil, fmt.Errorf("%w: %.64q, want %q", ErrMalformed, e.Type, payloadType)
 	}
@@ -48,14 +51,19 @@ func (e Envelope) Open(payloadType string, keys []ed25519.PublicKey) ([]byte, er
 		return nil, fmt.Errorf("%w: %d signatures, at most %d are allowed", ErrMalformed, len(e.Signatures), MaxKeys)
 	}
 	message := e.message()
-	for _, s := range e.Signatures {
-		for _, key := range keys {
-			if len(key) == ed25519.PublicKeySize && ed25519.Verify(key, message, s.Value) {
-				return e.Payload, nil
-			}
+	signers, threshold := 0, max(threshold, 1)
+	for i, key := range keys {
+		if !usable(key) || slices.ContainsFunc(keys[:i], func(k ed25519.PublicKey) bool { return k.Equal(key) }) {
+			continue
+		}
+		if slices.ContainsFunc(e.Signatures, func(s Signature) bool { return ed25519.Verify(key, message, s.Value) }) {
+			signers++
 		}
 	}
-	return nil, ErrSignature
+	if signers < threshold {
+		return nil, fmt.Errorf("%w: by %d of the %d that it takes", ErrSignature, signers, threshold)
+	}
+	return e.Payload, nil
 }
 
 // message is what is signed: DSSE's pre-authentication encoding.

@@ -6,7 +6,7 @@ import "errors"
 var (
 	// ErrMalformed reports what breaks the rules of its format.
 	ErrMalformed = errors.New("signed: malformed")
-	// ErrSignature reports that no trusted key has signed.
+	// ErrSignature reports that no trusted key has signed, or fewer than it takes.
 	ErrSignature = errors.New("signed: not signed by a trusted key")
 	// ErrExpired reports what counts no more.
 	ErrExpired = errors.New("signed: expired")

@@ -66,6 +66,11 @@ func KeyID(key ed25519.PublicKey) string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// usable reports whether a key can be trusted at all.
+func usable(key ed25519.PublicKey) bool {
+	return len(key) == ed25519.PublicKeySize && !key.Equal(unset)
+}
+
 // CheckKeys refuses keys that cannot be trusted together: none, too many, one
 // that is none, or the same one twice.
 func CheckKeys(keys []ed25519.PublicKey) error {

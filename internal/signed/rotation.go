@@ -16,39 +16,66 @@ const MaxRotations = 64
 
 // Rotation replaces the keys of a product.
 type Rotation struct {
-	Product string              `json:"product"` // 1 to 256 bytes
-	Serial  int64               `json:"serial"`  // rises with every rotation of the product; 1 at least
-	Keys    []ed25519.PublicKey `json:"keys"`    // trusted from now on, 1 to 8
+	Product   string              `json:"product"`             // 1 to 256 bytes
+	Serial    int64               `json:"serial"`              // rises with every rotation of the product; 1 at least
+	Keys      []ed25519.PublicKey `json:"keys"`                // trusted from now on, 1 to 8
+	Threshold int                 `json:"threshold,omitempty"` // how many of Keys must sign from now on; 0 is 1
 }
 
 // Trust is what a program has come to trust.
 type Trust struct {
-	Serial int64               `json:"serial"` // of the last rotation it followed, 0 for none
-	Keys   []ed25519.PublicKey `json:"keys"`
+	Serial    int64               `json:"serial"` // of the last rotation it followed, 0 for none
+	Keys      []ed25519.PublicKey `json:"keys"`
+	Threshold int                 `json:"threshold,omitempty"` // how many of Keys must sign; 0 is 1
+}
+
+// Check refuses keys that cannot be trusted together, and a threshold that they
+// cannot reach.
+func (t Trust) Check() error {
+	if err := CheckKeys(t.Keys); err != nil {
+		return err
+	}
+	if t.Threshold < 0 || t.Threshold > len(t.Keys) {
+		return fmt.Errorf("signed: %d of %d keys are to sign", t.Threshold, len(t.Keys))
+	}
+	return nil
 }
 
 // Follow follows the rotations for product among those of a chain, which are
-// envelopes of type typ, the oldest first, and returns what is trusted then.
-// Rotations that no trusted key has signed are passed over: they are of another
-// time, or nobody's.
-func (t Trust) Follow(typ, product string, chain []Envelope) (Trust, error) {
+// envelopes of type typ, the oldest first, and returns what is trusted then. As
+// many keys must have signed a rotation as it takes before it. Others are passed
+// over: they are of another time, or nobody's.
+//
+// Replaced says that so few of the keys that were trusted before the chain still
+// are, that they reach neither the threshold before it nor the one after. Nothing
+// that they have signed counts any more, so the highest serial that was seen of
+// them may be forgotten, and must be: it may have been a thief's, as high as can
+// be.
+func (t Trust) Follow(typ, product string, chain []Envelope) (next Trust, replaced bool, err error) {
+	next = t
 	for _, e := range chain {
-		payload, err := e.Open(typ, t.Keys)
+		payload, err := e.Open(typ, next.Keys, next.Threshold)
 		if errors.Is(err, ErrSignature) {
 			continue
 		}
 		if err != nil {
-			return Trust{}, err
+			return Trust{}, false, err
 		}
 		r, err := decodeRotation(payload)
 		if err != nil {
-			return Trust{}, err
+			return Trust{}, false, err
 		}
-		if r.Product == product && r.Serial > t.Serial {
-			t = Trust{Serial: r.Serial, Keys: slices.Clone(r.Keys)}
+		if r.Product == product && r.Serial > next.Serial {
+			next = Trust{Serial: r.Serial, Keys: slices.Clone(r.Keys), Threshold: r.Threshold}
 		}
 	}
-	return t, nil
+	kept := 0
+	for _, key := range t.Keys {
+		if slices.ContainsFunc(next.Keys, func(k ed25519.PublicKey) bool { return k.Equal(key) }) {
+			kept++
+		}
+	}
+	return next, kept < max(1, min(t.Threshold, next.Threshold)), nil
 }
 
 // Rotate adds a rotation to a chain of envelopes of type typ. Its Serial must be
@@ -93,7 +120,7 @@ func LastRotation(chain []Envelope) (int64, error) {
 
 func decodeRotation(payload []byte) (Rotation, error) {
 	var r Rotation
-	if err := Decode(payload, &r); err != nil {
+	if err := DecodeKnown(payload, &r); err != nil {
 		return Rotation{}, err
 	}
 	return r, r.check()
@@ -106,7 +133,7 @@ func (r Rotation) check() error {
 	if r.Serial < 1 || r.Serial == math.MaxInt64 {
 		return fmt.Errorf("%w: rotation %d", ErrMalformed, r.Serial)
 	}
-	if err := CheckKeys(r.Keys); err != nil {
+	if err := (Trust{Keys: r.Keys, Threshold: r.Threshold}).Check(); err != nil {
 		return fmt.Errorf("%w: rotation %d: %w", ErrMalformed, r.Serial, err)
 	}
 	return nil

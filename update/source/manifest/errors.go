@@ -11,7 +11,8 @@ var (
 	// ErrMalformed reports what is no manifest, or one that breaks the rules of
 	// the format.
 	ErrMalformed = signed.ErrMalformed
-	// ErrSignature reports that no trusted key has signed the manifest.
+	// ErrSignature reports that no trusted key has signed the manifest, or
+	// fewer than it takes.
 	ErrSignature = signed.ErrSignature
 	// ErrMismatch reports the manifest of another product or channel.
 	ErrMismatch = errors.New("manifest: for something else")

@@ -23,11 +23,12 @@ type (
 	Envelope = signed.Envelope
 	// Signature is one key's over an Envelope: Value, and KeyID for people.
 	Signature = signed.Signature
-	// Rotation replaces the keys of a Product by Keys. Its Serial rises with every
+	// Rotation replaces the keys of a Product by Keys, of which as many must sign
+	// from then on as its Threshold says, 0 being 1. Its Serial rises with every
 	// rotation of the product.
 	Rotation = signed.Rotation
-	// Trust is what a program has come to trust: Keys, and the Serial of the last
-	// rotation it followed.
+	// Trust is what a program has come to trust: Keys, the Threshold of them, and
+	// the Serial of the last rotation it followed.
 	Trust = signed.Trust
 )
 
@@ -44,7 +45,7 @@ func Parse(text []byte) (File, error) {
 		return File{}, fmt.Errorf("%w: more than %d bytes", ErrMalformed, MaxSize)
 	}
 	var f File
-	if err := signed.Decode(text, &f); err != nil {
+	if err := signed.DecodeKnown(text, &f); err != nil {
 		return File{}, err
 	}
 	if len(f.Rotations) > signed.MaxRotations {
@@ -65,7 +66,8 @@ func (f File) Encode() ([]byte, error) {
 	return text, nil
 }
 
-// Sign makes m the manifest of the file. Every reader needs to trust one of the keys.
+// Sign makes m the manifest of the file. Every reader needs to trust as many of
+// the keys as its threshold says, as a rule one.
 func (f *File) Sign(m Manifest, keys ...ed25519.PrivateKey) error {
 	payload, err := m.encode()
 	if err != nil {
@@ -79,9 +81,9 @@ func (f *File) Sign(m Manifest, keys ...ed25519.PrivateKey) error {
 	return nil
 }
 
-// Rotate adds a rotation, to be signed with a key that is trusted before it.
-// Its Serial must be above those of the file. The manifest is then to be signed
-// with one of the new keys.
+// Rotate adds a rotation, to be signed with as many of the keys that are trusted
+// before it as it takes then. Its Serial must be above those of the file. The
+// manifest is then to be signed with the new keys.
 func (f *File) Rotate(r Rotation, keys ...ed25519.PrivateKey) error {
 	chain, err := signed.Rotate(typeRotation, f.Rotations, r, keys...)
 	if err != nil {
@@ -98,21 +100,26 @@ func (f File) LastRotation() (int64, error) {
 }
 
 // Open follows the rotations for product from what is trusted, and returns the
-// manifest and what is trusted then. Rotations that no trusted key has signed
-// are passed over: they are of another time, or nobody's. Of the manifest
-// nothing is checked but signature and form; see State.Accept.
+// manifest and what is trusted then. Rotations that too few trusted keys have
+// signed are passed over: they are of another time, or nobody's. Of the manifest
+// nothing is checked but signatures and form; see State.Accept.
 func (f File) Open(product string, trust Trust) (Manifest, Trust, error) {
-	trust, err := trust.Follow(typeRotation, product, f.Rotations)
+	m, trust, _, err := f.open(product, trust)
+	return m, trust, err
+}
+
+// open is Open, which also says whether the keys were replaced.
+func (f File) open(product string, trust Trust) (m Manifest, next Trust, replaced bool, err error) {
+	next, replaced, err = trust.Follow(typeRotation, product, f.Rotations)
 	if err != nil {
-		return Manifest{}, Trust{}, err
+		return Manifest{}, Trust{}, false, err
 	}
-	payload, err := f.Manifest.Open(typeManifest, trust.Keys)
+	payload, err := f.Manifest.Open(typeManifest, next.Keys, next.Threshold)
 	if err != nil {
-		return Manifest{}, Trust{}, err
+		return Manifest{}, Trust{}, false, err
 	}
-	m, err := decodeManifest(payload)
-	if err != nil {
-		return Manifest{}, Trust{}, err
+	if m, err = decodeManifest(payload); err != nil {
+		return Manifest{}, Trust{}, false, err
 	}
-	return m, trust, nil
+	return m, next, replaced, nil
 }

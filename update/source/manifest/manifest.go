@@ -84,7 +84,7 @@ func (r Release) For(os, arch string) (Artifact, bool) {
 // decodeManifest reads what a trusted key has signed.
 func decodeManifest(payload []byte) (Manifest, error) {
 	var m Manifest
-	if err := signed.Decode(payload, &m); err != nil {
+	if err := signed.DecodeKnown(payload, &m); err != nil {
 		return Manifest{}, err
 	}
 	for _, name := range m.Critical {
