@@ -65,11 +65,7 @@ func (l *lvRoutes) status(c *web.Call) error {
 	if !known {
 		return web.BadID.With("status must be 0, 1 or 2")
 	}
-	t, err := l.table(c)
-	if err != nil {
-		return err
-	}
-	page, err := pageOf(c, c.Query)
+	t, page, err := l.page(c)
 	if err != nil {
 		return err
 	}
@@ -82,12 +78,16 @@ func (l *lvRoutes) status(c *web.Call) error {
 	})))
 }
 
-func (l *lvRoutes) list(c *web.Call) error {
-	t, err := l.table(c)
-	if err != nil {
-		return err
+// page returns the table, and the part of its list that the query asks for.
+func (l *lvRoutes) page(c *web.Call) (t *lv.Table, p page, err error) {
+	if t, err = l.table(c); err == nil {
+		p, err = pageOf(c, c.Query)
 	}
-	page, err := pageOf(c, c.Query)
+	return t, p, err
+}
+
+func (l *lvRoutes) list(c *web.Call) error {
+	t, page, err := l.page(c)
 	if err != nil {
 		return err
 	}
@@ -110,11 +110,7 @@ func (l *lvRoutes) list(c *web.Call) error {
 }
 
 func (l *lvRoutes) record(c *web.Call) error {
-	t, err := l.table(c)
-	if err != nil {
-		return err
-	}
-	page, err := pageOf(c, c.Query)
+	t, page, err := l.page(c)
 	if err != nil {
 		return err
 	}
