@@ -50,9 +50,7 @@ func (w *lvWriting) putStrategy(s lv.Strategy) (*lv.Strategy, error) {
 	}
 	var name, digest, content []byte
 	err = w.Row(w.s.findTarget, w.s.d.withNow(w.n, int64(s.Target)), append([]any{&name, &digest, &content}, w.head()...)...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("%w: version %d", lv.ErrNotFound, s.Target)
-	}
+	err = unlessThere(err, lv.ErrNotFound, s.Target)
 	if err == nil && !s.Deleted && !s.Disabled && !intact(content, digest) {
 		err = w.corrupt(string(name), s.Target)
 	}

@@ -3,8 +3,6 @@ package sqlstore
 import (
 	"bytes"
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/upkeep-go/upkeep/lv"
@@ -231,10 +229,8 @@ func (e *lvEdits) restore(edit lv.Edit) (lvResult, error) {
 	var name, content []byte
 	err := e.Tx.Row(lvSourceFind, []any{e.n, int64(edit.Version)}, &name, &f.digest, &f.body, &content)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return lvResult{}, fmt.Errorf("%w: version %d", lv.ErrNotFound, edit.Version)
 	case err != nil:
-		return lvResult{}, err
+		return lvResult{}, unlessThere(err, lv.ErrNotFound, edit.Version)
 	case f.body == 0:
 		return lvResult{}, fmt.Errorf("%w: version %d is a deletion", lv.ErrInvalid, edit.Version)
 	}
