@@ -3,6 +3,7 @@ package upkeep_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -83,22 +85,32 @@ func (p pkg) under(folder string) bool {
 
 func packages(t *testing.T) []pkg {
 	t.Helper()
+	all, err := listed()
+	require.NoError(t, err)
+	return all
+}
+
+// listed asks the go command once, for all tests.
+var listed = sync.OnceValues(func() (all []pkg, err error) {
 	var stderr bytes.Buffer
-	list := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,Doc,Imports,TestImports", "./...")
+	list := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,Imports,TestImports", "./...")
 	list.Stderr = &stderr
 	out, err := list.Output()
-	require.NoError(t, err, stderr.String())
-	var all []pkg
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, &stderr)
+	}
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p pkg
 		err := d.Decode(&p)
 		if err == io.EOF {
-			return all
+			return all, nil
 		}
-		require.NoError(t, err)
+		if err != nil {
+			return nil, err
+		}
 		all = append(all, p)
 	}
-}
+})
 
 // inside returns the path of an import within this module, or false.
 func inside(imported string) (string, bool) {
@@ -207,6 +219,12 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	}
 }
 
+// parsed are the files that a test has read.
+var parsed = map[string]struct {
+	file *ast.File
+	fset *token.FileSet
+}{}
+
 // sources calls f for every Go file that go list knows and is no test.
 func sources(t *testing.T, f func(p pkg, name string, file *ast.File, fset *token.FileSet)) {
 	t.Helper()
@@ -217,10 +235,14 @@ func sources(t *testing.T, f func(p pkg, name string, file *ast.File, fset *toke
 			if strings.HasSuffix(name, "_test.go") {
 				continue
 			}
-			fset := token.NewFileSet()
-			file, err := parser.ParseFile(fset, name, nil, parser.ParseComments)
-			require.NoError(t, err)
-			f(p, name, file, fset)
+			s, seen := parsed[name]
+			if !seen {
+				s.fset = token.NewFileSet()
+				s.file, err = parser.ParseFile(s.fset, name, nil, parser.ParseComments)
+				require.NoError(t, err)
+				parsed[name] = s
+			}
+			f(p, name, s.file, s.fset)
 		}
 	}
 }

@@ -35,7 +35,8 @@ var engines = []struct {
 		return db
 	}},
 	{"sqlite", func(t *testing.T) storage.Backend {
-		db, err := sqlite.Open(sqlite.Config{Path: filepath.Join(t.TempDir(), "upkeep.db")})
+		// What the power takes is no matter here, and to wait for the disk takes long.
+		db, err := sqlite.Open(sqlite.Config{Path: filepath.Join(t.TempDir(), "upkeep.db"), Relaxed: true})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, db.Close()) })
 		return db
@@ -114,6 +115,7 @@ type contractRequest struct {
 }
 
 func TestContract(t *testing.T) {
+	t.Parallel() // it waits for disks
 	stems := map[string]*corpus{}
 	readCorpora(t, "testdata/contract", stems)
 	if dir := os.Getenv("UPKEEP_CONTRACT_DIR"); dir != "" {
@@ -129,6 +131,7 @@ func TestContract(t *testing.T) {
 				t.Run(engine.name, func(t *testing.T) {
 					for _, raw := range c.Cases {
 						t.Run(nameOf(t, raw), func(t *testing.T) {
+							t.Parallel()
 							require.NoError(t, runCase(t, system, engine.open(t), raw))
 						})
 					}

@@ -54,7 +54,9 @@
 // if no event has that id yet, since the history is another one after a
 // restore, an event named compacted says so: whoever gets it reads the present
 // anew, and the stream goes on with what happens next. The same stands, under
-// its id, in the place of an event of lv that is longer than Limits.Event.
+// its id, in the place of an event of lv that is longer than Limits.Event. The
+// stream of one run ends with the run, and with a compacted if events of it are
+// gone: who comes back after that gets a 204, at which an EventSource gives up.
 //
 // A row whose content is damaged is left out of /lv/prod and /lv/gray, whose
 // rows have only members of their contents; in every other list its content is
@@ -66,9 +68,11 @@
 // is its text, that of anything else its JSON), include=a,b or exclude=_ctime,_mtime
 // of the members, _id and the like included, sort=weight and order=desc, size
 // and page, or size and after. A list that is sorted is in memory until its
-// last row has come, but for the contents, and counts as a long reply. Names with a dot are attributes of a
-// visitor; on these routes, and on status, list and record, every other name is
-// refused. All of it may also be the body's query.
+// last row has come, but for the contents, and counts as a long reply. Names with a
+// dot are attributes of a visitor. On these routes, and on status, list and record
+// with theirs (size, page and after), a name that is not known is a 400: who asks
+// for less would get more than that. All of it may also be the body's query, of
+// prod and gray.
 //
 // The routes named changelists are for the drafts of lv, which [lv.Table.Draft]
 // makes: one is approved, scheduled, and applied or cancelled. Applied, it is one

@@ -5,10 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"mime"
-	"mime/multipart"
 	"net/http"
 	"net/url"
 
@@ -129,32 +126,19 @@ func (f *firmwareRoutes) start(c *web.Call) error {
 
 // upload streams the part "file" of a form into the slot.
 func (f *firmwareRoutes) upload(c *web.Call) error {
-	media, parameters, err := mime.ParseMediaType(c.Request.Header.Get("Content-Type"))
-	if err != nil || media != "multipart/form-data" || parameters["boundary"] == "" {
-		return web.BadMedia.With("Content-Type must be multipart/form-data")
-	}
 	by, err := c.Because("reason", "", "")
 	if err != nil {
 		return err
 	}
-	form := multipart.NewReader(c.Upload(), parameters["boundary"])
-	for {
-		part, err := form.NextPart()
-		if errors.Is(err, io.EOF) {
-			return web.BadBody.With("there is no part named file")
-		}
-		if err != nil {
-			return web.BadBody.With("a malformed form")
-		}
-		if part.FormName() != "file" {
-			continue
-		}
-		run, err := f.service.Upload(c.Context(), part, firmware.By(by))
-		if err != nil {
-			return err
-		}
-		return f.accepted(c, run)
+	file, err := c.Upload()
+	if err != nil {
+		return err
 	}
+	run, err := f.service.Upload(c.Context(), file, firmware.By(by))
+	if err != nil {
+		return err
+	}
+	return f.accepted(c, run)
 }
 
 // about returns the run that a body is about, and who asks, and why.
@@ -252,7 +236,7 @@ func (f *firmwareRoutes) runs(c *web.Call) error {
 	if query.Live, err = c.Flag("live"); err != nil {
 		return err
 	}
-	limit, err := c.Limit(maxPage)
+	limit, err := c.Limit(maxRuns)
 	if err != nil {
 		return err
 	}

@@ -88,9 +88,9 @@ type Limits struct {
 	PrincipalStreams int   // open event streams of one principal; default 16
 	// Replies is how many replies of more than 64 KiB are sent at once; default
 	// 64. A further one waits for 5 seconds, and is then refused with 503 and a
-	// Retry-After. One principal may have all of them. Each takes about so much
-	// memory, and that of an item or of what a store reads at a time, however
-	// long it is.
+	// Retry-After. One principal has half of them at most, so that others get
+	// theirs. Each takes about so much memory, and that of an item or of what a
+	// store reads at a time, however long it is.
 	Replies int
 	// Logins is how many failed logins a minute one remote address has before
 	// it is slowed, IPv6 addresses by their /64; default 10, negative for no
@@ -100,7 +100,9 @@ type Limits struct {
 	// also when no tries are left: at once if it has passed before, else in its
 	// turn. Then one is checked at a time, a bad one is answered with 429 and is
 	// followed by a second in which none is, and who has waited for 5 seconds is
-	// answered with 429 too, unchecked. What other sites make a browser send is
+	// answered with 429 too, unchecked. The process forgets what has passed when it
+	// ends: after a restart that may be a good credential, for as long as others
+	// guess from its address. What other sites make a browser send is
 	// counted apart, and uses up none of these tries. Behind a proxy every
 	// request has the proxy's address, unless a middleware before the Adapter
 	// sets Request.RemoteAddr.

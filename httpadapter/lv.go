@@ -207,7 +207,7 @@ func wujiCredential(c *web.Call) (web.Credential, error) {
 }
 
 // badStaff refuses a change that does not say who makes it.
-var badStaff = &web.Refusal{Status: http.StatusBadRequest, Slug: "invalid-staffname", Text: "Invalid Staffname"}
+var badStaff = &web.Refusal{Status: http.StatusBadRequest, Text: "Invalid Staffname"}
 
 // wujiStaff returns the operator, who is recorded with every change. It is UTF-8,
 // though headers rarely are.

@@ -56,12 +56,12 @@ func (l *lvRoutes) changes(c *web.Call) error {
 		if _, err := l.table(c); err != nil {
 			return err
 		}
-	}
-	for info, err := range l.service.Tables(c.Context(), lv.TableID{App: app, Schema: schema}) {
-		if err != nil {
-			return err
+		for info, err := range l.service.Tables(c.Context(), lv.TableID{App: app, Schema: schema}) {
+			if err != nil {
+				return err
+			}
+			c.Header().Set(wire.HistoryHeader, info.History)
 		}
-		c.Header().Set(wire.HistoryHeader, info.History)
 	}
 	return c.Stream(after, func(ctx context.Context, after int64) iter.Seq2[web.Event, error] {
 		return func(yield func(web.Event, error) bool) {

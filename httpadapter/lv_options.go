@@ -119,22 +119,12 @@ func namesOf(text string) []string {
 // of yields the rows that are asked for.
 func (o options) of(rows iter.Seq2[lv.Row, error]) iter.Seq2[lv.Row, error] {
 	if len(o.where) > 0 {
-		rows = o.filtered(rows)
+		rows = web.Keep(rows, func(row lv.Row, err error) bool { return err != nil || o.matches(row) })
 	}
 	if o.sort != "" {
 		rows = o.sorted(rows)
 	}
 	return paged(o.page, rows)
-}
-
-func (o options) filtered(rows iter.Seq2[lv.Row, error]) iter.Seq2[lv.Row, error] {
-	return func(yield func(lv.Row, error) bool) {
-		for row, err := range rows {
-			if (err != nil || o.matches(row)) && !yield(row, err) {
-				return
-			}
-		}
-	}
 }
 
 func (o options) matches(row lv.Row) bool {
@@ -163,7 +153,7 @@ func (o options) sorted(rows iter.Seq2[lv.Row, error]) iter.Seq2[lv.Row, error] 
 		}
 		slices.SortFunc(all, func(a, b keyed) int {
 			order := a.key.compare(b.key)
-			if o.desc && !a.key.absent && !b.key.absent {
+			if o.desc && a.key.rank != absent && b.key.rank != absent {
 				order = -order
 			}
 			return cmp.Or(order, strings.Compare(a.row.ID, b.row.ID))
@@ -182,37 +172,33 @@ type keyed struct {
 	row lv.Row
 }
 
-// key is the value of a member, or that it is not there. Numbers go before
-// texts.
+// key is the value of a member, or that it is not there.
 type key struct {
-	absent bool
-	isText bool
+	rank   int
 	number float64
 	text   string
 }
 
+// The ranks of keys: numbers go before texts.
+const (
+	isNumber = iota
+	isText
+	absent
+)
+
 func keyOf(value json.RawMessage) key {
 	text, isValue := valueOf(value)
 	if !isValue {
-		return key{absent: true}
+		return key{rank: absent}
 	}
 	if number, err := strconv.ParseFloat(text, 64); err == nil && value[0] != '"' {
 		return key{number: number}
 	}
-	return key{isText: true, text: text}
+	return key{rank: isText, text: text}
 }
 
 func (k key) compare(other key) int {
-	rank := func(k key) int {
-		switch {
-		case k.absent:
-			return 2
-		case k.isText:
-			return 1
-		}
-		return 0
-	}
-	return cmp.Or(cmp.Compare(rank(k), rank(other)), cmp.Compare(k.number, other.number), strings.Compare(k.text, other.text))
+	return cmp.Or(cmp.Compare(k.rank, other.rank), cmp.Compare(k.number, other.number), strings.Compare(k.text, other.text))
 }
 
 // valueOf returns what a value is in a filter: the text of a string, and the JSON

@@ -18,7 +18,6 @@ func (l *lvRoutes) ownRoutes() []web.Route {
 	test.Needs, test.Changes = t.Sees, false
 	changes := t.Follow("followTables", "/changes", "Follow what happens to tables, as Server-Sent Events", wire.Event{}, l.changes)
 	after := web.Text("after", "continue after the release with this id")
-	states := slices.Concat(openStates, []lv.ReleaseState{lv.ReleaseFailed, lv.ReleaseCancelled})
 	return []web.Route{
 		t.See("listTables", "/tables", "List the tables", tablesReply{}, l.tables).Asks(ofTables...),
 		t.See("listEnvironments", "/environments", "List production and the gray environments", environmentsReply{}, l.environments),
@@ -33,18 +32,18 @@ func (l *lvRoutes) ownRoutes() []web.Route {
 		t.See("diffVersions", "/diff", "Compare two versions of a row, field by field", diffReply{}, l.diff,
 			web.Text("from", "a version; default: nothing"), web.Text("to", "a version; default: nothing")),
 		t.See("listChangelists", "/changelists", "List planned releases, newest first", releasesReply{}, l.changelists, after, ofLimit,
-			web.Word("state", "default: draft, approved and scheduled", states...), web.Text("object_id", "only those of this row")),
+			web.Word("state", "default: draft, approved and scheduled", plannedStates...), web.Text("object_id", "only those of this row")),
 		t.Post("planRelease", "/changelists", "Plan a release", planBody{}, releaseReply{}, l.plan).With(http.StatusCreated),
 		t.Post("approveRelease", "/changelists/{id}/approve", "Approve a planned release", whyBody{}, releaseReply{}, l.amend((*lv.Table).Approve)),
 		t.Post("scheduleRelease", "/changelists/{id}/schedule", "Have an approved release applied when it is due", scheduleBody{}, releaseReply{}, l.schedule),
 		t.Post("applyRelease", "/changelists/{id}/apply", "Apply an approved release now", whyBody{}, releaseReply{}, l.amend((*lv.Table).Apply)),
 		t.Post("cancelRelease", "/changelists/{id}/cancel", "Give up a planned release", whyBody{}, releaseReply{}, l.cancel),
 		t.See("listReleases", "/releases", "List releases, newest first", releasesReply{}, l.releases, after, ofLimit,
-			web.Text("object_id", "only those of this row"), web.Word("state", "only those in this state", append(states, lv.ReleaseApplied)...)),
+			web.Text("object_id", "only those of this row"), web.Word("state", "only those in this state", releaseStates...)),
 		t.Post("revertRelease", "/releases/{id}/revert", "Take back an applied release, whole", whyBody{}, releaseReply{}, l.amend((*lv.Table).Revert)),
 		test,
 		changes.Asks(append(changes.Query[:1:1], ofTables...)...),
-		t.Whole("getSnapshot", "/snapshot", "Show all that readers see of a table, as of one event", snapshotReply{}, l.snapshot).With(kept...),
+		t.SeeByGet("getSnapshot", "/snapshot", "Show all that readers see of a table, as of one event", snapshotReply{}, l.snapshot).With(kept...),
 	}
 }
 
@@ -113,16 +112,8 @@ func saidOfRows(r *web.Refusal, err error) web.Answer {
 	return reply
 }
 
-// because returns who makes a change of our own, and why.
-func (l *lvRoutes) because(c *web.Call, desc, requestID string) (lv.By, error) {
-	why, err := c.Because("desc", desc, requestID)
-	if err == nil && why.Actor == "" { // as an Authenticator of the program's may have it
-		err = fmt.Errorf("%w: the actor is missing", lv.ErrInvalid)
-	}
-	return lv.By(why), err
-}
-
-// why returns the table, who changes it, and why: the body is a whyBody.
+// why returns the table, who changes it, and why: the body has at least what a
+// whyBody has.
 func (l *lvRoutes) why(c *web.Call) (*lv.Table, lv.By, error) {
 	t, err := l.table(c)
 	if err != nil {
@@ -132,24 +123,21 @@ func (l *lvRoutes) why(c *web.Call) (*lv.Table, lv.By, error) {
 	if err := c.DecodeOptional(&b); err != nil {
 		return nil, lv.By{}, err
 	}
-	by, err := l.because(c, b.Desc, b.RequestID)
-	return t, by, err
+	why, err := c.Because("desc", b.Desc, b.RequestID)
+	if err == nil && why.Actor == "" { // as an Authenticator of the program's may have it
+		err = fmt.Errorf("%w: the actor is missing", lv.ErrInvalid)
+	}
+	return t, lv.By(why), err
 }
 
 func (l *lvRoutes) tables(c *web.Call) error {
 	app, schema := c.Query.Get("appid"), c.Query.Get("schemaid")
-	return web.List(c, `{"tables":[`, func(yield func(tableReply, error) bool) {
-		for info, err := range l.service.Tables(c.Context()) {
-			if err == nil && (app != "" && info.ID.App != app || schema != "" && info.ID.Schema != schema) {
-				continue
-			}
-			if !yield(tableReply{
-				App: info.ID.App, Schema: info.ID.Schema, Seq: info.Seq, Envs: environmentsOf(info.Envs), Strategies: len(info.Strategies),
-			}, err) {
-				return
-			}
-		}
-	}, "]}")
+	asked := web.Keep(l.service.Tables(c.Context()), func(info lv.TableInfo, err error) bool {
+		return err != nil || (app == "" || info.ID.App == app) && (schema == "" || info.ID.Schema == schema)
+	})
+	return web.List(c, `{"tables":[`, web.Map(asked, func(info lv.TableInfo, err error) (tableReply, error) {
+		return tableReply{info.ID.App, info.ID.Schema, info.Seq, environmentsOf(info.Envs), len(info.Strategies)}, err
+	}), "]}")
 }
 
 func (l *lvRoutes) environments(c *web.Call) error {
@@ -232,7 +220,7 @@ func (l *lvRoutes) row(c *web.Call) error {
 }
 
 func (l *lvRoutes) save(c *web.Call) error {
-	t, err := l.table(c)
+	t, by, err := l.why(c)
 	if err != nil {
 		return err
 	}
@@ -243,24 +231,16 @@ func (l *lvRoutes) save(c *web.Call) error {
 	if len(b.Content) == 0 {
 		return web.BadBody.With("content is needed")
 	}
-	by, err := l.because(c, b.Desc, b.RequestID)
-	if err != nil {
-		return err
-	}
 	return l.edit(c, t, lv.Edit{Op: lv.OpSave, Content: b.Content}, b.Expect, by)
 }
 
 func (l *lvRoutes) remove(c *web.Call) error {
-	t, err := l.table(c)
+	t, by, err := l.why(c)
 	if err != nil {
 		return err
 	}
 	var b removeBody
 	if err := c.DecodeOptional(&b); err != nil {
-		return err
-	}
-	by, err := l.because(c, b.Desc, b.RequestID)
-	if err != nil {
 		return err
 	}
 	return l.edit(c, t, lv.Edit{Op: lv.OpDelete}, b.Expect, by)

@@ -55,7 +55,7 @@ func wujiBy(c *web.Call, desc string) (lv.By, error) {
 }
 
 // change returns the table, who changes it, and why. The route's body, if it
-// has one, is a descBody.
+// has one, has at least what a descBody has.
 func (l *lvRoutes) change(c *web.Call) (*lv.Table, lv.By, error) {
 	t, err := l.table(c)
 	if err != nil {
@@ -125,16 +125,12 @@ func (l *lvRoutes) publish(c *web.Call) error {
 }
 
 func (l *lvRoutes) publishDeletion(c *web.Call) error {
-	t, err := l.table(c)
+	t, by, err := l.change(c)
 	if err != nil {
 		return err
 	}
 	var b deletionBody
 	if err := c.DecodeOptional(&b); err != nil {
-		return err
-	}
-	by, err := wujiBy(c, b.Desc)
-	if err != nil {
 		return err
 	}
 	if b.GrayID != "" {
@@ -185,16 +181,12 @@ func (l *lvRoutes) release(c *web.Call) error {
 }
 
 func (l *lvRoutes) reset(c *web.Call) error {
-	t, err := l.table(c)
+	t, by, err := l.change(c)
 	if err != nil {
 		return err
 	}
 	var b batchBody
 	if err := c.DecodeOptional(&b); err != nil {
-		return err
-	}
-	by, err := wujiBy(c, b.Desc)
-	if err != nil {
 		return err
 	}
 	if err := checkBatch("objectIds", b.ObjectIDs); err != nil {

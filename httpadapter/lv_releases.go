@@ -15,29 +15,28 @@ import (
 // openStates are those of releases that wait for somebody.
 var openStates = []lv.ReleaseState{lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled}
 
+// plannedStates are those of releases that are not, or not yet, applied, and
+// releaseStates are all.
+var (
+	plannedStates = slices.Concat(openStates, []lv.ReleaseState{lv.ReleaseFailed, lv.ReleaseCancelled})
+	releaseStates = slices.Concat(plannedStates, []lv.ReleaseState{lv.ReleaseApplied})
+)
+
 func (l *lvRoutes) changelists(c *web.Call) error {
-	states := openStates
-	switch state := lv.ReleaseState(c.Query.Get("state")); state {
-	case "":
-	case lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled, lv.ReleaseFailed, lv.ReleaseCancelled:
+	return l.listReleases(c, plannedStates, openStates...)
+}
+
+func (l *lvRoutes) releases(c *web.Call) error { return l.listReleases(c, releaseStates, "") }
+
+// listReleases lists the releases in the state that the query names, one of
+// known, or else in any of these states, newest first.
+func (l *lvRoutes) listReleases(c *web.Call, known []lv.ReleaseState, states ...lv.ReleaseState) error {
+	if state := lv.ReleaseState(c.Query.Get("state")); state != "" {
+		if !slices.Contains(known, state) {
+			return web.BadQuery.With(fmt.Sprintf("state %.64q is none of these releases", state))
+		}
 		states = []lv.ReleaseState{state}
-	default:
-		return web.BadQuery.With(fmt.Sprintf("state %.64q is none of a changelist", state))
 	}
-	return l.listReleases(c, states...)
-}
-
-func (l *lvRoutes) releases(c *web.Call) error {
-	switch state := lv.ReleaseState(c.Query.Get("state")); state {
-	case "", lv.ReleaseApplied, lv.ReleaseDraft, lv.ReleaseApproved, lv.ReleaseScheduled, lv.ReleaseFailed, lv.ReleaseCancelled:
-		return l.listReleases(c, state)
-	default:
-		return web.BadQuery.With(fmt.Sprintf("there is no state %.64q", state))
-	}
-}
-
-// listReleases lists the releases in any of these states, newest first.
-func (l *lvRoutes) listReleases(c *web.Call, states ...lv.ReleaseState) error {
 	t, err := l.table(c)
 	if err != nil {
 		return err
@@ -100,16 +99,12 @@ func newest(lists []iter.Seq2[lv.Release, error]) iter.Seq2[lv.Release, error] {
 }
 
 func (l *lvRoutes) plan(c *web.Call) error {
-	t, err := l.table(c)
+	t, by, err := l.why(c)
 	if err != nil {
 		return err
 	}
 	var b planBody
 	if err := c.Decode(&b); err != nil {
-		return err
-	}
-	by, err := l.because(c, b.Desc, b.RequestID)
-	if err != nil {
 		return err
 	}
 	plan, err := b.release()
@@ -204,16 +199,12 @@ func (l *lvRoutes) amend(f func(*lv.Table, context.Context, int64, lv.By) (lv.Re
 }
 
 func (l *lvRoutes) schedule(c *web.Call) error {
-	t, err := l.table(c)
+	t, by, err := l.why(c)
 	if err != nil {
 		return err
 	}
 	var b scheduleBody
 	if err := c.Decode(&b); err != nil {
-		return err
-	}
-	by, err := l.because(c, b.Desc, b.RequestID)
-	if err != nil {
 		return err
 	}
 	at, err := time.Parse(time.RFC3339, b.At)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -115,48 +116,57 @@ func forgetHistory(t *testing.T, file string) {
 }
 
 func TestAReplicaFollowsAServerThroughARestore(t *testing.T) {
+	t.Parallel()
+	var all sync.WaitGroup // at once: they wait, for disks and for a second that a replica waits
 	for _, drafts := range []string{"banners", "others"} {
 		for _, file := range []string{"runs on", "restarts", "restarts with a file of an older library"} {
-			t.Run(drafts+", "+file, func(t *testing.T) {
-				s := newShopServer(t)
-				state := filepath.Join(t.TempDir(), "state")
-				s.save("banners", "top", "spring")
-				s.publish("banners", "top")
-				r, stop := s.replica(state)
-				s.requireShows(r, "top", "spring")
-				backup := filepath.Join(t.TempDir(), "backup.db")
-				require.NoError(t, s.db.Backup(t.Context(), backup))
-				for n := range 3 {
-					s.save(drafts, "draft", fmt.Sprint("draft", n))
-				}
-				s.save("banners", "draft", "seen by the replica")
-				require.Eventually(t, func() bool { return r.Status().Seq == 6 }, 20*time.Second, time.Millisecond)
-				if file != "runs on" {
-					stop()
-				}
-				s.stop()
-				if file == "restarts with a file of an older library" {
-					forgetHistory(t, state)
-				}
-				require.NoError(t, sqlite.Restore(t.Context(), backup, sqlite.Config{Path: s.path}))
-				s.start()
-				s.save("banners", "top", "summer")
-				s.publish("banners", "top")
-				s.save(drafts, "draft", "another")
-				if file != "runs on" {
-					r, stop = s.replica(state)
-				}
-				s.requireShows(r, "top", "summer")
-				s.save("banners", "next", "autumn")
-				s.publish("banners", "next")
-				s.requireShows(r, "next", "autumn")
-				stop()
-				text, err := os.ReadFile(state)
-				require.NoError(t, err)
-				require.Contains(t, string(text), "summer")
+			all.Go(func() {
+				t.Run(drafts+", "+file, func(t *testing.T) { followThroughARestore(t, drafts, file) })
 			})
 		}
 	}
+	all.Wait()
+}
+
+// followThroughARestore has drafts saved in one table before the restore and
+// after it, and does with the replica's file what its name says.
+func followThroughARestore(t *testing.T, drafts, file string) {
+	s := newShopServer(t)
+	state := filepath.Join(t.TempDir(), "state")
+	s.save("banners", "top", "spring")
+	s.publish("banners", "top")
+	r, stop := s.replica(state)
+	s.requireShows(r, "top", "spring")
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	require.NoError(t, s.db.Backup(t.Context(), backup))
+	for n := range 3 {
+		s.save(drafts, "draft", fmt.Sprint("draft", n))
+	}
+	s.save("banners", "draft", "seen by the replica")
+	require.Eventually(t, func() bool { return r.Status().Seq == 6 }, 20*time.Second, time.Millisecond)
+	if file != "runs on" {
+		stop()
+	}
+	s.stop()
+	if file == "restarts with a file of an older library" {
+		forgetHistory(t, state)
+	}
+	require.NoError(t, sqlite.Restore(t.Context(), backup, sqlite.Config{Path: s.path}))
+	s.start()
+	s.save("banners", "top", "summer")
+	s.publish("banners", "top")
+	s.save(drafts, "draft", "another")
+	if file != "runs on" {
+		r, stop = s.replica(state)
+	}
+	s.requireShows(r, "top", "summer")
+	s.save("banners", "next", "autumn")
+	s.publish("banners", "next")
+	s.requireShows(r, "next", "autumn")
+	stop()
+	text, err := os.ReadFile(state)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "summer")
 }
 
 func TestTheFeedNamesTheHistory(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"net/url"
 	"strconv"
@@ -66,11 +65,7 @@ func (l *lvRoutes) status(c *web.Call) error {
 	if !known {
 		return web.BadID.With("status must be 0, 1 or 2")
 	}
-	t, err := l.table(c)
-	if err != nil {
-		return err
-	}
-	page, err := pageOf(c, c.Query)
+	t, page, err := l.page(c)
 	if err != nil {
 		return err
 	}
@@ -83,12 +78,16 @@ func (l *lvRoutes) status(c *web.Call) error {
 	})))
 }
 
-func (l *lvRoutes) list(c *web.Call) error {
-	t, err := l.table(c)
-	if err != nil {
-		return err
+// page returns the table, and the part of its list that the query asks for.
+func (l *lvRoutes) page(c *web.Call) (t *lv.Table, p page, err error) {
+	if t, err = l.table(c); err == nil {
+		p, err = pageOf(c, c.Query)
 	}
-	page, err := pageOf(c, c.Query)
+	return t, p, err
+}
+
+func (l *lvRoutes) list(c *web.Call) error {
+	t, page, err := l.page(c)
 	if err != nil {
 		return err
 	}
@@ -111,11 +110,7 @@ func (l *lvRoutes) list(c *web.Call) error {
 }
 
 func (l *lvRoutes) record(c *web.Call) error {
-	t, err := l.table(c)
-	if err != nil {
-		return err
-	}
-	page, err := pageOf(c, c.Query)
+	t, page, err := l.page(c)
 	if err != nil {
 		return err
 	}
@@ -193,23 +188,13 @@ func (l *lvRoutes) read(c *web.Call, env lv.Env) error {
 	}
 	view := lv.View{Env: env, For: attributesOf(query), After: options.after}
 	var text web.Encoded // of one row after the other
-	return wujiList(c, web.Map(options.of(sound(t.Rows(c.Context(), view))), func(row lv.Row, err error) (web.Encoded, error) {
+	sound := web.Keep(t.Rows(c.Context(), view), func(row lv.Row, _ error) bool { return !row.Corrupt })
+	return wujiList(c, web.Map(options.of(sound), func(row lv.Row, err error) (web.Encoded, error) {
 		if err == nil {
 			text = options.appendRow(text[:0], row)
 		}
 		return text, err
 	}))
-}
-
-// sound leaves out damaged rows.
-func sound(rows iter.Seq2[lv.Row, error]) iter.Seq2[lv.Row, error] {
-	return func(yield func(lv.Row, error) bool) {
-		for row, err := range rows {
-			if !row.Corrupt && !yield(row, err) {
-				return
-			}
-		}
-	}
 }
 
 // tag sets the ETag of what memory shows of a table, and answers a GET that

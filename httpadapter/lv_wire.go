@@ -11,7 +11,7 @@ import (
 // strategies are decimal texts, "0" for none: they may be more than a number
 // of JavaScript can hold. A request_id that is repeated gets the first answer.
 
-// whyBody says why.
+// whyBody says why. It is read apart from what else a body has.
 type whyBody struct {
 	Desc      string `json:"desc" openapi:"maxLength=4096"`
 	RequestID string `json:"request_id" openapi:"maxLength=256"`
@@ -19,17 +19,15 @@ type whyBody struct {
 
 // saveBody is what a working row is to say.
 type saveBody struct {
-	Content   json.RawMessage `json:"content" openapi:"needed"`
-	Expect    string          `json:"expect"` // the version that the row is at, or "none"; default: anything
-	Desc      string          `json:"desc" openapi:"maxLength=4096"`
-	RequestID string          `json:"request_id" openapi:"maxLength=256"`
+	Content json.RawMessage `json:"content" openapi:"needed"`
+	Expect  string          `json:"expect"` // the version that the row is at, or "none"; default: anything
+	whyBody
 }
 
 // removeBody deletes a working row.
 type removeBody struct {
-	Expect    string `json:"expect"` // the version that the row is at; default: anything
-	Desc      string `json:"desc" openapi:"maxLength=4096"`
-	RequestID string `json:"request_id" openapi:"maxLength=256"`
+	Expect string `json:"expect"` // the version that the row is at; default: anything
+	whyBody
 }
 
 // expected returns what is expected to be there, or nil for anything.
@@ -46,10 +44,9 @@ func expected(text string) (*lv.VersionID, error) {
 
 // planBody is a change list.
 type planBody struct {
-	Env       string       `json:"env"` // default: production
-	Changes   []changeBody `json:"changes" openapi:"needed,minItems=1,maxItems=1000"`
-	Desc      string       `json:"desc" openapi:"maxLength=4096"`
-	RequestID string       `json:"request_id" openapi:"maxLength=256"`
+	Env     string       `json:"env"` // default: production
+	Changes []changeBody `json:"changes" openapi:"needed,minItems=1,maxItems=1000"`
+	whyBody
 }
 
 // changeBody moves the pointer of one row.
@@ -62,9 +59,8 @@ type changeBody struct {
 
 // scheduleBody says when a release is due.
 type scheduleBody struct {
-	At        string `json:"at" openapi:"needed,format=date-time"`
-	Desc      string `json:"desc" openapi:"maxLength=4096"`
-	RequestID string `json:"request_id" openapi:"maxLength=256"`
+	At string `json:"at" openapi:"needed,format=date-time"`
+	whyBody
 }
 
 // testBody is rules, as JSON or a text of it, and a visitor. Percentages

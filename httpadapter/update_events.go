@@ -2,8 +2,11 @@ package httpadapter
 
 import (
 	"context"
+	"errors"
 	"iter"
+	"math"
 	"net/http"
+	"time"
 
 	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/update"
@@ -41,6 +44,10 @@ func eventOf(e update.Event, details bool) web.Event {
 	return web.Event{ID: e.Seq, Name: name, Data: eventReply(e)}
 }
 
+// over is the id of a compacted that says that a run is done, and that events of
+// it are gone: who comes back with it has been told.
+const over = math.MaxInt64
+
 // eventsOf streams the events of one run that follow after, and ends with the
 // run. Once there are none any more it answers with no content, at which an
 // EventSource does not come back.
@@ -49,17 +56,23 @@ func (u *updateRoutes) eventsOf(c *web.Call, id string, after int64) error {
 	if err != nil {
 		return err
 	}
-	if run.State.Done() && after >= run.Seq && u.told(c.Context(), id, after) {
-		return c.Reply(http.StatusNoContent, nil)
+	resume := int64(0) // after events that are gone, for who comes back
+	if run.State.Done() {
+		if after >= run.Seq && u.told(c.Context(), id, after) {
+			return c.Reply(http.StatusNoContent, nil)
+		}
+		resume = over
 	}
 	details := details(c)
 	return c.Stream(max(after, run.Seq-1, 0), func(ctx context.Context, after int64) iter.Seq2[web.Event, error] {
 		return func(yield func(web.Event, error) bool) {
-			if after < 0 { // compacted: what is missing is to be read anew
-				yield(web.Event{}, web.ErrFeedEnds)
-				return
-			}
 			for e, err := range u.updates.Watch(ctx, after) {
+				if errors.Is(err, update.ErrCompacted) { // what is missing is to be read anew
+					if yield(web.Event{ID: resume, Name: "compacted", Data: web.Compacted{After: after}}, nil) {
+						yield(web.Event{}, web.ErrFeedEnds)
+					}
+					return
+				}
 				next := eventOf(e, details)
 				if e.Run != id {
 					next.Name = "" // passed over
@@ -88,12 +101,29 @@ func (u *updateRoutes) isLast(ctx context.Context, e update.Event) bool {
 
 // told reports whether no event of a run that is done follows after.
 func (u *updateRoutes) told(ctx context.Context, id string, after int64) bool {
+	if after == over {
+		return true
+	}
 	last := after + 1
 	for e, err := range u.updates.Follow(ctx, id) {
-		if err != nil {
+		switch {
+		case errors.Is(err, update.ErrCompacted):
+			return u.ends(ctx, id, after)
+		case err != nil:
 			return false
 		}
 		last = e.Seq
 	}
 	return after >= last
+}
+
+// ends reports whether the event with this seq is kept and the last of a run. It
+// does not wait for one that is still to come.
+func (u *updateRoutes) ends(ctx context.Context, id string, seq int64) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for e, err := range u.updates.Watch(ctx, seq-1) {
+		return err == nil && e.Run == id && u.isLast(ctx, e)
+	}
+	return false
 }

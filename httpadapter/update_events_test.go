@@ -104,9 +104,29 @@ func TestEventsOfARunThatAreGoneAreCompacted(t *testing.T) {
 		require.NoError(t, err)
 		all := listen(t, client, events+"?run="+run.ID).rest()
 		require.Len(t, all, 1)
+		require.Equal(t, "compacted", all[0].name)
+		r := s.get(fmt.Sprintf("%s?run=%s&after=%s", events, run.ID, all[0].id))
+		require.Equal(t, http.StatusNoContent, r.StatusCode, "who comes back has been told")
 		all = listen(t, client, events+"?after=90&run="+run.ID).rest()
 		require.Equal(t, "ended", all[len(all)-1].name, "what is kept can be resumed")
+		r = s.get(fmt.Sprintf("%s?run=%s&after=%s", events, run.ID, all[len(all)-1].id))
+		require.Equal(t, http.StatusNoContent, r.StatusCode, "and has an end")
 		require.Equal(t, http.StatusNotFound, s.get(events+"?run=unknown").StatusCode)
 		require.Equal(t, http.StatusNotFound, s.get(events+"?run=").StatusCode)
+	})
+}
+
+func TestEventsOfARunThatAreAllGoneEnd(t *testing.T) {
+	inBubble(t, &site{install: speaks(10), retention: storage.Retention{Events: 30}}, func(t *testing.T, s *site, client *http.Client) {
+		run, err := s.updater.Update(t.Context(), update.Request{Package: pkg})
+		require.NoError(t, err)
+		elsewhere(t, s, 100)
+		for _, after := range []string{"", "&after=5"} {
+			all := listen(t, client, events+"?run="+run.ID+after).rest()
+			require.Len(t, all, 1)
+			require.Equal(t, "compacted", all[0].name)
+			r := s.send("GET", events+"?run="+run.ID, "", as(admin), header("Last-Event-ID", all[0].id))
+			require.Equal(t, http.StatusNoContent, r.StatusCode)
+		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/upkeep-go/upkeep/update"
 )
 
-const maxPage = 100 // runs of a list
+const maxRuns = 100 // of a page
 
 // ownRoutes are those under /upkeep/v1/updates.
 func (u *updateRoutes) ownRoutes() []web.Route {
@@ -141,7 +141,7 @@ func (u *updateRoutes) runs(c *web.Call) error {
 	if query.Live, err = c.Flag("live"); err != nil {
 		return err
 	}
-	limit, err := c.Limit(maxPage)
+	limit, err := c.Limit(maxRuns)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,7 @@
-// Package fetch has what all who ask a server over HTTP need: errors that
-// repeat no secret, and how long the server wants to be left alone.
+// Package fetch has what all who ask a server over HTTP need: a [Client] that
+// fetches parts of files and distrusts who sends them, when to [Retry],
+// addresses that are [Secure], errors that repeat no secret, and how long the
+// server wants to be left alone.
 package fetch
 
 import (

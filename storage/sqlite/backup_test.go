@@ -86,6 +86,7 @@ func TestABackupThatIsCancelledLeavesNothing(t *testing.T) {
 }
 
 func TestABackupCanBeMadeWhileOthersWrite(t *testing.T) {
+	t.Parallel()
 	db, _, backup := backedUp(t)
 	stop, wrote, stopped := make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
 	go func() {
@@ -235,6 +236,7 @@ func TestRestoreRefusesToReplaceWhatIsNotOurs(t *testing.T) {
 }
 
 func TestARestoreThatIsKilledLeavesTheOldDatabaseOrTheNew(t *testing.T) {
+	t.Parallel()
 	_, _, backup := backedUp(t)
 	old, wal := loggedFiles(t)
 	seen := map[string]int{}
@@ -262,6 +264,7 @@ func TestARestoreThatIsKilledLeavesTheOldDatabaseOrTheNew(t *testing.T) {
 }
 
 func TestADatabaseThatIsOpenedWhileItIsReplacedIsTheOldOrTheNew(t *testing.T) {
+	t.Parallel()
 	db, path, backup := backedUp(t)
 	require.NoError(t, db.Close())
 	c := startChild(t, "restore for ever", path, backup)

@@ -35,6 +35,7 @@ func init() {
 }
 
 func TestWhatWasAcknowledgedSurvivesTheDeathOfTheProcess(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "state.db")
 	var acknowledged []string
 	survivor := startChild(t, "acknowledge", path, "survivor")
@@ -129,6 +130,7 @@ func savesIn(t *testing.T, db, wal []byte) int {
 }
 
 func TestALogThatLostItsEndHasAPrefixOfTheCommits(t *testing.T) {
+	t.Parallel()
 	db, wal := loggedFiles(t)
 	page := int(binary.BigEndian.Uint32(wal[8:])) // of the log's header, 32 bytes
 	frame := 24 + page

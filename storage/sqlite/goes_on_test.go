@@ -73,6 +73,7 @@ var goings = map[string]func(t *testing.T, s *story){
 }
 
 func TestADatabaseThatGoesOnKeepsItsHistory(t *testing.T) {
+	t.Parallel()
 	for name, going := range goings {
 		t.Run(name, func(t *testing.T) {
 			s := beginStory(t)
@@ -105,6 +106,7 @@ func TestADatabaseOfALibraryThatNotedNothingGoesOn(t *testing.T) {
 }
 
 func TestADatabaseThatWasInUseAndHasNoLogIsRefused(t *testing.T) {
+	t.Parallel()
 	losses := map[string]func(t *testing.T, path string) string{
 		"a copy of the file elsewhere": func(t *testing.T, path string) string {
 			other := filepath.Join(t.TempDir(), "state.db")
@@ -156,6 +158,7 @@ func TestADatabaseThatWasInUseAndHasNoLogIsRefused(t *testing.T) {
 }
 
 func TestWhoLooksWithSQLitesProgramAfterACrashLosesNothing(t *testing.T) {
+	t.Parallel()
 	for name, idle := range map[string]bool{"at once": false, "when all is folded": true} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "state.db")

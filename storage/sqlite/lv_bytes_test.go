@@ -106,6 +106,7 @@ func allocated(f func()) uint64 {
 }
 
 func TestRowsOfLongContentsAreOfOneMoment(t *testing.T) {
+	t.Parallel()
 	s := heavy(t, 8)
 	names := []string{"07", "06", "05", "04", "03", "02", "01", "00"}
 	for name, view := range map[string]lv.View{

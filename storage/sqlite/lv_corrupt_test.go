@@ -79,6 +79,7 @@ func flipped(t *testing.T, file []byte) (shown map[string]json.RawMessage, damag
 }
 
 func TestAFlippedByteOfAContentIsFoundAndTheOtherRowsAreServed(t *testing.T) {
+	t.Parallel()
 	file, contents := aFileOfRows(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	found := 0
@@ -109,6 +110,7 @@ func TestAFlippedByteOfAContentIsFoundAndTheOtherRowsAreServed(t *testing.T) {
 }
 
 func TestAFlippedByteAnywhereShowsNoOtherContent(t *testing.T) {
+	t.Parallel()
 	file, contents := aFileOfRows(t)
 	random := rand.New(rand.NewPCG(3, 4))
 	known := map[string]bool{}

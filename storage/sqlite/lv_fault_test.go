@@ -112,6 +112,7 @@ func makeWorld(t *testing.T, s lv.VersionStore) (w world) {
 // TestAWriteHappensWholeOrNotAtAll has every statement of every write fail,
 // before it is done and after.
 func TestAWriteHappensWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
 	for _, keep := range []int{0, 5} { // the second has to prune
 		for _, tt := range versionWrites {
 			t.Run(fmt.Sprint(tt.name, ", keeping ", keep), func(t *testing.T) {

@@ -80,6 +80,7 @@ func (c crowded) disturb(n int) {
 // TestALongListIsWholeAndOfOneMoment reads lists of several pages, while their
 // rows are written to.
 func TestALongListIsWholeAndOfOneMoment(t *testing.T) {
+	t.Parallel()
 	made := newCrowded(t)
 	for _, tt := range []struct {
 		name string
@@ -128,6 +129,7 @@ func short(r lv.Row) string {
 }
 
 func TestLongHistoriesAndManyTablesAreWhole(t *testing.T) {
+	t.Parallel()
 	c := openCrowded(t, newCrowded(t))
 	for i := range 200 {
 		save(t, c, "a", fmt.Sprint(i))

@@ -59,6 +59,7 @@ func saveAndPublish(s lv.VersionStore, row, title string) (lv.Release, error) {
 }
 
 func TestEveryAcknowledgedPublicationSurvivesTheDeathOfTheProcess(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "state.db")
 	var acknowledged []string
 	for round := range 5 {
@@ -182,6 +183,7 @@ func init() {
 }
 
 func TestTwoProcessesPublishInOneOrderThatBothSee(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "state.db")
 	first, second := startChild(t, "take turns", path, "first"), startChild(t, "take turns", path, "second")
 	seen := first.rest()

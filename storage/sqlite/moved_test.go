@@ -47,6 +47,7 @@ var moves = map[string]func(t *testing.T, path string){
 }
 
 func TestNothingIsAcknowledgedIntoAFileThatIsNotAtItsPath(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("windows does not move an open file")
 	}
@@ -158,6 +159,7 @@ func TestTheApplicationsFileThatIsMovedIsNoticed(t *testing.T) {
 }
 
 func TestALogOfNothingIsNotDeleted(t *testing.T) {
+	t.Parallel()
 	db, wal := loggedFiles(t)
 	for name, place := range map[string]func(path string) error{
 		"an empty file":   func(path string) error { return os.WriteFile(path, nil, 0o600) },
@@ -216,6 +218,7 @@ func TestADatabaseThatIsClosedIsOneFileAndSaysSo(t *testing.T) {
 }
 
 func TestTheFileAloneIsEverythingOnceNobodyWrites(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "state.db")
 	c := startChild(t, "write and rest", path)
 	require.Equal(t, "written", c.line())

@@ -55,6 +55,7 @@ func init() {
 }
 
 func TestAHolderThatWasStoppedDoesNothingOnceAnotherHasTheItem(t *testing.T) {
+	t.Parallel()
 	for range 5 {
 		needstest.Pace(t, 400*time.Millisecond, func(ttl time.Duration) bool { return stopHolder(t, ttl) })
 	}

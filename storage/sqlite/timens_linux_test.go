@@ -73,8 +73,10 @@ func startElsewhere(t *testing.T, clock []string, role string, args ...string) *
 }
 
 func TestALeaseOfAnotherTimeNamespaceIsNotTakenWhileItLives(t *testing.T) {
+	t.Parallel()
 	for name, clock := range clocks {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			path := filepath.Join(t.TempDir(), "state.db")
 			db := open(t, sqlite.Config{Path: path})
 			ours, err := db.Locker().Acquire(t.Context(), "ours", "me", time.Hour)
@@ -97,8 +99,10 @@ func TestALeaseOfAnotherTimeNamespaceIsNotTakenWhileItLives(t *testing.T) {
 }
 
 func TestALeaseOfAnotherTimeNamespaceEndsInItsTime(t *testing.T) {
+	t.Parallel()
 	for name, clock := range clocks {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			needstest.Pace(t, time.Second, func(ttl time.Duration) bool {
 				path := filepath.Join(t.TempDir(), "state.db")
 				db := open(t, sqlite.Config{Path: path})

@@ -2,9 +2,7 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 
@@ -214,10 +212,7 @@ func lvTarget(tx Tx, id lv.VersionID) (m lv.Moved, err error) {
 	var created, updated int64
 	var name, digest, content []byte
 	err = tx.Row(lvRowTargeted, []any{int64(id)}, &name, (*int64)(&m.To), &created, &updated, &digest, &content)
-	if errors.Is(err, sql.ErrNoRows) {
-		return lv.Moved{}, fmt.Errorf("%w: version %d", lv.ErrCompacted, id)
-	}
 	m.Row = string(name)
 	lvShow(&m, created, updated, content, digest)
-	return m, err
+	return m, unlessThere(err, lv.ErrCompacted, id)
 }

@@ -1,8 +1,6 @@
 package sqlstore
 
 import (
-	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/upkeep-go/upkeep/lv"
@@ -43,11 +41,8 @@ func (e *lvEdits) forget(edit lv.Edit) (lvResult, error) {
 	var name []byte
 	var referrer string
 	err := e.Row(lvForgettable, []any{e.n, id}, &name, &referrer)
-	if errors.Is(err, sql.ErrNoRows) {
-		return lvResult{}, fmt.Errorf("%w: version %d", lv.ErrNotFound, id)
-	}
 	if err != nil {
-		return lvResult{}, err
+		return lvResult{}, unlessThere(err, lv.ErrNotFound, edit.Version)
 	}
 	r := e.rows[string(name)]
 	replaced := referrer == lvWorking && r != nil && r.fresh != nil

@@ -2,8 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -335,9 +333,6 @@ func (t lvTable) addContent(r *lv.Row) (int, error) {
 	var updated int64
 	var digest, content []byte
 	err := t.Row(lvContentFind, []any{int64(r.Version)}, &updated, &digest, &content)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = fmt.Errorf("%w: version %d", lv.ErrCompacted, r.Version)
-	}
 	lvShowRow(r, updated, content, digest)
-	return len(content), err
+	return len(content), unlessThere(err, lv.ErrCompacted, r.Version)
 }

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"bytes"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,6 +34,14 @@ func isContent(err error) bool {
 // corrupt is the error of a content that is not intact.
 func (t lvTable) corrupt(row string, id lv.VersionID) error {
 	return &lv.CorruptError{Table: t.id, Row: row, Version: id}
+}
+
+// unlessThere makes refusal of the error of a query that has not found a version.
+func unlessThere(err, refusal error, id lv.VersionID) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("%w: version %d", refusal, id)
+	}
+	return err
 }
 
 // lvRefusals are errors that say by themselves what is wrong with a request.

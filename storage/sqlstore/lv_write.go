@@ -3,8 +3,6 @@ package sqlstore
 import (
 	"bytes"
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/upkeep-go/upkeep/lv"
@@ -46,14 +44,15 @@ LEFT JOIN upkeep_lv_version l ON l.id = r.live`
 INSERT INTO upkeep_lv_row (tbl, name, created_ms, state, working, live) VALUES (?1, ?2, ?3, ?4, ?5, 0)
 ON CONFLICT (tbl, name) DO UPDATE SET state = excluded.state, working = excluded.working`
 
-	// lvDeletionJudge costs the environments and strategies of the table.
+	// lvDeletionJudge costs the environments of the table, and the strategies of
+	// the row.
 	lvDeletionJudge = `
 UPDATE upkeep_lv_row SET state = CASE WHEN EXISTS (
 	SELECT 1 FROM upkeep_lv_version v WHERE v.name = ?2 AND v.digest IS NOT NULL AND v.id IN (
 		SELECT r.live FROM upkeep_lv_row r WHERE r.tbl = ?1 AND r.name = ?2
-		UNION ALL SELECT g.version FROM upkeep_lv_env e
-			JOIN upkeep_lv_gray g ON g.tbl = e.tbl AND g.env = e.name AND g.name = ?2 WHERE e.tbl = ?1
-		UNION ALL SELECT target FROM upkeep_lv_strategy WHERE tbl = ?1 AND deleted = 0)) THEN 3 ELSE 4 END
+		UNION ALL SELECT g.version FROM upkeep_lv_env e CROSS JOIN upkeep_lv_gray g
+			WHERE e.tbl = ?1 AND g.tbl = ?1 AND g.env = e.name AND g.name = ?2
+		UNION ALL SELECT y.target FROM upkeep_lv_strategy y WHERE y.tbl = ?1 AND y.name = ?2 AND y.deleted = 0)) THEN 3 ELSE 4 END
 WHERE tbl = ?1 AND name = ?2 AND state IN (3, 4)`
 
 	lvSourceFind = `
@@ -230,10 +229,8 @@ func (e *lvEdits) restore(edit lv.Edit) (lvResult, error) {
 	var name, content []byte
 	err := e.Tx.Row(lvSourceFind, []any{e.n, int64(edit.Version)}, &name, &f.digest, &f.body, &content)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return lvResult{}, fmt.Errorf("%w: version %d", lv.ErrNotFound, edit.Version)
 	case err != nil:
-		return lvResult{}, err
+		return lvResult{}, unlessThere(err, lv.ErrNotFound, edit.Version)
 	case f.body == 0:
 		return lvResult{}, fmt.Errorf("%w: version %d is a deletion", lv.ErrInvalid, edit.Version)
 	}

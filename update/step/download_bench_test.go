@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/fetchtest"
 	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/update/step"
@@ -37,7 +38,7 @@ func init() {
 			panic(err)
 		}
 		fmt.Println("http://" + l.Addr().String())
-		go func() { _ = http.Serve(l, offer(noise(benchmarkSize), `"v1"`)) }()
+		go func() { _ = http.Serve(l, fetchtest.Offer(noise(benchmarkSize), `"v1"`)) }()
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}
 }

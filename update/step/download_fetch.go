@@ -6,26 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/fetch"
 	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/update"
 )
 
-const (
-	bufferSize = 1 << 20 // bytes read before they are hashed and written
-	// enoughProgress is what an attempt has to bring to be no failure, in bytes.
-	enoughProgress = 64 << 10
-	firstPause     = 500 * time.Millisecond
-	longestPause   = 30 * time.Second
-	// longestRetryAfter is how long a server may send this process away.
-	longestRetryAfter = 10 * time.Minute
-)
+const bufferSize = 1 << 20 // bytes read before they are hashed and written
 
 // fetched is what the step keeps.
 type fetched struct {
@@ -45,8 +37,8 @@ type download struct {
 	sums      *sums        // of what is in file
 	spliced   bool         // file was filled by several answers
 	total     int64        // bytes of the whole, or 0 if not known
-	most      int64        // bytes that were ever in file
-	rangeless bool         // ranges are not to be asked for any more
+	retry     fetch.Retry
+	rangeless bool // ranges are not to be asked for any more
 	buffer    []byte
 }
 
@@ -70,6 +62,10 @@ func (d *download) do(ctx context.Context) (err error) {
 		return err
 	}
 	d.sums, d.total, d.buffer = d.seal.newSums(), d.task.Release.Size, make([]byte, bufferSize)
+	d.retry = fetch.Retry{
+		First: 500 * time.Millisecond, Longest: 30 * time.Second, Patience: 10 * time.Minute,
+		Attempts: d.Attempts, Enough: 64 << 10,
+	}
 	defer func() {
 		if d.file != nil {
 			err = errors.Join(err, d.file.Close())
@@ -106,7 +102,7 @@ func (d *download) takeUp(ctx context.Context) error {
 	if d.file, err = d.disk.Append(d.part()); err != nil {
 		return err
 	}
-	d.spliced, d.most = true, d.sums.size
+	d.spliced, d.retry.Reached = true, d.sums.size
 	if d.sums.size > d.limit() {
 		return d.drop()
 	}
@@ -178,7 +174,7 @@ func (d *download) fill(ctx context.Context) error {
 
 // fetch fetches until the file is complete.
 func (d *download) fetch(ctx context.Context) error {
-	for failures := 0; d.task.Release.Size == 0 || d.sums.size != d.task.Release.Size; {
+	for d.retry.Failures = 0; d.task.Release.Size == 0 || d.sums.size != d.task.Release.Size; {
 		complete, err := d.attempt(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -186,39 +182,19 @@ func (d *download) fetch(ctx context.Context) error {
 		case complete:
 			return nil
 		}
-		var trouble *passing
-		if !errors.As(err, &trouble) {
-			return err
+		long, end := d.retry.After(err, d.sums.size)
+		if end != nil {
+			return end
 		}
-		if d.sums.size >= d.most+enoughProgress {
-			failures = 0
-		}
-		d.most = max(d.most, d.sums.size)
-		if failures++; failures >= d.Attempts {
-			return fmt.Errorf("step: given up after %d attempts: %w", failures, err)
-		}
-		jitter := mathrand.N(min(firstPause<<min(failures-1, 10), longestPause))
-		if err := d.wait(ctx, trouble.after+jitter, err); err != nil {
+		if err := d.wait(ctx, long, err); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// passing is an error after which another attempt may do better.
-type passing struct {
-	err   error
-	after time.Duration // that the server asks for
-}
-
-func (p *passing) Error() string { return p.err.Error() }
-func (p *passing) Unwrap() error { return p.err }
-
 // wait shows that the step lives until it is time for another attempt.
 func (d *download) wait(ctx context.Context, long time.Duration, why error) error {
-	if long > longestRetryAfter {
-		return fmt.Errorf("step: the server asks to wait %s: %w", long.Round(time.Second), why)
-	}
 	there, message := d.sums.size, fmt.Sprintf("%s; another attempt follows", why)
 	sign := func() { d.task.Progress(there, d.total, message) }
 	sign()
@@ -226,9 +202,8 @@ func (d *download) wait(ctx context.Context, long time.Duration, why error) erro
 	return pause.For(ctx, long)
 }
 
-// receive writes what body has to the file, until its end. alive is called
-// with every sign of life.
-func (d *download) receive(body io.Reader, alive func()) error {
+// receive writes what body has to the file, until its end.
+func (d *download) receive(body io.Reader) error {
 	for ended := error(nil); ended == nil; {
 		filled := 0
 		for filled < len(d.buffer) && ended == nil {
@@ -236,7 +211,6 @@ func (d *download) receive(body io.Reader, alive func()) error {
 			n, ended = body.Read(d.buffer[filled:])
 			filled += n
 			if n > 0 {
-				alive()
 				d.progress(d.sums.size + int64(filled))
 			}
 		}
@@ -248,7 +222,7 @@ func (d *download) receive(body io.Reader, alive func()) error {
 		}
 		d.sums.Write(d.buffer[:filled])
 		if ended != nil && ended != io.EOF {
-			return &passing{err: ended}
+			return &fetch.Passing{Err: ended}
 		}
 	}
 	return nil

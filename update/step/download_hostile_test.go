@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/fetchtest"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
 )
@@ -37,7 +38,7 @@ func half(then lie) lie {
 			return
 		}
 		w.Header().Set("ETag", `"v1"`)
-		offer(content, `"v1"`)(&cutter{w, int64(len(content) / 2)}, r)
+		fetchtest.Offer(content, `"v1"`)(&cutter{w, int64(len(content) / 2)}, r)
 	}
 }
 
@@ -46,7 +47,7 @@ func half(then lie) lie {
 func part(headers map[string]string, status int, body func(content []byte, first int) []byte) lie {
 	return half(func(w http.ResponseWriter, r *http.Request, _ int, content []byte) {
 		if r.Header.Get("Range") == "" {
-			offer(content, `"v1"`)(w, r)
+			fetchtest.Offer(content, `"v1"`)(w, r)
 			return
 		}
 		for name, value := range headers {
@@ -77,10 +78,10 @@ func TestDownloadIsSoundWhateverTheServerSays(t *testing.T) {
 	unsized := func(r *update.Release) { r.Size = 0 }
 	tests := []dishonest{
 		{"a shorter length", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
-			offer(content[:100], "")(w, r)
+			fetchtest.Offer(content[:100], "")(w, r)
 		}, nil, 1, "has 100 bytes, not 2097152"},
 		{"a greater length", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
-			offer(append(content, 0), "")(w, r)
+			fetchtest.Offer(append(content, 0), "")(w, r)
 		}, nil, 1, "has 2097153 bytes, not 2097152"},
 		{"a length above all bounds", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
 			w.Header().Set("Content-Length", "99999999999")
@@ -88,7 +89,7 @@ func TestDownloadIsSoundWhateverTheServerSays(t *testing.T) {
 		{"a length that never comes", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
 			w.Header().Set("Content-Length", strconv.Itoa(size))
 			_, _ = w.Write(content[:size-1])
-			cut()
+			fetchtest.Cut()
 		}, nil, 8, "given up after 8 attempts: unexpected EOF"},
 		{"no length, and too little", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
 			_, _ = w.Write(content[:size-1])
@@ -104,7 +105,7 @@ func TestDownloadIsSoundWhateverTheServerSays(t *testing.T) {
 			endless(w)
 		}, unsized, 1, "sends more than 4194304 bytes"},
 		{"other content of the right length", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
-			offer(make([]byte, size), `"v1"`)(w, r)
+			fetchtest.Offer(make([]byte, size), `"v1"`)(w, r)
 		}, nil, 1, "SHA-256"},
 		{"nothing", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
 			w.WriteHeader(http.StatusNoContent)
@@ -138,14 +139,14 @@ func TestDownloadIsSoundWhateverPartTheServerSends(t *testing.T) {
 	tests := []dishonest{
 		{"the whole in place of a part", half(func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
 			r.Header.Del("Range")
-			offer(content, `"v1"`)(w, r)
+			fetchtest.Offer(content, `"v1"`)(w, r)
 		}), nil, 2, ""},
 		{"the part of another file", half(func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
 			if n == 2 {
-				offer(make([]byte, size), `"v1"`)(w, r)
+				fetchtest.Offer(make([]byte, size), `"v1"`)(w, r)
 				return
 			}
-			offer(content, `"v1"`)(w, r)
+			fetchtest.Offer(content, `"v1"`)(w, r)
 		}), nil, 3, ""},
 		{"a part from the beginning", part(map[string]string{"Content-Range": fmt.Sprintf("bytes 0-%d/%d", size-1, size)}, 206,
 			func(content []byte, _ int) []byte { return content }), nil, 3, ""},
@@ -170,7 +171,7 @@ func TestDownloadIsSoundWhateverPartTheServerSends(t *testing.T) {
 			if n == 2 {
 				r.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", size/2, size/4*3))
 			}
-			offer(content, `"v1"`)(w, r)
+			fetchtest.Offer(content, `"v1"`)(w, r)
 		}), nil, 3, ""},
 		{"no such range", part(nil, 416, func([]byte, int) []byte { return nil }), nil, 3, ""},
 	}
@@ -184,13 +185,13 @@ func TestDownloadGoesOnAsLongAsSomethingComes(t *testing.T) {
 	const size = lieSize
 	tests := []dishonest{
 		{"never the same version", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
-			offer(content, fmt.Sprintf(`"v%d"`, n))(&cutter{w, size / 2}, r)
+			fetchtest.Offer(content, fmt.Sprintf(`"v%d"`, n))(&cutter{w, size / 2}, r)
 		}, nil, 9, "given up after 8 attempts"},
 		{"a byte at a time", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
-			offer(content, `"v1"`)(&cutter{w, 1}, r)
+			fetchtest.Offer(content, `"v1"`)(&cutter{w, 1}, r)
 		}, nil, 8, "given up after 8 attempts"},
 		{"100 KiB at a time", func(w http.ResponseWriter, r *http.Request, n int, content []byte) {
-			offer(content, `"v1"`)(&cutter{w, 100 << 10}, r)
+			fetchtest.Offer(content, `"v1"`)(&cutter{w, 100 << 10}, r)
 		}, nil, 21, ""},
 	}
 	for _, tt := range tests {
@@ -202,7 +203,7 @@ func (tt dishonest) run(t *testing.T) {
 	content := noise(lieSize)
 	synctest.Test(t, func(t *testing.T) {
 		requests := 0
-		client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		client := fetchtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			requests++
 			tt.lie(w, r, requests, bytes.Clone(content))
 		})
@@ -234,21 +235,21 @@ func TestDownloadGivesUpOnASilentServer(t *testing.T) {
 		least   time.Duration
 		message string
 	}{
-		{"before the answer", func(http.ResponseWriter, []byte) {}, 80 * time.Second, "step: the server is silent for 10s"},
+		{"before the answer", func(http.ResponseWriter, []byte) {}, 80 * time.Second, "the server is silent for 10s"},
 		{"after its head", func(w http.ResponseWriter, content []byte) {
 			w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 			_ = http.NewResponseController(w).Flush()
-		}, 80 * time.Second, "step: the server is silent for 10s"},
+		}, 80 * time.Second, "the server is silent for 10s"},
 		{"in the middle", func(w http.ResponseWriter, content []byte) {
 			w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 			_, _ = w.Write(content[:1<<20])
 			_ = http.NewResponseController(w).Flush()
-		}, 80 * time.Second, "step: the server is silent for 10s"},
+		}, 80 * time.Second, "the server is silent for 10s"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				client := fetchtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 					tt.silent(w, content)
 					<-r.Context().Done()
 				})
@@ -289,9 +290,9 @@ func TestDownloadFollowsRedirectsButNotAnywhere(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dir := t.TempDir()
-				client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				client := fetchtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 					if r.URL.Path == "/app" {
-						offer(content, "")(w, r)
+						fetchtest.Offer(content, "")(w, r)
 						return
 					}
 					w.Header().Set("Location", to[r.URL.Path])
@@ -316,11 +317,11 @@ func TestDownloadFollowsRedirectsButNotAnywhere(t *testing.T) {
 func TestDownloadTellsItsSecretsToOneHostOnly(t *testing.T) {
 	content := noise(1000)
 	var told []string
-	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	client := fetchtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		told = append(told, fmt.Sprintf("%s%s %s %s%s", r.Host, r.URL.Path, r.Header.Get("Authorization"), r.Header.Get("X-Token"), r.Header.Get("Referer")))
 		to := map[string]string{"/a": "/b", "/b": "https://sub.dl.test/c", "/c": "https://dl.test/d", "/d": "/e", "/e": "https://dl.test:8443/app"}[r.URL.Path]
 		if to == "" {
-			offer(content, "")(w, r)
+			fetchtest.Offer(content, "")(w, r)
 			return
 		}
 		http.Redirect(w, r, to, http.StatusFound)
@@ -342,7 +343,7 @@ func TestDownloadTellsItsSecretsToOneHostOnly(t *testing.T) {
 
 func TestDownloadDoesNotRepeatSecretsInItsErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := serve(t, func(http.ResponseWriter, *http.Request) { cut() })
+		client := fetchtest.Serve(t, func(http.ResponseWriter, *http.Request) { fetchtest.Cut() })
 		release := releaseOf(nil)
 		release.URL = "https://user:secret@dl.test/app?token=secret"
 		_, err := updateRelease(t, release, step.Download(step.Artifact{Dir: t.TempDir(), Client: client}))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/fetchtest"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
 )
@@ -51,7 +52,7 @@ func (c *cutter) Write(p []byte) (int, error) {
 	_, _ = c.ResponseWriter.Write(p[:n])
 	if c.left == 0 {
 		_ = http.NewResponseController(c.ResponseWriter).Flush()
-		cut()
+		fetchtest.Cut()
 	}
 	return int(n), nil
 }
@@ -78,7 +79,7 @@ func TestDownloadGoesOnWhereItWasCut(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var requests []asked
 				dir := t.TempDir()
-				client := serve(t, watched(&requests, cutOnce(tt.cutAt, offer(content, tt.etag))))
+				client := fetchtest.Serve(t, watched(&requests, cutOnce(tt.cutAt, fetchtest.Offer(content, tt.etag))))
 				require.NoError(t, step.Download(step.Artifact{Dir: dir, Client: client}).Do(t.Context(), releaseTask(releaseOf(content))))
 				require.Equal(t, []asked{{}, tt.second}, requests)
 				require.Equal(t, []string{string(content)}, downloads(t, dir))
@@ -93,7 +94,7 @@ func partOf(t *testing.T, dir string, content []byte, n int64) *update.Task {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	client := fetchtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"v1"`)
 		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 		_, _ = w.Write(content[:n])
@@ -150,7 +151,7 @@ func TestDownloadGoesOnInAnotherProcess(t *testing.T) {
 					tt.spoil(t, dir)
 				}
 				var requests []asked
-				client := serve(t, watched(&requests, offer(content, tt.etag)))
+				client := fetchtest.Serve(t, watched(&requests, fetchtest.Offer(content, tt.etag)))
 				require.NoError(t, step.Download(step.Artifact{Dir: dir, Client: client}).Do(t.Context(), tk))
 				require.Equal(t, tt.requests, requests)
 				require.Equal(t, []string{string(content)}, downloads(t, dir))
@@ -162,7 +163,7 @@ func TestDownloadGoesOnInAnotherProcess(t *testing.T) {
 func TestDownloadWaitsBetweenAttemptsAndForNoReasonTheSameTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Time
-		client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		client := fetchtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			at = append(at, time.Now())
 			w.WriteHeader(http.StatusBadGateway)
 		})
@@ -172,7 +173,7 @@ func TestDownloadWaitsBetweenAttemptsAndForNoReasonTheSameTime(t *testing.T) {
 		for range 20 {
 			at = nil
 			err := step.Download(step.Artifact{Dir: dir, Client: client, Attempts: 10}).Do(t.Context(), releaseTask(releaseOf(nil)))
-			require.ErrorContains(t, err, "given up after 10 attempts: step: the server answered 502 Bad Gateway")
+			require.ErrorContains(t, err, "given up after 10 attempts: fetch: the server answered 502 Bad Gateway")
 			require.Len(t, at, 10)
 			for i := range at[1:] {
 				pause := at[i+1].Sub(at[i])
@@ -205,9 +206,9 @@ func TestDownloadWaitsAsLongAsTheServerAsks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				content, first := noise(10), true
-				client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				client := fetchtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 					if !first {
-						offer(content, "")(w, r)
+						fetchtest.Offer(content, "")(w, r)
 						return
 					}
 					first = false

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/fetchtest"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
 )
@@ -27,16 +28,6 @@ func noise(n int) []byte {
 	p := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(p)
 	return p
-}
-
-// offer answers with content and, if there is one, this ETag. It knows ranges.
-func offer(content []byte, etag string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if etag != "" {
-			w.Header().Set("ETag", etag)
-		}
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
-	}
 }
 
 // downloads returns the content of each file in a folder.
@@ -50,7 +41,7 @@ func downloads(t *testing.T, dir string) (all []string) {
 
 func TestDownloadFetchesAnArtifact(t *testing.T) {
 	content := noise(3<<20 + 17)
-	server := httptest.NewServer(offer(content, `"one"`))
+	server := httptest.NewServer(fetchtest.Offer(content, `"one"`))
 	defer server.Close()
 	dir := filepath.Join(t.TempDir(), "state", "downloads")
 	a := step.Artifact{Dir: dir}
@@ -103,7 +94,7 @@ func TestDownloadIsTakenBack(t *testing.T) {
 func TestDownloadRemovesWhatEarlierRunsOfThePackageHaveLeft(t *testing.T) {
 	content := noise(1000)
 	dir := t.TempDir()
-	client := serve(t, offer(content, ""))
+	client := fetchtest.Serve(t, fetchtest.Offer(content, ""))
 	s := step.Download(step.Artifact{Dir: dir, Client: client})
 	for id, pkg := range map[string]string{"old": "demo/app", "other": "demo/other"} {
 		tk := releaseTask(releaseOf(content))
@@ -117,10 +108,10 @@ func TestDownloadRemovesWhatEarlierRunsOfThePackageHaveLeft(t *testing.T) {
 
 func TestDownloadDoesNotAskForWhatIsThere(t *testing.T) {
 	content := noise(1000)
-	a := step.Artifact{Dir: t.TempDir(), Client: serve(t, offer(content, ""))}
+	a := step.Artifact{Dir: t.TempDir(), Client: fetchtest.Serve(t, fetchtest.Offer(content, ""))}
 	tk := releaseTask(releaseOf(content))
 	require.NoError(t, step.Download(a).Do(t.Context(), tk))
-	a.Client = serve(t, func(http.ResponseWriter, *http.Request) { t.Error("it asked again") })
+	a.Client = fetchtest.Serve(t, func(http.ResponseWriter, *http.Request) { t.Error("it asked again") })
 	require.NoError(t, step.Download(a).Do(t.Context(), tk))
 }
 
@@ -173,7 +164,7 @@ func TestDownloadFindsOutBeforehandWhatCannotBeGood(t *testing.T) {
 func TestDownloadShowsHowFarItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		content := noise(64 << 10)
-		client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		client := fetchtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "65536")
 			for i := range 64 {
 				_, _ = w.Write(content[i<<10 : (i+1)<<10])
@@ -192,7 +183,7 @@ func TestDownloadShowsHowFarItIs(t *testing.T) {
 func TestDownloadStopsWhenItIsCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		content := noise(1000)
-		client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		client := fetchtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = w.Write(content[:500])
 			_ = http.NewResponseController(w).Flush()
@@ -275,7 +266,7 @@ func TestDownloadChecksWhoHasSigned(t *testing.T) {
 
 func (tt signedDownload) run(t *testing.T) {
 	dir := t.TempDir()
-	s := step.Download(step.Artifact{Dir: dir, Keys: tt.keys, Client: serve(t, offer([]byte(tt.content), ""))})
+	s := step.Download(step.Artifact{Dir: dir, Keys: tt.keys, Client: fetchtest.Serve(t, fetchtest.Offer([]byte(tt.content), ""))})
 	err := s.Check(t.Context(), releaseTask(tt.release))
 	if tt.check != "" {
 		require.ErrorContains(t, err, tt.check)
@@ -308,7 +299,7 @@ func TestParseKeyReadsBothKindsAndNothingElse(t *testing.T) {
 
 func TestDownloadToADiskThatFailsLeavesNothingThatLooksWhole(t *testing.T) {
 	content := noise(3 << 20)
-	client := serve(t, offer(content, `"v1"`))
+	client := fetchtest.Serve(t, fetchtest.Offer(content, `"v1"`))
 	for n := 1; ; n++ {
 		dir := t.TempDir()
 		require.NoError(t, os.Chmod(dir, 0o700))

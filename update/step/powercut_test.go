@@ -3,6 +3,7 @@
 package step_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,40 +11,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/durabletest"
+	"github.com/upkeep-go/upkeep/internal/fetchtest"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
 )
-
-// eachCut calls f for everything that a power cut may leave of dir during what
-// disk has noted, once dir holds that.
-func eachCut(t *testing.T, dir string, disk forgetful, f func(run *update.Run)) {
-	t.Helper()
-	seen := map[string]bool{}
-	p := newPlatter()
-	for _, happens := range *disk.log {
-		happens(p)
-		rev := int64(0)
-		if p.run != nil {
-			rev = p.run.Rev
-		}
-		if p.names[filepath.Join(dir, "app")] == 0 {
-			continue // the beginning is still being noted
-		}
-		p.remains(t, func(names map[string]int, files map[int]file) {
-			key := describe(names, files) + string(rune(rev))
-			if seen[key] {
-				return
-			}
-			seen[key] = true
-			restore(t, dir, names, files)
-			f(p.run)
-		})
-	}
-	require.Greater(t, len(seen), 5)
-	t.Logf("%d different folders after %d events", len(seen), len(*disk.log))
-}
 
 // program returns what the program in dir says, after a power cut: that it is
 // whole, and may be run.
@@ -74,7 +47,7 @@ func TestAPowerCutLeavesAProgramAndTheNextStartEndsTheUpdate(t *testing.T) {
 			for _, v := range []string{"1.1.0", "1.2.0-rc.1"} {
 				require.NoError(t, os.WriteFile(filepath.Join(artifacts, v), []byte(script(v)), 0o600))
 			}
-			disk := newForgetful(t, dir)
+			disk := durabletest.New(t, dir)
 			state := memory.New()
 			defer state.Close()
 			u, err := swapUpdater(dir, artifacts, disk, state.Locker(), remembering{state.Journal(), disk})
@@ -84,14 +57,15 @@ func TestAPowerCutLeavesAProgramAndTheNextStartEndsTheUpdate(t *testing.T) {
 			require.Equal(t, ends == update.StateSucceeded, err == nil, err)
 			require.Equal(t, ends, run.State)
 
-			eachCut(t, dir, disk, func(run *update.Run) {
+			disk.EachCut(t, func(state any) {
 				is := program(t, dir)
-				if run == nil {
+				if state == nil {
 					require.Equal(t, "1.0.0", is)
 					return
 				}
+				run := state.(update.Run)
 				if !run.State.Done() {
-					run = recovered(t, dir, artifacts, *run)
+					run = recovered(t, dir, artifacts, run)
 				}
 				require.Equal(t, ends, run.State, run.Reason)
 				require.Equal(t, map[update.State]string{update.StateSucceeded: "1.1.0", update.StateRolledBack: "1.0.0"}[ends], program(t, dir))
@@ -101,20 +75,20 @@ func TestAPowerCutLeavesAProgramAndTheNextStartEndsTheUpdate(t *testing.T) {
 }
 
 // recovered lets a process that finds run in its journal finish it.
-func recovered(t *testing.T, dir, artifacts string, run update.Run) *update.Run {
+func recovered(t *testing.T, dir, artifacts string, run update.Run) update.Run {
 	t.Helper()
 	state := memory.New()
 	defer state.Close()
 	run.Token = 0
 	_, err := state.Journal().Create(t.Context(), run, update.Event{Kind: update.EventStarted})
 	require.NoError(t, err)
-	u, err := swapUpdater(dir, artifacts, unsynced{durable.OS}, state.Locker(), state.Journal())
+	u, err := swapUpdater(dir, artifacts, durabletest.Unsynced, state.Locker(), state.Journal())
 	require.NoError(t, err)
 	defer u.Close()
 	require.NoError(t, u.Recover(t.Context()))
 	run, err = u.Get(t.Context(), run.ID)
 	require.NoError(t, err)
-	return &run
+	return run
 }
 
 func TestAPowerCutDuringATrialLeavesAProgramAndAWayBack(t *testing.T) {
@@ -127,7 +101,7 @@ func TestAPowerCutDuringATrialLeavesAProgramAndAWayBack(t *testing.T) {
 				require.NoError(t, os.Chmod(in.path, 0o755))
 				tk := in.task(t, "one", script("1.1.0"))
 				require.NoError(t, step.SwapBinary(in.binary()).Do(t.Context(), tk))
-				disk := newForgetful(t, dir)
+				disk := durabletest.New(t, dir)
 				for range 4 {
 					p, _, err := in.start(disk, false)
 					require.NoError(t, err)
@@ -135,11 +109,11 @@ func TestAPowerCutDuringATrialLeavesAProgramAndAWayBack(t *testing.T) {
 						require.NoError(t, p.Confirm())
 					}
 				}
-				eachCut(t, dir, disk, func(*update.Run) {
+				disk.EachCut(t, func(any) {
 					program(t, dir)
 					goesBack := 0
 					for range 6 {
-						_, became, err := in.start(unsynced{durable.OS}, false)
+						_, became, err := in.start(durabletest.Unsynced, false)
 						require.NoError(t, err)
 						if became {
 							goesBack++
@@ -160,13 +134,12 @@ func TestAPowerCutDuringADownloadLeavesNothingThatIsTakenForWhole(t *testing.T) 
 	content := noise(3 << 10)
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "app"), nil, 0o600))
-	disk := newForgetful(t, dir)
-	a := step.Artifact{Dir: dir, Client: serve(t, cutOnce(1000, offer(content, `"v1"`)))}
+	disk := durabletest.New(t, dir)
+	a := step.Artifact{Dir: dir, Client: fetchtest.Serve(t, cutOnce(1000, fetchtest.Offer(content, `"v1"`)))}
 	tk := releaseTask(releaseOf(content))
 	require.NoError(t, step.DownloadOn(a, disk).Do(t.Context(), tk))
 	done := 0
-	eachCut(t, dir, disk, func(*update.Run) {
+	disk.EachCut(t, func(any) {
 		data, err := os.ReadFile(a.File(tk))
 		if err != nil {
 			require.ErrorIs(t, err, os.ErrNotExist)
@@ -176,4 +149,33 @@ func TestAPowerCutDuringADownloadLeavesNothingThatIsTakenForWhole(t *testing.T) 
 		require.Equal(t, string(content), string(data))
 	})
 	require.Positive(t, done)
+}
+
+// remembering is a journal that tells a disk what it keeps.
+type remembering struct {
+	update.Journal
+	disk *durabletest.Disk
+}
+
+func (j remembering) Create(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+	stored, err := j.Journal.Create(ctx, r, events...)
+	j.keep(ctx, stored, err)
+	return stored, err
+}
+
+func (j remembering) Save(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
+	stored, err := j.Journal.Save(ctx, r, events...)
+	j.keep(ctx, stored, err)
+	return stored, err
+}
+
+func (j remembering) keep(ctx context.Context, stored update.Run, err error) {
+	if err != nil {
+		return
+	}
+	run, err := j.Journal.Get(ctx, stored.ID)
+	if err != nil {
+		panic(err)
+	}
+	j.disk.Remember(run)
 }

@@ -3,15 +3,11 @@ package step_test
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"iter"
 	"log"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,62 +15,6 @@ import (
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
 )
-
-// pipes is a network in memory, for tests whose time is faked: a listener, and
-// what dials it.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	close  sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.conns:
-		return conn, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.close.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (p *pipes) dial(ctx context.Context) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case p.conns <- theirs:
-		return ours, nil
-	case <-p.closed:
-		return nil, errors.New("connection refused")
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// serve returns a client of a server with every name, http and https, that
-// answers as h does.
-func serve(t *testing.T, h http.HandlerFunc) *http.Client {
-	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	server := &http.Server{Handler: h}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = server.Serve(p) }()
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dial(ctx) }
-	transport := &http.Transport{DialContext: dial, DialTLSContext: dial}
-	t.Cleanup(func() {
-		transport.CloseIdleConnections()
-		require.NoError(t, server.Shutdown(context.Background())) // waits for the handlers
-		<-done
-	})
-	return &http.Client{Transport: transport}
-}
-
-// cut ends the connection of a handler.
-func cut() { panic(http.ErrAbortHandler) }
 
 // offers are a source.
 type offers []update.Release

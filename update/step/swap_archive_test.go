@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/fetchtest"
 	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/step"
@@ -263,7 +264,7 @@ func TestSwapBinaryTakesADownloadFromAnotherFileSystem(t *testing.T) {
 func TestAnUpdateDownloadsUnpacksAndSwaps(t *testing.T) {
 	in := newInstalled(t)
 	content := tarball(t, entry{name: "app", content: app("1.1.0")})
-	in.artifact.Client = serve(t, offer([]byte(content), `"v1"`))
+	in.artifact.Client = fetchtest.Serve(t, fetchtest.Offer([]byte(content), `"v1"`))
 	b := in.binary()
 	b.Member = "app"
 	good := true

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/fetchtest"
 	"github.com/upkeep-go/upkeep/update/step"
 )
 
@@ -35,7 +36,7 @@ func TestNoSweepOfCopiesRemovesWhatSomebodyElseHasPutThere(t *testing.T) {
 
 func TestNoSweepOfDownloadsRemovesWhatSomebodyElseHasPutThere(t *testing.T) {
 	content := noise(100)
-	a := step.Artifact{Dir: filepath.Join(t.TempDir(), "downloads"), Client: serve(t, offer(content, `"v1"`))}
+	a := step.Artifact{Dir: filepath.Join(t.TempDir(), "downloads"), Client: fetchtest.Serve(t, fetchtest.Offer(content, `"v1"`))}
 	require.NoError(t, os.Mkdir(a.Dir, 0o700))
 	tk := releaseTask(releaseOf(content))
 	name := filepath.Base(a.File(tk))

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/fetchtest"
 	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/update/step"
 )
@@ -59,7 +60,7 @@ func TestDownloadRefusesAFolderOfSomebodyElse(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "downloads")
 	require.NoError(t, os.Mkdir(dir, 0o700))
 	require.NoError(t, os.Chown(dir, 65534, 65534))
-	s := step.Download(step.Artifact{Dir: dir, Client: serve(t, offer([]byte("content"), ""))})
+	s := step.Download(step.Artifact{Dir: dir, Client: fetchtest.Serve(t, fetchtest.Offer([]byte("content"), ""))})
 	tk := releaseTask(releaseOf([]byte("content")))
 	require.ErrorContains(t, s.Check(t.Context(), tk), "can be written by others")
 	require.ErrorContains(t, s.Do(t.Context(), tk), "can be written by others")

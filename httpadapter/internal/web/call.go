@@ -31,9 +31,9 @@ type Call struct {
 	speaks *Dialect
 	ids    map[string]string
 	body   body
-	lifted bool // the server's WriteTimeout
-	isLong bool // the reply is one of those that Config.Replies bounds
-	status int  // of the reply; 0 until it begins
+	lifted bool   // the server's WriteTimeout
+	long   func() // ends it as one of those that Config.Replies bounds; nil: it is none
+	status int    // of the reply; 0 until it begins
 }
 
 // Context is the request's.

@@ -51,8 +51,9 @@ func (c *Call) ResumeAt() (int64, error) {
 	return int64(seq), nil
 }
 
-// Stream sends the events of a feed until the client goes or the feed ends.
-// When those after the given one are no longer kept, which is the error
+// Stream sends the events of a feed until the feed ends, or the client goes:
+// that is no failure, whatever error the feed has for it, the context's or its
+// cause. When events after the given one are no longer kept, which is the error
 // compacted, an event of that name says so and the stream goes on from now.
 //
 // A goroutine takes events from the feed into a short queue. When that is full
@@ -60,9 +61,9 @@ func (c *Call) ResumeAt() (int64, error) {
 // has been sent: a slow reader holds up nothing in the engine, and loses
 // nothing. One that does not read at all is cut off after writeTimeout.
 func (c *Call) Stream(after int64, from Feed, compacted error) error {
-	leave, err := c.server.streams.enter(c.By.ID)
-	if err != nil {
-		return err
+	leave, _ := c.server.streams.enter(c.By.ID)
+	if leave == nil {
+		return TooManyOpen.After(heartbeat)
 	}
 	defer leave()
 	ctx, cancel := context.WithCancel(c.Request.Context())
@@ -106,8 +107,8 @@ func (s *stream) follow(ctx context.Context, after int64) {
 		}
 	}()
 	for {
-		next, err := s.fill(ctx, after)
-		if errors.Is(err, s.compacted) && after >= 0 {
+		var err error
+		if after, err = s.fill(ctx, after); errors.Is(err, s.compacted) && after >= 0 {
 			select {
 			case s.queue <- Event{Name: "compacted", Data: Compacted{After: after}}:
 			case <-ctx.Done():
@@ -125,13 +126,12 @@ func (s *stream) follow(ctx context.Context, after int64) {
 		case <-ctx.Done():
 			return
 		}
-		after = next
 	}
 }
 
-// Compacted says what is not told: the events after this one, up to the
-// event's id or, if it has none, to the opening of the stream. What they said
-// is to be read anew.
+// Compacted says what is not told: the events after this one, which is the last
+// that was, up to the event's id or, if it has none, to the present. What they
+// said is to be read anew.
 type Compacted struct {
 	After int64 `json:"after"`
 }
@@ -245,32 +245,4 @@ func (e Event) append(text []byte) []byte {
 		panic(fmt.Errorf("encoding a %T: %w", e.Data, err))
 	}
 	return fmt.Appendf(text, "event: %s\ndata: %s\n\n", e.Name, data)
-}
-
-// streamLimiter counts open streams.
-type streamLimiter struct {
-	all, each int
-
-	mu   sync.Mutex
-	open map[string]int // by principal
-	sum  int
-}
-
-// enter counts one more stream of a principal, until leave is called.
-func (l *streamLimiter) enter(principal string) (leave func(), err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.sum >= l.all || l.open[principal] >= l.each {
-		return nil, TooManyOpen.After(heartbeat)
-	}
-	l.sum++
-	l.open[principal]++
-	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.sum--
-		if l.open[principal]--; l.open[principal] == 0 {
-			delete(l.open, principal)
-		}
-	}, nil
 }

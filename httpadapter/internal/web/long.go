@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"net/http"
@@ -23,7 +24,7 @@ const (
 // the first part is a whole failure, a later one breaks the reply off. An item
 // is encoded as JSON, unless it is Encoded.
 func List[T any](c *Call, before string, items iter.Seq2[T, error], after string) error {
-	r := c.long(before)
+	r := newLong(c, before)
 	for item, err := range items {
 		if err == nil {
 			err = r.add(textOf(item))
@@ -39,7 +40,7 @@ func List[T any](c *Call, before string, items iter.Seq2[T, error], after string
 // bytes, but for a single one that is longer: {"name": […], "next": …}, where
 // next is the id of the last, absent on the last page.
 func Page[T any](c *Call, name string, limit int, items iter.Seq2[T, error], id func(T) string) error {
-	r := c.long(fmt.Sprintf("{%q:[", name))
+	r := newLong(c, fmt.Sprintf("{%q:[", name))
 	last, count, size := "", 0, 0
 	for item, err := range items {
 		if err != nil {
@@ -62,6 +63,17 @@ func Map[T, R any](list iter.Seq2[T, error], f func(T, error) (R, error)) iter.S
 	return func(yield func(R, error) bool) {
 		for v, err := range list {
 			if !yield(f(v, err)) {
+				return
+			}
+		}
+	}
+}
+
+// Keep is what of a list is wanted, errors included.
+func Keep[T any](list iter.Seq2[T, error], wanted func(T, error) bool) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for v, err := range list {
+			if wanted(v, err) && !yield(v, err) {
 				return
 			}
 		}
@@ -112,7 +124,7 @@ type long struct {
 	out   *PatientWriter
 }
 
-func (c *Call) long(text string) *long { return &long{c: c, text: []byte(text)} }
+func newLong(c *Call, text string) *long { return &long{c: c, text: []byte(text)} }
 
 // add adds an item, and sends what there is if it is much.
 func (r *long) add(item Encoded) error {
@@ -189,26 +201,28 @@ func (c *Call) Begin() (*PatientWriter, error) {
 // BeLong counts one more long reply, until the request ends. A handler calls it
 // before it keeps much in memory, whatever becomes of the reply.
 func (c *Call) BeLong() error {
-	if c.isLong {
-		return nil
-	}
 	wait := time.NewTimer(patience)
 	defer wait.Stop()
-	select {
-	case c.server.replies <- struct{}{}:
-		c.isLong = true
-		return nil
-	case <-wait.C:
-		return TooManyLong.After(patience)
-	case <-c.Context().Done():
-		return c.Context().Err()
+	for c.long == nil {
+		leave, ended := c.server.replies.enter(c.By.ID)
+		if c.long = leave; leave != nil {
+			break
+		}
+		select {
+		case <-ended:
+		case <-wait.C:
+			return TooManyLong.After(patience)
+		case <-c.Context().Done():
+			return context.Cause(c.Context())
+		}
 	}
+	return nil
 }
 
 // leave ends what BeLong began.
 func (c *Call) leave() {
-	if c.isLong {
-		<-c.server.replies
+	if c.long != nil {
+		c.long()
 	}
 }
 

@@ -128,11 +128,10 @@ func TestLongRepliesAtOnceAreBounded(t *testing.T) {
 			return c.Reply(http.StatusOK, item{Text: strings.Repeat("x", 70_000)})
 		}}
 		done := web.Route{Pattern: "/things/done", Methods: []string{"POST"}, Changes: true, Handle: one.Handle}
-		s := serve(t, web.Config{Replies: 2}, list(items(1000, 100, nil)), short, one, done)
+		s := serve(t, web.Config{Replies: 2}, list(items(1000, 100, nil)), short, one, done, ofSomebody("/things/mine"))
 		free := make(chan struct{})
-		for range 2 {
-			go s.ServeHTTP(stuck{httptest.NewRecorder(), free}, httptest.NewRequest("GET", "/things", nil))
-		}
+		go s.ServeHTTP(stuck{httptest.NewRecorder(), free}, httptest.NewRequest("GET", "/things", nil))
+		go s.ServeHTTP(stuck{httptest.NewRecorder(), free}, by("good bob", "/things/mine"))
 		synctest.Wait()
 		for _, path := range []string{"/things", "/things/one"} {
 			begun := time.Now()
@@ -157,5 +156,54 @@ func TestLongRepliesAtOnceAreBounded(t *testing.T) {
 		synctest.Wait()
 		close(free)
 		require.Equal(t, http.StatusOK, <-waits, "one that waits goes on when another ends")
+	})
+}
+
+// ofSomebody is a route whose long reply is for who has a token.
+func ofSomebody(pattern string) web.Route {
+	r := list(items(1000, 100, nil))
+	r.Pattern, r.Needs = pattern, 1
+	return r
+}
+
+func by(token, path string) *http.Request {
+	r := httptest.NewRequest("GET", path, nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	return r
+}
+
+func TestOnePrincipalHasHalfOfTheLongReplies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, web.Config{Replies: 4}, ofSomebody("/things"))
+		free := make(chan struct{})
+		codes := func(token string, n int) []*httptest.ResponseRecorder {
+			var all []*httptest.ResponseRecorder
+			for range n {
+				w := httptest.NewRecorder()
+				go s.ServeHTTP(stuck{w, free}, by(token, "/things"))
+				all = append(all, w)
+			}
+			return all
+		}
+		held := codes("good ann", 2)
+		synctest.Wait()
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, by("good ann", "/things"))
+		require.Equal(t, http.StatusServiceUnavailable, w.Code)
+		require.Equal(t, "too-many-replies", slug(t, w.Body.String()))
+		others := codes("good bob", 2)
+		synctest.Wait()
+		w = httptest.NewRecorder()
+		s.ServeHTTP(w, by("good cat", "/things"))
+		require.Equal(t, http.StatusServiceUnavailable, w.Code, "no more than there are")
+		waits := httptest.NewRecorder()
+		go s.ServeHTTP(waits, by("good ann", "/things"))
+		synctest.Wait()
+		close(free)
+		synctest.Wait()
+		for _, w := range append(append(held, others...), waits) {
+			require.Equal(t, http.StatusOK, w.Code)
+			require.Greater(t, w.Body.Len(), 100_000)
+		}
 	})
 }

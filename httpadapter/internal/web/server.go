@@ -33,7 +33,7 @@ type Config struct {
 	TrustedOrigins []string
 	Streams        int // open event streams in all
 	EachStreams    int // open event streams of one of those who ask
-	Replies        int // long replies at once
+	Replies        int // long replies at once, of which one of those who ask has half
 	Logins         int // failed logins a minute of one address; negative: no limit
 	Logger         *slog.Logger
 }
@@ -66,8 +66,8 @@ type Server struct {
 	mux     *http.ServeMux       // the same, for ServeHTTP
 	origins *http.CrossOriginProtection
 	logins  *loginLimiter
-	streams *streamLimiter
-	replies chan struct{} // has the long ones
+	streams *limiter
+	replies *limiter // the long ones
 
 	description func() Encoded // openapi.json, made once
 }
@@ -79,8 +79,8 @@ func New(c Config, apis ...API) (*Server, error) {
 		log:     c.Logger,
 		origins: http.NewCrossOriginProtection(),
 		logins:  newLoginLimiter(c.Logins, c.Logger),
-		streams: &streamLimiter{all: c.Streams, each: c.EachStreams, open: map[string]int{}},
-		replies: make(chan struct{}, c.Replies),
+		streams: newLimiter(c.Streams, c.EachStreams),
+		replies: newLimiter(c.Replies, (c.Replies+1)/2),
 		mux:     http.NewServeMux(),
 		about:   map[string]string{},
 	}

@@ -20,9 +20,9 @@ func (t Table) See(name, pattern, summary string, gives any, handle func(*Call) 
 	}
 }
 
-// Whole is a route that only looks and whose reply has to be made to be known:
+// SeeByGet is a route that only looks and whose reply has to be made to be known:
 // a HEAD would have to wait for all of it.
-func (t Table) Whole(name, pattern, summary string, gives any, handle func(*Call) error, query ...Field) Route {
+func (t Table) SeeByGet(name, pattern, summary string, gives any, handle func(*Call) error, query ...Field) Route {
 	r := t.See(name, pattern, summary, gives, handle, query...)
 	r.Methods = Reading[:1]
 	return r
@@ -30,7 +30,7 @@ func (t Table) Whole(name, pattern, summary string, gives any, handle func(*Call
 
 // Follow is a route that streams events.
 func (t Table) Follow(name, pattern, summary string, gives any, handle func(*Call) error, query ...Field) Route {
-	r := t.Whole(name, pattern, summary, gives, handle, append([]Field{Whole("after",
+	r := t.SeeByGet(name, pattern, summary, gives, handle, append([]Field{Whole("after",
 		"begin after the event with this seq; default: now; Last-Event-ID goes before it; compacted says that it is not there", 0)}, query...)...)
 	r.Stream = true
 	return r

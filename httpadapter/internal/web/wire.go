@@ -38,7 +38,8 @@ func (c *Call) payload() (*body, error) {
 	if isForm, b.err = c.media(); b.err != nil {
 		return b, b.err
 	}
-	if b.text, b.err = c.slurp(); b.err != nil {
+	b.text, b.err = io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, c.Route.Body))
+	if b.err = unread(b.err); b.err != nil {
 		return b, b.err
 	}
 	switch {
@@ -87,32 +88,6 @@ func (c *Call) media() (isForm bool, err error) {
 	return false, BadMedia.With("Content-Type must be application/json")
 }
 
-// Upload is the body of a route that takes one of any length: at most Route.Body
-// bytes, of which each part must come within readTimeout. Its errors are
-// refusals.
-func (c *Call) Upload() io.Reader {
-	return &upload{c: c, body: http.MaxBytesReader(c.Writer, c.Request.Body, c.Route.Body)}
-}
-
-type upload struct {
-	c    *Call
-	body io.Reader
-	read int // bytes since the deadline was set
-}
-
-func (u *upload) Read(p []byte) (int, error) {
-	if u.read >= part {
-		u.c.setReadDeadline()
-		u.read = 0
-	}
-	n, err := u.body.Read(p)
-	u.read += n
-	if err == io.EOF {
-		return n, err
-	}
-	return n, unread(err)
-}
-
 // unread is the refusal of a body that cannot be read.
 func unread(err error) error {
 	if err == nil {
@@ -139,12 +114,6 @@ func (c *Call) setReadDeadline() {
 	if ok && server.WriteTimeout > 0 {
 		_ = control.SetWriteDeadline(end.Add(server.WriteTimeout))
 	}
-}
-
-// slurp reads a body of bounded length.
-func (c *Call) slurp() ([]byte, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, c.Route.Body))
-	return text, unread(err)
 }
 
 // Decode fills the struct that v points to from the body: an object, or a form

@@ -9,20 +9,30 @@
 // A manifest is one JSON file, a [File]. It holds a [Manifest] and the keys'
 // rotations, each in a DSSE envelope: the signature, by ed25519, is over the
 // exact bytes that are carried and over what they are, never over JSON that
-// was written again. One signature by a trusted key is enough.
+// was written again. One signature by a trusted key is enough, or as many keys
+// must have signed as [Source].Threshold says: a key counts once, however often it
+// signs.
 //
 // Read source.go first, which a program uses, and statefile.go, where it
-// remembers. Then the format: manifest.go, what is signed; envelope.go and
-// file.go, how; state.go, which of it is accepted; keys.go, and strict.go, JSON
-// that every parser reads alike.
+// remembers. Then the format: manifest.go, what is signed; file.go, how; state.go,
+// which of it is accepted. How anything is signed, and JSON that every parser reads
+// alike, is in internal/signed.
 //
 // # Keys
 //
 // A program is built with the public keys it trusts. A [Rotation], signed by
-// one of the trusted keys, replaces them all. Rotations stay in the file for
-// ever, so that a program that slept through several follows them one by one,
-// without the private keys of long ago. What a program has followed it does
-// not forget: the old keys are of no more use.
+// one of the trusted keys, or as many as it takes before it, replaces them all,
+// and says how many it takes from then on. Rotations stay in the file for ever, so
+// that a program that slept through several follows them one by one, without the
+// private keys of long ago. What a program has followed it does not forget: the
+// old keys are of no more use.
+//
+// After a theft, rotate so that fewer of the old keys stay than it took and than
+// it takes then: where one of two is enough, replace both. Nothing that the old keys have
+// signed counts then, so a program that follows forgets the highest serials that
+// it saw of them, in all channels of the product: one that a thief made as high as
+// can be locks nobody out. MinSerial still counts. While more of the old keys
+// stay, an old manifest of theirs could come again, and the serials go on.
 //
 // # What is held, in the terms of The Update Framework
 //
@@ -46,14 +56,14 @@
 //
 // # What is not held
 //
-//   - A stolen key: one is enough to sign anything, also a rotation to the
-//     thief's own keys. There is no threshold and no key that stays offline.
-//     A separate key for the artifacts is half a remedy: [Artifact].Signature,
-//     which the step that downloads demands, keeps the thief to artifacts that
-//     the publisher made once.
-//   - A serial that a thief made as high as can be: a program that saw it
-//     refuses all others until its state is deleted, or a new build asks for
-//     another channel.
+//   - As many stolen keys as it takes, which without a threshold is one: they
+//     can sign anything, also a rotation to the thief's own keys. No key is there
+//     for rotations alone. A separate key for the artifacts is half a remedy:
+//     [Artifact].Signature, which the step that downloads demands, keeps the thief
+//     to artifacts that the publisher made once.
+//   - A serial that a thief made as high as can be, without a rotation that
+//     replaces the keys: a new build with other keys alone still refuses all
+//     others, until its state is deleted or it asks for another channel.
 //   - A first contact after the state was lost, beyond MinSerial: any manifest
 //     that has not expired is believed, and a rotation may be held back.
 //   - Slow retrieval is bounded by the HTTP client's timeout alone.

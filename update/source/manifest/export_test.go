@@ -1,7 +1,5 @@
 package manifest
 
-// The decoders of what has been signed, for fuzzers that cannot sign.
-var (
-	DecodeManifest = decodeManifest
-	DecodeRotation = decodeRotation
-)
+// DecodeManifest is the decoder of what has been signed, for a fuzzer that cannot
+// sign.
+var DecodeManifest = decodeManifest

@@ -3,14 +3,10 @@ package manifest
 import (
 	"crypto/ed25519"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"math"
-	"slices"
-)
 
-// maxRotations bounds how many rotations a file has.
-const maxRotations = 64
+	"github.com/upkeep-go/upkeep/internal/signed"
+)
 
 // File is what a server serves: the manifest, and every rotation of keys there
 // was. Nothing in it is to be believed before Open.
@@ -19,18 +15,29 @@ type File struct {
 	Manifest  Envelope   `json:"manifest"`
 }
 
-// Rotation replaces the keys of a product.
-type Rotation struct {
-	Product string              `json:"product"`
-	Serial  int64               `json:"serial"` // rises with every rotation of the product; 1 at least
-	Keys    []ed25519.PublicKey `json:"keys"`   // trusted from now on, 1 to 8
-}
+// What is signed, and by whom. The bytes of an Envelope are believed by nobody
+// before one of the keys that are trusted has signed them.
+type (
+	// Envelope carries bytes that are signed, as DSSE has it: Type, Payload and
+	// Signatures.
+	Envelope = signed.Envelope
+	// Signature is one key's over an Envelope: Value, and KeyID for people.
+	Signature = signed.Signature
+	// Rotation replaces the keys of a Product by Keys, of which as many must sign
+	// from then on as its Threshold says, 0 being 1. Its Serial rises with every
+	// rotation of the product.
+	Rotation = signed.Rotation
+	// Trust is what a program has come to trust: Keys, the Threshold of them, and
+	// the Serial of the last rotation it followed.
+	Trust = signed.Trust
+)
 
-// Trust is what a program has come to trust.
-type Trust struct {
-	Serial int64               `json:"serial"` // of the last rotation it followed, 0 for none
-	Keys   []ed25519.PublicKey `json:"keys"`
-}
+// What a signature is for, so that a rotation is never taken for a manifest, nor
+// either for what another program signed.
+const (
+	typeManifest = "application/vnd.upkeep.manifest.v1+json"
+	typeRotation = "application/vnd.upkeep.rotation.v1+json"
+)
 
 // Parse reads a file. It returns ErrMalformed for what is none.
 func Parse(text []byte) (File, error) {
@@ -38,11 +45,11 @@ func Parse(text []byte) (File, error) {
 		return File{}, fmt.Errorf("%w: more than %d bytes", ErrMalformed, MaxSize)
 	}
 	var f File
-	if err := decode(text, &f); err != nil {
+	if err := signed.DecodeKnown(text, &f); err != nil {
 		return File{}, err
 	}
-	if len(f.Rotations) > maxRotations {
-		return File{}, fmt.Errorf("%w: %d rotations, at most %d are allowed", ErrMalformed, len(f.Rotations), maxRotations)
+	if len(f.Rotations) > signed.MaxRotations {
+		return File{}, fmt.Errorf("%w: %d rotations, at most %d are allowed", ErrMalformed, len(f.Rotations), signed.MaxRotations)
 	}
 	return f, nil
 }
@@ -59,13 +66,14 @@ func (f File) Encode() ([]byte, error) {
 	return text, nil
 }
 
-// Sign makes m the manifest of the file. Every reader needs to trust one of the keys.
+// Sign makes m the manifest of the file. Every reader needs to trust as many of
+// the keys as its threshold says, as a rule one.
 func (f *File) Sign(m Manifest, keys ...ed25519.PrivateKey) error {
 	payload, err := m.encode()
 	if err != nil {
 		return err
 	}
-	envelope, err := seal(typeManifest, payload, keys)
+	envelope, err := signed.Seal(typeManifest, payload, keys...)
 	if err != nil {
 		return err
 	}
@@ -73,97 +81,45 @@ func (f *File) Sign(m Manifest, keys ...ed25519.PrivateKey) error {
 	return nil
 }
 
-// Rotate adds a rotation, to be signed with a key that is trusted before it.
-// Its Serial must be above those of the file. The manifest is then to be signed
-// with one of the new keys.
+// Rotate adds a rotation, to be signed with as many of the keys that are trusted
+// before it as it takes then. Its Serial must be above those of the file. The
+// manifest is then to be signed with the new keys.
 func (f *File) Rotate(r Rotation, keys ...ed25519.PrivateKey) error {
-	if err := r.check(); err != nil {
-		return err
-	}
-	last, err := f.LastRotation()
-	switch {
-	case err != nil:
-		return err
-	case r.Serial <= last:
-		return fmt.Errorf("manifest: rotation %d after rotation %d", r.Serial, last)
-	case len(f.Rotations) == maxRotations:
-		return fmt.Errorf("manifest: the file has %d rotations, which is the limit", maxRotations)
-	}
-	payload, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("manifest: writing a rotation: %w", err)
-	}
-	envelope, err := seal(typeRotation, payload, keys)
+	chain, err := signed.Rotate(typeRotation, f.Rotations, r, keys...)
 	if err != nil {
 		return err
 	}
-	f.Rotations = append(f.Rotations, envelope)
+	f.Rotations = chain
 	return nil
 }
 
 // LastRotation returns the highest Serial of the file's rotations, 0 for none.
 // No signature is looked at: it is for who made the file.
 func (f File) LastRotation() (int64, error) {
-	var last int64
-	for _, e := range f.Rotations {
-		r, err := decodeRotation(e.Payload)
-		if err != nil {
-			return 0, err
-		}
-		last = max(last, r.Serial)
-	}
-	return last, nil
+	return signed.LastRotation(f.Rotations)
 }
 
 // Open follows the rotations for product from what is trusted, and returns the
-// manifest and what is trusted then. Rotations that no trusted key has signed
-// are passed over: they are of another time, or nobody's. Of the manifest
-// nothing is checked but signature and form; see State.Accept.
+// manifest and what is trusted then. Rotations that too few trusted keys have
+// signed are passed over: they are of another time, or nobody's. Of the manifest
+// nothing is checked but signatures and form; see State.Accept.
 func (f File) Open(product string, trust Trust) (Manifest, Trust, error) {
-	for _, e := range f.Rotations {
-		payload, err := e.open(typeRotation, trust.Keys)
-		if errors.Is(err, ErrSignature) {
-			continue
-		}
-		if err != nil {
-			return Manifest{}, Trust{}, err
-		}
-		r, err := decodeRotation(payload)
-		if err != nil {
-			return Manifest{}, Trust{}, err
-		}
-		if r.Product == product && r.Serial > trust.Serial {
-			trust = Trust{Serial: r.Serial, Keys: slices.Clone(r.Keys)}
-		}
-	}
-	payload, err := f.Manifest.open(typeManifest, trust.Keys)
-	if err != nil {
-		return Manifest{}, Trust{}, err
-	}
-	m, err := decodeManifest(payload)
-	if err != nil {
-		return Manifest{}, Trust{}, err
-	}
-	return m, trust, nil
+	m, trust, _, err := f.open(product, trust)
+	return m, trust, err
 }
 
-func decodeRotation(payload []byte) (Rotation, error) {
-	var r Rotation
-	if err := decode(payload, &r); err != nil {
-		return Rotation{}, err
+// open is Open, which also says whether the keys were replaced.
+func (f File) open(product string, trust Trust) (m Manifest, next Trust, replaced bool, err error) {
+	next, replaced, err = trust.Follow(typeRotation, product, f.Rotations)
+	if err != nil {
+		return Manifest{}, Trust{}, false, err
 	}
-	return r, r.check()
-}
-
-func (r Rotation) check() error {
-	if !name(r.Product, 256) {
-		return fmt.Errorf("%w: rotation for product %.64q", ErrMalformed, r.Product)
+	payload, err := f.Manifest.Open(typeManifest, next.Keys, next.Threshold)
+	if err != nil {
+		return Manifest{}, Trust{}, false, err
 	}
-	if r.Serial < 1 || r.Serial == math.MaxInt64 {
-		return fmt.Errorf("%w: rotation %d", ErrMalformed, r.Serial)
+	if m, err = decodeManifest(payload); err != nil {
+		return Manifest{}, Trust{}, false, err
 	}
-	if err := checkKeys(r.Keys); err != nil {
-		return fmt.Errorf("%w: rotation %d: %w", ErrMalformed, r.Serial, err)
-	}
-	return nil
+	return m, next, replaced, nil
 }

@@ -61,21 +61,6 @@ func FuzzManifest(f *testing.F) {
 	})
 }
 
-func FuzzRotation(f *testing.F) {
-	f.Add([]byte(`{"product":"a","serial":1,"keys":["AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]}`))
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		r, err := manifest.DecodeRotation(payload)
-		if err != nil {
-			return
-		}
-		require.Positive(t, r.Serial)
-		require.NotEmpty(t, r.Keys)
-		for _, k := range r.Keys {
-			require.Len(t, k, 32)
-		}
-	})
-}
-
 func FuzzState(f *testing.F) {
 	f.Add([]byte(`{"format":1,"seen":[{"product":"demo/app","channel":"stable","serial":3,"sha256":"00","issued":"2026-05-01T12:00:00Z"}],
 		"trust":[{"product":"demo/app","built":"00","serial":3,"keys":["AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]}]}`))

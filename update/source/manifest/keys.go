@@ -1,87 +1,23 @@
 package manifest
 
 import (
-	"bytes"
 	"crypto/ed25519"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/pem"
-	"errors"
-	"fmt"
-	"strings"
+
+	"github.com/upkeep-go/upkeep/internal/signed"
 )
 
-// maxKeys bounds how many keys are trusted at a time, and how many sign.
-const maxKeys = 8
-
-const privateBlock = "PRIVATE KEY"
-
-// unset is what a key is that was never filled in.
-var unset = make(ed25519.PublicKey, ed25519.PublicKeySize)
-
 // ParsePublicKey reads what FormatPublicKey writes. Space around it is ignored.
-func ParsePublicKey(text string) (ed25519.PublicKey, error) {
-	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
-	if err != nil || len(key) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("manifest: %.64q is not a public key: want %d bytes in base64", text, ed25519.PublicKeySize)
-	}
-	return key, nil
-}
+func ParsePublicKey(text string) (ed25519.PublicKey, error) { return signed.ParsePublicKey(text) }
 
 // FormatPublicKey writes the 32 bytes of a key in base64.
-func FormatPublicKey(key ed25519.PublicKey) string { return base64.StdEncoding.EncodeToString(key) }
+func FormatPublicKey(key ed25519.PublicKey) string { return signed.FormatPublicKey(key) }
 
 // ParsePrivateKey reads an ed25519 key in PKCS #8 and PEM, as
 // FormatPrivateKey and OpenSSL write it. No error repeats any of it.
-func ParsePrivateKey(text []byte) (ed25519.PrivateKey, error) {
-	block, rest := pem.Decode(text)
-	if block == nil || block.Type != privateBlock || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, errors.New("manifest: want one PEM block with a " + strings.ToLower(privateBlock))
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, errors.New("manifest: the private key is not one in PKCS #8")
-	}
-	private, ok := key.(ed25519.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("manifest: want an ed25519 key, not %T", key)
-	}
-	return private, nil
-}
+func ParsePrivateKey(text []byte) (ed25519.PrivateKey, error) { return signed.ParsePrivateKey(text) }
 
 // FormatPrivateKey writes a key in PKCS #8 and PEM. Who can read it can sign.
-func FormatPrivateKey(key ed25519.PrivateKey) ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("manifest: writing a private key: %w", err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: privateBlock, Bytes: der}), nil
-}
+func FormatPrivateKey(key ed25519.PrivateKey) ([]byte, error) { return signed.FormatPrivateKey(key) }
 
 // KeyID is a short name of a key, for people and for logs.
-func KeyID(key ed25519.PublicKey) string {
-	sum := sha256.Sum256(key)
-	return hex.EncodeToString(sum[:8])
-}
-
-func checkKeys(keys []ed25519.PublicKey) error {
-	if len(keys) == 0 || len(keys) > maxKeys {
-		return fmt.Errorf("manifest: %d keys, want 1 to %d", len(keys), maxKeys)
-	}
-	for i, key := range keys {
-		if len(key) != ed25519.PublicKeySize {
-			return fmt.Errorf("manifest: key %d has %d bytes, want %d", i+1, len(key), ed25519.PublicKeySize)
-		}
-		if key.Equal(unset) {
-			return fmt.Errorf("manifest: key %d is all zeros, which anybody can sign for", i+1)
-		}
-		for _, earlier := range keys[:i] {
-			if key.Equal(earlier) {
-				return fmt.Errorf("manifest: key %s is listed twice", KeyID(key))
-			}
-		}
-	}
-	return nil
-}
+func KeyID(key ed25519.PublicKey) string { return signed.KeyID(key) }

@@ -8,10 +8,10 @@ import (
 	"net/url"
 	"slices"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	version "github.com/hashicorp/go-version"
+
+	"github.com/upkeep-go/upkeep/internal/signed"
 )
 
 // MaxSize is the length in bytes of the longest file that is read.
@@ -84,7 +84,7 @@ func (r Release) For(os, arch string) (Artifact, bool) {
 // decodeManifest reads what a trusted key has signed.
 func decodeManifest(payload []byte) (Manifest, error) {
 	var m Manifest
-	if err := decode(payload, &m); err != nil {
+	if err := signed.DecodeKnown(payload, &m); err != nil {
 		return Manifest{}, err
 	}
 	for _, name := range m.Critical {
@@ -110,9 +110,9 @@ func (m Manifest) encode() ([]byte, error) {
 
 func (m Manifest) check() error {
 	switch {
-	case !name(m.Product, 256):
+	case !signed.Line(m.Product, 256):
 		return fmt.Errorf("product %.64q", m.Product)
-	case !name(m.Channel, 64):
+	case !signed.Line(m.Channel, 64):
 		return fmt.Errorf("channel %.64q", m.Channel)
 	case m.Serial < 1:
 		return fmt.Errorf("serial %d, want 1 at least", m.Serial)
@@ -160,7 +160,7 @@ func (r Release) check() (*version.Version, error) {
 }
 
 func parseVersion(text string) (*version.Version, error) {
-	if !name(text, 256) {
+	if !signed.Line(text, 256) {
 		return nil, fmt.Errorf("%.64q is not a version", text)
 	}
 	v, err := version.NewVersion(text)
@@ -173,7 +173,7 @@ func parseVersion(text string) (*version.Version, error) {
 func (a Artifact) check() error {
 	u, err := url.Parse(a.URL)
 	switch {
-	case a.OS != "" && !name(a.OS, 64), a.Arch != "" && !name(a.Arch, 64), a.OS == "" && a.Arch != "":
+	case a.OS != "" && !signed.Line(a.OS, 64), a.Arch != "" && !signed.Line(a.Arch, 64), a.OS == "" && a.Arch != "":
 		return errors.New("no such system")
 	case err != nil || a.URL == "" || len(a.URL) > 2048 || u.User != nil || u.Opaque != "":
 		return errors.New("no URL, or one with a user in it")
@@ -185,18 +185,4 @@ func (a Artifact) check() error {
 		return fmt.Errorf("a signature of %d bytes, at most 4096 are allowed", len(a.Signature))
 	}
 	return nil
-}
-
-// name reports whether text can stand in a line of a log: no space at its
-// ends, and nothing that cannot be seen.
-func name(text string, limit int) bool {
-	if text == "" || len(text) > limit || !utf8.ValidString(text) || text[0] == ' ' || text[len(text)-1] == ' ' {
-		return false
-	}
-	for _, r := range text {
-		if !unicode.IsPrint(r) {
-			return false
-		}
-	}
-	return true
 }

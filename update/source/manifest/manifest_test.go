@@ -283,7 +283,7 @@ func TestAClockBehindWhatWasSeenIsNotBelieved(t *testing.T) {
 	c.Now = now.AddDate(-1, 0, 0)
 	_, err = s.Accept(signed(t, old, key(1)), c)
 	require.ErrorIs(t, err, manifest.ErrClock)
-	require.ErrorContains(t, err, "it says 2025-05-01T12:00:00Z, and a manifest was signed at 2026-05-01T11:00:00Z")
+	require.ErrorContains(t, err, "it says 2025-05-01T12:00:00Z, and something was signed at 2026-05-01T11:00:00Z")
 }
 
 func TestTheMostExactArtifactIsForASystem(t *testing.T) {

@@ -128,13 +128,15 @@ func TestARotationThatBreaksTheRulesIsRefused(t *testing.T) {
 	good := manifest.Rotation{Product: "demo/app", Serial: 1, Keys: public(key(2))}
 	zeros := make(ed25519.PublicKey, ed25519.PublicKeySize)
 	for what, change := range map[string]func(*manifest.Rotation){
-		"no product":      func(r *manifest.Rotation) { r.Product = "" },
-		"serial 0":        func(r *manifest.Rotation) { r.Serial = 0 },
-		"the last serial": func(r *manifest.Rotation) { r.Serial = math.MaxInt64 },
-		"no keys":         func(r *manifest.Rotation) { r.Keys = nil },
-		"a short key":     func(r *manifest.Rotation) { r.Keys = []ed25519.PublicKey{{1}} },
-		"a key of zeros":  func(r *manifest.Rotation) { r.Keys = []ed25519.PublicKey{zeros} },
-		"a key twice":     func(r *manifest.Rotation) { r.Keys = public(key(2), key(2)) },
+		"no product":               func(r *manifest.Rotation) { r.Product = "" },
+		"serial 0":                 func(r *manifest.Rotation) { r.Serial = 0 },
+		"the last serial":          func(r *manifest.Rotation) { r.Serial = math.MaxInt64 },
+		"more keys than there are": func(r *manifest.Rotation) { r.Threshold = 2 },
+		"a threshold below 0":      func(r *manifest.Rotation) { r.Threshold = -1 },
+		"no keys":                  func(r *manifest.Rotation) { r.Keys = nil },
+		"a short key":              func(r *manifest.Rotation) { r.Keys = []ed25519.PublicKey{{1}} },
+		"a key of zeros":           func(r *manifest.Rotation) { r.Keys = []ed25519.PublicKey{zeros} },
+		"a key twice":              func(r *manifest.Rotation) { r.Keys = public(key(2), key(2)) },
 		"too many keys": func(r *manifest.Rotation) {
 			r.Keys = public(key(1), key(2), key(3), key(4), key(5), key(6), key(7), key(8), key(9))
 		},

@@ -38,6 +38,9 @@ type Source struct {
 	// Keys are the public keys to trust from the start, 1 to 8; see
 	// ParsePublicKey. The manifest may replace them. Required.
 	Keys []ed25519.PublicKey
+	// Threshold is how many of Keys must have signed. Default 1. What replaces the
+	// keys says how many of them it takes then.
+	Threshold int
 	// State remembers which manifest was the last, usually in a StateFile
 	// beside the program's other data. Several Sources may share one, and so
 	// may several processes. Required.
@@ -121,7 +124,7 @@ func (s *Source) base() (*url.URL, error) {
 func (s *Source) accept(ctx context.Context, pkg string, got answer) (accepted Manifest, err error) {
 	check := Check{
 		Product: cmp.Or(s.Product, pkg), Channel: cmp.Or(s.Channel, "stable"),
-		Keys: s.Keys, MinSerial: s.MinSerial, Now: time.Now(),
+		Keys: s.Keys, Threshold: s.Threshold, MinSerial: s.MinSerial, Now: time.Now(),
 	}
 	err = s.State.Update(ctx, func(kept []byte) ([]byte, error) {
 		state, err := ParseState(kept)
@@ -241,7 +244,7 @@ func (s *Source) fetch(ctx context.Context, u *url.URL) (answer, error) {
 	if err := web.Refusal(resp, u); err != nil {
 		return answer{}, err
 	}
-	text, err := web.Read(resp.Body, u, MaxSize)
+	text, err := fetch.Read(resp.Body, u, MaxSize)
 	return answer{text: text, etag: resp.Header.Get("Etag"), date: date}, err
 }
 

@@ -267,11 +267,11 @@ func TestAClockThatIsAYearOffIsToldApart(t *testing.T) {
 		says           string
 	}{
 		{"this clock is ahead, says the server", -year, hence(-year), true, true,
-			"the server's says 2001-01-01T00:00:00Z: manifest: expired"},
+			"the server's says 2001-01-01T00:00:00Z: serial 1: signed: expired"},
 		{"this clock is ahead, and the server says nothing", -year, nil, true, false, "and it is 2002-01-01T00:00:00Z"},
 		{"the manifest is old indeed", -year, time.Now, true, false, "expired"},
 		{"this clock is behind", year, hence(year), false, true,
-			"it says 2002-01-01T00:00:00Z, and a manifest was signed at 2003-01-01T00:00:00Z"},
+			"it says 2002-01-01T00:00:00Z, and something was signed at 2003-01-01T00:00:00Z"},
 		{"this clock is behind, and the server's too", year, time.Now, false, true, "the clock of this machine seems wrong"},
 	}
 	for _, tt := range tests {

@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
-)
 
-// clockSlack is how far clocks may be apart: a day, since many a clock is set
-// to another time zone's time.
-const clockSlack = 24 * time.Hour
+	"github.com/upkeep-go/upkeep/internal/signed"
+)
 
 // State is what a program must remember of the manifests it has accepted: of
 // each channel the highest serial, and the keys it trusts. The zero State has
@@ -29,12 +27,14 @@ type seen struct {
 	Serial  int64     `json:"serial"`
 	Digest  Digest    `json:"sha256"` // of the manifest's bytes
 	Issued  time.Time `json:"issued"`
+	// Rotation is the serial of the rotation under which it was accepted.
+	Rotation int64 `json:"rotation,omitempty"`
 }
 
 // trusted is what came of the keys that a program was built with.
 type trusted struct {
 	Product string `json:"product"`
-	Built   Digest `json:"built"` // SHA-256 of those keys
+	Built   Digest `json:"built"` // SHA-256 of those keys and their threshold
 	Trust
 }
 
@@ -51,14 +51,14 @@ func ParseState(text []byte) (*State, error) {
 		return &State{}, nil
 	}
 	var s stored
-	if err := decode(text, &s); err != nil {
+	if err := signed.DecodeKnown(text, &s); err != nil {
 		return nil, fmt.Errorf("manifest: the state is damaged: %w", err)
 	}
 	if s.Format != 1 {
 		return nil, fmt.Errorf("manifest: the state has format %d, want 1", s.Format)
 	}
 	for _, t := range s.Trust {
-		if err := checkKeys(t.Keys); err != nil {
+		if err := t.Check(); err != nil {
 			return nil, fmt.Errorf("manifest: the state is damaged: %w", err)
 		}
 	}
@@ -80,6 +80,9 @@ type Check struct {
 	// Keys are those that the program was built with: 1 to 8. Keys that the
 	// state has not met begin anew, without what was rotated under others.
 	Keys []ed25519.PublicKey
+	// Threshold is how many of Keys must have signed. Default 1. A rotation brings
+	// one of its own.
+	Threshold int
 	// MinSerial is the lowest serial to accept, whatever was seen: of use to a
 	// program that has no state yet.
 	MinSerial int64
@@ -89,14 +92,15 @@ type Check struct {
 // Accept reads a file, checks everything there is to check of its manifest,
 // and remembers it. An error leaves the state as it was.
 func (s *State) Accept(text []byte, c Check) (Manifest, error) {
-	if err := checkKeys(c.Keys); err != nil {
+	if err := c.trust().Check(); err != nil {
 		return Manifest{}, err
 	}
 	f, err := Parse(text)
 	if err != nil {
 		return Manifest{}, err
 	}
-	m, trust, err := f.Open(c.Product, s.trusted(c))
+	before := s.trusted(c)
+	m, trust, replaced, err := f.open(c.Product, before)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -105,20 +109,26 @@ func (s *State) Accept(text []byte, c Check) (Manifest, error) {
 			ErrMismatch, m.Product, m.Channel, c.Product, c.Channel)
 	}
 	sum := sha256.Sum256(f.Manifest.Payload)
-	now := seen{Product: m.Product, Channel: m.Channel, Serial: m.Serial, Digest: sum[:], Issued: m.Issued}
-	if err := s.order(now, c.MinSerial); err != nil {
+	now := seen{Product: m.Product, Channel: m.Channel, Serial: m.Serial, Digest: sum[:], Issued: m.Issued, Rotation: trust.Serial}
+	last := s.last(m.Product, m.Channel)
+	if replaced && last.under(before) {
+		last = seen{}
+	}
+	if err := order(last, now, c.MinSerial); err != nil {
 		return Manifest{}, err
 	}
 	if err := s.age(m, c.Now); err != nil {
 		return Manifest{}, err
 	}
+	if replaced {
+		s.forget(c.Product, before)
+	}
 	s.remember(now, c, trust)
 	return m, nil
 }
 
-// order refuses what is older than what was seen.
-func (s *State) order(now seen, least int64) error {
-	last := s.last(now.Product, now.Channel)
+// order refuses what is older than what was seen last.
+func order(last, now seen, least int64) error {
 	switch {
 	case now.Serial < max(last.Serial, least):
 		return fmt.Errorf("%w: serial %d after %d", ErrReplayed, now.Serial, max(last.Serial, least))
@@ -130,22 +140,17 @@ func (s *State) order(now seen, least int64) error {
 
 // age refuses what has expired, and a clock that cannot tell.
 func (s *State) age(m Manifest, now time.Time) error {
-	latest := m.Issued
+	var latest time.Time
 	for _, known := range s.seen {
 		if known.Issued.After(latest) {
 			latest = known.Issued
 		}
 	}
-	if now.Before(latest.Add(-clockSlack)) {
-		return fmt.Errorf("%w: it says %s, and a manifest was signed at %s", ErrClock, stamp(now), stamp(latest))
-	}
-	if !now.Before(m.Expires) {
-		return fmt.Errorf("%w: serial %d at %s, and it is %s", ErrExpired, m.Serial, stamp(m.Expires), stamp(now))
+	if err := signed.Age(m.Issued, m.Expires, latest, now); err != nil {
+		return fmt.Errorf("serial %d: %w", m.Serial, err)
 	}
 	return nil
 }
-
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func (s *State) last(product, channel string) seen {
 	for _, known := range s.seen {
@@ -156,24 +161,47 @@ func (s *State) last(product, channel string) seen {
 	return seen{}
 }
 
+// under reports whether a manifest was accepted before what is trusted moved on
+// from t. If not, another build of the program, which has other keys in it, was
+// ahead of this one.
+func (k seen) under(t Trust) bool { return k.Rotation <= t.Serial }
+
+// forget forgets the serials that a product had in all its channels under what
+// was trusted before: who has signed them can sign no more. That something was
+// signed at a time stays known.
+func (s *State) forget(product string, before Trust) {
+	for i, known := range s.seen {
+		if known.Product == product && known.under(before) {
+			s.seen[i].Serial, s.seen[i].Digest = 0, nil
+		}
+	}
+}
+
+// trust is what a program was built with.
+func (c Check) trust() Trust { return Trust{Keys: c.Keys, Threshold: c.Threshold} }
+
 // trusted is what the keys of c have come to.
 func (s *State) trusted(c Check) Trust {
-	built := fingerprint(c.Keys)
+	built := fingerprint(c.trust())
 	for _, t := range s.trust {
 		if t.Product == c.Product && bytes.Equal(t.Built, built) {
 			return t.Trust
 		}
 	}
-	return Trust{Keys: c.Keys}
+	return c.trust()
 }
 
-// fingerprint names a set of keys, whatever their order.
-func fingerprint(keys []ed25519.PublicKey) Digest {
-	keys = slices.Clone(keys)
+// fingerprint names a set of keys, whatever their order, and how many of them it
+// takes if that is more than one.
+func fingerprint(t Trust) Digest {
+	keys := slices.Clone(t.Keys)
 	slices.SortFunc(keys, func(a, b ed25519.PublicKey) int { return bytes.Compare(a, b) })
 	sum := sha256.New()
 	for _, key := range keys {
 		sum.Write(key)
+	}
+	if t.Threshold > 1 {
+		sum.Write([]byte{byte(t.Threshold)})
 	}
 	return sum.Sum(nil)
 }
@@ -183,7 +211,7 @@ func (s *State) remember(now seen, c Check, trust Trust) {
 		return known.Product == now.Product && known.Channel == now.Channel
 	})
 	if trust.Serial > 0 {
-		built := fingerprint(c.Keys)
+		built := fingerprint(c.trust())
 		s.trust = replace(s.trust, trusted{c.Product, built, trust}, func(t trusted) bool {
 			return t.Product == c.Product && bytes.Equal(t.Built, built)
 		})

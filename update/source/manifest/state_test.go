@@ -1,6 +1,7 @@
 package manifest_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,6 +18,7 @@ func TestADamagedStateIsNotTakenForAnEmptyOne(t *testing.T) {
 	for _, text := range []string{
 		string(good[:len(good)-3]), "{}", "null", `{"format":2}`, "\x00\x00", `{"format":1,"format":1}`,
 		`{"format":1,"trust":[{"product":"demo/app","built":"00","serial":3,"keys":[]}]}`,
+		strings.Replace(string(good), `"keys"`, `"threshold":2,"keys"`, 1),
 	} {
 		_, err := manifest.ParseState([]byte(text))
 		require.ErrorContains(t, err, "the state", text)

@@ -1,0 +1,5 @@
+package signed
+
+// DecodeRotation is the decoder of what has been signed, for a fuzzer that cannot
+// sign.
+var DecodeRotation = decodeRotation
