@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
-	"sync"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/built"
 )
 
 // maxCatalog bounds a signed catalog, in bytes.
@@ -104,31 +104,12 @@ func (s *Service) admits(rec Record, c Catalog) error {
 // unexpired compares a date with the latest moment that is known to have been:
 // a device without a clock begins in 1970.
 func (s *Service) unexpired(rec Record, what string, issued, expires time.Time) error {
-	now := time.Now()
-	for _, known := range []time.Time{buildTime(), rec.Catalog.Issued, issued} {
-		if known.After(now) {
-			now = known
-		}
-	}
+	now := built.Latest(built.Now(), rec.Catalog.Issued, issued)
 	if !expires.IsZero() && now.After(expires) {
 		return fmt.Errorf("%w: the %s, on %s", ErrExpired, what, expires.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
-
-// buildTime is when this program was built, as far as it knows.
-var buildTime = sync.OnceValue(func() (t time.Time) {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return t
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.time" {
-			t, _ = time.Parse(time.RFC3339, setting.Value)
-		}
-	}
-	return t
-})
 
 // fetch reads a small object as a whole, of at most so many bytes.
 func (s *Service) fetch(ctx context.Context, name string, most int64) ([]byte, error) {
