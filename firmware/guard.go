@@ -37,7 +37,8 @@ func (g *guard) reason(err error) error {
 	return err
 }
 
-// reader takes every byte for a sign of life.
+// reader takes every byte for a sign of life, and every read that goes well: a
+// feed may have read what is in front of what it was asked for.
 func (g *guard) reader(r io.Reader) io.Reader { return guarded{g, r} }
 
 type guarded struct {
@@ -47,7 +48,7 @@ type guarded struct {
 
 func (r guarded) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
-	if n > 0 {
+	if n > 0 || err == nil {
 		r.g.timer.Reset(r.g.stall)
 	}
 	return n, err
