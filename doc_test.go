@@ -59,6 +59,7 @@ func TestAFolderIsADomainOrHasARole(t *testing.T) {
 // allowed are the modules that the root module may import outside of tests.
 var allowed = []string{
 	"github.com/hashicorp/go-version",
+	"github.com/klauspost/compress",
 	"golang.org/x/crypto",
 	"golang.org/x/mod",
 	"golang.org/x/sys",

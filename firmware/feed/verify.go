@@ -1,0 +1,133 @@
+package feed
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/upkeep-go/upkeep/firmware"
+)
+
+// Verify reads the feed as a device would that trusts v: the catalog, and every
+// release by every way. Of a patch from a release that is no longer listed only
+// the bytes are compared that are sent. It needs no Keys, and changes nothing.
+func (p Publisher) Verify(ctx context.Context, v firmware.Verifier) error {
+	d := folder(p.Dir)
+	raw, err := os.ReadFile(d.path(firmware.CatalogName))
+	if err != nil {
+		return err
+	}
+	c, _, err := v.Catalog(ctx, raw, nil)
+	if err != nil {
+		return err
+	}
+	if p.Product != "" && c.Product != p.Product {
+		return fmt.Errorf("%w: the catalog is for product %q", firmware.ErrMismatch, c.Product)
+	}
+	var wrong []error
+	for _, r := range c.Releases {
+		if err := d.verify(ctx, v, c, r); err != nil {
+			wrong = append(wrong, fmt.Errorf("version %q: %w", r.Version, err))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// verify gets a release by every way.
+func (d folder) verify(ctx context.Context, v firmware.Verifier, c firmware.Catalog, r firmware.Release) error {
+	made, err := d.image(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := made.Close(); err != nil {
+		return err
+	}
+	x, err := d.index(ctx, r)
+	if err != nil {
+		return err
+	}
+	bases := map[[32]byte]io.ReaderAt{}
+	for _, r := range c.Releases {
+		if !usesPatches(x, r.Digest) {
+			continue
+		}
+		base, err := d.image(ctx, r)
+		if err != nil {
+			return err
+		}
+		defer base.Close()
+		bases[r.Digest] = base
+	}
+	for i, s := range x.Segments {
+		for _, p := range s.Parts {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			if err := d.verifyPart(ctx, v, x, i, p, bases[p.From]); err != nil {
+				return fmt.Errorf("segment %d by %s: %w", i+1, p.Way, err)
+			}
+		}
+	}
+	return nil
+}
+
+func usesPatches(x firmware.Index, from [32]byte) bool {
+	for _, s := range x.Segments {
+		for _, p := range s.Parts {
+			if p.Way == firmware.WayPatch && p.From == from {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (d folder) verifyPart(ctx context.Context, v firmware.Verifier, x firmware.Index, i int, p firmware.Part, base io.ReaderAt) error {
+	_, size := x.Extent(i)
+	raw, err := d.read(ctx, p.Object, p.Offset, p.Size, p.Digest)
+	if err != nil || p.Way == firmware.WayPatch && base == nil {
+		return err
+	}
+	switch p.Way {
+	case firmware.WayChunks:
+		raw, err = d.joined(ctx, v, raw)
+	case firmware.WayPatch:
+		window := make([]byte, p.BaseSize)
+		if _, err := base.ReadAt(window, p.Base); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		raw, err = v.Unpack(p.Way, raw, window, size)
+	case firmware.WayZstd:
+		raw, err = v.Unpack(p.Way, raw, nil, size)
+	}
+	if err == nil && sha256.Sum256(raw) != x.Segments[i].Digest {
+		err = fmt.Errorf("%w: it is not the segment that was signed", firmware.ErrCorrupt)
+	}
+	return err
+}
+
+// joined is what a list of chunks makes, all of which come from the feed.
+func (d folder) joined(ctx context.Context, v firmware.Verifier, sent []byte) (raw []byte, err error) {
+	var list firmware.Chunks
+	if err := list.UnmarshalBinary(sent); err != nil {
+		return nil, err
+	}
+	for _, c := range list.List {
+		sent, err := d.read(ctx, list.Object, c.Offset, c.Sent, c.SentDigest)
+		if err != nil {
+			return nil, err
+		}
+		one, err := v.Unpack(firmware.WayZstd, sent, nil, c.Size)
+		if err != nil {
+			return nil, err
+		}
+		if sha256.Sum256(one) != c.Digest {
+			return nil, fmt.Errorf("%w: a chunk is not the one that was signed", firmware.ErrCorrupt)
+		}
+		raw = append(raw, one...)
+	}
+	return raw, nil
+}
