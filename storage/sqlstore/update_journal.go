@@ -183,12 +183,12 @@ func (j *Journal) endsLease(ctx context.Context, r update.Run) (bool, error) {
 // find returns the run that has the request or the id of r, or nil.
 func find(tx Tx, r update.Run) (*update.Run, error) {
 	if r.Request.By.RequestID != "" {
-		run, err := getRun(tx, "package = ?1 AND request_id = ?2", []byte(r.Package), []byte(r.Request.By.RequestID))
+		run, err := updateRuns.one(tx, updateRuns.where("package = ?1 AND request_id = ?2", []byte(r.Package), []byte(r.Request.By.RequestID)))
 		if !errors.Is(err, update.ErrNotFound) {
 			return &run, err
 		}
 	}
-	run, err := getRun(tx, "id = ?1", []byte(r.ID))
+	run, err := updateRuns.one(tx, updateRuns.where("id = ?1", []byte(r.ID)))
 	if errors.Is(err, update.ErrNotFound) {
 		return nil, nil
 	}
