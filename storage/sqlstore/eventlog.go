@@ -16,8 +16,9 @@ import (
 // seq, the primary key, and time_ms, and others.
 type eventTable[E any] struct {
 	insert    string // an event, of which ?1 and ?2 are seq and time_ms
-	after     string // reads {size} events from ?1 on, each for scan
+	after     string // reads {size} events from ?1 on, each for scan; {and} where those are of one log
 	prune     string // deletes what was kept for the events before ?1; may be empty
+	part      string // column that tells the logs in the table apart, with which the key begins; empty: it has one
 	compacted error  // for who cannot be told of all that follows
 
 	scan func(scan func(dest ...any) error) (logged[E], error)
@@ -39,6 +40,7 @@ type logged[E any] struct {
 type eventLog[E any] struct {
 	*eventTable[E]
 	table  string
+	of     []byte // the value of part
 	locks  string // Dialect.EventLock
 	db     DB
 	keep   storage.Retention
@@ -65,21 +67,40 @@ func (l eventLog[E]) on(db DB) eventLog[E] {
 	return l
 }
 
+// logOf returns the log of a part of the table.
+func (l eventLog[E]) logOf(part string) eventLog[E] {
+	l.of = []byte(part)
+	return l
+}
+
 // lock comes first in every write that gives events.
 func (l eventLog[E]) lock(tx Tx) error { return execLock(tx, l.locks) }
 
-// {log} is the table.
+// {log} is the table, {where} and {and} select one of its logs.
 const (
-	logNewest = `SELECT coalesce(max(seq), 0) FROM {log}`
-	logOldest = `SELECT coalesce(min(seq), 0) FROM {log}`
+	logNewest = `SELECT coalesce(max(seq), 0) FROM {log}{where}`
+	logOldest = `SELECT coalesce(min(seq), 0) FROM {log}{where}`
 	// logFirstYoung finds the first event before ?1 that is not before the time ?2.
-	logFirstYoung = `SELECT coalesce(min(seq), ?1) FROM {log} WHERE seq < ?1 AND time_ms >= ?2`
+	logFirstYoung = `SELECT coalesce(min(seq), ?1) FROM {log} WHERE seq < ?1 AND time_ms >= ?2{and}`
 	// logKept finds the first of the newest ?1 events.
-	logKept  = `SELECT min(seq) FROM (SELECT seq FROM {log} ORDER BY seq DESC LIMIT ?1) AS kept`
-	logPrune = `DELETE FROM {log} WHERE seq < ?1`
+	logKept  = `SELECT min(seq) FROM (SELECT seq FROM {log}{where} ORDER BY seq DESC LIMIT ?1) AS kept`
+	logPrune = `DELETE FROM {log} WHERE seq < ?1{and}`
+	// logBase is what the numbers of a log follow that has no events yet: a lost
+	// history may have had some. A table of one log has an event there instead.
+	logBase = `SELECT coalesce(max(base), 0) FROM upkeep_history`
 )
 
-func (l eventLog[E]) sql(query string) string { return strings.Replace(query, "{log}", l.table, 1) }
+// sql is a statement for one log, with its arguments.
+func (l eventLog[E]) sql(text string, args ...any) query {
+	q := query{text, args}
+	where, and := "", ""
+	if l.part != "" {
+		is := l.part + " = " + q.arg(l.of)
+		where, and = " WHERE "+is, " AND "+is
+	}
+	q.text = strings.NewReplacer("{log}", l.table, "{where}", where, "{and}", and).Replace(text)
+	return q
+}
 
 // append writes an event, and now and then deletes old ones. Nobody else writes
 // meanwhile; the caller knows what the next number is, and the time.
@@ -108,7 +129,7 @@ const pruneChunk = 2000
 // newest, and what was kept for them.
 func (l eventLog[E]) forget(tx Tx, newest, now int64) error {
 	var oldest, young int64
-	if err := tx.Row(l.sql(logOldest), nil, &oldest); err != nil {
+	if err := row(tx, l.sql(logOldest), &oldest); err != nil {
 		return err
 	}
 	end := min(oldest+pruneChunk, newest) // the first event that must stay
@@ -116,11 +137,12 @@ func (l eventLog[E]) forget(tx Tx, newest, now int64) error {
 	if err != nil {
 		return err
 	}
-	err = tx.Row(l.sql(logFirstYoung), []any{end, now - l.keep.Age.Milliseconds()}, &young)
+	err = row(tx, l.sql(logFirstYoung, end, now-l.keep.Age.Milliseconds()), &young)
 	if keep = max(min(keep, end), young); err != nil || keep <= oldest {
 		return err
 	}
-	if err = tx.Exec(l.sql(logPrune), keep); err == nil && l.prune != "" {
+	q := l.sql(logPrune, keep)
+	if err = tx.Exec(q.text, q.args...); err == nil && l.prune != "" {
 		err = tx.Exec(l.prune, keep)
 	}
 	return err
@@ -133,8 +155,16 @@ func (l eventLog[E]) firstKept(tx Tx, oldest, newest int64) (first int64, err er
 	if newest-oldest < never {
 		return newest - int64(l.keep.Events) + 1, nil
 	}
-	err = tx.Row(l.sql(logKept), []any{int64(l.keep.Events)}, &first)
+	err = row(tx, l.sql(logKept, int64(l.keep.Events)), &first)
 	return first, err
+}
+
+// newest returns the number that the next event follows.
+func (l eventLog[E]) newest(tx Tx) (seq int64, err error) {
+	if err = row(tx, l.sql(logNewest), &seq); err == nil && seq == 0 && l.part != "" {
+		err = tx.Row(logBase, nil, &seq)
+	}
+	return seq, err
 }
 
 // watch yields the events after a number, or after the newest for a negative
@@ -167,7 +197,11 @@ func (l eventLog[E]) follow(ctx context.Context, after int64, yield func(E) bool
 		return fmt.Errorf("within a transaction: %w", errors.ErrUnsupported)
 	}
 	if after < 0 {
-		if err := l.db.Row(ctx, l.sql(logNewest), nil, &after); err != nil {
+		err := l.db.Read(ctx, func(tx Tx) (err error) {
+			after, err = l.newest(tx)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -210,7 +244,8 @@ func (l eventLog[E]) follow(ctx context.Context, after int64, yield func(E) bool
 type events[E any] struct {
 	page[logged[E], int64]
 	anchor int64
-	gap    bool // another event comes next
+	gap    bool  // another event comes next
+	base   int64 // what the first event follows, if there is none yet
 }
 
 // follows reports whether a reader at the event after can go on: the event is
@@ -223,14 +258,14 @@ func (p *events[E]) follows(after, at int64) bool {
 	case p.anchor != 0:
 		return at == 0 || at == p.anchor
 	}
-	return len(p.entries) > 0 || after == 0
+	return len(p.entries) > 0 || after == p.base
 }
 
 // read reads the next events after a number, from one snapshot.
 func (l eventLog[E]) read(ctx context.Context, after int64, size int) (p events[E], err error) {
 	err = l.feeds.read(ctx, l.db, func(tx Tx) error {
 		p = events[E]{page: page[logged[E], int64]{most: eventBytes}}
-		err := p.page.read(tx, query{limited(l.after, size+1), []any{after}}, func(scan func(...any) error) error {
+		err := p.page.read(tx, l.sql(limited(l.after, size+1), after), func(scan func(...any) error) error {
 			e, err := l.scan(scan)
 			switch {
 			case err != nil, p.gap:
@@ -247,6 +282,9 @@ func (l eventLog[E]) read(ctx context.Context, after int64, size int) (p events[
 			}
 			return err
 		})
+		if err == nil && l.part != "" && len(p.entries) == 0 && p.anchor == 0 {
+			err = tx.Row(logBase, nil, &p.base)
+		}
 		if err != nil || l.complete == nil || len(p.entries) == 0 {
 			return err
 		}

@@ -67,7 +67,8 @@ func (t lvTable) pin(seq int64, more bool) (int64, error) {
 	if seq > 0 || !more {
 		return seq, nil
 	}
-	err := t.Row(t.s.events.sql(logNewest), nil, &seq)
+	q := t.s.events.sql(logNewest)
+	err := t.Row(q.text, q.args, &seq)
 	return seq, err
 }
 

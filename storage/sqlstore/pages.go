@@ -98,6 +98,9 @@ type query struct {
 	args []any
 }
 
+// row reads the one row of a query.
+func row(tx Tx, q query, dest ...any) error { return tx.Row(q.text, q.args, dest...) }
+
 // arg adds an argument and returns its place.
 func (q *query) arg(value any) string {
 	q.args = append(q.args, value)
