@@ -10,20 +10,22 @@ import (
 	"errors"
 	"time"
 
+	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/internal/fault"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/update"
 )
 
-// Backend is what a full engine offers: an update.Store and an lv.Store, which
-// the Config of each domain takes as it is. The stores share its life: they are
-// used until Close, which waits for them and may be called twice. Package
-// storagetest checks implementations.
+// Backend is what a full engine offers: an update.Store, an lv.Store and a
+// firmware.Store, which the Config of each domain takes as it is. The stores
+// share its life: they are used until Close, which waits for them and may be
+// called twice. Package storagetest checks implementations.
 type Backend interface {
 	Locker() lease.Locker
 	Journal() update.Journal
 	Versions() lv.VersionStore
+	Firmware(device string) firmware.DeviceStore
 	Close() error
 }
 

@@ -3,7 +3,7 @@
 // of the other engines but durability. Its time is time.Now, which
 // testing/synctest can fake.
 //
-// Read memory.go, then lease.go; update_journal.go; and lv.go before
+// Read memory.go, then lease.go; update_journal.go; firmware.go; and lv.go before
 // lv_write.go, lv_release.go and lv_read.go. Package storage/sqlstore has the
 // same promises in SQL.
 package memory

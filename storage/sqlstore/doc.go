@@ -27,11 +27,12 @@
 // sqlstore.go and dialect.go, which are what an engine supplies; stores.go, and
 // with it schema.go and migrate.go (tables that are made when they are needed)
 // and history.go (what a restored database does, with the *_begin.sql of each
-// domain). pages.go, eventlog.go and
-// codec.go have what every domain needs: lists, a feed, and records. lease.go is
-// the shortest store. Of package update: update_journal.go, update_record.go,
-// update_events.go, update_history.go. Of package lv: lv.go, lv_tables.go,
-// lv_write.go, lv_release.go and lv_strategy.go for what changes; lv_rows.go and
+// domain). pages.go, eventlog.go, runs.go and codec.go have what every domain
+// needs: lists, a feed, runs, and records. lease.go is the shortest store. Of
+// package update: update_journal.go, update_record.go, update_events.go,
+// update_history.go. Of package firmware: firmware.go, firmware_run.go,
+// firmware_record.go. Of package lv: lv.go, lv_tables.go, lv_write.go,
+// lv_release.go and lv_strategy.go for what changes; lv_rows.go and
 // lv_history.go for what is read; lv_events.go and lv_forget.go; lv_record.go,
 // lv_rules.go and lv_sound.go for the form of what is kept.
 package sqlstore

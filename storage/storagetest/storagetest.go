@@ -22,6 +22,7 @@ var stores = []store{
 	lockerStore,   // of lease
 	journalStore,  // of update
 	versionsStore, // of lv
+	deviceStore,   // of firmware
 }
 
 // Harness describes the engine under test.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
@@ -49,6 +50,20 @@ type versions struct {
 
 func (s *versions) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
 	return whileOpen(ctx, s.open, func(ctx context.Context) iter.Seq2[lv.Event, error] { return s.VersionStore.Watch(ctx, after) })
+}
+
+// Firmware ends its watches with the handle.
+func (h *handle) Firmware(name string) firmware.DeviceStore {
+	return device{h.Faulty.Firmware(name), h.versions.open}
+}
+
+type device struct {
+	firmware.DeviceStore
+	open context.Context
+}
+
+func (d device) Watch(ctx context.Context, after int64) iter.Seq2[firmware.Event, error] {
+	return whileOpen(ctx, d.open, func(ctx context.Context) iter.Seq2[firmware.Event, error] { return d.DeviceStore.Watch(ctx, after) })
 }
 
 // whileOpen ends a list with a handle.
@@ -186,6 +201,7 @@ func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
 		{"forgets locks", "leases and tokens survive reopening", forgetful},
 		{"forgets rows", "rows and what was released survive reopening", forgetful},
 		{"locks for itself alone", "programs of a fleet update one at a time", forgetful},
+		{"forgets devices", "devices survive reopening", forgetful},
 		{"forgets runs", "runs and events survive reopening", forgetful},
 	} {
 		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: m.h.Cases()})
