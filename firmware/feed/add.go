@@ -52,6 +52,7 @@ type maker struct {
 	image Content
 	index firmware.Index
 	marks [][]mark // of each segment
+	packer
 	// patches are those of each segment, in the order of bases.
 	patches [][]firmware.Part
 	lists   []firmware.Chunks
@@ -178,7 +179,7 @@ func (m *maker) packAll(ctx context.Context) error {
 	defer chunks.drop()
 	m.stored = map[[32]byte]firmware.Chunk{}
 	parts := make([]firmware.Part, len(m.index.Segments))
-	err = inOrder(ctx, len(parts), m.pack, func(i int, p packed) error {
+	err = inOrder(ctx, len(parts), m.packed, func(i int, p packed) error {
 		at, err := segments.write(p.zstd)
 		if err != nil {
 			return err
@@ -208,13 +209,13 @@ func (m *maker) packAll(ctx context.Context) error {
 	return nil
 }
 
-// pack packs segment i by itself, and its chunks.
-func (m *maker) pack(i int) (p packed, err error) {
+// packed packs segment i by itself, and its chunks.
+func (m *maker) packed(i int) (p packed, err error) {
 	raw, err := m.segment(i)
 	if err != nil {
 		return p, err
 	}
-	if p.zstd, err = pack(raw, nil); err != nil {
+	if p.zstd, err = m.pack(raw, nil); err != nil {
 		return p, err
 	}
 	p.digest = sha256.Sum256(p.zstd)
@@ -224,7 +225,7 @@ func (m *maker) pack(i int) (p packed, err error) {
 		c := chunk{digest: sha256.Sum256(rest[:n]), size: n}
 		if !seen[c.digest] {
 			seen[c.digest] = true
-			if c.sent, err = pack(rest[:n], nil); err != nil {
+			if c.sent, err = m.pack(rest[:n], nil); err != nil {
 				return p, err
 			}
 		}

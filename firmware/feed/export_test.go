@@ -2,12 +2,18 @@ package feed
 
 import (
 	"context"
+	"crypto/ed25519"
 	"net/http"
 
 	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/internal/signed"
 )
 
-var Pack = pack
+// Pack is that of a packer that has packed what was packed before.
+func (p *Packer) Pack(raw, window []byte) ([]byte, error) { return p.pack(raw, window) }
+
+// Packer packs.
+type Packer struct{ packer }
 
 func (h *HTTP) Sender() *http.Client { return h.sender() }
 
@@ -20,4 +26,14 @@ func (p Publisher) Sign(ctx context.Context, c firmware.Catalog) error {
 	defer w.close()
 	w.catalog.Releases = c.Releases
 	return w.save()
+}
+
+// Seal makes a file of a catalog's bytes, whatever they are.
+func Seal(payload []byte, keys []ed25519.PrivateKey) ([]byte, error) {
+	var f file
+	var err error
+	if f.Signed, err = signed.Seal(typeCatalog, payload, keys...); err != nil {
+		return nil, err
+	}
+	return encode(f)
 }

@@ -7,15 +7,14 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// encoders are those that nobody uses, by the logarithm of their window: they
-// have tables of 32 MiB. What comes out of one does not depend on what it has
-// done before.
-var encoders [64]sync.Pool
+// packer packs. The same bytes come out for the same bytes in, whatever was
+// packed before. Its encoders, which nobody uses at present, are those without
+// another image, by the logarithm of their window: they have tables of 32 MiB.
+type packer struct{ encoders [64]sync.Pool }
 
 // pack packs raw against a window of another image, or by itself if that is nil.
-// The dictionary's number is 0, as with zstd --patch-from. The same bytes come
-// out for the same bytes in.
-func pack(raw, window []byte) ([]byte, error) {
+// The dictionary's number is 0, as with zstd --patch-from.
+func (p *packer) pack(raw, window []byte) ([]byte, error) {
 	size := max(bits.Len(uint(len(raw)+len(window)-1)), bits.Len(zstd.MinWindowSize-1))
 	if window != nil { // to give an encoder another dictionary costs as much as another encoder
 		enc, err := encoder(size, zstd.WithEncoderDictRaw(0, window))
@@ -24,14 +23,15 @@ func pack(raw, window []byte) ([]byte, error) {
 		}
 		return enc.EncodeAll(raw, nil), nil
 	}
-	enc, reused := encoders[size].Get().(*zstd.Encoder)
+	pool := &p.encoders[size]
+	enc, reused := pool.Get().(*zstd.Encoder)
 	if !reused {
 		var err error
 		if enc, err = encoder(size); err != nil {
 			return nil, err
 		}
 	}
-	defer encoders[size].Put(enc)
+	defer pool.Put(enc)
 	return enc.EncodeAll(raw, nil), nil
 }
 

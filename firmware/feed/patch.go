@@ -176,7 +176,7 @@ func (m *maker) patch(base Content, w extent, i int) ([]byte, error) {
 	if _, err := base.ReadAt(window, w.offset); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("reading the earlier image: %w", err)
 	}
-	return pack(raw, window)
+	return m.pack(raw, window)
 }
 
 // worth reports whether a patch of this size is worth its place in the index.

@@ -2,22 +2,11 @@ package feed
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/upkeep-go/upkeep/firmware"
 )
-
-// decoders are those that nobody uses: what one needs besides the bytes in and
-// out is worth to be kept. None has goroutines of its own.
-var decoders = sync.Pool{New: func() any {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true))
-	if err != nil {
-		panic(err) // an option is wrong
-	}
-	return d
-}}
 
 // Unpack implements firmware.Verifier.
 func (k Keys) Unpack(way firmware.Way, sent, window []byte, size int64) ([]byte, error) {
@@ -27,13 +16,15 @@ func (k Keys) Unpack(way firmware.Way, sent, window []byte, size int64) ([]byte,
 	if size <= 0 || size > firmware.MaxSegment {
 		return nil, fmt.Errorf("%w: %d bytes to unpack, at most %d are allowed", firmware.ErrCorrupt, size, firmware.MaxSegment)
 	}
-	d := decoders.Get().(*zstd.Decoder)
-	defer decoders.Put(d)
+	options := []zstd.DOption{
+		zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true),
+	}
 	if way == firmware.WayPatch {
-		if err := d.ResetWithOptions(nil, zstd.WithDecoderDictRaw(0, window)); err != nil {
-			return nil, fmt.Errorf("%w: a window of %d bytes: %w", firmware.ErrCorrupt, len(window), err)
-		}
-		defer func() { _ = d.ResetWithOptions(nil, zstd.WithDecoderDictDelete(0)) }() // it cannot fail
+		options = append(options, zstd.WithDecoderDictRaw(0, window))
+	}
+	d, err := zstd.NewReader(nil, options...) // it has no goroutines
+	if err != nil {
+		return nil, fmt.Errorf("%w: a window of %d bytes: %w", firmware.ErrCorrupt, len(window), err)
 	}
 	raw, err := d.DecodeAll(sent, make([]byte, 0, size))
 	if err != nil {
