@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// shop is the folder of somebody who publishes.
+type shop struct {
+	*testing.T
+	now time.Time
+}
+
+func newShop(t *testing.T) *shop {
+	t.Chdir(t.TempDir())
+	return &shop{T: t, now: time.Now()}
+}
+
+func (s *shop) run(args ...string) (code int, out, diagnostics string) {
+	var stdout, stderr bytes.Buffer
+	c := tool{ctx: context.WithoutCancel(s.Context()), in: strings.NewReader(""), out: &stdout, err: &stderr, now: s.now}
+	code = c.exitCode(c.run(args))
+	return code, stdout.String(), stderr.String()
+}
+
+func (s *shop) ok(args ...string) (out, diagnostics string) {
+	s.Helper()
+	code, out, diagnostics := s.run(args...)
+	require.Zero(s, code, "%s: %s", args, diagnostics)
+	return out, diagnostics
+}
+
+func (s *shop) fails(code int, says string, args ...string) {
+	s.Helper()
+	got, _, diagnostics := s.run(args...)
+	require.Equal(s, code, got, "%s", args)
+	require.Contains(s, diagnostics, says)
+}
+
+func (s *shop) image(name string, lines int) string {
+	text := strings.Repeat("what an image may have\n", lines)
+	require.NoError(s, os.WriteFile(name, []byte(text), 0o600))
+	return name
+}
+
+func TestTheLifeOfAFeed(t *testing.T) {
+	s := newShop(t)
+	out, _ := s.ok("keys")
+	assert.Contains(t, out, "upkeep.pub")
+	s.fails(1, "exists", "keys")
+	s.fails(1, "-product is needed", "add", "-version", "1.0.0", s.image("a", 100))
+	out, _ = s.ok("add", "-product", "encoder", "-version", "1.0.0", "a")
+	assert.Contains(t, out, "by zstd")
+	assert.NotContains(t, out, "by patch")
+	out, _ = s.ok("add", "-version", "1.1.0", "-segment", "65536", "-cohort", "10", "-hardware", "a", "-meta", "root=b", "-epoch", "2", s.image("b", 50_000))
+	assert.Contains(t, out, "by patch")
+	s.fails(1, "remove it first", "add", "-version", "1.1.0", "b")
+	out, _ = s.ok("verify")
+	for _, want := range []string{"product: encoder", "version: 1.1.0, 1150000 bytes, epoch 2, for 10 %", "version: 1.0.0"} {
+		assert.Contains(t, out, want)
+	}
+	s.ok("cohort", "-version", "1.1.0", "-percent", "50")
+	out, _ = s.ok("verify")
+	assert.Contains(t, out, "for 50 %")
+	out, _ = s.ok("bundle", "-version", "1.1.0")
+	assert.Equal(t, "encoder-1.1.0.bundle\n", out)
+	s.fails(1, "exists", "bundle", "-version", "1.1.0")
+	s.ok("remove", "-version", "1.0.0")
+	s.ok("prune", "-keep", "1")
+	s.ok("renew")
+	s.now = s.now.Add(31 * 24 * time.Hour)
+	s.fails(1, "expired", "verify")
+}
+
+func TestKeysAreReplaced(t *testing.T) {
+	s := newShop(t)
+	s.ok("keys")
+	s.ok("keys", "-key", "next.key")
+	s.ok("add", "-product", "encoder", "-version", "1.0.0", s.image("a", 100))
+	s.fails(2, "-next is missing", "rotate")
+	s.fails(1, "key", "rotate", "-next", "next.pub") // nobody could sign
+	s.ok("rotate", "-next", "next.key")
+	s.ok("verify")
+	s.fails(1, "signature", "renew")
+	s.ok("renew", "-key", "next.key")
+	s.ok("verify")
+	s.ok("verify", "-pub", "next.pub")
+}
+
+func TestAVersionThatSortsOddlyIsPointedOut(t *testing.T) {
+	s := newShop(t)
+	s.ok("keys")
+	for number, says := range map[string]string{
+		"2024-05": "sorts below 2024.0.0, as its pre-release 2024.0.0-05", "1.2.3-5": "sorts below 1.2.3", "1.2.4": "", "1.2.5+a": "",
+	} {
+		_, diagnostics := s.ok("add", "-product", "encoder", "-version", number, s.image("a", 1))
+		if says == "" {
+			assert.Empty(t, diagnostics)
+		} else {
+			assert.Contains(t, diagnostics, says)
+		}
+	}
+}
+
+func TestAPatchThatSavesNothingIsPointedOut(t *testing.T) {
+	s := newShop(t)
+	s.ok("keys")
+	for i, number := range []string{"1.0.0", "1.1.0"} {
+		noise := make([]byte, 100<<10) // as what is compressed looks like
+		state := uint64(i + 1)
+		for k := range noise {
+			state ^= state << 13
+			state ^= state >> 7
+			state ^= state << 17
+			noise[k] = byte(state >> 32)
+		}
+		require.NoError(t, os.WriteFile("image", noise, 0o600))
+		_, diagnostics := s.ok("add", "-product", "encoder", "-version", number, "image")
+		if i == 1 {
+			assert.Contains(t, diagnostics, "make the image uncompressed")
+		}
+	}
+}
+
+func TestACommandLineThatIsNotUnderstood(t *testing.T) {
+	s := newShop(t)
+	s.fails(2, "Upkeep-feed makes")
+	s.fails(2, "unknown command", "make")
+	s.fails(2, "-version is missing", "add", "image")
+	s.fails(2, "there is no file", "add", "-version", "1")
+	s.fails(2, "unexpected", "renew", "x")
+	s.fails(2, "not defined", "renew", "-x")
+	s.fails(1, "no such file", "renew")
+	s.ok("keys")
+	s.fails(2, "name=value", "add", "-version", "1", "-meta", "x", "image")
+	s.fails(1, "private keys", "renew", "-key", "upkeep.pub")
+	s.fails(1, "-days", "renew", "-days", "0")
+	out, _ := s.ok("help")
+	assert.Contains(t, out, "upkeep-feed rotate")
+	for _, command := range []string{"keys", "add", "cohort", "remove", "renew", "prune", "rotate", "bundle", "verify"} {
+		out, _ := s.ok(command, "-h")
+		assert.Contains(t, out, "usage: upkeep-feed "+command)
+	}
+	_, err := os.Stat(filepath.Join("feed", "catalog"))
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}

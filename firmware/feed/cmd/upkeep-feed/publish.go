@@ -1,0 +1,178 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/firmware/feed"
+)
+
+// publishing is what all commands that sign have in common.
+type publishing struct {
+	dir     *string
+	keys    *list
+	days    *int
+	product *string
+}
+
+func (f flags) publishing() publishing {
+	return publishing{
+		dir:     f.String("dir", "feed", "`folder` of the feed"),
+		keys:    f.list("key", "upkeep.key", "`file` of the private key, - for standard input; repeat it to sign with several"),
+		days:    f.Int("days", 30, "days until what is signed expires"),
+		product: f.String("product", "", "name of the product; required for the first release"),
+	}
+}
+
+// publisher is what signs. Its product is that of the feed.
+func (t tool) publisher(p publishing) (feed.Publisher, error) {
+	if *p.days < 1 {
+		return feed.Publisher{}, errors.New("-days must be 1 at least")
+	}
+	public, private, err := t.readKeys(p.keys.values)
+	if err != nil {
+		return feed.Publisher{}, err
+	}
+	if len(private) != len(public) {
+		return feed.Publisher{}, errors.New("-key must name private keys")
+	}
+	product := *p.product
+	if product == "" {
+		product, err = claimed(*p.dir)
+	}
+	return feed.Publisher{
+		Dir: *p.dir, Product: product, Keys: private, Expires: time.Duration(*p.days) * 24 * time.Hour, Time: t.now,
+	}, err
+}
+
+// claimed is the product that a catalog says it is for. Nothing is checked: the
+// publisher does.
+func claimed(dir string) (string, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, firmware.CatalogName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("there is no catalog in %s, and to make one -product is needed", dir)
+	}
+	if err != nil {
+		return "", err
+	}
+	var file struct {
+		Signed struct {
+			Payload []byte `json:"payload"`
+		} `json:"signed"`
+	}
+	var of struct {
+		Product string `json:"product"`
+	}
+	if err := json.Unmarshal(raw, &file); err != nil {
+		return "", fmt.Errorf("the catalog in %s: %w", dir, err)
+	}
+	if err := json.Unmarshal(file.Signed.Payload, &of); err != nil {
+		return "", fmt.Errorf("the catalog in %s: %w", dir, err)
+	}
+	return of.Product, nil
+}
+
+// change is a command that changes the catalog only.
+func (t tool) change(f flags, args []string, do func(feed.Publisher) error) error {
+	p := f.publishing()
+	if err := f.parse(args, 0); err != nil {
+		return err
+	}
+	publisher, err := t.publisher(p)
+	if err != nil {
+		return err
+	}
+	return do(publisher)
+}
+
+// cohort offers a release to another share of the devices.
+func (t tool) cohort(args []string) error {
+	f := t.flags("cohort -version version -percent n [flags]", "Cohort offers a release to this share of the devices. A device that was in stays\n"+
+		"in when it grows.")
+	number := f.String("version", "", "the `version`; required")
+	percent := f.Int("percent", 0, "the share; 100 or 0 for all")
+	return t.change(f, args, func(p feed.Publisher) error {
+		return p.Change(t.ctx, *number, func(r *firmware.Release) { r.Cohort = *percent })
+	})
+}
+
+// remove withdraws a release.
+func (t tool) remove(args []string) error {
+	f := t.flags("remove -version version [flags]", "Remove withdraws a release. Who has it keeps it, until there is a newer one.")
+	number := f.String("version", "", "the `version`; required")
+	return t.change(f, args, func(p feed.Publisher) error { return p.Remove(t.ctx, *number) })
+}
+
+// renew signs the catalog again.
+func (t tool) renew(args []string) error {
+	f := t.flags("renew [flags]", "Renew signs the catalog again, so that it expires later: devices refuse one that\n"+
+		"has expired. Let a machine do it, well before the time is up.")
+	return t.change(f, args, func(p feed.Publisher) error { return p.Renew(t.ctx) })
+}
+
+// prune removes old releases.
+func (t tool) prune(args []string) error {
+	f := t.flags("prune -keep n [flags]", "Prune removes all but the newest releases, and the files that no release needs.")
+	keep := f.Int("keep", 20, "how many releases to keep")
+	return t.change(f, args, func(p feed.Publisher) error { return p.Prune(t.ctx, *keep) })
+}
+
+// rotate replaces the keys.
+func (t tool) rotate(args []string) error {
+	f := t.flags("rotate -next key [-next key ...] [flags]",
+		"Rotate replaces the keys that devices trust by those of -next, of which as many\n"+
+			"as -threshold says must be private keys, to sign the catalog with. It is signed\n"+
+			"with -key, of which there must be as many as devices want so far. Devices of\n"+
+			"any age follow. From then on -key is of the new keys, and the old ones may be\n"+
+			"destroyed.")
+	next := f.list("next", "", "a new key, `file` or text; repeat it to trust several")
+	threshold := f.Int("threshold", 1, "how many of the new keys must sign")
+	return t.change(f, args, func(p feed.Publisher) error {
+		public, private, err := t.readKeys(next.values)
+		if err != nil {
+			return err
+		}
+		if len(public) == 0 {
+			return f.wrong("-next is missing")
+		}
+		for _, key := range private {
+			known := false
+			for _, k := range p.Keys {
+				known = known || k.Equal(key)
+			}
+			if !known {
+				p.Keys = append(p.Keys, key)
+			}
+		}
+		return p.Rotate(t.ctx, public, *threshold)
+	})
+}
+
+// bundle writes a release as one file.
+func (t tool) bundle(args []string) (err error) {
+	f := t.flags("bundle -version version [-o file] [flags]", "Bundle writes a release as one file, to be brought to a device by hand. It is\n"+
+		"signed, and expires, by itself. It overwrites nothing.")
+	number := f.String("version", "", "the `version`; required")
+	file := f.String("o", "", "`file` to write; default: product-version.bundle")
+	return t.change(f, args, func(p feed.Publisher) error {
+		if *file == "" {
+			*file = filepath.Base(p.Product + "-" + *number + ".bundle")
+		}
+		out, err := os.OpenFile(*file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err != nil {
+			return err
+		}
+		err = p.Bundle(t.ctx, *number, out)
+		if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
+			return errors.Join(err, os.Remove(*file))
+		}
+		fmt.Fprintln(t.out, *file)
+		return nil
+	})
+}
