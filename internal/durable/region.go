@@ -12,7 +12,8 @@ import (
 type Region interface {
 	io.ReaderAt
 	io.WriterAt
-	// Sync makes durable what was written.
+	// Sync makes durable what was written. What is read then comes from the
+	// medium, where the system allows: also what a Sync that failed has lost.
 	Sync() error
 	Size() int64
 	Close() error
@@ -52,6 +53,11 @@ type region struct {
 }
 
 func (r region) Size() int64 { return r.size }
+
+func (r region) Sync() error {
+	defer Forget(r.File)
+	return r.File.Sync()
+}
 
 func (r region) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || off > r.size-int64(len(p)) {

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package durable
+
+import "os"
+
+// Forget drops what memory holds of a file and is durable, where the system
+// allows, so that the next read is of the medium.
+func Forget(*os.File) {}
