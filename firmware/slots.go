@@ -15,16 +15,18 @@ type Slots interface {
 	// Open opens the other slot for the image of r, with what an interrupted
 	// install of the same image left in it. Before a byte of another image can
 	// be lost the slot's record is emptied: it is not whole. ErrNoSpace, as a
-	// *SpaceError, if the image does not fit; a slot in use elsewhere is refused.
+	// *SpaceError, if the image does not fit; ErrTooLate while the running image
+	// is not confirmed; a slot in use elsewhere is refused.
 	Open(ctx context.Context, r Release) (File, error)
 	// Activate makes the next start try the other slot, for this run. The slot
 	// is whole from now on: the caller has read r back from it. A slot that was
-	// tried for this run is not tried again.
+	// tried for this run is not tried again. ErrTooLate if it was not opened for r.
 	Activate(ctx context.Context, r Release, run string) error
-	// Confirm makes the running slot the one to start from.
+	// Confirm makes the running slot the one to start from, and takes back what
+	// was activated and did not start.
 	Confirm(ctx context.Context) error
-	// Revert makes the other slot the one to start from, if it is whole, else
-	// it returns ErrTooLate.
+	// Revert makes the other slot the one to start from, if it is whole and
+	// was confirmed when it ran, else it returns ErrTooLate.
 	Revert(ctx context.Context) error
 	// Base opens the running image for reading, or returns ErrNotFound.
 	Base(ctx context.Context) (Image, error)

@@ -10,20 +10,15 @@ import (
 	"io/fs"
 
 	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/internal/durable"
 )
 
 // disk is where records and variables are: the machine's, or a simulated one.
 type disk interface {
 	// open opens a file that is there, to be changed in place.
-	open(path string) (region, error)
+	open(path string) (durable.Region, error)
 	// create makes a file, whole or not at all. One that is there is replaced.
 	create(path string, data []byte) error
-}
-
-// region is a file, or a block device, that is changed in place.
-type region interface {
-	firmware.File
-	Size() int64
 }
 
 // copies is a file that has a text twice, so that one is whole at any moment.
@@ -81,7 +76,7 @@ func textOf(c []byte) (generation int64, text []byte, whole bool) {
 // durable what a process has written that was killed then: nobody may go by
 // what the next power cut takes back, nor write over the only copy that it does
 // not.
-func (c copies) opened() (r region, which int, generation int64, text []byte, err error) {
+func (c copies) opened() (r durable.Region, which int, generation int64, text []byte, err error) {
 	r, err = c.disk.open(c.path)
 	if err != nil {
 		return nil, 0, 0, nil, err

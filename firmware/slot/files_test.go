@@ -176,7 +176,9 @@ func TestSlotsOnFilesAreRefusedWhereTheyCannotWork(t *testing.T) {
 			require.ErrorContains(t, err, tt.want)
 		})
 	}
-	_, err := os.Stat(file("b"))
+	_, err := slot.Open(slot.Config{A: file("a"), B: "/dev/upkeep-no-such-device", Boot: boot, Running: runs})
+	require.ErrorIs(t, err, os.ErrNotExist, "no file is made there")
+	_, err = os.Stat(file("b"))
 	require.ErrorIs(t, err, os.ErrNotExist, "Open changes nothing")
 }
 

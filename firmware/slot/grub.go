@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/internal/durable"
 )
 
 // GRUB keeps the variables in an environment block of GRUB: the file of 1024
@@ -72,7 +73,7 @@ func (g GRUB) Write(_ context.Context, v Vars) error {
 
 // opened opens the file and reads it, once what a process has written that was
 // killed then is durable.
-func (g GRUB) opened() ([]byte, region, error) {
+func (g GRUB) opened() ([]byte, durable.Region, error) {
 	d := g.disk
 	if d == nil {
 		d = machine{}

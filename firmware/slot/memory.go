@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/internal/durable"
 )
 
 // errPower ends what a power cut has interrupted.
@@ -41,7 +42,7 @@ type lateWrite struct {
 	size int    // of the file
 }
 
-func (d *memoryDisk) open(path string) (region, error) {
+func (d *memoryDisk) open(path string) (durable.Region, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f := d.files[path]
@@ -223,7 +224,7 @@ func (r *memoryRegion) shrink(to int64) error {
 // creates nothing.
 type bootDisk struct{ *memoryDisk }
 
-func (d bootDisk) open(path string) (region, error) {
+func (d bootDisk) open(path string) (durable.Region, error) {
 	r, err := d.memoryDisk.open(path)
 	if err == nil {
 		r.(*memoryRegion).quiet = true

@@ -18,48 +18,9 @@ import (
 // machine is the disk of this machine.
 type machine struct{}
 
-func (machine) open(path string) (region, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	return measured(f)
-}
+func (machine) open(path string) (durable.Region, error) { return durable.OpenRegion(path, false) }
 
 func (machine) create(path string, data []byte) error { return durable.Write(path, data, 0o600) }
-
-// file is a file or a device whose size was found by looking for its end, as
-// that of a device has to be.
-type file struct {
-	*os.File
-	size int64
-}
-
-func measured(f *os.File) (*file, error) {
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return &file{f, size}, nil
-}
-
-func (f *file) Size() int64 { return f.size }
-
-// Sync makes durable what was written. What is read from now on comes from the
-// medium, where the system allows: also what a failed Sync has not written.
-func (f *file) Sync() error {
-	err := f.File.Sync()
-	forget(f.File)
-	return err
-}
-
-func (f *file) WriteAt(p []byte, off int64) (int, error) {
-	n, err := f.File.WriteAt(p, off)
-	if errors.Is(err, syscall.ENOSPC) {
-		err = fmt.Errorf("%w: %w", firmware.ErrNoSpace, err)
-	}
-	return n, err
-}
 
 // places are the slots themselves.
 type places interface {
@@ -89,7 +50,7 @@ type place struct {
 // one to a file could lead into the image that runs, or be turned by others.
 func placeOf(path string) (place, error) {
 	link, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(path, "/dev/") {
 		return place{path: path}, nil // a file that is to come
 	}
 	if err != nil {
@@ -131,61 +92,80 @@ func (p place) same(q place) bool {
 
 func (p paths) write(slot string) (target, error) {
 	at := p[slot]
-	if at.device {
-		f, err := os.OpenFile(at.path, os.O_RDWR|exclusive, 0)
-		if errors.Is(err, syscall.EBUSY) {
-			return nil, fmt.Errorf("it is in use, perhaps mounted: %w", err)
-		}
-		return targetOf(f, err, true)
+	if !at.device {
+		return fileTarget(at.path)
 	}
-	f, err := os.OpenFile(at.path, os.O_RDWR, 0)
+	r, err := durable.OpenRegion(at.path, true)
+	if errors.Is(err, syscall.EBUSY) {
+		return nil, fmt.Errorf("it is in use, perhaps mounted: %w", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Sync(); err != nil { // what is read is of the medium
+		return nil, errors.Join(err, r.Close())
+	}
+	return device{r}, nil
+}
+
+// device is a slot that is written on a block device.
+type device struct{ durable.Region }
+
+func (d device) room() int64 { return d.Size() }
+
+func (device) shrink(int64) error { return nil }
+
+// fileTarget opens a file, which grows as it is written.
+func fileTarget(path string) (target, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		if f, err = os.OpenFile(at.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
-			err = durable.SyncDir(filepath.Dir(at.path))
+		if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			err = durable.SyncDir(filepath.Dir(path))
 		}
 	}
 	if err == nil {
 		err = alone(f)
 	}
-	return targetOf(f, err, false)
-}
-
-func targetOf(f *os.File, err error, device bool) (target, error) {
 	if err != nil {
 		if f != nil {
 			err = errors.Join(err, f.Close())
 		}
 		return nil, err
 	}
-	forget(f)
-	sized, err := measured(f)
-	if err != nil {
-		return nil, err
-	}
-	return &written{file: sized, device: device}, nil
+	durable.Forget(f)
+	return file{f}, nil
 }
 
-// written is a slot that is written.
-type written struct {
-	*file
-	device bool
+// file is a slot that is written in a file.
+type file struct{ *os.File }
+
+func (f file) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	if errors.Is(err, syscall.ENOSPC) {
+		err = fmt.Errorf("%w: %w", firmware.ErrNoSpace, err)
+	}
+	return n, err
 }
 
-func (w *written) room() int64 {
-	if w.device {
-		return w.size
-	}
-	if free, known := freeFor(w.File); known {
+// Sync makes durable what was written. What is read then is of the medium.
+func (f file) Sync() error {
+	defer durable.Forget(f.File)
+	return f.File.Sync()
+}
+
+func (f file) room() int64 {
+	if free, known := freeFor(f.File); known {
 		return free
 	}
 	return math.MaxInt64
 }
 
-func (w *written) shrink(to int64) error {
-	if w.device || w.size <= to {
-		return nil
+func (f file) shrink(to int64) error {
+	info, err := f.Stat()
+	if err != nil || info.Size() <= to {
+		return err
 	}
-	return w.Truncate(to)
+	return f.Truncate(to)
 }
 
 func (p paths) read(slot string) (firmware.Image, error) {
@@ -196,5 +176,17 @@ func (p paths) read(slot string) (firmware.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return measured(f)
+	size, err := f.Seek(0, io.SeekEnd) // by Stat devices have none
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return base{f, size}, nil
 }
+
+// base is the running image.
+type base struct {
+	*os.File
+	size int64
+}
+
+func (b base) Size() int64 { return b.size }
