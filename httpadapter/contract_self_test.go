@@ -133,6 +133,10 @@ func TestContractUnderstandsEveryTokenOfTheVocabularyAndNoOther(t *testing.T) {
 		_, err := readUpdateState([]string{given})
 		require.Error(t, err, given)
 	}
+	for _, given := range []string{"", "session:a:b", "session:a:b:all", "state:3", "state:128", "progress:100", "update-result:8"} {
+		_, err := readFirmwareState([]string{given})
+		require.Error(t, err, given)
+	}
 }
 
 func TestContractFilesOfOneStemAreMerged(t *testing.T) {

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -49,6 +51,21 @@ type contractSystem struct {
 	vocabulary []string
 	// build returns the real service over the engine, in the given state.
 	build func(t *testing.T, db storage.Backend, given []string) (fixture, error)
+	// at is what the clock of a bubble shows, in which the cases happen. Zero: they
+	// happen outside of one.
+	at time.Time
+}
+
+// inTime calls test where the cases of the system happen.
+func (s contractSystem) inTime(t *testing.T, test func(t *testing.T)) {
+	if s.at.IsZero() {
+		test(t)
+		return
+	}
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(s.at))
+		test(t)
+	})
 }
 
 // fixture is a served service in the state of a case.
@@ -65,6 +82,7 @@ type fixture struct {
 var contractSystems = map[string]contractSystem{
 	"wncms-update":      {vocabulary: updateVocabulary, build: buildUpdate},
 	"wuji-row-versions": {vocabulary: lvVocabulary, build: buildLV},
+	"magewell-firmware": {vocabulary: firmwareVocabulary, build: buildFirmware, at: checkedAt},
 }
 
 // corpus is one file of cases, or several of one stem.
@@ -132,7 +150,9 @@ func TestContract(t *testing.T) {
 					for _, raw := range c.Cases {
 						t.Run(nameOf(t, raw), func(t *testing.T) {
 							t.Parallel()
-							require.NoError(t, runCase(t, system, engine.open(t), raw))
+							system.inTime(t, func(t *testing.T) {
+								require.NoError(t, runCase(t, system, engine.open(t), raw))
+							})
 						})
 					}
 				})
