@@ -16,8 +16,7 @@ import (
 type device struct {
 	db       *DB
 	record   firmware.Record
-	runs     []firmware.Run // oldest first
-	index    map[string]int
+	runs     runs[firmware.Run]
 	requests map[string]int
 	log      eventlog.Log[firmware.Event]
 }
@@ -27,7 +26,7 @@ func (db *DB) Firmware(name string) firmware.DeviceStore { return storeOf(db, na
 
 func newDevice(db *DB, keep storage.Retention) *device {
 	return &device{
-		db: db, index: make(map[string]int), requests: make(map[string]int),
+		db: db, runs: newRuns(db, firmware.ErrNotFound, firmware.Run.Clone), requests: make(map[string]int),
 		log: eventlog.Log[firmware.Event]{Events: keep.Events, Age: keep.Age, Compacted: firmware.ErrCompacted},
 	}
 }
@@ -81,25 +80,24 @@ func about(events []firmware.Event, run string) int {
 
 // put gives a run its place in the history, and what the engine knows of it.
 func (d *device) put(run *firmware.Run, now time.Time, first int) error {
-	i, known := d.index[run.ID]
+	i, known := d.runs.index[run.ID]
 	request := run.Request.By.RequestID
 	if !known {
 		if j, taken := d.requests[request]; taken && request != "" {
-			return fmt.Errorf("%w: request %q began run %q", firmware.ErrExists, request, d.runs[j].ID)
+			return fmt.Errorf("%w: request %q began run %q", firmware.ErrExists, request, d.runs.all[j].ID)
 		}
-		i = len(d.runs)
-		d.runs = append(d.runs, firmware.Run{CreatedAt: now})
-		d.index[run.ID] = i
+		i = d.runs.add(run.ID)
+		d.runs.all[i].CreatedAt = now
 		if request != "" {
 			d.requests[request] = i
 		}
 		if first >= 0 {
-			d.runs[i].Seq = d.log.Last() + 1 + int64(first)
+			d.runs.all[i].Seq = d.log.Last() + 1 + int64(first)
 		}
 	} else {
-		run.Request = d.runs[i].Request
+		run.Request = d.runs.all[i].Request
 	}
-	old := d.runs[i]
+	old := d.runs.all[i]
 	run.Seq, run.CreatedAt, run.UpdatedAt, run.EndedAt = old.Seq, old.CreatedAt, now, old.EndedAt
 	switch {
 	case !run.State.Done():
@@ -107,56 +105,20 @@ func (d *device) put(run *firmware.Run, now time.Time, first int) error {
 	case run.EndedAt.IsZero():
 		run.EndedAt = now
 	}
-	d.runs[i] = run.Clone()
+	d.runs.all[i] = run.Clone()
 	return nil
 }
 
 // Get implements firmware.DeviceStore.
 func (d *device) Get(ctx context.Context, id string) (firmware.Run, error) {
-	if err := d.db.lock(ctx); err != nil {
-		return firmware.Run{}, err
-	}
-	defer d.db.mu.Unlock()
-	i, known := d.index[id]
-	if !known {
-		return firmware.Run{}, fmt.Errorf("%w: run %q", firmware.ErrNotFound, id)
-	}
-	return d.runs[i].Clone(), nil
+	return d.runs.get(ctx, id)
 }
 
 // History implements firmware.DeviceStore.
 func (d *device) History(ctx context.Context, q firmware.Query) iter.Seq2[firmware.Run, error] {
-	return func(yield func(firmware.Run, error) bool) {
-		from, err := d.from(ctx, q.After)
-		if err != nil {
-			yield(firmware.Run{}, err)
-			return
-		}
-		newestFirst(ctx, d.db, from, func(before int64) (firmware.Run, int64, bool) {
-			for i := before - 1; i >= 0; i-- {
-				if r := d.runs[i]; (q.RequestID == "" || q.RequestID == r.Request.By.RequestID) && !(q.Live && r.State.Done()) {
-					return r.Clone(), i, true
-				}
-			}
-			return firmware.Run{}, 0, false
-		})(yield)
-	}
-}
-
-// from returns the place before which the list of Query.After begins.
-func (d *device) from(ctx context.Context, after string) (int64, error) {
-	if err := d.db.lock(ctx); err != nil {
-		return 0, err
-	}
-	defer d.db.mu.Unlock()
-	if after == "" {
-		return int64(len(d.runs)), nil
-	}
-	i, known := d.index[after]
-	if !known {
-		return 0, fmt.Errorf("%w: run %q", firmware.ErrNotFound, after)
-	}
-	return int64(i), nil
+	return d.runs.history(ctx, q.After, func(r firmware.Run) bool {
+		return (q.RequestID == "" || q.RequestID == r.Request.By.RequestID) && !(q.Live && r.State.Done())
+	})
 }
 
 // Watch implements firmware.DeviceStore.
@@ -166,6 +128,7 @@ func (d *device) Watch(ctx context.Context, after int64) iter.Seq2[firmware.Even
 
 // forget implements store.
 func (d *device) forget() {
-	d.record, d.runs, d.index, d.requests = firmware.Record{}, nil, nil, nil
+	d.runs.forget()
+	d.record, d.requests = firmware.Record{}, nil
 	d.log.Close(storage.ErrClosed)
 }

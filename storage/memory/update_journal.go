@@ -18,7 +18,7 @@ func (db *DB) Journal() update.Journal { return storeOf(db, "", newJournal) }
 
 func newJournal(db *DB, keep storage.Retention) *journal {
 	return &journal{
-		db: db, index: make(map[string]int), requests: make(map[request]int), fences: make(map[string]int64),
+		db: db, runs: newRuns(db, update.ErrNotFound, update.Run.Clone), requests: make(map[request]int), fences: make(map[string]int64),
 		log: eventlog.Log[update.Event]{Events: keep.Events, Age: keep.Age, Compacted: update.ErrCompacted},
 	}
 }
@@ -26,8 +26,7 @@ func newJournal(db *DB, keep storage.Retention) *journal {
 // journal is the update.Journal of a DB.
 type journal struct {
 	db       *DB
-	runs     []update.Run // oldest first
-	index    map[string]int
+	runs     runs[update.Run]
 	requests map[request]int
 	fences   map[string]int64 // by item: the greatest token that wrote
 	log      eventlog.Log[update.Event]
@@ -46,7 +45,7 @@ func (j *journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 	}
 	defer j.db.mu.Unlock()
 	if i, ok := j.earlier(r); ok {
-		return j.runs[i].Clone(), update.ErrExists
+		return j.runs.all[i].Clone(), update.ErrExists
 	}
 	if r.Token < j.fences[r.Item] {
 		return update.Run{}, update.ErrStale
@@ -56,12 +55,11 @@ func (j *journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 	if r.Seq = 0; len(events) > 0 {
 		r.Seq = j.log.Last() + 1
 	}
-	j.index[r.ID] = len(j.runs)
+	i := j.runs.add(r.ID)
 	if r.Request.By.RequestID != "" {
-		j.requests[request{r.Package, r.Request.By.RequestID}] = len(j.runs)
+		j.requests[request{r.Package, r.Request.By.RequestID}] = i
 	}
-	j.runs = append(j.runs, update.Run{})
-	return j.write(len(j.runs)-1, r, events), nil
+	return j.write(i, r, events), nil
 }
 
 // earlier finds the run that r would repeat.
@@ -69,7 +67,7 @@ func (j *journal) earlier(r update.Run) (int, bool) {
 	if i, ok := j.requests[request{r.Package, r.Request.By.RequestID}]; ok {
 		return i, true
 	}
-	i, ok := j.index[r.ID]
+	i, ok := j.runs.index[r.ID]
 	return i, ok
 }
 
@@ -79,11 +77,11 @@ func (j *journal) Save(ctx context.Context, r update.Run, events ...update.Event
 		return update.Run{}, err
 	}
 	defer j.db.mu.Unlock()
-	i, ok := j.index[r.ID]
+	i, ok := j.runs.index[r.ID]
 	if !ok {
 		return update.Run{}, update.ErrNotFound
 	}
-	old := j.runs[i]
+	old := j.runs.all[i]
 	if r.Rev != old.Rev || r.Token < j.fences[r.Item] {
 		return update.Run{}, update.ErrStale
 	}
@@ -124,7 +122,7 @@ func (j *journal) write(i int, r update.Run, events []update.Event) update.Run {
 	case r.EndedAt.IsZero():
 		r.EndedAt = r.UpdatedAt
 	}
-	j.runs[i] = r
+	j.runs.all[i] = r
 	j.fences[r.Item] = r.Token
 	last := j.log.Last()
 	events = slices.Clone(events)
@@ -138,52 +136,14 @@ func (j *journal) write(i int, r update.Run, events []update.Event) update.Run {
 }
 
 // Get implements update.Journal.
-func (j *journal) Get(ctx context.Context, id string) (update.Run, error) {
-	if err := j.db.lock(ctx); err != nil {
-		return update.Run{}, err
-	}
-	defer j.db.mu.Unlock()
-	i, ok := j.index[id]
-	if !ok {
-		return update.Run{}, update.ErrNotFound
-	}
-	return j.runs[i].Clone(), nil
-}
+func (j *journal) Get(ctx context.Context, id string) (update.Run, error) { return j.runs.get(ctx, id) }
 
 // History implements update.Journal.
 func (j *journal) History(ctx context.Context, q update.Query) iter.Seq2[update.Run, error] {
-	return func(yield func(update.Run, error) bool) {
-		from, err := j.from(ctx, q.After)
-		if err != nil {
-			yield(update.Run{}, err)
-			return
-		}
-		newestFirst(ctx, j.db, from, func(before int64) (update.Run, int64, bool) {
-			for i := before - 1; i >= 0; i-- {
-				if r := j.runs[i]; (q.Package == "" || q.Package == r.Package) &&
-					(q.RequestID == "" || q.RequestID == r.Request.By.RequestID) && !(q.Live && r.State.Done()) {
-					return r.Clone(), i, true
-				}
-			}
-			return update.Run{}, 0, false
-		})(yield)
-	}
-}
-
-// from returns the place before which the list of Query.After begins.
-func (j *journal) from(ctx context.Context, after string) (int64, error) {
-	if err := j.db.lock(ctx); err != nil {
-		return 0, err
-	}
-	defer j.db.mu.Unlock()
-	if after == "" {
-		return int64(len(j.runs)), nil
-	}
-	i, ok := j.index[after]
-	if !ok {
-		return 0, update.ErrNotFound
-	}
-	return int64(i), nil
+	return j.runs.history(ctx, q.After, func(r update.Run) bool {
+		return (q.Package == "" || q.Package == r.Package) &&
+			(q.RequestID == "" || q.RequestID == r.Request.By.RequestID) && !(q.Live && r.State.Done())
+	})
 }
 
 // Watch implements update.Journal.
@@ -193,6 +153,7 @@ func (j *journal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event
 
 // forget implements store.
 func (j *journal) forget() {
-	j.runs, j.index, j.requests, j.fences = nil, nil, nil, nil
+	j.runs.forget()
+	j.requests, j.fences = nil, nil
 	j.log.Close(storage.ErrClosed)
 }
