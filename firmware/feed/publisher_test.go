@@ -96,9 +96,9 @@ func TestWhatHasMovedFarIsFound(t *testing.T) {
 func TestPatchesStartFromWhatADeviceMayHave(t *testing.T) {
 	s := newShop(t)
 	s.Patches = 2
-	image := code(1, 2<<10)
+	image := code(1, 500) // one segment
 	for i, version := range []string{"1.0.0", "1.1.0", "1.2.0", "2.0.0", "1.3.0-rc1"} {
-		s.add(version, next(byte(i+2), image, 4096), func(r *firmware.Release) {
+		s.add(version, next(byte(i+2), image, 64), func(r *firmware.Release) {
 			if version == "1.2.0" {
 				r.Hardware = []string{"b"}
 			}
@@ -112,22 +112,22 @@ func TestPatchesStartFromWhatADeviceMayHave(t *testing.T) {
 		}
 		t.Errorf("no patch to %q from image %d", version, image)
 	}
-	s.add("1.3.0", next(9, image, 4096), func(r *firmware.Release) { r.Hardware = []string{"a"} })
+	s.add("1.3.0", next(9, image, 64), func(r *firmware.Release) { r.Hardware = []string{"a"} })
 	assert.Len(t, s.index("1.3.0").Segments[0].Parts, 4)
 	from("1.3.0", 4) // the pre-release
 	from("1.3.0", 1)
-	s.add("1.3.1", next(10, image, 4096), func(r *firmware.Release) { r.MinFrom = "1.3.0" })
+	s.add("1.3.1", next(10, image, 64), func(r *firmware.Release) { r.MinFrom = "1.3.0" })
 	assert.Len(t, s.index("1.3.1").Segments[0].Parts, 3)
 	from("1.3.1", 5)
 	s.Patches = -1
-	s.add("1.3.2", next(11, image, 4096))
+	s.add("1.3.2", next(11, image, 64))
 	assert.Len(t, s.index("1.3.2").Segments[0].Parts, 2)
 	require.NoError(t, s.Verify(t.Context(), s.verifier))
 }
 
 func TestWhatCannotBeCompressedIsStoredOnce(t *testing.T) {
 	s := newShop(t)
-	image := make([]byte, 4*segment)
+	image := make([]byte, 2*segment)
 	for i := range image {
 		image[i] = byte(uint64(i) * 0x9e3779b97f4a7c15 >> 56)
 	}
@@ -140,7 +140,7 @@ func TestWhatCannotBeCompressedIsStoredOnce(t *testing.T) {
 	}
 	cost := s.add("1.0.0", image)
 	assert.InDelta(t, len(image), cost[firmware.WayZstd], 2048)
-	s.add("1.1.0", make([]byte, 4*segment))
+	s.add("1.1.0", make([]byte, 2*segment))
 	assert.Less(t, s.index("1.1.0").Segments[0].Parts[0].Size, int64(256))
 	assert.Len(t, s.index("1.1.0").Segments[0].Parts, 1, "of zeros no list of chunks is cheaper")
 }
