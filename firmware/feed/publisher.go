@@ -37,8 +37,8 @@ type Publisher struct {
 	Patches int
 	// SegmentSize is how many bytes of an image are packed at a time. A patch
 	// starts from a window four times as large, and a device needs memory for
-	// both, some three times over. Smaller segments make patches larger.
-	// Default 4 MiB, at least 64 KiB, at most 16 MiB.
+	// both, some three times over. Segments of 4 MiB save 2 % of the bytes of a
+	// patch release. Default 1 MiB, at least 64 KiB, at most 16 MiB.
 	SegmentSize int64
 	Time        time.Time // of what is signed; default: now
 }
@@ -59,7 +59,7 @@ const (
 
 func (p *Publisher) check() error {
 	p.Expires = cmp.Or(p.Expires, 30*24*time.Hour)
-	p.SegmentSize = cmp.Or(p.SegmentSize, 4<<20)
+	p.SegmentSize = cmp.Or(p.SegmentSize, 1<<20)
 	p.Patches = cmp.Or(p.Patches, 5)
 	p.Time = cmp.Or(p.Time, time.Now()).UTC().Truncate(time.Second)
 	switch {

@@ -27,7 +27,7 @@ func (t tool) add(args []string) error {
 	hardware := f.list("hardware", "", "a `revision` that it fits; repeat it for several; default: any")
 	meta := f.list("meta", "", "`name=value` for the boot loader; repeat it for several")
 	patches := f.Int("patches", 5, "from how many earlier releases to make patches; negative: none")
-	segment := f.Int64("segment", 4<<20, "`bytes` of the image that are packed at a time; less needs less memory on the device")
+	segment := f.Int64("segment", 1<<20, "`bytes` of the image that are packed at a time; a device needs memory for five times as many, three times over")
 	if err := f.parse(args, 1); err != nil {
 		return err
 	}
