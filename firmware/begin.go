@@ -43,7 +43,7 @@ func (s *Service) Start(ctx context.Context, r Request) (Run, error) {
 	if run, found, err := s.earlier(ctx, r.By); found || err != nil {
 		return run, err
 	}
-	return s.begin(ctx, nil, func(ctx context.Context, rec Record, token int64) (Run, progress, error) {
+	run, _, err := s.begin(ctx, nil, func(ctx context.Context, rec Record, token int64) (Run, progress, error) {
 		_, err := s.choose(rec, r)
 		unknown := r.Version != "" && errors.Is(err, ErrNotFound)
 		if r.Plan == "" && (r.Version == "" || unknown) {
@@ -60,6 +60,7 @@ func (s *Service) Start(ctx context.Context, r Request) (Run, error) {
 		}
 		return newRun(rec, release, r), progress{Phase: phasePull}, err
 	})
+	return run, err
 }
 
 func newRun(rec Record, release Release, r Request) Run {
@@ -82,26 +83,25 @@ func (s *Service) earlier(ctx context.Context, by By) (Run, bool, error) {
 
 // begin takes the lease, settles what a restart or a dead process has left,
 // records the run that build makes and works on it in the background, with up
-// if it is a bundle's.
+// if it is a bundle's. It reports whether it has begun: a request that came
+// twice at once has the run that the other one began.
 func (s *Service) begin(
 	ctx context.Context, up *upload, build func(ctx context.Context, rec Record, token int64) (Run, progress, error),
-) (Run, error) {
+) (run Run, begun bool, err error) {
 	ctx, leave, err := s.enter(ctx)
 	if err != nil {
-		return Run{}, err
+		return Run{}, false, err
 	}
 	defer leave()
 	held, err := s.hold(ctx)
 	if err != nil {
-		return Run{}, err
+		return Run{}, false, err
 	}
 	rec, err := s.settled(ctx, held)
 	if err == nil && rec.Run != nil && !rec.Run.State.Done() {
-		run := *rec.Run
-		s.door.Go(func() { s.work(held, rec, nil) }) // it was left
-		return Run{}, busy(run)
+		err = busy(*rec.Run)
+		return Run{}, false, errors.Join(err, s.goOn(ctx, held, rec))
 	}
-	var run Run
 	var p progress
 	if err == nil {
 		run, p, err = build(ctx, rec, held.Lease().Token)
@@ -113,14 +113,14 @@ func (s *Service) begin(
 		s.release(held)
 		if errors.Is(err, ErrExists) { // the request came twice at once
 			if run, found, e := s.earlier(ctx, run.Request.By); found && e == nil {
-				return run, nil
+				return run, false, nil
 			}
 		}
-		return Run{}, err
+		return Run{}, false, err
 	}
 	run = rec.Run.Clone()
 	s.door.Go(func() { s.work(held, rec, up) })
-	return run, nil
+	return run, true, nil
 }
 
 func busy(run Run) error {
@@ -131,8 +131,14 @@ func busy(run Run) error {
 func (s *Service) record(ctx context.Context, held *lease.Held, run Run, p progress) (Record, error) {
 	run.Owner = held.Lease().Owner
 	rec, err := s.amend(ctx, held.Lease().Token, func(rec *Record) ([]Event, error) {
-		if rec.Run != nil && !rec.Run.State.Done() {
+		switch before := progressOf(*rec); {
+		case rec.Run == nil:
+		case rec.Run.ID == run.ID:
+			return nil, errSame // the reply of an earlier try was lost
+		case !rec.Run.State.Done():
 			return nil, busy(*rec.Run)
+		case !before.Told:
+			p.Untold = rec.Run.ID
 		}
 		kept := run.Clone()
 		rec.Run, rec.Device, rec.Info = &kept, DeviceIdle, ""
@@ -149,8 +155,9 @@ func (s *Service) record(ctx context.Context, held *lease.Held, run Run, p progr
 }
 
 // Wait returns the run once it is done, with Run.Err, or, with ErrRestarting,
-// once the device is about to restart for it; after the restart Wait goes on to
-// the end. When ctx ends first it returns the run so far and ctx's error.
+// once this process has asked for the restart; after the restart Wait goes on to
+// the end. When ctx ends first, or this process had to give the run up, it
+// returns the run so far and the error that says so.
 func (s *Service) Wait(ctx context.Context, id string) (Run, error) {
 	for {
 		run, err := s.Get(ctx, id)
@@ -161,6 +168,8 @@ func (s *Service) Wait(ctx context.Context, id string) (Run, error) {
 			return run, run.Err()
 		case s.restarts(id):
 			return run, fmt.Errorf("%w: for version %q", ErrRestarting, run.Version)
+		case s.gaveUp(id) != nil:
+			return run, s.gaveUp(id)
 		case s.door.Shut():
 			return run, ErrClosed
 		}
@@ -197,6 +206,13 @@ func (s *Service) working(id string) bool {
 	return s.live != nil && s.live.id == id
 }
 
+// gaveUp returns why this process works on a run no more that is not done.
+func (s *Service) gaveUp(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.given[id]
+}
+
 // restarts reports whether this process has asked for the restart of a run.
 func (s *Service) restarts(id string) bool {
 	s.mu.Lock()
@@ -222,11 +238,32 @@ func (s *Service) enter(ctx context.Context) (context.Context, func(), error) {
 	return ctx, leave, nil
 }
 
-// hold takes the lease of the device, or returns ErrBusy.
+// hold takes the lease of the device, or returns ErrBusy. Who only looks, or is
+// dead, has it for a while: it is waited for, unless a run is under way.
 func (s *Service) hold(ctx context.Context) (*lease.Held, error) {
-	held, err := lease.Hold(ctx, s.config.Locker, s.item, lease.HoldConfig{Owner: s.config.Owner, TTL: s.config.LockTTL})
-	var by *lease.HeldError
-	if errors.As(err, &by) {
+	c := lease.HoldConfig{Owner: s.config.Owner, TTL: s.config.LockTTL, Line: &s.line}
+	held, err := lease.Hold(ctx, s.config.Locker, s.item, c)
+	by, isHeld := errors.AsType[*lease.HeldError](err)
+	if !isHeld {
+		return held, err
+	}
+	if rec, err := s.load(ctx); err != nil || rec.Run != nil && !rec.Run.State.Done() && rec.Run.State != StateTrial {
+		return nil, fmt.Errorf("%w: %w", ErrBusy, by)
+	}
+	waiting, done := context.WithTimeout(ctx, s.config.LockTTL+time.Second)
+	defer done()
+	c.Wait = true
+	held, err = lease.Hold(waiting, s.config.Locker, s.item, c)
+	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
+		err = fmt.Errorf("%w: %w", ErrBusy, by)
+	}
+	return held, err
+}
+
+// look takes the lease of the device unless somebody has it.
+func (s *Service) look(ctx context.Context) (*lease.Held, error) {
+	held, err := lease.Hold(ctx, s.config.Locker, s.item, lease.HoldConfig{Owner: s.config.Owner, TTL: s.config.LockTTL, Line: &s.line})
+	if by, isHeld := errors.AsType[*lease.HeldError](err); isHeld {
 		return nil, fmt.Errorf("%w: %w", ErrBusy, by)
 	}
 	return held, err

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -31,94 +32,127 @@ func (s *Service) pair(ctx context.Context) (Pair, error) {
 // fallen back. The device shows that it looks when this process does so first.
 func (s *Service) settled(ctx context.Context, held *lease.Held) (Record, error) {
 	token := held.Lease().Token
-	s.mu.Lock()
-	first := !s.looked
-	s.mu.Unlock()
-	if first {
-		if _, err := s.amend(ctx, token, func(rec *Record) ([]Event, error) {
-			rec.Device = DeviceCheckingLocal
-			return []Event{{Kind: EventState}}, nil
-		}); err != nil {
-			return Record{}, err
-		}
+	if err := s.showLook(ctx, token); err != nil {
+		return Record{}, err
 	}
 	pair, failure := s.pair(ctx)
-	if failure != nil && ctx.Err() != nil {
+	if failure == nil {
+		failure = s.disarm(ctx, held, pair)
+	}
+	left := failure != nil && ctx.Err() != nil // nobody waits for the answer any more
+	if left {
 		failure = context.Cause(ctx)
 	}
-	if failure == nil {
-		failure = s.disarm(ctx, pair)
-	}
-	var ended *Run
-	rec, err := s.amend(context.WithoutCancel(ctx), token, func(rec *Record) ([]Event, error) {
-		ended = nil
+	quiet, done := quiet(ctx)
+	defer done()
+	ends := false
+	rec, err := s.amend(quiet, token, func(rec *Record) ([]Event, error) {
 		before := rec.Clone()
-		if failure != nil {
-			rec.Device, rec.Info = DeviceUnavailable, cut(failure.Error(), maxReason)
-			if rec.Device == before.Device && rec.Info == before.Info {
-				return nil, errSame
-			}
-			return []Event{{Kind: EventState, Message: rec.Info}}, nil
-		}
-		rec.Running = pair.Running
-		rec.Running.Run, rec.Running.Tries = "", 0
-		if rec.Device == DeviceCheckingLocal || rec.Device == DeviceCheckingOnline || rec.Device == DeviceUnavailable {
-			rec.Device, rec.Info = atRest(*rec)
-		}
-		events := s.judge(rec, pair)
-		if rec.Run != nil && rec.Run.State.Done() && (before.Run == nil || !before.Run.State.Done()) {
-			ended = clone(rec.Run)
-		}
-		if len(events) == 0 && sameRecord(*rec, before) {
+		events := s.see(rec, pair, failure, left)
+		ends = rec.Run != nil && rec.Run.State.Done() && !before.Run.State.Done()
+		if sameRecord(*rec, before) {
 			return nil, errSame
 		}
-		if rec.Device != before.Device && len(events) == 0 {
-			events = []Event{{Kind: EventState}}
+		if len(events) == 0 && rec.Device != before.Device {
+			events = []Event{{Kind: EventState, Message: rec.Info}}
 		}
 		return events, nil
 	})
-	if err == nil {
-		err = failure
+	if err != nil {
+		return rec, err
 	}
-	if err == nil {
+	if ends {
+		s.tellFreed(held, *rec.Run)
+	}
+	if failure == nil {
 		s.mu.Lock()
 		s.looked = true
 		s.mu.Unlock()
-		if ended != nil {
-			s.tell(*ended)
-		}
 	}
-	return rec, err
+	return rec, failure
+}
+
+// showLook makes the device show that it looks at what runs, once a process.
+func (s *Service) showLook(ctx context.Context, token int64) error {
+	s.mu.Lock()
+	shown := s.shown
+	s.shown = true
+	s.mu.Unlock()
+	if shown {
+		return nil
+	}
+	_, err := s.amend(ctx, token, func(rec *Record) ([]Event, error) {
+		if rec.Device == DeviceUnavailable {
+			return nil, errSame
+		}
+		rec.Device, rec.Info = DeviceCheckingLocal, ""
+		return []Event{{Kind: EventState}}, nil
+	})
+	return err
+}
+
+// see makes of the record what it means that these images are there, or that
+// nobody can tell.
+func (s *Service) see(rec *Record, pair Pair, failure error, left bool) []Event {
+	switch {
+	case left:
+		rec.Device, rec.Info = atRest(*rec)
+		return nil
+	case failure != nil:
+		rec.Device, rec.Info = DeviceUnavailable, cut(failure.Error(), maxReason)
+		return nil
+	}
+	rec.Running = pair.Running
+	rec.Running.Run, rec.Running.Tries = "", 0
+	switch rec.Device {
+	case DeviceCheckingLocal, DeviceCheckingOnline, DeviceUnavailable:
+		rec.Device, rec.Info = atRest(*rec)
+	}
+	return s.judge(rec, pair)
 }
 
 // disarm takes back what makes the next start try an image, if the boot loader
 // has not tried it when it should have: it could still do so when the run is
 // long forgotten.
-func (s *Service) disarm(ctx context.Context, pair Pair) error {
+func (s *Service) disarm(ctx context.Context, held *lease.Held, pair Pair) error {
 	rec, err := s.load(ctx)
 	if err != nil || !neverStarted(rec, pair) {
+		return err
+	}
+	if err := held.Confirm(); err != nil {
 		return err
 	}
 	return s.config.Slots.Confirm(ctx)
 }
 
-// neverStarted reports whether the device has restarted, and not with the image
-// that it was to try.
+// neverStarted reports whether the device has started since it was to try the
+// image of its run, and not with that.
 func neverStarted(rec Record, pair Pair) bool {
 	if rec.Run == nil || rec.Run.State.Done() {
 		return false
 	}
 	p := progressOf(rec)
-	return p.Phase == phaseRestart && p.Restarted && pair.Running.Run != rec.Run.ID && pair.Other.Tries == 0
+	return p.Phase == phaseRestart && p.startedAnew(pair) && pair.Running.Run != rec.Run.ID && pair.Other.Tries == 0
 }
 
 // atRest is the state of a device on which nothing acts.
 func atRest(rec Record) (DeviceState, string) {
-	if rec.Run != nil && rec.Run.State == StateFailed && progressOf(rec).Phase != phaseReceive {
-		return DeviceFailed, rec.Run.Reason
+	if rec.Run == nil {
+		return DeviceIdle, ""
+	}
+	switch run := rec.Run; {
+	case run.State == StateFailed && progressOf(rec).Phase != phaseReceive, run.State == StateRolledBack && run.Cause != "":
+		return DeviceFailed, run.Reason
+	case run.State == StateTrial:
+		return DeviceIdle, infoConfirm
+	case run.State == StateWaiting:
+		return DeviceIdle, run.Reason
 	}
 	return DeviceIdle, ""
 }
+
+// infoConfirm is what people are told of a device whose image is on trial.
+const infoConfirm = "confirm"
 
 // judge says what it means for the live run that these images are there.
 func (s *Service) judge(rec *Record, pair Pair) []Event {
@@ -133,26 +167,25 @@ func (s *Service) judge(rec *Record, pair Pair) []Event {
 			return ends(rec, StateRolledBack, DeviceIdle, rec.Run.Reason, "")
 		}
 	case p.Phase == phaseBack && !ours:
-		return s.fellBack(rec, rec.Run.Reason, rec.Run.Cause)
-	case ours && pair.Confirmed && p.activated() && p.Phase != phaseBack:
-		return s.succeeds(rec, pair)
+		return fellBack(rec, rec.Run.Reason, rec.Run.Cause)
+	case ours && pair.Confirmed && p.Phase.activated() && p.Phase != phaseBack:
+		return succeeds(rec)
 	case p.Phase == phaseRestart && ours:
-		p.Phase, p.Asked, p.Restarted = phaseTrial, 0, false
-		p.put(rec)
-		rec.Run.State, rec.Run.Reason, rec.Device, rec.Info = StateTrial, "", DeviceIdle, "confirm"
+		progress{Phase: phaseTrial, Durable: p.Durable, Untold: p.Untold}.put(rec)
+		rec.Run.State, rec.Run.Reason, rec.Device, rec.Info = StateTrial, "", DeviceIdle, infoConfirm
 		return []Event{{Kind: EventState, Run: rec.Run.ID, Message: "the new image runs"}}
 	case p.Phase == phaseRestart && pair.Other.Run == rec.Run.ID && pair.Other.Tries > 0,
 		p.Phase == phaseTrial && !ours:
-		return s.fellBack(rec, "the new image was started and did not stay", "unhealthy")
+		return fellBack(rec, "the new image was started and did not stay", causeOf(ErrUnhealthy))
 	case neverStarted(*rec, pair):
-		return s.fellBack(rec, "the boot loader did not start the new image", "unhealthy")
+		return fellBack(rec, "the boot loader did not start the new image", causeOf(ErrUnhealthy))
 	}
 	return nil
 }
 
 // fellBack ends a run whose image does not run any more, and remembers that. It
 // has failed, unless somebody wanted it so.
-func (s *Service) fellBack(rec *Record, reason, cause string) []Event {
+func fellBack(rec *Record, reason, cause string) []Event {
 	rec.leaveAlone(rec.Run.Release.Digest)
 	device := DeviceFailed
 	if cause == "" {
@@ -170,29 +203,29 @@ func (r *Record) leaveAlone(image [32]byte) {
 }
 
 // succeeds ends a run whose image is confirmed.
-func (s *Service) succeeds(rec *Record, pair Pair) []Event {
+func succeeds(rec *Record) []Event {
 	rec.Floor = max(rec.Floor, rec.Run.Release.Epoch)
 	rec.RolledBack = slices.DeleteFunc(rec.RolledBack, func(d [32]byte) bool { return d == rec.Run.Release.Digest })
 	return ends(rec, StateSucceeded, DeviceIdle, "", "")
 }
 
-// install activates the slot.
+// install lets the Gate decide whether the slot is activated now.
 func (r *runner) install() error {
 	if err := r.pass(StepInstall); err != nil {
 		return err
 	}
-	if err := r.turn(StateRunning, DeviceUploading, "install"); err != nil {
-		return err
-	}
-	if err := r.forward(); err != nil {
-		return err
-	}
 	r.setPhase(phaseRestart) // from now on the next start may be of the new image
-	if err := r.turn(StateRestarting, DeviceUploading, "install"); err != nil {
+	err := r.step(func(rec *Record) ([]Event, error) {
+		if rec.Run.Cancel != nil {
+			return nil, ErrCancelled
+		}
+		rec.Run.State, rec.Run.Reason, rec.Device, rec.Info = StateRunning, "", DeviceUploading, "install"
+		return []Event{{Kind: EventState, Run: r.id, Message: rec.Info}}, nil
+	})
+	if err != nil {
 		r.setPhase(phaseInstall)
-		return err
 	}
-	return nil
+	return err
 }
 
 // restart makes the next start try the new image, and asks for that start.
@@ -202,11 +235,7 @@ func (r *runner) restart() error {
 	}
 	run := *r.rec.Run
 	if err := r.s.config.Slots.Activate(r.ahead, run.Release, run.ID); err != nil {
-		if errors.Is(err, ErrTooLate) || context.Cause(r.ahead) != nil {
-			return err
-		}
-		r.setPhase(phaseInstall) // it is as before: the run has failed
-		return fmt.Errorf("activating the slot: %w", err)
+		return r.notActivated(err)
 	}
 	if err := r.pass(StepRestart); err != nil {
 		return err
@@ -214,43 +243,96 @@ func (r *runner) restart() error {
 	return r.reboot(StateRestarting)
 }
 
-// reboot asks for the restart, until it can be asked for.
-func (r *runner) reboot(state State) error {
-	for try := 0; ; try++ {
-		r.now.Asked++
-		if err := r.turn(state, DeviceRestarting, r.rec.Run.Reason); err != nil {
-			return err
-		}
-		err := r.s.config.Reboot(r.ahead)
-		if err == nil {
-			r.now.Restarted = true
-			if err := r.step(func(*Record) []Event { return nil }); err != nil {
-				return err
-			}
-			return ErrRestarting
-		}
-		if err := r.again(try, fmt.Errorf("restarting: %w", err)); err != nil {
-			return err
-		}
+// notActivated fails the run, once it is sure that the next start is of the
+// image that runs.
+func (r *runner) notActivated(why error) error {
+	if r.ends(why) {
+		return why
 	}
+	if err := r.s.config.Slots.Confirm(r.ahead); err != nil {
+		return errors.Join(why, err)
+	}
+	r.setPhase(phaseInstall)
+	return fmt.Errorf("activating the slot: %w", why)
+}
+
+// reboot asks for the restart. Nobody can cancel the run any more.
+func (r *runner) reboot(state State) error {
+	pair, err := r.s.pair(r.ahead)
+	if err != nil {
+		return err
+	}
+	before := r.now
+	r.now.Asked, r.now.Start, r.now.Restarted = r.now.Asked+1, pair.Start, false
+	err = r.step(func(rec *Record) ([]Event, error) {
+		if rec.Run.Cancel != nil && before.cancellable() {
+			return nil, ErrCancelled
+		}
+		rec.Run.State, rec.Device, rec.Info = state, DeviceRestarting, rec.Run.Reason
+		if state == StateRestarting {
+			rec.Run.Reason, rec.Info = "", ""
+		}
+		return []Event{{Kind: EventState, Run: r.id, Message: rec.Info}}, nil
+	})
+	if err != nil {
+		r.now.Asked, r.now.Start = before.Asked, before.Start
+		return err
+	}
+	r.mu.Lock()
+	r.asked = true
+	r.mu.Unlock()
+	if err := r.s.config.Reboot(r.held.Context()); err != nil {
+		return fmt.Errorf("restarting: %w", err)
+	}
+	r.now.Restarted = true
+	if err := r.step(func(*Record) ([]Event, error) { return nil, nil }); err != nil {
+		r.s.log(slog.LevelWarn, "restarting, and not recorded", *r.rec.Run, "err", err)
+	}
+	return ErrRestarting
 }
 
 // back makes the next start one of the old image, and asks for that start.
 func (r *runner) back() error {
-	if r.now.Restarted {
-		r.now.Restarted = false
-		return r.end(StateFailed, DeviceFailed, "the boot loader did not start the old image: "+r.rec.Run.Reason, "unhealthy")
+	pair, err := r.s.pair(r.ahead)
+	if err != nil {
+		return err
 	}
 	if err := r.held.Confirm(); err != nil {
 		return err
 	}
-	if err := r.s.config.Slots.Revert(r.ahead); err != nil {
-		if errors.Is(err, ErrTooLate) {
-			return r.end(StateFailed, DeviceFailed, "there is no image to go back to: "+r.rec.Run.Reason, "unhealthy")
-		}
-		return err
+	if r.now.startedAnew(pair) {
+		return r.noWayBack("the boot loader did not start the old image")
+	}
+	err = r.s.config.Slots.Revert(r.ahead)
+	if errors.Is(err, ErrTooLate) {
+		return r.noWayBack("there is no image to go back to")
+	}
+	if err != nil {
+		return fmt.Errorf("going back: %w", err)
 	}
 	return r.reboot(StateRollingBack)
+}
+
+// noWayBack ends a run whose image goes on though nobody wants it: it is what is
+// to start from, so that another one can be installed.
+func (r *runner) noWayBack(why string) error {
+	if err := r.s.config.Slots.Confirm(r.ahead); err != nil {
+		return fmt.Errorf("keeping the image: %w", err)
+	}
+	return r.step(func(rec *Record) ([]Event, error) {
+		return stays(rec, why), nil
+	})
+}
+
+// stays ends a run whose image goes on though it should not.
+func stays(rec *Record, why string) []Event {
+	if rec.Run.Undoes == "" {
+		rec.leaveAlone(rec.Run.Release.Digest)
+	}
+	if rec.Run.Reason != "" {
+		why += ": " + rec.Run.Reason
+	}
+	return ends(rec, StateFailed, DeviceFailed, why, causeOf(ErrUnhealthy))
 }
 
 // Confirm keeps the image that is on trial, raises the rollback floor to its
@@ -291,19 +373,23 @@ func (s *Service) confirm(ctx context.Context, held *lease.Held, rec Record, by 
 	if !pair.Confirmed {
 		return fmt.Errorf("%w: the slots say that the image is not confirmed", ErrUnavailable)
 	}
-	var ended *Run
-	_, err = s.amend(context.WithoutCancel(ctx), held.Lease().Token, func(rec *Record) ([]Event, error) {
-		if rec.Run == nil || rec.Run.State != StateTrial {
+	quiet, done := quiet(ctx)
+	defer done()
+	ends := false
+	rec, err = s.amend(quiet, held.Lease().Token, func(rec *Record) ([]Event, error) {
+		ends = rec.Run != nil && rec.Run.State == StateTrial
+		if floor := max(rec.Floor, pair.Running.Epoch); !ends && floor == rec.Floor {
 			return nil, errSame
+		} else if !ends {
+			rec.Floor = floor
+			return nil, nil
 		}
-		events := s.succeeds(rec, pair)
+		events := succeeds(rec)
 		events[0].Actor = by.Actor
-		ended = clone(rec.Run)
 		return events, nil
 	})
-	if err == nil && ended != nil {
-		s.release(held)
-		s.tell(*ended)
+	if err == nil && ends {
+		s.tellFreed(held, *rec.Run)
 	}
 	return err
 }
@@ -358,19 +444,28 @@ func (s *Service) goBack(ctx context.Context, held *lease.Held, id string, by By
 	switch {
 	case rec.Run == nil || rec.Run.ID != id:
 		return rec, fmt.Errorf("%w: run %q is not the last", ErrStale, id)
+	case cause != "" && rec.Run.State != StateTrial:
+		return rec, fmt.Errorf("%w: run %q is %s", ErrStale, id, rec.Run.State)
 	case !other.Whole:
 		return rec, fmt.Errorf("%w: the other slot has no image that could be started", ErrTooLate)
 	case other.Epoch < rec.Floor:
 		return rec, fmt.Errorf("%w: the other slot has epoch %d, at least %d is needed", ErrTooLate, other.Epoch, rec.Floor)
 	}
 	return s.amend(ctx, held.Lease().Token, func(rec *Record) ([]Event, error) {
+		before := progressOf(*rec)
+		p := progress{Phase: phaseBack, Untold: before.Untold}
 		switch run := rec.Run; {
 		case run.ID != id:
 			return nil, fmt.Errorf("%w: run %q is not the last", ErrStale, id)
+		case cause != "" && run.State != StateTrial:
+			return nil, fmt.Errorf("%w: run %q is %s", ErrStale, id, run.State)
 		case run.State == StateTrial:
 			run.State, run.Reason, run.Cause = StateRollingBack, cut(by.String(), maxReason), cause
 		case run.State == StateSucceeded:
 			rec.leaveAlone(rec.Running.Digest)
+			if !before.Told {
+				p.Untold = run.ID
+			}
 			rec.Run = &Run{
 				ID: strings.ToLower(rand.Text()), From: rec.Running.Version, Version: other.Version, State: StateRollingBack,
 				Release: Release{Version: other.Version, Epoch: other.Epoch, Digest: other.Digest},
@@ -382,7 +477,7 @@ func (s *Service) goBack(ctx context.Context, held *lease.Held, id string, by By
 			return nil, fmt.Errorf("%w: run %q is %s", ErrStale, id, run.State)
 		}
 		rec.Run.Owner = held.Lease().Owner
-		progress{Phase: phaseBack}.put(rec)
+		p.put(rec)
 		kind := EventState
 		if rec.Run.Undoes != "" {
 			kind = EventStarted

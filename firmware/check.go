@@ -53,28 +53,32 @@ func (s *Service) check(ctx context.Context, token int64) (Record, error) {
 	if err != nil {
 		return before, err
 	}
-	raw, failure := s.fetch(ctx, CatalogName, maxCatalog)
-	quiet := context.WithoutCancel(ctx) // what was begun is not left as if it went on
+	raw, unread := s.fetch(ctx, CatalogName, maxCatalog)
+	var failure error
+	quiet, done := quiet(ctx) // what was begun is not left as if it went on
+	defer done()
 	rec, err := s.amend(quiet, token, func(rec *Record) ([]Event, error) {
-		if ctx.Err() != nil && failure != nil { // nobody wants to know any more
+		if shown {
+			rec.Device, rec.Info = atRest(*rec)
+		}
+		if failure = nil; ctx.Err() != nil && unread != nil { // nobody wants to know any more
 			failure = context.Cause(ctx)
 			if !shown {
 				return nil, errSame
 			}
-			rec.Device = DeviceIdle
 			return []Event{{Kind: EventState}}, nil
 		}
 		var catalog Catalog
 		var trust []byte
-		err := failure
+		err := unread
 		if err == nil {
 			catalog, trust, err = s.config.Verifier.Catalog(quiet, raw, rec.Trust)
 		}
 		if err == nil {
 			err = s.admits(*rec, catalog)
 		}
-		if shown {
-			rec.Device = DeviceIdle
+		if catalog.Product == s.config.Product && trust != nil {
+			rec.Trust = trust // what was rotated out counts no more, whatever comes of the rest
 		}
 		rec.Check = Check{Time: time.Now().UTC().Truncate(time.Millisecond)}
 		event := Event{Kind: EventChecked}
@@ -82,7 +86,7 @@ func (s *Service) check(ctx context.Context, token int64) (Record, error) {
 			rec.Check.Reason, rec.Check.Cause = cut(err.Error(), maxReason), causeOf(err)
 			event.Message = rec.Check.Reason
 		} else {
-			rec.Catalog, rec.Trust = catalog, trust
+			rec.Catalog = catalog
 			event.Message = fmt.Sprintf("catalog %d", catalog.Number)
 		}
 		return []Event{event}, nil
@@ -98,21 +102,40 @@ func (s *Service) admits(rec Record, c Catalog) error {
 	if c.Product != s.config.Product {
 		return fmt.Errorf("%w: a catalog of product %q", ErrMismatch, cut(c.Product, maxName))
 	}
+	if rec.Catalog.Number >= c.Number {
+		rec.Catalog.Issued = time.Time{} // it is that of a thief whose number is forgotten
+	}
 	return s.unexpired(rec, "catalog", c.Issued, c.Expires)
 }
 
 // unexpired compares a date with the latest moment that is known to have been:
 // a device without a clock begins in 1970.
 func (s *Service) unexpired(rec Record, what string, issued, expires time.Time) error {
-	now := built.Latest(built.Now(), rec.Catalog.Issued, issued)
+	now := built.Now()
+	for _, known := range []time.Time{rec.Catalog.Issued, issued} {
+		// A clock that works knows better than that of a publisher.
+		if known.After(now) && (!clockWorks() || known.Sub(now) <= 24*time.Hour) {
+			now = known
+		}
+	}
 	if !expires.IsZero() && now.After(expires) {
 		return fmt.Errorf("%w: the %s, on %s", ErrExpired, what, expires.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
 
+// clockWorks reports whether the wall clock can be right: that of a device
+// without one begins long ago.
+func clockWorks() bool {
+	now := time.Now()
+	return now.Year() >= 2025 && !now.Before(built.At())
+}
+
 // fetch reads a small object as a whole, of at most so many bytes.
 func (s *Service) fetch(ctx context.Context, name string, most int64) ([]byte, error) {
+	ctx, done := context.WithTimeoutCause(ctx, 10*s.config.Stall+time.Duration(most>>10)*time.Second/10,
+		fmt.Errorf("%w: object %q comes too slowly", ErrUnavailable, name))
+	defer done()
 	guard := newGuard(ctx, s.config.Stall)
 	defer guard.stop()
 	body, err := s.config.Feed.Get(guard.ctx, name, 0, -1)

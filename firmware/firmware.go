@@ -42,11 +42,13 @@ type Config struct {
 	// nothing is held.
 	Gate Gate
 	// Health decides, in Run, whether a new image is confirmed. It is asked
-	// again until ConfirmWithin is over. Default: the application calls Confirm.
+	// again until ConfirmWithin is over, which its ctx ends with; it must return
+	// then. Default: the application calls Confirm.
 	Health func(ctx context.Context) error
-	// ConfirmWithin is how long a new image may run unconfirmed before Run goes
-	// back, by the monotonic clock of this start. An image that has started
-	// three times without being confirmed has failed too. Default 10 minutes.
+	// ConfirmWithin is how long Run lets a new image run unconfirmed before it
+	// goes back, by a clock that does not jump, and however often the program
+	// begins anew. An image that has started three times without being
+	// confirmed has failed too. Default 10 minutes.
 	ConfirmWithin time.Duration
 
 	// Interval is the time between the checks of Run, each at a moment of its
@@ -68,7 +70,7 @@ type Config struct {
 	Owner   string        // names this process in leases and runs; default: host name and process id
 	// OnFinish is told of every run that has ended, at least once, after its
 	// lease is free. It is called on a goroutine that Shutdown and Close wait
-	// for. Default: nothing.
+	// for, and does not call them. Default: nothing.
 	OnFinish func(Run)
 	Logger   *slog.Logger // default slog.Default()
 }
@@ -141,7 +143,7 @@ func New(c Config) (*Service, error) {
 	}
 	return &Service{
 		config: c, first: first, item: lease.Item("firmware", c.Device),
-		began: time.Now(), door: closing.NewDoor(errClosing),
+		door: closing.NewDoor(errClosing), telling: map[string]bool{},
 	}, nil
 }
 

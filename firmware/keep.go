@@ -14,6 +14,7 @@ import (
 
 var (
 	errSame      = errors.New("firmware: there is nothing to write")
+	errStore     = errors.New("firmware: the record was not written")
 	errClosing   = fmt.Errorf("%w: the run is left for the next Run", ErrClosed)
 	errOvertaken = fmt.Errorf("%w: somebody else may act", lease.ErrLost)
 )
@@ -38,18 +39,31 @@ type progress struct {
 	Missing   []string      `json:"missing,omitempty"`   // objects that the feed does not have
 	Idle      time.Duration `json:"idle,omitempty"`      // without a durable segment
 	Asked     int           `json:"asked,omitempty"`     // how often Reboot was about to be called
+	Start     string        `json:"start,omitempty"`     // Pair.Start, when it was
 	Restarted bool          `json:"restarted,omitempty"` // Reboot has returned
+	Trial     time.Duration `json:"trial,omitempty"`     // for which the new image has run
 	Told      bool          `json:"told,omitempty"`      // OnFinish has returned
+	Untold    string        `json:"untold,omitempty"`    // the run before, of which OnFinish was not told
 }
 
 // activated reports whether the next start may be of the new image, or is of
 // the old one again.
-func (p progress) activated() bool {
-	switch p.Phase {
-	case phaseRestart, phaseTrial, phaseBack:
-		return true
+func (p phase) activated() bool { return p == phaseRestart || p == phaseTrial || p == phaseBack }
+
+// cancellable reports whether nobody has asked for a restart yet.
+func (p progress) cancellable() bool {
+	return !p.Phase.activated() || p.Phase == phaseRestart && p.Asked == 0
+}
+
+// startedAnew reports whether the device has started since Reboot was called.
+func (p progress) startedAnew(now Pair) bool {
+	if p.Asked == 0 {
+		return false
 	}
-	return false
+	if p.Start != "" && now.Start != "" {
+		return p.Start != now.Start
+	}
+	return p.Restarted
 }
 
 // progressOf reads what a record keeps. What cannot be read has not come far.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"time"
 )
@@ -28,15 +29,16 @@ func (r *runner) pull() error {
 		return err
 	}
 	release := r.rec.Run.Release
+	// First what says how: the other slot is a way back as long as it can be.
+	index, err := retried(r, func() (Index, error) { return r.s.index(r.ahead, release) })
+	if err != nil {
+		return err
+	}
 	file, err := r.s.config.Slots.Open(r.ahead, release)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	index, err := retried(r, func() (Index, error) { return r.s.index(r.ahead, release) })
-	if err != nil {
-		return err
-	}
 	base, err := r.s.config.Slots.Base(r.ahead)
 	if err != nil {
 		base = nil // there is nothing to start from
@@ -88,20 +90,31 @@ func (r *runner) again(try int, why error) error {
 	if errors.As(why, &said) && said.After > 0 {
 		pause = min(said.After, longestPause)
 	}
-	if left := r.s.config.GiveUp - r.now.Idle; left <= 0 {
-		return fmt.Errorf("%w: nothing came for %s: %w", ErrUnavailable, r.s.config.GiveUp, why)
-	} else {
+	if !r.now.Phase.activated() {
+		left := r.s.config.GiveUp - r.idle()
+		if left <= 0 {
+			return fmt.Errorf("%w: nothing came for %s: %w", ErrUnavailable, r.s.config.GiveUp, why)
+		}
 		pause = min(pause, left)
 	}
-	err := r.step(func(*Record) []Event {
-		return []Event{{Kind: EventRetry, Run: r.id, Message: cut(fmt.Sprintf("again in %s: %v", pause.Round(time.Millisecond), why), maxReason)}}
+	err := r.step(func(*Record) ([]Event, error) {
+		return []Event{{Kind: EventRetry, Run: r.id, Message: cut(fmt.Sprintf("again in %s: %v", pause.Round(time.Millisecond), why), maxReason)}}, nil
 	})
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	defer func() { r.now.Idle += time.Since(began) }()
 	return r.rest(pause)
+}
+
+// idle is how long the run has gone without a durable segment, and makes it
+// what the next step keeps.
+func (r *runner) idle() time.Duration {
+	now := time.Now()
+	if !r.since.IsZero() {
+		r.now.Idle += now.Sub(r.since)
+	}
+	r.since = now
+	return r.now.Idle
 }
 
 var errWrite = errors.New("firmware: the slot was not written")
@@ -129,7 +142,10 @@ func (r *runner) segments(
 		if err := r.forward(); err != nil {
 			return errors.Join(err, c.sync())
 		}
-		raw, err := next(r.ahead, i)
+		raw, err := r.within(i, next)
+		if err == nil {
+			err = r.forward() // what comes after a cancel is not written
+		}
 		if err == nil {
 			offset, _ := index.Extent(i)
 			_, err = file.WriteAt(raw, offset)
@@ -159,13 +175,21 @@ func (r *runner) segments(
 	return c.sync()
 }
 
+// within asks for a segment, for no longer than the run may go without one.
+func (r *runner) within(i int, next func(context.Context, int) ([]byte, error)) ([]byte, error) {
+	left := max(r.s.config.GiveUp-r.idle(), time.Second)
+	ctx, done := context.WithTimeoutCause(r.ahead, left, fmt.Errorf("%w: nothing came for %s", ErrUnavailable, r.s.config.GiveUp))
+	defer done()
+	return next(ctx, i)
+}
+
 // present returns the first segment from the given one on that is not in the
-// slot. It looks no further than what may have been written without being made
-// durable.
+// slot. Of a run that goes on it looks no further than what may have been
+// written without being made durable.
 func present(ctx context.Context, file File, index Index, from int) (int, error) {
 	buf := make([]byte, min(index.SegmentSize, index.Size))
 	for i := from; ; i++ {
-		if i == len(index.Segments) || i == from+2*syncSegments || ctx.Err() != nil {
+		if i == len(index.Segments) || from > 0 && i == from+2*syncSegments || ctx.Err() != nil {
 			return i, context.Cause(ctx)
 		}
 		offset, size := index.Extent(i)
@@ -217,31 +241,33 @@ func (c *checkpoint) sync() error {
 	r := c.r
 	r.now.Durable = c.done
 	if progressed {
-		r.now.Idle = 0
+		r.now.Idle, r.since = 0, time.Now()
 	}
 	pulled, notes := c.f.take()
 	r.now.Missing = c.f.missing
-	return r.step(func(rec *Record) []Event {
-		if rec.Run.Pulled == nil {
-			rec.Run.Pulled = map[Way]int64{}
-		}
-		for way, n := range pulled {
-			rec.Run.Pulled[way] += n
-		}
+	total := maps.Clone(r.rec.Run.Pulled)
+	if total == nil {
+		total = map[Way]int64{}
+	}
+	for way, n := range pulled {
+		total[way] += n
+	}
+	return r.step(func(rec *Record) ([]Event, error) {
+		rec.Run.Pulled = maps.Clone(total)
 		offset := min(int64(c.done)*c.index.SegmentSize, c.index.Size)
 		rec.Run.Percent = max(rec.Run.Percent, int(float64(offset)/float64(c.index.Size)*100))
 		var events []Event
 		for _, note := range notes {
 			events = append(events, Event{Kind: EventLog, Run: r.id, Message: note})
 		}
-		return append(events, Event{Kind: EventProgress, Run: r.id})
+		return append(events, Event{Kind: EventProgress, Run: r.id}), nil
 	})
 }
 
 // enterPhase makes the next part of the run the one that is under way.
 func (r *runner) enterPhase(p phase) error {
 	r.setPhase(p)
-	return r.step(func(*Record) []Event { return nil })
+	return r.step(func(*Record) ([]Event, error) { return nil, nil })
 }
 
 func (r *runner) setPhase(p phase) {

@@ -296,10 +296,18 @@ func TestACancelEndsAPullAtOnce(t *testing.T) {
 	})
 }
 
+// cramped slots have no room.
+type cramped struct{ firmware.Slots }
+
+func (c cramped) Open(_ context.Context, r firmware.Release) (firmware.File, error) {
+	return nil, &firmware.SpaceError{Need: r.Size, Have: r.Size - 1}
+}
+
 func TestAnImageThatDoesNotFitIsRefusedBeforeAByte(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, d := t.Context(), newDevice(t)
-		r := d.shop.add("1.3.0", noise(2, 4*segment), func(r *firmware.Release) { r.Size = 1 << 40 })
+		r := d.shop.add("1.3.0", noise(2, 4*segment))
+		d.config.Slots = cramped{d.sim}
 		fw := d.start()
 		_, err := fw.Update(ctx, firmware.Request{})
 		require.ErrorIs(t, err, firmware.ErrNoSpace)

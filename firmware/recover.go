@@ -6,9 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/lease"
 )
 
 // lookInterval is how often Run looks for what there is to do, at most.
@@ -50,6 +52,11 @@ func (s *Service) rest(ctx context.Context) error {
 
 // round does what there is to do now.
 func (s *Service) round(ctx context.Context) error {
+	ctx, leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	rec, err := s.load(ctx)
 	if err != nil {
 		return err
@@ -60,11 +67,9 @@ func (s *Service) round(ctx context.Context) error {
 	if acts {
 		return nil
 	}
+	s.untold(ctx, rec)
 	if live := rec.Run != nil && !rec.Run.State.Done(); !looked || live || rec.Device == DeviceUnavailable {
 		return s.takeUp(ctx)
-	}
-	if rec.Run != nil && !progressOf(rec).Told {
-		s.tell(*rec.Run)
 	}
 	if !s.due(rec, time.Now()) {
 		return nil
@@ -77,32 +82,37 @@ func (s *Service) round(ctx context.Context) error {
 
 // takeUp looks at what runs, and goes on with the live run.
 func (s *Service) takeUp(ctx context.Context) error {
-	entered, leave, err := s.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	held, err := s.hold(entered)
+	held, err := s.look(ctx)
 	if errors.Is(err, ErrBusy) {
 		return nil // somebody works on it
 	}
 	if err != nil {
 		return err
 	}
-	rec, err := s.settled(entered, held)
+	rec, err := s.settled(ctx, held)
 	switch {
 	case err != nil, rec.Run == nil, rec.Run.State.Done():
 		s.release(held)
 		return err
 	case rec.Run.State == StateTrial:
 		s.release(held)
-		return s.judgeTrial(entered, rec)
+		return s.judgeTrial(ctx, rec)
 	}
-	rec, err = s.amend(entered, held.Lease().Token, func(rec *Record) ([]Event, error) {
+	return s.goOn(ctx, held, rec)
+}
+
+// goOn works, in the background, on a run that a restart or a dead process has
+// left. One on trial is left alone.
+func (s *Service) goOn(ctx context.Context, held *lease.Held, rec Record) error {
+	if rec.Run.State == StateTrial {
+		s.release(held)
+		return nil
+	}
+	rec, err := s.amend(ctx, held.Lease().Token, func(rec *Record) ([]Event, error) {
 		if rec.Run == nil || rec.Run.State.Done() {
 			return nil, errSame
 		}
-		message := "the process " + rec.Run.Owner + " is gone"
+		message := "left by the process " + rec.Run.Owner
 		rec.Run.Owner = held.Lease().Owner
 		return []Event{{Kind: EventRecovered, Run: rec.Run.ID, Message: message}}, nil
 	})
@@ -110,28 +120,37 @@ func (s *Service) takeUp(ctx context.Context) error {
 		s.release(held)
 		return err
 	}
+	s.log(slog.LevelInfo, "taken up", *rec.Run)
 	s.door.Go(func() { s.work(held, rec, nil) })
 	return nil
 }
 
 // judgeTrial asks whether the new image is well, and confirms it or goes back.
 func (s *Service) judgeTrial(ctx context.Context, rec Record) error {
-	id := rec.Run.ID
 	pair, err := s.pair(ctx)
 	if err != nil {
 		return err
 	}
-	late := time.Since(s.began) > s.config.ConfirmWithin || pair.Running.Tries > maxTries
+	ran, err := s.trialTime(ctx, rec)
+	if err != nil {
+		return err
+	}
+	late := ran > s.config.ConfirmWithin || pair.Running.Tries > maxTries
 	var failure error
 	if s.config.Health != nil && pair.Running.Tries <= maxTries {
-		asking, done := context.WithTimeout(ctx, s.config.ConfirmWithin)
+		asking, done := s.untilShut(ctx)
+		asking, cancel := context.WithTimeout(asking, s.config.ConfirmWithin)
 		failure = s.config.Health(asking)
+		cancel()
 		done()
-		if failure == nil {
-			return s.Confirm(ctx, By{Actor: "health"})
+		if ctx.Err() != nil || s.door.Shut() {
+			return errClosing
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		if failure == nil {
+			failure = s.Confirm(ctx, By{Actor: "health"})
+			if failure == nil {
+				return nil
+			}
 		}
 	}
 	if !late {
@@ -141,11 +160,68 @@ func (s *Service) judgeTrial(ctx context.Context, rec Record) error {
 	if failure != nil {
 		reason += ": " + failure.Error()
 	}
+	return s.giveUpTrial(ctx, rec.Run.ID, By{Reason: cut(reason, maxReason)})
+}
+
+// trialTime is how long the new image has run, and keeps that: a program that
+// begins anew every few minutes does not begin to count anew.
+func (s *Service) trialTime(ctx context.Context, rec Record) (time.Duration, error) {
+	now := time.Now()
+	s.mu.Lock()
+	last := s.trial
+	s.mu.Unlock()
+	ran := progressOf(rec).Trial
+	if !last.IsZero() {
+		ran += now.Sub(last)
+	}
+	if kept := s.config.ConfirmWithin / 20; !last.IsZero() && now.Sub(last) < kept {
+		return ran, nil
+	}
+	_, err := s.amend(ctx, 0, func(rec *Record) ([]Event, error) {
+		if rec.Run == nil || rec.Run.State != StateTrial {
+			return nil, errSame
+		}
+		p := progressOf(*rec)
+		p.Trial = ran
+		p.put(rec)
+		return nil, nil
+	})
+	if err == nil {
+		s.mu.Lock()
+		s.trial = now
+		s.mu.Unlock()
+	}
+	return ran, err
+}
+
+// giveUpTrial goes back from an image that was not confirmed. If there is
+// nothing to go back to the image stays, and the run has failed, so that a
+// better one can be installed.
+func (s *Service) giveUpTrial(ctx context.Context, id string, by By) error {
 	held, err := s.hold(ctx)
 	if err != nil {
 		return err
 	}
-	rec, err = s.goBack(ctx, held, id, By{Reason: cut(reason, maxReason)}, causeOf(ErrUnhealthy))
+	rec, err := s.goBack(ctx, held, id, by, causeOf(ErrUnhealthy))
+	if errors.Is(err, ErrTooLate) {
+		reason := err.Error()
+		if err := s.config.Slots.Confirm(ctx); err != nil {
+			s.release(held)
+			return fmt.Errorf("keeping the image: %w", err)
+		}
+		rec, err = s.amend(ctx, held.Lease().Token, func(rec *Record) ([]Event, error) {
+			if rec.Run == nil || rec.Run.ID != id || rec.Run.State != StateTrial {
+				return nil, errSame
+			}
+			rec.Run.Reason = by.Reason
+			return stays(rec, reason), nil
+		})
+		s.release(held)
+		if err == nil && rec.Run != nil && rec.Run.State.Done() {
+			s.tell(*rec.Run)
+		}
+		return err
+	}
 	if err != nil {
 		s.release(held)
 		return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/closing"
+	"github.com/upkeep-go/upkeep/lease"
 )
 
 // Service is the update service of one device. It is safe for concurrent use,
@@ -20,13 +21,17 @@ type Service struct {
 	config Config
 	first  Settings // until Configure
 	item   string   // of the lease
-	began  time.Time
 	door   *closing.Door
 
 	mu         sync.Mutex
-	live       *runner // what this process works on
-	looked     bool    // the slots were looked at since this process began
-	restarting string  // the run for which this process has asked for a restart
+	live       *runner          // what this process works on
+	looked     bool             // the slots were looked at since this process began
+	restarting string           // the run for which this process has asked for a restart
+	given      map[string]error // by run: why this process works on it no more, though it is not done
+	telling    map[string]bool  // runs of which OnFinish is, or was, told
+	trial      time.Time        // when a new image was last seen to run
+	shown      bool             // that this process looked at the slots for the first time
+	line       lease.Line
 }
 
 // Get returns a run, or ErrNotFound.
@@ -53,11 +58,13 @@ func (s *Service) Status(ctx context.Context) (Status, error) {
 	default:
 		st.Run = rec.Run
 		for run, err := range s.config.DeviceStore.History(ctx, Query{After: rec.Run.ID}) {
-			if err == nil {
-				st.Last = &run
-			} else if !errors.Is(err, ErrCorrupt) {
-				return st, err
+			if errors.Is(err, ErrCorrupt) {
+				continue
 			}
+			if err != nil {
+				return Status{State: DeviceUnavailable, Disabled: s.config.Disabled}, err
+			}
+			st.Last = &run
 			break
 		}
 	}
@@ -164,7 +171,7 @@ func (s *Service) Apply(ctx context.Context, id string, by By) error {
 
 // Cancel asks the run to stop, and returns once that is recorded; the process
 // that works on the run sees it within a second. It returns ErrTooLate once the
-// slot is activated; from then on there is Rollback. Cancelling a run that is
+// device is about to restart; from then on there is Rollback. Cancelling a run that is
 // done is not an error.
 func (s *Service) Cancel(ctx context.Context, id string, by By) error {
 	by = by.bounded()
@@ -172,7 +179,7 @@ func (s *Service) Cancel(ctx context.Context, id string, by By) error {
 		switch {
 		case rec.Run.State.Done(), rec.Run.Cancel != nil:
 			return nil, errSame
-		case rec.Run.State != StateRunning && rec.Run.State != StateWaiting, progressOf(*rec).activated():
+		case !progressOf(*rec).cancellable():
 			return nil, fmt.Errorf("%w: run %q is %s", ErrTooLate, id, rec.Run.State)
 		}
 		rec.Run.Cancel = &by

@@ -36,6 +36,10 @@ type Slots interface {
 type Pair struct {
 	Running, Other Slot
 	Confirmed      bool // Running is the slot to start from
+	// Start tells this start of the device from every other one, such as the
+	// boot id of a kernel. Without one, a Reboot that has returned is taken for
+	// a start of the device.
+	Start string
 }
 
 // Slot is what one slot holds. What a factory wrote may have no record: then

@@ -1,6 +1,7 @@
 package firmware
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -21,7 +22,8 @@ const maxHead = 1 << 20 // bytes of a bundle's signed head
 // first byte of image is read; the catalog and its number are left alone. It
 // returns once the image is in the slot; Wait for the end. A bundle that ends
 // early leaves nothing that could be started. When ctx ends before, the run is
-// cancelled.
+// cancelled; but it returns only when a Read that is under way does, so that a
+// bundle that comes from a network needs a deadline of its own.
 func (s *Service) Upload(ctx context.Context, bundle io.Reader, by By) (Run, error) {
 	if err := fits("RequestID", by.RequestID, maxName); err != nil {
 		return Run{}, err
@@ -36,7 +38,7 @@ func (s *Service) Upload(ctx context.Context, bundle io.Reader, by By) (Run, err
 		return run, err
 	}
 	up := &upload{in: bundle, ctx: ctx, received: make(chan error, 1)}
-	run, err := s.begin(ctx, up, func(ctx context.Context, rec Record, token int64) (Run, progress, error) {
+	run, begun, err := s.begin(ctx, up, func(ctx context.Context, rec Record, token int64) (Run, progress, error) {
 		release, err := s.readHead(ctx, rec, bundle)
 		if err != nil {
 			return Run{}, progress{}, err
@@ -47,17 +49,20 @@ func (s *Service) Upload(ctx context.Context, bundle io.Reader, by By) (Run, err
 		}
 		return newRun(rec, release, Request{Version: release.Version, AllowDowngrade: true, By: by}), progress{Phase: phaseReceive}, err
 	})
-	if err != nil {
-		return Run{}, err
-	}
-	if err := <-up.received; err != nil {
-		_, _ = s.Wait(context.WithoutCancel(ctx), run.ID)
-		if now, e := s.Get(context.WithoutCancel(ctx), run.ID); e == nil {
-			run = now
-		}
+	if err != nil || !begun {
 		return run, err
 	}
-	return s.Get(context.WithoutCancel(ctx), run.ID)
+	failure := <-up.received
+	if failure != nil {
+		<-up.left
+	}
+	quiet, done := quiet(ctx)
+	defer done()
+	now, err := s.Get(quiet, run.ID)
+	if failure != nil || err != nil {
+		return now, cmp.Or(failure, err)
+	}
+	return now, nil
 }
 
 // upload is a bundle on its way into the slot.
@@ -65,7 +70,17 @@ type upload struct {
 	in       io.Reader
 	ctx      context.Context
 	index    Index
-	received chan error
+	received chan error    // one, when it is in the slot or never will be
+	left     chan struct{} // closed when nobody works on the run any more
+}
+
+// fail says that the bundle is not in the slot, unless it is known what became
+// of it.
+func (u *upload) fail(err error) {
+	select {
+	case u.received <- err:
+	default:
+	}
 }
 
 // readHead reads and judges what a bundle says of itself.
@@ -119,7 +134,7 @@ func (r *runner) receive(up *upload) (err error) {
 	if up == nil {
 		return fmt.Errorf("%w: the bundle came only in part", ErrCorrupt)
 	}
-	defer func() { up.received <- err }()
+	defer func() { up.received <- err }() // there is room for one
 	defer context.AfterFunc(up.ctx, func() { r.cancel(fmt.Errorf("%w: whoever brought the bundle is gone", ErrCancelled)) })()
 	if err := r.turn(StateRunning, DeviceUploading, "receive"); err != nil {
 		return err

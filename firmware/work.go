@@ -18,13 +18,16 @@ type runner struct {
 	held *lease.Held
 	id   string
 	gone chan struct{} // closed when this process works on the run no more
+	left chan struct{} // closed when nothing of the work goes on
 
 	ahead  context.Context // ends with the lease, and when the run is cancelled or the Service closes
 	cancel context.CancelCauseFunc
 
 	mu    sync.Mutex
-	rec   Record   // as last read or written
-	now   progress // of rec
+	rec   Record    // as last read or written
+	now   progress  // of rec, and how far the work has come since: the work's own
+	since time.Time // up to when now.Idle has been counted: the work's own
+	asked bool      // a restart is about to be asked for
 	apply chan struct{}
 }
 
@@ -34,14 +37,19 @@ type runner struct {
 func (s *Service) work(held *lease.Held, rec Record, up *upload) {
 	r := &runner{
 		s: s, held: held, id: rec.Run.ID, rec: rec, now: progressOf(rec),
-		gone: make(chan struct{}), apply: make(chan struct{}),
+		gone: make(chan struct{}), left: make(chan struct{}), apply: make(chan struct{}),
 	}
+	if up != nil {
+		up.left = r.left
+		defer func() { up.fail(errClosing) }() // if it was not received
+	}
+	defer close(r.left)
 	ahead, cancel := context.WithCancelCause(held.Context())
 	r.ahead, r.cancel = lease.Watchful(ahead), cancel
 	defer cancel(nil)
 	defer context.AfterFunc(s.door.Ending(), func() { cancel(errClosing) })()
 	s.mu.Lock()
-	s.live = r
+	s.live, s.given = r, nil
 	s.mu.Unlock()
 	r.notice(rec)
 
@@ -54,58 +62,120 @@ func (s *Service) work(held *lease.Held, rec Record, up *upload) {
 	r.leave(err)
 }
 
+// restartWithin is how long a device may take to restart before it is asked
+// again.
+const restartWithin = 10 * time.Minute
+
 // leave ends the work, and tells who wants to know of it.
 func (r *runner) leave(err error) {
 	s, run := r.s, *r.rec.Run
 	restarts := errors.Is(err, ErrRestarting)
-	if restarts {
-		s.mu.Lock()
-		s.restarting = r.id
-		s.mu.Unlock()
-		s.log(slog.LevelInfo, "restarting", run)
-	} else if err != nil && !errors.Is(err, ErrClosed) {
-		s.log(slog.LevelError, "given up", run, "err", err)
-	}
-	if restarts {
-		s.door.Go(func() { // the lease ends with this process
-			<-s.door.Stopping().Done()
-			s.release(r.held)
-		})
-	} else {
-		s.release(r.held)
-	}
 	s.mu.Lock()
 	s.live = nil
+	switch {
+	case restarts:
+		s.restarting = r.id
+	case err != nil:
+		s.given = map[string]error{r.id: err}
+	}
 	s.mu.Unlock()
-	close(r.gone)
+	switch {
+	case restarts:
+		s.log(slog.LevelInfo, "restarting", run)
+		s.door.Go(func() { s.awaitRestart(r.held) })
+	case err != nil && !errors.Is(err, ErrClosed):
+		s.log(slog.LevelError, "given up", run, "err", err)
+		fallthrough
+	default:
+		s.release(r.held)
+	}
 	if err == nil && run.State.Done() {
 		s.tell(run)
 	}
+	close(r.gone)
 }
 
-// tell tells OnFinish of a run that has ended, and remembers that.
+// awaitRestart keeps everybody from acting on a device that restarts. If it
+// does not, the next round asks for it again.
+func (s *Service) awaitRestart(held *lease.Held) {
+	_ = pause.For(s.door.Stopping(), restartWithin)
+	s.release(held)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.restarting = ""
+}
+
+// tell tells OnFinish of a run that has ended, whose lease is free, and
+// remembers that. The caller has entered, or is the work on the run.
 func (s *Service) tell(run Run) {
+	s.mu.Lock()
+	twice := s.telling[run.ID]
+	s.telling[run.ID] = true
+	s.mu.Unlock()
+	if twice {
+		return
+	}
 	level := slog.LevelInfo
 	if run.Err() != nil {
-		level = slog.LevelWarn
+		level = slog.LevelError
 	}
 	s.log(level, string(run.State), run)
 	s.config.OnFinish(run.Clone())
-	_, _ = s.amend(context.Background(), 0, func(rec *Record) ([]Event, error) { // else it is told twice
+	ctx, done := quiet(context.Background())
+	defer done()
+	_, _ = s.amend(ctx, 0, func(rec *Record) ([]Event, error) { // else it is told once more, after a restart
 		p := progressOf(*rec)
-		if rec.Run == nil || rec.Run.ID != run.ID || p.Told {
+		switch run.ID {
+		case p.Untold:
+			p.Untold = ""
+		case runID(rec.Run):
+			p.Told = true
+		default:
 			return nil, errSame
 		}
-		p.Told = true
 		p.put(rec)
 		return nil, nil
 	})
 }
 
+// tellFreed is tell once held is free.
+func (s *Service) tellFreed(held *lease.Held, run Run) {
+	run = run.Clone()
+	s.door.Go(func() {
+		<-held.Context().Done()
+		s.tell(run)
+	})
+}
+
+func runID(run *Run) string {
+	if run == nil {
+		return ""
+	}
+	return run.ID
+}
+
+// untold tells OnFinish of the runs whose process died before it could.
+func (s *Service) untold(ctx context.Context, rec Record) {
+	p := progressOf(rec)
+	if p.Untold != "" {
+		if run, err := s.Get(ctx, p.Untold); err == nil {
+			s.tell(run)
+		}
+	}
+	if rec.Run != nil && rec.Run.State.Done() && !p.Told {
+		s.tell(*rec.Run)
+	}
+}
+
+// quiet is a context for what must be written whatever became of ctx, and soon.
+func quiet(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+}
+
 // phases goes through what is left of the run. A nil error is its end, or a
 // trial that goes on.
 func (r *runner) phases(up *upload) error {
-	for {
+	for try := 0; ; {
 		var err error
 		switch r.now.Phase {
 		case phaseReceive:
@@ -125,6 +195,13 @@ func (r *runner) phases(up *upload) error {
 		default:
 			err = fmt.Errorf("%w: the record of the run's progress", ErrCorrupt)
 		}
+		switch {
+		case err == nil && !r.rec.Run.State.Done():
+			continue
+		case err != nil && r.now.Phase.activated() && !r.ends(err):
+			try++ // there is nothing to fail any more
+			err = r.again(try, err)
+		}
 		if err != nil {
 			return r.settle(err)
 		}
@@ -134,34 +211,57 @@ func (r *runner) phases(up *upload) error {
 	}
 }
 
+// ends reports whether this process works on the run no more after an error.
+func (r *runner) ends(err error) bool {
+	return errors.Is(err, ErrRestarting) || errors.Is(err, errOvertaken) || errors.Is(err, errStore) ||
+		context.Cause(r.ahead) != nil || r.s.door.Shut()
+}
+
 // settle ends the run if that is what an error means.
 func (r *runner) settle(err error) error {
 	cause := context.Cause(r.ahead)
+	cancelled := errors.Is(cause, ErrCancelled) || errors.Is(err, ErrCancelled)
 	switch {
-	case errors.Is(err, ErrRestarting), r.held.Context().Err() != nil, errors.Is(err, errOvertaken):
+	case errors.Is(err, ErrRestarting), errors.Is(err, errStore), errors.Is(err, errOvertaken), r.held.Context().Err() != nil:
 		return err
-	case errors.Is(cause, ErrCancelled), errors.Is(err, ErrCancelled):
-		return r.step(func(rec *Record) []Event {
-			reason := err.Error()
-			if rec.Run.Cancel != nil {
-				reason = rec.Run.Cancel.String()
-			}
-			return ends(rec, StateCancelled, DeviceIdle, reason, "")
-		})
+	case cancelled && r.now.cancellable():
+		return r.cancelled(err)
 	case errors.Is(err, errClosing), r.s.door.Shut():
 		return errClosing
-	case r.now.activated():
-		return err // there is nothing to fail any more: the next process goes on
+	case r.now.Phase.activated():
+		return err
 	case r.now.Phase == phaseReceive:
 		return r.end(StateFailed, DeviceIdle, err.Error(), causeOf(err))
 	}
 	return r.end(StateFailed, DeviceFailed, err.Error(), causeOf(err))
 }
 
+// cancelled ends the run as one that somebody wanted to stop. A slot that is
+// activated is so no more.
+func (r *runner) cancelled(why error) error {
+	if r.now.Phase == phaseRestart {
+		ctx, done := quiet(r.held.Context())
+		defer done()
+		if err := r.held.Confirm(); err != nil {
+			return err
+		}
+		if err := r.s.config.Slots.Confirm(ctx); err != nil {
+			return fmt.Errorf("taking the activation back: %w", err)
+		}
+	}
+	return r.step(func(rec *Record) ([]Event, error) {
+		reason := why.Error()
+		if rec.Run.Cancel != nil {
+			reason = rec.Run.Cancel.String()
+		}
+		return ends(rec, StateCancelled, DeviceIdle, reason, ""), nil
+	})
+}
+
 // end writes the outcome of the run.
 func (r *runner) end(state State, device DeviceState, reason, cause string) error {
-	return r.step(func(rec *Record) []Event {
-		return ends(rec, state, device, reason, cause)
+	return r.step(func(rec *Record) ([]Event, error) {
+		return ends(rec, state, device, reason, cause), nil
 	})
 }
 
@@ -178,12 +278,14 @@ func ends(rec *Record, state State, device DeviceState, reason, cause string) []
 	return []Event{{Kind: EventEnded, Run: rec.Run.ID, Message: rec.Run.Reason}}
 }
 
-// step writes a change of the record, with how far the run has come.
-func (r *runner) step(change func(*Record) []Event) error {
+// step writes a change of the record, with how far the run has come. An error of
+// change writes nothing; any other says that nobody knows what is written.
+func (r *runner) step(change func(*Record) ([]Event, error)) error {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.ahead))
 	defer cancel(nil)
 	held := r.held.Context()
 	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })()
+	var refused error
 	rec, err := r.s.amend(ctx, r.held.Lease().Token, func(rec *Record) ([]Event, error) {
 		if err := context.Cause(held); err != nil {
 			return nil, err
@@ -192,12 +294,18 @@ func (r *runner) step(change func(*Record) []Event) error {
 			return nil, errOvertaken
 		}
 		rec.Run.Owner = r.held.Lease().Owner
-		events := change(rec)
+		var events []Event
+		if events, refused = change(rec); refused != nil {
+			return nil, refused
+		}
 		r.now.put(rec)
 		return events, nil
 	})
-	if err != nil {
-		return err
+	switch {
+	case refused != nil:
+		return refused
+	case err != nil:
+		return fmt.Errorf("%w: %w", errStore, err)
 	}
 	r.mu.Lock()
 	r.rec = rec
@@ -209,39 +317,40 @@ func (r *runner) step(change func(*Record) []Event) error {
 // turn is a step to another state of the run and the device, of which info says
 // more.
 func (r *runner) turn(state State, device DeviceState, info string) error {
-	return r.step(func(rec *Record) []Event {
+	return r.step(func(rec *Record) ([]Event, error) {
 		rec.Run.State, rec.Device, rec.Info = state, device, cut(info, maxReason)
 		if rec.Run.Reason = ""; state == StateWaiting || state == StateRollingBack {
 			rec.Run.Reason = rec.Info
 		}
-		if rec.Run.Cancel != nil && !r.now.activated() {
+		if rec.Run.Cancel != nil && r.now.cancellable() {
 			rec.Device = DeviceCancelling
 		}
-		return []Event{{Kind: EventState, Run: r.id, Message: rec.Info}}
+		return []Event{{Kind: EventState, Run: r.id, Message: rec.Info}}, nil
 	})
 }
 
-// notice learns what others wish.
+// notice learns what others wish. Nobody can be told any more that the run stops
+// once its slot is activated, so that both are looked at under one lock.
 func (r *runner) notice(rec Record) {
 	if rec.Run == nil || rec.Run.ID != r.id {
 		return
 	}
-	if rec.Run.Cancel != nil {
-		r.mu.Lock()
-		activated := r.now.activated()
-		r.mu.Unlock()
-		if !activated {
-			r.cancel(ErrCancelled)
-		}
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if rec.Run.Apply != nil {
-		select {
-		case <-r.apply:
-		default:
-			close(r.apply)
-		}
+	if rec.Run.Cancel != nil && !r.asked {
+		r.cancel(ErrCancelled)
+	}
+	if rec.Run.Apply != nil && !r.applied() {
+		close(r.apply)
+	}
+}
+
+func (r *runner) applied() bool {
+	select {
+	case <-r.apply:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -267,22 +376,23 @@ const gateInterval = time.Minute
 
 // pass waits until the Gate lets the run go on, or somebody applies it.
 func (r *runner) pass(next Step) error {
-	for waiting := false; ; {
+	run := r.rec.Run.Clone()
+	for {
 		if err := r.forward(); err != nil {
 			return err
 		}
-		if r.rec.Run.Apply != nil {
+		if r.applied() {
 			return nil
 		}
-		err := r.s.config.Gate(r.ahead, r.rec.Run.Clone(), next)
+		err := r.s.config.Gate(r.ahead, run, next)
 		if err == nil {
 			return nil
 		}
-		if reason := cut(err.Error(), maxReason); !waiting || reason != r.rec.Run.Reason {
-			waiting = true
+		if reason := cut(err.Error(), maxReason); run.State != StateWaiting || reason != run.Reason {
 			if err := r.turn(StateWaiting, DeviceIdle, reason); err != nil {
 				return err
 			}
+			run = r.rec.Run.Clone()
 		}
 		ctx, done := r.s.untilShut(r.ahead)
 		select {
@@ -291,11 +401,6 @@ func (r *runner) pass(next Step) error {
 		case <-time.After(gateInterval):
 		}
 		done()
-		r.mu.Lock()
-		if rec, err := r.s.load(r.ahead); err == nil && rec.Run != nil && rec.Run.ID == r.id {
-			r.rec = rec
-		}
-		r.mu.Unlock()
 	}
 }
 
