@@ -281,7 +281,7 @@ func (r *runner) reboot(state State) error {
 	r.mu.Lock()
 	r.asked = true
 	r.mu.Unlock()
-	if err := r.s.config.Reboot(r.held.Context()); err != nil {
+	if err := r.s.config.Reboot(r.ahead); err != nil {
 		return fmt.Errorf("restarting: %w", err)
 	}
 	r.now.Restarted = true

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"strconv"
 	"sync"
 
 	"github.com/upkeep-go/upkeep/firmware"
@@ -65,6 +66,7 @@ func NewSimulator(version string, image []byte) *Simulator {
 		records: records{copies{s.disk, recordsPlace}},
 		places:  s.disk,
 		running: func() (string, error) { return s.Running(), nil },
+		start:   func() string { return strconv.Itoa(s.Starts()) },
 	}
 	if image != nil && version != "" {
 		text, _ := Vars{Slot: SlotA}.variables()

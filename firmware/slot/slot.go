@@ -37,6 +37,10 @@ type Config struct {
 	// on, or on whose device it is by way of dm-verity and the like. Required
 	// for files.
 	Running func() (string, error)
+	// Start tells one start of the device from another, as firmware.Pair has it.
+	// Default: on Linux the kernel's boot id, for devices; nobody knows, for
+	// files, which may be those of a device that is simulated.
+	Start func() string
 }
 
 // Slots are two slots. It is safe for concurrent use, but who works on a device
@@ -46,6 +50,7 @@ type Slots struct {
 	records records
 	places  places
 	running func() (string, error)
+	start   func() string
 
 	mu sync.Mutex // one change at a time
 }
@@ -82,8 +87,15 @@ func Open(c Config) (*Slots, error) {
 		}
 		c.Running = func() (string, error) { return rootSlot(at) }
 	}
+	switch {
+	case c.Start != nil:
+	case device:
+		c.Start = bootID
+	default:
+		c.Start = func() string { return "" }
+	}
 	return &Slots{
-		boot: c.Boot, records: records{copies{machine{}, c.Records}}, places: at, running: c.Running,
+		boot: c.Boot, records: records{copies{machine{}, c.Records}}, places: at, running: c.Running, start: c.Start,
 	}, nil
 }
 
@@ -95,7 +107,9 @@ func (s *Slots) Pair(ctx context.Context) (firmware.Pair, error) {
 	if err != nil {
 		return firmware.Pair{}, err
 	}
-	return firmware.Pair{Running: now.slot(now.running), Other: now.slot(now.other), Confirmed: now.confirmed()}, nil
+	return firmware.Pair{
+		Running: now.slot(now.running), Other: now.slot(now.other), Confirmed: now.confirmed(), Start: s.start(),
+	}, nil
 }
 
 // Open implements firmware.Slots.
