@@ -24,6 +24,16 @@ func (c Catalog) Clone() Catalog {
 	return c
 }
 
+// utc returns c with its times as every engine returns them.
+func (c Catalog) utc() Catalog {
+	c = c.Clone()
+	c.Issued, c.Expires = c.Issued.UTC(), c.Expires.UTC()
+	for i := range c.Releases {
+		c.Releases[i].Time = c.Releases[i].Time.UTC()
+	}
+	return c
+}
+
 // Release is a version of the firmware.
 type Release struct {
 	Version    string

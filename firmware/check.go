@@ -86,7 +86,7 @@ func (s *Service) check(ctx context.Context, token int64) (Record, error) {
 			rec.Check.Reason, rec.Check.Cause = cut(err.Error(), maxReason), causeOf(err)
 			event.Message = rec.Check.Reason
 		} else {
-			rec.Catalog = catalog
+			rec.Catalog = catalog.utc()
 			event.Message = fmt.Sprintf("catalog %d", catalog.Number)
 		}
 		return []Event{event}, nil

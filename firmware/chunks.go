@@ -128,7 +128,10 @@ func (f *fetcher) assemble(ctx context.Context, i, n int, sent []byte) ([]byte, 
 	}
 	if f.chunks == nil {
 		var err error
-		if f.chunks, err = readChunks(ctx, f.base); err != nil {
+		if f.chunks, err = readChunks(ctx, f.base); errors.Is(err, ErrCorrupt) {
+			f.missing = append(f.missing, f.index.Segments[i].Parts[n].Object) // it would be read anew for each segment
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

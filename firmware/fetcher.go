@@ -35,12 +35,15 @@ type fetcher struct {
 	sent    []byte        // as large as the largest part so far
 	window  []byte
 	chunks  *chunkStore
+	life    context.Context // of every request
+	failed  int             // tries since a segment came
 	rate    limiter
 }
 
-func newFetcher(s *Service, index Index, base Image, from [32]byte, missing []string) *fetcher {
+func newFetcher(ctx context.Context, s *Service, index Index, base Image, from [32]byte, missing []string) *fetcher {
 	return &fetcher{
-		s: s, index: index, base: base, from: from, missing: slices.Clone(missing), misfits: map[[32]byte]int{},
+		life: ctx,
+		s:    s, index: index, base: base, from: from, missing: slices.Clone(missing), misfits: map[[32]byte]int{},
 		unfit: map[Way]int{}, pulled: map[Way]int64{}, rate: limiter{rate: s.config.Rate},
 	}
 }
@@ -96,6 +99,7 @@ func (f *fetcher) segment(ctx context.Context, i int) ([]byte, error) {
 	s := f.index.Segments[i]
 	dear := false
 	var failure error
+	var broken []string // objects that do not work
 	for n, p := range s.Parts {
 		if why := f.skips(p); why != nil {
 			failure = cmpNil(failure, why)
@@ -104,6 +108,8 @@ func (f *fetcher) segment(ctx context.Context, i int) ([]byte, error) {
 		raw, err := f.attempts(ctx, i, n)
 		switch {
 		case err == nil:
+			f.failed = 0
+			f.missing = append(f.missing, broken...)
 			return raw, nil
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
@@ -118,7 +124,11 @@ func (f *fetcher) segment(ctx context.Context, i int) ([]byte, error) {
 				f.notes = append(f.notes, cut(fmt.Sprintf("segment %d: %v", i+1, err), maxReason))
 			}
 		default:
-			return nil, err
+			if f.failed++; f.failed < tries*(n+1) || n == len(s.Parts)-1 {
+				return nil, err
+			}
+			broken = append(broken, p.Object)
+			f.notes = append(f.notes, cut(fmt.Sprintf("segment %d by %s does not come: %v", i+1, p.Way, err), maxReason))
 		}
 		failure = err
 	}
@@ -245,8 +255,11 @@ type stream struct {
 	guard   *guard
 }
 
+// open asks for a range. The request may serve many segments, so that it lasts
+// as long as the fetcher does.
 func (f *fetcher) open(ctx context.Context, object string, off, n int64) (*stream, error) {
-	g := newGuard(ctx, f.s.config.Stall)
+	g := newGuard(f.life, f.s.config.Stall)
+	defer context.AfterFunc(ctx, func() { g.cancel(context.Cause(ctx)) })()
 	body, err := f.s.config.Feed.Get(g.ctx, object, off, n)
 	if err != nil {
 		err = g.reason(named(object, err))
@@ -274,16 +287,21 @@ func (s *stream) fill(ctx context.Context, buf []byte, rate *limiter) (n int, er
 	body := s.guard.reader(s.body)
 	for n < len(buf) {
 		size, err := rate.allow(ctx, len(buf)-n)
+		if err == nil {
+			err = context.Cause(ctx)
+		}
 		if err != nil {
 			return n, err
 		}
-		if rate.rate != nil {
-			s.guard.timer.Reset(s.guard.stall) // the pause was ours
-		}
-		read, err := io.ReadFull(body, buf[n:n+size])
+		s.guard.timer.Reset(s.guard.stall) // what was before was our time
+		read, err := body.Read(buf[n : n+size])
+		rate.spent -= int64(size - read)
 		n += read
 		s.at += int64(read)
-		if err != nil {
+		if errors.Is(err, io.EOF) && n < len(buf) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil && n < len(buf) {
 			return n, s.guard.reason(fmt.Errorf("%w: object %q: %w", ErrUnavailable, s.object, err))
 		}
 	}

@@ -154,7 +154,7 @@ func (s *Service) Plan(ctx context.Context, r Request) (Plan, error) {
 		return Plan{}, err
 	}
 	p.Pull = map[Way]int64{}
-	f := newFetcher(s, index, nil, rec.Running.Digest, nil)
+	f := newFetcher(ctx, s, index, nil, rec.Running.Digest, nil)
 	for _, segment := range index.Segments {
 		if i := slices.IndexFunc(segment.Parts, func(p Part) bool { return f.skips(p) == nil }); i >= 0 {
 			p.Pull[segment.Parts[i].Way] += segment.Parts[i].Size

@@ -45,7 +45,7 @@ func (r *runner) pull() error {
 	} else {
 		defer base.Close()
 	}
-	f := newFetcher(r.s, index, base, r.rec.Running.Digest, r.now.Missing)
+	f := newFetcher(r.ahead, r.s, index, base, r.rec.Running.Digest, r.now.Missing)
 	defer f.close()
 	if err := r.segments(file, index, f.segment, f, true); err != nil {
 		return err

@@ -109,6 +109,7 @@ func (s *Service) readHead(ctx context.Context, rec Record, in io.Reader) (Relea
 	if runs(rec, b.Release) {
 		return Release{}, fmt.Errorf("%w: version %q", ErrUpToDate, b.Release.Version)
 	}
+	b.Release.Time = b.Release.Time.UTC()
 	return b.Release, s.suits(rec, b.Release)
 }
 
@@ -145,7 +146,7 @@ func (r *runner) receive(up *upload) (err error) {
 		return err
 	}
 	defer file.Close()
-	f := newFetcher(r.s, up.index, nil, [32]byte{}, nil)
+	f := newFetcher(r.ahead, r.s, up.index, nil, [32]byte{}, nil)
 	err = r.segments(file, up.index, func(ctx context.Context, i int) ([]byte, error) {
 		return f.received(up.in, i)
 	}, f, false)

@@ -158,7 +158,9 @@ func (t *slotsTest) refusedBack() {
 
 func (t *slotsTest) factory() {
 	for range 2 {
-		require.Equal(t, firmware.Pair{Running: firmware.Slot{Whole: true}, Confirmed: true}, t.pair())
+		p := t.pair()
+		p.Start = ""
+		require.Equal(t, firmware.Pair{Running: firmware.Slot{Whole: true}, Confirmed: true}, p)
 		require.NoError(t, t.slots.Confirm(t.Context()))
 		t.refusedBack()
 		t.restart()

@@ -34,7 +34,7 @@ func TestASimulatorIsDeliveredWithARecordOrWithout(t *testing.T) {
 	require.Equal(t, release("1.0.0").Digest, p.Running.Digest)
 	require.True(t, p.Confirmed)
 	for _, s := range []*slot.Simulator{slot.NewSimulator("", image("1.0.0")), slot.NewSimulator("1.0.0", nil)} {
-		require.Equal(t, firmware.Pair{Running: firmware.Slot{Whole: true}, Confirmed: true}, pairOf(t, s))
+		require.Equal(t, firmware.Pair{Running: firmware.Slot{Whole: true}, Confirmed: true, Start: "0"}, pairOf(t, s))
 	}
 	require.Equal(t, image("1.0.0"), slot.NewSimulator("", image("1.0.0")).Image())
 }
