@@ -17,7 +17,8 @@ type Index struct {
 
 // Limits of an Index.
 const (
-	MaxSegment = 64 << 20 // bytes of a segment, as sent too, and of the window that a patch starts from
+	MinSegment = 4 << 10  // bytes of every segment but the last
+	MaxSegment = 64 << 20 // bytes of a segment, and of the window that a patch starts from; as sent an eighth more
 	MaxIndex   = 64 << 20 // bytes of the binary form
 )
 
@@ -177,6 +178,8 @@ func (x Index) Check() error {
 	switch {
 	case x.Size <= 0 || x.SegmentSize <= 0 || x.SegmentSize > MaxSegment:
 		return fmt.Errorf("%w: an image of %d bytes in segments of %d", ErrInvalid, x.Size, x.SegmentSize)
+	case x.SegmentSize < MinSegment && x.Size > x.SegmentSize:
+		return fmt.Errorf("%w: segments of %d bytes, at least %d are needed", ErrInvalid, x.SegmentSize, MinSegment)
 	case x.count() != int64(len(x.Segments)):
 		return fmt.Errorf("%w: %d segments, an image of %d bytes has %d", ErrInvalid, len(x.Segments), x.Size, x.count())
 	}
@@ -259,9 +262,19 @@ func (r *indexReader) digest() (d [32]byte) {
 	return d
 }
 
+// maxTexts bounds how many objects, and images, an index speaks of.
+const maxTexts = 1 << 12
+
 func (r *indexReader) texts() (all []string) {
-	for range r.count(1) {
-		all = append(all, string(r.bytes(int(r.number()))))
+	for range r.count(2) {
+		size := r.number()
+		if r.err == nil && (size == 0 || size > 255 || len(all) == maxTexts) {
+			r.err = fmt.Errorf("%w: an index with a name of %d bytes, or too many", ErrCorrupt, size)
+		}
+		if r.err != nil {
+			return nil
+		}
+		all = append(all, string(r.bytes(int(size))))
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package firmware_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -243,12 +244,12 @@ func killedAt(t *testing.T, well, after bool, at int) (killed bool) {
 		require.NotNil(t, rec.Run, where)
 		if well {
 			require.Equal(t, firmware.StateSucceeded, rec.Run.State, where)
-			require.Equal(t, image, d.sim.Image(), where)
+			require.True(t, bytes.Equal(image, d.sim.Image()), where)
 			require.EqualValues(t, 7, rec.Floor, where)
 			require.LessOrEqual(t, d.sim.Starts(), 2, where)
 		} else {
 			require.Equal(t, firmware.StateRolledBack, rec.Run.State, where+": "+rec.Run.Reason)
-			require.Equal(t, old, d.sim.Image(), where)
+			require.True(t, bytes.Equal(old, d.sim.Image()), where)
 			require.Zero(t, rec.Floor, where)
 			require.LessOrEqual(t, d.sim.Starts(), 4, where)
 		}

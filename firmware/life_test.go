@@ -189,7 +189,7 @@ func TestAnUpdateIsPulledInstalledAndConfirmed(t *testing.T) {
 		run, err = fw.Wait(ctx, run.ID)
 		require.NoError(t, err)
 		assert.Equal(t, firmware.StateSucceeded, run.State)
-		assert.Equal(t, image, d.sim.Image())
+		assert.True(t, bytes.Equal(image, d.sim.Image()))
 		st, err := fw.Status(ctx)
 		require.NoError(t, err)
 		assert.Equal(t, "1.3.0", st.Version)

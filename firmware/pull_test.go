@@ -1,6 +1,7 @@
 package firmware_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ func TestAPullGoesThroughResets(t *testing.T) {
 		require.ErrorIs(t, err, firmware.ErrRestarting)
 		assert.Equal(t, 14, d.shop.count(d.shop.rawOf(r)), "three segments a request")
 		assert.LessOrEqual(t, sent.Load(), int64(len(image)+14*100))
-		require.NoError(t, d.sim.Reboot(ctx))
+		assert.True(t, bytes.Equal(image, d.sim.Image()))
 	})
 }
 
@@ -368,4 +369,76 @@ func TestRunUpdatesByItselfAndConfirms(t *testing.T) {
 		assert.Equal(t, firmware.StateSucceeded, ended[0].State)
 		assert.Equal(t, 2, d.sim.Starts(), "and 1.4.0 is on trial")
 	})
+}
+
+func TestAWayThatNeverComesFallsToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, d := t.Context(), newDevice(t)
+		image := noise(2, 50*segment)
+		r := twoWays(d.shop, d.shop.add("1.3.0", image))
+		d.shop.set(func() {
+			d.shop.catalog.Releases[0] = r
+			d.shop.fail = func(name string, _ int64) error {
+				if name == "patch" {
+					return &firmware.UnavailableError{Err: errors.New("500")}
+				}
+				return nil
+			}
+		})
+		fw := d.start()
+		began := time.Now()
+		_, err := fw.Update(ctx, firmware.Request{})
+		require.ErrorIs(t, err, firmware.ErrRestarting)
+		assert.Equal(t, 3, d.shop.count("patch"))
+		assert.Less(t, time.Since(began), time.Minute)
+		assert.True(t, bytes.Equal(image, d.sim.Image()))
+	})
+}
+
+// twoWays puts another way in front of the one that a release has.
+func twoWays(s *shop, r firmware.Release) firmware.Release {
+	var x firmware.Index
+	if err := x.UnmarshalBinary(s.objects[r.Index.Name]); err != nil {
+		panic(err)
+	}
+	for i := range x.Segments {
+		first := x.Segments[i].Parts[0]
+		first.Object, first.Way = "patch", firmware.WayZstd
+		x.Segments[i].Parts = append([]firmware.Part{first}, x.Segments[i].Parts...)
+	}
+	raw, err := x.MarshalBinary()
+	if err != nil {
+		panic(err)
+	}
+	r.Index = objectOf(raw)
+	s.objects[r.Index.Name] = raw
+	return r
+}
+
+func TestAFeedThatTricklesIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		d.config.GiveUp = 2 * time.Hour
+		r := d.shop.add("1.3.0", noise(2, 4*segment))
+		d.shop.body = func(name string, _ int64, body io.ReadCloser) io.ReadCloser {
+			if name == d.shop.rawOf(r) {
+				return trickle{body}
+			}
+			return body
+		}
+		fw := d.start()
+		began := time.Now()
+		_, err := fw.Update(t.Context(), firmware.Request{})
+		require.ErrorIs(t, err, firmware.ErrUnavailable)
+		require.ErrorIs(t, err, firmware.ErrFailed)
+		assert.InDelta(t, 2, time.Since(began).Hours(), 0.1)
+	})
+}
+
+// trickle brings a byte every 50 seconds.
+type trickle struct{ io.ReadCloser }
+
+func (s trickle) Read(p []byte) (int, error) {
+	time.Sleep(50 * time.Second)
+	return s.ReadCloser.Read(p[:1])
 }
