@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
-	"runtime"
-	"strings"
 
 	"github.com/upkeep-go/upkeep/internal/fetch"
 )
@@ -55,11 +52,7 @@ func (d *download) attempt(ctx context.Context) (complete bool, err error) {
 
 // copyFile is an attempt whose server is a file.
 func (d *download) copyFile(ctx context.Context, address *url.URL) (bool, error) {
-	path := address.Path
-	if runtime.GOOS == "windows" { // file:///C:/path
-		path = strings.TrimPrefix(path, "/")
-	}
-	f, err := os.Open(filepath.FromSlash(path))
+	f, err := os.Open(fetch.File(address))
 	if err != nil {
 		return false, err
 	}

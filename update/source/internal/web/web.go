@@ -10,9 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
-	"runtime"
-	"strings"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/fetch"
@@ -66,11 +63,7 @@ func Refusal(resp *http.Response, u *url.URL) error {
 // ReadFile reads the file of a file URL, at most limit bytes. One that is not
 // there is update.ErrNotFound.
 func ReadFile(u *url.URL, limit int64) ([]byte, error) {
-	path := filepath.FromSlash(u.Path)
-	if runtime.GOOS == "windows" {
-		path = strings.TrimPrefix(path, `\`) // of /C:/folder
-	}
-	f, err := os.Open(path)
+	f, err := os.Open(fetch.File(u))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s", update.ErrNotFound, fetch.Redacted(u))
 	}
