@@ -84,10 +84,7 @@ func newDownload(a Artifact, disk durable.Disk) update.Step {
 		Check: func(_ context.Context, t *update.Task) error { return a.check(t) },
 		Do: func(ctx context.Context, t *update.Task) error {
 			d := &download{Artifact: a, task: t, disk: disk}
-			if err := d.do(ctx); err != nil {
-				return fmt.Errorf("downloading release %q: %w", t.Release.Version, err)
-			}
-			return nil
+			return doing(fmt.Sprintf("downloading release %q", t.Release.Version), d.do(ctx))
 		},
 		Undo: func(_ context.Context, t *update.Task) error {
 			return sweepDownloads(disk, a.Dir, func(name string) bool { return isDownloadOf(t, name) })
