@@ -83,7 +83,8 @@ func (f *File) Sign(m Manifest, keys ...ed25519.PrivateKey) error {
 
 // Rotate adds a rotation, to be signed with as many of the keys that are trusted
 // before it as it takes then. Its Serial must be above those of the file. The
-// manifest is then to be signed with the new keys.
+// manifest is then to be signed with the new keys. A key that was trusted once, and
+// then no more, is refused.
 func (f *File) Rotate(r Rotation, keys ...ed25519.PrivateKey) error {
 	chain, err := signed.Rotate(typeRotation, f.Rotations, r, keys...)
 	if err != nil {
@@ -108,9 +109,10 @@ func (f File) Open(product string, trust Trust) (Manifest, Trust, error) {
 	return m, trust, err
 }
 
-// open is Open, which also says whether the keys were replaced.
-func (f File) open(product string, trust Trust) (m Manifest, next Trust, replaced bool, err error) {
-	next, replaced, err = trust.Follow(typeRotation, product, f.Rotations)
+// open is Open, which also says whether the keys were replaced, of which those of
+// past were trusted before.
+func (f File) open(product string, trust Trust, past ...ed25519.PublicKey) (m Manifest, next Trust, replaced bool, err error) {
+	next, replaced, err = trust.Follow(typeRotation, product, f.Rotations, past...)
 	if err != nil {
 		return Manifest{}, Trust{}, false, err
 	}

@@ -39,7 +39,9 @@ type Source struct {
 	// ParsePublicKey. The manifest may replace them. Required.
 	Keys []ed25519.PublicKey
 	// Threshold is how many of Keys must have signed. Default 1. What replaces the
-	// keys says how many of them it takes then.
+	// keys says how many of them it takes then. A build that raises it and leaves
+	// Keys as they were trusts them anew, unless as many of them have signed what
+	// replaced them: after a rotation, build the new keys in.
 	Threshold int
 	// State remembers which manifest was the last, usually in a StateFile
 	// beside the program's other data. Several Sources may share one, and so
