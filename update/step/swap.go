@@ -231,14 +231,15 @@ func (s *swapper) finish(ctx context.Context, t *update.Task, p place) error {
 }
 
 func (s *swapper) undo(ctx context.Context, t *update.Task) error {
-	d, p, err := s.load(t)
-	if err != nil || d.Path == "" {
-		return err // it had not begun
+	var d swapped
+	if err := t.Load(&d); err != nil || d.Path == "" {
+		return err // it had not begun, and the program may be gone
 	}
+	p := s.at(d.Path)
 	if _, err := os.Lstat(p.beside("")); errors.Is(err, fs.ErrNotExist) {
 		return nil // there is no folder beside it: it had not begun
 	}
-	err = p.locked(ctx, func(last *trial) error { return s.takeBack(ctx, t, d, p, last) })
+	err := p.locked(ctx, func(last *trial) error { return s.takeBack(ctx, t, d, p, last) })
 	return doing("putting the old program back", err)
 }
 
