@@ -28,7 +28,7 @@ type Signature struct {
 // Seal signs payload with every key.
 func Seal(payloadType string, payload []byte, keys ...ed25519.PrivateKey) (Envelope, error) {
 	if len(keys) == 0 || len(keys) > MaxKeys {
-		return Envelope{}, fmt.Errorf("signed: %d keys to sign with, want 1 to %d", len(keys), MaxKeys)
+		return Envelope{}, fmt.Errorf("%d keys to sign with, want 1 to %d", len(keys), MaxKeys)
 	}
 	e := Envelope{Type: payloadType, Payload: payload}
 	message := e.message()

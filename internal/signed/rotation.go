@@ -36,7 +36,7 @@ func (t Trust) Check() error {
 		return err
 	}
 	if t.Threshold < 0 || t.Threshold > len(t.Keys) {
-		return fmt.Errorf("signed: %d of %d keys are to sign", t.Threshold, len(t.Keys))
+		return fmt.Errorf("%d of %d keys are to sign", t.Threshold, len(t.Keys))
 	}
 	return nil
 }
@@ -121,16 +121,16 @@ func Rotate(typ string, chain []Envelope, r Rotation, keys ...ed25519.PrivateKey
 	case err != nil:
 		return nil, err
 	case r.Serial <= last:
-		return nil, fmt.Errorf("signed: rotation %d after rotation %d", r.Serial, last)
+		return nil, fmt.Errorf("rotation %d after rotation %d", r.Serial, last)
 	case len(chain) >= MaxRotations:
-		return nil, fmt.Errorf("signed: there are %d rotations, which is the limit", len(chain))
+		return nil, fmt.Errorf("there are %d rotations, which is the limit", len(chain))
 	}
 	if err := r.checkNew(typ, chain, keys); err != nil {
 		return nil, err
 	}
 	payload, err := json.Marshal(r)
 	if err != nil {
-		return nil, fmt.Errorf("signed: writing a rotation: %w", err)
+		return nil, fmt.Errorf("writing a rotation: %w", err)
 	}
 	envelope, err := Seal(typ, payload, keys...)
 	if err != nil {
@@ -160,7 +160,7 @@ func (r Rotation) checkNew(typ string, chain []Envelope, by []ed25519.PrivateKey
 	old := told(typ, r.Product, chain, r.Keys)
 	for _, key := range r.Keys {
 		if Has(old, key) && !Has(before, key) {
-			return fmt.Errorf("signed: the key %s was rotated away before: what it had signed would count again", KeyID(key))
+			return fmt.Errorf("the key %s was rotated away before: what it had signed would count again", KeyID(key))
 		}
 	}
 	return nil

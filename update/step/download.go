@@ -21,6 +21,10 @@ import (
 	"github.com/upkeep-go/upkeep/update"
 )
 
+// ErrInsecure reports that a server redirected a download from https to where
+// anybody on the way could answer for it.
+var ErrInsecure = fetch.ErrInsecure
+
 // Artifact says how the file of a release is fetched and what makes it good. A
 // zero field means its documented default.
 type Artifact struct {
@@ -61,7 +65,7 @@ type Artifact struct {
 // gave a strong ETag, and begins anew if the file has changed there. What the
 // server says of length, range and ETag has to fit; bytes beyond Release.Size,
 // or MaxSize, and compressed answers are refused. Redirects are followed, ten
-// in a row, but not from https to http. The file is synced before it gets its
+// in a row, but not from https to http, which is [ErrInsecure]. The file is synced before it gets its
 // name, and the name is. When digest or signature do not fit, what was
 // downloaded is dropped; if some of it came from an earlier attempt, all of it
 // is fetched again once.

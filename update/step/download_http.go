@@ -26,6 +26,9 @@ func (d *download) attempt(ctx context.Context) (complete bool, err error) {
 	}
 	client := fetch.Client{HTTP: d.Client, Header: d.Header, Stall: d.Stall, AllowHTTP: true}
 	part, err := client.Get(ctx, address, first, -1, d.kept.ETag)
+	if err != nil {
+		err = fmt.Errorf("step: %w", err)
+	}
 	if errors.Is(err, fetch.ErrRange) {
 		return false, d.mistrust(err)
 	}

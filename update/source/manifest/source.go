@@ -208,7 +208,7 @@ func meets(installed, minimum string) bool {
 func (s *Source) artifact(base *url.URL, text string) (string, error) {
 	u, err := base.Parse(text)
 	if err != nil {
-		return "", fmt.Errorf("%w: its URL cannot be parsed", ErrMalformed)
+		return "", fmt.Errorf("manifest: %w: its URL cannot be parsed", ErrMalformed)
 	}
 	if u.Scheme == "file" && base.Scheme == "file" {
 		return u.String(), nil
@@ -246,7 +246,7 @@ func (s *Source) fetch(ctx context.Context, u *url.URL) (answer, error) {
 	if err := web.Refusal(resp, u); err != nil {
 		return answer{}, err
 	}
-	text, err := fetch.Read(resp.Body, u, MaxSize)
+	text, err := web.Read(resp.Body, u, MaxSize)
 	return answer{text: text, etag: resp.Header.Get("Etag"), date: date}, err
 }
 

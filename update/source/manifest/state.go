@@ -103,7 +103,7 @@ type Check struct {
 // and remembers it. An error leaves the state as it was.
 func (s *State) Accept(text []byte, c Check) (Manifest, error) {
 	if err := c.trust().Check(); err != nil {
-		return Manifest{}, err
+		return Manifest{}, named(err)
 	}
 	f, err := Parse(text)
 	if err != nil {
@@ -164,7 +164,7 @@ func (s *State) age(m Manifest, now time.Time) error {
 		}
 	}
 	if err := signed.Age(m.Issued, m.Expires, latest, now); err != nil {
-		return fmt.Errorf("serial %d: %w", m.Serial, err)
+		return fmt.Errorf("manifest: serial %d: %w", m.Serial, err)
 	}
 	return nil
 }

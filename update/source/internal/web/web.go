@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -71,5 +72,14 @@ func ReadFile(u *url.URL, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("opening %s: %w", fetch.Redacted(u), err)
 	}
 	defer f.Close()
-	return fetch.Read(f, u, limit)
+	return Read(f, u, limit)
+}
+
+// Read reads what came from u, at most limit bytes.
+func Read(r io.Reader, u *url.URL, limit int64) ([]byte, error) {
+	data, err := fetch.Read(r, u, limit)
+	if err != nil {
+		err = fmt.Errorf("source: %w", err)
+	}
+	return data, err
 }
