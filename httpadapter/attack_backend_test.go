@@ -94,7 +94,7 @@ func TestAuthenticatorThatPanicsIsAnsweredInTheEnvelopeOfEveryRoute(t *testing.T
 			})
 		}}).open(t)
 		broken.Store(true)
-		for range 11 { // more than one address may fail
+		for range 20 { // more than one address may fail
 			got, err := s.answer(target.good())
 			require.NoError(t, err)
 			s.requireInternal(t, target, got)

@@ -263,14 +263,14 @@ func (s *site) attackWire(t *testing.T, target target) (findings []finding) {
 }
 
 func TestNoRouteFallsForAHostileConnection(t *testing.T) {
-	for _, target := range narrowSite(t, nil, narrow).attacked() {
+	for _, target := range eachLimited(t) {
 		if target.twin {
 			continue
 		}
 		t.Run(target.method+" "+target.Pattern, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				for _, f := range narrowSite(t, nil, narrow).attackWire(t, target) {
+				for _, f := range narrowSite(t, nil, target.limitOf()).attackWire(t, target) {
 					t.Error(f)
 				}
 			})

@@ -55,8 +55,9 @@
 // restore, an event named compacted says so: whoever gets it reads the present
 // anew, and the stream goes on with what happens next. The same stands, under
 // its id, in the place of an event of lv that is longer than Limits.Event. The
-// stream of one run ends with the run, and with a compacted if events of it are
-// gone: who comes back after that gets a 204, at which an EventSource gives up.
+// stream of one run ends with the run, and, if events of it are gone, with a
+// compacted once it is done: who comes back after that gets a 204, at which an
+// EventSource gives up.
 //
 // A row whose content is damaged is left out of /lv/prod and /lv/gray, whose
 // rows have only members of their contents; in every other list its content is

@@ -88,8 +88,8 @@ type Limits struct {
 	PrincipalStreams int   // open event streams of one principal; default 16
 	// Replies is how many replies of more than 64 KiB are sent at once; default
 	// 64. A further one waits for 5 seconds, and is then refused with 503 and a
-	// Retry-After. One principal has half of them at most, so that others get
-	// theirs. Each takes about so much memory, and that of an item or of what a
+	// Retry-After. Who waits longest is next. One principal has half of them at
+	// most, but always one, so that others get theirs: of 1, it has all. Each takes about so much memory, and that of an item or of what a
 	// store reads at a time, however long it is.
 	Replies int
 	// Logins is how many failed logins a minute one remote address has before

@@ -112,18 +112,17 @@ func saidOfRows(r *web.Refusal, err error) web.Answer {
 	return reply
 }
 
-// why returns the table, who changes it, and why: the body has at least what a
-// whyBody has.
-func (l *lvRoutes) why(c *web.Call) (*lv.Table, lv.By, error) {
+// why reads the body, and returns the table, who changes it, and why.
+func (l *lvRoutes) why(c *web.Call, b interface{ said() whyBody }) (*lv.Table, lv.By, error) {
 	t, err := l.table(c)
 	if err != nil {
 		return nil, lv.By{}, err
 	}
-	var b whyBody
-	if err := c.DecodeOptional(&b); err != nil {
+	if err := c.DecodeOptional(b); err != nil {
 		return nil, lv.By{}, err
 	}
-	why, err := c.Because("desc", b.Desc, b.RequestID)
+	said := b.said()
+	why, err := c.Because("desc", said.Desc, said.RequestID)
 	if err == nil && why.Actor == "" { // as an Authenticator of the program's may have it
 		err = fmt.Errorf("%w: the actor is missing", lv.ErrInvalid)
 	}
@@ -220,12 +219,9 @@ func (l *lvRoutes) row(c *web.Call) error {
 }
 
 func (l *lvRoutes) save(c *web.Call) error {
-	t, by, err := l.why(c)
-	if err != nil {
-		return err
-	}
 	var b saveBody
-	if err := c.Decode(&b); err != nil {
+	t, by, err := l.why(c, &b)
+	if err != nil {
 		return err
 	}
 	if len(b.Content) == 0 {
@@ -235,12 +231,9 @@ func (l *lvRoutes) save(c *web.Call) error {
 }
 
 func (l *lvRoutes) remove(c *web.Call) error {
-	t, by, err := l.why(c)
-	if err != nil {
-		return err
-	}
 	var b removeBody
-	if err := c.DecodeOptional(&b); err != nil {
+	t, by, err := l.why(c, &b)
+	if err != nil {
 		return err
 	}
 	return l.edit(c, t, lv.Edit{Op: lv.OpDelete}, b.Expect, by)

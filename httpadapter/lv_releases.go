@@ -99,12 +99,9 @@ func newest(lists []iter.Seq2[lv.Release, error]) iter.Seq2[lv.Release, error] {
 }
 
 func (l *lvRoutes) plan(c *web.Call) error {
-	t, by, err := l.why(c)
-	if err != nil {
-		return err
-	}
 	var b planBody
-	if err := c.Decode(&b); err != nil {
+	t, by, err := l.why(c, &b)
+	if err != nil {
 		return err
 	}
 	plan, err := b.release()
@@ -190,7 +187,7 @@ func (l *lvRoutes) amending(c *web.Call, t *lv.Table, f func(ctx context.Context
 // amend serves a method of a table that does something to a release.
 func (l *lvRoutes) amend(f func(*lv.Table, context.Context, int64, lv.By) (lv.Release, error)) func(*web.Call) error {
 	return func(c *web.Call) error {
-		t, by, err := l.why(c)
+		t, by, err := l.why(c, new(whyBody))
 		if err != nil {
 			return err
 		}
@@ -199,12 +196,9 @@ func (l *lvRoutes) amend(f func(*lv.Table, context.Context, int64, lv.By) (lv.Re
 }
 
 func (l *lvRoutes) schedule(c *web.Call) error {
-	t, by, err := l.why(c)
-	if err != nil {
-		return err
-	}
 	var b scheduleBody
-	if err := c.Decode(&b); err != nil {
+	t, by, err := l.why(c, &b)
+	if err != nil {
 		return err
 	}
 	at, err := time.Parse(time.RFC3339, b.At)
@@ -215,7 +209,7 @@ func (l *lvRoutes) schedule(c *web.Call) error {
 }
 
 func (l *lvRoutes) cancel(c *web.Call) error {
-	t, by, err := l.why(c)
+	t, by, err := l.why(c, new(whyBody))
 	if err != nil {
 		return err
 	}

@@ -11,11 +11,13 @@ import (
 // strategies are decimal texts, "0" for none: they may be more than a number
 // of JavaScript can hold. A request_id that is repeated gets the first answer.
 
-// whyBody says why. It is read apart from what else a body has.
+// whyBody says why. It stands in what else a body has.
 type whyBody struct {
 	Desc      string `json:"desc" openapi:"maxLength=4096"`
 	RequestID string `json:"request_id" openapi:"maxLength=256"`
 }
+
+func (b whyBody) said() whyBody { return b }
 
 // saveBody is what a working row is to say.
 type saveBody struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"math"
 	"net/http"
 	"time"
 
@@ -45,8 +44,9 @@ func eventOf(e update.Event, details bool) web.Event {
 }
 
 // over is the id of a compacted that says that a run is done, and that events of
-// it are gone: who comes back with it has been told.
-const over = math.MaxInt64
+// it are gone: who comes back with it has been told. No event has it, and it is a
+// number that JavaScript can hold.
+const over = 1<<53 - 1
 
 // eventsOf streams the events of one run that follow after, and ends with the
 // run. Once there are none any more it answers with no content, at which an
@@ -56,19 +56,19 @@ func (u *updateRoutes) eventsOf(c *web.Call, id string, after int64) error {
 	if err != nil {
 		return err
 	}
-	resume := int64(0) // after events that are gone, for who comes back
-	if run.State.Done() {
-		if after >= run.Seq && u.told(c.Context(), id, after) {
-			return c.Reply(http.StatusNoContent, nil)
-		}
-		resume = over
+	if run.State.Done() && after >= run.Seq && u.told(c.Context(), id, after) {
+		return c.Reply(http.StatusNoContent, nil)
 	}
 	details := details(c)
 	return c.Stream(max(after, run.Seq-1, 0), func(ctx context.Context, after int64) iter.Seq2[web.Event, error] {
 		return func(yield func(web.Event, error) bool) {
+			if after < 0 && u.done(ctx, id) { // while that was told of which events are gone
+				yield(web.Event{}, web.ErrFeedEnds)
+				return
+			}
 			for e, err := range u.updates.Watch(ctx, after) {
-				if errors.Is(err, update.ErrCompacted) { // what is missing is to be read anew
-					if yield(web.Event{ID: resume, Name: "compacted", Data: web.Compacted{After: after}}, nil) {
+				if errors.Is(err, update.ErrCompacted) && u.done(ctx, id) { // of a live run, Stream tells
+					if yield(web.Event{ID: over, Name: "compacted", Data: web.Compacted{After: after}}, nil) {
 						yield(web.Event{}, web.ErrFeedEnds)
 					}
 					return
@@ -87,6 +87,11 @@ func (u *updateRoutes) eventsOf(c *web.Call, id string, after int64) error {
 			}
 		}
 	}, update.ErrCompacted)
+}
+
+func (u *updateRoutes) done(ctx context.Context, id string) bool {
+	run, err := u.updates.Get(ctx, id)
+	return err == nil && run.State.Done()
 }
 
 // isLast reports whether no event follows in e's run. One that cannot be read

@@ -105,6 +105,9 @@ func TestEventsOfARunThatAreGoneAreCompacted(t *testing.T) {
 		all := listen(t, client, events+"?run="+run.ID).rest()
 		require.Len(t, all, 1)
 		require.Equal(t, "compacted", all[0].name)
+		id, err := strconv.ParseInt(all[0].id, 10, 64)
+		require.NoError(t, err)
+		require.LessOrEqual(t, id, int64(1<<53-1), "JavaScript can hold it")
 		r := s.get(fmt.Sprintf("%s?run=%s&after=%s", events, run.ID, all[0].id))
 		require.Equal(t, http.StatusNoContent, r.StatusCode, "who comes back has been told")
 		all = listen(t, client, events+"?after=90&run="+run.ID).rest()
@@ -113,6 +116,21 @@ func TestEventsOfARunThatAreGoneAreCompacted(t *testing.T) {
 		require.Equal(t, http.StatusNoContent, r.StatusCode, "and has an end")
 		require.Equal(t, http.StatusNotFound, s.get(events+"?run=unknown").StatusCode)
 		require.Equal(t, http.StatusNotFound, s.get(events+"?run=").StatusCode)
+	})
+}
+
+func TestEventsOfALiveRunGoOnAfterThoseThatAreGone(t *testing.T) {
+	inBubble(t, &site{install: speaks(100), retention: storage.Retention{Events: 30}}, func(t *testing.T, s *site, client *http.Client) {
+		run, err := s.updater.Start(t.Context(), update.Request{Package: pkg})
+		require.NoError(t, err)
+		time.Sleep(100 * time.Second) // of 150
+		all := listen(t, client, events+"?run="+run.ID).rest()
+		require.Equal(t, "compacted", all[0].name)
+		require.Empty(t, all[0].id, "it does not move where to resume")
+		require.Greater(t, len(all), 20)
+		require.Equal(t, "ended", all[len(all)-1].name)
+		r := s.get(fmt.Sprintf("%s?run=%s&after=%s", events, run.ID, all[len(all)-1].id))
+		require.Equal(t, http.StatusNoContent, r.StatusCode)
 	})
 }
 

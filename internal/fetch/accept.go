@@ -16,13 +16,13 @@ type accepted struct {
 // accept looks whether an answer has what was asked for.
 func accept(resp *http.Response, first, n int64, ifRange string) (accepted, error) {
 	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return accepted{}, fmt.Errorf("fetch: the server compresses by %q though it was asked not to", encoding)
+		return accepted{}, fmt.Errorf("the server compresses by %q though it was asked not to", encoding)
 	}
 	switch code := resp.StatusCode; {
 	case code == http.StatusOK:
 		return accepted{Part{Total: resp.ContentLength, ETag: strongETag(resp.Header)}, resp.ContentLength}, nil
 	case code == http.StatusPartialContent && wanted(first, n) == "":
-		return accepted{}, errors.New("fetch: the server answered with a part though it was asked for the whole")
+		return accepted{}, errors.New("the server answered with a part though it was asked for the whole")
 	case code == http.StatusPartialContent:
 		return acceptPart(resp, first, n, ifRange)
 	case code == http.StatusRequestedRangeNotSatisfiable:

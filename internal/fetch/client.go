@@ -15,7 +15,7 @@ import (
 
 // ErrRange reports an answer that is not the range that was asked for: what was
 // fetched before may be of something else.
-var ErrRange = errors.New("fetch: the server has no such range")
+var ErrRange = errors.New("the server has no such range")
 
 // Client fetches parts of files from servers that may fall silent, send
 // something else, or lie. A zero field means its documented default.
@@ -53,7 +53,7 @@ type Refusal struct {
 	Status string
 }
 
-func (r *Refusal) Error() string { return "fetch: the server answered " + r.Status }
+func (r *Refusal) Error() string { return "the server answered " + r.Status }
 
 // Is reports whether target is fs.ErrNotExist and nothing is there.
 func (r *Refusal) Is(target error) bool {
@@ -72,7 +72,7 @@ func (c *Client) Get(ctx context.Context, u *url.URL, first, n int64, ifRange st
 	ctx, cancel := context.WithCancelCause(ctx)
 	stall := cmp.Or(c.Stall, 30*time.Second)
 	b := &body{ctx: ctx, cancel: cancel, stall: stall, silence: time.AfterFunc(stall, func() {
-		cancel(&Passing{Err: fmt.Errorf("fetch: the server is silent for %s", stall)})
+		cancel(&Passing{Err: fmt.Errorf("the server is silent for %s", stall)})
 	})}
 	resp, err := c.send(ctx, u, wanted(first, n), ifRange)
 	b.silence.Stop()
@@ -110,7 +110,7 @@ func (c *Client) send(ctx context.Context, u *url.URL, ranges, ifRange string) (
 	for range maxRedirects + 1 {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 		if err != nil {
-			return nil, fmt.Errorf("fetch: %q cannot be asked for", Redacted(u))
+			return nil, fmt.Errorf("%q cannot be asked for", Redacted(u))
 		}
 		if trusted && c.Header != nil {
 			req.Header = c.Header.Clone()
@@ -133,7 +133,7 @@ func (c *Client) send(ctx context.Context, u *url.URL, ranges, ifRange string) (
 		trusted = trusted && next.Scheme == u.Scheme && strings.EqualFold(next.Host, u.Host)
 		u = next
 	}
-	return nil, fmt.Errorf("fetch: the server redirected more than %d times", maxRedirects)
+	return nil, fmt.Errorf("the server redirected more than %d times", maxRedirects)
 }
 
 func (c *Client) client() *http.Client {
@@ -157,10 +157,14 @@ func (c *Client) redirect(resp *http.Response, from *url.URL) (*url.URL, error) 
 	resp.Body.Close()
 	to, err := from.Parse(resp.Header.Get("Location"))
 	if err != nil || resp.Header.Get("Location") == "" {
-		return nil, errors.New("fetch: the server redirected to nowhere")
+		return nil, errors.New("the server redirected to nowhere")
 	}
-	if Secure(to, c.AllowHTTP) != nil || from.Scheme == "https" && to.Scheme != "https" {
-		return nil, fmt.Errorf("%w: the server redirected from %s to %q", ErrInsecure, from.Scheme, Redacted(to))
+	err = Secure(to, c.AllowHTTP)
+	if err == nil && from.Scheme == "https" && to.Scheme != "https" {
+		err = fmt.Errorf("%w: %q", ErrInsecure, Redacted(to))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the server redirected from %s: %w", from.Scheme, err)
 	}
 	return to, nil
 }

@@ -269,11 +269,13 @@ func TestHTTPIsForThisMachineUnlessItIsAllowed(t *testing.T) {
 		{"http://a.test/", "not https", false, nil},
 		{"http://a.test/", "", true, []string{"a.test t"}},
 		{"http://127.0.0.1/", "", false, []string{"127.0.0.1 t"}},
-		{"file:///etc/passwd", "not https", true, nil},
+		{"file:///etc/passwd", "not https, nor http: ", true, nil},
+		{"http:///b", "no host in", true, nil},
 		{"https://a.test/?to=/b", "", false, []string{"a.test t", "a.test t"}},
 		{"https://a.test/?to=https://b.test/%3Fto=https://a.test/", "", false, []string{"a.test t", "b.test ", "a.test "}},
 		{"https://a.test/?to=http://a.test/", "not https", true, []string{"a.test t"}},
 		{"http://localhost/?to=http://a.test/", "not https", false, []string{"localhost t"}},
+		{"https://a.test/?to=ftp://b.test/", `from https: not https, nor http: "ftp://b.test/"`, true, []string{"a.test t"}},
 		{"http://localhost/?to=http://a.test/", "", true, []string{"localhost t", "a.test "}},
 	} {
 		told = nil

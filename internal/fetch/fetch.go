@@ -8,7 +8,10 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"path/filepath"
+	"runtime"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -45,4 +48,13 @@ func Now(h http.Header) time.Time {
 		return now
 	}
 	return time.Now()
+}
+
+// File is the path of a file URL.
+func File(u *url.URL) string {
+	path := u.Path
+	if runtime.GOOS == "windows" { // file:///C:/path
+		path = strings.TrimPrefix(path, "/")
+	}
+	return filepath.FromSlash(path)
 }

@@ -49,7 +49,7 @@ func (r *Retry) After(err error, reached int64) (time.Duration, error) {
 	}
 	r.Reached = max(r.Reached, reached)
 	if r.Failures++; r.Attempts != 0 && r.Failures >= r.Attempts {
-		return 0, fmt.Errorf("fetch: given up after %d attempts: %w", r.Failures, err)
+		return 0, fmt.Errorf("given up after %d attempts: %w", r.Failures, err)
 	}
 	longest := r.First
 	for i := 1; i < r.Failures && longest < r.Longest; i++ {
@@ -57,7 +57,7 @@ func (r *Retry) After(err error, reached int64) (time.Duration, error) {
 	}
 	pause := trouble.After + rand.N(min(longest, r.Longest))
 	if r.Patience > 0 && pause > r.Patience {
-		return 0, fmt.Errorf("fetch: the server asks to wait %s: %w", pause.Round(time.Second), err)
+		return 0, fmt.Errorf("the server asks to wait %s: %w", pause.Round(time.Second), err)
 	}
 	return pause, nil
 }

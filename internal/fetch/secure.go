@@ -11,7 +11,7 @@ import (
 
 // ErrInsecure reports an address, or a redirect to one, that anybody on the
 // way could answer for.
-var ErrInsecure = errors.New("fetch: not https")
+var ErrInsecure = errors.New("not https")
 
 // maxRedirects is how many redirects are followed.
 const maxRedirects = 10
@@ -20,10 +20,13 @@ const maxRedirects = 10
 // or http to anywhere if that is allowed.
 func Secure(u *url.URL, allowHTTP bool) error {
 	switch {
-	case u.Host == "":
+	case u.Host == "" && (u.Scheme == "http" || u.Scheme == "https"):
+		return fmt.Errorf("%w: no host in %q", ErrInsecure, Redacted(u))
+	case u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("%w, nor http: %q", ErrInsecure, Redacted(u))
 	case u.Scheme == "https":
 		return nil
-	case u.Scheme == "http" && (allowHTTP || loopback(u.Hostname())):
+	case allowHTTP || loopback(u.Hostname()):
 		return nil
 	}
 	return fmt.Errorf("%w: %q", ErrInsecure, Redacted(u))
@@ -48,7 +51,7 @@ func Guarded(client *http.Client, secure func(*url.URL) error) *http.Client {
 			return client.CheckRedirect(r, via)
 		}
 		if len(via) > maxRedirects {
-			return fmt.Errorf("fetch: more than %d redirects", maxRedirects)
+			return fmt.Errorf("more than %d redirects", maxRedirects)
 		}
 		return nil
 	}
@@ -62,7 +65,7 @@ func Read(r io.Reader, u *url.URL, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("reading %s: %w", Redacted(u), err)
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("fetch: %s has more than %d bytes", Redacted(u), limit)
+		return nil, fmt.Errorf("%s has more than %d bytes", Redacted(u), limit)
 	}
 	return data, nil
 }

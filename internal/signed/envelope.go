@@ -28,7 +28,7 @@ type Signature struct {
 // Seal signs payload with every key.
 func Seal(payloadType string, payload []byte, keys ...ed25519.PrivateKey) (Envelope, error) {
 	if len(keys) == 0 || len(keys) > MaxKeys {
-		return Envelope{}, fmt.Errorf("signed: %d keys to sign with, want 1 to %d", len(keys), MaxKeys)
+		return Envelope{}, fmt.Errorf("%d keys to sign with, want 1 to %d", len(keys), MaxKeys)
 	}
 	e := Envelope{Type: payloadType, Payload: payload}
 	message := e.message()
@@ -53,7 +53,7 @@ func (e Envelope) Open(payloadType string, keys []ed25519.PublicKey, threshold i
 	message := e.message()
 	signers, threshold := 0, max(threshold, 1)
 	for i, key := range keys {
-		if !usable(key) || slices.ContainsFunc(keys[:i], func(k ed25519.PublicKey) bool { return k.Equal(key) }) {
+		if !usable(key) || Has(keys[:i], key) {
 			continue
 		}
 		if slices.ContainsFunc(e.Signatures, func(s Signature) bool { return ed25519.Verify(key, message, s.Value) }) {

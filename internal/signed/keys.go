@@ -25,7 +25,7 @@ var unset = make(ed25519.PublicKey, ed25519.PublicKeySize)
 func ParsePublicKey(text string) (ed25519.PublicKey, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(key) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("signed: %.64q is not a public key: want %d bytes in base64", text, ed25519.PublicKeySize)
+		return nil, fmt.Errorf("%.64q is not a public key: want %d bytes in base64", text, ed25519.PublicKeySize)
 	}
 	return key, nil
 }
@@ -38,15 +38,15 @@ func FormatPublicKey(key ed25519.PublicKey) string { return base64.StdEncoding.E
 func ParsePrivateKey(text []byte) (ed25519.PrivateKey, error) {
 	block, rest := pem.Decode(text)
 	if block == nil || block.Type != privateBlock || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, errors.New("signed: want one PEM block with a " + strings.ToLower(privateBlock))
+		return nil, errors.New("want one PEM block with a " + strings.ToLower(privateBlock))
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, errors.New("signed: the private key is not one in PKCS #8")
+		return nil, errors.New("the private key is not one in PKCS #8")
 	}
 	private, ok := key.(ed25519.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("signed: want an ed25519 key, not %T", key)
+		return nil, fmt.Errorf("want an ed25519 key, not %T", key)
 	}
 	return private, nil
 }
@@ -55,7 +55,7 @@ func ParsePrivateKey(text []byte) (ed25519.PrivateKey, error) {
 func FormatPrivateKey(key ed25519.PrivateKey) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, fmt.Errorf("signed: writing a private key: %w", err)
+		return nil, fmt.Errorf("writing a private key: %w", err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: privateBlock, Bytes: der}), nil
 }
@@ -75,18 +75,18 @@ func usable(key ed25519.PublicKey) bool {
 // that is none, or the same one twice.
 func CheckKeys(keys []ed25519.PublicKey) error {
 	if len(keys) == 0 || len(keys) > MaxKeys {
-		return fmt.Errorf("signed: %d keys, want 1 to %d", len(keys), MaxKeys)
+		return fmt.Errorf("%d keys, want 1 to %d", len(keys), MaxKeys)
 	}
 	for i, key := range keys {
 		if len(key) != ed25519.PublicKeySize {
-			return fmt.Errorf("signed: key %d has %d bytes, want %d", i+1, len(key), ed25519.PublicKeySize)
+			return fmt.Errorf("key %d has %d bytes, want %d", i+1, len(key), ed25519.PublicKeySize)
 		}
 		if key.Equal(unset) {
-			return fmt.Errorf("signed: key %d is all zeros, which anybody can sign for", i+1)
+			return fmt.Errorf("key %d is all zeros, which anybody can sign for", i+1)
 		}
 		for _, earlier := range keys[:i] {
 			if key.Equal(earlier) {
-				return fmt.Errorf("signed: key %s is listed twice", KeyID(key))
+				return fmt.Errorf("key %s is listed twice", KeyID(key))
 			}
 		}
 	}

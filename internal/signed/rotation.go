@@ -36,7 +36,7 @@ func (t Trust) Check() error {
 		return err
 	}
 	if t.Threshold < 0 || t.Threshold > len(t.Keys) {
-		return fmt.Errorf("signed: %d of %d keys are to sign", t.Threshold, len(t.Keys))
+		return fmt.Errorf("%d of %d keys are to sign", t.Threshold, len(t.Keys))
 	}
 	return nil
 }
@@ -46,14 +46,17 @@ func (t Trust) Check() error {
 // many keys must have signed a rotation as it takes before it. Others are passed
 // over: they are of another time, or nobody's.
 //
-// Replaced says that so few of the keys that were trusted before the chain still
-// are, that they reach neither the threshold before it nor the one after. Nothing
-// that they have signed counts any more, so the highest serial that was seen of
-// them may be forgotten, and must be: it may have been a thief's, as high as can
-// be.
-func (t Trust) Follow(typ, product string, chain []Envelope) (next Trust, replaced bool, err error) {
+// Replaced says that so few of the keys that were ever trusted before the chain
+// was followed still are, that they reach neither the threshold before it nor the
+// one after. Nothing that they have signed counts any more, so the highest serial
+// that was seen of them may be forgotten, and must be: it may have been a thief's,
+// as high as can be. Ever trusted were the keys of t, those of past, and those
+// that the links before the first that is followed tell of: what a key had signed
+// before it was rotated away counts again once it is back.
+func (t Trust) Follow(typ, product string, chain []Envelope, past ...ed25519.PublicKey) (next Trust, replaced bool, err error) {
 	next = t
-	for _, e := range chain {
+	first := 0
+	for i, e := range chain {
 		payload, err := e.Open(typ, next.Keys, next.Threshold)
 		if errors.Is(err, ErrSignature) {
 			continue
@@ -66,20 +69,49 @@ func (t Trust) Follow(typ, product string, chain []Envelope) (next Trust, replac
 			return Trust{}, false, err
 		}
 		if r.Product == product && r.Serial > next.Serial {
+			if next.Serial == t.Serial {
+				first = i
+			}
 			next = Trust{Serial: r.Serial, Keys: slices.Clone(r.Keys), Threshold: r.Threshold}
 		}
 	}
+	old := slices.Concat(t.Keys, past, told(typ, product, chain[:first], next.Keys))
 	kept := 0
-	for _, key := range t.Keys {
-		if slices.ContainsFunc(next.Keys, func(k ed25519.PublicKey) bool { return k.Equal(key) }) {
+	for _, key := range next.Keys {
+		if Has(old, key) {
 			kept++
 		}
 	}
 	return next, kept < max(1, min(t.Threshold, next.Threshold)), nil
 }
 
+// told returns the keys that were trusted once, as far as a chain tells: those of
+// its links for product, and those among keys that have signed one. Nothing of it
+// is checked: links of a thief can make it longer only.
+func told(typ, product string, chain []Envelope, keys []ed25519.PublicKey) (old []ed25519.PublicKey) {
+	for _, e := range chain {
+		r, err := decodeRotation(e.Payload)
+		if err != nil || r.Product != product {
+			continue
+		}
+		old = append(old, r.Keys...)
+		for _, key := range keys {
+			if _, err := e.Open(typ, []ed25519.PublicKey{key}, 1); err == nil {
+				old = append(old, key)
+			}
+		}
+	}
+	return old
+}
+
+// Has reports whether key is one of keys.
+func Has(keys []ed25519.PublicKey, key ed25519.PublicKey) bool {
+	return slices.ContainsFunc(keys, func(k ed25519.PublicKey) bool { return k.Equal(key) })
+}
+
 // Rotate adds a rotation to a chain of envelopes of type typ. Its Serial must be
-// above theirs.
+// above theirs. A key that was trusted once, and then no more, cannot come back:
+// all that it had signed would come back with it.
 func Rotate(typ string, chain []Envelope, r Rotation, keys ...ed25519.PrivateKey) ([]Envelope, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -89,19 +121,49 @@ func Rotate(typ string, chain []Envelope, r Rotation, keys ...ed25519.PrivateKey
 	case err != nil:
 		return nil, err
 	case r.Serial <= last:
-		return nil, fmt.Errorf("signed: rotation %d after rotation %d", r.Serial, last)
+		return nil, fmt.Errorf("rotation %d after rotation %d", r.Serial, last)
 	case len(chain) >= MaxRotations:
-		return nil, fmt.Errorf("signed: there are %d rotations, which is the limit", len(chain))
+		return nil, fmt.Errorf("there are %d rotations, which is the limit", len(chain))
+	}
+	if err := r.checkNew(typ, chain, keys); err != nil {
+		return nil, err
 	}
 	payload, err := json.Marshal(r)
 	if err != nil {
-		return nil, fmt.Errorf("signed: writing a rotation: %w", err)
+		return nil, fmt.Errorf("writing a rotation: %w", err)
 	}
 	envelope, err := Seal(typ, payload, keys...)
 	if err != nil {
 		return nil, err
 	}
 	return append(slices.Clip(chain), envelope), nil
+}
+
+// checkNew refuses a key that a chain tells of, but not the last link that the
+// keys which sign now are able to follow.
+func (r Rotation) checkNew(typ string, chain []Envelope, by []ed25519.PrivateKey) error {
+	var before []ed25519.PublicKey
+	for _, key := range by {
+		before = append(before, key.Public().(ed25519.PublicKey))
+	}
+	for _, e := range slices.Backward(chain) {
+		last, err := decodeRotation(e.Payload)
+		if err != nil {
+			return err
+		}
+		signers := slices.DeleteFunc(slices.Clone(last.Keys), func(k ed25519.PublicKey) bool { return !Has(before, k) })
+		if last.Product == r.Product && len(signers) >= max(1, last.Threshold) {
+			before = last.Keys
+			break
+		}
+	}
+	old := told(typ, r.Product, chain, r.Keys)
+	for _, key := range r.Keys {
+		if Has(old, key) && !Has(before, key) {
+			return fmt.Errorf("the key %s was rotated away before: what it had signed would count again", KeyID(key))
+		}
+	}
+	return nil
 }
 
 // LastRotation returns the highest Serial of a chain, 0 for none. No signature is

@@ -23,7 +23,7 @@ func link(t *testing.T, chain []signed.Envelope, serial int64, threshold int, to
 func TestAChainIsFollowedByWhatItTakesAtEachLink(t *testing.T) {
 	chain := link(t, nil, 1, 2, []byte{2, 3, 4}, []byte{1})
 	chain = link(t, chain, 2, 0, []byte{9}, []byte{2, 2})    // a thief's: too few
-	chain = link(t, chain, 3, 0, []byte{9}, []byte{1})       // by a key of the past
+	chain = link(t, chain, 3, 0, []byte{8}, []byte{1})       // by a key of the past
 	chain = link(t, chain, 4, 1, []byte{4, 5}, []byte{3, 4}) // good
 	chain = link(t, chain, 5, 0, []byte{6}, []byte{2, 3})    // of the past
 	for _, tt := range []struct {
@@ -46,6 +46,30 @@ func TestAChainIsFollowedByWhatItTakesAtEachLink(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, tt.from, other)
 		require.False(t, replaced)
+	}
+}
+
+func TestAKeyThatWasRotatedAwayCannotComeBack(t *testing.T) {
+	chain := link(t, nil, 1, 2, []byte{2, 3}, []byte{1})
+	chain = link(t, chain, 2, 0, []byte{3, 4}, []byte{2, 3}) // one stays
+	for _, tt := range []struct {
+		product string
+		to, by  []byte
+		refused bool
+	}{
+		{"device", []byte{3}, []byte{4}, false},
+		{"device", []byte{5, 4}, []byte{3}, false},
+		{"device", []byte{2}, []byte{4}, true},
+		{"device", []byte{5, 1}, []byte{4}, true}, // which has signed alone, before any link
+		{"another", []byte{2}, []byte{4}, false},
+	} {
+		_, err := signed.Rotate(rotations, chain,
+			signed.Rotation{Product: tt.product, Serial: 3, Keys: public(tt.to...)}, private(tt.by...)...)
+		if tt.refused {
+			require.ErrorContains(t, err, "was rotated away before", "%+v", tt)
+			continue
+		}
+		require.NoError(t, err, "%+v", tt)
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 
 	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/internal/suitetest"
-	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/storage/storagetest"
@@ -196,29 +195,4 @@ func schemaCases(open opener) (cases []suitetest.Case) {
 		cases = append(cases, suitetest.Case{Name: name, Run: run})
 	}
 	return cases
-}
-
-// TestAStrategyOfAnOlderLibraryShowsItsRow: its table did not have the row.
-func TestAStrategyOfAnOlderLibraryShowsItsRow(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.db")
-	db, err := sqlite.Open(sqlite.Config{Path: path})
-	require.NoError(t, err)
-	v, err := db.Versions().Write(t.Context(), pages, []lv.Edit{saving("shown", "1"), saving("other", "1")}, by)
-	require.NoError(t, err)
-	rule := lv.Rule{Object: "user", Field: "city", Relation: lv.RelationEquals, Value: "Nice"}
-	_, err = db.Versions().PutStrategy(t.Context(), pages, lv.Strategy{Target: v[0].ID, Rules: lv.Rules{rule}}, by)
-	require.NoError(t, err)
-	require.NoError(t, db.Close())
-	rawly(t, path, "DROP INDEX upkeep_lv_strategy_name", "ALTER TABLE upkeep_lv_strategy DROP COLUMN name",
-		"DELETE FROM upkeep_schema WHERE domain = 'lv' AND version > 1")
-
-	s := open(t, sqlite.Config{Path: path}).Versions()
-	_, err = s.Write(t.Context(), pages, []lv.Edit{{Op: lv.OpDelete, Row: "shown"}, {Op: lv.OpDelete, Row: "other"}}, by)
-	require.NoError(t, err)
-	var deleted []string
-	for row, err := range s.Rows(t.Context(), pages, lv.View{Working: true, Deleted: true}) {
-		require.NoError(t, err)
-		deleted = append(deleted, row.ID)
-	}
-	require.Equal(t, []string{"shown"}, deleted)
 }

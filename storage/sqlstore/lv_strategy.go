@@ -12,15 +12,16 @@ import (
 
 const (
 	lvStrategyFind = `
-SELECT rev, deleted, name FROM upkeep_lv_strategy WHERE id = ?2 AND tbl = ?1`
+SELECT s.rev, s.deleted, v.name FROM upkeep_lv_strategy s LEFT JOIN upkeep_lv_version v ON v.id = s.target
+WHERE s.id = ?2 AND s.tbl = ?1`
 	lvTargetFind = `
 SELECT v.name, v.digest, b.content,` + lvHead + `
 FROM upkeep_lv_version v LEFT JOIN upkeep_lv_version b ON b.id = v.body
 WHERE v.id = ?2 AND v.tbl = ?1 AND v.forgotten = 0`
 	lvStrategyInsert = `
-INSERT INTO upkeep_lv_strategy (id, tbl, target, priority, deleted, rev, seq, record, name)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-ON CONFLICT (id) DO UPDATE SET target = excluded.target, name = excluded.name, priority = excluded.priority, deleted = excluded.deleted,
+INSERT INTO upkeep_lv_strategy (id, tbl, target, priority, deleted, rev, seq, record)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+ON CONFLICT (id) DO UPDATE SET target = excluded.target, priority = excluded.priority, deleted = excluded.deleted,
 	rev = excluded.rev, seq = excluded.seq, record = excluded.record`
 
 	lvStrategies = `
@@ -66,7 +67,7 @@ func (w *lvWriting) putStrategy(s lv.Strategy) (*lv.Strategy, error) {
 		return nil, err
 	}
 	s.ID, s.Seq = cmp.Or(s.ID, w.seq), w.seq
-	err = w.Exec(lvStrategyInsert, s.ID, w.n, int64(s.Target), s.Priority, flag(s.Deleted), s.Rev, s.Seq, record, name)
+	err = w.Exec(lvStrategyInsert, s.ID, w.n, int64(s.Target), s.Priority, flag(s.Deleted), s.Rev, s.Seq, record)
 	for _, row := range []string{old, s.Row} {
 		if err == nil {
 			err = w.judge(row)

@@ -44,15 +44,16 @@ LEFT JOIN upkeep_lv_version l ON l.id = r.live`
 INSERT INTO upkeep_lv_row (tbl, name, created_ms, state, working, live) VALUES (?1, ?2, ?3, ?4, ?5, 0)
 ON CONFLICT (tbl, name) DO UPDATE SET state = excluded.state, working = excluded.working`
 
-	// lvDeletionJudge costs the environments of the table, and the strategies of
-	// the row.
+	// lvDeletionJudge costs the environments of the table, and the versions of the
+	// row, not the strategies of the table.
 	lvDeletionJudge = `
 UPDATE upkeep_lv_row SET state = CASE WHEN EXISTS (
 	SELECT 1 FROM upkeep_lv_version v WHERE v.name = ?2 AND v.digest IS NOT NULL AND v.id IN (
 		SELECT r.live FROM upkeep_lv_row r WHERE r.tbl = ?1 AND r.name = ?2
 		UNION ALL SELECT g.version FROM upkeep_lv_env e CROSS JOIN upkeep_lv_gray g
 			WHERE e.tbl = ?1 AND g.tbl = ?1 AND g.env = e.name AND g.name = ?2
-		UNION ALL SELECT y.target FROM upkeep_lv_strategy y WHERE y.tbl = ?1 AND y.name = ?2 AND y.deleted = 0)) THEN 3 ELSE 4 END
+		UNION ALL SELECT y.target FROM upkeep_lv_version o CROSS JOIN upkeep_lv_strategy y
+			WHERE o.tbl = ?1 AND o.name = ?2 AND y.target = o.id AND y.deleted = 0)) THEN 3 ELSE 4 END
 WHERE tbl = ?1 AND name = ?2 AND state IN (3, 4)`
 
 	lvSourceFind = `

@@ -155,7 +155,6 @@ func Crowded() fs.FS {
 var (
 	oldestLine = regexp.MustCompile(`(?m)^-- oldest: \d+$`)
 	tableLine  = regexp.MustCompile(`^CREATE TABLE (\w+) \($`)
-	addedLine  = regexp.MustCompile(`^ALTER TABLE (\w+) ADD COLUMN (\w+) `)
 	columnLine = regexp.MustCompile(`^\t([a-z_]+) +(\{int\}|\{bytes\}|TEXT)`)
 )
 
@@ -175,8 +174,6 @@ func crowd(base fs.FS, domain string) string {
 			line = strings.TrimRight(line, "\n")
 			if m := tableLine.FindStringSubmatch(line); m != nil {
 				table = m[1]
-			} else if m := addedLine.FindStringSubmatch(line); m != nil {
-				tables[m[1]], columns = append(tables[m[1]], m[2]), append(columns, m[2])
 			} else if m := columnLine.FindStringSubmatch(line); m != nil {
 				tables[table], columns = append(tables[table], m[1]), append(columns, m[1])
 			}

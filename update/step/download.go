@@ -21,6 +21,10 @@ import (
 	"github.com/upkeep-go/upkeep/update"
 )
 
+// ErrInsecure reports that a server redirected a download from https to where
+// anybody on the way could answer for it.
+var ErrInsecure = fetch.ErrInsecure
+
 // Artifact says how the file of a release is fetched and what makes it good. A
 // zero field means its documented default.
 type Artifact struct {
@@ -61,7 +65,7 @@ type Artifact struct {
 // gave a strong ETag, and begins anew if the file has changed there. What the
 // server says of length, range and ETag has to fit; bytes beyond Release.Size,
 // or MaxSize, and compressed answers are refused. Redirects are followed, ten
-// in a row, but not from https to http. The file is synced before it gets its
+// in a row, but not from https to http, which is [ErrInsecure]. The file is synced before it gets its
 // name, and the name is. When digest or signature do not fit, what was
 // downloaded is dropped; if some of it came from an earlier attempt, all of it
 // is fetched again once.
@@ -84,10 +88,7 @@ func newDownload(a Artifact, disk durable.Disk) update.Step {
 		Check: func(_ context.Context, t *update.Task) error { return a.check(t) },
 		Do: func(ctx context.Context, t *update.Task) error {
 			d := &download{Artifact: a, task: t, disk: disk}
-			if err := d.do(ctx); err != nil {
-				return fmt.Errorf("downloading release %q: %w", t.Release.Version, err)
-			}
-			return nil
+			return doing(fmt.Sprintf("downloading release %q", t.Release.Version), d.do(ctx))
 		},
 		Undo: func(_ context.Context, t *update.Task) error {
 			return sweepDownloads(disk, a.Dir, func(name string) bool { return isDownloadOf(t, name) })

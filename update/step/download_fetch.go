@@ -222,7 +222,7 @@ func (d *download) receive(body io.Reader) error {
 		}
 		d.sums.Write(d.buffer[:filled])
 		if ended != nil && ended != io.EOF {
-			return &fetch.Passing{Err: ended}
+			return ended
 		}
 	}
 	return nil

@@ -3,9 +3,11 @@ package step_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -275,8 +277,8 @@ func TestDownloadFollowsRedirectsButNotAnywhere(t *testing.T) {
 		{"to another host", "https://dl.test/there", ""},
 		{"to https", "http://dl.test/up", ""},
 		{"from http to http", "http://dl.test/plain", ""},
-		{"from https to http", "https://dl.test/plain", "redirected from https to \"http://other.test/app\""},
-		{"from https to http, after a detour", "https://dl.test/detour", "redirected from https to \"http://other.test/app\""},
+		{"from https to http", "https://dl.test/plain", "redirected from https: not https: \"http://other.test/app\""},
+		{"from https to http, after a detour", "https://dl.test/detour", "redirected from https: not https: \"http://other.test/app\""},
 		{"to a file", "https://dl.test/file", "redirected from https"},
 		{"to nowhere", "https://dl.test/nowhere", "redirected to nowhere"},
 		{"to no address", "https://dl.test/nonsense", "parse Location"},
@@ -303,6 +305,7 @@ func TestDownloadFollowsRedirectsButNotAnywhere(t *testing.T) {
 				err := step.Download(step.Artifact{Dir: dir, Client: client}).Do(t.Context(), releaseTask(release))
 				if tt.message != "" {
 					require.ErrorContains(t, err, tt.message)
+					require.Equal(t, strings.HasPrefix(tt.message, "redirected from https"), errors.Is(err, step.ErrInsecure))
 					require.NotContains(t, err.Error(), "secret")
 					require.Empty(t, downloads(t, dir))
 					return

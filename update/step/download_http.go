@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
-	"runtime"
-	"strings"
 
 	"github.com/upkeep-go/upkeep/internal/fetch"
 )
@@ -29,6 +26,9 @@ func (d *download) attempt(ctx context.Context) (complete bool, err error) {
 	}
 	client := fetch.Client{HTTP: d.Client, Header: d.Header, Stall: d.Stall, AllowHTTP: true}
 	part, err := client.Get(ctx, address, first, -1, d.kept.ETag)
+	if err != nil {
+		err = fmt.Errorf("step: %w", err)
+	}
 	if errors.Is(err, fetch.ErrRange) {
 		return false, d.mistrust(err)
 	}
@@ -55,11 +55,7 @@ func (d *download) attempt(ctx context.Context) (complete bool, err error) {
 
 // copyFile is an attempt whose server is a file.
 func (d *download) copyFile(ctx context.Context, address *url.URL) (bool, error) {
-	path := address.Path
-	if runtime.GOOS == "windows" { // file:///C:/path
-		path = strings.TrimPrefix(path, "/")
-	}
-	f, err := os.Open(filepath.FromSlash(path))
+	f, err := os.Open(fetch.File(address))
 	if err != nil {
 		return false, err
 	}

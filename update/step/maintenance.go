@@ -39,16 +39,10 @@ type Flag struct {
 // be updated at the same time need a file each.
 func Maintenance(file string) (on, off update.Step) {
 	raise := func(ctx context.Context, t *update.Task) error {
-		if err := raiseFlag(ctx, file, t); err != nil {
-			return fmt.Errorf("starting maintenance: %w", err)
-		}
-		return nil
+		return doing("starting maintenance", raiseFlag(ctx, file, t))
 	}
 	lower := func(_ context.Context, t *update.Task) error {
-		if err := lowerFlag(file, t); err != nil {
-			return fmt.Errorf("ending maintenance: %w", err)
-		}
-		return nil
+		return doing("ending maintenance", lowerFlag(file, t))
 	}
 	check := func(context.Context, *update.Task) error {
 		if _, err := readFlag(file); err != nil {
@@ -98,13 +92,7 @@ func lowerFlag(file string, t *update.Task) error {
 	return durable.Remove(file)
 }
 
-func writeFlag(file string, f Flag) error {
-	data, err := json.Marshal(f)
-	if err != nil {
-		return err
-	}
-	return durable.Write(file, append(data, '\n'), 0o644)
-}
+func writeFlag(file string, f Flag) error { return writeJSON(durable.OS, file, f, 0o644) }
 
 // owner is the run that r is about: a rollback acts for the run it takes back.
 func owner(r update.Run) string {

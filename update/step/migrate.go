@@ -114,14 +114,10 @@ func (m Migrations) check(ctx context.Context, t *update.Task) error {
 	if m.Longest < 0 {
 		return fmt.Errorf("step: Migrations.Longest is %s, and must not be negative", m.Longest)
 	}
-	files, err := m.read(t.Release)
-	if err != nil {
-		return err
-	}
 	if err := m.DB.PingContext(ctx); err != nil {
 		return fmt.Errorf("reaching the database: %w", err)
 	}
-	if _, _, err := m.look(ctx, files, t.Release, false); err != nil {
+	if _, _, err := m.look(ctx, t.Release, false); err != nil {
 		return err
 	}
 	if m.Backup != nil {
@@ -131,11 +127,7 @@ func (m Migrations) check(ctx context.Context, t *update.Task) error {
 }
 
 func (m Migrations) do(ctx context.Context, t *update.Task) error {
-	files, err := m.read(t.Release)
-	if err != nil {
-		return err
-	}
-	todo, rows, err := m.look(ctx, files, t.Release, true)
+	todo, rows, err := m.look(ctx, t.Release, true)
 	if err != nil || len(todo) == 0 {
 		return err
 	}
@@ -171,11 +163,7 @@ func (m Migrations) probe(ctx context.Context, t *update.Task) (update.Applied, 
 	if err := t.Load(&d); err != nil {
 		return update.AppliedUnknown, err
 	}
-	files, err := m.read(t.Release)
-	if err != nil {
-		return update.AppliedUnknown, err
-	}
-	todo, rows, err := m.look(ctx, files, t.Release, true)
+	todo, rows, err := m.look(ctx, t.Release, true)
 	switch {
 	case err != nil:
 		return update.AppliedUnknown, err
@@ -209,8 +197,12 @@ func (m Migrations) undo(ctx context.Context, t *update.Task) error {
 	return m.Backup.Restore(ctx, t, d.Copy)
 }
 
-// look returns which of the files are yet to be applied, and what is recorded.
-func (m Migrations) look(ctx context.Context, files []migration, r update.Release, makeTable bool) (todo []migration, rows map[string]row, err error) {
+// look returns which files of a release are yet to be applied, and what is recorded.
+func (m Migrations) look(ctx context.Context, r update.Release, makeTable bool) (todo []migration, rows map[string]row, err error) {
+	files, err := m.read(r)
+	if err != nil {
+		return nil, nil, err
+	}
 	err = m.session(ctx, func(s *session) error {
 		for i := range files {
 			if err := files[i].inspect(s.engine); err != nil {

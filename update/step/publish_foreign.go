@@ -35,11 +35,7 @@ type placed struct {
 func (m manifest) path(dir, name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
 
 func (p *publisher) writeManifest(id string, m manifest) error {
-	data, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	return durable.Write(p.beside(id+listed), data, 0o600)
+	return writeJSON(durable.OS, p.beside(id+listed), m, 0o600)
 }
 
 func (p *publisher) readManifest(id string) (m manifest, err error) {
@@ -74,19 +70,15 @@ type known map[string][]placed
 // is taken for what no release has put there.
 func (p *publisher) known() (all known, err error) {
 	all = known{}
-	entries, err := os.ReadDir(p.beside(""))
-	if errors.Is(err, fs.ErrNotExist) {
-		return all, nil
-	}
-	for _, e := range entries {
-		id, kind, ok := ofRun(e.Name())
-		if !ok || kind != listed {
+	runs, err := p.ofRuns()
+	for _, b := range runs {
+		if b.kind != listed {
 			continue
 		}
-		m, unread := p.readManifest(id)
+		m, unread := p.readManifest(b.id)
 		if unread != nil {
 			err = errors.Join(err, fmt.Errorf("step: %q, which says what a release has put there, cannot be read: %w; "+
-				"without it, nobody knows that", p.beside(id+listed), unread))
+				"without it, nobody knows that", p.beside(b.id+listed), unread))
 			continue
 		}
 		for _, name := range m.Folders {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/internal/remove"
@@ -29,16 +30,29 @@ func ofRun(name string) (id, kind string, ok bool) {
 	return m[1], m[2], true
 }
 
-// sweepStaged removes trees of some runs that were never switched.
-func (p *publisher) sweepStaged(ctx context.Context, t *update.Task, of func(id string) bool) error {
+// besides is something beside Dir that is of a run.
+type besides struct{ id, kind string }
+
+// ofRuns returns what is beside Dir of all runs; the names begin with the time.
+func (p *publisher) ofRuns() (all []besides, err error) {
 	entries, err := os.ReadDir(p.beside(""))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	for _, e := range entries {
-		id, kind, ok := ofRun(e.Name())
-		if ok && of(id) && (kind == partly || kind == ready) {
-			err = errors.Join(err, p.discard(ctx, t, id, kind))
+		if id, kind, ok := ofRun(e.Name()); ok {
+			all = append(all, besides{id, kind})
+		}
+	}
+	return all, err
+}
+
+// sweepStaged removes trees of some runs that were never switched.
+func (p *publisher) sweepStaged(ctx context.Context, t *update.Task, of func(id string) bool) error {
+	all, err := p.ofRuns()
+	for _, b := range all {
+		if of(b.id) && (b.kind == partly || b.kind == ready) {
+			err = errors.Join(err, p.discard(ctx, t, b.id, b.kind))
 		}
 	}
 	return err
@@ -47,22 +61,20 @@ func (p *publisher) sweepStaged(ctx context.Context, t *update.Task, of func(id 
 // sweep removes what is beside Dir of other runs than keep, but for the newest
 // tree that was replaced. One that cannot be removed is not in the way of others.
 func (p *publisher) sweep(ctx context.Context, t *update.Task, keep string) error {
-	entries, err := os.ReadDir(p.beside(""))
+	all, err := p.ofRuns()
 	if err != nil {
 		return err
 	}
-	last := "" // the names begin with the time
-	for _, e := range entries {
-		if id, kind, ok := ofRun(e.Name()); ok && kind == replaced && id != keep {
-			last = id
+	last := ""
+	for _, b := range all {
+		if b.kind == replaced && b.id != keep {
+			last = b.id
 		}
 	}
-	for _, e := range entries {
-		id, kind, ok := ofRun(e.Name())
-		if !ok || kind == listed || id == keep || id == last && (kind == replaced || kind == spared) {
-			continue
+	for _, b := range all {
+		if b.kind != listed && b.id != keep && (b.id != last || b.kind != replaced && b.kind != spared) {
+			err = errors.Join(err, p.discard(ctx, t, b.id, b.kind))
 		}
-		err = errors.Join(err, p.discard(ctx, t, id, kind))
 	}
 	return errors.Join(err, p.sweepManifests())
 }
@@ -96,30 +108,17 @@ func (p *publisher) discard(ctx context.Context, t *update.Task, id, kind string
 
 // sweepManifests removes the manifests of trees that are gone.
 func (p *publisher) sweepManifests() error {
-	entries, err := os.ReadDir(p.beside(""))
-	if err != nil {
+	all, err := p.ofRuns()
+	first := slices.IndexFunc(all, func(b besides) bool { return b.kind != listed })
+	if err != nil || first < 0 {
 		return err
 	}
-	var older []string
-	for _, e := range entries {
-		id, kind, ok := ofRun(e.Name())
-		switch {
-		case !ok:
-		case kind != listed:
-			if len(older) > 0 && older[len(older)-1] == id {
-				older = older[:len(older)-1]
-			}
-			return removeManifests(p, older)
-		default:
-			older = append(older, id)
-		}
+	older := all[:first]
+	if n := first - 1; n >= 0 && older[n].id == all[first].id {
+		older = older[:n]
 	}
-	return nil
-}
-
-func removeManifests(p *publisher, ids []string) error {
-	for _, id := range ids[:max(len(ids)-manifestsKept, 0)] {
-		if err := durable.Remove(p.beside(id + listed)); err != nil {
+	for _, b := range older[:max(len(older)-manifestsKept, 0)] {
+		if err := durable.Remove(p.beside(b.id + listed)); err != nil {
 			return err
 		}
 	}

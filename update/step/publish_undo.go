@@ -22,10 +22,7 @@ func (p *publisher) undo(ctx context.Context, t *update.Task) error {
 			d.Keep = append(d.Keep, pattern)
 		}
 	}
-	if err := p.goBack(ctx, t, &d); err != nil {
-		return fmt.Errorf("switching %q back: %w", p.Dir, err)
-	}
-	return nil
+	return doing(fmt.Sprintf("switching %q back", p.Dir), p.goBack(ctx, t, &d))
 }
 
 func (p *publisher) goBack(ctx context.Context, t *update.Task, d *published) error {

@@ -1,9 +1,12 @@
 package step
 
 import (
+	"encoding/json"
 	"fmt"
+	"io/fs"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -26,6 +29,23 @@ func fill(s string, t *update.Task, encode func(string) string) string {
 		"{from}", encode(t.Previous()),
 		"{package}", encode(t.Run.Package),
 	).Replace(s)
+}
+
+// doing says what failed, if something did.
+func doing(what string, err error) error {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", what, err)
+	}
+	return err
+}
+
+// writeJSON makes a file hold v, whole or not at all.
+func writeJSON(disk durable.Disk, path string, v any, mode fs.FileMode) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return durable.WriteOn(disk, path, append(data, '\n'), mode)
 }
 
 func plain(s string) string { return s }

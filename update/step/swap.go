@@ -102,10 +102,11 @@ func (p place) newName(t *update.Task) string { return newPrefix + owner(t.Run) 
 func (p place) oldName(t *update.Task) string { return oldPrefix + owner(t.Run) + filepath.Ext(p.path) }
 
 func (s *swapper) check(_ context.Context, t *update.Task) error {
-	p, err := s.place(swapped{})
+	path, err := findProgram(s.Path)
 	if err != nil {
 		return err
 	}
+	p := s.at(path)
 	info, err := os.Lstat(p.path)
 	if err != nil {
 		return err
@@ -133,28 +134,26 @@ func (s *swapper) check(_ context.Context, t *update.Task) error {
 
 func (s *swapper) member(t *update.Task) string { return fill(s.Member, t, plain) }
 
-// place returns where the program of the run is.
-func (s *swapper) place(d swapped) (place, error) {
-	if d.Path != "" {
-		return place{disk: s.disk, path: d.Path, gap: s.gap}, nil
+// load returns what the step keeps, and where the program of the run is.
+func (s *swapper) load(t *update.Task) (d swapped, p place, err error) {
+	if err := t.Load(&d); err != nil {
+		return d, p, err
 	}
-	path, err := findProgram(s.Path)
-	return place{disk: s.disk, path: path, gap: s.gap}, err
+	path := d.Path
+	if path == "" {
+		path, err = findProgram(s.Path)
+	}
+	return d, s.at(path), err
 }
 
+func (s *swapper) at(path string) place { return place{disk: s.disk, path: path, gap: s.gap} }
+
 func (s *swapper) do(ctx context.Context, t *update.Task) error {
-	if err := s.replace(ctx, t); err != nil {
-		return fmt.Errorf("replacing the program: %w", err)
-	}
-	return nil
+	return doing("replacing the program", s.replace(ctx, t))
 }
 
 func (s *swapper) replace(ctx context.Context, t *update.Task) error {
-	var d swapped
-	if err := t.Load(&d); err != nil {
-		return err
-	}
-	p, err := s.place(d)
+	d, p, err := s.load(t)
 	if err != nil {
 		return err
 	}
@@ -206,11 +205,7 @@ func (s *swapper) replace(ctx context.Context, t *update.Task) error {
 
 // verify tells whether the run's program is in place.
 func (s *swapper) verify(ctx context.Context, t *update.Task) error {
-	var d swapped
-	if err := t.Load(&d); err != nil {
-		return err
-	}
-	p, err := s.place(d)
+	d, p, err := s.load(t)
 	if err != nil {
 		return err
 	}
@@ -238,20 +233,14 @@ func (s *swapper) finish(ctx context.Context, t *update.Task, p place) error {
 func (s *swapper) undo(ctx context.Context, t *update.Task) error {
 	var d swapped
 	if err := t.Load(&d); err != nil || d.Path == "" {
-		return err // it had not begun
+		return err // it had not begun, and the program may be gone
 	}
-	p, err := s.place(d)
-	if err != nil {
-		return err
-	}
+	p := s.at(d.Path)
 	if _, err := os.Lstat(p.beside("")); errors.Is(err, fs.ErrNotExist) {
 		return nil // there is no folder beside it: it had not begun
 	}
-	err = p.locked(ctx, func(last *trial) error { return s.takeBack(ctx, t, d, p, last) })
-	if err != nil {
-		return fmt.Errorf("putting the old program back: %w", err)
-	}
-	return nil
+	err := p.locked(ctx, func(last *trial) error { return s.takeBack(ctx, t, d, p, last) })
+	return doing("putting the old program back", err)
 }
 
 func (s *swapper) takeBack(ctx context.Context, t *update.Task, d swapped, p place, tr *trial) error {

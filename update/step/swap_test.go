@@ -138,6 +138,17 @@ func TestSwapBinaryPutsTheOldProgramBack(t *testing.T) {
 	})
 }
 
+func TestSwapBinaryThatNeverBeganHasNothingToTakeBack(t *testing.T) {
+	eachGap(t, func(t *testing.T, gap bool) {
+		in := newInstalled(t)
+		s, tk := step.SwapOn(durable.OS, gap, in.binary()), in.task(t, "one", app("1.1.0"))
+		require.NoError(t, s.Check(t.Context(), tk))
+		require.NoError(t, os.Remove(in.path)) // meanwhile, by somebody else
+		require.ErrorIs(t, s.Do(t.Context(), tk), fs.ErrNotExist)
+		require.NoError(t, s.Undo(t.Context(), tk))
+	})
+}
+
 func TestSwapBinaryKeepsTwoOldPrograms(t *testing.T) {
 	in := newInstalled(t)
 	s := step.SwapBinary(in.binary())

@@ -179,11 +179,7 @@ func (p place) readTrial() (*trial, error) {
 }
 
 func (p place) writeTrial(tr trial) error {
-	data, err := json.Marshal(tr)
-	if err != nil {
-		return err
-	}
-	return durable.WriteOn(p.disk, p.beside(trialFile), append(data, '\n'), 0o600)
+	return writeJSON(p.disk, p.beside(trialFile), tr, 0o600)
 }
 
 // count notes a start of the program that is in place. It returns its trial,

@@ -61,7 +61,7 @@ func (c *Call) ResumeAt() (int64, error) {
 // has been sent: a slow reader holds up nothing in the engine, and loses
 // nothing. One that does not read at all is cut off after writeTimeout.
 func (c *Call) Stream(after int64, from Feed, compacted error) error {
-	leave, _ := c.server.streams.enter(c.By.ID)
+	leave := c.server.streams.enter(c.By.ID)
 	if leave == nil {
 		return TooManyOpen.After(heartbeat)
 	}

@@ -200,23 +200,14 @@ func (c *Call) Begin() (*PatientWriter, error) {
 
 // BeLong counts one more long reply, until the request ends. A handler calls it
 // before it keeps much in memory, whatever becomes of the reply.
-func (c *Call) BeLong() error {
-	wait := time.NewTimer(patience)
-	defer wait.Stop()
-	for c.long == nil {
-		leave, ended := c.server.replies.enter(c.By.ID)
-		if c.long = leave; leave != nil {
-			break
-		}
-		select {
-		case <-ended:
-		case <-wait.C:
-			return TooManyLong.After(patience)
-		case <-c.Context().Done():
-			return context.Cause(c.Context())
-		}
+func (c *Call) BeLong() (err error) {
+	if c.long != nil {
+		return nil
 	}
-	return nil
+	ctx, cancel := context.WithTimeoutCause(c.Context(), patience, TooManyLong.After(patience))
+	defer cancel()
+	c.long, err = c.server.replies.wait(ctx, c.By.ID)
+	return err
 }
 
 // leave ends what BeLong began.

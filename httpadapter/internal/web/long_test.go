@@ -127,18 +127,20 @@ func TestLongRepliesAtOnceAreBounded(t *testing.T) {
 		one := web.Route{Pattern: "/things/one", Handle: func(c *web.Call) error {
 			return c.Reply(http.StatusOK, item{Text: strings.Repeat("x", 70_000)})
 		}}
+		one.Needs = 1
 		done := web.Route{Pattern: "/things/done", Methods: []string{"POST"}, Changes: true, Handle: one.Handle}
 		s := serve(t, web.Config{Replies: 2}, list(items(1000, 100, nil)), short, one, done, ofSomebody("/things/mine"))
 		free := make(chan struct{})
 		go s.ServeHTTP(stuck{httptest.NewRecorder(), free}, httptest.NewRequest("GET", "/things", nil))
 		go s.ServeHTTP(stuck{httptest.NewRecorder(), free}, by("good bob", "/things/mine"))
 		synctest.Wait()
-		for _, path := range []string{"/things", "/things/one"} {
+		for _, path := range []string{"/things/mine", "/things/one"} { // by somebody who has none
 			begun := time.Now()
-			response, text := ask(s, "GET", path, "")
-			require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
-			require.Equal(t, "too-many-replies", slug(t, text))
-			require.Equal(t, "5", response.Header.Get("Retry-After"))
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, by("good cat", path))
+			require.Equal(t, http.StatusServiceUnavailable, w.Code)
+			require.Equal(t, "too-many-replies", slug(t, w.Body.String()))
+			require.Equal(t, "5", w.Header().Get("Retry-After"))
 			require.Equal(t, 5*time.Second, time.Since(begun))
 		}
 		response, _ := ask(s, "GET", "/things/short", "")
@@ -150,8 +152,9 @@ func TestLongRepliesAtOnceAreBounded(t *testing.T) {
 
 		waits := make(chan int)
 		go func() {
-			response, _ := ask(s, "GET", "/things", "")
-			waits <- response.StatusCode
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, by("good cat", "/things/mine"))
+			waits <- w.Code
 		}()
 		synctest.Wait()
 		close(free)
@@ -170,6 +173,41 @@ func by(token, path string) *http.Request {
 	r := httptest.NewRequest("GET", path, nil)
 	r.Header.Set("Authorization", "Bearer "+token)
 	return r
+}
+
+func TestWhoWaitsLongestForALongReplyIsNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, web.Config{Replies: 1}, ofSomebody("/things"))
+		free, order := make(chan struct{}), make(chan int, 20)
+		for i := range 20 {
+			go func() {
+				s.ServeHTTP(stuck{httptest.NewRecorder(), free}, by("good ann", "/things"))
+				order <- i
+			}()
+			synctest.Wait()
+		}
+		close(free)
+		for i := range 20 {
+			require.Equal(t, i, <-order)
+		}
+	})
+}
+
+func TestAnOddNumberOfLongRepliesIsNotHalvedUp(t *testing.T) {
+	for replies, half := range map[int]int{1: 1, 2: 1, 3: 1, 5: 2} {
+		synctest.Test(t, func(t *testing.T) {
+			s := serve(t, web.Config{Replies: replies}, ofSomebody("/things"))
+			free := make(chan struct{})
+			defer close(free)
+			for range half {
+				go s.ServeHTTP(stuck{httptest.NewRecorder(), free}, by("good ann", "/things"))
+			}
+			synctest.Wait()
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, by("good ann", "/things"))
+			require.Equal(t, http.StatusServiceUnavailable, w.Code, "of %d", replies)
+		})
+	}
 }
 
 func TestOnePrincipalHasHalfOfTheLongReplies(t *testing.T) {

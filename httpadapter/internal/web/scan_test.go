@@ -106,6 +106,11 @@ type shape struct {
 	Part   part   `json:"part"`
 	Hidden string `json:"-"`
 	Bare   string
+	embedded
+}
+
+type embedded struct {
+	Why string `json:"why"`
 }
 
 type part struct {
@@ -114,11 +119,11 @@ type part struct {
 
 func TestBindFillsFieldsOfExactlyTheirNames(t *testing.T) {
 	var s shape
-	text := `{"name":"a\u0062c","NAME":"x","Name":"y","count":3,"Count":4,"on":true,"unknown":{"name":"z"},
+	text := `{"name":"a\u0062c","NAME":"x","Name":"y","count":3,"Count":4,"on":true,"why":"so","Why":"not","unknown":{"name":"z"},
 		"part":{"itemId":"core","ITEMID":"evil"},"-":"h","hidden":"h","Hidden":"h","Bare":"b","bare":"b"}`
 	require.NoError(t, web.Scan([]byte(text)))
 	require.NoError(t, web.Bind([]byte(text), &s))
-	require.Equal(t, shape{Name: "abc", Count: 3, On: true, Part: part{"core"}}, s)
+	require.Equal(t, shape{Name: "abc", Count: 3, On: true, Part: part{"core"}, embedded: embedded{"so"}}, s)
 }
 
 func TestBindLeavesAFieldThatIsNullAlone(t *testing.T) {

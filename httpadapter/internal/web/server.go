@@ -33,7 +33,7 @@ type Config struct {
 	TrustedOrigins []string
 	Streams        int // open event streams in all
 	EachStreams    int // open event streams of one of those who ask
-	Replies        int // long replies at once, of which one of those who ask has half
+	Replies        int // long replies at once, of which one of those who ask has half, at least 1
 	Logins         int // failed logins a minute of one address; negative: no limit
 	Logger         *slog.Logger
 }
@@ -80,7 +80,7 @@ func New(c Config, apis ...API) (*Server, error) {
 		origins: http.NewCrossOriginProtection(),
 		logins:  newLoginLimiter(c.Logins, c.Logger),
 		streams: newLimiter(c.Streams, c.EachStreams),
-		replies: newLimiter(c.Replies, (c.Replies+1)/2),
+		replies: newLimiter(c.Replies, max(1, c.Replies/2)),
 		mux:     http.NewServeMux(),
 		about:   map[string]string{},
 	}

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -11,7 +13,8 @@ import (
 // Upload is the file in the body of a route that takes one of any length, as a
 // browser's form sends it: multipart, with one part, whose name is file. Nothing
 // of it is kept in memory. The body has at most Route.Body bytes, of which each
-// 64 KiB must come within readTimeout. The errors, those of reading too, are
+// 64 KiB must come within readTimeout, the file begins in the first 64 KiB, and the
+// body ends with the part. The errors, those of reading too, are
 // refusals; a file without one is whole.
 func (c *Call) Upload() (io.Reader, error) {
 	header := c.Request.Header.Values("Content-Type")
@@ -19,26 +22,35 @@ func (c *Call) Upload() (io.Reader, error) {
 		return nil, notMultipart
 	}
 	media, parameters, err := mime.ParseMediaType(header[0])
-	if err != nil || media != "multipart/form-data" || parameters["boundary"] == "" {
+	boundary := parameters["boundary"]
+	if err != nil || media != "multipart/form-data" || boundary == "" || len(boundary) > maxBoundary {
 		return nil, notMultipart
 	}
-	body := &patientReader{c: c, body: http.MaxBytesReader(c.Writer, c.Request.Body, c.Route.Body)}
-	parts := multipart.NewReader(body, parameters["boundary"])
+	body := &patientReader{c: c, body: http.MaxBytesReader(c.Writer, c.Request.Body, c.Route.Body), head: part}
+	parts := multipart.NewReader(body, boundary)
 	file, err := parts.NextRawPart()
+	body.head = math.MaxInt
 	if err != nil {
 		return nil, malformed(err)
 	}
 	if file.FormName() != "file" || file.Header.Get("Content-Transfer-Encoding") != "" {
 		return nil, BadBody.With("want one part, named file, as it is")
 	}
-	return &upload{parts, file}, nil
+	return &upload{body, boundary, parts, file}, nil
 }
 
 var notMultipart = BadMedia.With("Content-Type must be multipart/form-data")
 
+const (
+	maxBoundary = 70      // characters, as RFC 2046 has it
+	tail        = 8 << 10 // bytes: more than a multipart.Reader reads ahead, and a boundary
+)
+
 type upload struct {
-	parts *multipart.Reader
-	file  *multipart.Part
+	body     *patientReader
+	boundary string
+	parts    *multipart.Reader
+	file     *multipart.Part
 }
 
 func (u *upload) Read(p []byte) (int, error) {
@@ -48,8 +60,10 @@ func (u *upload) Read(p []byte) (int, error) {
 		switch {
 		case err == nil:
 			return n, BadBody.With("more than one part")
-		case err == io.EOF:
+		case err == io.EOF && u.body.endsWith("\r\n--"+u.boundary+"--"):
 			return n, err
+		case err == io.EOF:
+			return n, BadBody.With("the body goes on after its part")
 		}
 	}
 	if err != nil {
@@ -71,7 +85,9 @@ func malformed(err error) error {
 type patientReader struct {
 	c    *Call
 	body io.Reader
-	read int // bytes since the deadline was set
+	read int    // bytes since the deadline was set
+	head int    // bytes that may still come before the file begins
+	last []byte // of what has come, the tail at least
 }
 
 func (r *patientReader) Read(p []byte) (int, error) {
@@ -79,10 +95,29 @@ func (r *patientReader) Read(p []byte) (int, error) {
 		r.c.setReadDeadline()
 		r.read = 0
 	}
+	if r.head <= 0 {
+		return 0, BodyTooLong
+	}
 	n, err := r.body.Read(p)
 	r.read += n
+	r.head -= n
+	if len(r.last) > 2*tail {
+		r.last = append(r.last[:0], r.last[len(r.last)-tail:]...)
+	}
+	r.last = append(r.last, p[:n]...)
 	if err == io.EOF {
 		return n, err
 	}
 	return n, unread(err)
+}
+
+// endsWith reports whether the body has no more than what is in the tail already,
+// and nothing after the first of these lines in there. It is the one that ended
+// the part: a file has none.
+func (r *patientReader) endsWith(line string) bool {
+	if _, err := io.ReadFull(r, make([]byte, 1)); err != io.EOF {
+		return false
+	}
+	_, behind, found := bytes.Cut(r.last[max(0, len(r.last)-tail):], []byte(line))
+	return found && len(bytes.TrimRight(bytes.TrimSuffix(behind, []byte("\r\n")), " \t")) == 0
 }

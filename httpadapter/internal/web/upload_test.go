@@ -123,8 +123,18 @@ func TestAnUploadIsOneFile(t *testing.T) {
 		{"another name", multipart, strings.Replace(whole, `"file"`, `"image"`, 1), 400, "invalid-body"},
 		{"no name", multipart, strings.Replace(whole, `; name="file"`, "", 1), 400, "invalid-body"},
 		{"an encoding", multipart, strings.Replace(whole, "\r\n\r\n", "\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n", 1), 400, "invalid-body"},
+		{"something before", multipart, "so\r\n" + whole, 204, ""},
+		{"no end of the last line", multipart, strings.TrimSuffix(whole, "\r\n"), 204, ""},
+		{"blanks behind", multipart, strings.TrimSuffix(whole, "\r\n") + " \t\r\n", 204, ""},
+		{"a line behind", multipart, whole + "\r\n", 400, "invalid-body"},
+		{"something behind", multipart, whole + "so", 400, "invalid-body"},
+		{"the end twice", multipart, whole + behind, 400, "invalid-body"},
+		{"much behind", multipart, whole + strings.Repeat("x", 5000) + behind, 400, "invalid-body"},
+		{"very much behind", multipart, whole + strings.Repeat("x", 100_000) + behind, 400, "invalid-body"},
+		{"much before", multipart, strings.Repeat("x\r\n", 30_000) + whole, 413, "body-too-large"},
+		{"a long boundary", multipart + strings.Repeat("x", 70), whole, 415, "unsupported-media-type"},
 		{"two files", multipart, before + image + "\r\n" + whole, 400, "invalid-body"},
-		{"a header too long", multipart, strings.Replace(whole, "\r\n\r\n", "\r\nX: "+strings.Repeat("x", 1<<20), 1), 413, "body-too-large"},
+		{"a header too long", multipart, strings.Replace(whole, "\r\n\r\n", "\r\nX: "+strings.Repeat("x", 80_000), 1), 413, "body-too-large"},
 		{"cut short in the head", multipart, before[:20], 400, "invalid-body"},
 		{"cut short in the file", multipart, before + image, 400, "invalid-body"},
 		{"cut short at the end", multipart, before + image + "\r\n--x", 400, "invalid-body"},
@@ -139,7 +149,11 @@ func TestAnUploadIsOneFile(t *testing.T) {
 			}
 		})
 	}
-	status, problem := put(t, s, multipart, io.MultiReader(strings.NewReader(before+"half"), broken{}), -1)
+	head := strings.TrimSuffix(before, "\r\n") + strings.Repeat("X: "+strings.Repeat("x", 1000)+"\r\n", 100)
+	status, problem := put(t, serve(t, web.Config{}, uploads(1<<30, &took)), multipart, strings.NewReader(head), -1)
+	require.Equal(t, http.StatusRequestEntityTooLarge, status, "its head is bounded, however long the file may be")
+	require.Equal(t, "body-too-large", problem)
+	status, problem = put(t, s, multipart, io.MultiReader(strings.NewReader(before+"half"), broken{}), -1)
 	require.Equal(t, http.StatusBadRequest, status)
 	require.Equal(t, "invalid-body", problem)
 }

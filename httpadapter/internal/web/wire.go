@@ -159,11 +159,11 @@ func bind(text []byte, v reflect.Value) error {
 		}
 		fields := fieldsOf(v.Type())
 		for name, value := range members(text) {
-			i, known := fields[string(name)]
+			at, known := fields[string(name)]
 			if !known {
 				continue
 			}
-			if err := bind(value, v.Field(i)); err != nil {
+			if err := bind(value, v.FieldByIndex(at)); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
@@ -197,8 +197,8 @@ func bind(text []byte, v reflect.Value) error {
 func bindForm(form url.Values, v reflect.Value) {
 	fields := fieldsOf(v.Type())
 	for name, values := range form {
-		if i, known := fields[name]; known {
-			v.Field(i).SetString(values[0])
+		if at, known := fields[name]; known {
+			v.FieldByIndex(at).SetString(values[0])
 		}
 	}
 }
@@ -224,16 +224,17 @@ func jsonKind(t reflect.Type) string {
 // fieldCache remembers fieldsOf by type.
 var fieldCache sync.Map
 
-// fieldsOf returns the fields of a struct by their names in JSON.
-func fieldsOf(t reflect.Type) map[string]int {
+// fieldsOf returns where the fields of a struct, and of those that it embeds, are
+// by their names in JSON.
+func fieldsOf(t reflect.Type) map[string][]int {
 	if fields, ok := fieldCache.Load(t); ok {
-		return fields.(map[string]int)
+		return fields.(map[string][]int)
 	}
-	fields := map[string]int{}
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	fields := map[string][]int{}
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name != "" && name != "-" {
-			fields[name] = i
+			fields[name] = f.Index
 		}
 	}
 	fieldCache.Store(t, fields)

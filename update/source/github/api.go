@@ -115,7 +115,7 @@ func (s *session) page(ctx context.Context, u *url.URL) (page, error) {
 	if err := web.Refusal(resp, u); err != nil {
 		return page{}, err
 	}
-	text, err := fetch.Read(resp.Body, u, maxPage)
+	text, err := web.Read(resp.Body, u, maxPage)
 	if err != nil {
 		return page{}, err
 	}
@@ -150,7 +150,7 @@ func (s *session) file(ctx context.Context, a apiAsset) ([]byte, error) {
 		if err := web.Refusal(resp, u); err != nil {
 			return nil, err
 		}
-		if text, err = fetch.Read(resp.Body, u, maxFile); err != nil {
+		if text, err = web.Read(resp.Body, u, maxFile); err != nil {
 			return nil, err
 		}
 	}

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/mod/module"
 
-	"github.com/upkeep-go/upkeep/internal/fetch"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source/internal/web"
 )
@@ -123,5 +122,5 @@ func (s Source) read(ctx context.Context, u *url.URL, limit int64) ([]byte, erro
 	if err := web.Refusal(resp, u); err != nil {
 		return nil, err
 	}
-	return fetch.Read(resp.Body, u, limit)
+	return web.Read(resp.Body, u, limit)
 }

@@ -25,14 +25,16 @@
 // and says how many it takes from then on. Rotations stay in the file for ever, so
 // that a program that slept through several follows them one by one, without the
 // private keys of long ago. What a program has followed it does not forget: the
-// old keys are of no more use.
+// old keys are of no more use, and cannot come back.
 //
 // After a theft, rotate so that fewer of the old keys stay than it took and than
 // it takes then: where one of two is enough, replace both. Nothing that the old keys have
 // signed counts then, so a program that follows forgets the highest serials that
 // it saw of them, in all channels of the product: one that a thief made as high as
 // can be locks nobody out. MinSerial still counts. While more of the old keys
-// stay, an old manifest of theirs could come again, and the serials go on.
+// stay, an old manifest of theirs could come again, and the serials go on. So they
+// do where a program of other keys shares the state and has accepted a manifest
+// under those.
 //
 // # What is held, in the terms of The Update Framework
 //
@@ -63,8 +65,16 @@
 //     to artifacts that the publisher made once.
 //   - A serial that a thief made as high as can be, without a rotation that
 //     replaces the keys: a new build with other keys alone still refuses all
-//     others, until its state is deleted or it asks for another channel.
+//     others, until its state is deleted or it asks for another channel. So does
+//     one whose state older builds had under keys that no rotation led away from.
 //   - A first contact after the state was lost, beyond MinSerial: any manifest
 //     that has not expired is believed, and a rotation may be held back.
+//   - Keys that were rotated away and are trusted again, by a file that
+//     [File.Rotate] did not make and that keeps back the rotation before, where
+//     the program did not follow it: what they had signed counts again until it
+//     expires. So it does in a build that raises [Source].Threshold and leaves its
+//     Keys, unless as many had signed what replaced them.
+//   - A threshold, in a program of a library that knew none: of the keys that a
+//     rotation brings it takes one. It refuses a [State] that has a threshold in it.
 //   - Slow retrieval is bounded by the HTTP client's timeout alone.
 package manifest

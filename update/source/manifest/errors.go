@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/upkeep-go/upkeep/internal/signed"
 )
@@ -26,3 +27,11 @@ var (
 	// ErrExpired.
 	ErrClock = signed.ErrClock
 )
+
+// named is an error of package signed under the name of this one.
+func named(err error) error {
+	if err != nil {
+		err = fmt.Errorf("manifest: %w", err)
+	}
+	return err
+}

@@ -42,14 +42,14 @@ const (
 // Parse reads a file. It returns ErrMalformed for what is none.
 func Parse(text []byte) (File, error) {
 	if len(text) > MaxSize {
-		return File{}, fmt.Errorf("%w: more than %d bytes", ErrMalformed, MaxSize)
+		return File{}, fmt.Errorf("manifest: %w: more than %d bytes", ErrMalformed, MaxSize)
 	}
 	var f File
 	if err := signed.DecodeKnown(text, &f); err != nil {
-		return File{}, err
+		return File{}, named(err)
 	}
 	if len(f.Rotations) > signed.MaxRotations {
-		return File{}, fmt.Errorf("%w: %d rotations, at most %d are allowed", ErrMalformed, len(f.Rotations), signed.MaxRotations)
+		return File{}, fmt.Errorf("manifest: %w: %d rotations, at most %d are allowed", ErrMalformed, len(f.Rotations), signed.MaxRotations)
 	}
 	return f, nil
 }
@@ -61,7 +61,7 @@ func (f File) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("manifest: writing the file: %w", err)
 	}
 	if text = append(text, '\n'); len(text) > MaxSize {
-		return nil, fmt.Errorf("%w: the file has %d bytes, at most %d are allowed", ErrMalformed, len(text), MaxSize)
+		return nil, fmt.Errorf("manifest: %w: the file has %d bytes, at most %d are allowed", ErrMalformed, len(text), MaxSize)
 	}
 	return text, nil
 }
@@ -75,7 +75,7 @@ func (f *File) Sign(m Manifest, keys ...ed25519.PrivateKey) error {
 	}
 	envelope, err := signed.Seal(typeManifest, payload, keys...)
 	if err != nil {
-		return err
+		return named(err)
 	}
 	f.Manifest = envelope
 	return nil
@@ -83,11 +83,12 @@ func (f *File) Sign(m Manifest, keys ...ed25519.PrivateKey) error {
 
 // Rotate adds a rotation, to be signed with as many of the keys that are trusted
 // before it as it takes then. Its Serial must be above those of the file. The
-// manifest is then to be signed with the new keys.
+// manifest is then to be signed with the new keys. A key that was trusted once, and
+// then no more, is refused.
 func (f *File) Rotate(r Rotation, keys ...ed25519.PrivateKey) error {
 	chain, err := signed.Rotate(typeRotation, f.Rotations, r, keys...)
 	if err != nil {
-		return err
+		return named(err)
 	}
 	f.Rotations = chain
 	return nil
@@ -96,7 +97,8 @@ func (f *File) Rotate(r Rotation, keys ...ed25519.PrivateKey) error {
 // LastRotation returns the highest Serial of the file's rotations, 0 for none.
 // No signature is looked at: it is for who made the file.
 func (f File) LastRotation() (int64, error) {
-	return signed.LastRotation(f.Rotations)
+	last, err := signed.LastRotation(f.Rotations)
+	return last, named(err)
 }
 
 // Open follows the rotations for product from what is trusted, and returns the
@@ -108,15 +110,16 @@ func (f File) Open(product string, trust Trust) (Manifest, Trust, error) {
 	return m, trust, err
 }
 
-// open is Open, which also says whether the keys were replaced.
-func (f File) open(product string, trust Trust) (m Manifest, next Trust, replaced bool, err error) {
-	next, replaced, err = trust.Follow(typeRotation, product, f.Rotations)
+// open is Open, which also says whether the keys were replaced, of which those of
+// past were trusted before.
+func (f File) open(product string, trust Trust, past ...ed25519.PublicKey) (m Manifest, next Trust, replaced bool, err error) {
+	next, replaced, err = trust.Follow(typeRotation, product, f.Rotations, past...)
 	if err != nil {
-		return Manifest{}, Trust{}, false, err
+		return Manifest{}, Trust{}, false, named(err)
 	}
 	payload, err := f.Manifest.Open(typeManifest, next.Keys, next.Threshold)
 	if err != nil {
-		return Manifest{}, Trust{}, false, err
+		return Manifest{}, Trust{}, false, named(err)
 	}
 	if m, err = decodeManifest(payload); err != nil {
 		return Manifest{}, Trust{}, false, err

@@ -85,7 +85,7 @@ func (r Release) For(os, arch string) (Artifact, bool) {
 func decodeManifest(payload []byte) (Manifest, error) {
 	var m Manifest
 	if err := signed.DecodeKnown(payload, &m); err != nil {
-		return Manifest{}, err
+		return Manifest{}, named(err)
 	}
 	for _, name := range m.Critical {
 		if !slices.Contains(members, name) {
@@ -93,7 +93,7 @@ func decodeManifest(payload []byte) (Manifest, error) {
 		}
 	}
 	if err := m.check(); err != nil {
-		return Manifest{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return Manifest{}, fmt.Errorf("manifest: %w: %w", ErrMalformed, err)
 	}
 	return m, nil
 }
@@ -103,7 +103,7 @@ var members = []string{"product", "channel", "serial", "issued", "expires", "cri
 
 func (m Manifest) encode() ([]byte, error) {
 	if err := m.check(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return nil, fmt.Errorf("manifest: %w: %w", ErrMalformed, err)
 	}
 	return json.Marshal(m)
 }

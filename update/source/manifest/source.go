@@ -39,7 +39,9 @@ type Source struct {
 	// ParsePublicKey. The manifest may replace them. Required.
 	Keys []ed25519.PublicKey
 	// Threshold is how many of Keys must have signed. Default 1. What replaces the
-	// keys says how many of them it takes then.
+	// keys says how many of them it takes then. A build that raises it and leaves
+	// Keys as they were trusts them anew, unless as many of them have signed what
+	// replaced them: after a rotation, build the new keys in.
 	Threshold int
 	// State remembers which manifest was the last, usually in a StateFile
 	// beside the program's other data. Several Sources may share one, and so
@@ -206,7 +208,7 @@ func meets(installed, minimum string) bool {
 func (s *Source) artifact(base *url.URL, text string) (string, error) {
 	u, err := base.Parse(text)
 	if err != nil {
-		return "", fmt.Errorf("%w: its URL cannot be parsed", ErrMalformed)
+		return "", fmt.Errorf("manifest: %w: its URL cannot be parsed", ErrMalformed)
 	}
 	if u.Scheme == "file" && base.Scheme == "file" {
 		return u.String(), nil
@@ -244,7 +246,7 @@ func (s *Source) fetch(ctx context.Context, u *url.URL) (answer, error) {
 	if err := web.Refusal(resp, u); err != nil {
 		return answer{}, err
 	}
-	text, err := fetch.Read(resp.Body, u, MaxSize)
+	text, err := web.Read(resp.Body, u, MaxSize)
 	return answer{text: text, etag: resp.Header.Get("Etag"), date: date}, err
 }
 

@@ -49,7 +49,7 @@ func TestServersThatLieAreNotBelieved(t *testing.T) {
 		says   string
 	}{
 		{"nobody signed", write(published(t, list(9, offer("6.6.6", "")), 9)), manifest.ErrSignature, ""},
-		{"changed on the way", write(changed), nil, "signed:"},
+		{"changed on the way", write(changed), nil, "manifest:"},
 		{"older", write(published(t, list(4, offer("6.6.6", "")))), manifest.ErrReplayed, "serial 4 after 5"},
 		{"as old, and another", write(published(t, list(5, offer("6.6.6", "")))), manifest.ErrReplayed, "another content"},
 		{"of another product", write(published(t, other)), manifest.ErrMismatch, "demo/other"},

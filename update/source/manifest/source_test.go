@@ -267,7 +267,7 @@ func TestAClockThatIsAYearOffIsToldApart(t *testing.T) {
 		says           string
 	}{
 		{"this clock is ahead, says the server", -year, hence(-year), true, true,
-			"the server's says 2001-01-01T00:00:00Z: serial 1: signed: expired"},
+			"the server's says 2001-01-01T00:00:00Z: manifest: serial 1: expired"},
 		{"this clock is ahead, and the server says nothing", -year, nil, true, false, "and it is 2002-01-01T00:00:00Z"},
 		{"the manifest is old indeed", -year, time.Now, true, false, "expired"},
 		{"this clock is behind", year, hence(year), false, true,

@@ -190,3 +190,118 @@ func TestABuildThatAsksForMoreKeysBeginsAnew(t *testing.T) {
 	_, err = s.Accept(signed(t, body(7), key(3)), checkOf(1, key(1), key(8)))
 	require.NoError(t, err, "a threshold of 1 is none")
 }
+
+// Two builds share a state: what one has accepted of the keys that replace the
+// other's stays known when the other follows.
+func TestABuildThatFollowsToTheKeysOfAnotherForgetsNothingOfThem(t *testing.T) {
+	both := signed(t, body(30), key(1), key(2))
+	for what, accept := range map[string][]manifest.Check{
+		"the other one alone":        {check(key(2))},
+		"the other one, and then it": {check(key(2)), check(key(1))},
+		"it, and then the other one": {check(key(1)), check(key(2))},
+		"all in turn":                {check(key(1)), check(key(2)), check(key(1))},
+		"one that knows neither":     {check(key(9))},
+	} {
+		s := new(manifest.State)
+		for _, c := range accept {
+			text := both
+			if c.Keys[0].Equal(public(key(9))[0]) {
+				text = signed(t, body(30), key(9))
+			}
+			_, err := s.Accept(text, c)
+			require.NoError(t, err)
+			s = reopen(t, s)
+		}
+		var f manifest.File
+		rotate(t, &f, 1, key(1), key(2))
+		require.NoError(t, f.Sign(body(20), key(2)))
+		_, err := s.Accept(encode(t, f), check(key(1)))
+		require.ErrorIs(t, err, manifest.ErrReplayed, what)
+	}
+}
+
+// Keys were rotated away and came back, as no Rotate of this package has it: what
+// they had signed is no more than it was.
+func TestAKeyThatComesBackFreesNoOldManifest(t *testing.T) {
+	link := func(serial, to, by byte) manifest.Envelope {
+		var f manifest.File
+		rotate(t, &f, int64(serial), key(by), key(to))
+		return f.Rotations[0]
+	}
+	var f manifest.File
+	rotate(t, &f, 1, key(1), key(2))
+	require.ErrorContains(t, f.Rotate(manifest.Rotation{Product: "demo/app", Serial: 2, Keys: public(key(1))}, key(2)),
+		"was rotated away before")
+	require.NoError(t, f.Sign(body(30), key(2)))
+	for what, tt := range map[string]struct {
+		built byte
+		back  []manifest.Envelope
+	}{
+		"it was followed":                        {1, []manifest.Envelope{link(2, 1, 2)}}, // and somebody holds back the first
+		"the chain tells of it":                  {2, []manifest.Envelope{f.Rotations[0], link(2, 1, 2)}},
+		"the chain tells of it, before one more": {2, []manifest.Envelope{f.Rotations[0], link(2, 3, 2), link(3, 1, 3)}},
+	} {
+		s := new(manifest.State)
+		_, err := s.Accept(encode(t, f), check(key(tt.built)))
+		require.NoError(t, err)
+		replay := manifest.File{Rotations: tt.back}
+		require.NoError(t, replay.Sign(body(20), key(1)))
+		_, err = reopen(t, s).Accept(encode(t, replay), check(key(tt.built)))
+		require.ErrorIs(t, err, manifest.ErrReplayed, what)
+	}
+}
+
+func TestABuildThatAsksForMoreOfTheSameKeysKnowsThatTheyWereRotatedAway(t *testing.T) {
+	for _, tt := range []struct {
+		by        []ed25519.PrivateKey
+		threshold int
+		anew      bool
+	}{
+		{keys(1, 2), 2, false}, {keys(1, 2), 3, true}, {keys(1), 2, true}, {keys(1, 2, 3), 3, false}, {keys(1), 1, false},
+	} {
+		var f manifest.File
+		turn(t, &f, 1, 0, keys(4), tt.by...)
+		require.NoError(t, f.Sign(body(5), key(4)))
+		s := new(manifest.State)
+		_, err := s.Accept(encode(t, f), checkOf(0, keys(1, 2, 3)...))
+		require.NoError(t, err)
+		s = reopen(t, s)
+		_, err = s.Accept(signed(t, body(6), keys(1, 2, 3)...), checkOf(tt.threshold, keys(3, 2, 1)...))
+		if tt.anew {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorIs(t, err, manifest.ErrSignature, "%+v", tt)
+		_, err = s.Accept(signed(t, body(6), key(4)), checkOf(tt.threshold, keys(3, 2, 1)...))
+		require.NoError(t, err)
+	}
+}
+
+func TestABuildThatAsksForFewerKnowsWhatMoreHaveSigned(t *testing.T) {
+	var f manifest.File
+	turn(t, &f, 1, 0, keys(4), key(1), key(2))
+	require.NoError(t, f.Sign(body(5), key(4)))
+	s := new(manifest.State)
+	_, err := s.Accept(encode(t, f), checkOf(2, keys(1, 2)...))
+	require.NoError(t, err)
+	_, err = reopen(t, s).Accept(signed(t, body(6), key(1)), checkOf(1, keys(1, 2)...))
+	require.ErrorIs(t, err, manifest.ErrSignature)
+}
+
+// A new build has the keys that the last one had come to: what led to them is known.
+func TestANewBuildWithTheKeysThatTheLastOneFollowedForgetsAThiefsSerialToo(t *testing.T) {
+	var f manifest.File
+	rotate(t, &f, 1, key(1), key(1), key(2))
+	require.NoError(t, f.Sign(body(5), key(1)))
+	s := new(manifest.State)
+	_, err := s.Accept(encode(t, f), check(key(1)))
+	require.NoError(t, err)
+	rotate(t, &f, 2, key(1), key(2))
+	require.NoError(t, f.Sign(ahead("stable"), key(2)))
+	_, err = reopen(t, s).Accept(encode(t, f), check(key(1)))
+	require.NoError(t, err)
+	rotate(t, &f, 3, key(2), key(3))
+	require.NoError(t, f.Sign(body(51), key(3)))
+	_, err = s.Accept(encode(t, f), check(key(2)))
+	require.NoError(t, err)
+}

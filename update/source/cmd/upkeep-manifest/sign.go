@@ -24,14 +24,17 @@ type signing struct {
 	keys *list
 	pubs *list
 	days *int
+	// takes is how many keys programs take that have followed no rotation.
+	takes *int
 }
 
 func (f flags) signing() signing {
 	return signing{
-		path: f.String("manifest", "manifest.json", "`file` of the manifest"),
-		keys: f.list("key", "upkeep.key", "`file` of the private key, - for standard input; repeat it to sign with several"),
-		pubs: f.list("pub", "", "another public key, `file` or text, that may have signed the manifest so far"),
-		days: f.Int("days", 30, "days until the manifest expires"),
+		path:  f.String("manifest", "manifest.json", "`file` of the manifest"),
+		keys:  f.list("key", "upkeep.key", "`file` of the private key, - for standard input; repeat it to sign with several"),
+		pubs:  f.list("pub", "", "another public key, `file` or text, that may have signed the manifest so far"),
+		days:  f.Int("days", 30, "days until the manifest expires"),
+		takes: f.Int("threshold", 1, "how many of the `keys` it takes in programs that have followed no rotation: their Source.Threshold"),
 	}
 }
 
@@ -40,15 +43,19 @@ type document struct {
 	signing
 	file manifest.File
 	manifest.Manifest
-	keys []ed25519.PrivateKey
+	keys  []ed25519.PrivateKey
+	takes int // so many of them
 }
 
 // open reads a manifest that one of the keys has signed. It is fs.ErrNotExist
 // if there is none, and then comes with the keys alone.
 func (t tool) open(s signing) (document, error) {
-	d := document{signing: s}
-	if *s.days < 1 {
+	d := document{signing: s, takes: *s.takes}
+	switch {
+	case *s.days < 1:
 		return d, errors.New("-days must be 1 at least")
+	case d.takes < 1:
+		return d, errors.New("-threshold must be 1 at least")
 	}
 	var err error
 	if d.keys, err = t.privateKeys(s.keys.values); err != nil {
@@ -78,7 +85,41 @@ func (t tool) open(s signing) (document, error) {
 			return d, fmt.Errorf("%s: the key %s has been rotated away", *s.path, manifest.KeyID(key))
 		}
 	}
+	d.takes = takes(d.file, d.Product, publicOf(d.keys), d.takes)
 	return d, nil
+}
+
+// takes returns how many of keys it takes to sign: as the last rotation of a file
+// says that brought them, or as programs were built.
+func takes(f manifest.File, product string, keys []ed25519.PublicKey, built int) int {
+	for _, e := range slices.Backward(f.Rotations) {
+		var r manifest.Rotation
+		if json.Unmarshal(e.Payload, &r) != nil || r.Product != product {
+			continue
+		}
+		if !slices.ContainsFunc(keys, func(key ed25519.PublicKey) bool {
+			return !slices.ContainsFunc(r.Keys, func(k ed25519.PublicKey) bool { return k.Equal(key) })
+		}) {
+			return max(r.Threshold, 1)
+		}
+	}
+	return built
+}
+
+// enough refuses to sign with so few keys that programs would not take it.
+func (d document) enough() error {
+	different := make(map[string]bool)
+	for _, key := range d.keys {
+		different[string(key)] = true
+	}
+	if n := len(different); n < d.takes {
+		what := fmt.Sprintf("%d keys sign", n)
+		if n == 1 {
+			what = "1 key signs"
+		}
+		return fmt.Errorf("%s, and programs take %d", what, d.takes)
+	}
+	return nil
 }
 
 // claimed is the product that a manifest says it is for: nothing is checked,
@@ -107,6 +148,9 @@ func (t tool) save(d document) error {
 	if last := d.Issued; t.now.Before(last.Add(-24 * time.Hour)) {
 		return fmt.Errorf("%w: it says %s, and %s was signed at %s",
 			manifest.ErrClock, t.now.Format(time.RFC3339), *d.path, last.Format(time.RFC3339))
+	}
+	if err := d.enough(); err != nil {
+		return err
 	}
 	d.Serial = max(d.Serial+1, t.now.Unix())
 	d.Issued = t.now
@@ -240,16 +284,20 @@ func (t tool) renew(args []string) error {
 func (t tool) rotate(args []string) error {
 	f := t.flags("rotate -next key [-next key ...] [flags]",
 		"Rotate replaces the keys that programs trust by those of -next, and signs the\n"+
-			"manifest with those of them that are private keys, one at least. Programs of\n"+
-			"any age follow. From then on -key is one of the new keys, and the old ones may\n"+
+			"manifest with those of them that are private keys: as many as it takes from then\n"+
+			"on. -key is as many as it takes before. Programs of any age follow. From then on -key is one of the new keys, and the old ones may\n"+
 			"be destroyed.")
 	s := f.signing()
 	next := f.list("next", "", "a new key, `file` or text; repeat it to trust several")
+	after := f.Int("next-threshold", 0, "how many of the new `keys` it takes; default: as many as before")
 	if err := f.parse(args, 0); err != nil {
 		return err
 	}
 	if len(next.values) == 0 {
 		return f.wrong("-next is missing")
+	}
+	if *after < 0 {
+		return errors.New("-next-threshold must be 1 at least")
 	}
 	public, private, err := t.publicKeys(next.values)
 	if err != nil {
@@ -266,7 +314,11 @@ func (t tool) rotate(args []string) error {
 	if err != nil {
 		return err
 	}
-	rotation := manifest.Rotation{Product: d.Product, Serial: max(last+1, t.now.Unix()), Keys: public}
+	if err := d.enough(); err != nil {
+		return err
+	}
+	d.takes = cmp.Or(*after, d.takes)
+	rotation := manifest.Rotation{Product: d.Product, Serial: max(last+1, t.now.Unix()), Keys: public, Threshold: d.takes}
 	if err := d.file.Rotate(rotation, d.keys...); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ func (t tool) verify(args []string) error {
 		"the artifacts that are on this machine, and shows what there is.")
 	path := f.String("manifest", "manifest.json", "`file` of the manifest")
 	texts := f.list("pub", "upkeep.pub", "a public key, `file` or text; repeat it for several")
+	least := f.Int("threshold", 1, "how many of the `keys` the program takes: its Source.Threshold")
 	product := f.String("product", "", "the product it must be for")
 	channel := f.String("channel", "", "the channel it must be for")
 	if err := f.parse(args, 0); err != nil {
@@ -37,12 +38,13 @@ func (t tool) verify(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", *path, err)
 	}
-	m, trust, err := file.Open(claimed(file), manifest.Trust{Keys: keys})
+	threshold := takes(file, claimed(file), keys, *least)
+	m, trust, err := file.Open(claimed(file), manifest.Trust{Keys: keys, Threshold: threshold})
 	if err != nil {
 		return fmt.Errorf("%s: %w", *path, err)
 	}
 	check := manifest.Check{
-		Product: cmp.Or(*product, m.Product), Channel: cmp.Or(*channel, m.Channel), Keys: keys, Now: t.now,
+		Product: cmp.Or(*product, m.Product), Channel: cmp.Or(*channel, m.Channel), Keys: keys, Threshold: threshold, Now: t.now,
 	}
 	if _, err := new(manifest.State).Accept(text, check); err != nil {
 		return fmt.Errorf("%s: %w", *path, err)
@@ -57,6 +59,7 @@ func (t tool) show(m manifest.Manifest, trust manifest.Trust) {
 	for _, key := range trust.Keys {
 		fmt.Fprintf(t.out, "key:     %s, id %s\n", manifest.FormatPublicKey(key), manifest.KeyID(key))
 	}
+	fmt.Fprintf(t.out, "takes:   %d of these keys\n", max(trust.Threshold, 1))
 }
 
 // compare shows the releases, and checks the artifacts that are where the

@@ -6,13 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
-	"runtime"
-	"strings"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/fetch"
@@ -66,11 +64,7 @@ func Refusal(resp *http.Response, u *url.URL) error {
 // ReadFile reads the file of a file URL, at most limit bytes. One that is not
 // there is update.ErrNotFound.
 func ReadFile(u *url.URL, limit int64) ([]byte, error) {
-	path := filepath.FromSlash(u.Path)
-	if runtime.GOOS == "windows" {
-		path = strings.TrimPrefix(path, `\`) // of /C:/folder
-	}
-	f, err := os.Open(path)
+	f, err := os.Open(fetch.File(u))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s", update.ErrNotFound, fetch.Redacted(u))
 	}
@@ -78,5 +72,14 @@ func ReadFile(u *url.URL, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("opening %s: %w", fetch.Redacted(u), err)
 	}
 	defer f.Close()
-	return fetch.Read(f, u, limit)
+	return Read(f, u, limit)
+}
+
+// Read reads what came from u, at most limit bytes.
+func Read(r io.Reader, u *url.URL, limit int64) ([]byte, error) {
+	data, err := fetch.Read(r, u, limit)
+	if err != nil {
+		err = fmt.Errorf("source: %w", err)
+	}
+	return data, err
 }
