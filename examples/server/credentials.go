@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/upkeep-go/upkeep/httpadapter"
 )
 
 // credentials is the file credentials.json: what a script needs to use the server.
@@ -23,13 +27,29 @@ type credentials struct {
 	AuthID    string `json:"authid"`
 	AuthKey   string `json:"authkey"`
 	StaffName string `json:"staffname"` // who edits, as far as a script knows
+
+	SID     string `json:"sid"` // the cookies of the status API, mwcloud-sid
+	UID     string `json:"uid"` // and mwcloud-uid
+	FeedKey string `json:"feed_key"`
+}
+
+// feedKey is what the feed of the device is signed with.
+func (c credentials) feedKey() (ed25519.PrivateKey, error) {
+	seed, err := base64.StdEncoding.DecodeString(c.FeedKey)
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return nil, errors.New("feed_key in credentials.json is no key")
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
 }
 
 func newCredentials() credentials {
 	secret := func() string { return strings.ToLower(rand.Text()) }
+	seed := make([]byte, ed25519.SeedSize)
+	_, _ = rand.Read(seed) // which never fails
 	return credentials{
 		APIToken: secret(),
 		AppID:    "demo", SchemaID: "site", AuthID: secret(), AuthKey: secret(), StaffName: "editor",
+		SID: secret(), UID: "viewer", FeedKey: base64.StdEncoding.EncodeToString(seed),
 	}
 }
 
@@ -62,6 +82,15 @@ func loadCredentials(state, addr string) (c credentials, first bool, err error) 
 	return c, false, writePrivate(path, c.text(), os.Rename)
 }
 
+// auth is who may do what.
+func (c credentials) auth() httpadapter.Secrets {
+	return httpadapter.Secrets{
+		c.APIToken: {ID: "admin", Role: httpadapter.Admin},
+		c.AuthKey:  {ID: c.AuthID, Role: httpadapter.Editor, Scopes: []string{c.AppID}},
+		c.SID:      {ID: c.UID, Role: httpadapter.Reader},
+	}
+}
+
 func (c credentials) text() []byte {
 	text, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
@@ -91,7 +120,8 @@ func (c credentials) reveal(out io.Writer) {
 	fmt.Fprintf(out, `Shown this once, and kept in credentials.json in the folder of the state:
   the API token: %s
   for the rows:  appid %s, schemaid %s, authid %s, authkey %s
-`, c.APIToken, c.AppID, c.SchemaID, c.AuthID, c.AuthKey)
+  the device:    cookies mwcloud-sid=%s and mwcloud-uid=%s
+`, c.APIToken, c.AppID, c.SchemaID, c.AuthID, c.AuthKey, c.SID, c.UID)
 }
 
 // print tells how to use the server, once it can be used.

@@ -1,5 +1,6 @@
 // The server keeps a small web site and a Go tool up to date, keeps versions of
-// the site's banners and pages, and serves the APIs for both beside the site.
+// the site's banners and pages, simulates a device with firmware and the feed
+// that it comes from, and serves the APIs for all of that beside the site.
 // Its commands ask a server that runs.
 //
 //	go run ./examples/server
@@ -40,6 +41,7 @@ type options struct {
 	addr  string        // where it listens
 	pace  time.Duration // how long an update of the site rests, to be looked at
 	rows  int           // how many rows the table of items has at least
+	deviceOptions
 }
 
 func main() {
@@ -48,6 +50,8 @@ func main() {
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 is any free one")
 	flag.DurationVar(&o.pace, "pace", 0, "how long an update of the site rests half-way, so that you can watch it")
 	flag.IntVar(&o.rows, "rows", 0, "load so `many` rows into a table of their own, schemaid "+itemsSchema)
+	flag.Int64Var(&o.rate, "firmware-rate", 0, "let the device pull so many `bytes` a second, and take its time with all else, so that you can watch it")
+	flag.DurationVar(&o.window, "firmware-window", 0, "let the device install only in one hour of the day, which begins so `long` from now")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
@@ -130,13 +134,21 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 		return err
 	}
 	defer updates.Close()
-	routes, err := handler(site, updates, rows, keys, logger)
+	key, err := keys.feedKey()
+	if err != nil {
+		return err
+	}
+	camera, err := openDevice(ctx, o.state, keys.Addr, o.deviceOptions, key, db, keys.auth(), logger)
+	if err != nil {
+		return err
+	}
+	routes, err := handler(site, updates, rows, camera, keys, logger)
 	if err != nil {
 		return err
 	}
 	logger.Info("server: started", "addr", keys.Addr, "state", o.state)
 	defer logger.Info("server: stopped")
-	return run(ctx, listener, routes, updates, rows, func() {
+	return run(ctx, listener, routes, updates, rows, camera, func() {
 		if first { // before anything can go wrong
 			keys.reveal(out)
 		}
@@ -177,33 +189,40 @@ func openDatabase(state string) (*sqlite.DB, error) {
 }
 
 // handler serves the site, and the APIs beside it.
-func handler(site http.Handler, updates *update.Updater, rows *lv.Service, keys credentials, logger *slog.Logger) (http.Handler, error) {
+func handler(
+	site http.Handler, updates *update.Updater, rows *lv.Service, camera *device, keys credentials, logger *slog.Logger,
+) (http.Handler, error) {
 	api, err := httpadapter.New(httpadapter.Config{
 		Update: updates, LV: rows, Logger: logger,
 		Tables: []lv.TableID{{App: keys.AppID, Schema: keys.SchemaID}, {App: keys.AppID, Schema: itemsSchema}},
-		Auth: httpadapter.Secrets{
-			keys.APIToken: {ID: "admin", Role: httpadapter.Admin},
-			keys.AuthKey:  {ID: keys.AuthID, Role: httpadapter.Editor, Scopes: []string{keys.AppID}},
-		},
+		Auth:   keys.auth(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	api.Register(mux)
+	for _, path := range []string{"/api/update/", "/upkeep/v1/firmware", "/upkeep/v1/firmware/"} {
+		mux.Handle(path, camera)
+	}
+	mux.Handle("/feed/", camera.shop.serve(camera.pause))
 	mux.Handle("/site/", site)
 	mux.Handle("/{$}", http.RedirectHandler("/site/", http.StatusFound))
 	return mux, nil
 }
 
-// run serves HTTP, recovers updates and follows what other processes publish
-// until ctx ends; ready is called once requests are answered.
-func run(ctx context.Context, l net.Listener, h http.Handler, updates *update.Updater, rows *lv.Service, ready func()) error {
+// run serves HTTP, recovers updates, follows what other processes publish and
+// lets the device live until ctx ends; ready is called once requests are
+// answered.
+func run(
+	ctx context.Context, l net.Listener, h http.Handler, updates *update.Updater, rows *lv.Service, camera *device, ready func(),
+) error {
 	ctx, cancel := context.WithCancel(ctx)
 	server := newServer(h)
 	var background sync.WaitGroup
 	background.Go(func() { _ = updates.Run(ctx) }) // ends with ctx
 	background.Go(func() { _ = rows.Run(ctx) })    // likewise
+	background.Go(func() { camera.live(ctx) })     // likewise
 	background.Go(ready)
 	background.Go(func() {
 		<-ctx.Done()

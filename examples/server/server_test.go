@@ -31,10 +31,13 @@ func TestMain(m *testing.M) {
 	if state == "" {
 		os.Exit(m.Run())
 	}
-	err := serve(context.Background(), options{state: state, addr: "127.0.0.1:0", pace: 2 * time.Second}, io.Discard, io.Discard)
+	err := serve(context.Background(), options{state: state, addr: "127.0.0.1:0", pace: 2 * time.Second, deviceOptions: asleep}, io.Discard, io.Discard)
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
 }
+
+// asleep is the device in tests that are not about it.
+var asleep = deviceOptions{asleep: true}
 
 // How long a test waits for what another goroutine or process does: long enough
 // to tell a hang from a busy machine, and less than the lock of a dead process
@@ -56,7 +59,7 @@ func start(t *testing.T, o options) (c client, out *bytes.Buffer, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	out = &bytes.Buffer{}
 	ended := make(chan error, 1)
-	o.addr = "127.0.0.1:0"
+	o.addr, o.deviceOptions = "127.0.0.1:0", asleep
 	go func() { ended <- serve(ctx, o, out, io.Discard) }()
 	stop = func() {
 		cancel()
@@ -211,7 +214,7 @@ func TestAServerThatIsStoppedWhileItInstallsTheSiteSaysNothingOfAFailure(t *test
 	defer cancel()
 	state, log, ended := t.TempDir(), &bytes.Buffer{}, make(chan error, 1)
 	go func() {
-		ended <- serve(ctx, options{state: state, addr: "127.0.0.1:0", pace: 2 * time.Second}, io.Discard, log)
+		ended <- serve(ctx, options{state: state, addr: "127.0.0.1:0", pace: 2 * time.Second, deviceOptions: asleep}, io.Discard, log)
 	}()
 	c := client{t: t}
 	c.await(state, "/site/healthz")

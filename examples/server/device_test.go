@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/internal/needstest"
+)
+
+// TestTheWalkOfTheDeviceRunsWordForWord runs what the README says of the device,
+// kills included, in one shell.
+func TestTheWalkOfTheDeviceRunsWordForWord(t *testing.T) {
+	t.Parallel()
+	sh, err := exec.LookPath("sh")
+	needstest.Tool(t, "sh", err == nil)
+	_, err = exec.LookPath("curl")
+	needstest.Tool(t, "curl", err == nil)
+	goTool, err := exec.LookPath("go")
+	needstest.Tool(t, "go", err == nil)
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := free.Addr().String()
+	require.NoError(t, free.Close())
+	state, dir := filepath.Join(t.TempDir(), "a state"), t.TempDir()
+	// As the walk builds it: with the race detector the feed would take minutes.
+	built, err := exec.CommandContext(t.Context(), goTool, "build", "-o", filepath.Join(dir, "program"), ".").CombinedOutput()
+	require.NoError(t, err, "%s", built)
+	program := fmt.Sprintf("#!/bin/sh\nexec '%s' -state '%s' -addr %s \"$@\"\n", filepath.Join(dir, "program"), state, addr)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "server"), []byte(program), 0o755))
+
+	before, all := walk(t, "## Update a device"), walk(t, "## Clean up")
+	script := "set -u; NOW=; trap 'kill -9 $SERVER' EXIT; trap 'exit 1' INT; sleep 300 & SERVER=$!\n" +
+		before[0] + strings.Join(all[len(before):], "\n") + "true\n"
+	script = regexp.MustCompile("(?m)^go build .*$").ReplaceAllString(script, "")
+	script = strings.NewReplacer("/tmp/upkeep", dir, "127.0.0.1:8080", addr).Replace(script)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*waitAtMost)
+	defer cancel()
+	var out, wrong bytes.Buffer
+	cmd := exec.CommandContext(ctx, sh, "-c", script)
+	cmd.Stdout, cmd.Stderr = &out, &wrong
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // its trap ends the server
+	cmd.WaitDelay = 5 * time.Second
+	began := time.Now()
+	err = cmd.Run()
+	require.NoError(t, err, "%s%s", &out, &wrong)
+	t.Log(time.Since(began))
+	said := regexp.MustCompile(`(?m)^server: .*\n`).FindAllString(wrong.String(), -1)
+	require.Equal(t, []string{"server: the server answered 409 Conflict\n", "server: the server answered 422 Unprocessable Entity\n"}, said, wrong.String())
+	requireInOrder(t, out.String(),
+		"\n0 1.0.0 0 \n", "2 1.0.0 0 \n", `"up_to_date":false,"pull":{"patch":`,
+		"4 1.0.0 0 \n", "4 1.0.0 ", "8 1.0.0 0 \n", "16 1.0.0 0 install\n", "64 1.0.0 0 \n", "1 1.0.0 0 \n", "0 1.1.0 0 \n",
+		`"state":"succeeded","percent":100,"pulled":{"patch":`,
+		"event: ended\n", `"kind":"ended","state":"succeeded"`,
+		`object="1.2.0 patch from 1.1.0" range="bytes=0-`, "there=false", `object="1.2.0 zstd" range="bytes=0-`, // before the kill
+		`object="1.2.0 zstd" range="bytes=`, `"state":"succeeded","percent":100,"pulled":{"chunks":`, // after it
+		"64 1.2.0 0 by admin: to bring it by hand\n", "0 1.1.0 0 \n", `"pulled":{"bundle":`, "0 1.2.0 0 \n",
+		"0 1.1.0 0 the window opens on ", "0 1.2.0 0 \n",
+		"512 1.2.0 0 not confirmed within 3s: the image in slot b says of itself that it is not well\n", "rolled back here", `firmware: older catalog than before`,
+	)
+	after := strings.SplitN(out.String(), "\n8 1.1.0 0 \n", 2)
+	require.Len(t, after, 2)
+	require.NotRegexp(t, `object="1.2.0 zstd" range="bytes=0-`, after[1], "what was in the slot is not fetched again")
+}
+
+func requireInOrder(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	rest := text
+	for _, part := range parts {
+		_, after, found := strings.Cut(rest, part)
+		require.True(t, found, "%q is missing, or comes too early, in\n%s", part, text)
+		rest = after
+	}
+}
+
+func TestImagesDifferAsTwoBuildsDo(t *testing.T) {
+	first, err := firstImage("1.0.0")
+	require.NoError(t, err)
+	one, two := variant(first, "1.1.0", well, 1), variant(first, "1.1.0", well, 2)
+	require.Equal(t, one, variant(first, "1.1.0", well, 1), "the same at every start")
+	require.NotEqual(t, one, two)
+	require.Len(t, one, len(first)+4<<10)
+	changed := 0
+	third := len(first) / 3 / lineSize * lineSize
+	for line := frontSize; line < len(first)-lineSize; line += lineSize {
+		moved := line
+		if line >= third {
+			moved += 4 << 10
+		}
+		if !bytes.Equal(first[line:line+lineSize], one[moved:moved+lineSize]) {
+			changed++
+		}
+	}
+	require.InDelta(t, len(first)/lineSize/100, changed, 60, "one line of a hundred")
+	path := filepath.Join(t.TempDir(), "image")
+	require.NoError(t, os.WriteFile(path, variant(first, "1.3.0", 0, 3), 0o600))
+	version, health, err := readFront(path)
+	require.NoError(t, err)
+	require.Equal(t, "1.3.0", version)
+	require.NotEqual(t, byte(well), health)
+}
