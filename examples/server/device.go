@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,16 +53,20 @@ type deviceOptions struct {
 }
 
 func openDevice(
-	ctx context.Context, state, addr string, o deviceOptions, key ed25519.PrivateKey, store firmware.Store, auth httpadapter.Authenticator, log *slog.Logger,
+	ctx context.Context, state string, o deviceOptions, keys credentials, store firmware.Store, log *slog.Logger,
 ) (*device, error) {
+	key, err := keys.feedKey()
+	if err != nil {
+		return nil, err
+	}
 	shop := openShop(state, key, log)
-	d := &device{dir: filepath.Join(state, "device"), shop: shop, auth: auth, log: log, asleep: o.asleep}
+	d := &device{dir: filepath.Join(state, "device"), shop: shop, auth: keys.auth(), log: log, asleep: o.asleep}
 	if err := d.deliver(); err != nil {
 		return nil, err
 	}
 	d.config = firmware.Config{
 		Product: product, Device: "camera-1", Store: store, Logger: log,
-		Feed:     &feed.HTTP{URL: "http://" + addr + "/feed", AllowHTTP: true}, // addr may be none of this machine's
+		Feed:     &feed.HTTP{URL: "http://" + keys.Addr + "/feed", AllowHTTP: true}, // which may be none of this machine's
 		Verifier: shop.verifier(), ConfirmWithin: 3 * time.Second,
 	}
 	if o.rate > 0 {

@@ -123,22 +123,13 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 		return err
 	}
 	defer site.Close()
-	updates, err := update.New(update.Config{
-		Store: db, Logger: logger,
-		Packages: []update.Package{
-			site.updates(keys.Addr, o.pace),
-			tool(filepath.Join(o.state, "tools")),
-		},
-	})
+	packages := []update.Package{site.updates(keys.Addr, o.pace), tool(filepath.Join(o.state, "tools"))}
+	updates, err := update.New(update.Config{Store: db, Logger: logger, Packages: packages})
 	if err != nil {
 		return err
 	}
 	defer updates.Close()
-	key, err := keys.feedKey()
-	if err != nil {
-		return err
-	}
-	camera, err := openDevice(ctx, o.state, keys.Addr, o.deviceOptions, key, db, keys.auth(), logger)
+	camera, err := openDevice(ctx, o.state, o.deviceOptions, keys, db, logger)
 	if err != nil {
 		return err
 	}
