@@ -16,6 +16,11 @@
 //     content: saved, shown to some, released, taken back. Package
 //     [github.com/upkeep-go/upkeep/lv/replica] gives other processes the same
 //     reads.
+//   - [github.com/upkeep-go/upkeep/firmware] keeps the image of a device: checked,
+//     pulled, verified, installed beside the one that runs, confirmed or taken
+//     back. Package [github.com/upkeep-go/upkeep/firmware/feed] makes and reads
+//     feeds of releases, [github.com/upkeep-go/upkeep/firmware/slot] has slots and
+//     boot loaders.
 //
 // Below them is [github.com/upkeep-go/upkeep/lease]: one holder at a time, in one
 // process or in many, for work of your own too.
@@ -33,13 +38,13 @@
 //   - storage/postgres, a module of its own: any number of machines.
 //
 // An engine of your own needs no permission: implement the interfaces, and let
-// lease/leasetest, update/updatetest, lv/lvtest and storage/storagetest tell
+// lease/leasetest, update/updatetest, lv/lvtest, firmware/firmwaretest and storage/storagetest tell
 // whether it keeps their promises. For a database that speaks SQL,
 // [github.com/upkeep-go/upkeep/storage/sqlstore] has all statements already.
 //
 // # HTTP
 //
-// [github.com/upkeep-go/upkeep/httpadapter] serves two documented APIs, and
+// [github.com/upkeep-go/upkeep/httpadapter] serves three documented APIs, and
 // Upkeep's own routes under /upkeep/v1/: on a ServeMux, or as an http.Handler
 // on any router.
 //

@@ -1,0 +1,161 @@
+package firmware
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+
+	"github.com/upkeep-go/upkeep/lease"
+)
+
+// Confirm keeps the image that is on trial, raises the rollback floor to its
+// epoch, and lets its run succeed. It returns nil only if Slots says so
+// afterwards. Confirming again is not an error.
+func (s *Service) Confirm(ctx context.Context, by By) error {
+	ctx, leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	held, err := s.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.release(held)
+	rec, err := s.settled(ctx, held)
+	if err != nil {
+		return err
+	}
+	return s.confirm(ctx, held, rec, by.bounded())
+}
+
+func (s *Service) confirm(ctx context.Context, held *lease.Held, rec Record, by By) error {
+	if rec.Run != nil && !rec.Run.State.Done() && rec.Run.State != StateTrial {
+		return busy(*rec.Run)
+	}
+	if err := held.Confirm(); err != nil {
+		return err
+	}
+	if err := s.config.Slots.Confirm(ctx); err != nil {
+		return fmt.Errorf("confirming the image: %w", err)
+	}
+	pair, err := s.pair(ctx)
+	if err != nil {
+		return err
+	}
+	if !pair.Confirmed {
+		return fmt.Errorf("%w: the slots say that the image is not confirmed", ErrUnavailable)
+	}
+	quiet, done := quiet(ctx)
+	defer done()
+	ends := false
+	rec, err = s.amend(quiet, held.Lease().Token, func(rec *Record) ([]Event, error) {
+		ends = rec.Run != nil && rec.Run.State == StateTrial
+		if floor := max(rec.Floor, pair.Running.Epoch); !ends && floor == rec.Floor {
+			return nil, errSame
+		} else if !ends {
+			rec.Floor = floor
+			return nil, nil
+		}
+		events := succeeds(rec)
+		events[0].Actor = by.Actor
+		return events, nil
+	})
+	if err == nil && ends {
+		s.tellFreed(held, *rec.Run)
+	}
+	return err
+}
+
+// Rollback goes back to the image before that of a run, restarts the device,
+// and returns the run that goes back: the run itself if it is on trial; a new
+// one, whose Undoes it is, if it was the last to succeed; else ErrStale. It
+// returns ErrTooLate, and changes nothing, unless the other slot is whole and
+// not below the floor.
+func (s *Service) Rollback(ctx context.Context, id string, by By) (Run, error) {
+	if err := fits("RequestID", by.RequestID, maxName); err != nil {
+		return Run{}, err
+	}
+	request := by.bounded()
+	request.RequestID = by.RequestID
+	if run, found, err := s.earlier(ctx, request); found || err != nil {
+		return run, err
+	}
+	if _, err := s.Get(ctx, id); err != nil {
+		return Run{}, err
+	}
+	ctx, leave, err := s.enter(ctx)
+	if err != nil {
+		return Run{}, err
+	}
+	defer leave()
+	held, err := s.hold(ctx)
+	if err != nil {
+		return Run{}, err
+	}
+	rec, err := s.goBack(ctx, held, id, request, "")
+	if err != nil {
+		s.release(held)
+		return Run{}, err
+	}
+	run := rec.Run.Clone()
+	s.door.Go(func() { s.work(held, rec, nil) })
+	return run, nil
+}
+
+// goBack records that a run goes back: in the name of somebody, or for a cause.
+func (s *Service) goBack(ctx context.Context, held *lease.Held, id string, by By, cause string) (Record, error) {
+	rec, err := s.settled(ctx, held)
+	if err != nil {
+		return rec, err
+	}
+	pair, err := s.pair(ctx)
+	if err != nil {
+		return rec, err
+	}
+	other := pair.Other
+	switch {
+	case rec.Run == nil || rec.Run.ID != id:
+		return rec, fmt.Errorf("%w: run %q is not the last", ErrStale, id)
+	case cause != "" && rec.Run.State != StateTrial:
+		return rec, fmt.Errorf("%w: run %q is %s", ErrStale, id, rec.Run.State)
+	case !other.Whole:
+		return rec, fmt.Errorf("%w: the other slot has no image that could be started", ErrTooLate)
+	case other.Epoch < rec.Floor:
+		return rec, fmt.Errorf("%w: the other slot has epoch %d, at least %d is needed", ErrTooLate, other.Epoch, rec.Floor)
+	}
+	return s.amend(ctx, held.Lease().Token, func(rec *Record) ([]Event, error) {
+		before := progressOf(*rec)
+		p := progress{Phase: phaseBack, Untold: before.Untold}
+		switch run := rec.Run; {
+		case run.ID != id:
+			return nil, fmt.Errorf("%w: run %q is not the last", ErrStale, id)
+		case cause != "" && run.State != StateTrial:
+			return nil, fmt.Errorf("%w: run %q is %s", ErrStale, id, run.State)
+		case run.State == StateTrial:
+			run.State, run.Reason, run.Cause = StateRollingBack, cut(by.String(), maxReason), cause
+		case run.State == StateSucceeded:
+			rec.leaveAlone(rec.Running.Digest)
+			if !before.Told {
+				p.Untold = run.ID
+			}
+			rec.Run = &Run{
+				ID: strings.ToLower(rand.Text()), From: rec.Running.Version, Version: other.Version, State: StateRollingBack,
+				Release: Release{Version: other.Version, Epoch: other.Epoch, Digest: other.Digest},
+				Request: Request{Version: other.Version, By: by}, Reason: cut(by.String(), maxReason), Undoes: id,
+			}
+		case !run.State.Done():
+			return nil, busy(*run)
+		default:
+			return nil, fmt.Errorf("%w: run %q is %s", ErrStale, id, run.State)
+		}
+		rec.Run.Owner = held.Lease().Owner
+		p.put(rec)
+		kind := EventState
+		if rec.Run.Undoes != "" {
+			kind = EventStarted
+		}
+		return []Event{{Kind: kind, Run: rec.Run.ID, Actor: by.Actor, Message: rec.Run.Reason}}, nil
+	})
+}
