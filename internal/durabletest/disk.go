@@ -58,9 +58,11 @@ func (d *Disk) Remember(state any) {
 	d.note(func(p *platter) { p.state, p.states = state, p.states+1 })
 }
 
-// EachCut makes the folder hold, one after the other, everything that a power
-// cut may have left of it, and calls f each time with what was remembered then,
-// or nil.
+// EachCut makes the folder hold, one after the other, what a power cut at any time
+// may have left of it, and calls f each time with what was remembered then, or nil.
+// That is any of the names given and taken since their folder was synced; all of
+// what was written at the end of files, half of it, or none; and of one file at a
+// time any of the last six writes in place, or the last of them torn.
 func (d *Disk) EachCut(t testing.TB, f func(state any)) {
 	t.Helper()
 	seen := map[string]bool{}

@@ -47,16 +47,29 @@ func ends(w write) []int {
 	return slices.Compact([]int{0, all[min(1, n-1)], all[n/2], all[n-1]})
 }
 
-// torn returns what may be left of a file that was written in place: without
-// the last of the writes, or with the last alone, or with the beginning of it,
-// where the rest is as it was, zeros, or what erased flash is.
+// maxInPlace bounds the writes in place of which all subsets are looked at. Of
+// the earlier ones, if there are more, all are there.
+const maxInPlace = 6
+
+// torn returns what may be left of a file that was written in place: any of the
+// writes, or all before the last and the beginning of that, where the rest is as
+// it was, zeros, or what erased flash is.
 func (f file) torn() (all []string) {
-	earlier := f.synced
-	for _, w := range f.inPlace[:len(f.inPlace)-1] {
-		earlier = w.in(earlier)
+	base, late := f.synced, f.inPlace[max(0, len(f.inPlace)-maxInPlace):]
+	for _, w := range f.inPlace[:len(f.inPlace)-len(late)] {
+		base = w.in(base)
 	}
-	last := f.inPlace[len(f.inPlace)-1]
-	all = append(all, earlier, last.in(f.synced), last.in(earlier))
+	for set := range 1 << len(late) {
+		text := base
+		for i, w := range late {
+			if set&(1<<i) != 0 {
+				text = w.in(text)
+			}
+		}
+		all = append(all, text)
+	}
+	last := late[len(late)-1]
+	earlier := all[len(all)/2-1] // all but the last
 	for _, whole := range ends(last) {
 		begun := write{last.at, last.data[:whole]}.in(earlier)
 		all = append(all, begun)

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/upkeep-go/upkeep/internal/needstest"
+	"github.com/upkeep-go/upkeep/internal/tempdirtest"
 )
 
 const inside = "UPKEEP_TEST_NAMESPACE"
@@ -23,10 +24,11 @@ func Run(t *testing.T, f func(t *testing.T)) {
 		return
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), inside+"=root")
+	env := append(os.Environ(), "TMPDIR="+tempdirtest.Disk()) // in memory, an older kernel has no overlay for users
+	cmd.Env = append(env, inside+"=root")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	if os.Geteuid() != 0 {
-		cmd.Env = append(os.Environ(), inside+"=user")
+		cmd.Env = append(env, inside+"=user")
 		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}

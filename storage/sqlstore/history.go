@@ -4,6 +4,7 @@ import (
 	"context"
 	cryptorand "crypto/rand"
 	"embed"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -32,21 +33,44 @@ CREATE TABLE IF NOT EXISTS upkeep_history (
 	historyMade   = `SELECT count(*) FROM upkeep_schema WHERE domain = ?1`
 )
 
-// beginnings are two statements of each domain, in DOMAIN_begin.sql: the first
-// reads the greatest number that the domain has given, the second brings its
-// numbers beyond {base}, at the time {ms}.
+// beginnings are a line and two statements of each domain, in DOMAIN_begin.sql.
+// The line is "-- lock: events" if numbers are given under the lock of the
+// domain's events, else "-- lock: none".
 //
 //go:embed *_begin.sql
 var beginnings embed.FS
 
-// beginning returns the two statements of a domain.
-func beginning(domain string) (given, begin string, err error) {
+// beginning is what a domain does in a new history.
+type beginning struct {
+	given  string // reads the greatest number that the domain has given
+	begin  string // brings its numbers beyond {base}, at the time {ms}
+	locked bool   // by the lock of its events
+}
+
+// beginningOf returns that of a domain.
+func beginningOf(domain string) (b beginning, err error) {
 	script, err := beginnings.ReadFile(domain + "_begin.sql")
-	if err != nil {
-		return "", "", fmt.Errorf("sqlstore: what a new history does: %w", err)
+	if err == nil {
+		b, err = parseBeginning(string(script))
 	}
-	given, begin, _ = strings.Cut(string(script), ";\n")
-	return given, strings.TrimSuffix(begin, ";\n"), nil
+	if err != nil {
+		err = fmt.Errorf("sqlstore: what %s does in a new history: %w", domain, err)
+	}
+	return b, err
+}
+
+func parseBeginning(script string) (b beginning, err error) {
+	lock, rest, _ := strings.Cut(script, "\n")
+	b.locked = lock == "-- lock: events"
+	if !b.locked && lock != "-- lock: none" {
+		return b, errors.New(`the first line is neither "-- lock: events" nor "-- lock: none"`)
+	}
+	statements := strings.Split(rest, ";\n")
+	if len(statements) != 3 || statements[2] != "" {
+		return b, errors.New("there are not two statements")
+	}
+	b.given, b.begin = statements[0], statements[1]
+	return b, nil
 }
 
 // A Judge tells a database that was restored from one that goes on. It is given
@@ -108,12 +132,12 @@ func begin(tx Tx, d Dialect, newest int64, place string) error {
 		if migrations == 0 {
 			continue
 		}
-		find, _, err := beginning(domain)
-		if err == nil && strings.Contains(find, eventsOf(domain)) {
+		b, err := beginningOf(domain)
+		if err == nil && b.locked {
 			err = execLock(tx, d.eventLock(domain))
 		}
 		if err == nil {
-			err = tx.Row(find, nil, &given)
+			err = tx.Row(b.given, nil, &given)
 		}
 		if err != nil {
 			return err
@@ -161,12 +185,12 @@ func baseAt(ms, newest int64) int64 {
 
 // beginDomain brings the numbers of a domain beyond the base.
 func beginDomain(tx Tx, d Dialect, domain string, base, ms int64) error {
-	_, begin, err := beginning(domain)
+	b, err := beginningOf(domain)
 	if err != nil {
 		return err
 	}
 	numbers := strings.NewReplacer("{base}", strconv.FormatInt(base, 10), "{ms}", strconv.FormatInt(ms, 10))
-	return tx.Exec(numbers.Replace(d.typed(begin)))
+	return tx.Exec(numbers.Replace(d.typed(b.begin)))
 }
 
 // joinHistory does so for tables that are made in a history that is not the

@@ -1,3 +1,4 @@
+-- lock: none
 -- The greatest token that was given.
 SELECT coalesce(max(token), 0) FROM upkeep_lease;
 

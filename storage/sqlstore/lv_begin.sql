@@ -1,3 +1,4 @@
+-- lock: events
 -- The greatest number that was given, to an event or to a version.
 SELECT max(n) FROM (SELECT coalesce(max(seq), 0) AS n FROM upkeep_lv_event UNION ALL
 	SELECT coalesce((SELECT e.version FROM upkeep_lv_event e ORDER BY e.seq DESC LIMIT 1), 0)) AS given;

@@ -45,7 +45,7 @@ func newSchema(files fs.FS, d Dialect) (schema, error) {
 	for _, domain := range domains() {
 		migrations, err := readMigrations(files, domain, d)
 		if err == nil {
-			_, _, err = beginning(domain)
+			_, err = beginningOf(domain)
 		}
 		if err != nil {
 			return nil, err

@@ -1,3 +1,4 @@
+-- lock: events
 -- The greatest number that was given.
 SELECT coalesce(max(seq), 0) FROM upkeep_update_event;
 

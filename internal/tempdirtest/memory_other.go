@@ -1,0 +1,6 @@
+//go:build darwin || freebsd || windows
+
+package tempdirtest
+
+// InMemory does nothing here.
+func InMemory() {}

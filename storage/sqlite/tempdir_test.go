@@ -1,0 +1,5 @@
+package sqlite_test
+
+import "github.com/upkeep-go/upkeep/internal/tempdirtest"
+
+func init() { tempdirtest.InMemory() }
