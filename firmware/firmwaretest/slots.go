@@ -184,13 +184,13 @@ func (t *slotsTest) space() {
 	require.NoError(t, t.slots.Confirm(t.Context()))
 	before := t.pair()
 	r := release("3.0.0")
-	r.Size = int64(1)<<60
+	r.Size = int64(1) << 60
 	for range 3 { // nor does it leave the slot open
 		_, err := t.slots.Open(t.Context(), r)
 		require.ErrorIs(t, err, firmware.ErrNoSpace)
 		space, is := errors.AsType[*firmware.SpaceError](err)
 		require.True(t, is)
-		require.EqualValues(t, 1<<60, space.Need)
+		require.Equal(t, int64(1<<60), space.Need)
 	}
 	require.Equal(t, before, t.pair())
 	t.install("3.0.0")

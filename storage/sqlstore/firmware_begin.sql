@@ -1,3 +1,4 @@
+-- lock: events
 -- The greatest number that was given, to an event of any device.
 SELECT coalesce(max(seq), 0) FROM upkeep_firmware_event;
 
