@@ -23,6 +23,7 @@ type updateRoutes struct {
 	items   map[string]string // further itemIds, to packages
 	prefix  string            // of paths
 	body    int64             // bytes of one at most
+	runs    *runRoutes[update.Run, runReply, update.Event]
 }
 
 // updateAPI is what is served of Config.Update.
@@ -33,6 +34,7 @@ func updateAPI(c Config) (api web.API, err error) {
 		u := &updateRoutes{
 			updates: c.Update, items: maps.Clone(c.Items), prefix: c.Prefix, body: cmp.Or(c.Limits.Body, 64<<10),
 		}
+		u.runs = u.runsOf()
 		api.Routes = append(u.documentedRoutes(c.ProgressOpen), u.ownRoutes()...)
 		api.Trees = map[string]*web.Dialect{"/api/v1/update": wncms}
 		api.About = "The WNCMS Updates API, and what is Upkeep's own about updates"

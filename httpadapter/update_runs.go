@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/update"
 )
-
-const maxRuns = 100 // of a page
 
 // ownRoutes are those under /upkeep/v1/updates.
 func (u *updateRoutes) ownRoutes() []web.Route {
@@ -24,15 +22,12 @@ func (u *updateRoutes) ownRoutes() []web.Route {
 		t.See("planUpdate", "/plan", "Tell what an update would do, without doing it", planReply{}, u.plan, ofPackage.Needed(),
 			web.Text("version", "as in a run"), web.Truth("allow_downgrade", "as in a run"), web.Truth("allow_prerelease", "as in a run")),
 		t.Post("startRun", "/runs", "Start an update", runBody{}, runReply{}, u.startRun).With(http.StatusAccepted),
-		t.See("listRuns", "/runs", "List runs, newest first", runsReply{}, u.runs, ofPackage,
-			web.Truth("live", "only those that are not done"), web.Text("after", "continue after the run with this id"),
-			web.Whole("limit", "at most so many, and never more than 100; default 50", 1)),
-		t.See("getRun", "/runs/{id}", "Show a run", runReply{}, u.run),
+		t.See("listRuns", "/runs", "List runs, newest first", runsReply{}, u.list, append([]web.Field{ofPackage}, listQuery...)...),
+		t.See("getRun", "/runs/{id}", "Show a run", runReply{}, u.runs.one),
 		t.Post("cancelRun", "/runs/{id}/cancel", "Ask a run to stop and to undo what it did", reasonBody{}, runReply{}, u.cancel).With(http.StatusAccepted),
 		t.Post("rollbackRun", "/runs/{id}/rollback", "Undo a run that has ended", rollbackBody{}, runReply{}, u.rollback).With(http.StatusAccepted),
 		t.Post("breakLock", "/locks/{item}/break", "End the lease on a lock", breakBody{}, nil, u.breakLock).With(http.StatusNoContent),
-		t.Follow("followRuns", "/events", "Follow what happens to runs, as Server-Sent Events", eventReply{}, u.events,
-			web.Text("run", "only the events of this run, from its first if after is not given; the stream ends with them, and then has no content")).
+		t.Follow("followRuns", "/events", "Follow what happens to runs, as Server-Sent Events", eventReply{}, u.runs.events, eventsQuery).
 			With(http.StatusOK, http.StatusNoContent),
 	}
 }
@@ -66,12 +61,6 @@ func heldRefusal(err error) *web.Refusal {
 		Status: http.StatusConflict, Slug: "in-progress", Text: "An update is in progress",
 		Detail: fmt.Sprintf("%q is locked until %s", lockName(held.Item), held.Until.UTC().Format(time.RFC3339)),
 	}
-}
-
-// accepted answers with a run that goes on in the background.
-func (u *updateRoutes) accepted(c *web.Call, r update.Run) error {
-	c.Header().Set("Location", u.prefix+"/upkeep/v1/updates/runs/"+url.PathEscape(r.ID))
-	return c.Reply(http.StatusAccepted, u.runOf(c, r))
 }
 
 func (u *updateRoutes) packages(c *web.Call) error {
@@ -129,36 +118,13 @@ func (u *updateRoutes) startRun(c *web.Call) error {
 		Package: b.Package, Version: b.Version, AllowDowngrade: b.AllowDowngrade,
 		AllowPrerelease: b.AllowPrerelease, By: update.By(by),
 	})
-	if err != nil {
-		return err
-	}
-	return u.accepted(c, run)
+	return u.runs.accepted(c, run, err)
 }
 
-func (u *updateRoutes) runs(c *web.Call) error {
-	query := update.Query{Package: c.Query.Get("package"), After: c.Query.Get("after")}
-	var err error
-	if query.Live, err = c.Flag("live"); err != nil {
-		return err
-	}
-	limit, err := c.Limit(maxRuns)
-	if err != nil {
-		return err
-	}
-	return web.Page(c, "runs", limit, web.Map(u.updates.History(c.Context(), query), func(run update.Run, err error) (runReply, error) {
-		if run.ID != "" && errors.Is(err, update.ErrCorrupt) {
-			run.Reason, err = "the record is damaged", nil
-		}
-		return u.runOf(c, run), err
-	}), func(r runReply) string { return r.ID })
-}
-
-func (u *updateRoutes) run(c *web.Call) error {
-	run, err := u.updates.Get(c.Context(), c.ID("id"))
-	if err != nil {
-		return err
-	}
-	return c.Reply(http.StatusOK, u.runOf(c, run))
+func (u *updateRoutes) list(c *web.Call) error {
+	return u.runs.list(c, func(live bool, after string) iter.Seq2[update.Run, error] {
+		return u.updates.History(c.Context(), update.Query{Package: c.Query.Get("package"), Live: live, After: after})
+	})
 }
 
 func (u *updateRoutes) cancel(c *web.Call) error {
@@ -171,14 +137,7 @@ func (u *updateRoutes) cancel(c *web.Call) error {
 		return err
 	}
 	id := c.ID("id")
-	if err := u.updates.Cancel(c.Context(), id, update.By(by)); err != nil {
-		return err
-	}
-	run, err := u.updates.Get(c.Context(), id)
-	if err != nil {
-		return err
-	}
-	return u.accepted(c, run)
+	return u.runs.wished(c, id, u.updates.Cancel(c.Context(), id, update.By(by)))
 }
 
 func (u *updateRoutes) rollback(c *web.Call) error {
@@ -191,10 +150,7 @@ func (u *updateRoutes) rollback(c *web.Call) error {
 		return err
 	}
 	run, err := u.updates.Rollback(context.WithoutCancel(c.Context()), c.ID("id"), update.By(by))
-	if err != nil {
-		return err
-	}
-	return u.accepted(c, run)
+	return u.runs.accepted(c, run, err)
 }
 
 func (u *updateRoutes) breakLock(c *web.Call) error {

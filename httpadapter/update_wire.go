@@ -161,6 +161,29 @@ func (u *updateRoutes) runOf(c *web.Call, r update.Run) runReply {
 	return reply
 }
 
+func (r runReply) runID() string { return r.ID }
+
+// runsOf serves the runs of updates. The output of steps is for who may see
+// details.
+func (u *updateRoutes) runsOf() *runRoutes[update.Run, runReply, update.Event] {
+	return &runRoutes[update.Run, runReply, update.Event]{
+		path: u.prefix + "/upkeep/v1/updates/runs", service: u.updates, show: u.runOf,
+		corrupt: update.ErrCorrupt, compacted: update.ErrCompacted,
+		facts: func(r *update.Run) runFacts { return runFacts{r.ID, r.Seq, r.State.Done(), r.EndedAt, &r.Reason} },
+		tell: func(e update.Event) runEvent {
+			told := runEvent{
+				Event: web.Event{ID: e.Seq, Name: string(e.Kind), Data: eventReply(e)},
+				run:   e.Run, at: e.Time, ended: e.Kind == update.EventEnded, corrupt: e.Kind == update.EventCorrupt,
+			}
+			if e.Kind != update.EventLog {
+				e.Message = ""
+				told.outline = eventReply(e)
+			}
+			return told
+		},
+	}
+}
+
 // lockName is the lock, of those that packages name, of a lease on item.
 func lockName(item string) string {
 	name := strings.TrimPrefix(item, lease.Item("update", ""))
