@@ -97,9 +97,16 @@ func (s *Service) begin(
 	if err != nil {
 		return Run{}, false, err
 	}
+	handed := false
+	defer func() { // also when the engine panics
+		if !handed {
+			s.release(held)
+		}
+	}()
 	rec, err := s.settled(ctx, held)
 	if err == nil && rec.Run != nil && !rec.Run.State.Done() {
 		err = busy(*rec.Run)
+		handed = true
 		return Run{}, false, errors.Join(err, s.goOn(ctx, held, rec))
 	}
 	var p progress
@@ -110,7 +117,6 @@ func (s *Service) begin(
 		rec, err = s.record(ctx, held, run, p)
 	}
 	if err != nil {
-		s.release(held)
 		if errors.Is(err, ErrExists) { // the request came twice at once
 			if run, found, e := s.earlier(ctx, run.Request.By); found && e == nil {
 				return run, false, nil
@@ -118,7 +124,7 @@ func (s *Service) begin(
 		}
 		return Run{}, false, err
 	}
-	run = rec.Run.Clone()
+	run, handed = rec.Run.Clone(), true
 	s.door.Go(func() { s.work(held, rec, up) })
 	return run, true, nil
 }

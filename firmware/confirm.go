@@ -94,12 +94,18 @@ func (s *Service) Rollback(ctx context.Context, id string, by By) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
+	handed := false
+	defer func() { // also when the engine panics
+		if !handed {
+			s.release(held)
+		}
+	}()
 	rec, err := s.goBack(ctx, held, id, request, "")
 	if err != nil {
-		s.release(held)
 		return Run{}, err
 	}
 	run := rec.Run.Clone()
+	handed = true
 	s.door.Go(func() { s.work(held, rec, nil) })
 	return run, nil
 }

@@ -21,7 +21,8 @@ const maxHead = 1 << 20 // bytes of a bundle's signed head
 // signature and expiry, product, hardware, MinFrom and the floor, before its
 // first byte of image is read; the catalog and its number are left alone. It
 // returns once the image is in the slot; Wait for the end. A bundle that ends
-// early leaves nothing that could be started. When ctx ends before, the run is
+// early, or goes on behind its end, leaves nothing that could be started. When
+// ctx ends before, the run is
 // cancelled; but it returns only when a Read that is under way does, so that a
 // bundle that comes from a network needs a deadline of its own.
 func (s *Service) Upload(ctx context.Context, bundle io.Reader, by By) (Run, error) {
@@ -150,6 +151,9 @@ func (r *runner) receive(up *upload) (err error) {
 	err = r.segments(file, up.index, func(ctx context.Context, i int) ([]byte, error) {
 		return f.received(up.in, i)
 	}, f, false)
+	if err == nil {
+		err = ended(up.in)
+	}
 	if err != nil && up.ctx.Err() != nil {
 		return fmt.Errorf("%w: whoever brought the bundle is gone: %w", ErrCancelled, err)
 	}
@@ -157,6 +161,19 @@ func (r *runner) receive(up *upload) (err error) {
 		return err
 	}
 	return r.enterPhase(phaseVerify)
+}
+
+// ended reads the end of a bundle, where whoever sends it may say that it is not
+// all there.
+func ended(in io.Reader) error {
+	switch _, err := io.ReadFull(in, make([]byte, 1)); err {
+	case io.EOF:
+		return nil
+	case nil:
+		return fmt.Errorf("%w: the bundle goes on behind its end", ErrCorrupt)
+	default:
+		return fmt.Errorf("%w: the bundle has no end: %w", ErrCorrupt, err)
+	}
 }
 
 // received reads a segment of a bundle.

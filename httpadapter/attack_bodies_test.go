@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/upkeep-go/upkeep/firmware"
 )
 
 // hostileBodies make something bad of a good object.
@@ -71,6 +73,9 @@ func (t target) bodies() (all []input) {
 		}
 		return all
 	}
+	if t.wire.File {
+		return t.forms()
+	}
 	for _, hostile := range hostileBodies {
 		add(hostile.name, hostile.make(t.body), http.StatusBadRequest)
 	}
@@ -81,6 +86,30 @@ func (t target) bodies() (all []input) {
 	add("no body", "", survived)
 	add("a body of spaces", " \r\n\t", survived)
 	return append(all, t.media()...)
+}
+
+// forms are bodies of a route that takes a file.
+func (t target) forms() (all []input) {
+	for name, bad := range map[string]string{
+		"no body": "", "no form": "hello", "a form without a part": "--x--\r\n", "an open head": "--x\r\nContent-Disposition: form-data; name=\"file\"",
+		"another name": strings.Replace(t.body, `"file"`, `"image"`, 1), "half": t.body[:len(t.body)/2], "without its end": t.body[:len(t.body)-4],
+		"a part more": strings.TrimSuffix(t.body, "--\r\n") + "\r\nContent-Disposition: form-data; name=\"more\"\r\n\r\n1\r\n--x--\r\n",
+		"packed":      strings.Replace(t.body, "\r\n\r\n", "\r\nContent-Transfer-Encoding: base64\r\n\r\n", 1), "no bundle": formOf([]byte("hello")),
+		"an empty bundle": formOf(nil), "a head that is too long": formOf([]byte(firmware.BundleMagic + "\xff\xff\xff\xff{}")),
+	} {
+		r := t.good()
+		r.body = bad
+		all = append(all, input{name, r, survived})
+		r.chunked = true
+		all = append(all, input{name + ", in chunks", r, survived})
+	}
+	for _, media := range []string{"multipart/form-data", "multipart/mixed; boundary=x", "application/json", "", "multipart/form-data; boundary=\x00"} {
+		all = append(all, input{fmt.Sprintf("Content-Type %q", media), t.good().with("Content-Type", media), http.StatusUnsupportedMediaType})
+	}
+	all = append(all, input{"Content-Encoding gzip", t.good().with("Content-Encoding", "gzip"), http.StatusUnsupportedMediaType})
+	r := t.good()
+	r.body += strings.Repeat(" ", int(t.wire.Body))
+	return append(all, input{"a body of a byte more", r, http.StatusRequestEntityTooLarge})
 }
 
 // numbered are further members of an object.
@@ -168,7 +197,7 @@ func (t target) members() (all []input) {
 		shouted.body = withMember(shouted.body, strings.ToUpper(name), `"x"`)
 		all = append(all, input{"the member " + strings.ToUpper(name), shouted, want})
 	}
-	if t.body != "" { // a strategy keeps them
+	if t.body != "" && !t.wire.File { // a strategy keeps them
 		r := t.good()
 		r.body = member(r.body, "0"+strings.Join(numbered(1000), ""))
 		all = append(all, input{"1,000 members more", r, survived})

@@ -163,6 +163,17 @@ func (t target) credentials() (all []input) {
 		}
 		bad("another app", change("appid", "other"))
 		bad("a bearer token", change("authkey", "").with("Authorization", "Bearer "+admin))
+	case t.Pattern == updateStatus:
+		for _, value := range []string{
+			"", "mwcloud-sid=" + admin, "mwcloud-uid=ann", "mwcloud-sid=" + admin + "; mwcloud-uid=", "mwcloud-sid=; mwcloud-uid=ann",
+			"mwcloud-sid=" + near + "; mwcloud-uid=ann", "mwcloud-sid=" + admin + "; mwcloud-uid=rob", "mwcloud-sid=" + admin + ", mwcloud-uid=ann",
+			"mwcloud-sid=evil; mwcloud-sid=" + admin + "; mwcloud-uid=ann", "mwcloud-sid=" + admin + "; mwcloud-uid=ann; mwcloud-uid=rob",
+			"MWCLOUD-SID=" + admin + "; mwcloud-uid=ann", "mwcloud-sid=" + strings.Repeat("x", 8<<10) + "; mwcloud-uid=ann",
+		} {
+			bad(fmt.Sprintf("Cookie %.60q", value), t.good().with("Cookie", value))
+		}
+		bad("a bearer token", t.good().with("Cookie").with("Authorization", "Bearer "+admin))
+		bad("cookies in the query", t.good().with("Cookie").asked("mwcloud-sid="+admin+"&mwcloud-uid=ann"))
 	case t.Needs > httpadapter.Nobody:
 		for _, value := range []string{`""`, `null`, fmt.Sprintf("%q", near), fmt.Sprintf("%q", admin+" "), `"\u0000"`} {
 			r := t.good()
@@ -228,6 +239,9 @@ func (t target) headers() (all []input) {
 		{"Content-Length", "1"}, {"Transfer-Encoding", "gzip"}, {"Referer", "javascript:alert(1)"}, {"User-Agent", "<script>\x00\xff"},
 		{"Sec-Fetch-Site", "none"}, {"Sec-Fetch-Mode", "navigate"}, {"Proxy-Authorization", "Basic x"}, {"X-Api-Token", "x"},
 	} {
+		if h[0] == "Cookie" && t.Pattern == updateStatus {
+			continue // where the credential is
+		}
 		all = append(all, input{fmt.Sprintf("%s %.40q", h[0], h[1:]), t.good().with(h[0], h[1:]...), ignored})
 	}
 	return all

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/httpadapter"
 	"github.com/upkeep-go/upkeep/lv"
 )
@@ -44,7 +46,7 @@ func eachStream(t *testing.T, test func(t *testing.T, s *site, client *http.Clie
 			})
 		}
 	}
-	require.Equal(t, 3, streams)
+	require.Equal(t, 4, streams)
 }
 
 // addedEvents are those of the journal.
@@ -61,6 +63,12 @@ func (s *site) addedEvents(ctx context.Context, after int64) iter.Seq2[int64, er
 // happen makes n events in every domain, with a text of that many bytes.
 func (s *site) happen(t *testing.T, n, bytes int) {
 	emitText(t, s.db, n, strings.Repeat("x", bytes))
+	device := s.db.Firmware("4711")
+	record, err := device.Load(t.Context())
+	require.NoError(t, err)
+	checked := firmware.Event{Kind: firmware.EventChecked, Message: strings.Repeat("x", bytes)}
+	_, err = device.Save(t.Context(), record, slices.Repeat([]firmware.Event{checked}, n)...)
+	require.NoError(t, err)
 	for i := range n {
 		content := fmt.Sprintf(`{"n":%d,"name":%q}`, i, strings.Repeat(string('a'+rune(time.Now().UnixNano()%26)), bytes))
 		_, err := s.rows.Table("app", "table").Save(t.Context(), "a", json.RawMessage(content), lv.By{Actor: "ann"})

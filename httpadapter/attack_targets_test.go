@@ -32,7 +32,7 @@ var wildcard = regexp.MustCompile(`\{[^}]*\}`)
 // goodIDs are good ids for the wildcards of patterns, where those of rowIDs do
 // not do.
 var goodIDs = strings.NewReplacer(
-	runs+"/{id}", runs+"/run-1", "{item}", url.PathEscape(heldLock), "releases/{id}", "releases/3",
+	"/runs/{id}", "/runs/run-1", "{item}", url.PathEscape(heldLock), "releases/{id}", "releases/3",
 )
 
 // goodQueries are those of routes that need one, by pattern.
@@ -54,6 +54,7 @@ var goodBodies = map[string]string{
 	"/upkeep/v1/lv/changelists/{id}/schedule": `{"at":"2030-01-02T03:04:05Z"}`,
 	"/upkeep/v1/lv/rows/{objectId}":           `{"content":{"name":"attack"}}`,
 	"/upkeep/v1/lv/strategies/test":           `{"rules":` + helloRules + `}`,
+	"/upkeep/v1/firmware/settings":            `{"enable":true}`,
 }
 
 // attacked returns every route of the table with every method.
@@ -77,6 +78,9 @@ func (s *site) attacked() []target {
 				if body, ok := goodBodies[strings.TrimPrefix(r.Pattern, "/api")]; ok {
 					t.body = body
 				}
+			}
+			if t.wire.File {
+				t.body = formOf(s.gadget.shelf.bundle(s.gadget.shelf.catalog.Releases[0]))
 			}
 			all = append(all, t)
 		}
@@ -111,8 +115,12 @@ func (t target) good() request {
 		r = r.asked("appid=app&schemaid=table")
 	}
 	switch {
+	case t.wire.File:
+		return r.with("Authorization", "Bearer "+admin).with("Content-Type", formMedia)
 	case t.own:
 		return r.with("Authorization", "Bearer "+admin)
+	case t.Pattern == updateStatus:
+		return r.with("Cookie", "mwcloud-sid="+admin+"; mwcloud-uid=ann")
 	case documentsRows(t.Pattern):
 		return r.asked("authid=kit&authkey="+appKey).with("Staffname", "操作人")
 	}

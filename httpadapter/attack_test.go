@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/httpadapter"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/update"
@@ -91,7 +92,7 @@ func hostileSite(t testing.TB, add func(*site)) *site { return narrowSite(t, add
 // narrowSite is a hostileSite that reads bodies of so many bytes at most; 0: of
 // as many as by default.
 func narrowSite(t testing.TB, add func(*site), body int64) *site {
-	s := (&site{add: add, configure: func(c *httpadapter.Config) { c.Limits.Logins, c.Limits.Body = -1, body }}).open(t)
+	s := (&site{add: add, configure: func(c *httpadapter.Config) { c.Limits.Logins, c.Limits.Body, c.Limits.Image = -1, body, 64<<10 }}).open(t)
 	strategy := s.documented("POST", "/lv/strategy", strategyBody("3")).data(t)
 	require.Equal(t, "8", at(t, strategy, "strategyId"))
 	planned, err := s.rows.Table("app", "table").Draft(context.Background(),
@@ -102,6 +103,8 @@ func narrowSite(t testing.TB, add func(*site), body int64) *site {
 		ID: "run-1", Package: pkg, Item: update.DefaultLock, Version: "1.0.0", State: update.StateSucceeded,
 		Steps: []update.StepRecord{{Name: "install", Phase: update.PhaseDone}},
 	})
+	require.NoError(t, err)
+	_, err = s.db.Firmware("4711").Save(context.Background(), firmware.Record{Run: &firmware.Run{ID: "run-1", State: firmware.StateSucceeded}})
 	require.NoError(t, err)
 	_, err = s.db.Locker().Acquire(context.Background(), heldLock, "somebody", time.Hour)
 	require.NoError(t, err)
@@ -143,6 +146,10 @@ func (s *site) settle(t testing.TB) {
 	for run, err := range s.updater.History(context.Background(), update.Query{Live: true}) {
 		require.NoError(t, err)
 		_, _ = s.updater.Wait(context.Background(), run.ID)
+	}
+	for run, err := range s.firmware.History(context.Background(), firmware.Query{Live: true}) {
+		require.NoError(t, err)
+		_, _ = s.firmware.Wait(context.Background(), run.ID)
 	}
 }
 
@@ -234,6 +241,8 @@ func envelope(t target, r reply) error {
 	}
 	media := "application/json"
 	switch {
+	case documentsFirmware(t.Pattern):
+		media = "application/json; charset=UTF-8"
 	case t.own && r.StatusCode >= 400:
 		media = "application/problem+json"
 	case t.wire.Stream && r.StatusCode < 400:
@@ -267,6 +276,8 @@ func (t target) holds(object map[string]any, code int) bool {
 		return found && slug != "" && object["status"] == status && object["title"] != ""
 	case t.own:
 		return true
+	case documentsFirmware(t.Pattern):
+		return object["status"] != nil && object["result"] == 0.0 && !fails || len(object) == 1 && object["result"] != 0.0 && fails
 	case documentsRows(t.Pattern):
 		return len(object) == 3 && object["code"] == status && (object["msg"] == "") != fails && (!fails || object["data"] == nil)
 	case fails || object["status"] == "fail":

@@ -121,7 +121,10 @@ func (t target) wireBodies() []wireInput {
 	announced := func(length int, lines ...string) string {
 		return good.head(append(lines, fmt.Sprintf("Content-Length: %d", length))...)
 	}
-	tooLong := int(t.wire.Body) + 1
+	tooLong, filler := int(t.wire.Body)+1, ""
+	if t.wire.File {
+		filler = t.body
+	}
 	all := []wireInput{
 		bad("less than is announced", announced(len(t.body)+10), t.body),
 		bad("a byte a second", append([]string{announced(60)}, slices.Repeat([]string{" "}, 59)...)...),
@@ -135,7 +138,7 @@ func (t target) wireBodies() []wireInput {
 		{name: "a length of 2^63-1", parts: []string{good.head("Content-Length: 9223372036854775807")}, want: []int{413}},
 		{
 			name: "chunks beyond the limit", want: []int{413},
-			parts: []string{good.head("Transfer-Encoding: chunked"), chunks(strings.Repeat(" ", tooLong))},
+			parts: []string{good.head("Transfer-Encoding: chunked"), chunks(filler + strings.Repeat(" ", tooLong))},
 		},
 		{
 			name: "a good question", want: []int{100, survived},

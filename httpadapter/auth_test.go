@@ -64,8 +64,14 @@ func (s *site) ask(r httpadapter.Route, method, token string, prepare ...func(*h
 		id := map[string]string{admin: "ann", reader: "rob"}[token]
 		path += "&authid=" + cmp.Or(id, "nobody") + "&authkey=" + token
 	}
+	if r.Pattern == updateStatus && token != "" {
+		prepare = append(prepare, cookies(token))
+	}
 	body := ""
 	switch {
+	case s.adapter.Wire(r.Pattern, method).File:
+		body = formOf(s.gadget.shelf.bundle(s.gadget.shelf.catalog.Releases[0]))
+		prepare = append(prepare, header("Content-Type", formMedia))
 	case r.Pattern == "/api/v1/update" && token != "":
 		body = `{"api_token":"` + token + `","package":"demo/other"}`
 	case r.Pattern == "/api/v1/update/progress" && token != "":

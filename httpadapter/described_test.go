@@ -86,7 +86,7 @@ func (d *description) resolve(object map[string]any) map[string]any {
 }
 
 // operations are the names of methods; what is said of GET is true of HEAD.
-var operations = map[string]string{"GET": "get", "HEAD": "get", "POST": "post", "PUT": "put", "DELETE": "delete"}
+var operations = map[string]string{"GET": "get", "HEAD": "get", "POST": "post", "PUT": "put", "PATCH": "patch", "DELETE": "delete"}
 
 // check compares a reply with what is said of it. Paths and methods that are
 // not there are not described, nor is what a test serves beside the adapter.

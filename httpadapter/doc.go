@@ -9,12 +9,13 @@
 //	…
 //	api.Register(mux) // beside your own routes
 //
-// The documented routes are those of two documents, and answer exactly what
+// The documented routes are those of three documents, and answer exactly what
 // these say:
 //
 //   - the [WNCMS Updates API]: POST /api/v1/update and /api/v1/update/progress
 //   - the [row-version API] of Wuji, in Chinese: everything under /lv/,
 //     and the same under /api/lv/
+//   - the update status API of Magewell Control Hub: GET /api/update/status
 //
 // GET /upkeep/v1/openapi.json describes every route as it is served, with its
 // parameters, bodies and replies, also what the documents leave open: replies
@@ -31,6 +32,13 @@
 // change, so that only who holds a key is known for sure.
 //
 //	httpadapter.Secrets{authkey: {ID: authid, Role: httpadapter.Editor, Scopes: []string{appid}}}
+//
+// The update status has two cookies, mwcloud-sid and mwcloud-uid, each of which
+// must be there once: in Secrets the secret and the ID. No other route takes them.
+// Its info says what went wrong on the device to an Admin only. A bundle of
+// firmware comes as a form, and streams into the slot:
+//
+//	curl -H "Authorization: Bearer $TOKEN" -F file=@bundle http://device/upkeep/v1/firmware/upload
 //
 // Everything is refused by default: without an [Authenticator] every route
 // answers that the credential is wrong. A Reader sees runs; what their steps
@@ -99,8 +107,8 @@
 //
 // To change it, read routes.go first, what is between this package and that
 // which serves tables of routes, internal/web; then update.go and
-// update_runs.go, or lv.go and lv_own.go, the documented and the own rows of a
-// domain. auth.go has who may do what. The way of a request to its handler,
+// update_runs.go, or lv.go and lv_own.go, or firmware.go and firmware_own.go, the documented and the own rows of a
+// domain; runs.go serves the runs of any. auth.go has who may do what. The way of a request to its handler,
 // event streams, how bodies are read and failures are told are in internal/web.
 //
 // [WNCMS Updates API]: https://doc.wncms.cc/api/endpoints/updates

@@ -4,9 +4,11 @@ import (
 	"context"
 	"iter"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 
+	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/update"
@@ -161,4 +163,49 @@ func (v *engineVersions) Tables(ctx context.Context, ids ...lv.TableID) iter.Seq
 
 func (v *engineVersions) Watch(ctx context.Context, after int64) iter.Seq2[lv.Event, error] {
 	return asking(v.engine, v.VersionStore.Watch(ctx, after))
+}
+
+// engineDevices is its store of devices.
+type engineDevices struct {
+	firmware.Store
+	*engine
+}
+
+func (d *engineDevices) Firmware(device string) firmware.DeviceStore {
+	return &engineDevice{d.Store.Firmware(device), d.engine}
+}
+
+type engineDevice struct {
+	firmware.DeviceStore
+	*engine
+}
+
+// Save counts what becomes of runs and settings. That the device has looked
+// somewhere is recorded whatever becomes of the request.
+func (d *engineDevice) Save(ctx context.Context, r firmware.Record, events ...firmware.Event) (firmware.Record, error) {
+	d.ask()
+	r, err := d.DeviceStore.Save(ctx, r, events...)
+	if slices.ContainsFunc(events, func(e firmware.Event) bool { return e.Run != "" || e.Kind == firmware.EventConfigured }) {
+		d.wrote(err)
+	}
+	return r, err
+}
+
+func (d *engineDevice) Load(ctx context.Context) (firmware.Record, error) {
+	d.ask()
+	return d.DeviceStore.Load(ctx)
+}
+
+func (d *engineDevice) Get(ctx context.Context, id string) (firmware.Run, error) {
+	d.ask()
+	return d.DeviceStore.Get(ctx, id)
+}
+
+func (d *engineDevice) History(ctx context.Context, q firmware.Query) iter.Seq2[firmware.Run, error] {
+	d.ask()
+	return d.DeviceStore.History(ctx, q)
+}
+
+func (d *engineDevice) Watch(ctx context.Context, after int64) iter.Seq2[firmware.Event, error] {
+	return asking(d.engine, d.DeviceStore.Watch(ctx, after))
 }

@@ -75,6 +75,7 @@ func (a *Adapter) add(r Route, added web.Route) {
 type Wire struct {
 	Body    int64 // bytes of a body at most; 0: none is read
 	Form    bool  // which may be a form
+	File    bool  // which is a form with a file
 	Plain   bool  // whose Content-Type does not matter
 	Stream  bool  // the reply does not end
 	Query   []string
@@ -87,12 +88,16 @@ func (a *Adapter) Wire(pattern, method string) (w Wire) {
 		if r.Pattern != pattern || !slices.Contains(r.Methods, method) {
 			continue
 		}
-		w = Wire{Body: r.Body, Form: r.Form, Plain: r.Plain, Stream: r.Stream, Members: map[string]string{}}
+		w = Wire{Body: r.Body, Form: r.Form, File: r.File, Plain: r.Plain, Stream: r.Stream, Members: map[string]string{}}
 		for _, f := range r.Query {
 			w.Query = append(w.Query, f.Name)
 		}
 		if r.Takes != nil {
-			w.Members = membersOf(reflect.TypeOf(r.Takes))
+			takes := r.Takes
+			if part, ok := takes.(web.Partly); ok {
+				takes = part.Of
+			}
+			w.Members = membersOf(reflect.TypeOf(takes))
 		}
 	}
 	return w
@@ -104,9 +109,6 @@ func membersOf(t reflect.Type) map[string]string {
 		reflect.Int: "integer", reflect.Int64: "integer",
 	}
 	all := map[string]string{}
-	if t == reflect.TypeFor[web.Partly]() {
-		t = reflect.TypeFor[strategyBody]()
-	}
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "" || name == "-" {

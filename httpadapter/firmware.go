@@ -20,6 +20,7 @@ type firmwareRoutes struct {
 	prefix  string // of paths
 	body    int64  // bytes of one at most
 	image   int64  // and of a bundle
+	runs    *runRoutes[firmware.Run, firmwareRunReply, firmware.Event]
 }
 
 // firmwareAPI is what is served of Config.Firmware.
@@ -30,6 +31,7 @@ func firmwareAPI(c Config) (api web.API, err error) {
 	f := &firmwareRoutes{
 		service: c.Firmware, prefix: c.Prefix, body: cmp.Or(c.Limits.Body, 64<<10), image: c.Limits.Image,
 	}
+	f.runs = f.runsOf()
 	api.Routes = append(f.documentedRoutes(), f.ownRoutes()...)
 	api.Trees = map[string]*web.Dialect{"/api/update": magewell}
 	api.About = "The update status API of Magewell Control Hub, and what is Upkeep's own about firmware"
@@ -56,7 +58,7 @@ const magewellMedia = "application/json; charset=UTF-8"
 // magewell is how the documented route is spoken.
 var magewell = &web.Dialect{
 	API: string(FirmwareAPI), Credential: magewellCredential, Failures: magewellFailures, Say: magewellSay,
-	Speech: web.Speech{Name: "magewell", Words: firmwareWords, Security: map[string]any{
+	Speech: web.Speech{Name: "magewell", Media: magewellMedia, Words: firmwareWords, Security: map[string]any{
 		"mwcloud-sid": map[string]any{"type": "apiKey", "in": "cookie", "name": "mwcloud-sid"},
 		"mwcloud-uid": map[string]any{"type": "apiKey", "in": "cookie", "name": "mwcloud-uid"},
 	}},
@@ -149,7 +151,7 @@ func (f *firmwareRoutes) status(c *web.Call) error {
 		c.Report(err)
 	}
 	reply := magewellStatus{
-		State: magewellStates[st.State], Version: st.Version, OSName: st.OSName, Info: st.Info,
+		State: magewellStates[st.State], Version: st.Version, OSName: st.OSName, Info: firmwareInfo(c, st),
 		EnableUpdate: !st.Disabled && st.State != firmware.DeviceUnavailable,
 	}
 	if st.State == firmware.DevicePulling && st.Run != nil {

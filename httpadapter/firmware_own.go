@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
-	"net/url"
 
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
@@ -20,31 +19,31 @@ func (f *firmwareRoutes) ownRoutes() []web.Route {
 	plan := t.Post("planFirmware", "/plan", "Tell what an update would do, without doing it", firmwareBody{}, firmwarePlanReply{}, f.plan)
 	plan.Needs, plan.Changes, plan.Slow = t.Sees, false, true
 	check := t.Post("checkFirmware", "/check", "Fetch and verify the catalog", nil, firmwareCheckReply{}, f.check)
-	check.Slow = true
-	upload := t.Post("uploadFirmware", "/upload", "Install a bundle: the part \"file\" of a multipart/form-data body", nil, firmwareRunReply{}, f.upload).
-		With(http.StatusAccepted)
-	upload.Body, upload.Slow = f.image, true
+	check.Body, check.Slow = 0, true
+	upload := t.Post("uploadFirmware", "/upload", "Install a bundle", nil, firmwareRunReply{}, f.upload).With(http.StatusAccepted).Asks(
+		web.Text("reason", "why, at most 4,096 bytes"), web.Text("request_id", "a repeated one gets the run that the first began"))
+	upload.Body, upload.Slow, upload.File = f.image, true, true
 	return []web.Route{
+		t.See("getFirmwareStatus", "/status", "Show what the device does, and the run that it works on", firmwareStatusReply{}, f.shown),
 		plan, check, upload,
 		t.Post("updateFirmware", "/update", "Start an update", firmwareBody{}, firmwareRunReply{}, f.start).With(http.StatusAccepted),
-		t.Post("applyFirmware", "/apply", "Let a run that waits go on now", firmwareRunBody{}, firmwareRunReply{}, f.amend(f.service.Apply)).With(http.StatusAccepted),
-		t.Post("cancelFirmware", "/cancel", "Ask a run to stop", firmwareRunBody{}, firmwareRunReply{}, f.amend(f.service.Cancel)).With(http.StatusAccepted),
-		t.Post("confirmFirmware", "/confirm", "Keep the image that is on trial", firmwareRunBody{}, nil, f.confirm).With(http.StatusNoContent),
+		t.Post("applyFirmware", "/apply", "Let a run that waits go on now", firmwareRunBody{}, firmwareRunReply{}, f.wish(f.service.Apply)).With(http.StatusAccepted),
+		t.Post("cancelFirmware", "/cancel", "Ask a run to stop", firmwareRunBody{}, firmwareRunReply{}, f.wish(f.service.Cancel)).With(http.StatusAccepted),
+		t.Post("confirmFirmware", "/confirm", "Keep the image that is on trial", firmwareConfirmBody{}, nil, f.confirm).With(http.StatusNoContent),
 		t.Post("rollbackFirmware", "/rollback", "Go back to the image before that of a run, and restart", firmwareRunBody{}, firmwareRunReply{}, f.rollback).With(http.StatusAccepted),
 		t.See("getFirmwareSettings", "/settings", "Show what an operator may change", firmwareSettings{}, f.settings),
-		t.Change("setFirmwareSettings", http.MethodPatch, "/settings", "Change settings", web.Partly{Of: firmwareSettings{}}, firmwareSettings{}, f.configure),
-		t.See("listFirmwareRuns", "/runs", "List runs, newest first", firmwareRunsReply{}, f.runs,
-			web.Truth("live", "only those that are not done"), web.Text("after", "continue after the run with this id"),
-			web.Whole("limit", "at most so many, and never more than 100; default 50", 1)),
-		t.See("getFirmwareRun", "/runs/{id}", "Show a run", firmwareRunReply{}, f.run),
-		t.Follow("followFirmware", "/events", "Follow what happens to the device, as Server-Sent Events", firmwareEventReply{}, f.events,
-			web.Text("run", "only the events of this run, from its first if after is not given; the stream ends with them, and then has no content")).
+		t.Change("setFirmwareSettings", http.MethodPatch, "/settings", "Change settings: those that are named", web.Partly{Of: firmwareSettings{}}, firmwareSettings{}, f.configure),
+		t.See("listFirmwareRuns", "/runs", "List runs, newest first", firmwareRunsReply{}, f.list, listQuery...),
+		t.See("getFirmwareRun", "/runs/{id}", "Show a run", firmwareRunReply{}, f.runs.one),
+		t.Follow("followFirmware", "/events", "Follow what happens to the device, as Server-Sent Events", firmwareEventReply{}, f.runs.events, eventsQuery).
 			With(http.StatusOK, http.StatusNoContent),
 	}
 }
 
 // ownFirmware is how they are spoken.
-var ownFirmware = web.Own(string(FirmwareAPI), nil, firmwareFailures...)
+var ownFirmware = web.Own(string(FirmwareAPI), feedRefusal, firmwareFailures...)
+
+const feedFails = "The feed does not answer, or the slots do not work"
 
 var firmwareFailures = []web.Failure{
 	{Err: firmware.ErrBusy, Status: http.StatusConflict, Slug: "in-progress", Text: "The device is busy with a run", Tell: true},
@@ -63,14 +62,18 @@ var firmwareFailures = []web.Failure{
 	{Err: firmware.ErrCorrupt, Status: http.StatusUnprocessableEntity, Slug: "corrupt", Text: "The bytes are not those that were signed", Tell: true},
 	{Err: firmware.ErrNotFound, Status: http.StatusNotFound, Slug: "not-found", Text: "No such version or run", Tell: true},
 	{Err: firmware.ErrInvalid, Status: http.StatusBadRequest, Slug: "invalid-request", Text: "The request can not succeed as it stands", Tell: true},
-	{Err: firmware.ErrUnavailable, Status: http.StatusBadGateway, Slug: "feed-unavailable", Text: "The feed does not answer, or the slots do not work"},
+	{Err: firmware.ErrUnavailable, Status: http.StatusBadGateway, Slug: "feed-unavailable", Text: feedFails},
 	{Err: firmware.ErrClosed, Status: http.StatusServiceUnavailable, Slug: "unavailable", Text: "Service unavailable"},
 }
 
-// accepted answers with a run that goes on in the background.
-func (f *firmwareRoutes) accepted(c *web.Call, r firmware.Run) error {
-	c.Header().Set("Location", f.prefix+"/upkeep/v1/firmware/runs/"+url.PathEscape(r.ID))
-	return c.Reply(http.StatusAccepted, firmwareRunOf(c, r))
+// feedRefusal says when a feed wants to be asked again.
+func feedRefusal(err error) *web.Refusal {
+	said, ok := errors.AsType[*firmware.UnavailableError](err)
+	if !ok || said.After <= 0 {
+		return nil
+	}
+	refused := &web.Refusal{Status: http.StatusBadGateway, Slug: "feed-unavailable", Text: feedFails}
+	return refused.After(said.After)
 }
 
 // request reads what an update is asked for.
@@ -118,15 +121,21 @@ func (f *firmwareRoutes) start(c *web.Call) error {
 		return err
 	}
 	run, err := f.service.Start(context.WithoutCancel(c.Context()), request)
+	return f.runs.accepted(c, run, err)
+}
+
+// shown is Status, for who may know more than the document has.
+func (f *firmwareRoutes) shown(c *web.Call) error {
+	st, err := f.service.Status(c.Context())
 	if err != nil {
 		return err
 	}
-	return f.accepted(c, run)
+	return c.Reply(http.StatusOK, firmwareStatusOf(c, st))
 }
 
 // upload streams the part "file" of a form into the slot.
 func (f *firmwareRoutes) upload(c *web.Call) error {
-	by, err := c.Because("reason", "", "")
+	by, err := c.Because("reason", c.Query.Get("reason"), c.Query.Get("request_id"))
 	if err != nil {
 		return err
 	}
@@ -135,10 +144,7 @@ func (f *firmwareRoutes) upload(c *web.Call) error {
 		return err
 	}
 	run, err := f.service.Upload(c.Context(), file, firmware.By(by))
-	if err != nil {
-		return err
-	}
-	return f.accepted(c, run)
+	return f.runs.accepted(c, run, err)
 }
 
 // about returns the run that a body is about, and who asks, and why.
@@ -157,30 +163,23 @@ func (f *firmwareRoutes) about(c *web.Call) (id string, by firmware.By, err erro
 	return "", by, fmt.Errorf("%w: there is no run", firmware.ErrNotFound)
 }
 
-// amend is a route that asks something of a run.
-func (f *firmwareRoutes) amend(ask func(context.Context, string, firmware.By) error) func(*web.Call) error {
+// wish is a route that asks something of a run.
+func (f *firmwareRoutes) wish(ask func(context.Context, string, firmware.By) error) func(*web.Call) error {
 	return func(c *web.Call) error {
 		id, by, err := f.about(c)
 		if err != nil {
 			return err
 		}
-		if err := ask(c.Context(), id, by); err != nil {
-			return err
-		}
-		run, err := f.service.Get(c.Context(), id)
-		if err != nil {
-			return err
-		}
-		return f.accepted(c, run)
+		return f.runs.wished(c, id, ask(c.Context(), id, by))
 	}
 }
 
 func (f *firmwareRoutes) confirm(c *web.Call) error {
-	var b firmwareRunBody
+	var b firmwareConfirmBody
 	if err := c.DecodeOptional(&b); err != nil {
 		return err
 	}
-	by, err := c.Because("reason", b.Reason, b.RequestID)
+	by, err := c.Because("reason", b.Reason, "")
 	if err != nil {
 		return err
 	}
@@ -196,10 +195,7 @@ func (f *firmwareRoutes) rollback(c *web.Call) error {
 		return err
 	}
 	run, err := f.service.Rollback(context.WithoutCancel(c.Context()), id, by)
-	if err != nil {
-		return err
-	}
-	return f.accepted(c, run)
+	return f.runs.accepted(c, run, err)
 }
 
 func (f *firmwareRoutes) settings(c *web.Call) error {
@@ -207,7 +203,7 @@ func (f *firmwareRoutes) settings(c *web.Call) error {
 	if err != nil {
 		return err
 	}
-	return c.Reply(http.StatusOK, firmwareSettings{Enable: st.Settings.Checks, EnableExpr: st.Settings.Prereleases})
+	return c.Reply(http.StatusOK, firmwareSettingsOf(st))
 }
 
 // configure changes what the body names, and leaves the rest.
@@ -216,7 +212,7 @@ func (f *firmwareRoutes) configure(c *web.Call) error {
 	if err != nil {
 		return err
 	}
-	b := firmwareSettings{Enable: st.Settings.Checks, EnableExpr: st.Settings.Prereleases}
+	b := firmwareSettingsOf(st)
 	if err := c.Decode(&b); err != nil {
 		return err
 	}
@@ -230,45 +226,8 @@ func (f *firmwareRoutes) configure(c *web.Call) error {
 	return c.Reply(http.StatusOK, b)
 }
 
-func (f *firmwareRoutes) runs(c *web.Call) error {
-	query := firmware.Query{After: c.Query.Get("after")}
-	var err error
-	if query.Live, err = c.Flag("live"); err != nil {
-		return err
-	}
-	limit, err := c.Limit(maxRuns)
-	if err != nil {
-		return err
-	}
-	return web.Page(c, "runs", limit, web.Map(f.service.History(c.Context(), query), func(run firmware.Run, err error) (firmwareRunReply, error) {
-		if run.ID != "" && errors.Is(err, firmware.ErrCorrupt) {
-			run.Reason, err = "the record is damaged", nil
-		}
-		return firmwareRunOf(c, run), err
-	}), func(r firmwareRunReply) string { return r.ID })
-}
-
-func (f *firmwareRoutes) run(c *web.Call) error {
-	run, err := f.service.Get(c.Context(), c.ID("id"))
-	if err != nil {
-		return err
-	}
-	return c.Reply(http.StatusOK, firmwareRunOf(c, run))
-}
-
-// events streams what happens to the device.
-func (f *firmwareRoutes) events(c *web.Call) error {
-	after, err := c.ResumeAt()
-	if err != nil {
-		return err
-	}
-	details := details(c)
-	return c.Stream(after, func(ctx context.Context, after int64) iter.Seq2[web.Event, error] {
-		return web.Map(f.service.Watch(ctx, after), func(e firmware.Event, err error) (web.Event, error) {
-			if !details {
-				e.Message = ""
-			}
-			return web.Event{ID: e.Seq, Name: string(e.Kind), Data: firmwareEventReply(e)}, err
-		})
-	}, firmware.ErrCompacted)
+func (f *firmwareRoutes) list(c *web.Call) error {
+	return f.runs.list(c, func(live bool, after string) iter.Seq2[firmware.Run, error] {
+		return f.service.History(c.Context(), firmware.Query{Live: live, After: after})
+	})
 }

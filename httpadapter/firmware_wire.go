@@ -82,10 +82,31 @@ type firmwareRunBody struct {
 	Reason    string `json:"reason" openapi:"maxLength=4096"`
 }
 
+// firmwareConfirmBody is about the image that is on trial.
+type firmwareConfirmBody struct {
+	Reason string `json:"reason" openapi:"maxLength=4096"`
+}
+
 // firmwareSettings are what an operator may change.
 type firmwareSettings struct {
 	Enable     bool `json:"enable"`      // check online at every interval
 	EnableExpr bool `json:"enable-expr"` // checks offer pre-releases too
+}
+
+type firmwareStatusReply struct {
+	State    firmware.DeviceState `json:"state"`
+	Info     string               `json:"info,omitempty"` // more about the state
+	Version  string               `json:"version"`        // of the running image
+	OSName   string               `json:"os_name"`
+	Disabled bool                 `json:"disabled"` // updates are switched off
+	Settings firmwareSettings     `json:"settings"`
+	Checked  time.Time            `json:"checked_at,omitzero"` // the last check
+	Failed   bool                 `json:"check_failed"`        // it did
+	Reason   string               `json:"check_reason,omitempty"`
+	Newest   string               `json:"newest"` // for this device; "" for none
+	UpToDate bool                 `json:"up_to_date"`
+	Run      *firmwareRunReply    `json:"run"`  // the live one, or null
+	Last     *firmwareRunReply    `json:"last"` // the last one that ended, or null
 }
 
 type firmwarePlanReply struct {
@@ -145,6 +166,63 @@ type firmwareEventReply struct {
 	Percent int                  `json:"percent"`
 	Actor   string               `json:"actor,omitempty"`
 	Message string               `json:"message,omitempty"`
+}
+
+func (r firmwareRunReply) runID() string { return r.ID }
+
+// runsOf serves the runs of the device. What is logged is for who may see details.
+func (f *firmwareRoutes) runsOf() *runRoutes[firmware.Run, firmwareRunReply, firmware.Event] {
+	return &runRoutes[firmware.Run, firmwareRunReply, firmware.Event]{
+		path: f.prefix + "/upkeep/v1/firmware/runs", service: f.service, show: firmwareRunOf,
+		corrupt: firmware.ErrCorrupt, compacted: firmware.ErrCompacted,
+		facts: func(r *firmware.Run) runFacts { return runFacts{r.ID, r.Seq, r.State.Done(), r.EndedAt, &r.Reason} },
+		tell: func(e firmware.Event) runEvent {
+			told := runEvent{
+				Event: web.Event{ID: e.Seq, Name: string(e.Kind), Data: firmwareEventReply(e)},
+				run:   e.Run, at: e.Time, ended: e.Kind == firmware.EventEnded, corrupt: e.Kind == firmware.EventCorrupt,
+			}
+			if e.Kind != firmware.EventLog {
+				e.Message = ""
+				told.outline = firmwareEventReply(e)
+			}
+			return told
+		},
+	}
+}
+
+// firmwareStatusOf is what a caller may see of a device.
+func firmwareStatusOf(c *web.Call, st firmware.Status) firmwareStatusReply {
+	reply := firmwareStatusReply{
+		State: st.State, Info: firmwareInfo(c, st), Version: st.Version, OSName: st.OSName, Disabled: st.Disabled,
+		Settings: firmwareSettingsOf(st), Checked: st.Check.Time, Failed: st.Check.Err() != nil,
+		Newest: st.Newest.Version, UpToDate: st.UpToDate,
+	}
+	if details(c) {
+		reply.Reason = st.Check.Reason
+	}
+	for _, r := range []struct {
+		from *firmware.Run
+		to   **firmwareRunReply
+	}{{st.Run, &reply.Run}, {st.Last, &reply.Last}} {
+		if r.from != nil {
+			run := firmwareRunOf(c, *r.from)
+			*r.to = &run
+		}
+	}
+	return reply
+}
+
+// firmwareInfo is what more a caller may know about a state. What went wrong is
+// for who may see details.
+func firmwareInfo(c *web.Call, st firmware.Status) string {
+	if !details(c) && (st.State == firmware.DeviceFailed || st.State == firmware.DeviceUnavailable) {
+		return ""
+	}
+	return st.Info
+}
+
+func firmwareSettingsOf(st firmware.Status) firmwareSettings {
+	return firmwareSettings{Enable: st.Settings.Checks, EnableExpr: st.Settings.Prereleases}
 }
 
 // firmwareRunOf is what a caller may see of a run.

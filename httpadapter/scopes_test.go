@@ -65,6 +65,11 @@ func TestAKeyOutsideItsScopeIsRefusedAndIsNoGuess(t *testing.T) {
 				require.Contains(t, r.text, "authkey is not of this app or table")
 				continue
 			}
+			if r.Pattern == updateStatus {
+				r := s.send("GET", path, "", header("Cookie", "mwcloud-sid=shop; mwcloud-uid=id"))
+				require.Equal(t, http.StatusForbidden, r.StatusCode, r.text)
+				continue
+			}
 			body := strings.Replace(updateBody("shop"), "{", `{"itemId":"core",`, 1)
 			reply := s.send(r.Methods[0], path, body, as("shop"))
 			want := http.StatusForbidden

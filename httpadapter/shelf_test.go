@@ -2,6 +2,7 @@ package httpadapter_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"sync"
 	"testing"
 
@@ -215,4 +217,18 @@ func (g *gadget) start(t testing.TB) *firmware.Service {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
+}
+
+// formMedia and formOf are a file as a browser's form sends it.
+const formMedia = "multipart/form-data; boundary=x"
+
+func formOf(file []byte) string {
+	return "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"bundle\"\r\n" +
+		"Content-Type: application/octet-stream\r\n\r\n" + string(file) + "\r\n--x--\r\n"
+}
+
+// cookies are what a browser sends to the documented status.
+func cookies(token string) func(*http.Request) {
+	uid := map[string]string{admin: "ann", reader: "rob"}[token]
+	return header("Cookie", "mwcloud-sid="+token+"; mwcloud-uid="+cmp.Or(uid, "nobody"))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/httpadapter"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage"
@@ -38,6 +39,8 @@ type site struct {
 	journal  *touchyJournal
 	updater  *update.Updater
 	rows     *lv.Service
+	gadget   *gadget // that runs 1.0.0, and is offered 1.1.0
+	firmware *firmware.Service
 	adapter  *httpadapter.Adapter
 	mux      *http.ServeMux
 	log      *safeBuffer
@@ -55,6 +58,8 @@ type site struct {
 	retention storage.Retention
 	// check is the step's pre-flight. Default: none.
 	check func(context.Context, *update.Task) error
+	// prepare changes the device. Default: not at all.
+	prepare func(*gadget)
 	// configure changes the adapter's Config. Default: not at all.
 	configure func(*httpadapter.Config)
 	// add adds routes to the table. Default: none.
@@ -94,8 +99,14 @@ func (s *site) open(t testing.TB) *site {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.updater.Close()) })
 	s.rows = newRows(t, &engineVersions{db.Versions(), &s.engine})
+	s.gadget = newGadget(&engineDevices{db, &s.engine}, "1.0.0")
+	s.gadget.shelf.add(t, firmware.Release{Version: "1.1.0"}, imageOf(1, 10))
+	if s.prepare != nil {
+		s.prepare(s.gadget)
+	}
+	s.firmware = s.gadget.start(t)
 	c := httpadapter.Config{
-		Update: s.updater, LV: s.rows, Tables: []lv.TableID{{App: "app", Schema: "empty"}},
+		Update: s.updater, LV: s.rows, Firmware: s.firmware, Tables: []lv.TableID{{App: "app", Schema: "empty"}},
 		Auth: httpadapter.Secrets{
 			admin:  {ID: "ann", Role: httpadapter.Admin},
 			reader: {ID: "rob", Role: httpadapter.Reader},

@@ -120,8 +120,8 @@ func (c *Call) fail(err error) {
 	} else if ofEngine(err) {
 		c.Report(err)
 	}
-	if refused, ok := errors.AsType[*Refusal](err); ok && refused.Retry > 0 {
-		c.Writer.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refused.Retry.Seconds()))))
+	if reply.Retry > 0 {
+		c.Writer.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(reply.Retry.Seconds()))))
 	}
 	c.Send(reply)
 }

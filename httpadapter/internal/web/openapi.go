@@ -16,6 +16,7 @@ type Speech struct {
 	Known    []error        // what Refuse and Say know by its type
 	Security map[string]any // the schemes that take the credential, all at once; nil: it is in the body
 	Envelope any            // what replies are in: the member of any type is what a route gives; nil: nothing
+	Media    string         // of what routes give; default application/json
 	Words    []any          // all values of each type that has few
 }
 
@@ -152,7 +153,10 @@ func (d *description) operation(r *Route, method string) object {
 	if parameters != nil {
 		op["parameters"] = parameters
 	}
-	if r.Takes != nil {
+	switch {
+	case r.File:
+		op["requestBody"] = fileBody
+	case r.Takes != nil:
 		op["requestBody"] = d.body(r)
 	}
 	return op
@@ -169,6 +173,12 @@ func (r *Route) operationID(method string) string {
 	}
 	return r.Name
 }
+
+// fileBody describes what a route takes that reads a file.
+var fileBody = object{"required": true, "content": object{"multipart/form-data": object{"schema": object{
+	"type": "object", "required": []string{"file"},
+	"properties": object{"file": object{"type": "string", "contentMediaType": "application/octet-stream", "description": "the only part"}},
+}}}}
 
 // body describes what a route takes.
 func (d *description) body(r *Route) object {
@@ -216,7 +226,7 @@ func (d *description) responses(r *Route) object {
 	for i, status := range done {
 		response := object{"description": http.StatusText(status)}
 		if i == 0 && replies != nil {
-			media := "application/json"
+			media := cmp.Or(r.Speaks.Media, "application/json")
 			if r.Stream {
 				media, response["description"] = "text/event-stream", "Server-Sent Events, of which these are the data"
 			}

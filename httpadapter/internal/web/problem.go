@@ -26,7 +26,9 @@ func (d *Dialect) failure(err error) (Answer, bool) {
 		refused = d.Refuse(err)
 	}
 	if refused != nil {
-		return d.Say(refused, err), true
+		answer := d.Say(refused, err)
+		answer.Retry = refused.Retry
+		return answer, true
 	}
 	for _, f := range slices.Concat(d.Failures, engine) {
 		if !errors.Is(err, f.Err) {

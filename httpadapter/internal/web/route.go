@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // API is what a domain serves, or another part of the program: its routes, and
@@ -28,6 +29,7 @@ type Route struct {
 	Speaks *Dialect
 	Body   int64   // bytes of a body at most; 0: none is read
 	Form   bool    // the body may be a form
+	File   bool    // the body is a form with a file, which Call.Upload reads
 	Plain  bool    // the body is JSON whatever its Content-Type says
 	Slow   bool    // the reply may take longer than the server's WriteTimeout
 	Stream bool    // the reply is events, and does not end
@@ -64,6 +66,8 @@ type Answer struct {
 	Body   any    // encoded as JSON, unless it is Encoded; nil: none
 	// Challenge is what a 401 asks for in WWW-Authenticate, if anything.
 	Challenge string
+	// Retry is when to try again, for Retry-After; 0: no word of it.
+	Retry time.Duration
 }
 
 // Reading are the methods of a route that only looks.

@@ -36,7 +36,7 @@ func (c *Call) Upload() (io.Reader, error) {
 	if file.FormName() != "file" || file.Header.Get("Content-Transfer-Encoding") != "" {
 		return nil, BadBody.With("want one part, named file, as it is")
 	}
-	return &upload{body, boundary, parts, file}, nil
+	return &upload{body: body, boundary: boundary, parts: parts, file: file}, nil
 }
 
 var notMultipart = BadMedia.With("Content-Type must be multipart/form-data")
@@ -51,9 +51,19 @@ type upload struct {
 	boundary string
 	parts    *multipart.Reader
 	file     *multipart.Part
+	err      error // of the last read
 }
 
 func (u *upload) Read(p []byte) (int, error) {
+	if u.err != nil {
+		return 0, u.err
+	}
+	n, err := u.read(p)
+	u.err = err
+	return n, err
+}
+
+func (u *upload) read(p []byte) (int, error) {
 	n, err := u.file.Read(p)
 	if err == io.EOF { // of the file: nothing may follow
 		_, err = u.parts.NextRawPart()

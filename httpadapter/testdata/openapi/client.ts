@@ -72,12 +72,31 @@ function publish(base: string, staff: operations["lvPublishRow"]["parameters"]["
   return fetch(`${base}/lv/publish/${encodeURIComponent(id)}?appid=shop&schemaid=banners`, { method: "POST", headers: { ...staff } });
 }
 
+// upload sends a bundle as a browser's form does.
+async function upload(base: string, bundle: Blob): Promise<components["schemas"]["FirmwareRun"]> {
+  const form = new FormData();
+  form.set("file" satisfies keyof operations["uploadFirmware"]["requestBody"]["content"]["multipart/form-data"], bundle);
+  const response = await fetch(base + "/upkeep/v1/firmware/upload?reason=friday", {
+    method: "POST", headers: { Authorization: "Bearer token" }, body: form,
+  });
+  if (response.status === 422) throw new Error(((await response.json()) as Reply<"uploadFirmware", 422>).type);
+  return (await response.json()) as Reply<"uploadFirmware", 202>;
+}
+
+// pulled is how much of an image has come, by the documented status.
+async function pulled(base: string): Promise<number> {
+  const response = await fetch(base + ("/api/update/status" satisfies keyof paths), { credentials: "include" });
+  const { status } = (await response.json()) as Reply<"getUpdateStatus", 200>;
+  return status.state === 4 ? status.progress : 0;
+}
+
 export async function main(base: string): Promise<void> {
   const run = await startRun(base, { package: "demo/site", reason: "friday" });
   const live: components["schemas"]["Package"]["run"] = isDone(run) ? null : run;
   const first = (await rows(base, { appid: "shop", schemaid: "banners", size: 10, visitor: { "env.content": "hello" } }))[0];
   console.log(live?.percent, first?._id, first?.["title"], await update(base));
   await publish(base, { Staffname: "ann" }, first?._id ?? "");
+  console.log((await upload(base, new Blob())).state === "trial", await pulled(base));
   // @ts-expect-error: a package is needed
   await startRun(base, { reason: "friday" });
   // @ts-expect-error: Staffname is needed
