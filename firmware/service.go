@@ -121,6 +121,9 @@ func (s *Service) Watch(ctx context.Context, after int64) iter.Seq2[Event, error
 func (s *Service) Follow(ctx context.Context, id string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		run, err := s.Get(ctx, id)
+		if err == nil && run.Seq == 0 {
+			err = fmt.Errorf("%w: run %q has none", ErrCompacted, id)
+		}
 		if err != nil {
 			yield(Event{}, err)
 			return

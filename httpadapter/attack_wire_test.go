@@ -121,10 +121,7 @@ func (t target) wireBodies() []wireInput {
 	announced := func(length int, lines ...string) string {
 		return good.head(append(lines, fmt.Sprintf("Content-Length: %d", length))...)
 	}
-	tooLong, filler := int(t.wire.Body)+1, ""
-	if t.wire.File {
-		filler = t.body
-	}
+	tooLong := int(t.wire.Body) + 1
 	all := []wireInput{
 		bad("less than is announced", announced(len(t.body)+10), t.body),
 		bad("a byte a second", append([]string{announced(60)}, slices.Repeat([]string{" "}, 59)...)...),
@@ -138,7 +135,7 @@ func (t target) wireBodies() []wireInput {
 		{name: "a length of 2^63-1", parts: []string{good.head("Content-Length: 9223372036854775807")}, want: []int{413}},
 		{
 			name: "chunks beyond the limit", want: []int{413},
-			parts: []string{good.head("Transfer-Encoding: chunked"), chunks(filler + strings.Repeat(" ", tooLong))},
+			parts: []string{good.head("Transfer-Encoding: chunked"), chunks(strings.Repeat(" ", tooLong))},
 		},
 		{
 			name: "a good question", want: []int{100, survived},
@@ -151,6 +148,11 @@ func (t target) wireBodies() []wireInput {
 		want = []int{100, 401}
 	}
 	stranger := t.stranger()
+	if t.wire.File { // a device that is busy refuses it before it reads
+		all = slices.DeleteFunc(all, func(in wireInput) bool {
+			return in.name == "less than is announced" || in.name == "chunks beyond the limit"
+		})
+	}
 	return append(all, wireInput{
 		name: "a question of a stranger", want: want,
 		parts: []string{stranger.head("Expect: 100-continue", fmt.Sprintf("Content-Length: %d", len(stranger.body))), stranger.body},
