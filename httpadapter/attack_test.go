@@ -92,7 +92,9 @@ func hostileSite(t testing.TB, add func(*site)) *site { return narrowSite(t, add
 // narrowSite is a hostileSite that reads bodies of so many bytes at most; 0: of
 // as many as by default.
 func narrowSite(t testing.TB, add func(*site), body int64) *site {
-	s := (&site{add: add, configure: func(c *httpadapter.Config) { c.Limits.Logins, c.Limits.Body, c.Limits.Image = -1, body, 64<<10 }}).open(t)
+	s := (&site{add: add, prepare: func(g *gadget) {
+		g.config.Reboot = func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) } // it stays busy
+	}, configure: func(c *httpadapter.Config) { c.Limits.Logins, c.Limits.Body, c.Limits.Image = -1, body, 64<<10 }}).open(t)
 	strategy := s.documented("POST", "/lv/strategy", strategyBody("3")).data(t)
 	require.Equal(t, "8", at(t, strategy, "strategyId"))
 	planned, err := s.rows.Table("app", "table").Draft(context.Background(),
@@ -149,7 +151,12 @@ func (s *site) settle(t testing.TB) {
 	}
 	for run, err := range s.firmware.History(context.Background(), firmware.Query{Live: true}) {
 		require.NoError(t, err)
-		_, _ = s.firmware.Wait(context.Background(), run.ID)
+		for e, err := range s.firmware.Watch(context.Background(), run.Seq-1) {
+			require.NoError(t, err)
+			if e.Kind == firmware.EventEnded || e.Device == firmware.DeviceRestarting {
+				break
+			}
+		}
 	}
 }
 
