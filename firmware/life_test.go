@@ -60,11 +60,24 @@ func (s *shop) Get(ctx context.Context, name string, off, n int64) (io.ReadClose
 	if n < 0 {
 		n = int64(len(data)) - off
 	}
-	rc := io.NopCloser(bytes.NewReader(data[off : off+n]))
+	rc := io.NopCloser(obedient{ctx, bytes.NewReader(data[off : off+n])})
 	if body != nil {
 		return body(name, off, rc), nil
 	}
 	return rc, nil
+}
+
+// obedient is a body that ends with the context of its request, as over HTTP.
+type obedient struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (o obedient) Read(p []byte) (int, error) {
+	if err := context.Cause(o.ctx); err != nil {
+		return 0, err
+	}
+	return o.Reader.Read(p)
 }
 
 func (s *shop) Catalog(_ context.Context, raw, trust []byte) (c firmware.Catalog, next []byte, err error) {
