@@ -69,7 +69,7 @@ func TestTheWalkOfTheDeviceRunsWordForWord(t *testing.T) {
 		`object="1.2.0 zstd" range="bytes=`, `"state":"succeeded","percent":100,"pulled":{"chunks":`, // after it
 		"64 1.2.0 0 by admin: to bring it by hand\n", "0 1.1.0 0 \n", `"pulled":{"bundle":`, "0 1.2.0 0 \n",
 		"0 1.1.0 0 the window opens on ", "0 1.2.0 0 \n",
-		"512 1.2.0 0 not confirmed within 3s: the image in slot b says of itself that it is not well\n", "rolled back here", `firmware: older catalog than before`,
+		"512 1.2.0 0 \n", "not confirmed within 3s: the image in slot b says of itself that it is not well", "rolled back here", `firmware: older catalog than before`,
 	)
 	after := strings.SplitN(out.String(), "\n8 1.1.0 0 \n", 2)
 	require.Len(t, after, 2)
