@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/postgres"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
@@ -63,7 +64,7 @@ func child(part string) int {
 // childMigrates uses all stores at once.
 func childMigrates(db *postgres.DB) error {
 	ctx := context.Background()
-	errs := make(chan error, 3)
+	errs := make(chan error, 4)
 	go func() {
 		_, err := db.Locker().Acquire(ctx, fmt.Sprint(os.Getpid()), "me", time.Hour)
 		errs <- err
@@ -74,7 +75,14 @@ func childMigrates(db *postgres.DB) error {
 		_, err := db.Versions().Write(ctx, lv.TableID{App: "demo"}, []lv.Edit{edit}, lv.By{})
 		errs <- err
 	}()
-	return errors.Join(<-errs, <-errs, <-errs)
+	go func() {
+		_, err := db.Firmware("demo").Save(ctx, firmware.Record{})
+		if errors.Is(err, firmware.ErrStale) { // another one was first
+			err = nil
+		}
+		errs <- err
+	}()
+	return errors.Join(<-errs, <-errs, <-errs, <-errs)
 }
 
 func TestManyProcessesMigrateAtOnce(t *testing.T) {
