@@ -223,6 +223,7 @@ func TestAGateHoldsARunAndApplyOpensIt(t *testing.T) {
 		run, err := fw.Start(ctx, firmware.Request{})
 		require.NoError(t, err)
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		st, err := fw.Status(ctx)
 		require.NoError(t, err)
 		require.Equal(t, firmware.StateWaiting, st.Run.State)

@@ -217,6 +217,7 @@ func TestAPlanThatDoesNotPassIsTriedOnceUntilTheNextTime(t *testing.T) {
 		time.Sleep(time.Hour)
 		s.run()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		require.Equal(t, "b=1 c=1", s.shows(lv.View{}))
 		require.Len(t, slices.Compact(slices.Clone(tries)), len(tries))
 	})
