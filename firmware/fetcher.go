@@ -1,6 +1,7 @@
 package firmware
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -102,7 +103,7 @@ func (f *fetcher) segment(ctx context.Context, i int) ([]byte, error) {
 	var broken []string // objects that do not work
 	for n, p := range s.Parts {
 		if why := f.skips(p); why != nil {
-			failure = cmpNil(failure, why)
+			failure = cmp.Or(failure, why)
 			continue
 		}
 		raw, err := f.attempts(ctx, i, n)
@@ -174,14 +175,6 @@ func (s Segment) is(raw []byte, p Part) bool {
 		return p.Digest == s.Digest
 	}
 	return sha256.Sum256(raw) == s.Digest
-}
-
-// cmpNil is the first of two errors that is one.
-func cmpNil(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // part returns the raw bytes of a segment by one of its ways.

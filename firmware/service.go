@@ -200,7 +200,7 @@ func (s *Service) wish(ctx context.Context, id string, change func(*Record) ([]E
 				return nil, err
 			}
 			ended := Record{Run: &Run{ID: id, State: StateSucceeded}}
-			return nil, cmpErr(change(&ended))
+			return nil, refusalOf(change(&ended))
 		}
 		return change(rec)
 	})
@@ -216,8 +216,9 @@ func (s *Service) wish(ctx context.Context, id string, change func(*Record) ([]E
 	return nil
 }
 
-// cmpErr is the error of a change of a run that has ended, which is not made.
-func cmpErr(_ []Event, err error) error {
+// refusalOf is the error of a change of a run that has ended, which is never
+// made.
+func refusalOf(_ []Event, err error) error {
 	if err == nil {
 		return errSame
 	}

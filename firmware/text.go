@@ -2,7 +2,8 @@ package firmware
 
 import (
 	"fmt"
-	"strings"
+
+	"github.com/upkeep-go/upkeep/internal/text"
 )
 
 const (
@@ -11,19 +12,12 @@ const (
 )
 
 // cut shortens s to at most n bytes of valid UTF-8.
-func cut(s string, n int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= n {
-		return s
-	}
-	const mark = "…"
-	return strings.ToValidUTF8(s[:n-len(mark)], "") + mark
-}
+func cut(s string, n int) string { return text.Cut(s, n) }
 
 // fits refuses a text of more than so many bytes.
-func fits(field, text string, most int) error {
-	if len(text) > most {
-		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrInvalid, field, len(text), most)
+func fits(field, value string, most int) error {
+	if len(value) > most {
+		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrInvalid, field, len(value), most)
 	}
 	return nil
 }
