@@ -29,7 +29,7 @@ func (f *firmwareRoutes) ownRoutes() []web.Route {
 		t.Post("updateFirmware", "/update", "Start an update", firmwareBody{}, firmwareRunReply{}, f.start).With(http.StatusAccepted),
 		t.Post("applyFirmware", "/apply", "Let a run that waits go on now", firmwareRunBody{}, firmwareRunReply{}, f.wish(f.service.Apply)).With(http.StatusAccepted),
 		t.Post("cancelFirmware", "/cancel", "Ask a run to stop", firmwareRunBody{}, firmwareRunReply{}, f.wish(f.service.Cancel)).With(http.StatusAccepted),
-		t.Post("confirmFirmware", "/confirm", "Keep the image that is on trial", firmwareConfirmBody{}, nil, f.confirm).With(http.StatusNoContent),
+		t.Post("confirmFirmware", "/confirm", "Keep the image that is on trial", reasonBody{}, nil, f.confirm).With(http.StatusNoContent),
 		t.Post("rollbackFirmware", "/rollback", "Go back to the image before that of a run, and restart", firmwareRunBody{}, firmwareRunReply{}, f.rollback).With(http.StatusAccepted),
 		t.See("getFirmwareSettings", "/settings", "Show what an operator may change", firmwareSettings{}, f.settings),
 		t.Change("setFirmwareSettings", http.MethodPatch, "/settings", "Change settings: those that are named", web.Partly{Of: firmwareSettings{}}, firmwareSettings{}, f.configure),
@@ -175,7 +175,7 @@ func (f *firmwareRoutes) wish(ask func(context.Context, string, firmware.By) err
 }
 
 func (f *firmwareRoutes) confirm(c *web.Call) error {
-	var b firmwareConfirmBody
+	var b reasonBody
 	if err := c.DecodeOptional(&b); err != nil {
 		return err
 	}

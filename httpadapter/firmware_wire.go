@@ -82,11 +82,6 @@ type firmwareRunBody struct {
 	Reason    string `json:"reason" openapi:"maxLength=4096"`
 }
 
-// firmwareConfirmBody is about the image that is on trial.
-type firmwareConfirmBody struct {
-	Reason string `json:"reason" openapi:"maxLength=4096"`
-}
-
 // firmwareSettings are what an operator may change.
 type firmwareSettings struct {
 	Enable     bool `json:"enable"`      // check online at every interval
