@@ -5,29 +5,22 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math/rand/v2"
-	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
+	"github.com/upkeep-go/upkeep/internal/historytest"
 	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lv"
 )
-
-// step is one step of a history: what to do, and with what.
-type step [3]byte
 
 // kinds is how many kinds of steps there are; some are the same, to come more
 // often.
 const kinds = 48
 
 // do makes a step.
-func (h *history) do(s step) {
+func (h *history) do(s historytest.Step) {
 	h.Helper()
 	x, y := int(s[1]), int(s[2])
 	row, next, env := h.row(x), h.row(x+1+y/8), modelEnvs[y%len(modelEnvs)]
@@ -74,7 +67,7 @@ func (h *history) do(s step) {
 }
 
 // doMore makes the steps that are about plans and strategies, and the rest.
-func (h *history) doMore(s step, x, y int) {
+func (h *history) doMore(s historytest.Step, x, y int) {
 	h.Helper()
 	switch s[0] % kinds {
 	case 21, 22:
@@ -175,13 +168,13 @@ func (s *stores) handle(n int) lv.VersionStore {
 }
 
 // play plays a history in a table of its own. It returns why it failed, or "".
-func (s *stores) play(steps []step) string {
+func (s *stores) play(steps []historytest.Step) string {
 	s.tables++
 	h := &history{
 		model: newModel(), VersionStore: s.open[0], reopen: s.handle, seen: s.seen,
 		table: lv.TableID{App: "history", Schema: fmt.Sprint(s.tables)},
 	}
-	why := failure(s.t, func(t testing.TB) {
+	why := historytest.Failure(s.t, func(t testing.TB) {
 		h.TB = t
 		events := 0
 		for _, step := range steps {
@@ -203,112 +196,27 @@ func (s *stores) play(steps []step) string {
 	return strings.Join(h.steps, "\n") + "\n\n" + why
 }
 
-// failure runs f and returns why it failed, or "".
-func failure(t testing.TB, f func(testing.TB)) string {
-	note := &noter{TB: t}
-	done := make(chan struct{})
-	go func() { // which FailNow may end
-		defer close(done)
-		f(note)
-	}()
-	<-done
-	for _, cleanup := range slices.Backward(note.cleanups) {
-		cleanup()
-	}
-	return note.why
-}
-
-// noter is a test whose first failure is noted, and ends it.
-type noter struct {
-	testing.TB
-	why      string
-	cleanups []func()
-}
-
-// Cleanup makes a call when the test has ended.
-func (n *noter) Cleanup(call func()) { n.cleanups = append(n.cleanups, call) }
-
-// Errorf notes a failure.
-func (n *noter) Errorf(format string, args ...any) {
-	if n.why == "" {
-		n.why = fmt.Sprintf(format, args...)
-	}
-}
-
-// Error notes a failure.
-func (n *noter) Error(args ...any) { n.Errorf("%s", fmt.Sprint(args...)) }
-
-// FailNow ends the test.
-func (n *noter) FailNow() { runtime.Goexit() }
-
-// Helper does nothing: it takes a quarter of the time of a history.
-func (n *noter) Helper() {}
-
-// shrink deletes steps as long as the history fails on fresh state, and
-// returns it with why it does.
-func shrink(t testing.TB, h Harness, steps []step, why string) ([]step, string) {
-	for size := len(steps) / 2; size > 0; size /= 2 {
-		for at := 0; at+size <= len(steps); {
-			fewer := slices.Delete(slices.Clone(steps), at, at+size)
-			again := failure(t, func(t testing.TB) {
-				if why := h.stores(t).play(fewer); why != "" {
-					t.Error(why)
-				}
-			})
-			if again != "" {
-				steps, why = fewer, again
-			} else {
-				at += size
-			}
-		}
-	}
-	return steps, why
-}
-
-// random returns the history of a seed.
-func random(seed uint64) []step {
-	r := rand.New(rand.NewPCG(seed, 0))
-	steps := make([]step, 5+r.IntN(40))
-	for i := range steps {
-		n := r.Uint32()
-		steps[i] = step{byte(n), byte(n >> 8), byte(n >> 16)}
-	}
-	return steps
-}
-
 // histories plays random histories, one after the other.
 func (h Harness) histories(t testing.TB) {
-	n := cmp.Or(h.Histories, 10_000)
-	if os.Getenv("UPKEEP_FULL") != "1" {
-		n = min(n, 300)
-	}
-	s := h.stores(t)
-	for seed := range uint64(n) {
-		if why := s.play(random(seed)); why != "" {
-			steps, why := shrink(t, h, random(seed), why)
-			require.Fail(t, fmt.Sprintf("the history of seed %d fails; in %d steps:\n%s", seed, len(steps), why))
-		}
+	t.Helper()
+	historytest.Run(t, cmp.Or(h.Histories, 10_000), h.stores(t).play, h.fresh(t))
+}
+
+// fresh plays each history on fresh state.
+func (h Harness) fresh(t testing.TB) historytest.Player {
+	return func(steps []historytest.Step) string {
+		return historytest.Failure(t, func(t testing.TB) {
+			if why := h.stores(t).play(steps); why != "" {
+				t.Error(why)
+			}
+		})
 	}
 }
 
 // FuzzHistory plays histories that are made of any bytes, three a step.
 func FuzzHistory(f *testing.F, h Harness) {
-	for seed := range uint64(10) {
-		var all []byte
-		for _, s := range random(seed) {
-			all = append(all, s[:]...)
-		}
-		f.Add(all)
-	}
-	f.Fuzz(func(t *testing.T, all []byte) {
-		var steps []step
-		for s := range slices.Chunk(all[:min(len(all), 300)], len(step{})) {
-			steps = append(steps, step(append(slices.Clone(s), 0, 0)[:3]))
-		}
-		suitetest.Bubble(t, h.RealTime, func(t *testing.T) {
-			if why := h.stores(t).play(steps); why != "" {
-				t.Fatal(why)
-			}
-		})
+	historytest.Fuzz(f, func(t *testing.T, steps []historytest.Step) (why string) {
+		suitetest.Bubble(t, h.RealTime, func(t *testing.T) { why = h.stores(t).play(steps) })
+		return why
 	})
 }
