@@ -15,7 +15,9 @@
 // objects that have the image, segment by segment: compressed against a window
 // of an earlier release's image (patch), as chunks of which a device may have
 // some whatever it runs (chunks), and compressed by itself (zstd). What cannot
-// be compressed zstd stores as it is, so that an image is nowhere raw.
+// be compressed zstd stores as it is, so that an image is nowhere raw. Members of
+// the JSON that a later version has added are ignored by a device; a Publisher,
+// which would lose them, refuses them.
 //
 // An image is to be one that is not compressed itself, such as ext4 or erofs
 // without compression: the feed compresses it, and two builds of a compressed

@@ -30,9 +30,18 @@ func (p Publisher) Sign(ctx context.Context, c firmware.Catalog) error {
 
 // Seal makes a file of a catalog's bytes, whatever they are.
 func Seal(payload []byte, keys []ed25519.PrivateKey) ([]byte, error) {
+	return seal(typeCatalog, payload, keys)
+}
+
+// SealBundle makes the head of a bundle of its bytes, whatever they are.
+func SealBundle(payload []byte, keys []ed25519.PrivateKey) ([]byte, error) {
+	return seal(typeBundle, payload, keys)
+}
+
+func seal(typ string, payload []byte, keys []ed25519.PrivateKey) ([]byte, error) {
 	var f file
 	var err error
-	if f.Signed, err = signed.Seal(typeCatalog, payload, keys...); err != nil {
+	if f.Signed, err = signed.Seal(typ, payload, keys...); err != nil {
 		return nil, err
 	}
 	return encode(f)

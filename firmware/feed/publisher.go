@@ -136,14 +136,20 @@ func (w *work) load() error {
 	if err != nil {
 		return err
 	}
-	if w.file, err = parseFile(raw); err != nil {
+	if w.file, err = parseFile(raw); err == nil {
+		err = decodeAll(raw, new(file))
+	}
+	if err != nil {
 		return fmt.Errorf("the catalog: %w", err)
 	}
 	payload, err := w.file.Signed.Open(typeCatalog, publicOf(w.Keys), 1)
 	if err != nil {
 		return fmt.Errorf("the catalog, by the keys to sign with: %w", translated(err))
 	}
-	if w.catalog, err = decodeCatalog(payload); err != nil {
+	if w.catalog, err = decodeCatalog(payload); err == nil {
+		err = decodeAll(payload, new(wireCatalog))
+	}
+	if err != nil {
 		return fmt.Errorf("the catalog: %w", err)
 	}
 	if w.catalog.Product != w.Product {

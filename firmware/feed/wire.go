@@ -39,9 +39,22 @@ func parseFile(raw []byte) (f file, err error) {
 	return f, nil
 }
 
+// decode reads what a later version may have added to, and ignores what that is:
+// a device goes on with a feed that is younger than itself.
 func decode(text []byte, v any) error {
-	if err := signed.Decode(text, v); err != nil {
+	if err := signed.DecodeKnown(text, v); err != nil {
 		return fmt.Errorf("%w: %w", firmware.ErrCorrupt, err)
+	}
+	return nil
+}
+
+// decodeAll is decode for who writes it again: nothing of it may be lost.
+func decodeAll(text []byte, v any) error {
+	if err := decode(text, v); err != nil {
+		return err
+	}
+	if err := signed.Decode(text, v); err != nil {
+		return fmt.Errorf("%w: a later version has written it: %w", firmware.ErrCorrupt, err)
 	}
 	return nil
 }
