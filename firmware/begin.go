@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -140,7 +141,7 @@ func (s *Service) record(ctx context.Context, held *lease.Held, run Run, p progr
 		switch before := progressOf(*rec); {
 		case rec.Run == nil:
 		case rec.Run.ID == run.ID:
-			return nil, errSame // the reply of an earlier try was lost
+			return nil, record.ErrSame // the reply of an earlier try was lost
 		case !rec.Run.State.Done():
 			return nil, busy(*rec.Run)
 		case !before.Told:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -47,7 +48,7 @@ func (s *Service) settled(ctx context.Context, held *lease.Held) (Record, error)
 		events := s.see(rec, pair, failure, left)
 		ends = rec.Run != nil && rec.Run.State.Done() && !before.Run.State.Done()
 		if sameRecord(*rec, before) {
-			return nil, errSame
+			return nil, record.ErrSame
 		}
 		if len(events) == 0 && rec.Device != before.Device {
 			events = []Event{{Kind: EventState, Message: rec.Info}}
@@ -79,7 +80,7 @@ func (s *Service) showLook(ctx context.Context, token int64) error {
 	}
 	_, err := s.amend(ctx, token, func(rec *Record) ([]Event, error) {
 		if rec.Device == DeviceUnavailable {
-			return nil, errSame
+			return nil, record.ErrSame
 		}
 		rec.Device, rec.Info = DeviceCheckingLocal, ""
 		return []Event{{Kind: EventState}}, nil

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/built"
+
+	"github.com/upkeep-go/upkeep/internal/record"
 )
 
 // maxCatalog bounds a signed catalog, in bytes.
@@ -45,7 +47,7 @@ func (s *Service) check(ctx context.Context, token int64) (Record, error) {
 	before, err := s.amend(ctx, token, func(rec *Record) ([]Event, error) {
 		shown = token > 0 && (rec.Run == nil || rec.Run.State.Done())
 		if !shown {
-			return nil, errSame
+			return nil, record.ErrSame
 		}
 		rec.Device, rec.Info = DeviceCheckingOnline, ""
 		return []Event{{Kind: EventState}}, nil
@@ -64,7 +66,7 @@ func (s *Service) check(ctx context.Context, token int64) (Record, error) {
 		if failure = nil; ctx.Err() != nil && unread != nil { // nobody wants to know any more
 			failure = context.Cause(ctx)
 			if !shown {
-				return nil, errSame
+				return nil, record.ErrSame
 			}
 			return []Event{{Kind: EventState}}, nil
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -53,7 +54,7 @@ func (s *Service) confirm(ctx context.Context, held *lease.Held, rec Record, by 
 	rec, err = s.amend(quiet, held.Lease().Token, func(rec *Record) ([]Event, error) {
 		ends = rec.Run != nil && rec.Run.State == StateTrial
 		if floor := max(rec.Floor, pair.Running.Epoch); !ends && floor == rec.Floor {
-			return nil, errSame
+			return nil, record.ErrSame
 		} else if !ends {
 			rec.Floor = floor
 			return nil, nil

@@ -3,18 +3,15 @@ package firmware
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
 var (
-	errSame      = errors.New("firmware: there is nothing to write")
-	errStore     = errors.New("firmware: the record was not written")
 	errClosing   = fmt.Errorf("%w: the run is left for the next Run", ErrClosed)
 	errOvertaken = fmt.Errorf("%w: somebody else may act", lease.ErrLost)
 )
@@ -93,81 +90,31 @@ func (s *Service) load(ctx context.Context) (Record, error) {
 }
 
 // amend writes the record as change makes it, with the events that change
-// returns. It asks change again, with the record as it is then, as often as
-// somebody else has written meanwhile. After errSame it writes nothing. The
-// token is that of the caller's lease, or 0 for a wish, which leaves the writer
-// that the record has. A reply that was lost is found out: nothing is written
-// twice. Other errors of the engine are met by further tries for some seconds.
+// returns, as record.Store does. The token is that of the caller's lease, or 0
+// for a wish, which leaves the writer that the record has.
 func (s *Service) amend(ctx context.Context, token int64, change func(*Record) ([]Event, error)) (Record, error) {
-	a := amendment{s: s, token: token, change: change}
-	for wait := 10 * time.Millisecond; ; wait *= 3 {
-		rec, err := a.try(ctx)
-		for errors.Is(err, ErrStale) && a.sent != nil {
-			rec, err = a.try(ctx)
-		}
-		if err == nil || a.refused || ctx.Err() != nil || final(err) || wait > 3*time.Second {
-			return rec, err
-		}
-		if err := pause.For(ctx, wait); err != nil {
-			return rec, err
-		}
+	store := record.Store[Record, Event]{
+		Load: s.load, Save: s.config.DeviceStore.Save,
+		Rev:   func(rec Record) int64 { return rec.Rev },
+		Same:  func(stored, sent Record) bool { return stored.Rev == sent.Rev+1 && sameRecord(stored, sent) },
+		Stale: ErrStale, Final: []error{ErrInvalid, ErrExists, ErrCorrupt, ErrNotFound, ErrClosed},
 	}
+	return store.Amend(ctx, nil, func(rec *Record) ([]Event, error) {
+		if token > 0 && rec.Token > token {
+			return nil, errOvertaken
+		}
+		rec.Token = max(rec.Token, token)
+		return change(rec)
+	})
 }
 
-// final reports an error that another try would meet again.
-func final(err error) bool {
-	for _, f := range []error{errOvertaken, ErrInvalid, ErrExists, ErrCorrupt, ErrNotFound, ErrClosed} {
-		if errors.Is(err, f) {
-			return true
-		}
+// sameRecord reports whether stored is other as an engine has stored it.
+func sameRecord(stored, other Record) bool {
+	if stored.Run != nil && other.Run != nil {
+		run := *other.Run
+		run.Seq, run.CreatedAt, run.UpdatedAt, run.EndedAt = stored.Run.Seq, stored.Run.CreatedAt, stored.Run.UpdatedAt, stored.Run.EndedAt
+		other.Run = &run
 	}
-	return false
-}
-
-// amendment is one change on its way into the record.
-type amendment struct {
-	s       *Service
-	token   int64
-	change  func(*Record) ([]Event, error)
-	sent    *Record // what the last try has sent, if nobody knows what became of it
-	refused bool    // the last error was that of change
-}
-
-func (a *amendment) try(ctx context.Context) (Record, error) {
-	a.refused = false
-	rec, err := a.s.load(ctx)
-	if err != nil {
-		return rec, err
-	}
-	if a.sent != nil && rec.Rev == a.sent.Rev+1 && sameRecord(rec, *a.sent) {
-		return rec, nil // the reply of the try before was lost
-	}
-	a.sent = nil
-	if a.token > 0 && rec.Token > a.token {
-		return rec, errOvertaken
-	}
-	rec.Token = max(rec.Token, a.token)
-	events, err := a.change(&rec)
-	if errors.Is(err, errSame) {
-		return rec, nil
-	}
-	if err != nil {
-		a.refused = true
-		return rec, err
-	}
-	sent := rec.Clone()
-	a.sent = &sent
-	return a.s.config.DeviceStore.Save(ctx, rec, events...)
-}
-
-// sameRecord reports whether a is b as an engine has stored it.
-func sameRecord(a, b Record) bool {
-	for _, r := range []*Record{&a, &b} {
-		*r = r.Clone()
-		r.Rev = 0
-		if r.Run != nil {
-			r.Run.Seq, r.Run.CreatedAt, r.Run.UpdatedAt, r.Run.EndedAt = 0, time.Time{}, time.Time{}, time.Time{}
-		}
-	}
-	return reflect.DeepEqual(a, b)
+	other.Rev = stored.Rev
+	return reflect.DeepEqual(stored, other)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -110,7 +111,7 @@ func (s *Service) goOn(ctx context.Context, held *lease.Held, rec Record) error 
 	}
 	rec, err := s.amend(ctx, held.Lease().Token, func(rec *Record) ([]Event, error) {
 		if rec.Run == nil || rec.Run.State.Done() {
-			return nil, errSame
+			return nil, record.ErrSame
 		}
 		message := "left by the process " + rec.Run.Owner
 		rec.Run.Owner = held.Lease().Owner
@@ -179,7 +180,7 @@ func (s *Service) trialTime(ctx context.Context, rec Record) (time.Duration, err
 	}
 	_, err := s.amend(ctx, 0, func(rec *Record) ([]Event, error) {
 		if rec.Run == nil || rec.Run.State != StateTrial {
-			return nil, errSame
+			return nil, record.ErrSame
 		}
 		p := progressOf(*rec)
 		p.Trial = ran
@@ -211,7 +212,7 @@ func (s *Service) giveUpTrial(ctx context.Context, id string, by By) error {
 		}
 		rec, err = s.amend(ctx, held.Lease().Token, func(rec *Record) ([]Event, error) {
 			if rec.Run == nil || rec.Run.ID != id || rec.Run.State != StateTrial {
-				return nil, errSame
+				return nil, record.ErrSame
 			}
 			rec.Run.Reason = by.Reason
 			return stays(rec, reason), nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/closing"
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -144,7 +145,7 @@ func (s *Service) Configure(ctx context.Context, settings Settings, by By) error
 	by = by.bounded()
 	_, err := s.amend(ctx, 0, func(rec *Record) ([]Event, error) {
 		if rec.Kept && rec.Settings == settings {
-			return nil, errSame
+			return nil, record.ErrSame
 		}
 		rec.Settings, rec.Kept = settings, true
 		return []Event{{
@@ -165,7 +166,7 @@ func (s *Service) Apply(ctx context.Context, id string, by By) error {
 		case rec.Run.State.Done():
 			return nil, fmt.Errorf("%w: run %q has ended", ErrStale, id)
 		case rec.Run.Apply != nil:
-			return nil, errSame
+			return nil, record.ErrSame
 		}
 		rec.Run.Apply = &by
 		return []Event{{Kind: EventApply, Run: id, Actor: by.Actor, Message: by.Reason}}, nil
@@ -181,7 +182,7 @@ func (s *Service) Cancel(ctx context.Context, id string, by By) error {
 	return s.wish(ctx, id, func(rec *Record) ([]Event, error) {
 		switch {
 		case rec.Run.State.Done(), rec.Run.Cancel != nil:
-			return nil, errSame
+			return nil, record.ErrSame
 		case !progressOf(*rec).cancellable():
 			return nil, fmt.Errorf("%w: run %q is %s", ErrTooLate, id, rec.Run.State)
 		}
@@ -220,7 +221,7 @@ func (s *Service) wish(ctx context.Context, id string, change func(*Record) ([]E
 // made.
 func refusalOf(_ []Event, err error) error {
 	if err == nil {
-		return errSame
+		return record.ErrSame
 	}
 	return err
 }

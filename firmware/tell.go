@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -33,7 +34,7 @@ func (s *Service) tell(run Run) {
 		case runID(rec.Run):
 			p.Told = true
 		default:
-			return nil, errSame
+			return nil, record.ErrSame
 		}
 		p.put(rec)
 		return nil, nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -151,7 +152,7 @@ func (r *runner) phases(up *upload) error {
 
 // ends reports whether this process works on the run no more after an error.
 func (r *runner) ends(err error) bool {
-	return errors.Is(err, ErrRestarting) || errors.Is(err, errOvertaken) || errors.Is(err, errStore) ||
+	return errors.Is(err, ErrRestarting) || errors.Is(err, errOvertaken) || errors.Is(err, record.ErrUnwritten) ||
 		context.Cause(r.ahead) != nil || r.s.door.Shut()
 }
 
@@ -160,7 +161,7 @@ func (r *runner) settle(err error) error {
 	cause := context.Cause(r.ahead)
 	cancelled := errors.Is(cause, ErrCancelled) || errors.Is(err, ErrCancelled)
 	switch {
-	case errors.Is(err, ErrRestarting), errors.Is(err, errStore), errors.Is(err, errOvertaken), r.held.Context().Err() != nil:
+	case errors.Is(err, ErrRestarting), errors.Is(err, record.ErrUnwritten), errors.Is(err, errOvertaken), r.held.Context().Err() != nil:
 		return err
 	case cancelled && r.now.cancellable():
 		return r.cancelled(err)
@@ -240,10 +241,10 @@ func (r *runner) step(change func(*Record) ([]Event, error)) error {
 		return events, nil
 	})
 	switch {
-	case refused != nil:
-		return refused
+	case refused != nil, errors.Is(err, record.ErrUnwritten):
+		return err
 	case err != nil:
-		return fmt.Errorf("%w: %w", errStore, err)
+		return fmt.Errorf("%w: %w", record.ErrUnwritten, err)
 	}
 	r.mu.Lock()
 	r.rec = rec

@@ -7,10 +7,7 @@ import (
 	"time"
 )
 
-var (
-	errAbandoned = errors.New("the step ignores its cancellation and was left alone")
-	errJournal   = errors.New("update: journal not written")
-)
+var errAbandoned = errors.New("the step ignores its cancellation and was left alone")
 
 // call runs one function of step i under watch.
 func (r *runner) call(ctx context.Context, i int, s *Step, f func(context.Context, *Task) error) error {

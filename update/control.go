@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -23,7 +24,7 @@ func (u *Updater) Cancel(ctx context.Context, id string, by By) error {
 		case p == nil:
 			return Event{}, fmt.Errorf("%w: package %q", ErrNotFound, run.Package)
 		case run.State != StateRunning, run.Cancel != nil:
-			return Event{}, nil
+			return Event{}, record.ErrSame
 		case p.beyondReturn(*run):
 			return Event{}, ErrTooLate
 		}
@@ -37,31 +38,16 @@ func (u *Updater) Cancel(ctx context.Context, id string, by By) error {
 	return nil
 }
 
-// amend writes to a run that somebody else may be writing to: as often as the
-// run has changed meanwhile it asks again for the change, and for its event,
-// which is without a Kind when there is nothing to write. It returns the run
-// as it is then.
+// amend writes to a run that somebody else may be writing to.
 func (u *Updater) amend(ctx context.Context, id string, change func(*Run) (Event, error)) (Run, error) {
-	refused := int64(-1) // the Rev for which the journal refused a change
-	for {
-		run, err := u.Get(ctx, id)
-		if err != nil {
-			return run, err
-		}
-		if run.Rev == refused {
-			return run, fmt.Errorf("%w: another run has taken the lock of run %q, on which nobody works", ErrStale, id)
-		}
-		e, err := change(&run)
-		if err != nil || e.Kind == "" {
-			return run, err
-		}
-		stored, err := u.config.Journal.Save(ctx, run, e)
-		if !errors.Is(err, ErrStale) {
-			run.Rev, run.UpdatedAt = stored.Rev, stored.UpdatedAt
-			return run, err
-		}
-		refused = run.Rev
+	run, err := u.written(id).Amend(ctx, nil, func(run *Run) ([]Event, error) {
+		e, err := change(run)
+		return []Event{e}, err
+	})
+	if errors.Is(err, ErrStale) {
+		err = fmt.Errorf("%w: another run has taken the lock of run %q, on which nobody works", ErrStale, id)
 	}
+	return run, err
 }
 
 // tell makes the work on a run, if it is ours, notice that it was cancelled.
@@ -178,7 +164,7 @@ func (u *Updater) Break(ctx context.Context, item string, token int64, by By) er
 		}
 		run, err := u.amend(ctx, run.ID, func(run *Run) (Event, error) {
 			if run.State.Done() || run.Token != token {
-				return Event{}, nil // it has ended, or somebody took it up
+				return Event{}, record.ErrSame // it has ended, or somebody took it up
 			}
 			if run.State == StateRunning && !u.packages[run.Package].beyondReturn(*run) {
 				run.Cancel = &by

@@ -223,6 +223,38 @@ func TestARunThatCannotBeWrittenDownIsGivenUp(t *testing.T) {
 	})
 }
 
+// TestAWishSurvivesAJournalThatFailsForAMoment is about who asks, in another
+// process than the one that works.
+func TestAWishSurvivesAJournalThatFailsForAMoment(t *testing.T) {
+	for name, replies := range map[string]bool{"requests": false, "replies": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				state := memory.New()
+				step := update.Step{Name: "a", Do: func(ctx context.Context, _ *update.Task) error { <-ctx.Done(); return context.Cause(ctx) }}
+				config := update.Config{Locker: state.Locker(), Journal: state.Journal(), Packages: []update.Package{app(step)}}
+				works, err := update.New(config)
+				require.NoError(t, err)
+				defer works.Close()
+				run, err := works.Start(t.Context(), ask)
+				require.NoError(t, err)
+				wire := &locktest.Wire{Locker: state.Locker()}
+				config.Journal = cutJournal{state.Journal(), wire}
+				wishes, err := update.New(config)
+				require.NoError(t, err)
+				defer wishes.Close()
+				if wire.Set(locktest.ErrCut, nil, 0); replies {
+					wire.Set(nil, locktest.ErrCut, 0)
+				}
+				time.AfterFunc(500*time.Millisecond, func() { wire.Set(nil, nil, 0) })
+				require.NoError(t, wishes.Cancel(t.Context(), run.ID, ann))
+				run, err = works.Wait(t.Context(), run.ID)
+				require.ErrorIs(t, err, update.ErrCancelled)
+				require.Equal(t, &ann, run.Cancel)
+			})
+		})
+	}
+}
+
 type lastReplyLost struct{ update.Journal }
 
 func (j lastReplyLost) Save(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {

@@ -9,27 +9,48 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
 var (
-	errAgain     = errors.New("update: the run has changed")
 	errRepeated  = errors.New("update: the request came twice at once")
 	errOvertaken = fmt.Errorf("%w: somebody else may act", lease.ErrLost)
 )
+
+// written is the record of a run, which several may write to.
+func (u *Updater) written(id string) *record.Store[Run, Event] {
+	return &record.Store[Run, Event]{
+		Load: func(ctx context.Context) (Run, error) { return u.Get(ctx, id) },
+		Save: func(ctx context.Context, run Run, events ...Event) (Run, error) {
+			stored, err := u.config.Journal.Save(ctx, run, events...)
+			run.Rev, run.UpdatedAt, run.EndedAt = stored.Rev, stored.UpdatedAt, stored.EndedAt
+			return run, err
+		},
+		Rev: func(run Run) int64 { return run.Rev },
+		Same: func(stored, sent Run) bool {
+			sent.Rev++
+			sent.UpdatedAt, sent.EndedAt = stored.UpdatedAt, stored.EndedAt
+			return reflect.DeepEqual(stored, sent)
+		},
+		Stale: ErrStale, Final: []error{ErrExists, ErrNotFound, ErrInvalid},
+	}
+}
 
 // create records the run and makes it one that this process works on.
 func (r *runner) create() error {
 	started := Event{Kind: EventStarted, Actor: r.run.Request.By.Actor, Message: cut(r.run.describe(), maxReason)}
 	var stored Run
-	err := r.retry(r.held.Context(), func(ctx context.Context) (err error) {
+	err := r.u.written(r.run.ID).Try(r.held.Context(), func(ctx context.Context) (err error) {
 		stored, err = r.u.config.Journal.Create(ctx, r.run, started)
 		return err
 	})
-	if errors.Is(err, ErrExists) && stored.ID == r.run.ID {
+	switch {
+	case errors.Is(err, ErrStale):
+		err = chain(errOvertaken, err)
+	case errors.Is(err, ErrExists) && stored.ID == r.run.ID:
 		err = nil // the reply of an earlier try was lost
-	} else if errors.Is(err, ErrExists) {
+	case errors.Is(err, ErrExists):
 		err = cmp.Or(stored.answers(r.run.Request, r.run.Undoes), errRepeated)
 	}
 	r.run = stored
@@ -52,22 +73,30 @@ func (r *runner) save(ctx context.Context, change func(*Run), events ...Event) e
 		return context.Cause(ctx)
 	}
 	r.mu.Lock()
-	run, gathered := r.run, r.notes.take()
-	r.copied = append(r.copied[:0], run.Steps...)
-	run.Steps = r.copied
+	known, gathered := r.run, r.notes.take()
+	r.copied = append(r.copied[:0], known.Steps...)
 	r.mu.Unlock()
-	change(&run)
+	mine := known
+	mine.Steps = r.copied
+	change(&mine)
 	all := append(gathered.events(), events...)
-	var stored Run
-	err := r.retry(ctx, func(ctx context.Context) (err error) {
-		stored, err = r.u.config.Journal.Save(ctx, run, all...)
-		if errors.Is(err, ErrStale) {
-			stored, err = r.reconcile(ctx, &run)
+	stored, err := r.u.written(known.ID).Amend(ctx, &known, func(run *Run) ([]Event, error) {
+		if lost := context.Cause(r.held.Context()); lost != nil {
+			return nil, lost
 		}
-		return err
+		if run.Token != mine.Token {
+			return nil, fmt.Errorf("%w: the run has another owner", errOvertaken)
+		}
+		r.noticeCancel(*run)
+		mine.Rev, mine.Cancel = run.Rev, run.Cancel
+		*run = mine
+		return all, nil
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if errors.Is(err, ErrStale) {
+		err = fmt.Errorf("%w: the lock has another owner", errOvertaken)
+	}
 	if err != nil {
 		r.notes.putBack(gathered)
 		return err
@@ -75,35 +104,6 @@ func (r *runner) save(ctx context.Context, change func(*Run), events ...Event) e
 	change(&r.run)
 	r.run.Rev, r.run.UpdatedAt, r.run.EndedAt = stored.Rev, stored.UpdatedAt, stored.EndedAt
 	return nil
-}
-
-func sameRecord(a, b Run) bool {
-	a.Rev, b.Rev = 0, 0
-	a.UpdatedAt, b.UpdatedAt = time.Time{}, time.Time{}
-	a.EndedAt, b.EndedAt = time.Time{}, time.Time{}
-	return reflect.DeepEqual(a, b)
-}
-
-// reconcile finds out why a save was refused: it had been made already and the
-// reply was lost; or somebody asked to cancel the run, which run then learns;
-// or another process has taken the run over.
-func (r *runner) reconcile(ctx context.Context, run *Run) (Run, error) {
-	stored, err := r.u.config.Journal.Get(ctx, run.ID)
-	if err != nil {
-		return stored, err
-	}
-	if stored.Token != run.Token {
-		return stored, fmt.Errorf("%w: the run has another owner", errOvertaken)
-	}
-	if stored.Rev == run.Rev {
-		return stored, fmt.Errorf("%w: the lock has another owner", errOvertaken)
-	}
-	if stored.Rev == run.Rev+1 && sameRecord(stored, *run) {
-		return stored, nil
-	}
-	run.Rev, run.Cancel = stored.Rev, stored.Cancel
-	r.noticeCancel(stored)
-	return stored, errAgain
 }
 
 // noticeCancel stops the way forward when somebody asked for that.
@@ -115,34 +115,6 @@ func (r *runner) noticeCancel(stored Run) {
 	r.mu.Unlock()
 	if stored.Cancel != nil && r.forwardContext.Err() == nil {
 		r.cancelForward(ErrCancelled)
-	}
-}
-
-// retry calls f until it succeeds, fails for good, or has failed for some
-// seconds: the network comes back, and a full disk may.
-func (r *runner) retry(ctx context.Context, f func(context.Context) error) error {
-	wait := 10 * time.Millisecond
-	for {
-		for _, alive := range []context.Context{r.held.Context(), ctx} {
-			if err := context.Cause(alive); err != nil {
-				return err
-			}
-		}
-		err := f(ctx)
-		switch {
-		case err == nil, errors.Is(err, errOvertaken), errors.Is(err, ErrExists), errors.Is(err, ErrNotFound), errors.Is(err, ErrInvalid):
-			return err
-		case errors.Is(err, ErrStale):
-			return chain(errOvertaken, err)
-		case errors.Is(err, errAgain):
-			continue
-		case wait > 3*time.Second:
-			return fmt.Errorf("%w: %w", errJournal, err)
-		}
-		if err := pause.For(ctx, wait); err != nil {
-			return err
-		}
-		wait *= 3
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -212,7 +213,7 @@ func (u *Updater) takeOver(held *lease.Held, id string) (*runner, error) {
 	var gone string
 	run, err := u.amend(held.Context(), id, func(run *Run) (Event, error) {
 		if run.State.Done() {
-			return Event{}, nil
+			return Event{}, record.ErrSame
 		}
 		gone = run.Owner
 		run.Token, run.Owner = current.Token, current.Owner

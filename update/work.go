@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/record"
 )
 
 const (
@@ -94,7 +96,7 @@ func (r *runner) toTheEnd() error {
 // leaves reports whether err means to let go of the run as it is.
 func (r *runner) leaves(err error) bool {
 	return r.held.Context().Err() != nil || errors.Is(err, errOvertaken) ||
-		errors.Is(err, errClosing) || errors.Is(err, errJournal)
+		errors.Is(err, errClosing) || errors.Is(err, record.ErrUnwritten)
 }
 
 func joinReasons(first, second string) string {
