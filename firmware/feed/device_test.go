@@ -232,8 +232,7 @@ func TestADeviceRefusesWhatIsNotToBeTrusted(t *testing.T) {
 		require.Error(t, d.checks(fw))
 
 		d.put(fresh)
-		d.Keys = append(d.Keys, key(2))
-		require.NoError(t, d.Rotate(t.Context(), public(key(2)), 1))
+		d.rotate(1, key(2))
 		rotated := d.read(firmware.CatalogName)
 		require.NoError(t, d.checks(fw))
 		require.NoError(t, fw.Close())

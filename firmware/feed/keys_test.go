@@ -143,8 +143,7 @@ func TestABundleIsOfAnyNumberButNotOfARevokedKey(t *testing.T) {
 	_, err := s.verifier.Bundle(t.Context(), headOf(old.Bytes()), trust)
 	require.NoError(t, err)
 
-	s.Keys = append(s.Keys, key(2))
-	require.NoError(t, s.Rotate(t.Context(), public(key(2)), 1))
+	s.rotate(1, key(2))
 	trust = s.accept(trust)
 	_, err = s.verifier.Bundle(t.Context(), headOf(old.Bytes()), trust)
 	require.ErrorIs(t, err, firmware.ErrSignature)
@@ -168,13 +167,11 @@ func TestAThiefsNumberIsForgottenWithHisKey(t *testing.T) {
 	s.renew(2 * time.Hour)
 	s.refuses(s.read(firmware.CatalogName), trust, firmware.ErrReplayed)
 
-	s.Keys = append(s.Keys, key(2))
-	require.NoError(t, s.Rotate(t.Context(), public(key(2)), 1))
+	s.rotate(1, key(2))
 	trust = s.accept(trust)
 	for _, raw := range [][]byte{stolen, before} { // also those that have not expired, without the rotation
 		s.refuses(raw, trust, firmware.ErrSignature)
 	}
-	s.Keys = s.Keys[1:]
 	s.renew(3 * time.Hour)
 	s.accept(trust)
 }
@@ -185,9 +182,8 @@ func TestARotationThatLeavesEnoughOfTheKeysKeepsTheNumber(t *testing.T) {
 	old := s.read(firmware.CatalogName)
 	s.renew(time.Hour)
 	trust := s.accept(nil)
-	s.Keys = append(s.Keys, key(4))
 	s.Time = when.Add(2 * time.Hour)
-	require.NoError(t, s.Rotate(t.Context(), public(key(2), key(3), key(4)), 2))
+	s.rotate(2, key(2), key(3), key(4))
 	s.accept(trust)
 	rotations := s.edit(firmware.CatalogName, func(f map[string]any) { // the rotation, and an old catalog
 		var o map[string]any
@@ -195,33 +191,6 @@ func TestARotationThatLeavesEnoughOfTheKeysKeepsTheNumber(t *testing.T) {
 		f["signed"] = o["signed"]
 	})
 	s.refuses(rotations, trust, firmware.ErrReplayed)
-}
-
-func TestARotationNeedsTheThresholdOfTheKeysBefore(t *testing.T) {
-	s := small(t, key(1), key(2))
-	s.verifier = feed.Keys{Trusted: public(key(1), key(2)), Threshold: 2}
-	trust := s.accept(nil)
-	thief := s.Publisher
-	thief.Keys = []ed25519.PrivateKey{key(1), key(9), key(8)} // one is stolen
-	require.NoError(t, thief.Rotate(t.Context(), public(key(9), key(8)), 2))
-	s.refuses(s.read(firmware.CatalogName), trust, firmware.ErrSignature)
-}
-
-func TestTheThresholdOfARotationCounts(t *testing.T) {
-	s := small(t)
-	trust := s.accept(nil)
-	s.Keys = append(s.Keys, key(2), key(3))
-	require.ErrorIs(t, s.Rotate(t.Context(), public(key(2), key(3)), 3), firmware.ErrInvalid)
-	require.ErrorIs(t, s.Rotate(t.Context(), public(key(2), key(5)), 2), firmware.ErrSignature, "one of them cannot sign")
-	require.NoError(t, s.Rotate(t.Context(), public(key(2), key(3)), 2))
-	trust = s.accept(trust)
-	one := s.edit(firmware.CatalogName, func(f map[string]any) {
-		signed := f["signed"].(map[string]any)
-		signed["signatures"] = signed["signatures"].([]any)[:1]
-	})
-	s.refuses(one, trust, firmware.ErrSignature)
-	s.Keys = s.Keys[:2]
-	require.ErrorIs(t, s.Renew(t.Context()), firmware.ErrSignature)
 }
 
 func TestAnImageBuiltWithOtherKeysBeginsWithThose(t *testing.T) {

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -28,10 +26,14 @@ import (
 type Publisher struct {
 	Dir     string // required; it is made
 	Product string // required
-	// Keys are required, at least as many as devices want signatures, 8 at most.
-	// One of them must have signed the catalog that is there.
-	Keys    []ed25519.PrivateKey
-	Expires time.Duration // until a catalog or bundle expires; default 30 days
+	// Keys are required: those that sign, 8 at most.
+	Keys []ed25519.PrivateKey
+	// Threshold is how many of them devices want signatures of, and how many must
+	// have signed the catalog that is there: what fewer have written, such as a
+	// thief of one key, is not signed by the others. A rotation that so many have
+	// signed sets it anew. Default: all of Keys.
+	Threshold int
+	Expires   time.Duration // until a catalog or bundle expires; default 30 days
 	// Patches is from how many of the newest lower versions patches are made.
 	// Default 5, at most 12; negative: none.
 	Patches int
@@ -61,6 +63,7 @@ func (p *Publisher) check() error {
 	p.Expires = cmp.Or(p.Expires, 30*24*time.Hour)
 	p.SegmentSize = cmp.Or(p.SegmentSize, 1<<20)
 	p.Patches = cmp.Or(p.Patches, 5)
+	p.Threshold = cmp.Or(p.Threshold, len(p.Keys))
 	p.Time = cmp.Or(p.Time, time.Now()).UTC().Truncate(time.Second)
 	switch {
 	case p.Dir == "":
@@ -76,6 +79,9 @@ func (p *Publisher) check() error {
 	}
 	if err := signed.CheckKeys(publicOf(p.Keys)); err != nil {
 		return fmt.Errorf("%w: Publisher.Keys: %w", firmware.ErrInvalid, err)
+	}
+	if p.Threshold < 1 || p.Threshold > len(p.Keys) {
+		return fmt.Errorf("%w: Publisher.Threshold is %d with %d keys", firmware.ErrInvalid, p.Threshold, len(p.Keys))
 	}
 	return nil
 }
@@ -96,6 +102,7 @@ type work struct {
 	Publisher
 	dir     folder
 	file    file
+	trust   signed.Trust     // the keys that count now
 	catalog firmware.Catalog // of Number 0 if there is none yet
 	after   func() error     // save is done; may be nil
 	release func() error
@@ -110,6 +117,7 @@ func (p Publisher) open(ctx context.Context) (*work, error) {
 		return nil, err
 	}
 	w := &work{Publisher: p, dir: folder(p.Dir), catalog: firmware.Catalog{Product: p.Product}}
+	w.trust = signed.Trust{Keys: publicOf(p.Keys), Threshold: p.Threshold}
 	var err error
 	if w.release, err = filelock.Acquire(ctx, w.dir.path(".lock")); err != nil {
 		return nil, err
@@ -125,86 +133,6 @@ func (p Publisher) open(ctx context.Context) (*work, error) {
 }
 
 func (w *work) close() { _ = w.release() } // it ends with the process at the latest
-
-// load reads the catalog, if there is one, which one of the keys must have
-// signed: nobody else may have what he wrote signed.
-func (w *work) load() error {
-	raw, err := os.ReadFile(w.dir.path(firmware.CatalogName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if w.file, err = parseFile(raw); err == nil {
-		err = decodeAll(raw, new(file))
-	}
-	if err != nil {
-		return fmt.Errorf("the catalog: %w", err)
-	}
-	payload, err := w.file.Signed.Open(typeCatalog, publicOf(w.Keys), 1)
-	if err != nil {
-		return fmt.Errorf("the catalog, by the keys to sign with: %w", translated(err))
-	}
-	if w.catalog, err = decodeCatalog(payload); err == nil {
-		err = decodeAll(payload, new(wireCatalog))
-	}
-	if err != nil {
-		return fmt.Errorf("the catalog: %w", err)
-	}
-	if w.catalog.Product != w.Product {
-		return fmt.Errorf("%w: %q has product %q, not %q", firmware.ErrMismatch, w.Dir, w.catalog.Product, w.Product)
-	}
-	if before := w.catalog.Issued; w.Time.Before(before.Add(-24 * time.Hour)) {
-		return fmt.Errorf("%w: the time is %s, and the catalog was signed at %s", firmware.ErrInvalid, w.Time, before)
-	}
-	return nil
-}
-
-// signers are the keys that count, by the last rotation of the file.
-func (w *work) signers() ([]ed25519.PrivateKey, error) {
-	var last signed.Rotation
-	for _, e := range w.file.Rotations {
-		var r signed.Rotation
-		if err := decode(e.Payload, &r); err != nil {
-			return nil, err
-		}
-		if r.Serial > last.Serial {
-			last = r
-		}
-	}
-	if last.Serial == 0 {
-		return w.Keys, nil
-	}
-	var keys []ed25519.PrivateKey
-	for i, public := range publicOf(w.Keys) {
-		if slices.ContainsFunc(last.Keys, func(k ed25519.PublicKey) bool { return k.Equal(public) }) {
-			keys = append(keys, w.Keys[i])
-		}
-	}
-	if len(keys) < max(last.Threshold, 1) {
-		return nil, fmt.Errorf("%w: %d of the keys count since the last rotation, %d are needed",
-			firmware.ErrSignature, len(keys), max(last.Threshold, 1))
-	}
-	return keys, nil
-}
-
-// seal signs something and returns it with the rotations.
-func (w *work) seal(typ string, payload []byte, err error) ([]byte, error) {
-	if err != nil {
-		return nil, err
-	}
-	keys, err := w.signers()
-	if err != nil {
-		return nil, err
-	}
-	f := w.file
-	if f.Signed, err = signed.Seal(typ, payload, keys...); err != nil {
-		return nil, err
-	}
-	text, err := encode(f)
-	return append(text, '\n'), err
-}
 
 // save makes the catalog that of the feed. Its number is the seconds since 1970,
 // or more, so that it rises even where the last catalog was lost.
@@ -316,31 +244,6 @@ func (p Publisher) Prune(ctx context.Context, keep int) error {
 			}
 		}
 		w.after = func() error { return w.dir.sweep(needed) }
-		return nil
-	})
-}
-
-// Rotate makes keys and threshold count from now on, in place of those before.
-// Publisher.Keys must have as many of the keys before as devices want
-// signatures, and of the new ones as the threshold says; from then on the new
-// ones are enough. Devices of any age follow.
-func (p Publisher) Rotate(ctx context.Context, keys []ed25519.PublicKey, threshold int) error {
-	if threshold < 1 || threshold > len(keys) {
-		return fmt.Errorf("%w: a threshold of %d with %d keys", firmware.ErrInvalid, threshold, len(keys))
-	}
-	return p.change(ctx, func(w *work) error {
-		last, err := signed.LastRotation(w.file.Rotations)
-		if err != nil {
-			return translated(err)
-		}
-		signers, err := w.signers()
-		if err != nil {
-			return err
-		}
-		r := signed.Rotation{Product: p.Product, Serial: max(last+1, w.Time.Unix()), Keys: keys, Threshold: threshold}
-		if w.file.Rotations, err = signed.Rotate(typeRotation, w.file.Rotations, r, signers...); err != nil {
-			return fmt.Errorf("%w: %w", firmware.ErrInvalid, err)
-		}
 		return nil
 	})
 }

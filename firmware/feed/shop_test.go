@@ -155,6 +155,13 @@ func (s *shop) read(name string) []byte {
 	return raw
 }
 
+// rotate replaces the keys by these, all of which sign.
+func (s *shop) rotate(threshold int, keys ...ed25519.PrivateKey) {
+	s.Helper()
+	require.NoError(s, s.Rotate(s.Context(), feed.Rotation{Keys: public(keys...), Threshold: threshold, Signers: keys}))
+	s.Keys = keys
+}
+
 func (s *shop) catalog() firmware.Catalog {
 	s.Helper()
 	c, _, err := s.verifier.Catalog(s.Context(), s.read(firmware.CatalogName), nil)

@@ -152,3 +152,21 @@ func TestACommandLineThatIsNotUnderstood(t *testing.T) {
 	_, err := os.Stat(filepath.Join("feed", "catalog"))
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
+
+func TestAFeedOfTwoKeysIsSignedByBoth(t *testing.T) {
+	s := newShop(t)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		s.ok("keys", "-key", name+".key")
+	}
+	s.ok("add", "-key", "a.key", "-key", "b.key", "-product", "encoder", "-version", "1.0.0", s.image("image", 100))
+	s.ok("verify", "-pub", "a.pub", "-pub", "b.pub", "-threshold", "2")
+	s.fails(1, "-threshold is 2 with 1 keys", "renew", "-key", "a.key", "-threshold", "2")
+	s.ok("renew", "-key", "a.key") // who has one key, and the folder
+	s.fails(1, "signature", "renew", "-key", "a.key", "-key", "b.key")
+	s.ok("renew", "-key", "a.key", "-key", "b.key", "-threshold", "1") // by whoever has looked at it
+	s.fails(1, "a threshold of 2 with 1 keys", "rotate", "-key", "a.key", "-key", "b.key", "-next", "c.key")
+	s.ok("rotate", "-key", "a.key", "-key", "b.key", "-next", "c.key", "-next", "d.key")
+	s.ok("verify", "-pub", "a.pub", "-pub", "b.pub", "-threshold", "2")
+	s.fails(1, "are needed", "renew", "-key", "c.key")
+	s.ok("renew", "-key", "c.key", "-key", "d.key")
+}

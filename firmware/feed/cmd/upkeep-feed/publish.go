@@ -17,6 +17,7 @@ import (
 type publishing struct {
 	dir     *string
 	keys    *list
+	takes   *int
 	days    *int
 	product *string
 }
@@ -25,6 +26,7 @@ func (f flags) publishing() publishing {
 	return publishing{
 		dir:     f.String("dir", "feed", "`folder` of the feed"),
 		keys:    f.list("key", "upkeep.key", "`file` of the private key, - for standard input; repeat it to sign with several"),
+		takes:   f.Int("threshold", 0, "how many of the `keys` devices want signatures of, and must have signed what is there; default: all"),
 		days:    f.Int("days", 30, "days until what is signed expires"),
 		product: f.String("product", "", "name of the product; required for the first release"),
 	}
@@ -42,12 +44,15 @@ func (t tool) publisher(p publishing) (feed.Publisher, error) {
 	if len(private) != len(public) {
 		return feed.Publisher{}, errors.New("-key must name private keys")
 	}
+	if *p.takes < 0 || *p.takes > len(private) {
+		return feed.Publisher{}, fmt.Errorf("-threshold is %d with %d keys", *p.takes, len(private))
+	}
 	product := *p.product
 	if product == "" {
 		product, err = claimed(*p.dir)
 	}
 	return feed.Publisher{
-		Dir: *p.dir, Product: product, Keys: private, Expires: time.Duration(*p.days) * 24 * time.Hour, Time: t.now,
+		Dir: *p.dir, Product: product, Keys: private, Threshold: *p.takes, Expires: time.Duration(*p.days) * 24 * time.Hour, Time: t.now,
 	}, err
 }
 
@@ -127,12 +132,12 @@ func (t tool) prune(args []string) error {
 func (t tool) rotate(args []string) error {
 	f := t.flags("rotate -next key [-next key ...] [flags]",
 		"Rotate replaces the keys that devices trust by those of -next, of which as many\n"+
-			"as -threshold says must be private keys, to sign the catalog with. It is signed\n"+
-			"with -key, of which there must be as many as devices want so far. Devices of\n"+
-			"any age follow. From then on -key is of the new keys, and the old ones may be\n"+
+			"as -next-threshold says must be private keys, to sign the catalog with. It is\n"+
+			"signed with -key, of which there must be as many as devices want so far. Devices\n"+
+			"of any age follow. From then on -key is of the new keys, and the old ones may be\n"+
 			"destroyed.")
 	next := f.list("next", "", "a new key, `file` or text; repeat it to trust several")
-	threshold := f.Int("threshold", 1, "how many of the new keys must sign")
+	threshold := f.Int("next-threshold", 0, "how many of the new `keys` must sign; default: as many as before")
 	return t.change(f, args, func(p feed.Publisher) error {
 		public, private, err := t.readKeys(next.values)
 		if err != nil {
@@ -141,16 +146,7 @@ func (t tool) rotate(args []string) error {
 		if len(public) == 0 {
 			return f.wrong("-next is missing")
 		}
-		for _, key := range private {
-			known := false
-			for _, k := range p.Keys {
-				known = known || k.Equal(key)
-			}
-			if !known {
-				p.Keys = append(p.Keys, key)
-			}
-		}
-		return p.Rotate(t.ctx, public, *threshold)
+		return p.Rotate(t.ctx, feed.Rotation{Keys: public, Threshold: *threshold, Signers: private})
 	})
 }
 
