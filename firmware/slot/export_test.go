@@ -3,6 +3,9 @@ package slot
 import (
 	"context"
 	"slices"
+
+	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/durabletest"
 )
 
 // FirstOf, Argument and Reboot are for tests of what they do to a machine.
@@ -25,6 +28,38 @@ func (s *Simulator) File(path string) File { return File{Path: path, disk: s.dis
 func (s *Simulator) GRUB(path string, block []byte) GRUB {
 	_ = s.disk.create(path, block)
 	return GRUB{Path: path, disk: s.disk}
+}
+
+// OnDisk are Slots on files of fixed sizes, and a File beside them, all of which
+// are on d.
+func OnDisk(c Config, d *durabletest.Disk) (*Slots, error) {
+	s, err := Open(c)
+	if err != nil {
+		return nil, err
+	}
+	at := noted{d, s.places.(paths)}
+	s.boot, s.records.disk, s.places = File{Path: c.Boot.(File).Path, disk: at}, at, at
+	return s, nil
+}
+
+// BootOf is the boot loader of these slots.
+func BootOf(s *Slots) Boot { return s.boot }
+
+// noted is a disk that notes what is done by it.
+type noted struct {
+	disk *durabletest.Disk
+	paths
+}
+
+func (n noted) open(path string) (durable.Region, error) { return n.disk.Region(path) }
+
+func (n noted) create(path string, data []byte) error {
+	return durable.WriteOn(n.disk, path, data, 0o600)
+}
+
+func (n noted) write(slot string) (target, error) {
+	r, err := n.disk.Region(n.paths[slot].path)
+	return device{r}, err
 }
 
 // Contents is what a place of a Simulator has.
