@@ -28,16 +28,30 @@ type life struct {
 	after bool
 	calls int
 	last  string // the call at which it ended
+	once  sync.Once
 	dead  chan struct{}
 }
 
 func newLife(at int, after bool) *life { return &life{at: at, after: after, dead: make(chan struct{})} }
 
+// endsAt makes the life end at the n-th call from now.
+func (l *life) endsAt(n int, after bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at, l.after = l.calls+n, after
+}
+
+// end ends the life now.
+func (l *life) end() { l.once.Do(func() { close(l.dead) }) }
+
 // call makes one call that has an effect outside.
 func (l *life) call(name string, effect func() error) error {
 	l.mu.Lock()
 	l.calls++
-	ends, gone := l.calls == l.at, l.gone()
+	ends, after, gone := l.calls == l.at, l.after, l.gone()
+	if ends && !gone {
+		l.last = name
+	}
 	l.mu.Unlock()
 	switch {
 	case gone:
@@ -45,11 +59,10 @@ func (l *life) call(name string, effect func() error) error {
 	case !ends:
 		return effect()
 	}
-	if l.after {
+	if after {
 		_ = effect()
 	}
-	l.last = name
-	close(l.dead)
+	l.end()
 	return errDead
 }
 
@@ -105,6 +118,13 @@ func (m mortalStore) Save(ctx context.Context, r firmware.Record, events ...firm
 	return stored, err
 }
 
+func (m mortalLocker) Acquire(ctx context.Context, item, owner string, ttl time.Duration) (lease.Lease, error) {
+	if m.gone() {
+		return lease.Lease{}, errDead
+	}
+	return m.Locker.Acquire(ctx, item, owner, ttl)
+}
+
 func (m mortalLocker) Release(ctx context.Context, l lease.Lease) error {
 	if m.gone() {
 		return errDead
@@ -157,18 +177,22 @@ func (m mortalFeed) Get(ctx context.Context, name string, off, n int64) (rc io.R
 	return rc, err
 }
 
+// ends is a Service whose process has this life.
+func (l *life) ends(c firmware.Config) firmware.Config {
+	c.DeviceStore, c.Locker = mortalStore{c.DeviceStore, l}, mortalLocker{c.Locker, l}
+	c.Slots, c.Feed = mortalSlots{c.Slots, l}, mortalFeed{c.Feed, l}
+	reboot := c.Reboot
+	c.Reboot = func(ctx context.Context) error { return l.call("reboot", func() error { return reboot(ctx) }) }
+	return c
+}
+
 // live is one start of the device's program: it goes on until nothing is to be
 // done any more, the device restarts, or the process dies.
 func (d *device) live(ctx context.Context, l *life, began bool) (restarted bool) {
 	c := d.config
-	c.Store = nil
-	c.DeviceStore, c.Locker = mortalStore{d.db.Firmware("4711"), l}, mortalLocker{d.db.Locker(), l}
-	c.Slots, c.Feed = mortalSlots{d.sim, l}, mortalFeed{d.shop, l}
+	c.Store, c.DeviceStore, c.Locker = nil, d.db.Firmware("4711"), d.db.Locker()
 	starts := d.sim.Starts()
-	c.Reboot = func(ctx context.Context) error {
-		return l.call("reboot", func() error { return d.sim.Reboot(ctx) })
-	}
-	fw, err := firmware.New(c)
+	fw, err := firmware.New(l.ends(c))
 	require.NoError(d.t, err)
 	defer fw.Close()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)

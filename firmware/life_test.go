@@ -31,12 +31,13 @@ type shop struct {
 	catalog firmware.Catalog
 	objects map[string][]byte
 	gets    []string
+	segment int                                // bytes
 	fail    func(name string, off int64) error // may be nil
 	body    func(name string, off int64, body io.ReadCloser) io.ReadCloser
 }
 
 func newShop() *shop {
-	return &shop{objects: map[string][]byte{}, catalog: firmware.Catalog{Product: "encoder"}}
+	return &shop{segment: segment, objects: map[string][]byte{}, catalog: firmware.Catalog{Product: "encoder"}}
 }
 
 func (s *shop) Get(ctx context.Context, name string, off, n int64) (io.ReadCloser, error) {
@@ -60,7 +61,7 @@ func (s *shop) Get(ctx context.Context, name string, off, n int64) (io.ReadClose
 	if n < 0 {
 		n = int64(len(data)) - off
 	}
-	rc := io.NopCloser(obedient{ctx, bytes.NewReader(data[off : off+n])})
+	rc := obedient{ctx, bytes.NewReader(data[off : off+n])}
 	if body != nil {
 		return body(name, off, rc), nil
 	}
@@ -79,6 +80,8 @@ func (o obedient) Read(p []byte) (int, error) {
 	}
 	return o.Reader.Read(p)
 }
+
+func (obedient) Close() error { return nil }
 
 func (s *shop) Catalog(_ context.Context, raw, trust []byte) (c firmware.Catalog, next []byte, err error) {
 	if err := json.Unmarshal(raw, &c); err != nil {
@@ -112,11 +115,11 @@ const segment = 64 << 10
 func (s *shop) add(version string, image []byte, change ...func(*firmware.Release)) firmware.Release {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := firmware.Index{Size: int64(len(image)), SegmentSize: segment}
+	x := firmware.Index{Size: int64(len(image)), SegmentSize: int64(s.segment)}
 	name := fmt.Sprintf("raw-%x", sha256.Sum256(image))
 	s.objects[name] = image
-	for off := 0; off < len(image); off += segment {
-		raw := image[off:min(off+segment, len(image))]
+	for off := 0; off < len(image); off += s.segment {
+		raw := image[off:min(off+s.segment, len(image))]
 		d := sha256.Sum256(raw)
 		x.Segments = append(x.Segments, firmware.Segment{Digest: d, Parts: []firmware.Part{
 			{Way: firmware.WayRaw, Object: name, Offset: int64(off), Size: int64(len(raw)), Digest: d},
