@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
@@ -89,7 +88,7 @@ func (s *Service) earlier(ctx context.Context, by By) (Run, bool, error) {
 func (s *Service) begin(
 	ctx context.Context, up *upload, build func(ctx context.Context, rec Record, token int64) (Run, progress, error),
 ) (run Run, begun bool, err error) {
-	ctx, leave, err := s.enter(ctx)
+	ctx, leave, err := s.door.Enter(ctx)
 	if err != nil {
 		return Run{}, false, err
 	}
@@ -195,9 +194,7 @@ func (s *Service) pauseFor(ctx context.Context, d time.Duration, id string) erro
 	r := s.live
 	s.mu.Unlock()
 	if r == nil || r.id != id {
-		ctx, done := s.untilShut(ctx)
-		defer done()
-		return pause.For(ctx, d)
+		return s.door.Pause(ctx, d)
 	}
 	select {
 	case <-r.gone:
@@ -236,15 +233,6 @@ func (s *Service) Update(ctx context.Context, r Request) (Run, error) {
 	return s.Wait(ctx, run.ID)
 }
 
-// enter makes Shutdown and Close wait for the caller until leave is called.
-func (s *Service) enter(ctx context.Context) (context.Context, func(), error) {
-	ctx, leave, err := s.door.Enter(ctx)
-	if err != nil {
-		return nil, nil, ErrClosed
-	}
-	return ctx, leave, nil
-}
-
 // hold takes the lease of the device, or returns ErrBusy. Who only looks, or is
 // dead, has it for a while: it is waited for, unless a run is under way.
 func (s *Service) hold(ctx context.Context) (*lease.Held, error) {
@@ -277,30 +265,4 @@ func (s *Service) look(ctx context.Context) (*lease.Held, error) {
 }
 
 // release ends a lease, as long as it could keep others away.
-func (s *Service) release(held *lease.Held) {
-	if held.Release() == nil {
-		return
-	}
-	s.door.Go(func() {
-		ctx, done := s.untilShut(context.Background())
-		defer done()
-		ctx, cancel := context.WithTimeout(ctx, s.config.LockTTL)
-		defer cancel()
-		for d := 100 * time.Millisecond; ; d = min(2*d, 5*time.Second) {
-			ended := pause.For(ctx, d) != nil
-			if held.Release() == nil || ended {
-				return
-			}
-		}
-	})
-}
-
-// untilShut returns a context that ends with ErrClosed when the Service closes.
-func (s *Service) untilShut(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(s.door.Stopping(), func() { cancel(ErrClosed) })
-	return ctx, func() {
-		stop()
-		cancel(nil)
-	}
-}
+func (s *Service) release(held *lease.Held) { _ = s.door.Insist(s.config.LockTTL, held.Release) }

@@ -19,7 +19,7 @@ const maxCatalog = 4 << 20
 // and changes nothing else. While a run is live the device's state stays that
 // of the run.
 func (s *Service) Check(ctx context.Context) (Catalog, error) {
-	ctx, leave, err := s.enter(ctx)
+	ctx, leave, err := s.door.Enter(ctx)
 	if err != nil {
 		return Catalog{}, err
 	}

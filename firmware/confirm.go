@@ -14,7 +14,7 @@ import (
 // epoch, and lets its run succeed. It returns nil only if Slots says so
 // afterwards. Confirming again is not an error.
 func (s *Service) Confirm(ctx context.Context, by By) error {
-	ctx, leave, err := s.enter(ctx)
+	ctx, leave, err := s.door.Enter(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (s *Service) Rollback(ctx context.Context, id string, by By) (Run, error) {
 	if _, err := s.Get(ctx, id); err != nil {
 		return Run{}, err
 	}
-	ctx, leave, err := s.enter(ctx)
+	ctx, leave, err := s.door.Enter(ctx)
 	if err != nil {
 		return Run{}, err
 	}

@@ -143,7 +143,7 @@ func New(c Config) (*Service, error) {
 	}
 	return &Service{
 		config: c, first: first, item: lease.Item("firmware", c.Device),
-		door: closing.NewDoor(errClosing), telling: map[string]bool{},
+		door: closing.NewDoor(ErrClosed, errClosing), telling: map[string]bool{},
 	}, nil
 }
 

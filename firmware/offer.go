@@ -123,7 +123,7 @@ func planID(running Slot, r Release) string {
 // Plan tells what an update would do, by the catalog as last verified and the
 // index of the release, which it fetches. It changes nothing.
 func (s *Service) Plan(ctx context.Context, r Request) (Plan, error) {
-	ctx, leave, err := s.enter(ctx)
+	ctx, leave, err := s.door.Enter(ctx)
 	if err != nil {
 		return Plan{}, err
 	}

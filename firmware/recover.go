@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
@@ -22,38 +21,21 @@ const lookInterval = 5 * time.Second
 // Service closes; it returns the error that says which. What fails is logged
 // and tried again.
 func (s *Service) Run(ctx context.Context) error {
-	last := ""
-	for {
+	round := func(ctx context.Context) error {
 		err := s.round(ctx)
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
+		if errors.Is(err, ErrBusy) || errors.Is(err, ErrUpToDate) {
+			return nil
 		}
-		if errors.Is(err, ErrClosed) || s.door.Shut() {
-			return ErrClosed
-		}
-		text := ""
-		if err != nil && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrUpToDate) {
-			text = err.Error()
-		}
-		if text != "" && text != last {
-			s.config.Logger.ErrorContext(ctx, "firmware: not done", "device", s.config.Device, "err", err)
-		}
-		last = text
-		if err := s.rest(ctx); err != nil {
-			return err
-		}
+		return err
 	}
-}
-
-func (s *Service) rest(ctx context.Context) error {
-	ctx, done := s.untilShut(ctx)
-	defer done()
-	return pause.For(ctx, min(lookInterval, s.config.LockTTL/3))
+	return s.door.Repeat(ctx, min(lookInterval, s.config.LockTTL/3), round, func(err error) {
+		s.config.Logger.ErrorContext(ctx, "firmware: not done", "device", s.config.Device, "err", err)
+	})
 }
 
 // round does what there is to do now.
 func (s *Service) round(ctx context.Context) error {
-	ctx, leave, err := s.enter(ctx)
+	ctx, leave, err := s.door.Enter(ctx)
 	if err != nil {
 		return err
 	}
@@ -139,7 +121,7 @@ func (s *Service) judgeTrial(ctx context.Context, rec Record) error {
 	late := ran > s.config.ConfirmWithin || pair.Running.Tries > maxTries
 	var failure error
 	if s.config.Health != nil && pair.Running.Tries <= maxTries {
-		asking, done := s.untilShut(ctx)
+		asking, done := s.door.Until(ctx)
 		asking, cancel := context.WithTimeout(asking, s.config.ConfirmWithin)
 		failure = s.config.Health(asking)
 		cancel()

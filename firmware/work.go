@@ -333,7 +333,7 @@ func (r *runner) pass(next Step) error {
 			}
 			run = r.rec.Run.Clone()
 		}
-		ctx, done := r.s.untilShut(r.ahead)
+		ctx, done := r.s.door.Until(r.ahead)
 		select {
 		case <-ctx.Done():
 		case <-r.apply:
@@ -356,9 +356,7 @@ func (r *runner) forward() error {
 
 // rest waits between two tries.
 func (r *runner) rest(d time.Duration) error {
-	ctx, done := r.s.untilShut(r.ahead)
-	defer done()
-	if pause.For(ctx, d) != nil {
+	if r.s.door.Pause(r.ahead, d) != nil {
 		return r.forward()
 	}
 	return nil

@@ -58,9 +58,8 @@ func (s *Service) run(ctx context.Context, jobs []job) error {
 		return err
 	}
 	defer done()
-	idle, cancel := context.WithCancelCause(work)
-	defer cancel(nil)
-	defer context.AfterFunc(s.door.Stopping(), func() { cancel(ErrClosed) })()
+	idle, leave := s.door.Until(work)
+	defer leave()
 	var running sync.WaitGroup
 	for _, j := range jobs {
 		running.Go(func() { s.repeat(idle, work, j) })

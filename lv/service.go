@@ -88,7 +88,7 @@ func New(c Config) (*Service, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	s := &Service{config: c, tables: map[TableID]*Table{}, door: closing.NewDoor(ErrClosed)}
+	s := &Service{config: c, tables: map[TableID]*Table{}, door: closing.NewDoor(ErrClosed, ErrClosed)}
 	s.snapshot = s.readStore
 	if c.Reader != nil {
 		s.config.VersionStore, s.config.ReadOnly, s.snapshot = readerStore{c.Reader}, true, c.Reader.Snapshot

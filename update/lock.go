@@ -37,7 +37,7 @@ func (u *Updater) lockSettled(ctx context.Context, p *Package, wait bool) (*leas
 // even when its lock was broken, since its step may not have noticed yet; one
 // that has ended is about to release it, which is waited for.
 func (u *Updater) lock(ctx context.Context, p *Package, wait bool) (*lease.Held, error) {
-	ctx, done := u.untilClosed(ctx)
+	ctx, done := u.door.Until(ctx)
 	defer done()
 	for {
 		r, ending := u.working(p.Lock)

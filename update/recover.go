@@ -175,7 +175,7 @@ func (u *Updater) holdLeft(ctx context.Context, item, id string) (*lease.Held, e
 	if run, err := u.Get(ctx, id); err != nil || run.State.Done() || run.Owner == by.Owner {
 		return nil, by
 	}
-	ctx, done := u.untilClosed(ctx)
+	ctx, done := u.door.Until(ctx)
 	defer done()
 	looking, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
@@ -233,21 +233,9 @@ func (u *Updater) takeOver(held *lease.Held, id string) (*runner, error) {
 // Updater closes; it returns the error that says which. Recovery that fails is
 // logged and tried again.
 func (u *Updater) Run(ctx context.Context) error {
-	for {
-		err := u.Recover(ctx)
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
-		}
-		if errors.Is(err, ErrClosed) {
-			return ErrClosed
-		}
-		if err != nil {
-			u.config.Logger.ErrorContext(ctx, "update: recovery failed", "err", err)
-		}
-		if err := u.rest(ctx); err != nil {
-			return err
-		}
-	}
+	return u.door.Repeat(ctx, u.restTime(), u.Recover, func(err error) {
+		u.config.Logger.ErrorContext(ctx, "update: recovery failed", "err", err)
+	})
 }
 
 // nameOf is the name of an owner, without the suffix that Hold added.

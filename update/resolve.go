@@ -123,7 +123,7 @@ func (u *Updater) validate(r Request) (*Package, error) {
 // changes nothing. A check that fails is ErrFailed, and comes with the plan. A
 // version that is installed is not an error but Plan.UpToDate.
 func (u *Updater) Plan(ctx context.Context, r Request) (Plan, error) {
-	ctx, leave, err := u.enter(ctx)
+	ctx, leave, err := u.door.Enter(ctx)
 	if err != nil {
 		return Plan{}, err
 	}

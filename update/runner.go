@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -96,27 +95,10 @@ func (u *Updater) finish(r *runner, settled []*runner) {
 	}
 }
 
-// release ends a lease. After an error, as of a full disk, it goes on trying as
-// long as the lease could keep others away, or until the Updater closes. Only
-// background work calls it.
+// release ends a lease, and goes on trying, as after a full disk, as long as it
+// could keep others away. Only background work calls it.
 func (u *Updater) release(held *lease.Held) error {
-	err := held.Release()
-	if err == nil {
-		return nil
-	}
-	u.door.Go(func() {
-		ctx, done := u.untilClosed(context.Background())
-		defer done()
-		ctx, cancel := context.WithTimeout(ctx, u.config.LockTTL)
-		defer cancel()
-		for d := 100 * time.Millisecond; ; d = min(2*d, 5*time.Second) {
-			ended := pause.For(ctx, d) != nil
-			if held.Release() == nil || ended {
-				return
-			}
-		}
-	})
-	return err
+	return u.door.Insist(u.config.LockTTL, held.Release)
 }
 
 // lost reports that the work ended with the lease, and nothing of it goes on.

@@ -27,19 +27,9 @@ func (u *Updater) Close() error {
 	return nil
 }
 
-// enter makes Shutdown and Close wait for the caller until leave is called.
-// Its context ends with ctx, and when they wait no longer for a safe point.
-func (u *Updater) enter(ctx context.Context) (work context.Context, leave func(), err error) {
-	work, leave, err = u.door.Enter(ctx)
-	if err != nil {
-		return nil, nil, ErrClosed
-	}
-	return work, leave, nil
-}
-
 // background runs f on a goroutine that Shutdown and Close wait for.
 func (u *Updater) background(f func()) error {
-	_, leave, err := u.enter(context.Background())
+	_, leave, err := u.door.Enter(context.Background())
 	if err != nil {
 		return err
 	}

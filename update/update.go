@@ -107,7 +107,7 @@ func New(c Config) (*Updater, error) {
 	}
 	c.Packages = slices.Clone(c.Packages)
 	u := &Updater{
-		config: c, packages: map[string]*Package{}, live: map[string]*runner{}, door: closing.NewDoor(errClosing),
+		config: c, packages: map[string]*Package{}, live: map[string]*runner{}, door: closing.NewDoor(ErrClosed, errClosing),
 	}
 	for i := range c.Packages {
 		p := &c.Packages[i]

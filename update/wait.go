@@ -3,8 +3,6 @@ package update
 import (
 	"context"
 	"time"
-
-	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 // waitInterval is how often Wait looks at a run of another process.
@@ -12,19 +10,6 @@ const waitInterval = 250 * time.Millisecond
 
 // rest waits for some time between two looks at runs that were left, until ctx
 // ends or the Updater closes.
-func (u *Updater) rest(ctx context.Context) error {
-	ctx, done := u.untilClosed(ctx)
-	defer done()
-	return pause.For(ctx, min(5*time.Second, u.config.LockTTL/3))
-}
+func (u *Updater) rest(ctx context.Context) error { return u.door.Pause(ctx, u.restTime()) }
 
-// untilClosed returns a context that ends with ErrClosed when the Updater
-// closes.
-func (u *Updater) untilClosed(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	release := context.AfterFunc(u.door.Stopping(), func() { cancel(ErrClosed) })
-	return ctx, func() {
-		release()
-		cancel(nil)
-	}
-}
+func (u *Updater) restTime() time.Duration { return min(5*time.Second, u.config.LockTTL/3) }

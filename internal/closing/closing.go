@@ -5,11 +5,15 @@ package closing
 import (
 	"context"
 	"sync"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 // Door counts the work of a service. It is safe for concurrent use.
 type Door struct {
 	refusal  error
+	cut      error
 	stopping context.Context
 	stop     context.CancelCauseFunc
 	ending   context.Context
@@ -20,10 +24,10 @@ type Door struct {
 	idle chan struct{} // closed when nothing is, and nothing can begin
 }
 
-// NewDoor returns a Door that is open. Once it is shut, what would begin gets
-// the refusal, which also is the cause of the end of what is cut short.
-func NewDoor(refusal error) *Door {
-	d := &Door{refusal: refusal, idle: make(chan struct{})}
+// NewDoor returns a Door that is open. Once it is shut, what would begin, or
+// waits, gets the refusal; cut is the cause of the end of what is cut short.
+func NewDoor(refusal, cut error) *Door {
+	d := &Door{refusal: refusal, cut: cut, idle: make(chan struct{})}
 	d.stopping, d.stop = context.WithCancelCause(context.Background())
 	d.ending, d.end = context.WithCancelCause(context.Background())
 	return d
@@ -40,7 +44,7 @@ func (d *Door) Enter(ctx context.Context) (work context.Context, done func(), er
 	}
 	d.busy++
 	work, cancel := context.WithCancelCause(context.WithValue(ctx, d, true))
-	release := context.AfterFunc(d.ending, func() { cancel(d.refusal) })
+	release := context.AfterFunc(d.ending, func() { cancel(d.cut) })
 	return work, func() {
 		release()
 		cancel(nil)
@@ -73,6 +77,66 @@ func (d *Door) leave() {
 // ends by itself goes to its safe point and ends.
 func (d *Door) Stopping() context.Context { return d.stopping }
 
+// Until returns a context that ends with ctx, and as soon as the Door is shut.
+// Who has it calls done.
+func (d *Door) Until(ctx context.Context) (until context.Context, done func()) {
+	until, cancel := context.WithCancelCause(ctx)
+	release := context.AfterFunc(d.stopping, func() { cancel(d.refusal) })
+	return until, func() {
+		release()
+		cancel(nil)
+	}
+}
+
+// Pause waits for some time, or returns why ctx, or all, ends before.
+func (d *Door) Pause(ctx context.Context, wait time.Duration) error {
+	ctx, done := d.Until(ctx)
+	defer done()
+	return pause.For(ctx, wait)
+}
+
+// Repeat calls f, and pauses, until ctx ends or the Door is shut, and returns
+// why. It calls failed when f begins to fail, or fails for another reason.
+func (d *Door) Repeat(ctx context.Context, wait time.Duration, f func(context.Context) error, failed func(error)) error {
+	for told := ""; ; {
+		err := f(ctx)
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		reason := ""
+		if err != nil && !d.Shut() {
+			reason = err.Error()
+		}
+		if reason != "" && reason != told {
+			failed(err)
+		}
+		told = reason
+		if err := d.Pause(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// Insist calls f. If it fails, work goes on to call it in the background, as long
+// as it may help, or until the Door is shut. A part of what is under way calls it.
+func (d *Door) Insist(helps time.Duration, f func() error) error {
+	err := f()
+	if err == nil {
+		return nil
+	}
+	d.Go(func() {
+		ctx, cancel := context.WithTimeout(d.stopping, helps)
+		defer cancel()
+		for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+			ended := pause.For(ctx, wait) != nil
+			if f() == nil || ended {
+				return
+			}
+		}
+	})
+	return err
+}
+
 // Shut reports whether nothing may begin any more.
 func (d *Door) Shut() bool { return d.stopping.Err() != nil }
 
@@ -97,7 +161,7 @@ func (d *Door) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	d.end(d.refusal)
+	d.end(d.cut)
 	<-d.idle
 	return context.Cause(ctx)
 }
@@ -105,7 +169,7 @@ func (d *Door) Shutdown(ctx context.Context) error {
 // Close shuts the Door, ends the contexts of the work, and waits for its end.
 func (d *Door) Close() {
 	d.shut()
-	d.end(d.refusal)
+	d.end(d.cut)
 	<-d.idle
 }
 

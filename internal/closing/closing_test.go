@@ -13,7 +13,7 @@ import (
 	"github.com/upkeep-go/upkeep/internal/closing"
 )
 
-var errShut = errors.New("shut")
+var errShut, errCut = errors.New("shut"), errors.New("cut short")
 
 // work enters the door and takes as long as it may, up to a time. It returns
 // what ended it.
@@ -49,12 +49,12 @@ func TestShutdownWaitsForASafePointAndCutsShortWhatHasNoTime(t *testing.T) {
 		after        time.Duration
 	}{
 		{"in time", time.Minute, time.Hour, nil, nil, time.Minute},
-		{"too long", time.Hour, time.Minute, context.DeadlineExceeded, errShut, time.Minute + time.Second},
-		{"no time at all", time.Hour, 0, context.DeadlineExceeded, errShut, time.Second},
+		{"too long", time.Hour, time.Minute, context.DeadlineExceeded, errCut, time.Minute + time.Second},
+		{"no time at all", time.Hour, 0, context.DeadlineExceeded, errCut, time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := closing.NewDoor(errShut)
+				d := closing.NewDoor(errShut, errCut)
 				ended := work(t, d, c.takes)
 				ctx, cancel := context.WithTimeout(t.Context(), c.limit)
 				defer cancel()
@@ -69,11 +69,11 @@ func TestShutdownWaitsForASafePointAndCutsShortWhatHasNoTime(t *testing.T) {
 
 func TestCloseEndsTheWorkAtOnceAndWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := closing.NewDoor(errShut)
+		d := closing.NewDoor(errShut, errCut)
 		first, second := work(t, d, time.Hour), work(t, d, time.Hour)
 		require.Equal(t, time.Second, within(d.Close))
-		require.ErrorIs(t, <-first, errShut)
-		require.ErrorIs(t, <-second, errShut)
+		require.ErrorIs(t, <-first, errCut)
+		require.ErrorIs(t, <-second, errCut)
 		require.Zero(t, within(d.Close))
 		require.NoError(t, d.Shutdown(t.Context()))
 	})
@@ -81,7 +81,7 @@ func TestCloseEndsTheWorkAtOnceAndWaits(t *testing.T) {
 
 func TestShutdownAndCloseMayMeetInAnyOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := closing.NewDoor(errShut)
+		d := closing.NewDoor(errShut, errCut)
 		ended := work(t, d, time.Hour)
 		took := make(chan time.Duration, 4)
 		for range 2 {
@@ -94,13 +94,13 @@ func TestShutdownAndCloseMayMeetInAnyOrder(t *testing.T) {
 		all := []time.Duration{<-took, <-took, <-took, <-took}
 		slices.Sort(all)
 		require.Equal(t, []time.Duration{time.Second, time.Second, time.Minute + time.Second, time.Minute + time.Second}, all)
-		require.ErrorIs(t, <-ended, errShut)
+		require.ErrorIs(t, <-ended, errCut)
 	})
 }
 
 func TestNothingBeginsOnceTheDoorIsShutButWhatWorkBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := closing.NewDoor(errShut)
+		d := closing.NewDoor(errShut, errCut)
 		ctx, done, err := d.Enter(t.Context())
 		require.NoError(t, err)
 		shut := make(chan error, 1)
@@ -119,13 +119,13 @@ func TestNothingBeginsOnceTheDoorIsShutButWhatWorkBegins(t *testing.T) {
 		require.ErrorIs(t, err, errShut, "the work is over")
 		require.NoError(t, d.Ending().Err())
 		d.Close()
-		require.ErrorIs(t, context.Cause(d.Ending()), errShut)
+		require.ErrorIs(t, context.Cause(d.Ending()), errCut)
 	})
 }
 
 func TestNothingBeginsOnceThereIsNoMoreTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := closing.NewDoor(errShut)
+		d := closing.NewDoor(errShut, errCut)
 		ctx, done, err := d.Enter(t.Context())
 		require.NoError(t, err)
 		go d.Close()
@@ -137,7 +137,7 @@ func TestNothingBeginsOnceThereIsNoMoreTime(t *testing.T) {
 }
 
 func TestWorkEndsWithTheContextOfItsCaller(t *testing.T) {
-	d := closing.NewDoor(errShut)
+	d := closing.NewDoor(errShut, errCut)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	mine := errors.New("mine")
 	work, done, err := d.Enter(ctx)
@@ -151,7 +151,7 @@ func TestWorkEndsWithTheContextOfItsCaller(t *testing.T) {
 
 func TestWhatWorkStartsIsWaitedForAlsoWhenThereIsNoMoreTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := closing.NewDoor(errShut)
+		d := closing.NewDoor(errShut, errCut)
 		_, done, err := d.Enter(t.Context())
 		require.NoError(t, err)
 		require.False(t, d.Shut())
