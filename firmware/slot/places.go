@@ -5,14 +5,17 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/owned"
 )
 
 // machine is the disk of this machine.
@@ -20,7 +23,12 @@ type machine struct{}
 
 func (machine) open(path string) (durable.Region, error) { return durable.OpenRegion(path, false) }
 
-func (machine) create(path string, data []byte) error { return durable.Write(path, data, 0o600) }
+func (machine) create(path string, data []byte) error {
+	if err := owned.Folder(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return durable.Write(path, data, 0o600)
+}
 
 // places are the slots themselves.
 type places interface {
@@ -49,6 +57,9 @@ type place struct {
 // placeOf looks at what a path of Config names. A link has to lead to a device:
 // one to a file could lead into the image that runs, or be turned by others.
 func placeOf(path string) (place, error) {
+	if err := owned.Folder(filepath.Dir(path)); err != nil {
+		return place{}, err
+	}
 	link, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(path, "/dev/") {
 		return place{path: path}, nil // a file that is to come
@@ -80,14 +91,58 @@ func placeOf(path string) (place, error) {
 func (p place) same(q place) bool {
 	a, errA := os.Stat(p.path)
 	b, errB := os.Stat(q.path)
-	if errA != nil || errB != nil {
-		x, errX := filepath.Abs(p.path)
-		y, errY := filepath.Abs(q.path)
+	if errA != nil || errB != nil { // to what is not there no other name leads
+		x, errX := p.absolute()
+		y, errY := q.absolute()
 		return errX != nil || errY != nil || x == y
 	}
 	x, isX := deviceOf(a)
 	y, isY := deviceOf(b)
 	return os.SameFile(a, b) || isX && isY && x == y
+}
+
+// absolute is the path of what is perhaps not there yet.
+func (p place) absolute() (string, error) {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(p.path))
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	return filepath.Join(dir, filepath.Base(p.path)), err
+}
+
+// pathOf is where a Boot of this package keeps the variables, or "".
+func pathOf(b Boot) string {
+	switch b := b.(type) {
+	case File:
+		return b.Path
+	case GRUB:
+		return b.Path
+	}
+	return ""
+}
+
+// apart refuses places of which two are one, and folders of records or variables
+// in which others could put something.
+func (p paths) apart(records string, boot Boot) error {
+	all := map[string]place{"A": p[SlotA], "B": p[SlotB]}
+	for name, path := range map[string]string{"Records": records, "Boot": pathOf(boot)} {
+		if path == "" {
+			continue
+		}
+		if err := owned.Folder(filepath.Dir(path)); err != nil {
+			return fmt.Errorf("%s of slot.Config: %w", name, err)
+		}
+		all[name] = place{path: path}
+	}
+	names := slices.Sorted(maps.Keys(all))
+	for i, a := range names {
+		for _, b := range names[:i] {
+			if all[a].same(all[b]) {
+				return fmt.Errorf("%w: %s and %s of slot.Config are the same place", firmware.ErrInvalid, b, a)
+			}
+		}
+	}
+	return nil
 }
 
 func (p paths) write(slot string) (target, error) {
@@ -117,9 +172,9 @@ func (device) shrink(int64) error { return nil }
 
 // fileTarget opens a file, which grows as it is written.
 func fileTarget(path string) (target, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := owned.Open(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		if f, err = owned.Open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 			err = durable.SyncDir(filepath.Dir(path))
 		}
 	}
@@ -169,7 +224,7 @@ func (f file) shrink(to int64) error {
 }
 
 func (p paths) read(slot string) (firmware.Image, error) {
-	f, err := os.Open(p[slot].path)
+	f, err := owned.Open(p[slot].path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %w", firmware.ErrNotFound, err)
 	}

@@ -25,7 +25,10 @@ func other(slot string) string {
 // Config configures Slots. A zero field means its documented default.
 type Config struct {
 	// A and B are block devices, by links in /dev too, or files. Required. A
-	// file that is not there is made when an image comes.
+	// file that is not there is made when an image comes. Files, that of Records
+	// and those of Boot too, are no links and have no second name, and neither
+	// they nor the folders of their paths may be writable or owned by others:
+	// else these could have anything written.
 	A, B string
 	Boot Boot // required
 	// Records is the file that keeps what the slots hold. It has to be on
@@ -71,15 +74,15 @@ func Open(c Config) (*Slots, error) {
 		}
 		at[slot] = p
 	}
-	if at[SlotA].same(at[SlotB]) {
-		return nil, fmt.Errorf("%w: A and B of slot.Config are the same place", firmware.ErrInvalid)
-	}
 	device := at[SlotA].device || at[SlotB].device
 	if c.Records == "" {
 		if device {
 			return nil, fmt.Errorf("%w: Records of slot.Config is required for devices", firmware.ErrInvalid)
 		}
 		c.Records = filepath.Join(filepath.Dir(c.A), "slots")
+	}
+	if err := at.apart(c.Records, c.Boot); err != nil {
+		return nil, err
 	}
 	if c.Running == nil {
 		if !device {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/upkeep-go/upkeep/internal/owned"
 )
 
 // Region is a file or a block device that is written in place. It does not
@@ -19,23 +21,20 @@ type Region interface {
 	Close() error
 }
 
-// OpenRegion opens the file or block device at path. An exclusive one that is
+// OpenRegion opens the file or block device at path, which must be no link, nor
+// one that others could change: see package owned. An exclusive one that is
 // a block device is refused on Linux as long as anybody uses it, such as a file
 // system that is mounted from it, and nobody can mount it before it is closed.
 func OpenRegion(path string, exclusive bool) (Region, error) {
-	info, err := os.Stat(path)
+	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
-	device := info.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice
-	if !device && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("durable: %q is neither a file nor a block device", path)
-	}
 	flags := os.O_RDWR
-	if device && exclusive {
+	if exclusive && info.Mode()&fs.ModeDevice != 0 {
 		flags |= os.O_EXCL // which says nothing of files
 	}
-	f, err := os.OpenFile(path, flags, 0)
+	f, err := owned.Open(path, flags, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/upkeep-go/upkeep/internal/owned"
 	"github.com/upkeep-go/upkeep/internal/remove"
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -112,7 +113,7 @@ func checkFolders(ctx context.Context, dir string) error {
 		if err != nil || writable(path) == nil || isEmpty(path) {
 			return nil //nolint:nilerr // it is gone
 		}
-		if uid, _, known := ownerOf(info); known && uid == os.Geteuid() {
+		if uid, _, known := owned.Of(info); known && uid == os.Geteuid() {
 			return nil
 		}
 		return fmt.Errorf("step: %q cannot be cleared: folder %q cannot be written, and is another user's: %w", dir, path, fs.ErrPermission)

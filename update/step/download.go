@@ -18,6 +18,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/internal/fetch"
+	"github.com/upkeep-go/upkeep/internal/owned"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -171,7 +172,7 @@ func artifactURL(text string) (*url.URL, error) {
 // to be made, can be written, and by this user alone.
 func checkPrivateFolder(dir string) error {
 	info, err := os.Stat(dir)
-	if err == nil && info.IsDir() && (writableByOthers(info) || ownedByOthers(info)) {
+	if err == nil && info.IsDir() && (owned.Writable(info) || owned.Foreign(info)) {
 		return fmt.Errorf("step: folder %q can be written by others", dir)
 	}
 	return checkMakable(dir)

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/upkeep-go/upkeep/internal/owned"
 )
 
 // isFolder tells whether dir is a folder.
@@ -55,7 +57,7 @@ func removable(path string) error {
 		return err
 	}
 	for _, of := range []fs.FileInfo{around, info} {
-		if uid, _, known := ownerOf(of); !known || uid == os.Geteuid() {
+		if uid, _, known := owned.Of(of); !known || uid == os.Geteuid() {
 			return nil
 		}
 	}

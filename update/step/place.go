@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/owned"
 )
 
 // makeFolder makes the folder beside the program.
@@ -31,7 +32,7 @@ func (p place) checkFolder() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err == nil && (!info.IsDir() || writableByOthers(info) || ownedByOthers(info)) {
+	if err == nil && (!info.IsDir() || owned.Writable(info) || owned.Foreign(info)) {
 		err = fmt.Errorf("step: %q is not a folder of this user alone", p.beside(""))
 	}
 	return err
@@ -52,7 +53,7 @@ func (p place) checkOwner() error {
 	if err != nil {
 		return err
 	}
-	if !info.IsDir() || writableByOthers(info) || ownedByOthers(info) && !sameOwner(info, around) {
+	if !info.IsDir() || owned.Writable(info) || owned.Foreign(info) && !sameOwner(info, around) {
 		return fmt.Errorf("step: %q is not a folder of this user, or of whose program it is", p.beside(""))
 	}
 	return nil
@@ -60,8 +61,8 @@ func (p place) checkOwner() error {
 
 // sameOwner reports whether two files are known to be of one user.
 func sameOwner(a, b fs.FileInfo) bool {
-	one, _, known := ownerOf(a)
-	other, _, also := ownerOf(b)
+	one, _, known := owned.Of(a)
+	other, _, also := owned.Of(b)
 	return known && also && one == other
 }
 
@@ -142,7 +143,7 @@ func (p place) link(path, name string) error {
 // adopt gives a file the mode of another one, and its owner where this process
 // may give files away.
 func adopt(f durable.File, like fs.FileInfo) error {
-	if uid, gid, ok := ownerOf(like); ok {
+	if uid, gid, ok := owned.Of(like); ok {
 		_ = f.Chown(uid, gid) // it is ours already, or nobody but root may
 	}
 	return f.Chmod(like.Mode().Perm())

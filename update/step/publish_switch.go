@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/owned"
 )
 
 // The folder beside Dir holds these of each run, whose names begin alike. They
@@ -225,7 +226,7 @@ func (p *publisher) pourEntry(e fs.DirEntry, from, to string) error {
 // takeAfter gives a folder the mode of another one, and its owner as far as
 // this process may.
 func takeAfter(path string, like fs.FileInfo) error {
-	if uid, gid, ok := ownerOf(like); ok && os.Lchown(path, uid, gid) != nil {
+	if uid, gid, ok := owned.Of(like); ok && os.Lchown(path, uid, gid) != nil {
 		_ = os.Lchown(path, -1, gid)
 	}
 	return os.Chmod(path, like.Mode()&(fs.ModePerm|fs.ModeSetgid|fs.ModeSetuid|fs.ModeSticky))
