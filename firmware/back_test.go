@@ -153,6 +153,21 @@ func packed(s *shop, r firmware.Release) firmware.Release {
 	return r
 }
 
+func TestABundleOfWhatIsNotPackedIsInstalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, d := t.Context(), newDevice(t)
+		image := noise(2, 4*segment+9)
+		file := d.shop.bundle(d.shop.add("1.3.0", image), image)
+		fw := d.start()
+		run, err := fw.Upload(ctx, bytes.NewReader(file), ann)
+		require.NoError(t, err)
+		assert.Equal(t, map[firmware.Way]int64{firmware.WayBundle: int64(len(image))}, run.Pulled)
+		_, err = fw.Wait(ctx, run.ID)
+		require.ErrorIs(t, err, firmware.ErrRestarting)
+		assert.True(t, bytes.Equal(image, d.sim.Image()))
+	})
+}
+
 func TestABundleIsInstalledWithoutAFeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, d := t.Context(), newDevice(t)

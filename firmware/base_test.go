@@ -19,15 +19,16 @@ import (
 // flipping is a shop whose patches flip the same bits of every byte.
 type flipping struct{ *shop }
 
-func (f flipping) Unpack(way firmware.Way, sent, window []byte, size int64) ([]byte, error) {
+func (f flipping) Unpacker() firmware.Unpacker { return f }
+
+func (f flipping) Unpack(way firmware.Way, sent, window, raw []byte) error {
 	if way != firmware.WayPatch {
-		return f.shop.Unpack(way, sent, window, size)
+		return f.shop.Unpack(way, sent, window, raw)
 	}
-	raw := bytes.Clone(window)
 	for i := range raw {
-		raw[i] ^= sent[0]
+		raw[i] = window[i] ^ sent[0]
 	}
-	return raw, nil
+	return nil
 }
 
 // release publishes what a change of index has made of it.
@@ -170,6 +171,24 @@ func TestChunksThatCostMoreThanTheRestAreLeft(t *testing.T) {
 		run := update(t, d)
 		assert.Zero(t, d.shop.count("chunks"))
 		assert.Equal(t, int64(3*segment+5), run.Pulled[firmware.WayRaw])
+		assert.Equal(t, 1, d.shop.count("lists"), "the lists of segments that follow one another come together")
+		assert.Equal(t, 1, d.shop.count(fmt.Sprintf("raw-%x", d.shop.catalog.Releases[0].Digest)), "and so do the segments")
+	})
+}
+
+// baseless are slots of which the running one cannot be read.
+type baseless struct{ firmware.Slots }
+
+func (baseless) Base(context.Context) (firmware.Image, error) { return nil, fs.ErrPermission }
+
+func TestADeviceWithNothingToStartFromGetsTheWholeByOneRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, d := range []*device{chunked(t), patched(t)} {
+			d.config.Slots = baseless{d.sim}
+			run := update(t, d)
+			assert.Equal(t, map[firmware.Way]int64{firmware.WayRaw: 3*segment + 5}, run.Pulled)
+			assert.Equal(t, 1, d.shop.count(fmt.Sprintf("raw-%x", d.shop.catalog.Releases[0].Digest)))
+		}
 	})
 }
 

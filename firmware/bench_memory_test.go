@@ -30,7 +30,8 @@ import (
 // for it.
 type heap struct {
 	firmware.Verifier
-	peak atomic.Uint64
+	unpacker firmware.Unpacker
+	peak     atomic.Uint64
 }
 
 func inUse() uint64 {
@@ -45,10 +46,15 @@ func (h *heap) look() {
 	}
 }
 
+func (h *heap) Unpacker() firmware.Unpacker {
+	h.unpacker = h.Verifier.Unpacker()
+	return h
+}
+
 // Unpack looks when the most is in use.
-func (h *heap) Unpack(way firmware.Way, sent, window []byte, size int64) ([]byte, error) {
+func (h *heap) Unpack(way firmware.Way, sent, window, raw []byte) error {
 	defer h.look()
-	return h.Verifier.Unpack(way, sent, window, size)
+	return h.unpacker.Unpack(way, sent, window, raw)
 }
 
 // during looks while f runs.

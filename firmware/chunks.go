@@ -6,8 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math"
+	"slices"
 
 	"github.com/upkeep-go/upkeep/internal/cdc"
 )
@@ -71,97 +71,118 @@ func (c *Chunks) UnmarshalBinary(b []byte) error {
 	return r.err
 }
 
-// maxChunks bounds how many chunks of the running image are remembered, so that
-// the memory for them does not grow with the image. They are of the first 2 GiB
-// or so.
-const maxChunks = 1 << 17
-
-// chunkStore knows where the chunks of the running image are.
-type chunkStore struct {
-	at map[[16]byte]extent // by the first half of their digest
+// lists are lists of chunks, of segments that follow one another.
+type lists struct {
+	object string
+	at     int64 // of sent in the object
+	sent   []byte
 }
 
-type extent struct {
-	offset int64
-	size   int32
-}
+// listsAhead is how many bytes of lists come by one request: those of some 25
+// segments of 1 MiB.
+const listsAhead = 128 << 10
 
-// readChunks cuts the running image, once for a run.
-func readChunks(ctx context.Context, base Image) (*chunkStore, error) {
-	s := &chunkStore{at: map[[16]byte]extent{}}
-	r := io.NewSectionReader(base, 0, base.Size())
-	buf := make([]byte, 0, 1<<20)
-	for offset, end := int64(0), false; len(s.at) < maxChunks; {
-		if err := context.Cause(ctx); err != nil {
+// list returns the list of chunks of segment i, its way n, as it is sent. It
+// reads ahead, and finds out for which segments another way costs less, so that
+// these can come by one request too.
+func (f *fetcher) list(ctx context.Context, i, n int) ([]byte, error) {
+	p := f.index.Segments[i].Parts[n]
+	a := &f.ahead
+	at := p.Offset - a.at
+	if a.object != p.Object || at < 0 || at+p.Size > int64(len(a.sent)) {
+		f.hangUp()
+		size := f.extent(i, p, listsAhead) - p.Offset
+		stream, err := f.open(ctx, p.Object, p.Offset, size)
+		if err != nil {
 			return nil, err
 		}
-		for !end && len(buf) < cap(buf) {
-			n, err := r.Read(buf[len(buf):cap(buf)])
-			buf = buf[:len(buf)+n]
-			if errors.Is(err, io.EOF) {
-				end = true
-			} else if err != nil {
-				return nil, fmt.Errorf("%w: reading the running image: %w", ErrCorrupt, err)
-			}
+		defer stream.close()
+		a.object, a.at, a.sent = p.Object, p.Offset, grow(a.sent, size)
+		read, err := stream.fill(ctx, a.sent, &f.rate)
+		f.pulled[WayChunks] += int64(read)
+		a.sent = a.sent[:read]
+		if int64(read) < p.Size {
+			return nil, err
 		}
-		rest := buf
-		for len(rest) > cdc.Max || end && len(rest) > 0 {
-			n := cdc.Cut(rest)
-			d := sha256.Sum256(rest[:n])
-			s.at[[16]byte(d[:16])] = extent{offset, int32(n)}
-			offset, rest = offset+int64(n), rest[n:]
+		if err := f.judge(ctx, i, p.Object); err != nil {
+			a.sent = a.sent[:0]
+			return nil, err
 		}
-		if end {
-			break
-		}
-		buf = buf[:copy(buf, rest)]
+		at = 0
 	}
-	return s, nil
+	sent := a.sent[at : at+p.Size]
+	if f.dearer(i) {
+		return nil, errDear
+	}
+	return sent, nil
 }
 
-// assemble makes segment i of chunks, which is its way n.
-func (f *fetcher) assemble(ctx context.Context, i, n int, sent []byte) ([]byte, error) {
-	_, size := f.index.Extent(i)
+// judge looks which of the segments from i on cost less by another way than by
+// the chunks of the lists that were read ahead.
+func (f *fetcher) judge(ctx context.Context, i int, object string) error {
+	if f.chunks == nil {
+		var err error
+		if f.chunks, err = readChunks(ctx, f.base); errors.Is(err, ErrCorrupt) {
+			f.missing = append(f.missing, object) // it would be read anew for each segment
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if f.costly == nil {
+		f.costly = make([]bool, len(f.index.Segments))
+	}
+	for ; i < len(f.index.Segments); i++ {
+		n := slices.IndexFunc(f.index.Segments[i].Parts, func(p Part) bool { return p.Way == WayChunks })
+		if n < 0 {
+			return nil
+		}
+		p := f.index.Segments[i].Parts[n]
+		at := p.Offset - f.ahead.at
+		if p.Object != object || at < 0 || at+p.Size > int64(len(f.ahead.sent)) {
+			return nil
+		}
+		var list Chunks
+		sent := f.ahead.sent[at : at+p.Size]
+		if sha256.Sum256(sent) == p.Digest && list.UnmarshalBinary(sent) == nil { // else its turn will tell
+			f.costly[i] = f.costs(list) > f.otherwise(i, n)
+		}
+	}
+	return nil
+}
+
+// dearer reports whether the chunks of segment i are left because another way
+// costs less.
+func (f *fetcher) dearer(i int) bool { return !f.dear && f.costly != nil && f.costly[i] }
+
+// assemble makes a segment of the chunks of a list.
+func (f *fetcher) assemble(ctx context.Context, sent []byte) ([]byte, error) {
 	var list Chunks
 	if err := list.UnmarshalBinary(sent); err != nil {
 		return nil, err
 	}
-	if f.chunks == nil {
-		var err error
-		if f.chunks, err = readChunks(ctx, f.base); errors.Is(err, ErrCorrupt) {
-			f.missing = append(f.missing, f.index.Segments[i].Parts[n].Object) // it would be read anew for each segment
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if !f.dear && f.costs(list) > f.otherwise(i, n) {
-		return nil, errDear
-	}
-	raw := make([]byte, 0, size)
+	rest := f.raw
 	defer f.hangUp() // the next list is elsewhere
 	for i, c := range list.List {
-		if int64(len(raw))+c.Size > size {
-			return nil, fmt.Errorf("%w: chunks of more than %d bytes", ErrCorrupt, size)
+		if int64(len(rest)) < c.Size {
+			return nil, fmt.Errorf("%w: chunks of more than %d bytes", ErrCorrupt, len(f.raw))
 		}
-		if here := f.chunk(c); here != nil {
-			raw = append(raw, here...)
+		raw := rest[:c.Size]
+		if rest = rest[c.Size:]; f.chunk(c, raw) {
 			continue
 		}
-		chunk, err := f.pullChunk(ctx, list, i)
-		if err != nil {
+		if err := f.pullChunk(ctx, list, i, raw); err != nil {
 			return nil, err
 		}
-		raw = append(raw, chunk...)
 	}
-	return raw, nil
+	return f.raw[:len(f.raw)-len(rest)], nil
 }
 
 // costs is how many bytes of chunks are to be pulled.
 func (f *fetcher) costs(list Chunks) (n int64) {
 	for _, c := range list.List {
-		if _, known := f.chunks.at[[16]byte(c.Digest[:16])]; !known {
-			n += min(c.Sent, cdc.Max*2)
+		if _, known := f.chunks.find(c.Digest); !known {
+			n += c.Sent
 		}
 	}
 	return n
@@ -177,36 +198,32 @@ func (f *fetcher) otherwise(i, n int) int64 {
 	return math.MaxInt64
 }
 
-// chunk reads a chunk from the running image, or returns nil.
-func (f *fetcher) chunk(c Chunk) []byte {
-	at, known := f.chunks.at[[16]byte(c.Digest[:16])]
-	if !known || int64(at.size) != c.Size {
-		return nil
+// chunk reads a chunk from the running image, if it is there.
+func (f *fetcher) chunk(c Chunk, raw []byte) bool {
+	offset, known := f.chunks.find(c.Digest)
+	if !known {
+		return false
 	}
-	f.window = grow(f.window, c.Size)
-	if n, _ := f.base.ReadAt(f.window, at.offset); int64(n) < c.Size || sha256.Sum256(f.window) != c.Digest {
-		return nil
-	}
-	return f.window
+	n, _ := f.base.ReadAt(raw, offset)
+	return n == len(raw) && sha256.Sum256(raw) == c.Digest
 }
 
 // pullChunk gets a chunk from the feed. Those that follow one another come by
 // one request.
-func (f *fetcher) pullChunk(ctx context.Context, list Chunks, i int) ([]byte, error) {
+func (f *fetcher) pullChunk(ctx context.Context, list Chunks, i int, raw []byte) error {
 	c := list.List[i]
 	if f.stream == nil || f.stream.object != list.Object || f.stream.at != c.Offset || f.stream.end < c.Offset+c.Sent {
 		f.hangUp()
 		end := c.Offset + c.Sent
 		for _, next := range list.List[i+1:] {
-			_, known := f.chunks.at[[16]byte(next.Digest[:16])]
-			if known || next.Offset != end {
+			if _, known := f.chunks.find(next.Digest); known || next.Offset != end {
 				break
 			}
 			end += next.Sent
 		}
 		stream, err := f.open(ctx, list.Object, c.Offset, end-c.Offset)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		f.stream = stream
 	}
@@ -214,10 +231,10 @@ func (f *fetcher) pullChunk(ctx context.Context, list Chunks, i int) ([]byte, er
 	n, err := f.stream.fill(ctx, f.window, &f.rate)
 	f.pulled[WayChunks] += int64(n)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if sha256.Sum256(f.window) != c.SentDigest {
-		return nil, fmt.Errorf("%w: object %q has other bytes than were signed", ErrCorrupt, list.Object)
+		return fmt.Errorf("%w: object %q has other bytes than were signed", ErrCorrupt, list.Object)
 	}
-	return f.s.config.Verifier.Unpack(WayZstd, f.window, nil, c.Size)
+	return f.unpacker.Unpack(WayZstd, f.window, nil, raw)
 }

@@ -37,11 +37,18 @@ type Verifier interface {
 	// Bundle returns what is signed at the head of a bundle. A catalog is no
 	// bundle, nor the reverse: ErrSignature.
 	Bundle(ctx context.Context, raw, trust []byte) (Bundle, error)
-	// Unpack returns the size raw bytes that were packed as WayZstd or, against
+	// Unpacker returns what unpacks the segments of one run.
+	Unpacker() Unpacker
+}
+
+// Unpacker unpacks the segments of one run, for one goroutine, so that it may
+// use the same memory for each.
+type Unpacker interface {
+	// Unpack fills raw with the bytes that were packed as WayZstd or, against
 	// the window of another image, as WayPatch. The digest of what was sent has
-	// matched. It takes no more memory than what was sent, the window and size
+	// matched. It takes no more memory than what was sent, the window and raw
 	// account for, whatever the bytes say, and returns ErrCorrupt for bytes
-	// that are nothing of the kind. It is called by one goroutine at a time
-	// for a Service, and may return memory that the next call uses again.
-	Unpack(way Way, sent, window []byte, size int64) ([]byte, error)
+	// that are nothing of the kind, or not as many. After an error nobody
+	// looks at raw. What is in the slices may change after it has returned.
+	Unpack(way Way, sent, window, raw []byte) error
 }

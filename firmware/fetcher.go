@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -28,17 +29,21 @@ type fetcher struct {
 	misfits map[[32]byte]int // patches from an image that is not the running one, while that is unknown
 	dear    bool             // chunks are pulled even if another way costs less: there is none left
 
-	missing []string // objects that the feed does not have
-	unfit   map[Way]int
-	pulled  map[Way]int64 // since take
-	notes   []string      // since take
-	stream  *stream       // the request that is open, or nil
-	sent    []byte        // as large as the largest part so far
-	window  []byte
-	chunks  *chunkStore
-	life    context.Context // of every request
-	failed  int             // tries since a segment came
-	rate    limiter
+	missing  []string // objects that the feed does not have
+	unfit    map[Way]int
+	pulled   map[Way]int64 // since take
+	notes    []string      // since take
+	stream   *stream       // the request that is open, or nil
+	sent     []byte        // as large as the largest part so far
+	window   []byte
+	raw      []byte // of a segment that was not sent as it is
+	chunks   *chunkStore
+	unpacker Unpacker
+	ahead    lists
+	costly   []bool          // segments whose chunks cost more than another way, as far as their lists were read
+	life     context.Context // of every request
+	failed   int             // tries since a segment came
+	rate     limiter
 }
 
 func newFetcher(ctx context.Context, s *Service, index Index, base Image, from [32]byte, missing []string) *fetcher {
@@ -46,6 +51,7 @@ func newFetcher(ctx context.Context, s *Service, index Index, base Image, from [
 		life: ctx,
 		s:    s, index: index, base: base, from: from, missing: slices.Clone(missing), misfits: map[[32]byte]int{},
 		unfit: map[Way]int{}, pulled: map[Way]int64{}, rate: limiter{rate: s.config.Rate},
+		unpacker: s.config.Verifier.Unpacker(),
 	}
 }
 
@@ -90,6 +96,20 @@ func (f *fetcher) skips(p Part) error {
 	return nil
 }
 
+// lacks returns what of the running image is not there that a part starts from.
+// Nothing is asked for then, so that a request for the other way goes on.
+func (f *fetcher) lacks(p Part) error {
+	switch {
+	case p.Way != WayPatch && p.Way != WayChunks:
+		return nil
+	case f.base == nil:
+		return fmt.Errorf("%w: there is no image to start from", ErrCorrupt)
+	case p.Way == WayPatch && p.Base+p.BaseSize > f.base.Size():
+		return fmt.Errorf("%w: the running image is shorter", ErrCorrupt)
+	}
+	return nil
+}
+
 // errDear reports chunks that cost more than another way.
 var errDear = errors.New("firmware: another way costs less")
 
@@ -102,8 +122,12 @@ func (f *fetcher) segment(ctx context.Context, i int) ([]byte, error) {
 	var failure error
 	var broken []string // objects that do not work
 	for n, p := range s.Parts {
-		if why := f.skips(p); why != nil {
+		if why := cmp.Or(f.skips(p), f.lacks(p)); why != nil {
 			failure = cmp.Or(failure, why)
+			continue
+		}
+		if p.Way == WayChunks && f.dearer(i) {
+			dear = true
 			continue
 		}
 		raw, err := f.attempts(ctx, i, n)
@@ -161,6 +185,7 @@ func (f *fetcher) attempts(ctx context.Context, i, n int) (raw []byte, err error
 		if last := n == len(s.Parts)-1; !last || !errors.Is(err, ErrCorrupt) || try == tries || ctx.Err() != nil {
 			break
 		}
+		f.ahead.sent = f.ahead.sent[:0]
 	}
 	if p.Way == WayPatch && errors.Is(err, ErrCorrupt) {
 		f.misfits[p.From]++
@@ -180,12 +205,6 @@ func (s Segment) is(raw []byte, p Part) bool {
 // part returns the raw bytes of a segment by one of its ways.
 func (f *fetcher) part(ctx context.Context, i, n int, size int64) ([]byte, error) {
 	p := f.index.Segments[i].Parts[n]
-	if f.base == nil && (p.Way == WayPatch || p.Way == WayChunks) {
-		return nil, fmt.Errorf("%w: there is no image to start from", ErrCorrupt)
-	}
-	if p.Way == WayPatch && p.Base+p.BaseSize > f.base.Size() {
-		return nil, fmt.Errorf("%w: the running image is shorter", ErrCorrupt)
-	}
 	sent, err := f.read(ctx, i, n)
 	if err != nil {
 		return nil, err
@@ -193,26 +212,30 @@ func (f *fetcher) part(ctx context.Context, i, n int, size int64) ([]byte, error
 	if sha256.Sum256(sent) != p.Digest {
 		return nil, fmt.Errorf("%w: object %q has other bytes than were signed", ErrCorrupt, p.Object)
 	}
-	switch p.Way {
-	case WayRaw:
+	if p.Way == WayRaw {
 		return sent, nil
+	}
+	f.raw = grow(f.raw, size)
+	switch p.Way {
 	case WayChunks:
-		return f.assemble(ctx, i, n, sent)
+		return f.assemble(ctx, sent)
 	case WayPatch:
 		f.window = grow(f.window, p.BaseSize)
 		if _, err := f.base.ReadAt(f.window, p.Base); err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("%w: reading the running image: %w", ErrCorrupt, err)
 		}
-		return f.s.config.Verifier.Unpack(p.Way, sent, f.window, size)
+		return f.raw, f.unpacker.Unpack(p.Way, sent, f.window, f.raw)
 	default:
-		return f.s.config.Verifier.Unpack(p.Way, sent, nil, size)
+		return f.raw, f.unpacker.Unpack(p.Way, sent, nil, f.raw)
 	}
 }
 
-// grow returns a slice of n bytes, which is b's memory if that is enough.
+// grow returns a slice of n bytes, which is b's memory if that is enough. What
+// is new has some room, as the next part may be a little larger.
 func grow(b []byte, n int64) []byte {
+	const room = 64 << 10
 	if int64(cap(b)) < n {
-		return make([]byte, n)
+		return make([]byte, n, (n+room-1)/room*room)
 	}
 	return b[:n]
 }
@@ -221,9 +244,12 @@ func grow(b []byte, n int64) []byte {
 // another in one object come by one request.
 func (f *fetcher) read(ctx context.Context, i, n int) ([]byte, error) {
 	p := f.index.Segments[i].Parts[n]
+	if p.Way == WayChunks {
+		return f.list(ctx, i, n)
+	}
 	if f.stream == nil || f.stream.object != p.Object || f.stream.at != p.Offset || f.stream.end < p.Offset+p.Size {
 		f.hangUp()
-		stream, err := f.open(ctx, p.Object, p.Offset, f.extent(i, p)-p.Offset)
+		stream, err := f.open(ctx, p.Object, p.Offset, f.extent(i, p, math.MaxInt64)-p.Offset)
 		if err != nil {
 			return nil, err
 		}
@@ -236,17 +262,26 @@ func (f *fetcher) read(ctx context.Context, i, n int) ([]byte, error) {
 }
 
 // extent is where the parts end that follow p, which is of segment i, in its
-// object and are the first choice of the segments that follow.
-func (f *fetcher) extent(i int, p Part) int64 {
+// object and are the first choice of the segments that follow: all together, if
+// there are several, at most so many bytes.
+func (f *fetcher) extent(i int, p Part, most int64) int64 {
 	end := p.Offset + p.Size
-	for _, s := range f.index.Segments[i+1:] {
-		j := slices.IndexFunc(s.Parts, func(next Part) bool { return f.skips(next) == nil })
-		if j < 0 || s.Parts[j].Object != p.Object || s.Parts[j].Offset != end {
+	for i := i + 1; i < len(f.index.Segments); i++ {
+		parts := f.index.Segments[i].Parts
+		j := f.first(i)
+		if j < 0 || parts[j].Object != p.Object || parts[j].Offset != end || end+parts[j].Size-p.Offset > most {
 			break
 		}
-		end += s.Parts[j].Size
+		end += parts[j].Size
 	}
 	return end
+}
+
+// first is by which of its ways segment i will be tried first, or -1.
+func (f *fetcher) first(i int) int {
+	return slices.IndexFunc(f.index.Segments[i].Parts, func(p Part) bool {
+		return f.skips(p) == nil && f.lacks(p) == nil && (p.Way != WayChunks || !f.dearer(i))
+	})
 }
 
 // stream is one open request for a range of an object.

@@ -20,6 +20,7 @@ const (
 	MinSegment = 4 << 10  // bytes of every segment but the last
 	MaxSegment = 64 << 20 // bytes of a segment, and of the window that a patch starts from; as sent an eighth more
 	MaxIndex   = 64 << 20 // bytes of the binary form
+	maxParts   = 16       // of a segment
 )
 
 // Segment is a part of an image.
@@ -143,6 +144,9 @@ func (x *Index) UnmarshalBinary(b []byte) error {
 	if r.err == nil && count > int64(len(r.rest))/33 {
 		r.err = fmt.Errorf("%w: an index of %d segments in %d bytes", ErrCorrupt, count, len(b))
 	}
+	if r.err == nil {
+		next.Segments = make([]Segment, 0, count)
+	}
 	for i := int64(0); i < count && r.err == nil; i++ {
 		next.Segments = append(next.Segments, r.segment(names, images))
 	}
@@ -184,8 +188,8 @@ func (x Index) Check() error {
 		return fmt.Errorf("%w: %d segments, an image of %d bytes has %d", ErrInvalid, len(x.Segments), x.Size, x.count())
 	}
 	for i, s := range x.Segments {
-		if len(s.Parts) == 0 || len(s.Parts) > 16 {
-			return fmt.Errorf("%w: segment %d can be had in %d ways, 1 to 16 are allowed", ErrInvalid, i, len(s.Parts))
+		if len(s.Parts) == 0 || len(s.Parts) > maxParts {
+			return fmt.Errorf("%w: segment %d can be had in %d ways, 1 to %d are allowed", ErrInvalid, i, len(s.Parts), maxParts)
 		}
 		for _, p := range s.Parts {
 			if err := p.check(); err != nil {
@@ -289,6 +293,9 @@ func (r *indexReader) segment(names, images []string) Segment {
 		p := r.part(names, images)
 		if r.err != nil {
 			return s
+		}
+		if s.Parts == nil {
+			s.Parts = make([]Part, 0, min(count[0], maxParts))
 		}
 		s.Parts = append(s.Parts, p)
 	}

@@ -99,8 +99,11 @@ func (s *shop) Bundle(_ context.Context, raw, _ []byte) (b firmware.Bundle, err 
 	return b, json.Unmarshal(raw, &b)
 }
 
-func (s *shop) Unpack(_ firmware.Way, sent, _ []byte, size int64) ([]byte, error) {
-	return sent[:size], nil
+func (s *shop) Unpacker() firmware.Unpacker { return s }
+
+func (s *shop) Unpack(_ firmware.Way, sent, _, raw []byte) error {
+	copy(raw, sent)
+	return nil
 }
 
 func noise(seed byte, n int) []byte {

@@ -39,13 +39,16 @@ func (r *runner) pull() error {
 		return err
 	}
 	defer file.Close()
-	base, err := r.s.config.Slots.Base(r.ahead)
-	if err != nil {
-		base = nil // there is nothing to start from
+	base, missing := r.s.config.Slots.Base(r.ahead)
+	if missing != nil {
+		base = nil
 	} else {
 		defer base.Close()
 	}
 	f := newFetcher(r.ahead, r.s, index, base, r.rec.Running.Digest, r.now.Missing)
+	if missing != nil {
+		f.notes = append(f.notes, cut(fmt.Sprintf("there is no image to start from: %v", missing), maxReason))
+	}
 	defer f.close()
 	if err := r.segments(file, index, f.segment, f, true); err != nil {
 		return err

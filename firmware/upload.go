@@ -10,8 +10,8 @@ import (
 )
 
 // BundleMagic is what a bundle begins with. After it come the length of the
-// signed head in four bytes, big end first, the head, the index, and then the
-// object that the index has for each segment by WayZstd.
+// signed head in four bytes, big end first, the head, the index, and then what
+// the index has for each segment last, by WayZstd or WayRaw.
 const BundleMagic = "upkfwb1\n"
 
 const maxHead = 1 << 20 // bytes of a bundle's signed head
@@ -179,25 +179,27 @@ func ended(in io.Reader) error {
 // received reads a segment of a bundle.
 func (f *fetcher) received(in io.Reader, i int) ([]byte, error) {
 	s := f.index.Segments[i]
-	_, size := f.index.Extent(i)
-	for _, p := range s.Parts {
-		if p.Way != WayZstd {
-			continue
-		}
-		f.sent = grow(f.sent, p.Size)
-		n, err := io.ReadFull(in, f.sent)
-		f.pulled[WayBundle] += int64(n)
-		if err != nil {
-			return nil, fmt.Errorf("%w: the bundle ends early: %w", ErrCorrupt, err)
-		}
-		if sha256.Sum256(f.sent) != p.Digest {
-			return nil, fmt.Errorf("%w: the bundle has other bytes than were signed", ErrCorrupt)
-		}
-		raw, err := f.s.config.Verifier.Unpack(WayZstd, f.sent, nil, size)
-		if err == nil && sha256.Sum256(raw) != s.Digest {
-			err = fmt.Errorf("%w: it is not the segment that was signed", ErrCorrupt)
-		}
-		return raw, err
+	p := s.Parts[len(s.Parts)-1]
+	if p.Way != WayZstd && p.Way != WayRaw {
+		return nil, fmt.Errorf("%w: the index does not say how segment %d is packed", ErrCorrupt, i+1)
 	}
-	return nil, fmt.Errorf("%w: the index does not say how segment %d is packed", ErrCorrupt, i+1)
+	f.sent = grow(f.sent, p.Size)
+	n, err := io.ReadFull(in, f.sent)
+	f.pulled[WayBundle] += int64(n)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the bundle ends early: %w", ErrCorrupt, err)
+	}
+	if sha256.Sum256(f.sent) != p.Digest {
+		return nil, fmt.Errorf("%w: the bundle has other bytes than were signed", ErrCorrupt)
+	}
+	raw := f.sent
+	if p.Way == WayZstd {
+		_, size := f.index.Extent(i)
+		f.raw = grow(f.raw, size)
+		raw, err = f.raw, f.unpacker.Unpack(WayZstd, f.sent, nil, f.raw)
+	}
+	if err == nil && !s.is(raw, p) {
+		err = fmt.Errorf("%w: it is not the segment that was signed", ErrCorrupt)
+	}
+	return raw, err
 }

@@ -77,8 +77,11 @@ func (s *shelf) Bundle(_ context.Context, raw, _ []byte) (b firmware.Bundle, err
 	return b, nil
 }
 
-func (s *shelf) Unpack(_ firmware.Way, sent, _ []byte, size int64) ([]byte, error) {
-	return sent[:size], nil
+func (s *shelf) Unpacker() firmware.Unpacker { return s }
+
+func (s *shelf) Unpack(_ firmware.Way, sent, _, raw []byte) error {
+	copy(raw, sent)
+	return nil
 }
 
 const segmentSize = 4 << 10

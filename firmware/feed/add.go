@@ -20,7 +20,8 @@ import (
 // Add puts an image into the feed as release r, whose Size, Digest and Index it
 // fills in, and whose Time is that of the Publisher if it is zero. It returns
 // how many bytes, index included, each way costs a device that has the highest
-// lower version; without one only WayZstd.
+// lower version; without one only WayZstd, by which all of it is sent, what zstd
+// cannot pack as it is.
 func (p Publisher) Add(ctx context.Context, r firmware.Release, image Content) (map[firmware.Way]int64, error) {
 	if err := check(r); err != nil {
 		return nil, err
@@ -153,10 +154,15 @@ func apart(a, b []string) bool {
 
 // packed is a segment that was packed.
 type packed struct {
+	way    firmware.Way // by itself
 	digest [32]byte
-	zstd   []byte
+	sent   []byte
 	chunks []chunk
 }
+
+// little is the share of a segment, one in so many bytes, that zstd must save:
+// to unpack it costs a device more than to get less than that.
+const little = 50
 
 type chunk struct {
 	digest [32]byte
@@ -180,11 +186,11 @@ func (m *maker) packAll(ctx context.Context) error {
 	m.stored = map[[32]byte]firmware.Chunk{}
 	parts := make([]firmware.Part, len(m.index.Segments))
 	err = inOrder(ctx, len(parts), m.packed, func(i int, p packed) error {
-		at, err := segments.write(p.zstd)
+		at, err := segments.write(p.sent)
 		if err != nil {
 			return err
 		}
-		parts[i] = firmware.Part{Way: firmware.WayZstd, Offset: at, Size: int64(len(p.zstd)), Digest: p.digest}
+		parts[i] = firmware.Part{Way: p.way, Offset: at, Size: int64(len(p.sent)), Digest: p.digest}
 		return m.store(chunks, i, p.chunks)
 	})
 	if err != nil {
@@ -215,10 +221,14 @@ func (m *maker) packed(i int) (p packed, err error) {
 	if err != nil {
 		return p, err
 	}
-	if p.zstd, err = m.pack(raw, nil); err != nil {
+	p.way = firmware.WayZstd
+	if p.sent, err = m.pack(raw, nil); err != nil {
 		return p, err
 	}
-	p.digest = sha256.Sum256(p.zstd)
+	if len(p.sent) > len(raw)-len(raw)/little {
+		p.way, p.sent = firmware.WayRaw, raw
+	}
+	p.digest = sha256.Sum256(p.sent)
 	seen := map[[32]byte]bool{}
 	for rest := raw; len(rest) > 0; {
 		n := cdc.Cut(rest)

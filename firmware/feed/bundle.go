@@ -58,12 +58,11 @@ func (p Publisher) Bundle(ctx context.Context, number string, to io.Writer) erro
 	return nil
 }
 
-// alone is the part that has a segment by itself.
+// alone is the part that has a segment by itself: the last.
 func alone(s firmware.Segment) (firmware.Part, error) {
-	for _, p := range s.Parts {
-		if p.Way == firmware.WayZstd {
-			return p, nil
-		}
+	p := s.Parts[len(s.Parts)-1]
+	if p.Way != firmware.WayZstd && p.Way != firmware.WayRaw {
+		return p, fmt.Errorf("%w: the index does not say how it is packed", firmware.ErrCorrupt)
 	}
-	return firmware.Part{}, fmt.Errorf("%w: the index does not say how it is packed", firmware.ErrCorrupt)
+	return p, nil
 }

@@ -46,17 +46,18 @@ func TestWhatIsPackedDoesNotDependOnWhatWasPackedBefore(t *testing.T) {
 func TestWhatIsPackedIsUnpacked(t *testing.T) {
 	image := code(1, 4<<10)
 	window := next(2, image, 4096)
+	unpack := feed.Keys{}.Unpacker().Unpack
 	for _, n := range []int{1, 1<<10 + 1, 128<<10 + 1} {
 		raw := image[:n]
 		sent, err := packs.Pack(raw, nil)
 		require.NoError(t, err)
-		got, err := feed.Keys{}.Unpack(firmware.WayZstd, sent, nil, int64(n))
-		require.NoError(t, err)
+		got := make([]byte, n)
+		require.NoError(t, unpack(firmware.WayZstd, sent, nil, got))
 		require.Equal(t, raw, got)
 		sent, err = packs.Pack(raw, window)
 		require.NoError(t, err)
-		got, err = feed.Keys{}.Unpack(firmware.WayPatch, sent, window, int64(n))
-		require.NoError(t, err)
+		clear(got)
+		require.NoError(t, unpack(firmware.WayPatch, sent, window, got))
 		require.Equal(t, raw, got)
 	}
 }
@@ -65,20 +66,19 @@ func TestWhatIsNothingOfTheKindIsNotUnpacked(t *testing.T) {
 	raw := code(1, 1<<10)
 	sent, err := packs.Pack(raw, nil)
 	require.NoError(t, err)
-	unpack := feed.Keys{}.Unpack
+	unpack := func(way firmware.Way, sent []byte, size int) error {
+		return feed.Keys{}.Unpacker().Unpack(way, sent, nil, make([]byte, size))
+	}
 	for name, damaged := range map[string][]byte{
 		"nothing": nil, "cut": sent[:len(sent)-1], "text": []byte("not packed"),
 		"twice": append(bytes.Clone(sent), sent...), "more": append(bytes.Clone(sent), 0),
 	} {
-		_, err := unpack(firmware.WayZstd, damaged, nil, int64(len(raw)))
-		assert.ErrorIs(t, err, firmware.ErrCorrupt, name)
+		assert.ErrorIs(t, unpack(firmware.WayZstd, damaged, len(raw)), firmware.ErrCorrupt, name)
 	}
-	for _, size := range []int64{-1, 0, int64(len(raw)) - 1, int64(len(raw)) + 1, firmware.MaxSegment + 1} {
-		_, err := unpack(firmware.WayZstd, sent, nil, size)
-		assert.ErrorIs(t, err, firmware.ErrCorrupt, "%d bytes", size)
+	for _, size := range []int{0, len(raw) - 1, len(raw) + 1, firmware.MaxSegment + 1} {
+		assert.ErrorIs(t, unpack(firmware.WayZstd, sent, size), firmware.ErrCorrupt, "%d bytes", size)
 	}
-	_, err = unpack(firmware.WayChunks, sent, nil, int64(len(raw)))
-	assert.ErrorIs(t, err, firmware.ErrInvalid)
+	assert.ErrorIs(t, unpack(firmware.WayChunks, sent, len(raw)), firmware.ErrInvalid)
 }
 
 // Eight MiB of zeros are sent in a few hundred bytes, which costs no more than
@@ -93,8 +93,9 @@ func TestABombCostsNoMoreThanWhatWasToCome(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		const times = 20
+		unpack := feed.Keys{}.Unpacker().Unpack
 		for range times {
-			_, err := feed.Keys{}.Unpack(firmware.WayZstd, sent, nil, 4<<10)
+			err := unpack(firmware.WayZstd, sent, nil, make([]byte, 4<<10))
 			require.ErrorIs(t, err, firmware.ErrCorrupt)
 		}
 		runtime.ReadMemStats(&after)
@@ -108,8 +109,9 @@ func BenchmarkUnpackChunk(b *testing.B) {
 	require.NoError(b, err)
 	b.SetBytes(int64(len(raw)))
 	b.ReportAllocs()
+	unpacker := feed.Keys{}.Unpacker()
 	for range b.N {
-		if _, err := (feed.Keys{}).Unpack(firmware.WayZstd, sent, nil, int64(len(raw))); err != nil {
+		if err := unpacker.Unpack(firmware.WayZstd, sent, nil, raw); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -140,6 +140,13 @@ func TestWhatCannotBeCompressedIsStoredOnce(t *testing.T) {
 	}
 	cost := s.add("1.0.0", image)
 	assert.InDelta(t, len(image), cost[firmware.WayZstd], 2048)
+	for _, at := range s.index("1.0.0").Segments {
+		assert.Equal(t, firmware.WayRaw, at.Parts[len(at.Parts)-1].Way, "nobody unpacks in vain")
+	}
+	var bundle bytes.Buffer
+	require.NoError(t, s.Bundle(t.Context(), "1.0.0", &bundle))
+	require.NoError(t, s.Verify(t.Context(), s.verifier))
+	assert.True(t, bytes.HasSuffix(bundle.Bytes(), image))
 	s.add("1.1.0", make([]byte, 2*segment))
 	assert.Less(t, s.index("1.1.0").Segments[0].Parts[0].Size, int64(256))
 	assert.Len(t, s.index("1.1.0").Segments[0].Parts, 1, "of zeros no list of chunks is cheaper")

@@ -144,10 +144,10 @@ func (d folder) image(ctx context.Context, r firmware.Release) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.New()
+	sum, u := sha256.New(), Keys{}.Unpacker()
 	for i, s := range x.Segments {
 		var raw []byte
-		if raw, err = d.unpacked(ctx, x, i, s); err != nil {
+		if raw, err = d.unpacked(ctx, u, x, i, s); err != nil {
 			break
 		}
 		sum.Write(raw)
@@ -167,7 +167,7 @@ func (d folder) image(ctx context.Context, r firmware.Release) (*image, error) {
 }
 
 // unpacked is segment i, as it is by itself.
-func (d folder) unpacked(ctx context.Context, x firmware.Index, i int, s firmware.Segment) ([]byte, error) {
+func (d folder) unpacked(ctx context.Context, u firmware.Unpacker, x firmware.Index, i int, s firmware.Segment) ([]byte, error) {
 	_, size := x.Extent(i)
 	p, err := alone(s)
 	if err != nil {
@@ -177,7 +177,11 @@ func (d folder) unpacked(ctx context.Context, x firmware.Index, i int, s firmwar
 	if err != nil {
 		return nil, err
 	}
-	raw, err := Keys{}.Unpack(p.Way, sent, nil, size)
+	raw := sent
+	if p.Way == firmware.WayZstd {
+		raw = make([]byte, size)
+		err = u.Unpack(p.Way, sent, nil, raw)
+	}
 	if err == nil && sha256.Sum256(raw) != s.Digest {
 		err = fmt.Errorf("%w: segment %d is not the one that was signed", firmware.ErrCorrupt, i+1)
 	}

@@ -8,30 +8,40 @@ import (
 	"github.com/upkeep-go/upkeep/firmware"
 )
 
-// Unpack implements firmware.Verifier.
-func (k Keys) Unpack(way firmware.Way, sent, window []byte, size int64) ([]byte, error) {
+// Unpacker implements firmware.Verifier.
+func (k Keys) Unpacker() firmware.Unpacker { return &unpacker{} }
+
+// unpacker uses its decoder, which has no goroutines, again and again.
+type unpacker struct{ decoder *zstd.Decoder }
+
+// Unpack implements firmware.Unpacker.
+func (u *unpacker) Unpack(way firmware.Way, sent, window, raw []byte) (err error) {
 	if way != firmware.WayZstd && way != firmware.WayPatch {
-		return nil, fmt.Errorf("%w: way %q packs nothing", firmware.ErrInvalid, way)
+		return fmt.Errorf("%w: way %q packs nothing", firmware.ErrInvalid, way)
 	}
-	if size <= 0 || size > firmware.MaxSegment {
-		return nil, fmt.Errorf("%w: %d bytes to unpack, at most %d are allowed", firmware.ErrCorrupt, size, firmware.MaxSegment)
+	if len(raw) == 0 || len(raw) > firmware.MaxSegment {
+		return fmt.Errorf("%w: %d bytes to unpack, at most %d are allowed", firmware.ErrCorrupt, len(raw), firmware.MaxSegment)
 	}
-	options := []zstd.DOption{
-		zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true),
+	if u.decoder == nil {
+		u.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true))
+		if err != nil {
+			return err
+		}
 	}
+	start := zstd.WithDecoderDictDelete()
 	if way == firmware.WayPatch {
-		options = append(options, zstd.WithDecoderDictRaw(0, window))
+		start = zstd.WithDecoderDictRaw(0, window)
 	}
-	d, err := zstd.NewReader(nil, options...) // it has no goroutines
+	if err := u.decoder.ResetWithOptions(nil, start); err != nil {
+		return fmt.Errorf("%w: a window of %d bytes: %w", firmware.ErrCorrupt, len(window), err)
+	}
+	got, err := u.decoder.DecodeAll(sent, raw[:0:len(raw)])
 	if err != nil {
-		return nil, fmt.Errorf("%w: a window of %d bytes: %w", firmware.ErrCorrupt, len(window), err)
+		u.decoder = nil // whatever has become of it
+		return fmt.Errorf("%w: unpacking what came by %s: %w", firmware.ErrCorrupt, way, err)
 	}
-	raw, err := d.DecodeAll(sent, make([]byte, 0, size))
-	if err != nil {
-		return nil, fmt.Errorf("%w: unpacking what came by %s: %w", firmware.ErrCorrupt, way, err)
+	if len(got) != len(raw) {
+		return fmt.Errorf("%w: unpacked by %s it has %d bytes, not %d", firmware.ErrCorrupt, way, len(got), len(raw))
 	}
-	if int64(len(raw)) != size {
-		return nil, fmt.Errorf("%w: unpacked by %s it has %d bytes, not %d", firmware.ErrCorrupt, way, len(raw), size)
-	}
-	return raw, nil
+	return nil
 }

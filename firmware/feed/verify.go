@@ -61,12 +61,13 @@ func (d folder) verify(ctx context.Context, v firmware.Verifier, c firmware.Cata
 		defer base.Close()
 		bases[r.Digest] = base
 	}
+	u := v.Unpacker()
 	for i, s := range x.Segments {
 		for _, p := range s.Parts {
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
-			if err := d.verifyPart(ctx, v, x, i, p, bases[p.From]); err != nil {
+			if err := d.verifyPart(ctx, u, x, i, p, bases[p.From]); err != nil {
 				return fmt.Errorf("segment %d by %s: %w", i+1, p.Way, err)
 			}
 		}
@@ -85,7 +86,7 @@ func usesPatches(x firmware.Index, from [32]byte) bool {
 	return false
 }
 
-func (d folder) verifyPart(ctx context.Context, v firmware.Verifier, x firmware.Index, i int, p firmware.Part, base io.ReaderAt) error {
+func (d folder) verifyPart(ctx context.Context, u firmware.Unpacker, x firmware.Index, i int, p firmware.Part, base io.ReaderAt) error {
 	_, size := x.Extent(i)
 	raw, err := d.read(ctx, p.Object, p.Offset, p.Size, p.Digest)
 	if err != nil || p.Way == firmware.WayPatch && base == nil {
@@ -93,15 +94,19 @@ func (d folder) verifyPart(ctx context.Context, v firmware.Verifier, x firmware.
 	}
 	switch p.Way {
 	case firmware.WayChunks:
-		raw, err = d.joined(ctx, v, raw)
+		raw, err = d.joined(ctx, u, raw)
 	case firmware.WayPatch:
 		window := make([]byte, p.BaseSize)
 		if _, err := base.ReadAt(window, p.Base); err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		raw, err = v.Unpack(p.Way, raw, window, size)
+		sent := raw
+		raw = make([]byte, size)
+		err = u.Unpack(p.Way, sent, window, raw)
 	case firmware.WayZstd:
-		raw, err = v.Unpack(p.Way, raw, nil, size)
+		sent := raw
+		raw = make([]byte, size)
+		err = u.Unpack(p.Way, sent, nil, raw)
 	}
 	if err == nil && sha256.Sum256(raw) != x.Segments[i].Digest {
 		err = fmt.Errorf("%w: it is not the segment that was signed", firmware.ErrCorrupt)
@@ -110,7 +115,7 @@ func (d folder) verifyPart(ctx context.Context, v firmware.Verifier, x firmware.
 }
 
 // joined is what a list of chunks makes, all of which come from the feed.
-func (d folder) joined(ctx context.Context, v firmware.Verifier, sent []byte) (raw []byte, err error) {
+func (d folder) joined(ctx context.Context, u firmware.Unpacker, sent []byte) (raw []byte, err error) {
 	var list firmware.Chunks
 	if err := list.UnmarshalBinary(sent); err != nil {
 		return nil, err
@@ -120,8 +125,8 @@ func (d folder) joined(ctx context.Context, v firmware.Verifier, sent []byte) (r
 		if err != nil {
 			return nil, err
 		}
-		one, err := v.Unpack(firmware.WayZstd, sent, nil, c.Size)
-		if err != nil {
+		one := make([]byte, c.Size)
+		if err := u.Unpack(firmware.WayZstd, sent, nil, one); err != nil {
 			return nil, err
 		}
 		if sha256.Sum256(one) != c.Digest {
