@@ -304,7 +304,7 @@ func TestAnUpdateSurvivesAKillAtAnyMoment(t *testing.T) {
 	require.False(t, killed(t, c.start(t, "1.2.0-rc.1", "")))
 	whole := time.Since(start)
 	c.check(t, c.recover(t))
-	for i := range often(6, 240) {
+	for i := range often(6, 60) {
 		version := []string{"1.1.0", "1.2.0-rc.1"}[i%2]
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
@@ -355,7 +355,7 @@ func TestARestoreThatIsKilledLeavesOneContentOrTheOther(t *testing.T) {
 			many, err := s.Save(t.Context(), task("many", "1.1.0"))
 			require.NoError(t, err)
 			require.NoError(t, db.Close())
-			for range often(3, 120) {
+			for range often(3, 30) {
 				cmd := startChild(t, child("restore", dir, journal, few, many))
 				time.AfterFunc(rand.N(150*time.Millisecond), func() { _ = cmd.Process.Kill() })
 				require.True(t, killed(t, cmd))

@@ -79,7 +79,7 @@ func TestMigrateSQLMayRunTwiceAtOnce(t *testing.T) {
 	files := often(6, 9)
 	dir := writeFiles(t, manyFiles(files))
 	for _, mode := range []string{"WAL", "DELETE"} {
-		for range often(3, 10) {
+		for range often(3, 5) {
 			path := filepath.Join(t.TempDir(), "site.db")
 			execSQL(t, openDB(t, path, "journal_mode("+mode+")"), "CREATE TABLE page (title)")
 			var work sync.WaitGroup
@@ -99,7 +99,7 @@ func TestMigrateSQLMayRunTwiceAtOnce(t *testing.T) {
 
 func TestMigrateSQLMayRunTwiceAtOnceInOneProcess(t *testing.T) {
 	t.Parallel()
-	for range often(3, 10) {
+	for range often(3, 5) {
 		db, _ := site(t)
 		m := migrate(db, manyFiles(6))
 		var work sync.WaitGroup
@@ -121,7 +121,7 @@ func TestMigrateSQLSurvivesBeingKilled(t *testing.T) {
 	content := manyFiles(files)
 	dir := writeFiles(t, content)
 	kills := 0
-	rounds := often(3, 12)
+	rounds := often(3, 6)
 	for round := range rounds {
 		latest := 4 + 33*round/(rounds-1) // in milliseconds
 		path := filepath.Join(t.TempDir(), "site.db")

@@ -340,7 +340,7 @@ func TestReadersSeeWholeReleasesWhilePublishFilesSwitches(t *testing.T) {
 			}
 		})
 	}
-	for i := range often(5, 30) {
+	for i := range often(5, 15) {
 		require.NoError(t, s.Do(t.Context(), task(fmt.Sprint("run", i), []string{"1.1.0", "1.0.0"}[i%2])))
 		for _, reader := range read {
 			for range 2 { // the second time it has seen what is there now: a release is kept for one publish more

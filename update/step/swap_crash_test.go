@@ -224,7 +224,7 @@ func TestThereIsAlwaysAProgramThatStartsKilledAtAnyMoment(t *testing.T) {
 	start := time.Now()
 	require.False(t, killed(t, startChild(t, child("swap", newSwap(t), "1.2.0-rc.1", "0"))))
 	whole := time.Since(start)
-	for i := range often(4, 160) {
+	for i := range often(4, 40) {
 		version := []string{"1.1.0", "1.2.0-rc.1"}[i%2]
 		t.Run(version, func(t *testing.T) {
 			dir := newSwap(t)
