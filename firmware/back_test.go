@@ -59,7 +59,7 @@ func TestWhatSucceededIsTakenBack(t *testing.T) {
 		assert.Equal(t, "1.2.0", st.Version)
 		assert.Equal(t, firmware.DeviceIdle, st.State)
 		_, err = fw.Start(ctx, firmware.Request{})
-		require.ErrorIs(t, err, firmware.ErrUpToDate, "what was taken back is left alone")
+		require.ErrorIs(t, err, firmware.ErrRolledBack, "what was taken back is left alone")
 		_, err = fw.Rollback(ctx, run.ID, ann)
 		require.ErrorIs(t, err, firmware.ErrStale)
 	})

@@ -23,8 +23,8 @@ func (r Request) check() error {
 }
 
 // Start validates the request, records the run and returns; the update goes on
-// in the background and does not end with ctx. A request without a Version and
-// a Plan checks first. It returns ErrBusy while a run is live, an image on
+// in the background and does not end with ctx. Without a Plan it checks first
+// unless the catalog as last verified still counts and has the Version. It returns ErrBusy while a run is live, an image on
 // trial included, and takes it up if nobody works on it; ErrUpToDate when there
 // is nothing to do, and ErrDisabled.
 //
@@ -46,12 +46,12 @@ func (s *Service) Start(ctx context.Context, r Request) (Run, error) {
 	run, _, err := s.begin(ctx, nil, func(ctx context.Context, rec Record, token int64) (Run, progress, error) {
 		_, err := s.choose(rec, r)
 		unknown := r.Version != "" && errors.Is(err, ErrNotFound)
-		if r.Plan == "" && (r.Version == "" || unknown) {
+		if r.Plan == "" && (r.Version == "" || unknown || s.stillGood(rec) != nil) {
 			if rec, err = s.check(ctx, token); err != nil {
 				return Run{}, progress{}, err
 			}
 		}
-		if err := s.admits(rec, rec.Catalog); rec.Catalog.Number > 0 && err != nil {
+		if err := s.stillGood(rec); err != nil {
 			return Run{}, progress{}, err
 		}
 		release, err := s.choose(rec, r)
@@ -137,18 +137,16 @@ func busy(run Run) error {
 func (s *Service) record(ctx context.Context, held *lease.Held, run Run, p progress) (Record, error) {
 	run.Owner = held.Lease().Owner
 	rec, err := s.amend(ctx, held.Lease().Token, func(rec *Record) ([]Event, error) {
-		switch before := progressOf(*rec); {
+		switch {
 		case rec.Run == nil:
 		case rec.Run.ID == run.ID:
 			return nil, record.ErrSame // the reply of an earlier try was lost
 		case !rec.Run.State.Done():
 			return nil, busy(*rec.Run)
-		case !before.Told:
-			p.Untold = rec.Run.ID
 		}
-		kept := run.Clone()
+		kept, next := run.Clone(), p.follows(*rec)
 		rec.Run, rec.Device, rec.Info = &kept, DeviceIdle, ""
-		p.put(rec)
+		next.put(rec)
 		return []Event{{
 			Kind: EventStarted, Run: run.ID, Actor: run.Request.By.Actor,
 			Message: cut(fmt.Sprintf("from %q to %q %s", run.From, run.Version, run.Request.By.Reason), maxReason),

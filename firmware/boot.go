@@ -2,8 +2,10 @@ package firmware
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
@@ -34,7 +36,7 @@ func (s *Service) settled(ctx context.Context, held *lease.Held) (Record, error)
 	}
 	pair, failure := s.pair(ctx)
 	if failure == nil {
-		failure = s.disarm(ctx, held, pair)
+		pair, failure = s.disarm(ctx, held, pair)
 	}
 	left := failure != nil && ctx.Err() != nil // nobody waits for the answer any more
 	if left {
@@ -111,15 +113,12 @@ func (s *Service) see(rec *Record, pair Pair, failure error, left bool) []Event 
 // disarm takes back what makes the next start try an image, if the boot loader
 // has not tried it when it should have: it could still do so when the run is
 // long forgotten.
-func (s *Service) disarm(ctx context.Context, held *lease.Held, pair Pair) error {
+func (s *Service) disarm(ctx context.Context, held *lease.Held, pair Pair) (Pair, error) {
 	rec, err := s.load(ctx)
 	if err != nil || !neverStarted(rec, pair) {
-		return err
+		return pair, err
 	}
-	if err := held.Confirm(); err != nil {
-		return err
-	}
-	return s.config.Slots.Confirm(ctx)
+	return s.keepRunning(ctx, held)
 }
 
 // neverStarted reports whether the device has started since it was to try the
@@ -151,13 +150,35 @@ func atRest(rec Record) (DeviceState, string) {
 // infoConfirm is what people are told of a device whose image is on trial.
 const infoConfirm = "confirm"
 
+// keepRunning makes the running slot the one to start from, and looks whether
+// it is.
+func (s *Service) keepRunning(ctx context.Context, held *lease.Held) (Pair, error) {
+	if err := held.Confirm(); err != nil {
+		return Pair{}, err
+	}
+	if err := s.config.Slots.Confirm(ctx); err != nil {
+		return Pair{}, err
+	}
+	pair, err := s.pair(ctx)
+	if err == nil && (!pair.Confirmed || pair.Armed) {
+		err = fmt.Errorf("%w: the slots say that the image is not confirmed", ErrUnavailable)
+	}
+	return pair, err
+}
+
 // judge says what it means for the live run that these images are there.
 func (s *Service) judge(rec *Record, pair Pair) []Event {
 	if rec.Run == nil || rec.Run.State.Done() {
-		return nil
+		if pair.Confirmed {
+			return nil
+		}
+		return s.adopt(rec, pair)
 	}
 	p := progressOf(*rec)
 	ours := pair.Running.Run == rec.Run.ID
+	if p.Adopted {
+		ours = pair.Running.Digest == rec.Run.Release.Digest && pair.Running.Version == rec.Run.Version
+	}
 	switch {
 	case p.Phase == phaseBack && rec.Run.Undoes != "":
 		if pair.Running.Digest == rec.Run.Release.Digest {
@@ -167,6 +188,11 @@ func (s *Service) judge(rec *Record, pair Pair) []Event {
 		return fellBack(rec, rec.Run.Reason, rec.Run.Cause)
 	case ours && pair.Confirmed && p.Phase.activated() && p.Phase != phaseBack:
 		return succeeds(rec)
+	case p.Phase == phaseRestart && ours && rec.Run.Cancel != nil: // it came while nobody worked on the run
+		progress{Phase: phaseBack, Untold: p.Untold}.put(rec)
+		rec.Run.State, rec.Run.Reason = StateRollingBack, rec.Run.Cancel.String()
+		rec.Device, rec.Info = atRest(*rec)
+		return []Event{{Kind: EventState, Run: rec.Run.ID, Actor: rec.Run.Cancel.Actor, Message: rec.Run.Reason}}
 	case p.Phase == phaseRestart && ours:
 		progress{Phase: phaseTrial, Durable: p.Durable, Untold: p.Untold}.put(rec)
 		rec.Run.State, rec.Run.Reason, rec.Device, rec.Info = StateTrial, "", DeviceIdle, infoConfirm
@@ -178,6 +204,19 @@ func (s *Service) judge(rec *Record, pair Pair) []Event {
 		return fellBack(rec, "the boot loader did not start the new image", causeOf(ErrUnhealthy))
 	}
 	return nil
+}
+
+// adopt makes a run of an image that is on trial though no run is live: that of
+// a Store that was lost, or restored, meanwhile. It is judged as any other.
+func (s *Service) adopt(rec *Record, pair Pair) []Event {
+	running := pair.Running
+	progress{Phase: phaseTrial, Adopted: true}.follows(*rec).put(rec)
+	rec.Run = &Run{
+		ID: strings.ToLower(rand.Text()), From: pair.Other.Version, Version: running.Version, State: StateTrial,
+		Release: Release{Version: running.Version, Epoch: running.Epoch, Digest: running.Digest},
+	}
+	rec.Device, rec.Info = DeviceIdle, infoConfirm
+	return []Event{{Kind: EventStarted, Run: rec.Run.ID, Message: "an image runs that nobody has confirmed"}}
 }
 
 // fellBack ends a run whose image does not run any more, and remembers that. It

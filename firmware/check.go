@@ -110,6 +110,14 @@ func (s *Service) admits(rec Record, c Catalog) error {
 	return s.unexpired(rec, "catalog", c.Issued, c.Expires)
 }
 
+// stillGood returns why the catalog as last verified counts no more.
+func (s *Service) stillGood(rec Record) error {
+	if rec.Catalog.Number == 0 {
+		return nil
+	}
+	return s.admits(rec, rec.Catalog)
+}
+
 // unexpired compares a date with the latest moment that is known to have been:
 // a device without a clock begins in 1970.
 func (s *Service) unexpired(rec Record, what string, issued, expires time.Time) error {

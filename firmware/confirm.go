@@ -35,18 +35,9 @@ func (s *Service) confirm(ctx context.Context, held *lease.Held, rec Record, by 
 	if rec.Run != nil && !rec.Run.State.Done() && rec.Run.State != StateTrial {
 		return busy(*rec.Run)
 	}
-	if err := held.Confirm(); err != nil {
-		return err
-	}
-	if err := s.config.Slots.Confirm(ctx); err != nil {
-		return fmt.Errorf("confirming the image: %w", err)
-	}
-	pair, err := s.pair(ctx)
+	pair, err := s.keepRunning(ctx, held)
 	if err != nil {
-		return err
-	}
-	if !pair.Confirmed {
-		return fmt.Errorf("%w: the slots say that the image is not confirmed", ErrUnavailable)
+		return fmt.Errorf("confirming the image: %w", err)
 	}
 	quiet, done := quiet(ctx)
 	defer done()
@@ -111,6 +102,18 @@ func (s *Service) Rollback(ctx context.Context, id string, by By) (Run, error) {
 	return run, nil
 }
 
+// undoable returns the run that brought the image that runs: the last, or the
+// last that has succeeded if what followed came to nothing before the slot.
+func (s *Service) undoable(ctx context.Context, rec Record, pair Pair, id string) (Run, error) {
+	switch {
+	case rec.Run != nil && rec.Run.ID == id:
+		return *rec.Run, nil
+	case rec.Run == nil || !rec.Run.State.Done() || pair.Running.Run != id:
+		return Run{}, fmt.Errorf("%w: run %q is not the last", ErrStale, id)
+	}
+	return s.Get(ctx, id)
+}
+
 // goBack records that a run goes back: in the name of somebody, or for a cause.
 func (s *Service) goBack(ctx context.Context, held *lease.Held, id string, by By, cause string) (Record, error) {
 	rec, err := s.settled(ctx, held)
@@ -122,9 +125,10 @@ func (s *Service) goBack(ctx context.Context, held *lease.Held, id string, by By
 		return rec, err
 	}
 	other := pair.Other
+	target, err := s.undoable(ctx, rec, pair, id)
 	switch {
-	case rec.Run == nil || rec.Run.ID != id:
-		return rec, fmt.Errorf("%w: run %q is not the last", ErrStale, id)
+	case err != nil:
+		return rec, err
 	case cause != "" && rec.Run.State != StateTrial:
 		return rec, fmt.Errorf("%w: run %q is %s", ErrStale, id, rec.Run.State)
 	case !other.Whole:
@@ -132,30 +136,30 @@ func (s *Service) goBack(ctx context.Context, held *lease.Held, id string, by By
 	case other.Epoch < rec.Floor:
 		return rec, fmt.Errorf("%w: the other slot has epoch %d, at least %d is needed", ErrTooLate, other.Epoch, rec.Floor)
 	}
+	before := rec.Run.ID
 	return s.amend(ctx, held.Lease().Token, func(rec *Record) ([]Event, error) {
-		before := progressOf(*rec)
-		p := progress{Phase: phaseBack, Untold: before.Untold}
-		switch run := rec.Run; {
-		case run.ID != id:
+		now := progressOf(*rec)
+		p := progress{Phase: phaseBack, Adopted: now.Adopted, Untold: now.Untold}
+		last := rec.Run
+		switch {
+		case last.ID != before:
 			return nil, fmt.Errorf("%w: run %q is not the last", ErrStale, id)
-		case cause != "" && run.State != StateTrial:
-			return nil, fmt.Errorf("%w: run %q is %s", ErrStale, id, run.State)
-		case run.State == StateTrial:
-			run.State, run.Reason, run.Cause = StateRollingBack, cut(by.String(), maxReason), cause
-		case run.State == StateSucceeded:
+		case cause != "" && last.State != StateTrial:
+			return nil, fmt.Errorf("%w: run %q is %s", ErrStale, id, last.State)
+		case !last.State.Done() && (last.State != StateTrial || last.ID != id):
+			return nil, busy(*last)
+		case last.ID == id && last.State == StateTrial:
+			last.State, last.Reason, last.Cause = StateRollingBack, cut(by.String(), maxReason), cause
+		case target.State == StateSucceeded:
+			p = progress{Phase: phaseBack}.follows(*rec)
 			rec.leaveAlone(rec.Running.Digest)
-			if !before.Told {
-				p.Untold = run.ID
-			}
 			rec.Run = &Run{
 				ID: strings.ToLower(rand.Text()), From: rec.Running.Version, Version: other.Version, State: StateRollingBack,
 				Release: Release{Version: other.Version, Epoch: other.Epoch, Digest: other.Digest},
 				Request: Request{Version: other.Version, By: by}, Reason: cut(by.String(), maxReason), Undoes: id,
 			}
-		case !run.State.Done():
-			return nil, busy(*run)
 		default:
-			return nil, fmt.Errorf("%w: run %q is %s", ErrStale, id, run.State)
+			return nil, fmt.Errorf("%w: run %q is %s", ErrStale, id, target.State)
 		}
 		rec.Run.Owner = held.Lease().Owner
 		p.put(rec)

@@ -15,6 +15,9 @@ var (
 	ErrDisabled = errors.New("firmware: disabled")
 	// ErrUpToDate reports that the wanted image runs.
 	ErrUpToDate = errors.New("firmware: up to date")
+	// ErrRolledBack reports that what is newer has been rolled back on this
+	// device: it is tried again when somebody names its version.
+	ErrRolledBack = errors.New("firmware: rolled back here")
 	// ErrRestarting reports a run that goes on after the restart.
 	ErrRestarting = errors.New("firmware: restarting")
 	// ErrNotFound reports an unknown run, version or object. It is fs.ErrNotExist.
@@ -72,7 +75,7 @@ var causes = []struct {
 	{"signature", ErrSignature}, {"expired", ErrExpired}, {"replayed", ErrReplayed},
 	{"downgrade", ErrDowngrade}, {"mismatch", ErrMismatch}, {"corrupt", ErrCorrupt},
 	{"no_space", ErrNoSpace}, {"unavailable", ErrUnavailable}, {"not_found", ErrNotFound},
-	{"unhealthy", ErrUnhealthy}, {"stale", ErrStale}, {"invalid", ErrInvalid},
+	{"unhealthy", ErrUnhealthy}, {"stale", ErrStale}, {"invalid", ErrInvalid}, {"too_late", ErrTooLate},
 }
 
 // causeOf names the error that a record keeps, or "".
@@ -117,6 +120,8 @@ func (e *keptError) Unwrap() []error {
 	}
 	return all
 }
+
+func isUnavailable(err error) bool { return errors.Is(err, ErrUnavailable) }
 
 // UnavailableError is the ErrUnavailable that tells when to try again.
 type UnavailableError struct {

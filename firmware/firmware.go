@@ -47,8 +47,8 @@ type Config struct {
 	Health func(ctx context.Context) error
 	// ConfirmWithin is how long Run lets a new image run unconfirmed before it
 	// goes back, by a clock that does not jump, and however often the program
-	// begins anew. An image that has started three times without being
-	// confirmed has failed too. Default 10 minutes.
+	// begins anew. An image that has started more than three times
+	// without being confirmed has failed too. Default 10 minutes.
 	ConfirmWithin time.Duration
 
 	// Interval is the time between the checks of Run, each at a moment of its

@@ -28,7 +28,7 @@ const (
 // Window is a time of day in which a device may install and restart.
 type Window struct {
 	Start    time.Duration  // since midnight, by the clock on the wall
-	Length   time.Duration  // required, at most 24 hours
+	Length   time.Duration  // default 1 hour, at most 24 hours
 	Days     []time.Weekday // on which it starts; default: every day
 	Location *time.Location // default time.Local
 }
@@ -39,7 +39,8 @@ func (w Window) Gate(ctx context.Context, run Run, next Step) error {
 	if next == StepPull {
 		return nil
 	}
-	if w.Start < 0 || w.Start >= 24*time.Hour || w.Length <= 0 || w.Length > 24*time.Hour {
+	w.Length = cmp.Or(w.Length, time.Hour)
+	if w.Start < 0 || w.Start >= 24*time.Hour || w.Length < 0 || w.Length > 24*time.Hour {
 		return fmt.Errorf("the window of %s from %s on is none", w.Length, w.Start)
 	}
 	now := time.Now().In(cmp.Or(w.Location, time.Local))

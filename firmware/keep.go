@@ -39,8 +39,9 @@ type progress struct {
 	Start     string        `json:"start,omitempty"`     // Pair.Start, when it was
 	Restarted bool          `json:"restarted,omitempty"` // Reboot has returned
 	Trial     time.Duration `json:"trial,omitempty"`     // for which the new image has run
+	Adopted   bool          `json:"adopted,omitempty"`   // from the slots: no run was live
 	Told      bool          `json:"told,omitempty"`      // OnFinish has returned
-	Untold    string        `json:"untold,omitempty"`    // the run before, of which OnFinish was not told
+	Untold    []string      `json:"untold,omitempty"`    // runs before, of which OnFinish was not told
 }
 
 // activated reports whether the next start may be of the new image, or is of

@@ -12,12 +12,25 @@ import (
 )
 
 // newest is the release with the highest version that is for this device, its
-// cohort and its channel.
-func (s *Service) newest(rec Record) (best Release, found bool) {
+// cohort and its channel: first of those that were not rolled back here.
+func (s *Service) newest(rec Record) (Release, bool) {
+	best, found := s.highest(rec, false)
+	if found && s.offers(rec, best) {
+		return best, true
+	}
+	if again, is := s.highest(rec, true); is && s.offers(rec, again) {
+		return again, true
+	}
+	return best, found
+}
+
+// highest is the newest of those that were, or of those that were not, rolled
+// back on this device.
+func (s *Service) highest(rec Record, rolledBack bool) (best Release, found bool) {
 	var highest *version.Version
 	for _, r := range rec.Catalog.Releases {
 		v, err := version.NewVersion(r.Version)
-		if err != nil || r.Prerelease && !rec.Settings.Prereleases || !s.inCohort(r) || s.suits(rec, r) != nil {
+		if err != nil || slices.Contains(rec.RolledBack, r.Digest) != rolledBack || r.Prerelease && !rec.Settings.Prereleases || !s.inCohort(r) || s.suits(rec, r) != nil {
 			continue
 		}
 		if highest == nil || v.GreaterThan(highest) {
@@ -92,7 +105,7 @@ func (s *Service) choose(rec Record, req Request) (Release, error) {
 			return r, fmt.Errorf("%w: version %q", ErrUpToDate, rec.Running.Version)
 		}
 		if slices.Contains(rec.RolledBack, r.Digest) {
-			return r, fmt.Errorf("%w: version %q was rolled back here, and is tried again when it is named", ErrUpToDate, r.Version)
+			return r, fmt.Errorf("%w: version %q is tried again when it is named", ErrRolledBack, r.Version)
 		}
 		return r, nil
 	}
@@ -132,6 +145,9 @@ func (s *Service) Plan(ctx context.Context, r Request) (Plan, error) {
 		return Plan{}, err
 	}
 	rec, err := s.load(ctx)
+	if err == nil {
+		err = s.stillGood(rec)
+	}
 	if err != nil {
 		return Plan{}, err
 	}

@@ -22,7 +22,7 @@ const (
 
 // pull brings the image into the slot that does not run, segment by segment.
 func (r *runner) pull() error {
-	if err := r.pass(StepPull); err != nil {
+	if _, err := r.pass(StepPull); err != nil {
 		return err
 	}
 	if err := r.turn(StateRunning, DevicePulling, ""); err != nil {
@@ -30,11 +30,11 @@ func (r *runner) pull() error {
 	}
 	release := r.rec.Run.Release
 	// First what says how: the other slot is a way back as long as it can be.
-	index, err := retried(r, func() (Index, error) { return r.s.index(r.ahead, release) })
+	index, err := retried(r, func() (Index, error) { return r.s.index(r.ahead, release) }, passes)
 	if err != nil {
 		return err
 	}
-	file, err := r.s.config.Slots.Open(r.ahead, release)
+	file, err := retried(r, func() (File, error) { return r.s.config.Slots.Open(r.ahead, release) }, isUnavailable)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (r *runner) pull() error {
 }
 
 // retried asks for something small until it is there, or the run gives up.
-func retried[T any](r *runner, ask func() (T, error)) (v T, err error) {
+func retried[T any](r *runner, ask func() (T, error), passes func(error) bool) (v T, err error) {
 	for try := 0; ; try++ {
 		if v, err = ask(); err == nil || !passes(err) {
 			return v, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/record"
@@ -54,13 +55,15 @@ func (s *Service) round(ctx context.Context) error {
 	if live := rec.Run != nil && !rec.Run.State.Done(); !looked || live || rec.Device == DeviceUnavailable {
 		return s.takeUp(ctx)
 	}
-	if !s.due(rec, time.Now()) {
-		return nil
+	if s.due(rec, time.Now()) {
+		if _, err := s.Check(ctx); err != nil {
+			return err
+		}
+		if rec, err = s.load(ctx); err != nil {
+			return err
+		}
 	}
-	if _, err := s.Check(ctx); err != nil {
-		return err
-	}
-	return s.automatic(ctx)
+	return s.automatic(ctx, rec)
 }
 
 // takeUp looks at what runs, and goes on with the live run.
@@ -120,9 +123,9 @@ func (s *Service) judgeTrial(ctx context.Context, rec Record) error {
 	}
 	late := ran > s.config.ConfirmWithin || pair.Running.Tries > maxTries
 	var failure error
-	if s.config.Health != nil && pair.Running.Tries <= maxTries {
+	if s.config.Health != nil && !late {
 		asking, done := s.door.Until(ctx)
-		asking, cancel := context.WithTimeout(asking, s.config.ConfirmWithin)
+		asking, cancel := context.WithTimeout(asking, s.config.ConfirmWithin-ran)
 		failure = s.config.Health(asking)
 		cancel()
 		done()
@@ -146,6 +149,12 @@ func (s *Service) judgeTrial(ctx context.Context, rec Record) error {
 	return s.giveUpTrial(ctx, rec.Run.ID, By{Reason: cut(reason, maxReason)})
 }
 
+// trial is when a new image was last seen to run.
+type trial struct {
+	run  string
+	seen time.Time
+}
+
 // trialTime is how long the new image has run, and keeps that: a program that
 // begins anew every few minutes does not begin to count anew.
 func (s *Service) trialTime(ctx context.Context, rec Record) (time.Duration, error) {
@@ -154,11 +163,11 @@ func (s *Service) trialTime(ctx context.Context, rec Record) (time.Duration, err
 	last := s.trial
 	s.mu.Unlock()
 	ran := progressOf(rec).Trial
-	if !last.IsZero() {
-		ran += now.Sub(last)
-	}
-	if kept := s.config.ConfirmWithin / 20; !last.IsZero() && now.Sub(last) < kept {
-		return ran, nil
+	if last.run == rec.Run.ID {
+		ran += now.Sub(last.seen)
+		if now.Sub(last.seen) < s.config.ConfirmWithin/20 {
+			return ran, nil
+		}
 	}
 	_, err := s.amend(ctx, 0, func(rec *Record) ([]Event, error) {
 		if rec.Run == nil || rec.Run.State != StateTrial {
@@ -171,7 +180,7 @@ func (s *Service) trialTime(ctx context.Context, rec Record) (time.Duration, err
 	})
 	if err == nil {
 		s.mu.Lock()
-		s.trial = now
+		s.trial = trial{rec.Run.ID, now}
 		s.mu.Unlock()
 	}
 	return ran, err
@@ -188,7 +197,7 @@ func (s *Service) giveUpTrial(ctx context.Context, id string, by By) error {
 	rec, err := s.goBack(ctx, held, id, by, causeOf(ErrUnhealthy))
 	if errors.Is(err, ErrTooLate) {
 		reason := err.Error()
-		if err := s.config.Slots.Confirm(ctx); err != nil {
+		if _, err := s.keepRunning(ctx, held); err != nil {
 			s.release(held)
 			return fmt.Errorf("keeping the image: %w", err)
 		}
@@ -233,19 +242,21 @@ func (s *Service) due(rec Record, now time.Time) bool {
 	return now.Sub(last) >= interval/2+time.Duration(share*float64(interval/2))
 }
 
-// automatic starts what the catalog offers, but for what was rolled back.
-func (s *Service) automatic(ctx context.Context) error {
-	if !s.config.Automatic || s.config.Disabled {
+// automatic starts what the catalog offers, but for what was rolled back. What
+// came to nothing, whatever the reason, is tried once an Interval.
+func (s *Service) automatic(ctx context.Context, rec Record) error {
+	if !s.config.Automatic || s.config.Disabled || s.stillGood(rec) != nil {
 		return nil
-	}
-	rec, err := s.load(ctx)
-	if err != nil {
-		return err
 	}
 	r, found := s.newest(rec)
-	if !found || !s.offers(rec, r) {
+	if !found || !s.offers(rec, r) || slices.Contains(rec.RolledBack, r.Digest) {
 		return nil
 	}
-	_, err = s.Start(ctx, Request{Plan: planID(rec.Running, r), By: By{Actor: "automatic"}})
+	if last := rec.Run; last != nil && last.Release.Digest == r.Digest {
+		if since := time.Since(last.EndedAt); since >= 0 && since < s.config.Interval {
+			return nil
+		}
+	}
+	_, err := s.Start(ctx, Request{Plan: planID(rec.Running, r), By: By{Actor: "automatic"}})
 	return err
 }

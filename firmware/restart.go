@@ -8,11 +8,15 @@ import (
 
 // install lets the Gate decide whether the slot is activated now.
 func (r *runner) install() error {
-	if err := r.pass(StepInstall); err != nil {
+	waited, err := r.pass(StepInstall)
+	if err != nil {
 		return err
 	}
+	if waited { // others may have written to the slot meanwhile
+		return r.enterPhase(phaseVerify)
+	}
 	r.setPhase(phaseRestart) // from now on the next start may be of the new image
-	err := r.step(func(rec *Record) ([]Event, error) {
+	err = r.step(func(rec *Record) ([]Event, error) {
 		if rec.Run.Cancel != nil {
 			return nil, ErrCancelled
 		}
@@ -34,7 +38,7 @@ func (r *runner) restart() error {
 	if err := r.s.config.Slots.Activate(r.ahead, run.Release, run.ID); err != nil {
 		return r.notActivated(err)
 	}
-	if err := r.pass(StepRestart); err != nil {
+	if _, err := r.pass(StepRestart); err != nil {
 		return err
 	}
 	return r.reboot(StateRestarting)
@@ -46,7 +50,7 @@ func (r *runner) notActivated(why error) error {
 	if r.ends(why) {
 		return why
 	}
-	if err := r.s.config.Slots.Confirm(r.ahead); err != nil {
+	if _, err := r.s.keepRunning(r.ahead, r.held); err != nil {
 		return errors.Join(why, err)
 	}
 	r.setPhase(phaseInstall)
@@ -113,7 +117,7 @@ func (r *runner) back() error {
 // noWayBack ends a run whose image goes on though nobody wants it: it is what is
 // to start from, so that another one can be installed.
 func (r *runner) noWayBack(why string) error {
-	if err := r.s.config.Slots.Confirm(r.ahead); err != nil {
+	if _, err := r.s.keepRunning(r.ahead, r.held); err != nil {
 		return fmt.Errorf("keeping the image: %w", err)
 	}
 	return r.step(func(rec *Record) ([]Event, error) {

@@ -18,7 +18,7 @@ const (
 	StateSucceeded   State = "succeeded"    // confirmed
 	StateRolledBack  State = "rolled_back"  // the old image runs again
 	StateCancelled   State = "cancelled"    // before the slot was activated
-	StateFailed      State = "failed"       // before the slot was activated
+	StateFailed      State = "failed"       // before the slot was activated, or there was no way back
 )
 
 // Done reports whether the state is final.

@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/upkeep-go/upkeep/internal/closing"
 	"github.com/upkeep-go/upkeep/internal/record"
@@ -30,8 +29,8 @@ type Service struct {
 	restarting string           // the run for which this process has asked for a restart
 	given      map[string]error // by run: why this process works on it no more, though it is not done
 	telling    map[string]bool  // runs of which OnFinish is, or was, told
-	trial      time.Time        // when a new image was last seen to run
-	shown      bool             // that this process looked at the slots for the first time
+	trial      trial
+	shown      bool // that this process looked at the slots for the first time
 	line       lease.Line
 }
 

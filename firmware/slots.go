@@ -16,7 +16,7 @@ type Slots interface {
 	// install of the same image left in it. Before a byte of another image can
 	// be lost the slot's record is emptied: it is not whole. ErrNoSpace, as a
 	// *SpaceError, if the image does not fit; ErrTooLate while the running image
-	// is not confirmed; a slot in use elsewhere is refused.
+	// is not confirmed; ErrUnavailable while the slot is in use elsewhere.
 	Open(ctx context.Context, r Release) (File, error)
 	// Activate makes the next start try the other slot, for this run. The slot
 	// is whole from now on: the caller has read r back from it. A slot that was
@@ -36,6 +36,7 @@ type Slots interface {
 type Pair struct {
 	Running, Other Slot
 	Confirmed      bool // Running is the slot to start from
+	Armed          bool // the next start tries Other
 	// Start tells this start of the device from every other one, such as the
 	// boot id of a kernel. Without one, a Reboot that has returned is taken for
 	// a start of the device.

@@ -83,7 +83,7 @@ func (r *runner) leave(err error) {
 	switch {
 	case restarts:
 		s.log(slog.LevelInfo, "restarting", run)
-		s.door.Go(func() { s.awaitRestart(r.held) })
+		s.door.Go(func() { s.awaitRestart(r.held, r.now.Start) })
 	case err != nil && !errors.Is(err, ErrClosed):
 		s.log(slog.LevelError, "given up", run, "err", err)
 		fallthrough
@@ -96,10 +96,17 @@ func (r *runner) leave(err error) {
 	close(r.gone)
 }
 
-// awaitRestart keeps everybody from acting on a device that restarts. If it
-// does not, the next round asks for it again.
-func (s *Service) awaitRestart(held *lease.Held) {
-	_ = pause.For(s.door.Stopping(), restartWithin)
+// awaitRestart keeps everybody from acting on a device that restarts, until it
+// has: a Service may outlive that. If it does not, the next round asks for it
+// again.
+func (s *Service) awaitRestart(held *lease.Held, before string) {
+	ctx, done := context.WithTimeout(s.door.Stopping(), restartWithin)
+	defer done()
+	for pause.For(ctx, lookInterval) == nil {
+		if pair, err := s.config.Slots.Pair(ctx); err == nil && pair.Start != before {
+			break
+		}
+	}
 	s.release(held)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,10 +188,7 @@ func (r *runner) cancelled(why error) error {
 	if r.now.Phase == phaseRestart {
 		ctx, done := quiet(r.held.Context())
 		defer done()
-		if err := r.held.Confirm(); err != nil {
-			return err
-		}
-		if err := r.s.config.Slots.Confirm(ctx); err != nil {
+		if _, err := r.s.keepRunning(ctx, r.held); err != nil {
 			return fmt.Errorf("taking the activation back: %w", err)
 		}
 	}
@@ -276,7 +280,7 @@ func (r *runner) notice(rec Record) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if rec.Run.Cancel != nil && !r.asked {
+	if rec.Run.Cancel != nil && !r.asked && progressOf(rec).cancellable() {
 		r.cancel(ErrCancelled)
 	}
 	if rec.Run.Apply != nil && !r.applied() {
@@ -314,22 +318,23 @@ func (r *runner) watch(stop <-chan struct{}) {
 const gateInterval = time.Minute
 
 // pass waits until the Gate lets the run go on, or somebody applies it.
-func (r *runner) pass(next Step) error {
+func (r *runner) pass(next Step) (waited bool, err error) {
 	run := r.rec.Run.Clone()
 	for {
 		if err := r.forward(); err != nil {
-			return err
+			return waited, err
 		}
 		if r.applied() {
-			return nil
+			return waited, nil
 		}
 		err := r.s.config.Gate(r.ahead, run, next)
 		if err == nil {
-			return nil
+			return waited, nil
 		}
+		waited = true
 		if reason := cut(err.Error(), maxReason); run.State != StateWaiting || reason != run.Reason {
 			if err := r.turn(StateWaiting, DeviceIdle, reason); err != nil {
-				return err
+				return waited, err
 			}
 			run = r.rec.Run.Clone()
 		}

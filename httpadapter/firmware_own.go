@@ -18,6 +18,11 @@ func (f *firmwareRoutes) ownRoutes() []web.Route {
 	t := web.Table{Root: "/upkeep/v1/firmware", Speaks: ownFirmware, Sees: int(Reader), Changes: int(Admin), Body: f.body}
 	plan := t.Post("planFirmware", "/plan", "Tell what an update would do, without doing it", firmwareBody{}, firmwarePlanReply{}, f.plan)
 	plan.Needs, plan.Changes, plan.Slow = t.Sees, false, true
+	// They wait for a lease, and for the feed.
+	update := t.Post("updateFirmware", "/update", "Start an update", firmwareBody{}, firmwareRunReply{}, f.start).With(http.StatusAccepted)
+	confirm := t.Post("confirmFirmware", "/confirm", "Keep the image that is on trial", reasonBody{}, nil, f.confirm).With(http.StatusNoContent)
+	rollback := t.Post("rollbackFirmware", "/rollback", "Go back to the image before that of a run, and restart", firmwareRunBody{}, firmwareRunReply{}, f.rollback).With(http.StatusAccepted)
+	update.Slow, confirm.Slow, rollback.Slow = true, true, true
 	check := t.Post("checkFirmware", "/check", "Fetch and verify the catalog", nil, firmwareCheckReply{}, f.check)
 	check.Body, check.Slow = 0, true
 	upload := t.Post("uploadFirmware", "/upload", "Install a bundle", nil, firmwareRunReply{}, f.upload).With(http.StatusAccepted).Asks(
@@ -25,12 +30,9 @@ func (f *firmwareRoutes) ownRoutes() []web.Route {
 	upload.Body, upload.Slow, upload.File = f.image, true, true
 	return []web.Route{
 		t.See("getFirmwareStatus", "/status", "Show what the device does, and the run that it works on", firmwareStatusReply{}, f.shown),
-		plan, check, upload,
-		t.Post("updateFirmware", "/update", "Start an update", firmwareBody{}, firmwareRunReply{}, f.start).With(http.StatusAccepted),
+		plan, check, upload, update, confirm, rollback,
 		t.Post("applyFirmware", "/apply", "Let a run that waits go on now", firmwareRunBody{}, firmwareRunReply{}, f.wish(f.service.Apply)).With(http.StatusAccepted),
 		t.Post("cancelFirmware", "/cancel", "Ask a run to stop", firmwareRunBody{}, firmwareRunReply{}, f.wish(f.service.Cancel)).With(http.StatusAccepted),
-		t.Post("confirmFirmware", "/confirm", "Keep the image that is on trial", reasonBody{}, nil, f.confirm).With(http.StatusNoContent),
-		t.Post("rollbackFirmware", "/rollback", "Go back to the image before that of a run, and restart", firmwareRunBody{}, firmwareRunReply{}, f.rollback).With(http.StatusAccepted),
 		t.See("getFirmwareSettings", "/settings", "Show what an operator may change", firmwareSettings{}, f.settings),
 		t.Change("setFirmwareSettings", http.MethodPatch, "/settings", "Change settings: those that are named", web.Partly{Of: firmwareSettings{}}, firmwareSettings{}, f.configure),
 		t.See("listFirmwareRuns", "/runs", "List runs, newest first", firmwareRunsReply{}, f.list, listQuery...),
@@ -49,6 +51,7 @@ var firmwareFailures = []web.Failure{
 	{Err: firmware.ErrBusy, Status: http.StatusConflict, Slug: "in-progress", Text: "The device is busy with a run", Tell: true},
 	{Err: firmware.ErrDisabled, Status: http.StatusForbidden, Slug: "disabled", Text: "Updates are switched off"},
 	{Err: firmware.ErrUpToDate, Status: http.StatusConflict, Slug: "up-to-date", Text: "There is nothing to do", Tell: true},
+	{Err: firmware.ErrRolledBack, Status: http.StatusConflict, Slug: "rolled-back", Text: "What is newer was rolled back on this device", Tell: true},
 	{Err: firmware.ErrTooLate, Status: http.StatusConflict, Slug: "too-late", Text: "The run has passed its point of no return", Tell: true},
 	{Err: firmware.ErrStale, Status: http.StatusConflict, Slug: "overtaken", Text: "Something else has happened meanwhile", Tell: true},
 	{Err: lease.ErrLost, Status: http.StatusConflict, Slug: "overtaken", Text: "Something else has happened meanwhile"},

@@ -152,7 +152,7 @@ func (p paths) write(slot string) (target, error) {
 	}
 	r, err := durable.OpenRegion(at.path, true)
 	if errors.Is(err, syscall.EBUSY) {
-		return nil, fmt.Errorf("it is in use, perhaps mounted: %w", err)
+		return nil, fmt.Errorf("%w: it is in use, perhaps mounted: %w", firmware.ErrUnavailable, err)
 	}
 	if err != nil {
 		return nil, err
