@@ -47,6 +47,7 @@ func (h SlotsHarness) cases() []suitetest.Case {
 		{"an activated image starts once and is not confirmed", (*slotsTest).trial},
 		{"a confirmed image starts again and again", (*slotsTest).confirmed},
 		{"an image that is not confirmed falls back", (*slotsTest).fallsBack},
+		{"an activated image is armed until it starts or the running one is confirmed", (*slotsTest).armed},
 		{"a slot that was tried for a run is not tried for it again", (*slotsTest).triedOnce},
 		{"another run may try an image again", (*slotsTest).another},
 		{"activating again changes nothing", (*slotsTest).activateAgain},
@@ -244,6 +245,20 @@ func (t *slotsTest) fallsBack() {
 		t.runs("1.0.0", true)
 		require.Equal(t, holds("2.0.0", "run", 1), t.pair().Other)
 	}
+}
+
+func (t *slotsTest) armed() {
+	require.False(t, t.pair().Armed)
+	t.install("2.0.0")
+	require.False(t, t.pair().Armed)
+	t.activate("2.0.0", "run")
+	require.True(t, t.pair().Armed)
+	require.NoError(t, t.slots.Confirm(t.Context()))
+	require.False(t, t.pair().Armed)
+	t.update("2.0.0", "again")
+	require.False(t, t.pair().Armed)
+	t.restart() // it falls back
+	require.False(t, t.pair().Armed)
 }
 
 func (t *slotsTest) triedOnce() {

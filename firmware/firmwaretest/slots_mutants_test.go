@@ -169,6 +169,8 @@ func activateMutants() []provetest.Mutant {
 		badSlots("tries again what did not stay", "a slot that was tried for a run is not tried for it again", activating(anew)),
 		badSlots("forgets the epoch", "an activated image is whole and was not started",
 			saying(func(p *firmware.Pair) { p.Other.Epoch = 0 })),
+		badSlots("is armed as long as another image is there", "an activated image is armed until it starts or the running one is confirmed",
+			saying(func(p *firmware.Pair) { p.Armed = p.Armed || p.Other.Run == "run" })),
 		badSlots("says that all is confirmed", "an activated image starts once and is not confirmed",
 			saying(func(p *firmware.Pair) { p.Confirmed = true })),
 		badSlots("confirms what starts", "an image that is not confirmed falls back", func(s firmware.Slots, b *brokenSlots) {

@@ -111,7 +111,8 @@ func (s *Slots) Pair(ctx context.Context) (firmware.Pair, error) {
 		return firmware.Pair{}, err
 	}
 	return firmware.Pair{
-		Running: now.slot(now.running), Other: now.slot(now.other), Confirmed: now.confirmed(), Armed: now.vars.Try == now.other, Start: s.start(),
+		Running: now.slot(now.running), Other: now.slot(now.other), Confirmed: now.confirmed(), Armed: now.vars.Try == now.other && now.vars.Tries == 0,
+		Start: s.start(),
 	}, nil
 }
 
