@@ -28,7 +28,7 @@ func TestWhatIsRepeatedTellsOnceWhyItFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := closing.NewDoor(errShut, errCut)
 		one, other := errors.New("one"), errors.New("other")
-		answers := []error{nil, one, one, other, nil, other}
+		answers := []error{one, one, other, other, nil, other}
 		var told []error
 		calls := 0
 		time.AfterFunc(time.Hour-time.Second, d.Close)
