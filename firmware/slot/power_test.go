@@ -72,8 +72,11 @@ func (shelf) Bundle(context.Context, []byte, []byte) (b firmware.Bundle, err err
 	return b, fs.ErrNotExist
 }
 
-func (shelf) Unpack(_ firmware.Way, sent, _ []byte, size int64) ([]byte, error) {
-	return sent[:size], nil
+func (s shelf) Unpacker() firmware.Unpacker { return s }
+
+func (shelf) Unpack(_ firmware.Way, sent, _, raw []byte) error {
+	copy(raw, sent)
+	return nil
 }
 
 // remembering is a store of which a power cut takes nothing.
