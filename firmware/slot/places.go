@@ -57,7 +57,7 @@ type place struct {
 // placeOf looks at what a path of Config names. A link has to lead to a device:
 // one to a file could lead into the image that runs, or be turned by others.
 func placeOf(path string) (place, error) {
-	if err := owned.Folder(filepath.Dir(path)); err != nil {
+	if err := folderOf(path); err != nil {
 		return place{}, err
 	}
 	link, err := os.Lstat(path)
@@ -103,11 +103,20 @@ func (p place) same(q place) bool {
 
 // absolute is the path of what is perhaps not there yet.
 func (p place) absolute() (string, error) {
-	dir, err := filepath.EvalSymlinks(filepath.Dir(p.path))
-	if err == nil {
-		dir, err = filepath.Abs(dir)
+	dir, err := filepath.Abs(filepath.Dir(p.path))
+	if real, bad := filepath.EvalSymlinks(dir); bad == nil {
+		dir = real
 	}
 	return filepath.Join(dir, filepath.Base(p.path)), err
+}
+
+// folderOf refuses a path whose folder others could change. One that is not there
+// is looked at once the path is used.
+func folderOf(path string) error {
+	if err := owned.Folder(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // pathOf is where a Boot of this package keeps the variables, or "".
@@ -129,7 +138,7 @@ func (p paths) apart(records string, boot Boot) error {
 		if path == "" {
 			continue
 		}
-		if err := owned.Folder(filepath.Dir(path)); err != nil {
+		if err := folderOf(path); err != nil {
 			return fmt.Errorf("%s of slot.Config: %w", name, err)
 		}
 		all[name] = place{path: path}
