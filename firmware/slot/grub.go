@@ -18,7 +18,8 @@ import (
 // GRUB itself can write the block only where it is, and so does this. Ours come
 // first, and are always as long as they were: they are in one sector of 512
 // bytes, which is written whole or not at all, and what Write does not change
-// stays where it is. But names of A and B, when they change, move what others
+// stays where it is. What does not fit into that sector is ErrNoSpace: Meta of A
+// and B together has some 400 bytes. But names of A and B, when they change, move what others
 // have behind them; a power cut at that moment may cost those.
 //
 // The file has to be where GRUB can write: not on LVM, RAID, Btrfs or ZFS.
@@ -29,6 +30,7 @@ type GRUB struct {
 
 const (
 	grubSize  = 1024
+	sector    = 512 // of the block, that is written as a whole
 	grubTitle = "# GRUB Environment Block\n"
 )
 
@@ -150,6 +152,9 @@ func grubBlock(old []byte, vars []variable) ([]byte, error) {
 			next = append(next, b)
 		}
 		next = append(next, '\n')
+	}
+	if len(next) > sector {
+		return nil, fmt.Errorf("%w: %d bytes of variables of ours, of which GRUB writes %d as a whole", firmware.ErrNoSpace, len(next), sector)
 	}
 	for _, e := range entries {
 		if !ours(e.name) {

@@ -115,3 +115,15 @@ func TestATornEnvironmentBlockIsThatOfBeforeOrAfter(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsNotInTheFirstSectorOfGRUBIsRefused(t *testing.T) {
+	sim := slot.NewSimulator("1.0.0", image("1.0.0"))
+	block := append([]byte("# GRUB Environment Block\n"), bytes.Repeat([]byte("#"), 1024-25)...)
+	g := sim.GRUB("grubenv", block)
+	v := slot.Vars{Slot: "a", Try: "b", A: map[string]string{"hash": strings.Repeat("1", 64), "args": strings.Repeat("x", 200)}}
+	require.NoError(t, g.Write(t.Context(), v))
+	before := bytes.Clone(sim.Contents("grubenv"))
+	v.B = v.A
+	require.ErrorIs(t, g.Write(t.Context(), v), firmware.ErrNoSpace)
+	require.True(t, bytes.Equal(before, sim.Contents("grubenv")))
+}
