@@ -8,14 +8,15 @@ import (
 )
 
 // SystemReboot is a Config.Reboot of firmware that restarts this machine: by
-// systemctl, which ends services in order, else by reboot, else by the system
-// call, after what was written is durable.
+// systemctl, which ends services in order, else by reboot, and where there is
+// neither by the system call, after what was written is durable. What a command
+// refuses, as for somebody who inhibits it, is an error: it is not forced.
 func SystemReboot(ctx context.Context) error {
 	return firstOf(ctx, []string{"systemctl", "reboot"}, []string{"reboot"})
 }
 
-// firstOf runs commands until one succeeds, and then none is left but the
-// system call.
+// firstOf runs commands until one succeeds. Only where there is none is the system
+// call made.
 func firstOf(ctx context.Context, commands ...[]string) error {
 	var all []error
 	for _, c := range commands {
@@ -30,8 +31,11 @@ func firstOf(ctx context.Context, commands ...[]string) error {
 			all = append(all, err)
 		}
 	}
+	if len(all) > 0 {
+		return errors.Join(all...)
+	}
 	if err := reboot(); err != nil {
-		return errors.Join(append(all, fmt.Errorf("restarting the machine: %w", err))...)
+		return fmt.Errorf("restarting the machine: %w", err)
 	}
 	return nil
 }
