@@ -7,6 +7,7 @@ import (
 	version "github.com/hashicorp/go-version"
 
 	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/internal/bootvar"
 )
 
 // check refuses what a device could not make sense of.
@@ -19,6 +20,9 @@ func check(r firmware.Release) error {
 	}
 	if r.Cohort < 0 || r.Cohort > 100 || r.Epoch < 0 {
 		return fmt.Errorf("%w: a cohort of %d percent, epoch %d", firmware.ErrInvalid, r.Cohort, r.Epoch)
+	}
+	if err := bootvar.CheckAll(r.Meta); err != nil {
+		return fmt.Errorf("%w: Meta: %w", firmware.ErrInvalid, err)
 	}
 	return nil
 }

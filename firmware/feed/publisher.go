@@ -150,7 +150,7 @@ func (w *work) save() error {
 	if err := durable.SyncDir(w.Dir); err != nil { // the names of objects
 		return err
 	}
-	return durable.Write(w.dir.path(firmware.CatalogName), text, 0o644)
+	return durable.Rewrite(w.dir.path(firmware.CatalogName), text, 0o644)
 }
 
 // newestFirst orders releases by version, and those that differ in build

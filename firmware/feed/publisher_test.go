@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -167,6 +168,10 @@ func TestAReleaseIsRefusedThatNoDeviceCouldUse(t *testing.T) {
 		{firmware.Release{Version: "1.1.0", MinFrom: "old"}, firmware.ErrInvalid},
 		{firmware.Release{Version: "1.1.0", Cohort: 101}, firmware.ErrInvalid},
 		{firmware.Release{Version: "1.1.0", Epoch: -1}, firmware.ErrInvalid},
+		{firmware.Release{Version: "1.1.0", Meta: map[string]string{"root-hash": "x"}}, firmware.ErrInvalid},
+		{firmware.Release{Version: "1.1.0", Meta: map[string]string{"": "x"}}, firmware.ErrInvalid},
+		{firmware.Release{Version: "1.1.0", Meta: map[string]string{"a": "x\ny"}}, firmware.ErrInvalid},
+		{firmware.Release{Version: "1.1.0", Meta: map[string]string{"a": strings.Repeat("x", 3<<10)}}, firmware.ErrInvalid},
 	} {
 		_, err := s.Add(t.Context(), tt.r, image)
 		require.ErrorIs(t, err, tt.want, "%+v", tt.r)
@@ -228,6 +233,7 @@ func TestWhatACatalogSaysOfAReleaseCanChange(t *testing.T) {
 	was.Cohort = 50
 	assert.Equal(t, was, s.catalog().Releases[0])
 	require.ErrorIs(t, s.Change(t.Context(), "1.0.0", func(r *firmware.Release) { r.Cohort = 200 }), firmware.ErrInvalid)
+	require.ErrorIs(t, s.Change(t.Context(), "1.0.0", func(r *firmware.Release) { r.Meta = map[string]string{"root-hash": "a"} }), firmware.ErrInvalid)
 	require.ErrorIs(t, s.Change(t.Context(), "2.0.0", func(*firmware.Release) {}), firmware.ErrNotFound)
 }
 
@@ -265,6 +271,11 @@ func TestWhatAKilledPublisherLeftIsSweptUp(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(s.Dir, ".unfinished-1"), []byte("x"), 0o600))
 	require.Error(t, s.Remove(t.Context(), "9"))
 	assert.Equal(t, before, s.files())
+	half := firmware.CatalogName + ".tmp"
+	require.NoError(t, os.WriteFile(filepath.Join(s.Dir, half), []byte("x"), 0o600))
+	require.NoError(t, s.Renew(t.Context()))
+	assert.NotContains(t, s.files(), half)
+	assert.Len(t, s.files(), len(before))
 }
 
 func TestVerifyFindsAFlippedByteInEachKindOfObject(t *testing.T) {

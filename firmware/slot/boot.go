@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/internal/bootvar"
 )
 
 // Boot reads and writes the variables of a boot loader. A write is there as a
@@ -105,8 +106,8 @@ func (v Vars) variables() ([]variable, error) {
 		meta := *v.meta(slot)
 		for _, name := range slices.Sorted(maps.Keys(meta)) {
 			value := meta[name]
-			if !isName(name) || strings.ContainsFunc(value, isControl) {
-				return nil, fmt.Errorf("no boot loader keeps a variable %q with the value %q", name, value)
+			if err := bootvar.Check(name, value); err != nil {
+				return nil, err
 			}
 			if value != "" {
 				all = append(all, variable{prefix + slot + "_" + name, value})
@@ -115,14 +116,6 @@ func (v Vars) variables() ([]variable, error) {
 	}
 	return all, nil
 }
-
-func isName(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	})
-}
-
-func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 // ours reports whether a variable is one that Vars has.
 func ours(name string) bool {
