@@ -31,6 +31,14 @@ const chunksMagic = "upkfwc1\n"
 
 // MarshalBinary returns the form that is sent.
 func (c Chunks) MarshalBinary() ([]byte, error) {
+	if c.Object == "" || len(c.Object) > 255 {
+		return nil, fmt.Errorf("%w: an object's name has %d bytes, 1 to 255 are allowed", ErrInvalid, len(c.Object))
+	}
+	for _, chunk := range c.List {
+		if err := chunk.check(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+	}
 	b := append([]byte(chunksMagic), byte(len(c.Object)))
 	b = append(b, c.Object...)
 	b = binary.AppendUvarint(b, uint64(len(c.List)))
@@ -42,6 +50,16 @@ func (c Chunks) MarshalBinary() ([]byte, error) {
 		b = append(b, chunk.SentDigest[:]...)
 	}
 	return b, nil
+}
+
+// maxSent bounds what is sent for a chunk, in bytes.
+const maxSent = 2 * cdc.Max
+
+func (c Chunk) check() error {
+	if c.Size <= 0 || c.Size > cdc.Max || c.Sent <= 0 || c.Sent > maxSent || c.Offset < 0 {
+		return fmt.Errorf("a chunk of %d bytes, %d as it is sent from %d", c.Size, c.Sent, c.Offset)
+	}
+	return nil
 }
 
 // UnmarshalBinary reads it; anything else is ErrCorrupt.
@@ -58,8 +76,8 @@ func (c *Chunks) UnmarshalBinary(b []byte) error {
 		next.List = append(next.List, Chunk{
 			Digest: r.digest(), Size: r.number(), Offset: r.number(), Sent: r.number(), SentDigest: r.digest(),
 		})
-		if last := next.List[len(next.List)-1]; r.err == nil && (last.Size <= 0 || last.Size > cdc.Max || last.Sent <= 0 || last.Sent > 2*cdc.Max) {
-			r.err = fmt.Errorf("%w: a chunk of %d bytes, %d as it is sent", ErrCorrupt, last.Size, last.Sent)
+		if err := next.List[len(next.List)-1].check(); r.err == nil && err != nil {
+			r.err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 	}
 	if r.err == nil && (len(r.rest) > 0 || next.Object == "") {

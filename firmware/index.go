@@ -74,6 +74,9 @@ func (x Index) MarshalBinary() ([]byte, error) {
 			}
 		}
 	}
+	if n := max(len(names.texts), len(images.texts)); n > maxTexts {
+		return nil, fmt.Errorf("%w: an index of %d objects or images, at most %d are allowed", ErrInvalid, n, maxTexts)
+	}
 	b := binary.AppendUvarint([]byte(indexMagic), uint64(x.Size))
 	b = binary.AppendUvarint(b, uint64(x.SegmentSize))
 	b = images.append(names.append(b))
