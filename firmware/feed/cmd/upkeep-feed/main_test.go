@@ -67,6 +67,12 @@ func TestTheLifeOfAFeed(t *testing.T) {
 	for _, want := range []string{"product: encoder", "version: 1.1.0, 1150000 bytes, epoch 2, for 10 %", "version: 1.0.0"} {
 		assert.Contains(t, out, want)
 	}
+	for _, command := range []string{"cohort", "remove", "bundle"} {
+		s.fails(2, "-version is missing", command)
+	}
+	for _, percent := range [][]string{nil, {"-percent", "0"}, {"-percent", "-1"}, {"-percent", "101"}} { // none is for all
+		s.fails(2, "-percent is", append([]string{"cohort", "-version", "1.1.0"}, percent...)...)
+	}
 	s.ok("cohort", "-version", "1.1.0", "-percent", "50")
 	out, _ = s.ok("verify")
 	assert.Contains(t, out, "for 50 %")

@@ -101,8 +101,16 @@ func (t tool) cohort(args []string) error {
 	f := t.flags("cohort -version version -percent n [flags]", "Cohort offers a release to this share of the devices. A device that was in stays\n"+
 		"in when it grows.")
 	number := f.String("version", "", "the `version`; required")
-	percent := f.Int("percent", 0, "the share; 100 or 0 for all")
+	percent := f.Int("percent", 0, "the share, 1 to 100; required. To offer it to nobody, remove it")
 	return t.change(f, args, func(p feed.Publisher) error {
+		switch {
+		case *number == "":
+			return f.wrong("-version is missing")
+		case *percent == 0:
+			return f.wrong("-percent is missing, or 0: to offer it to nobody use remove")
+		case *percent < 0 || *percent > 100:
+			return f.wrong("-percent is %d, 1 to 100 are allowed", *percent)
+		}
 		return p.Change(t.ctx, *number, func(r *firmware.Release) { r.Cohort = *percent })
 	})
 }
@@ -111,7 +119,12 @@ func (t tool) cohort(args []string) error {
 func (t tool) remove(args []string) error {
 	f := t.flags("remove -version version [flags]", "Remove withdraws a release. Who has it keeps it, until there is a newer one.")
 	number := f.String("version", "", "the `version`; required")
-	return t.change(f, args, func(p feed.Publisher) error { return p.Remove(t.ctx, *number) })
+	return t.change(f, args, func(p feed.Publisher) error {
+		if *number == "" {
+			return f.wrong("-version is missing")
+		}
+		return p.Remove(t.ctx, *number)
+	})
 }
 
 // renew signs the catalog again.
@@ -157,6 +170,9 @@ func (t tool) bundle(args []string) (err error) {
 	number := f.String("version", "", "the `version`; required")
 	file := f.String("o", "", "`file` to write; default: product-version.bundle")
 	return t.change(f, args, func(p feed.Publisher) error {
+		if *number == "" {
+			return f.wrong("-version is missing")
+		}
 		if *file == "" {
 			*file = filepath.Base(p.Product + "-" + *number + ".bundle")
 		}
