@@ -22,7 +22,8 @@ var _ firmware.Feed = (*HTTP)(nil)
 
 // HTTP reads the objects below a URL, by ranges. The zero fields of all but URL
 // mean their defaults. It remembers the catalog and its ETag, so that to hear
-// that there is nothing new costs a request without content. It is not to be
+// that there is nothing new costs a request without content; but not with
+// AllowHTTP over http. It is not to be
 // copied once it is used, and safe for concurrent use.
 //
 // It follows 10 redirects, but not from https to http.
@@ -74,7 +75,9 @@ func (h *HTTP) Get(ctx context.Context, name string, off, n int64) (io.ReadClose
 	header := h.Header
 	whole := name == firmware.CatalogName && off == 0 && n < 0
 	var known answer
-	if whole {
+	// Over http anybody on the way could put his own answer under a server's ETag.
+	remembers := whole && !(h.AllowHTTP && base.Scheme == "http")
+	if remembers {
 		if known = h.known(); known.etag != "" {
 			header = header.Clone()
 			if header == nil {
@@ -91,8 +94,11 @@ func (h *HTTP) Get(ctx context.Context, name string, off, n int64) (io.ReadClose
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
-	if whole {
+	if remembers {
 		return h.remembering(part), nil
+	}
+	if whole {
+		return part.Body, nil
 	}
 	return only(part, name, off, n)
 }

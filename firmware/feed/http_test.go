@@ -318,3 +318,29 @@ func TestTheClockOfTLSIsNotBeforeTheProgramWasBuilt(t *testing.T) {
 		assert.True(t, transport.ForceAttemptHTTP2)
 	})
 }
+
+// Somebody on the way puts his own body under the ETag of the server, and is gone.
+func TestOverHTTPNothingIsRemembered(t *testing.T) {
+	var thief atomic.Bool
+	thief.Store(true)
+	f := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"1"`)
+		if r.Header.Get("If-None-Match") != "" {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		if thief.Load() {
+			_, _ = io.WriteString(w, "a thief's")
+			return
+		}
+		_, _ = io.WriteString(w, object)
+	})
+	f.AllowHTTP = true
+	got, err := get(t.Context(), f, firmware.CatalogName, 0, -1)
+	require.NoError(t, err)
+	require.Equal(t, "a thief's", string(got))
+	thief.Store(false)
+	got, err = get(t.Context(), f, firmware.CatalogName, 0, -1)
+	require.NoError(t, err)
+	require.Equal(t, object, string(got))
+}
