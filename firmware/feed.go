@@ -7,8 +7,7 @@ import (
 
 // Feed is where catalogs and images come from: a flat set of objects, as a web
 // server or a bucket has them. It is not trusted. All objects but the catalog
-// are named by their digest and never change. Every Remote of package sync is a
-// Feed.
+// are named by their digest and never change.
 type Feed interface {
 	// Get reads n bytes of an object from off; n < 0 means to the end. For
 	// what is not there it returns an error that is fs.ErrNotExist, and the run

@@ -151,7 +151,7 @@ func (m *maker) patchAll(ctx context.Context, r firmware.Release, price bool) er
 	return err
 }
 
-// window is a part of an earlier image.
+// extent is a part of an earlier image.
 type extent struct{ offset, size int64 }
 
 // windows are where the patches of the segments start from.

@@ -11,7 +11,7 @@
 // What the slots hold is kept in a file of its own, Config.Records, on a file
 // system that no update replaces.
 //
-// Nothing here relies on a rename, nor on more than 512 bytes to be written as
-// a whole: a file has two copies, of which the older is written, in place, and
-// made durable. But a variable of GRUB is where GRUB writes it; see there.
+// Once the files are there nothing relies on a rename, nor on more than 512 bytes
+// to be written as a whole: a file has two copies, of which the older is written,
+// in place, and made durable. The first time it is made by a rename. But a variable of GRUB is where GRUB writes it; see there.
 package slot
