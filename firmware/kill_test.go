@@ -277,22 +277,23 @@ func killedAt(t *testing.T, well, after bool, at int) (killed bool) {
 			require.Zero(t, rec.Floor, where)
 			require.LessOrEqual(t, d.sim.Starts(), 4, where)
 		}
-		ended, runs := 0, 0
-		watching, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		for e, err := range d.db.Firmware("4711").Watch(watching, 0) {
-			if err != nil {
-				break
-			}
-			if e.Kind == firmware.EventEnded {
-				ended++
-			}
-			if e.Kind == firmware.EventStarted {
-				runs++
-			}
-		}
-		require.Equal(t, 1, ended, where)
-		require.Equal(t, 1, runs, where)
+		kinds := d.told(t)
+		require.Equal(t, 1, kinds[firmware.EventEnded], where)
+		require.Equal(t, 1, kinds[firmware.EventStarted], where)
 	})
 	return killed
+}
+
+// told counts the events of the device, by their kind.
+func (d *device) told(t *testing.T) map[firmware.EventKind]int {
+	watching, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	kinds := map[firmware.EventKind]int{}
+	for e, err := range d.db.Firmware("4711").Watch(watching, 0) {
+		if err != nil {
+			break
+		}
+		kinds[e.Kind]++
+	}
+	return kinds
 }
