@@ -196,4 +196,13 @@ func sharing(with func(mine, first firmware.DeviceStore) *device) func(firmware.
 var copyMutants = []mutant{
 	{What: "returns what it keeps", Caught: "what a call returns is the caller's to change", Wrap: shared(false)},
 	{What: "keeps what it was given", Caught: "what a call was given is the caller's to change", Wrap: shared(true)},
+	{What: "returns what it was given", Caught: "what a call was given is the caller's to change", Wrap: saving(func(d firmware.DeviceStore) saveFunc {
+		return func(ctx context.Context, r firmware.Record, events ...firmware.Event) (firmware.Record, error) {
+			answer, err := d.Save(ctx, r, events...)
+			if err == nil {
+				answer.Catalog, answer.Trust = r.Catalog, r.Trust
+			}
+			return answer, err
+		}
+	})},
 }

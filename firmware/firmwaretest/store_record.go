@@ -309,12 +309,15 @@ func resultsAreCopies(t *storeTest) {
 
 func argumentsAreCopied(t *storeTest) {
 	given, events := full("1"), []firmware.Event{{Kind: firmware.EventStarted, Run: "1", Message: "mine"}}
-	saved := t.save(given, events...).Clone() // it may share memory with what was given
+	saved := t.save(given, events...)
+	want := saved.Clone()
 	require.Equal(t, fresh(filltest.New[firmware.Record](), "1"), given, "a save leaves alone what it was given")
+	scribble(saved)
+	require.Equal(t, fresh(filltest.New[firmware.Record](), "1"), given, "what Save returns shares nothing with what it was given")
 	scribble(given)
 	events[0].Message = "scribbled"
-	require.Equal(t, saved, t.load(), "what Save was given is the caller's")
-	require.Equal(t, *saved.Run, t.get("1"), "what Save was given is the caller's")
+	require.Equal(t, want, t.load(), "what Save was given is the caller's")
+	require.Equal(t, *want.Run, t.get("1"), "what Save was given is the caller's")
 	require.Equal(t, "mine", t.log()[0].Message, "the events it was given are the caller's")
 }
 

@@ -145,8 +145,7 @@ func (s *Device) catalog(tx Tx, digest string) (*keptCatalog, error) {
 	return kept, err
 }
 
-// Save keeps the promise of firmware.DeviceStore. Its result shares memory with
-// r.
+// Save keeps the promise of firmware.DeviceStore.
 func (s *Device) Save(ctx context.Context, r firmware.Record, events ...firmware.Event) (firmware.Record, error) {
 	if r.Run != nil && r.Run.ID == "" {
 		return firmware.Record{}, fmt.Errorf("%w: a run without an id", firmware.ErrInvalid)
@@ -178,7 +177,7 @@ func (s *Device) Save(ctx context.Context, r firmware.Record, events ...firmware
 		return firmware.Record{}, fmt.Errorf("saving device %q: %w", s.device, err)
 	}
 	s.kept.Store(kept)
-	return saved, nil
+	return saved.Clone(), nil
 }
 
 // replace writes the record without its run. It returns the time, and the number
