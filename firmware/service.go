@@ -116,29 +116,6 @@ func (s *Service) Watch(ctx context.Context, after int64) iter.Seq2[Event, error
 	return s.config.DeviceStore.Watch(ctx, after)
 }
 
-// Follow yields the events of one run from its first on, and ends with its
-// last. The promises of Watch hold.
-func (s *Service) Follow(ctx context.Context, id string) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
-		run, err := s.Get(ctx, id)
-		if err == nil && run.Seq == 0 {
-			err = fmt.Errorf("%w: run %q has none", ErrCompacted, id)
-		}
-		if err != nil {
-			yield(Event{}, err)
-			return
-		}
-		for e, err := range s.Watch(ctx, run.Seq-1) {
-			if err == nil && e.Run != id {
-				continue
-			}
-			if !yield(e, err) || err != nil || e.Kind == EventEnded {
-				return
-			}
-		}
-	}
-}
-
 // Configure replaces the Settings of Status.
 func (s *Service) Configure(ctx context.Context, settings Settings, by By) error {
 	by = by.bounded()

@@ -4,8 +4,9 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"time"
 
-	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/internal/follow"
 )
 
 // Follow yields the events of one run, of this process or another, in order and
@@ -24,64 +25,23 @@ func (u *Updater) Follow(ctx context.Context, id string) iter.Seq2[Event, error]
 			yield(Event{}, err)
 			return
 		}
-		ctx, done := u.untilLeft(ctx, id)
-		defer done()
-		for e, err := range u.Watch(ctx, run.Seq-1) {
-			if err == nil && e.Run != id {
-				continue
-			}
-			if err != nil && ctx.Err() != nil {
-				err = context.Cause(ctx)
-			}
-			if !yield(e, err) || err != nil || e.Kind == EventEnded || u.endsWith(ctx, e) {
+		for e, err := range u.following(run).Events(ctx) {
+			if !yield(e, err) {
 				return
 			}
 		}
 	}
 }
 
-// untilLeft returns a context that ends with errClosing when the Updater has
-// closed and left the run: if it has ended, its events are there.
-func (u *Updater) untilLeft(ctx context.Context, id string) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		select {
-		case <-u.door.Idle():
-		case <-ctx.Done():
-			return
-		}
-		run, err := u.Get(ctx, id)
-		if err == nil && run.State.Done() {
-			return
-		}
-		if pause.For(ctx, waitInterval) == nil { // what was written last may be on its way
-			cancel(errClosing)
-		}
-	}()
-	return ctx, func() {
-		cancel(nil)
-		<-done
+func (u *Updater) following(run Run) follow.Run[Event] {
+	return follow.Run[Event]{
+		ID: run.ID, Seq: run.Seq, Watch: u.Watch, Door: u.door, Closed: errClosing,
+		About: func(e Event) follow.Event {
+			return follow.Event{Seq: e.Seq, Time: e.Time, Run: e.Run, Last: e.Kind == EventEnded, Corrupt: e.Kind == EventCorrupt}
+		},
+		End: func(ctx context.Context) (time.Time, bool) {
+			run, err := u.Get(ctx, run.ID)
+			return run.EndedAt, err == nil && run.State.Done()
+		},
 	}
-}
-
-// endsWith reports whether an event that cannot be read is the last of its run.
-// It has the time of the end then, as have those that were written with it.
-func (u *Updater) endsWith(ctx context.Context, e Event) bool {
-	if e.Kind != EventCorrupt {
-		return false
-	}
-	run, err := u.Get(ctx, e.Run)
-	if err != nil || !run.State.Done() || e.Time.Before(run.EndedAt) {
-		return false
-	}
-	look, cancel := context.WithTimeout(ctx, waitInterval)
-	defer cancel()
-	for next := range u.Watch(look, e.Seq) {
-		if next.Run == e.Run {
-			return false
-		}
-	}
-	return ctx.Err() == nil
 }
