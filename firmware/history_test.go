@@ -119,7 +119,7 @@ func (w *world) doMore(kind byte, x, y int) {
 	case 25:
 		w.note("checks %t, pre-releases %t", x%2 == 0, y%2 == 0)
 		w.call(func(ctx context.Context, fw *firmware.Service) error {
-			return fw.Configure(ctx, firmware.Settings{Checks: x%2 == 0, Prereleases: y%2 == 0}, ann)
+			return fw.Configure(ctx, func(s *firmware.Settings) { s.Checks, s.Prereleases = x%2 == 0, y%2 == 0 }, ann)
 		})
 	case 26, 27:
 		w.note("killed %d calls from now, after %t", 1+x%24, y%2 == 0)

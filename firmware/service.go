@@ -116,10 +116,13 @@ func (s *Service) Watch(ctx context.Context, after int64) iter.Seq2[Event, error
 	return s.config.DeviceStore.Watch(ctx, after)
 }
 
-// Configure replaces the Settings of Status.
-func (s *Service) Configure(ctx context.Context, settings Settings, by By) error {
+// Configure changes the Settings of Status, whatever they are by then: change
+// is called with what stands, and once more if others were faster.
+func (s *Service) Configure(ctx context.Context, change func(*Settings), by By) error {
 	by = by.bounded()
 	_, err := s.amend(ctx, 0, func(rec *Record) ([]Event, error) {
+		settings := rec.Settings
+		change(&settings)
 		if rec.Kept && rec.Settings == settings {
 			return nil, record.ErrSame
 		}

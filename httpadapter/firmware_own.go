@@ -206,16 +206,12 @@ func (f *firmwareRoutes) settings(c *web.Call) error {
 	if err != nil {
 		return err
 	}
-	return c.Reply(http.StatusOK, firmwareSettingsOf(st))
+	return c.Reply(http.StatusOK, firmwareSettingsOf(st.Settings))
 }
 
 // configure changes what the body names, and leaves the rest.
 func (f *firmwareRoutes) configure(c *web.Call) error {
-	st, err := f.service.Status(c.Context())
-	if err != nil {
-		return err
-	}
-	b := firmwareSettingsOf(st)
+	var b firmwareChange
 	if err := c.Decode(&b); err != nil {
 		return err
 	}
@@ -223,10 +219,15 @@ func (f *firmwareRoutes) configure(c *web.Call) error {
 	if err != nil {
 		return err
 	}
-	if err := f.service.Configure(c.Context(), firmware.Settings{Checks: b.Enable, Prereleases: b.EnableExpr}, firmware.By(by)); err != nil {
+	var now firmware.Settings
+	change := func(s *firmware.Settings) {
+		b.apply(s)
+		now = *s
+	}
+	if err := f.service.Configure(c.Context(), change, firmware.By(by)); err != nil {
 		return err
 	}
-	return c.Reply(http.StatusOK, b)
+	return c.Reply(http.StatusOK, firmwareSettingsOf(now))
 }
 
 func (f *firmwareRoutes) list(c *web.Call) error {

@@ -88,6 +88,12 @@ type firmwareSettings struct {
 	EnableExpr bool `json:"enable-expr"` // checks offer pre-releases too
 }
 
+// firmwareChange is what of them a body names.
+type firmwareChange struct {
+	Enable     *bool `json:"enable"`
+	EnableExpr *bool `json:"enable-expr"`
+}
+
 type firmwareStatusReply struct {
 	State    firmware.DeviceState `json:"state"`
 	Info     string               `json:"info,omitempty"` // more about the state
@@ -189,7 +195,7 @@ func (f *firmwareRoutes) runsOf() *runRoutes[firmware.Run, firmwareRunReply, fir
 func firmwareStatusOf(c *web.Call, st firmware.Status) firmwareStatusReply {
 	reply := firmwareStatusReply{
 		State: st.State, Info: firmwareInfo(c, st), Version: st.Version, OSName: st.OSName, Disabled: st.Disabled,
-		Settings: firmwareSettingsOf(st), Checked: st.Check.Time, Failed: st.Check.Err() != nil,
+		Settings: firmwareSettingsOf(st.Settings), Checked: st.Check.Time, Failed: st.Check.Err() != nil,
 		Newest: st.Newest.Version, UpToDate: st.UpToDate,
 	}
 	if details(c) {
@@ -216,8 +222,17 @@ func firmwareInfo(c *web.Call, st firmware.Status) string {
 	return st.Info
 }
 
-func firmwareSettingsOf(st firmware.Status) firmwareSettings {
-	return firmwareSettings{Enable: st.Settings.Checks, EnableExpr: st.Settings.Prereleases}
+func firmwareSettingsOf(s firmware.Settings) firmwareSettings {
+	return firmwareSettings{Enable: s.Checks, EnableExpr: s.Prereleases}
+}
+
+func (b firmwareChange) apply(s *firmware.Settings) {
+	if b.Enable != nil {
+		s.Checks = *b.Enable
+	}
+	if b.EnableExpr != nil {
+		s.Prereleases = *b.EnableExpr
+	}
 }
 
 // firmwareRunOf is what a caller may see of a run.
