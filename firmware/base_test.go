@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"io/fs"
 	"testing"
 	"testing/synctest"
@@ -206,6 +207,34 @@ func TestChunksThatCostMoreArePulledWhenTheRestIsGone(t *testing.T) {
 		assert.Equal(t, 1, d.shop.count(raw))
 		chunks, lists := len(d.shop.objects["chunks"]), len(d.shop.objects["lists"])
 		assert.InDelta(t, chunks+lists, run.Pulled[firmware.WayChunks], float64(lists), "the first list came twice")
+	})
+}
+
+func TestOneSegmentThatComesByChunksOnlyMakesNoOtherDear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := chunked(t)
+		d.shop.objects["misfit"] = noise(9, segment)
+		raw := d.shop.rawOf(d.shop.catalog.Releases[0])
+		var index firmware.Index
+		r := &d.shop.catalog.Releases[0]
+		require.NoError(t, index.UnmarshalBinary(d.shop.objects[r.Index.Name]))
+		first := &index.Segments[0]
+		first.Parts = append([]firmware.Part{{
+			Way: firmware.WayZstd, Object: "misfit", Size: segment, Digest: sha256.Sum256(d.shop.objects["misfit"]),
+		}}, first.Parts...)
+		text, err := index.MarshalBinary()
+		require.NoError(t, err)
+		r.Index = objectOf(text)
+		d.shop.objects[r.Index.Name] = text
+		d.shop.body = func(name string, off int64, body io.ReadCloser) io.ReadCloser {
+			if name == raw && off == 0 {
+				return flips{body}
+			}
+			return body
+		}
+		run := update(t, d)
+		assert.EqualValues(t, segment, run.Pulled[firmware.WayZstd], "what does not fit is pulled once")
+		assert.Less(t, run.Pulled[firmware.WayChunks], int64(2*segment), "the other segments come as they cost less")
 	})
 }
 

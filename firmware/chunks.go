@@ -171,7 +171,7 @@ func (f *fetcher) judge(ctx context.Context, i int, object string) error {
 
 // dearer reports whether the chunks of segment i are left because another way
 // costs less.
-func (f *fetcher) dearer(i int) bool { return !f.dear && f.costly != nil && f.costly[i] }
+func (f *fetcher) dearer(i int) bool { return f.dear != i && f.costly != nil && f.costly[i] }
 
 // assemble makes a segment of the chunks of a list.
 func (f *fetcher) assemble(ctx context.Context, sent []byte) ([]byte, error) {

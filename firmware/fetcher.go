@@ -27,7 +27,7 @@ type fetcher struct {
 	// patch has fitted.
 	from    [32]byte
 	misfits map[[32]byte]int // patches from an image that is not the running one, while that is unknown
-	dear    bool             // chunks are pulled even if another way costs less: there is none left
+	dear    int              // the segment whose chunks are pulled even if another way costs less: there is none left
 
 	missing  []string // objects that the feed does not have
 	unfit    map[Way]int
@@ -49,7 +49,7 @@ type fetcher struct {
 func newFetcher(ctx context.Context, s *Service, index Index, base Image, from [32]byte, missing []string) *fetcher {
 	return &fetcher{
 		life: ctx,
-		s:    s, index: index, base: base, from: from, missing: slices.Clone(missing), misfits: map[[32]byte]int{},
+		s:    s, index: index, base: base, from: from, dear: -1, missing: slices.Clone(missing), misfits: map[[32]byte]int{},
 		unfit: map[Way]int{}, pulled: map[Way]int64{}, rate: limiter{rate: s.config.Rate},
 		unpacker: s.config.Verifier.Unpacker(),
 	}
@@ -114,32 +114,38 @@ func (f *fetcher) lacks(p Part) error {
 var errDear = errors.New("firmware: another way costs less")
 
 // segment returns the raw bytes of a segment, which are valid until the next
-// call. What comes by one way and does not fit falls to the next. An error that
-// passes is one after which the same way may work.
+// call. What comes by one way and does not fit falls to the next; chunks that
+// cost more than another way come last. An error that passes is one after which
+// the same way may work, and more than what the others have come to.
 func (f *fetcher) segment(ctx context.Context, i int) ([]byte, error) {
-	s := f.index.Segments[i]
-	dear := false
-	var failure error
-	var broken []string // objects that do not work
-	for n, p := range s.Parts {
+	parts := f.index.Segments[i].Parts
+	var passing, failure error
+	var broken, last []int // ways that do not work, and those that are left for the end
+	for at := 0; at < len(parts)+len(last); at++ {
+		n := at
+		if at >= len(parts) {
+			n, f.dear = last[at-len(parts)], i
+		}
+		p := parts[n]
 		if why := cmp.Or(f.skips(p), f.lacks(p)); why != nil {
 			failure = cmp.Or(failure, why)
 			continue
 		}
-		if p.Way == WayChunks && f.dearer(i) {
-			dear = true
-			continue
+		raw, err := []byte(nil), errDear
+		if p.Way != WayChunks || !f.dearer(i) {
+			raw, err = f.attempts(ctx, i, n)
 		}
-		raw, err := f.attempts(ctx, i, n)
 		switch {
 		case err == nil:
 			f.failed = 0
-			f.missing = append(f.missing, broken...)
+			for _, n := range broken {
+				f.missing = append(f.missing, parts[n].Object)
+			}
 			return raw, nil
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case errors.Is(err, errDear):
-			dear = true
+			last = append(last, n)
 			continue
 		case isNotExist(err):
 			f.missing = append(f.missing, p.Object)
@@ -149,19 +155,15 @@ func (f *fetcher) segment(ctx context.Context, i int) ([]byte, error) {
 				f.notes = append(f.notes, cut(fmt.Sprintf("segment %d: %v", i+1, err), maxReason))
 			}
 		default:
-			if f.failed++; f.failed < tries*(n+1) || n == len(s.Parts)-1 {
+			if f.failed++; f.failed < tries*(n+1) || n == len(parts)-1 {
 				return nil, err
 			}
-			broken = append(broken, p.Object)
+			passing, broken = err, append(broken, n)
 			f.notes = append(f.notes, cut(fmt.Sprintf("segment %d by %s does not come: %v", i+1, p.Way, err), maxReason))
 		}
 		failure = err
 	}
-	if dear {
-		f.dear = true
-		return f.segment(ctx, i)
-	}
-	return nil, failure
+	return nil, cmp.Or(passing, failure)
 }
 
 // attempts returns the raw bytes of a segment by one of its ways, the last of
@@ -303,6 +305,7 @@ func (f *fetcher) open(ctx context.Context, object string, off, n int64) (*strea
 		g.stop()
 		return nil, err
 	}
+	g.timer.Stop()
 	return &stream{object: object, at: off, end: off + n, body: body, guard: g}, nil
 }
 
@@ -319,9 +322,9 @@ func (s *stream) close() {
 	s.body.Close()
 }
 
-// fill reads as many bytes as buf has.
+// fill reads as many bytes as buf has. The time between its reads is ours: the
+// guard does not count it.
 func (s *stream) fill(ctx context.Context, buf []byte, rate *limiter) (n int, err error) {
-	body := s.guard.reader(s.body)
 	for n < len(buf) {
 		size, err := rate.allow(ctx, len(buf)-n)
 		if err == nil {
@@ -330,8 +333,9 @@ func (s *stream) fill(ctx context.Context, buf []byte, rate *limiter) (n int, er
 		if err != nil {
 			return n, err
 		}
-		s.guard.timer.Reset(s.guard.stall) // what was before was our time
-		read, err := body.Read(buf[n : n+size])
+		s.guard.timer.Reset(s.guard.stall)
+		read, err := s.body.Read(buf[n : n+size])
+		s.guard.timer.Stop()
 		rate.spent -= int64(size - read)
 		n += read
 		s.at += int64(read)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/firmware/slot"
 )
 
 func TestAWayThatNeverComesFallsToTheNext(t *testing.T) {
@@ -35,6 +37,45 @@ func TestAWayThatNeverComesFallsToTheNext(t *testing.T) {
 		assert.Equal(t, 3, d.shop.count("patch"))
 		assert.Less(t, time.Since(began), time.Minute)
 		assert.True(t, bytes.Equal(image, d.sim.Image()))
+	})
+}
+
+func TestAnOutageOfOneWayIsWaitedForThoughTheOtherIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, d := t.Context(), newDevice(t)
+		image := noise(2, 4*segment)
+		r := twoWays(d.shop, d.shop.add("1.3.0", image))
+		back := time.Now().Add(time.Hour)
+		d.shop.catalog.Releases[0] = r
+		d.shop.fail = func(name string, _ int64) error {
+			switch {
+			case name == d.shop.rawOf(r):
+				return fs.ErrNotExist
+			case name == "patch" && time.Now().Before(back):
+				return &firmware.UnavailableError{Err: errors.New("503")}
+			}
+			return nil
+		}
+		d.shop.objects["patch"] = image
+		_, err := d.start().Update(ctx, firmware.Request{})
+		require.ErrorIs(t, err, firmware.ErrRestarting)
+		assert.Equal(t, 1, d.shop.count(d.shop.rawOf(r)))
+		assert.True(t, bytes.Equal(image, d.sim.Image()))
+	})
+}
+
+func TestTheTimeForWritingIsNotThatOfTheFeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, d := t.Context(), newDevice(t)
+		r := d.shop.add("1.3.0", noise(2, 4*segment))
+		d.config.Stall = time.Minute
+		d.sim.Inject(slot.Faults{Write: func(string, int64, []byte) error {
+			time.Sleep(2 * time.Minute)
+			return nil
+		}})
+		_, err := d.start().Update(ctx, firmware.Request{})
+		require.ErrorIs(t, err, firmware.ErrRestarting)
+		assert.Equal(t, 1, d.shop.count(d.shop.rawOf(r)), "one request is enough")
 	})
 }
 
