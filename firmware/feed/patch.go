@@ -103,7 +103,7 @@ func abs(n int64) int64 { return max(n, -n) }
 
 // patchAll makes the patches from an earlier release.
 func (m *maker) patchAll(ctx context.Context, r firmware.Release, price bool) error {
-	base, err := m.w.dir.image(ctx, r)
+	base, err := m.w.dir.image(ctx, r, m.w.Dir)
 	if err != nil {
 		return err
 	}

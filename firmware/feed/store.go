@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -133,37 +134,42 @@ func (d folder) read(ctx context.Context, name string, off, n int64, digest [32]
 	return raw, nil
 }
 
-// image unpacks the image of a release into a file without a name, or with one
-// that sweep removes. Whoever closes it is rid of it.
-func (d folder) image(ctx context.Context, r firmware.Release) (*image, error) {
+// image unpacks the image of a release into a file of a folder, of which nothing
+// is left once it is closed, or this process has ended.
+func (d folder) image(ctx context.Context, r firmware.Release, in string) (*image, error) {
 	x, err := d.index(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	f, err := d.temp()
+	f, err := os.CreateTemp(in, unfinished+"*")
 	if err != nil {
 		return nil, err
 	}
-	sum, u := sha256.New(), Keys{}.Unpacker()
-	for i, s := range x.Segments {
-		var raw []byte
-		if raw, err = d.unpacked(ctx, u, x, i, s); err != nil {
-			break
-		}
-		sum.Write(raw)
-		if _, err = f.Write(raw); err != nil {
-			break
-		}
-	}
-	if err == nil && [32]byte(sum.Sum(nil)) != r.Digest {
-		err = fmt.Errorf("%w: the image of version %q is not the one that was signed", firmware.ErrCorrupt, r.Version)
-	}
+	_ = os.Remove(f.Name()) // where an open file cannot be removed, Close does it
 	made := &image{File: f, size: x.Size}
-	if err != nil {
-		made.Close()
-		return nil, err
+	if err := d.unpack(ctx, r, x, f); err != nil {
+		return nil, errors.Join(err, made.Close())
 	}
 	return made, nil
+}
+
+// unpack writes the image of a release.
+func (d folder) unpack(ctx context.Context, r firmware.Release, x firmware.Index, to io.Writer) error {
+	sum, u := sha256.New(), Keys{}.Unpacker()
+	for i, s := range x.Segments {
+		raw, err := d.unpacked(ctx, u, x, i, s)
+		if err != nil {
+			return err
+		}
+		sum.Write(raw)
+		if _, err := to.Write(raw); err != nil {
+			return err
+		}
+	}
+	if [32]byte(sum.Sum(nil)) != r.Digest {
+		return fmt.Errorf("%w: the image of version %q is not the one that was signed", firmware.ErrCorrupt, r.Version)
+	}
+	return nil
 }
 
 // unpacked is segment i, as it is by itself.
@@ -196,4 +202,10 @@ type image struct {
 
 func (m *image) Size() int64 { return m.size }
 
-func (m *image) Close() error { return errors.Join(m.File.Close(), os.Remove(m.Name())) }
+func (m *image) Close() error {
+	err := m.File.Close()
+	if left := os.Remove(m.Name()); !errors.Is(left, fs.ErrNotExist) {
+		err = errors.Join(err, left)
+	}
+	return err
+}

@@ -13,7 +13,9 @@ import (
 
 // Verify reads the feed as a device would that trusts v: the catalog, and every
 // release by every way. Of a patch from a release that is no longer listed only
-// the bytes are compared that are sent. It needs no Keys, and changes nothing.
+// the bytes are compared that are sent. It needs no Keys and no rights to write,
+// changes nothing, and may run beside a change. The images that patches start from
+// it unpacks one by one, into a file of os.TempDir without a name.
 func (p Publisher) Verify(ctx context.Context, v firmware.Verifier) error {
 	d := folder(p.Dir)
 	raw, err := os.ReadFile(d.path(firmware.CatalogName))
@@ -38,36 +40,47 @@ func (p Publisher) Verify(ctx context.Context, v firmware.Verifier) error {
 
 // verify gets a release by every way.
 func (d folder) verify(ctx context.Context, v firmware.Verifier, c firmware.Catalog, r firmware.Release) error {
-	made, err := d.image(ctx, r)
-	if err != nil {
-		return err
-	}
-	if err := made.Close(); err != nil {
-		return err
-	}
 	x, err := d.index(ctx, r)
 	if err != nil {
 		return err
 	}
-	bases := map[[32]byte]io.ReaderAt{}
-	for _, r := range c.Releases {
-		if !usesPatches(x, r.Digest) {
+	if err := d.unpack(ctx, r, x, io.Discard); err != nil {
+		return err
+	}
+	u, done := v.Unpacker(), map[[32]byte]bool{}
+	for _, base := range c.Releases {
+		if done[base.Digest] || !usesPatches(x, base.Digest) {
 			continue
 		}
-		base, err := d.image(ctx, r)
-		if err != nil {
+		done[base.Digest] = true
+		if err := d.verifyPatches(ctx, u, x, base); err != nil {
 			return err
 		}
-		defer base.Close()
-		bases[r.Digest] = base
 	}
-	u := v.Unpacker()
+	return d.verifyParts(ctx, u, x, nil, func(p firmware.Part) bool { return p.Way != firmware.WayPatch || !done[p.From] })
+}
+
+// verifyPatches gets the segments by the patches from another release.
+func (d folder) verifyPatches(ctx context.Context, u firmware.Unpacker, x firmware.Index, r firmware.Release) error {
+	base, err := d.image(ctx, r, os.TempDir())
+	if err != nil {
+		return err
+	}
+	defer base.Close()
+	return d.verifyParts(ctx, u, x, base, func(p firmware.Part) bool { return p.Way == firmware.WayPatch && p.From == r.Digest })
+}
+
+// verifyParts gets the segments by some of their parts.
+func (d folder) verifyParts(ctx context.Context, u firmware.Unpacker, x firmware.Index, base io.ReaderAt, some func(firmware.Part) bool) error {
 	for i, s := range x.Segments {
 		for _, p := range s.Parts {
+			if !some(p) {
+				continue
+			}
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
-			if err := d.verifyPart(ctx, u, x, i, p, bases[p.From]); err != nil {
+			if err := d.verifyPart(ctx, u, x, i, p, base); err != nil {
 				return fmt.Errorf("segment %d by %s: %w", i+1, p.Way, err)
 			}
 		}
