@@ -43,6 +43,9 @@ func (p Publisher) Add(ctx context.Context, r firmware.Release, image Content) (
 	if err := m.make(ctx, &r); err != nil {
 		return nil, fmt.Errorf("version %q: %w", r.Version, err)
 	}
+	if err := w.needAgain(ctx, r); err != nil {
+		return nil, err
+	}
 	w.catalog.Releases = append([]firmware.Release{r}, w.catalog.Releases...)
 	return m.cost, w.save()
 }

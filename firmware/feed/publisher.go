@@ -216,7 +216,7 @@ func (p Publisher) Change(ctx context.Context, number string, change func(*firmw
 }
 
 // Remove withdraws a release. Who has it keeps it, until there is a newer one.
-// What only it needed stays until Prune.
+// The objects that only it needed stay until Prune removes them.
 func (p Publisher) Remove(ctx context.Context, number string) error {
 	return p.change(ctx, func(w *work) error {
 		i, err := w.find(number)
@@ -224,26 +224,6 @@ func (p Publisher) Remove(ctx context.Context, number string) error {
 			return err
 		}
 		w.catalog.Releases = slices.Delete(w.catalog.Releases, i, i+1)
-		return nil
-	})
-}
-
-// Prune removes all but the newest releases, and then the objects that no
-// release needs any more.
-func (p Publisher) Prune(ctx context.Context, keep int) error {
-	if keep < 1 {
-		return fmt.Errorf("%w: %d releases are to be kept", firmware.ErrInvalid, keep)
-	}
-	return p.change(ctx, func(w *work) error {
-		needed := map[string]bool{}
-		all := w.catalog.Releases
-		w.catalog.Releases = all[:min(keep, len(all))]
-		for _, r := range w.catalog.Releases {
-			if err := w.dir.needs(ctx, r, needed); err != nil {
-				return err
-			}
-		}
-		w.after = func() error { return w.dir.sweep(needed) }
 		return nil
 	})
 }

@@ -237,33 +237,6 @@ func TestWhatACatalogSaysOfAReleaseCanChange(t *testing.T) {
 	require.ErrorIs(t, s.Change(t.Context(), "2.0.0", func(*firmware.Release) {}), firmware.ErrNotFound)
 }
 
-func TestAWithdrawnReleaseIsGoneAndPruned(t *testing.T) {
-	s := newShop(t)
-	s.three()
-	require.ErrorIs(t, s.Remove(t.Context(), "9"), firmware.ErrNotFound)
-	require.NoError(t, s.Remove(t.Context(), "1.2.0"))
-	require.Len(t, s.catalog().Releases, 2)
-	many := len(s.files())
-	require.ErrorIs(t, s.Prune(t.Context(), 0), firmware.ErrInvalid)
-	require.NoError(t, s.Prune(t.Context(), 5))
-	assert.Less(t, len(s.files()), many)
-	require.NoError(t, s.Prune(t.Context(), 1))
-	require.Len(t, s.catalog().Releases, 1)
-	// catalog, lock, index, segments, chunks, lists, and a patch from what was pruned
-	assert.Len(t, s.files(), 7)
-	require.NoError(t, s.Verify(t.Context(), s.verifier))
-}
-
-func TestPruneRemovesNothingWhenAnIndexIsDamaged(t *testing.T) {
-	s := newShop(t)
-	s.three()
-	name := s.catalog().Releases[0].Index.Name
-	require.NoError(t, os.WriteFile(filepath.Join(s.Dir, name), []byte("x"), 0o600))
-	before := s.files()
-	require.ErrorIs(t, s.Prune(t.Context(), 1), firmware.ErrCorrupt)
-	assert.Equal(t, before, s.files())
-}
-
 func TestWhatAKilledPublisherLeftIsSweptUp(t *testing.T) {
 	s := newShop(t)
 	s.add("1.0.0", code(1, 16))

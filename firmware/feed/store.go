@@ -27,15 +27,14 @@ func (d folder) path(name string) string { return filepath.Join(string(d), name)
 // temp makes a file that sweep removes if nobody else does.
 func (d folder) temp() (*os.File, error) { return os.CreateTemp(string(d), unfinished+"*") }
 
-// sweep removes what is unfinished, and the objects that are not needed unless
-// that is nil.
-func (d folder) sweep(needed map[string]bool) error {
+// sweep removes what is unfinished, and these files.
+func (d folder) sweep(gone map[string]bool) error {
 	entries, err := os.ReadDir(string(d))
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), unfinished) || needed != nil && isObject(e.Name()) && !needed[e.Name()] {
+		if strings.HasPrefix(e.Name(), unfinished) || gone[e.Name()] {
 			err = errors.Join(err, os.Remove(d.path(e.Name())))
 		}
 	}

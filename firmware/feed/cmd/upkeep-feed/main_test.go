@@ -80,7 +80,16 @@ func TestTheLifeOfAFeed(t *testing.T) {
 	assert.Equal(t, "encoder-1.1.0.bundle\n", out)
 	s.fails(1, "exists", "bundle", "-version", "1.1.0")
 	s.ok("remove", "-version", "1.0.0")
+	objects := func() int {
+		all, err := filepath.Glob("feed/[0-9a-f]*")
+		require.NoError(t, err)
+		return len(all)
+	}
+	before := objects()
 	s.ok("prune", "-keep", "1")
+	assert.Equal(t, before, objects(), "devices may ask for it")
+	s.ok("prune", "-keep", "1", "-after", "-1s")
+	assert.Less(t, objects(), before)
 	s.ok("renew")
 	s.now = s.now.Add(31 * 24 * time.Hour)
 	s.fails(1, "expired", "verify")

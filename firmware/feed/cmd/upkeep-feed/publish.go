@@ -136,9 +136,13 @@ func (t tool) renew(args []string) error {
 
 // prune removes old releases.
 func (t tool) prune(args []string) error {
-	f := t.flags("prune -keep n [flags]", "Prune removes all but the newest releases, and the files that no release needs.")
+	f := t.flags("prune -keep n [-after duration] [flags]", "Prune removes all but the newest releases, and files that no release needs: once\n"+
+		"the last catalog that named them has expired, as devices may have no other. Let\n"+
+		"a machine do it again and again.")
 	keep := f.Int("keep", 20, "how many releases to keep")
-	return t.change(f, args, func(p feed.Publisher) error { return p.Prune(t.ctx, *keep) })
+	after := f.Duration("after", 0, "how `long` a file stays once it was found that no release needs it, such as 72h; default: until\n"+
+		"the last catalog that named it has expired; negative: not at all")
+	return t.change(f, args, func(p feed.Publisher) error { return p.Prune(t.ctx, *keep, *after) })
 }
 
 // rotate replaces the keys.
