@@ -143,7 +143,7 @@ func (k Keys) open(raw, trust []byte, typ string) ([]byte, memory, error) {
 	if err != nil {
 		return nil, memory{}, err
 	}
-	product := claimed(f.Signed.Payload)
+	product := f.Signed.Claimed()
 	now, replaced, err := m.trust(k, product).Follow(typeRotation, product, f.Rotations)
 	if err != nil {
 		return nil, memory{}, translated(err)
@@ -176,16 +176,6 @@ func outnumbered(before, now signed.Trust) bool {
 		}
 	}
 	return left < max(before.Threshold, 1)
-}
-
-// claimed is the product that something signed says it is for. Nothing is
-// checked: but a rotation of keys for another product is of no use to it.
-func claimed(payload []byte) string {
-	var of struct {
-		Product string `json:"product"`
-	}
-	_ = json.Unmarshal(payload, &of)
-	return of.Product
 }
 
 // translated is an error of package signed as one of this domain.

@@ -120,7 +120,7 @@ type Rotation struct {
 // any age follow.
 func (p Publisher) Rotate(ctx context.Context, to Rotation) error {
 	return p.change(ctx, func(w *work) error {
-		last, err := signed.LastRotation(w.file.Rotations)
+		serial, err := w.trust.NextSerial(w.file.Rotations, w.Time)
 		if err != nil {
 			return translated(err)
 		}
@@ -132,7 +132,7 @@ func (p Publisher) Rotate(ctx context.Context, to Rotation) error {
 		if to.Threshold < 1 || to.Threshold > len(to.Keys) {
 			return fmt.Errorf("%w: a threshold of %d with %d keys", firmware.ErrInvalid, to.Threshold, len(to.Keys))
 		}
-		r := signed.Rotation{Product: p.Product, Serial: max(last+1, w.Time.Unix()), Keys: to.Keys, Threshold: to.Threshold}
+		r := signed.Rotation{Product: p.Product, Serial: serial, Keys: to.Keys, Threshold: to.Threshold}
 		if w.file.Rotations, err = signed.Rotate(typeRotation, w.file.Rotations, r, signers...); err != nil {
 			return fmt.Errorf("%w: %w", firmware.ErrInvalid, err)
 		}

@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"crypto/ed25519"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/firmware/feed"
+	"github.com/upkeep-go/upkeep/internal/signed"
 )
 
 func TestARotationNeedsTheThresholdOfTheKeysBefore(t *testing.T) {
@@ -129,4 +131,27 @@ func TestAKeyThatSignsTwiceIsOneSigner(t *testing.T) {
 	require.ErrorIs(t, s.Rotate(t.Context(), to), firmware.ErrSignature)
 	to.Signers = append(slices.Clone(to.Signers), key(3))
 	require.NoError(t, s.Rotate(t.Context(), to))
+}
+
+// Whoever may write the folder may add a rotation that nobody follows.
+func TestAThiefsRotationDoesNotStopTheNext(t *testing.T) {
+	s := small(t)
+	trust := s.accept(nil)
+	thief := signedRotation(t, "encoder", math.MaxInt64-1, key(9), key(9))
+	raw := s.edit(firmware.CatalogName, func(f map[string]any) { f["rotations"] = []any{thief} })
+	require.NoError(t, os.WriteFile(filepath.Join(s.Dir, firmware.CatalogName), raw, 0o600))
+	s.rotate(1, key(2))
+	trust = s.accept(trust)
+	s.rotate(1, key(3))
+	s.accept(trust)
+	s.accept(nil)
+}
+
+// signedRotation is one to a key, signed by another.
+func signedRotation(t *testing.T, product string, serial int64, to, by ed25519.PrivateKey) signed.Envelope {
+	t.Helper()
+	chain, err := signed.Rotate("application/vnd.upkeep.firmware.rotation.v1+json", nil,
+		signed.Rotation{Product: product, Serial: serial, Keys: public(to)}, by)
+	require.NoError(t, err)
+	return chain[0]
 }

@@ -6,6 +6,7 @@ package signed
 
 import (
 	"crypto/ed25519"
+	"encoding/json"
 	"fmt"
 	"slices"
 )
@@ -64,6 +65,16 @@ func (e Envelope) Open(payloadType string, keys []ed25519.PublicKey, threshold i
 		return nil, fmt.Errorf("%w: by %d of the %d that it takes", ErrSignature, signers, threshold)
 	}
 	return e.Payload, nil
+}
+
+// Claimed is the product that a payload says it is for. Nothing is checked: but a
+// rotation of keys for another product is of no use to it.
+func (e Envelope) Claimed() string {
+	var of struct {
+		Product string `json:"product"`
+	}
+	_ = json.Unmarshal(e.Payload, &of)
+	return of.Product
 }
 
 // message is what is signed: DSSE's pre-authentication encoding.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -110,20 +111,23 @@ func Has(keys []ed25519.PublicKey, key ed25519.PublicKey) bool {
 }
 
 // Rotate adds a rotation to a chain of envelopes of type typ. Its Serial must be
-// above theirs. A key that was trusted once, and then no more, cannot come back:
+// above theirs, as that of NextSerial is. A key that was trusted once, and then no more, cannot come back:
 // all that it had signed would come back with it.
 func Rotate(typ string, chain []Envelope, r Rotation, keys ...ed25519.PrivateKey) ([]Envelope, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	last, err := LastRotation(chain)
-	switch {
-	case err != nil:
-		return nil, err
-	case r.Serial <= last:
-		return nil, fmt.Errorf("rotation %d after rotation %d", r.Serial, last)
-	case len(chain) >= MaxRotations:
+	if len(chain) >= MaxRotations {
 		return nil, fmt.Errorf("there are %d rotations, which is the limit", len(chain))
+	}
+	for _, e := range chain {
+		last, err := decodeRotation(e.Payload)
+		if err != nil {
+			return nil, err
+		}
+		if last.Serial >= r.Serial && last.Serial-r.Serial <= leap {
+			return nil, fmt.Errorf("rotation %d after rotation %d", r.Serial, last.Serial)
+		}
 	}
 	if err := r.checkNew(typ, chain, keys); err != nil {
 		return nil, err
@@ -166,18 +170,27 @@ func (r Rotation) checkNew(typ string, chain []Envelope, by []ed25519.PrivateKey
 	return nil
 }
 
-// LastRotation returns the highest Serial of a chain, 0 for none. No signature is
-// looked at: it is for who made the chain.
-func LastRotation(chain []Envelope) (int64, error) {
-	var last int64
+// leap is how many seconds ahead a Serial may be and still be that of a publisher,
+// whose clock was wrong for a while.
+const leap = 366 * 24 * 60 * 60
+
+// NextSerial returns the Serial of a rotation that is added to a chain now by
+// those who have come to trust t: above those of the chain, and the seconds since
+// 1970 at least, so that it rises even where a chain was lost. Links that cannot be
+// verified any more count too, but not one that is far ahead and that t has not
+// followed: it is a thief's, and would leave no room for another.
+func (t Trust) NextSerial(chain []Envelope, now time.Time) (int64, error) {
+	next := max(t.Serial+1, now.Unix())
 	for _, e := range chain {
 		r, err := decodeRotation(e.Payload)
 		if err != nil {
 			return 0, err
 		}
-		last = max(last, r.Serial)
+		if r.Serial <= now.Unix()+leap {
+			next = max(next, r.Serial+1)
+		}
 	}
-	return last, nil
+	return next, nil
 }
 
 func decodeRotation(payload []byte) (Rotation, error) {

@@ -3,6 +3,7 @@ package signed_test
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -70,6 +71,32 @@ func TestAKeyThatWasRotatedAwayCannotComeBack(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err, "%+v", tt)
+	}
+}
+
+func TestASerialRisesButForWhatNobodyFollows(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	for _, tt := range []struct {
+		in   []int64
+		to   signed.Trust
+		want int64
+	}{
+		{nil, signed.Trust{}, now.Unix()},
+		{[]int64{1, 2}, signed.Trust{}, now.Unix()},
+		{[]int64{now.Unix() + 3600}, signed.Trust{}, now.Unix() + 3601}, // whoever it was
+		{[]int64{now.Unix() + 3600, math.MaxInt64 - 1}, signed.Trust{}, now.Unix() + 3601},
+		{[]int64{1 << 60}, signed.Trust{Serial: 1 << 60}, 1<<60 + 1}, // it was followed
+	} {
+		var chain []signed.Envelope
+		for _, serial := range tt.in {
+			chain = link(t, chain, serial, 0, []byte{9}, []byte{9})
+		}
+		serial, err := tt.to.NextSerial(chain, now)
+		require.NoError(t, err)
+		require.Equal(t, tt.want, serial)
+		chain = link(t, chain, serial, 0, []byte{2}, []byte{1})
+		_, err = signed.Rotate(rotations, chain, signed.Rotation{Product: "device", Serial: serial, Keys: public(3)}, key(2))
+		require.ErrorContains(t, err, "after rotation")
 	}
 }
 

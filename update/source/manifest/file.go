@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/upkeep-go/upkeep/internal/signed"
 )
@@ -82,7 +83,7 @@ func (f *File) Sign(m Manifest, keys ...ed25519.PrivateKey) error {
 }
 
 // Rotate adds a rotation, to be signed with as many of the keys that are trusted
-// before it as it takes then. Its Serial must be above those of the file. The
+// before it as it takes then. Its Serial is that of NextSerial. The
 // manifest is then to be signed with the new keys. A key that was trusted once, and
 // then no more, is refused.
 func (f *File) Rotate(r Rotation, keys ...ed25519.PrivateKey) error {
@@ -94,17 +95,20 @@ func (f *File) Rotate(r Rotation, keys ...ed25519.PrivateKey) error {
 	return nil
 }
 
-// LastRotation returns the highest Serial of the file's rotations, 0 for none.
-// No signature is looked at: it is for who made the file.
-func (f File) LastRotation() (int64, error) {
-	last, err := signed.LastRotation(f.Rotations)
-	return last, named(err)
+// NextSerial returns the Serial of a rotation that is added now by those who have
+// come to trust this, as Open tells: above those of the file, but for one that is
+// far ahead and was not followed, which is a thief's.
+func (f File) NextSerial(trust Trust, now time.Time) (int64, error) {
+	serial, err := trust.NextSerial(f.Rotations, now)
+	return serial, named(err)
 }
 
 // Open follows the rotations for product from what is trusted, and returns the
 // manifest and what is trusted then. Rotations that too few trusted keys have
 // signed are passed over: they are of another time, or nobody's. Of the manifest
-// nothing is checked but signatures and form; see State.Accept.
+// nothing is checked but signatures and form; see State.Accept. Who signs it anew
+// trusts by the Threshold that programs have, never by less: what a thief of one key
+// has written would get the other signatures.
 func (f File) Open(product string, trust Trust) (Manifest, Trust, error) {
 	m, trust, _, err := f.open(product, trust)
 	return m, trust, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/firmware/feed"
+	"github.com/upkeep-go/upkeep/internal/signed"
 )
 
 // publishing is what all commands that sign have in common.
@@ -67,20 +68,12 @@ func claimed(dir string) (string, error) {
 		return "", err
 	}
 	var file struct {
-		Signed struct {
-			Payload []byte `json:"payload"`
-		} `json:"signed"`
-	}
-	var of struct {
-		Product string `json:"product"`
+		Signed signed.Envelope `json:"signed"`
 	}
 	if err := json.Unmarshal(raw, &file); err != nil {
 		return "", fmt.Errorf("the catalog in %s: %w", dir, err)
 	}
-	if err := json.Unmarshal(file.Signed.Payload, &of); err != nil {
-		return "", fmt.Errorf("the catalog in %s: %w", dir, err)
-	}
-	return of.Product, nil
+	return file.Signed.Claimed(), nil
 }
 
 // change is a command that changes the catalog only.

@@ -15,6 +15,7 @@ import (
 	version "github.com/hashicorp/go-version"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/signed"
 	"github.com/upkeep-go/upkeep/update/source/manifest"
 )
 
@@ -30,11 +31,12 @@ type signing struct {
 
 func (f flags) signing() signing {
 	return signing{
-		path:  f.String("manifest", "manifest.json", "`file` of the manifest"),
-		keys:  f.list("key", "upkeep.key", "`file` of the private key, - for standard input; repeat it to sign with several"),
-		pubs:  f.list("pub", "", "another public key, `file` or text, that may have signed the manifest so far"),
-		days:  f.Int("days", 30, "days until the manifest expires"),
-		takes: f.Int("threshold", 1, "how many of the `keys` it takes in programs that have followed no rotation: their Source.Threshold"),
+		path: f.String("manifest", "manifest.json", "`file` of the manifest"),
+		keys: f.list("key", "upkeep.key", "`file` of the private key, - for standard input; repeat it to sign with several"),
+		pubs: f.list("pub", "", "another public key, `file` or text, that may have signed the manifest so far"),
+		days: f.Int("days", 30, "days until the manifest expires"),
+		takes: f.Int("threshold", 0, "how many of the `keys` it takes in programs that have followed no rotation, their Source.Threshold, and must have\n"+
+			"signed what is there; default: all of -key"),
 	}
 }
 
@@ -44,23 +46,26 @@ type document struct {
 	file manifest.File
 	manifest.Manifest
 	keys  []ed25519.PrivateKey
-	takes int // so many of them
+	takes int            // so many of them
+	trust manifest.Trust // once it is open
 }
 
-// open reads a manifest that one of the keys has signed. It is fs.ErrNotExist
+// open reads a manifest that as many of the keys have signed as programs take: it
+// would be signed with all of them whatever fewer have written. It is fs.ErrNotExist
 // if there is none, and then comes with the keys alone.
 func (t tool) open(s signing) (document, error) {
-	d := document{signing: s, takes: *s.takes}
+	d := document{signing: s}
 	switch {
 	case *s.days < 1:
 		return d, errors.New("-days must be 1 at least")
-	case d.takes < 1:
+	case *s.takes < 0:
 		return d, errors.New("-threshold must be 1 at least")
 	}
 	var err error
 	if d.keys, err = t.privateKeys(s.keys.values); err != nil {
 		return d, err
 	}
+	d.takes = cmp.Or(*s.takes, d.signers())
 	others, _, err := t.publicKeys(s.pubs.values)
 	if err != nil {
 		return d, err
@@ -72,47 +77,68 @@ func (t tool) open(s signing) (document, error) {
 	if d.file, err = manifest.Parse(text); err != nil {
 		return d, fmt.Errorf("%s: %w", *s.path, err)
 	}
-	trust := manifest.Trust{Keys: append(publicOf(d.keys), others...)}
-	d.Manifest, trust, err = d.file.Open(claimed(d.file), trust)
-	if errors.Is(err, manifest.ErrSignature) {
-		return d, fmt.Errorf("%s: %w: is -key the right one, or -pub missing?", *s.path, err)
+	d.Manifest, d.trust, err = opened(d.file, publicOf(d.keys), others, d.takes)
+	if d.takes = max(d.trust.Threshold, 1); errors.Is(err, manifest.ErrSignature) {
+		return d, cmp.Or(d.enough(), fmt.Errorf("%s: %w: is -key the right one, or -pub missing?", *s.path, err))
 	}
 	if err != nil {
 		return d, fmt.Errorf("%s: %w", *s.path, err)
 	}
 	for _, key := range publicOf(d.keys) {
-		if !slices.ContainsFunc(trust.Keys, func(k ed25519.PublicKey) bool { return k.Equal(key) }) {
+		if !signed.Has(d.trust.Keys, key) {
 			return d, fmt.Errorf("%s: the key %s has been rotated away", *s.path, manifest.KeyID(key))
 		}
 	}
-	d.takes = takes(d.file, d.Product, publicOf(d.keys), d.takes)
 	return d, nil
 }
 
-// takes returns how many of keys it takes to sign: as the last rotation of a file
-// says that brought them, or as programs were built.
-func takes(f manifest.File, product string, keys []ed25519.PublicKey, built int) int {
+// opened opens a manifest by keys and others, of which it takes so many in
+// programs that have followed no rotation. Where none leads on from these, the last
+// one that brought all of keys may ask for more. The keys that have signed it may be
+// gone: it is not verified, and so never asks for less.
+func opened(f manifest.File, keys, others []ed25519.PublicKey, built int) (manifest.Manifest, manifest.Trust, error) {
+	product := f.Manifest.Claimed()
+	trust := manifest.Trust{Keys: slices.Concat(keys, others), Threshold: built}
+	m, next, err := f.Open(product, trust)
+	if err != nil {
+		return m, trust, err
+	}
+	if next.Serial > 0 {
+		return m, next, nil
+	}
+	if told := told(f, product, keys); told > built {
+		trust.Threshold = told
+		m, _, err = f.Open(product, trust)
+	}
+	return m, trust, err
+}
+
+// told is how many of keys sign, as the last rotation says that brought them all.
+func told(f manifest.File, product string, keys []ed25519.PublicKey) int {
 	for _, e := range slices.Backward(f.Rotations) {
 		var r manifest.Rotation
 		if json.Unmarshal(e.Payload, &r) != nil || r.Product != product {
 			continue
 		}
-		if !slices.ContainsFunc(keys, func(key ed25519.PublicKey) bool {
-			return !slices.ContainsFunc(r.Keys, func(k ed25519.PublicKey) bool { return k.Equal(key) })
-		}) {
+		if !slices.ContainsFunc(keys, func(key ed25519.PublicKey) bool { return !signed.Has(r.Keys, key) }) {
 			return max(r.Threshold, 1)
 		}
 	}
-	return built
+	return 0
 }
 
-// enough refuses to sign with so few keys that programs would not take it.
-func (d document) enough() error {
+// signers is how many different keys sign.
+func (d document) signers() int {
 	different := make(map[string]bool)
 	for _, key := range d.keys {
 		different[string(key)] = true
 	}
-	if n := len(different); n < d.takes {
+	return len(different)
+}
+
+// enough refuses to sign with so few keys that programs would not take it.
+func (d document) enough() error {
+	if n := d.signers(); n < d.takes {
 		what := fmt.Sprintf("%d keys sign", n)
 		if n == 1 {
 			what = "1 key signs"
@@ -120,16 +146,6 @@ func (d document) enough() error {
 		return fmt.Errorf("%s, and programs take %d", what, d.takes)
 	}
 	return nil
-}
-
-// claimed is the product that a manifest says it is for: nothing is checked,
-// but a rotation of keys for another product is of no use to it.
-func claimed(f manifest.File) string {
-	var m struct {
-		Product string `json:"product"`
-	}
-	_ = json.Unmarshal(f.Manifest.Payload, &m)
-	return m.Product
 }
 
 func readManifest(path string) ([]byte, error) {
@@ -310,15 +326,15 @@ func (t tool) rotate(args []string) error {
 	if err != nil {
 		return err
 	}
-	last, err := d.file.LastRotation()
-	if err != nil {
-		return err
-	}
 	if err := d.enough(); err != nil {
 		return err
 	}
+	serial, err := d.file.NextSerial(d.trust, t.now)
+	if err != nil {
+		return err
+	}
 	d.takes = cmp.Or(*after, d.takes)
-	rotation := manifest.Rotation{Product: d.Product, Serial: max(last+1, t.now.Unix()), Keys: public, Threshold: d.takes}
+	rotation := manifest.Rotation{Product: d.Product, Serial: serial, Keys: public, Threshold: d.takes}
 	if err := d.file.Rotate(rotation, d.keys...); err != nil {
 		return err
 	}

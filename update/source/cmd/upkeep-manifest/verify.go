@@ -38,10 +38,13 @@ func (t tool) verify(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", *path, err)
 	}
-	threshold := takes(file, claimed(file), keys, *least)
-	m, trust, err := file.Open(claimed(file), manifest.Trust{Keys: keys, Threshold: threshold})
+	m, trust, err := opened(file, keys, nil, *least)
 	if err != nil {
 		return fmt.Errorf("%s: %w", *path, err)
+	}
+	threshold := *least
+	if trust.Serial == 0 {
+		threshold = trust.Threshold
 	}
 	check := manifest.Check{
 		Product: cmp.Or(*product, m.Product), Channel: cmp.Or(*channel, m.Channel), Keys: keys, Threshold: threshold, Now: t.now,
