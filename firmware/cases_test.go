@@ -175,7 +175,7 @@ func TestAFailedPullCostsTheWayBackAndNothingElse(t *testing.T) {
 		_, err = fw.Rollback(ctx, run.ID, ann)
 		require.ErrorIs(t, err, firmware.ErrTooLate)
 		_, err = fw.Rollback(ctx, before.ID, ann)
-		require.ErrorIs(t, err, firmware.ErrStale)
+		require.ErrorIs(t, err, firmware.ErrTooLate)
 		require.ErrorIs(t, d.sim.Revert(ctx), firmware.ErrTooLate)
 		assert.Equal(t, starts, d.sim.Starts())
 		d.shop.set(func() { d.shop.fail, d.shop.body = nil, nil })

@@ -30,7 +30,9 @@ type Config struct {
 	// Reboot restarts the device. Required. It may return before it happens.
 	Reboot func(ctx context.Context) error
 	// Version tells the version of the running image. Default: what Slots
-	// knows of it.
+	// knows of it, which is nothing of an image for which a factory wrote no
+	// record: such a device is offered what is there, and takes none of it
+	// by itself.
 	Version func(ctx context.Context) (string, error)
 	// OSName names the operating system. Default: PRETTY_NAME of os-release.
 	OSName string

@@ -282,6 +282,7 @@ func (w *world) recovers() {
 		return
 	}
 	w.heals()
+	w.settle() // a process may have died just before
 	w.rests()
 	w.epoch++
 	w.publish("2.0.0", 3, 0, false)

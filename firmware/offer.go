@@ -48,7 +48,7 @@ func (s *Service) suits(rec Record, r Release) error {
 		return fmt.Errorf("%w: version %q has epoch %d, at least %d is needed", ErrDowngrade, r.Version, r.Epoch, rec.Floor)
 	case s.config.Hardware != "" && len(r.Hardware) > 0 && !slices.Contains(r.Hardware, s.config.Hardware):
 		return fmt.Errorf("%w: version %q is not for hardware %q", ErrMismatch, r.Version, s.config.Hardware)
-	case r.MinFrom != "" && older(rec.Running.Version, r.MinFrom):
+	case r.MinFrom != "" && (older(rec.Running.Version, r.MinFrom) || !parses(rec.Running.Version)):
 		return fmt.Errorf("%w: version %q replaces %q and later, %q runs", ErrMismatch, r.Version, r.MinFrom, rec.Running.Version)
 	}
 	return nil

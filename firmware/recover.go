@@ -134,19 +134,33 @@ func (s *Service) judgeTrial(ctx context.Context, rec Record) error {
 		}
 		if failure == nil {
 			failure = s.Confirm(ctx, By{Actor: "health"})
-			if failure == nil {
-				return nil
-			}
 		}
+		if failure == nil {
+			return nil
+		}
+		failure = errors.Join(failure, s.unwell(ctx, rec.Run.ID, failure.Error()))
 	}
 	if !late {
 		return failure
 	}
 	reason := fmt.Sprintf("not confirmed within %s", s.config.ConfirmWithin)
-	if failure != nil {
-		reason += ": " + failure.Error()
+	if rec.Run.Reason != "" {
+		reason += ": " + rec.Run.Reason
 	}
 	return s.giveUpTrial(ctx, rec.Run.ID, By{Reason: cut(reason, maxReason)})
+}
+
+// unwell records why a new image is not confirmed yet.
+func (s *Service) unwell(ctx context.Context, id, why string) error {
+	why = cut(why, maxReason)
+	_, err := s.amend(ctx, 0, func(rec *Record) ([]Event, error) {
+		if rec.Run == nil || rec.Run.ID != id || rec.Run.State != StateTrial || rec.Run.Reason == why {
+			return nil, record.ErrSame
+		}
+		rec.Run.Reason = why
+		return []Event{{Kind: EventState, Run: id, Message: why}}, nil
+	})
+	return err
 }
 
 // trial is when a new image was last seen to run.
@@ -256,6 +270,9 @@ func (s *Service) automatic(ctx context.Context, rec Record) error {
 		if since := time.Since(last.EndedAt); since >= 0 && since < s.config.Interval {
 			return nil
 		}
+	}
+	if rec.Running.Version == "" {
+		return fmt.Errorf("%w: the version of the image that runs is not known: set Config.Version", ErrMismatch)
 	}
 	_, err := s.Start(ctx, Request{Plan: planID(rec.Running, r), By: By{Actor: "automatic"}})
 	return err

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/firmware/slot"
 	"github.com/upkeep-go/upkeep/storage/memory"
 )
 
@@ -111,6 +112,54 @@ func TestACancelOfARunThatNobodyWorksOnGoesBackOnceTheNewImageRuns(t *testing.T)
 		st, err := fw.Status(ctx)
 		require.NoError(t, err)
 		assert.Equal(t, "1.2.0", st.Version)
+	})
+}
+
+func TestARunSaysWhatHealthHasSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, d := t.Context(), newDevice(t)
+		d.shop.add("1.3.0", noise(2, 4*segment))
+		run := d.onTrial("1.3.0")
+		d.config.Health = never
+		fw := d.start()
+		d.run(fw, time.Minute)
+		run, err := fw.Get(ctx, run.ID)
+		require.NoError(t, err)
+		assert.Equal(t, firmware.StateTrial, run.State)
+		assert.Equal(t, "no picture", run.Reason)
+		d.run(fw, time.Hour)
+		require.NoError(t, fw.Close())
+		fw = d.start()
+		d.run(fw, time.Minute)
+		run, err = fw.Get(ctx, run.ID)
+		require.NoError(t, err)
+		assert.Equal(t, firmware.StateRolledBack, run.State)
+		assert.Equal(t, "not confirmed within 10m0s: no picture", run.Reason)
+		said := 0
+		for e, err := range fw.Follow(ctx, run.ID) {
+			require.NoError(t, err)
+			if e.Message == "no picture" {
+				said++
+			}
+		}
+		assert.Equal(t, 1, said)
+	})
+}
+
+func TestADeviceThatDoesNotKnowItsVersionTakesNothingByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, d := t.Context(), newDevice(t)
+		d.sim = slot.NewSimulator("", noise(1, 3*segment))
+		d.config.Slots, d.config.Reboot, d.config.Automatic = d.sim, d.sim.Reboot, true
+		d.shop.add("1.3.0", noise(2, 4*segment))
+		d.shop.add("1.4.0", noise(2, 4*segment), func(r *firmware.Release) { r.MinFrom = "1.0.0" })
+		fw := d.start()
+		d.run(fw, time.Hour)
+		assert.Zero(t, d.sim.Starts())
+		_, err := fw.Start(ctx, firmware.Request{Version: "1.4.0"})
+		require.ErrorIs(t, err, firmware.ErrMismatch)
+		_, err = fw.Update(ctx, firmware.Request{})
+		require.ErrorIs(t, err, firmware.ErrRestarting)
 	})
 }
 
