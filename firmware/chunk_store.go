@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"math/bits"
@@ -65,27 +64,15 @@ func (s *chunkStore) full() bool { return s.count >= len(s.slots)/2 }
 func readChunks(ctx context.Context, base Image) (*chunkStore, error) {
 	s := newChunkStore(base.Size())
 	r := io.NewSectionReader(base, 0, min(base.Size(), 1<<placeBits-1))
-	buf := make([]byte, 0, 256<<10)
-	for offset, end := int64(0), false; !end && !s.full(); {
-		if err := context.Cause(ctx); err != nil {
-			return nil, err
-		}
-		for !end && len(buf) < cap(buf) {
-			n, err := r.Read(buf[len(buf):cap(buf)])
-			buf = buf[:len(buf)+n]
-			if errors.Is(err, io.EOF) {
-				end = true
-			} else if err != nil {
-				return nil, fmt.Errorf("%w: reading the running image: %w", ErrCorrupt, err)
-			}
-		}
-		rest := buf
-		for (len(rest) > cdc.Max || end && len(rest) > 0) && !s.full() {
-			n := cdc.Cut(rest)
-			s.add(sha256.Sum256(rest[:n]), offset)
-			offset, rest = offset+int64(n), rest[n:]
-		}
-		buf = buf[:copy(buf, rest)]
+	err := cdc.Each(ctx, r, func(raw []byte, offset int64) bool {
+		s.add(sha256.Sum256(raw), offset)
+		return !s.full()
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, fmt.Errorf("%w: reading the running image: %w", ErrCorrupt, err)
 	}
 	return s, nil
 }

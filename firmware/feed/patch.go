@@ -52,30 +52,6 @@ func (p places) add(m mark) {
 	p[m.hash] = m.offset
 }
 
-// cutAll cuts an image.
-func cutAll(ctx context.Context, r io.Reader, sizes cdc.Sizes, use func(raw []byte, offset int64)) error {
-	buf := make([]byte, 0, 1<<20)
-	for offset, end := int64(0), false; !end; {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		n, err := io.ReadFull(r, buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		end = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if err != nil && !end {
-			return err
-		}
-		rest := buf
-		for len(rest) > sizes.Max || end && len(rest) > 0 {
-			n := sizes.Cut(rest)
-			use(rest[:n], offset)
-			offset, rest = offset+int64(n), rest[n:]
-		}
-		buf = buf[:copy(buf, rest)]
-	}
-	return nil
-}
-
 // grain is how exactly it is looked how far something has moved.
 const grain = 64 << 10
 
@@ -109,8 +85,9 @@ func (m *maker) patchAll(ctx context.Context, r firmware.Release, price bool) er
 	}
 	defer base.Close()
 	where := places{}
-	err = cutAll(ctx, io.NewSectionReader(base, 0, base.size), marking, func(raw []byte, offset int64) {
+	err = marking.Each(ctx, io.NewSectionReader(base, 0, base.size), func(raw []byte, offset int64) bool {
 		where.add(markOf(raw, offset))
+		return true
 	})
 	if err != nil {
 		return err
@@ -194,9 +171,9 @@ func (m *maker) alone(i int) int64 {
 // price tells what it costs a device that has an earlier image.
 func (m *maker) price(ctx context.Context, base *image, patches []firmware.Part) error {
 	have := map[[32]byte]bool{}
-	sizes := cdc.Sizes{Min: cdc.Min, Average: cdc.Average, Max: cdc.Max}
-	err := cutAll(ctx, io.NewSectionReader(base, 0, base.size), sizes, func(raw []byte, _ int64) {
+	err := cdc.Each(ctx, io.NewSectionReader(base, 0, base.size), func(raw []byte, _ int64) bool {
 		have[sha256.Sum256(raw)] = true
+		return true
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,9 @@
 package cdc
 
 import (
+	"context"
+	"errors"
+	"io"
 	"math/bits"
 	"sync"
 )
@@ -53,6 +56,38 @@ func (s Sizes) Cut(data []byte) int {
 		}
 	}
 	return end
+}
+
+// Each cuts what r has, and calls use with each chunk, which is valid until it
+// returns, and where it is, as long as that wants more.
+func Each(ctx context.Context, r io.Reader, use func(chunk []byte, offset int64) (more bool)) error {
+	return Sizes{Min, Average, Max}.Each(ctx, r, use)
+}
+
+// Each is as the function Each, for chunks of these sizes.
+func (s Sizes) Each(ctx context.Context, r io.Reader, use func(chunk []byte, offset int64) (more bool)) error {
+	buf := make([]byte, 0, 4*s.Max)
+	for offset, end := int64(0), false; !end; {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		n, err := io.ReadFull(r, buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		end = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !end {
+			return err
+		}
+		rest := buf
+		for len(rest) > s.Max || end && len(rest) > 0 {
+			n := s.Cut(rest)
+			if !use(rest[:n], offset) {
+				return nil
+			}
+			offset, rest = offset+int64(n), rest[n:]
+		}
+		buf = buf[:copy(buf, rest)]
+	}
+	return nil
 }
 
 // table has a random number for each byte. It is part of what two devices must

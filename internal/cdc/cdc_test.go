@@ -2,10 +2,14 @@ package cdc_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -84,4 +88,27 @@ func TestTheCutsStayWhatTheyWere(t *testing.T) {
 		h.Write([]byte{byte(len(c)), byte(len(c) >> 8), byte(len(c) >> 16)})
 	}
 	assert.Equal(t, "7ff4b6dc15d8d6acbd345095588b6c01f7fe06192cc662ecb4a0947be5cd6318", fmt.Sprintf("%x", h.Sum(nil)))
+}
+
+func TestWhatIsReadIsCutAlikeHoweverItComes(t *testing.T) {
+	data := noise(5, 3<<20)
+	for _, r := range []io.Reader{bytes.NewReader(data), iotest.OneByteReader(bytes.NewReader(data)), iotest.DataErrReader(bytes.NewReader(data))} {
+		want, at := chunks(t, data), int64(0)
+		require.NoError(t, cdc.Each(t.Context(), r, func(chunk []byte, offset int64) bool {
+			require.True(t, bytes.Equal(want[0], chunk))
+			require.Equal(t, at, offset)
+			want, at = want[1:], at+int64(len(chunk))
+			return true
+		}))
+		require.Empty(t, want)
+	}
+	n := 0
+	require.NoError(t, cdc.Each(t.Context(), bytes.NewReader(data), func([]byte, int64) bool { n++; return n < 3 }))
+	require.Equal(t, 3, n)
+	broken := errors.New("a broken disk")
+	never := func([]byte, int64) bool { return false }
+	require.ErrorIs(t, cdc.Each(t.Context(), iotest.ErrReader(broken), never), broken)
+	ctx, end := context.WithCancelCause(t.Context())
+	end(broken)
+	require.ErrorIs(t, cdc.Each(ctx, bytes.NewReader(data), never), broken)
 }
