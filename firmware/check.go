@@ -12,8 +12,8 @@ import (
 	"github.com/upkeep-go/upkeep/internal/record"
 )
 
-// maxCatalog bounds a signed catalog, in bytes.
-const maxCatalog = 4 << 20
+// MaxCatalog bounds a signed catalog, in bytes.
+const MaxCatalog = 4 << 20
 
 // Check fetches and verifies the catalog. An error stands in Status.Check too
 // and changes nothing else. While a run is live the device's state stays that
@@ -55,7 +55,7 @@ func (s *Service) check(ctx context.Context, token int64) (Record, error) {
 	if err != nil {
 		return before, err
 	}
-	raw, unread := s.fetch(ctx, CatalogName, maxCatalog)
+	raw, unread := s.fetch(ctx, CatalogName, MaxCatalog)
 	var failure error
 	quiet, done := quiet(ctx) // what was begun is not left as if it went on
 	defer done()

@@ -17,7 +17,7 @@ const (
 )
 
 // maxFile bounds a signed file, in bytes.
-const maxFile = 4 << 20
+const maxFile = firmware.MaxCatalog
 
 // file is what is signed, and every rotation of keys there was: the catalog, or
 // the head of a bundle. Nothing in it is to be believed before it is opened.
