@@ -22,7 +22,9 @@ import (
 // and B together has some 400 bytes. But names of A and B, when they change, move what others
 // have behind them; a power cut at that moment may cost those.
 //
-// The file has to be where GRUB can write: not on LVM, RAID, Btrfs or ZFS.
+// The file has to be where GRUB can write: not on LVM, RAID, Btrfs or ZFS. Path
+// names the file itself: where it is behind a link, as /boot/grub2/grubenv is on
+// some machines with EFI, give what the link leads to. A link is refused.
 type GRUB struct {
 	Path string // required: such as /boot/grub/grubenv
 	disk disk   // default: the machine's
