@@ -13,6 +13,9 @@ type Index struct {
 	Size        int64 // of the image
 	SegmentSize int64 // of all but the last; at most MaxSegment
 	Segments    []Segment
+	// Skipped is how many parts UnmarshalBinary has left out, as they come in ways
+	// of a later version. Nobody writes them again.
+	Skipped int
 }
 
 // Limits of an Index.
@@ -54,8 +57,12 @@ const (
 	WayBundle Way = "bundle" // brought by hand: in Run.Pulled only, never in an Index
 )
 
-// ways are those of an Index, by their code.
+// ways are those of an Index, by their code. A way of a later version is passed
+// over by those that do not know it: from the code windowed on its parts have a
+// window, as a patch has, before that they have none.
 var ways = []Way{WayRaw, WayZstd, WayChunks, WayPatch}
+
+const windowed = 128
 
 const indexMagic = "upkfwi1\n"
 
@@ -135,7 +142,8 @@ func code(w Way) byte {
 	return math.MaxUint8
 }
 
-// UnmarshalBinary reads it; anything else is ErrCorrupt.
+// UnmarshalBinary reads it; anything else is ErrCorrupt. Ways that are not known
+// it leaves out, as long as each segment has another.
 func (x *Index) UnmarshalBinary(b []byte) error {
 	r := indexReader{rest: b}
 	if string(r.bytes(len(indexMagic))) != indexMagic {
@@ -153,6 +161,7 @@ func (x *Index) UnmarshalBinary(b []byte) error {
 	for i := int64(0); i < count && r.err == nil; i++ {
 		next.Segments = append(next.Segments, r.segment(names, images))
 	}
+	next.Skipped = r.skipped
 	if r.err == nil && len(r.rest) > 0 {
 		r.err = fmt.Errorf("%w: an index with %d bytes too many", ErrCorrupt, len(r.rest))
 	}
@@ -160,7 +169,7 @@ func (x *Index) UnmarshalBinary(b []byte) error {
 		return r.err
 	}
 	if err := next.Check(); err != nil {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return fmt.Errorf("%w: %w (%d parts come in ways that are not known here)", ErrCorrupt, err, next.Skipped)
 	}
 	*x = next
 	return nil
@@ -226,8 +235,9 @@ func (p Part) check() error {
 
 // indexReader reads the parts of the binary form; after an error they are zero.
 type indexReader struct {
-	rest []byte
-	err  error
+	rest    []byte
+	err     error
+	skipped int // parts
 }
 
 func (r *indexReader) bytes(n int) []byte {
@@ -297,6 +307,10 @@ func (r *indexReader) segment(names, images []string) Segment {
 		if r.err != nil {
 			return s
 		}
+		if p.Way == "" {
+			r.skipped++
+			continue
+		}
 		if s.Parts == nil {
 			s.Parts = make([]Part, 0, min(count[0], maxParts))
 		}
@@ -305,17 +319,21 @@ func (r *indexReader) segment(names, images []string) Segment {
 	return s
 }
 
+// part reads a part, without a Way if that is not known.
 func (r *indexReader) part(names, images []string) (p Part) {
 	way := r.bytes(1)
 	object := r.number()
-	if r.err == nil && (int(way[0]) >= len(ways) || object >= int64(len(names))) {
-		r.err = fmt.Errorf("%w: an index with an unknown way or object", ErrCorrupt)
+	if r.err == nil && object >= int64(len(names)) {
+		r.err = fmt.Errorf("%w: an index with an unknown object", ErrCorrupt)
 	}
 	if r.err != nil {
 		return p
 	}
-	p = Part{Way: ways[way[0]], Object: names[object], Offset: r.number(), Size: r.number()}
-	if p.Way == WayPatch {
+	p = Part{Object: names[object], Offset: r.number(), Size: r.number()}
+	if int(way[0]) < len(ways) {
+		p.Way = ways[way[0]]
+	}
+	if p.Way == WayPatch || way[0] >= windowed {
 		p.Base, p.BaseSize = r.number(), r.number()
 		image := r.number()
 		if r.err == nil && (image >= int64(len(images)) || len(images[image]) != len(p.From)) {

@@ -33,6 +33,9 @@ func (d folder) needs(ctx context.Context, r firmware.Release, needed map[string
 	if err != nil {
 		return err
 	}
+	if x.Skipped > 0 {
+		return fmt.Errorf("%w: a later version has written the index of version %q", firmware.ErrCorrupt, r.Version)
+	}
 	needed[r.Index.Name] = true
 	for _, s := range x.Segments {
 		for _, p := range s.Parts {

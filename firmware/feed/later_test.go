@@ -2,7 +2,9 @@ package feed_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -87,4 +89,23 @@ func TestAPublisherLosesNothingThatALaterOneHasAdded(t *testing.T) {
 		require.ErrorIs(t, err, firmware.ErrCorrupt)
 		require.ErrorContains(t, err, "a later version")
 	}
+}
+
+// The objects of ways that it does not know a publisher would take for unneeded.
+func TestAnIndexOfALaterVersionIsReadAndNotPruned(t *testing.T) {
+	s := newShop(t)
+	s.add("1.0.0", code(1, 16))
+	s.add("1.1.0", next(2, code(1, 16), 64))
+	c, x := s.catalog(), s.index("1.1.0")
+	raw := s.read(c.Releases[0].Index.Name)
+	digest := x.Segments[0].Digest
+	raw[bytes.Index(raw, digest[:])+len(digest)+1] = 200 // that was a patch
+	c.Releases[0].Index.Digest = sha256.Sum256(raw)
+	require.NoError(t, os.WriteFile(filepath.Join(s.Dir, fmt.Sprintf("%x", c.Releases[0].Index.Digest)), raw, 0o600))
+	require.NoError(t, s.Sign(t.Context(), c))
+	require.Len(t, s.index("1.1.0").Segments[0].Parts, len(x.Segments[0].Parts)-1)
+	require.NoError(t, s.Verify(t.Context(), s.verifier))
+	before := s.files()
+	require.ErrorIs(t, s.Prune(t.Context(), 1, -1), firmware.ErrCorrupt)
+	require.Equal(t, before, s.files())
 }
