@@ -57,7 +57,9 @@ type Config struct {
 	// own within it. Default 24 hours; negative: none, until Configure.
 	Interval    time.Duration
 	Prereleases bool // offer them too, until Configure says otherwise
-	Disabled    bool // refuse every update with ErrDisabled
+	// Disabled refuses every update with ErrDisabled, and cancels one that an
+	// earlier process has left before its restart. What is on trial is judged.
+	Disabled bool
 	// Rate limits pulling; it is asked every second. Default: no limit, which
 	// also is what 0 means.
 	Rate func() (bytesPerSecond int64)

@@ -227,3 +227,33 @@ func TestADeviceThatIsDisabledOnTrialIsJudged(t *testing.T) {
 		assert.Equal(t, firmware.StateSucceeded, d.last(fw).State)
 	})
 }
+
+func TestADeviceThatIsDisabledWhileARunWaitsDoesNotRestart(t *testing.T) {
+	for _, step := range []firmware.Step{firmware.StepPull, firmware.StepInstall, firmware.StepRestart} {
+		t.Run(string(step), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, d := t.Context(), newDevice(t)
+				var shut atomic.Bool
+				shut.Store(true)
+				d.config.Gate = holds(step, &shut)
+				d.shop.add("1.3.0", noise(2, 4*segment))
+				fw := d.start()
+				run, err := fw.Start(ctx, firmware.Request{})
+				require.NoError(t, err)
+				synctest.Wait()
+				require.NoError(t, fw.Close())
+				shut.Store(false)
+				d.config.Disabled = true
+				fw = d.start()
+				d.run(fw, time.Hour)
+				assert.Zero(t, d.sim.Starts())
+				run, err = fw.Get(ctx, run.ID)
+				require.NoError(t, err)
+				assert.Equal(t, firmware.StateCancelled, run.State)
+				pair, err := d.sim.Pair(ctx)
+				require.NoError(t, err)
+				assert.False(t, pair.Armed)
+			})
+		})
+	}
+}

@@ -53,6 +53,9 @@ func (s *Service) work(held *lease.Held, rec Record, up *upload) {
 	s.live, s.given = r, nil
 	s.mu.Unlock()
 	r.notice(rec)
+	if s.config.Disabled && r.now.cancellable() {
+		cancel(fmt.Errorf("%w: %w", ErrCancelled, ErrDisabled))
+	}
 
 	stop := make(chan struct{})
 	var watching sync.WaitGroup
