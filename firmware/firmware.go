@@ -39,6 +39,7 @@ type Config struct {
 
 	// Automatic makes Run update to what its checks find, but never again to
 	// the bytes of a release that has fallen back, until somebody asks for it.
+	// While Settings.Checks is false it does not, whatever somebody else finds.
 	Automatic bool
 	// Gate may hold a run before it pulls, installs and restarts. Default:
 	// nothing is held.

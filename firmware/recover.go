@@ -259,7 +259,7 @@ func (s *Service) due(rec Record, now time.Time) bool {
 // automatic starts what the catalog offers, but for what was rolled back. What
 // came to nothing, whatever the reason, is tried once an Interval.
 func (s *Service) automatic(ctx context.Context, rec Record) error {
-	if !s.config.Automatic || s.config.Disabled || s.stillGood(rec) != nil {
+	if !s.config.Automatic || !rec.Settings.Checks || s.config.Disabled || s.stillGood(rec) != nil {
 		return nil
 	}
 	r, found := s.newest(rec)

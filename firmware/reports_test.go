@@ -257,3 +257,22 @@ func TestADeviceThatIsDisabledWhileARunWaitsDoesNotRestart(t *testing.T) {
 		})
 	}
 }
+
+func TestWhoSwitchesChecksOffCanLookWithoutAnUpdate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, d := t.Context(), newDevice(t)
+		d.config.Automatic, d.config.Interval = true, time.Hour
+		fw := d.start()
+		require.NoError(t, fw.Configure(ctx, func(s *firmware.Settings) { s.Checks = false }, ann))
+		d.shop.add("1.3.0", noise(2, 4*segment))
+		_, err := fw.Check(ctx)
+		require.NoError(t, err)
+		d.run(fw, 3*time.Hour)
+		assert.Zero(t, d.sim.Starts())
+		st, err := fw.Status(ctx)
+		require.NoError(t, err)
+		assert.Equal(t, "1.3.0", st.Newest.Version, "and is told")
+		_, err = fw.Update(ctx, firmware.Request{})
+		require.ErrorIs(t, err, firmware.ErrRestarting, "and may ask for it")
+	})
+}
