@@ -147,7 +147,7 @@ func New(c Config) (*Service, error) {
 		return nil, err
 	}
 	return &Service{
-		config: c, first: first, item: lease.Item("firmware", c.Device),
+		config: c, first: first, item: lease.Item("firmware", c.Device), began: time.Now(),
 		door: closing.NewDoor(ErrClosed, errClosing), telling: map[string]bool{},
 	}, nil
 }

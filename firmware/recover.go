@@ -250,8 +250,8 @@ func (s *Service) due(rec Record, now time.Time) bool {
 	h := sha256.Sum256(fmt.Appendf(nil, "%s %d", s.config.Device, last.UnixMilli()))
 	share := float64(binary.BigEndian.Uint32(h[:])) / (1 << 32)
 	interval := s.config.Interval
-	if rec.Check.Reason != "" { // ask again sooner, as often as it fails
-		interval = min(interval, time.Hour)
+	if rec.Check.Reason != "" { // ask again sooner, and soonest after a start: the network may come later
+		interval = min(interval, time.Hour, max(time.Minute, last.Sub(s.began)))
 	}
 	return now.Sub(last) >= interval/2+time.Duration(share*float64(interval/2))
 }

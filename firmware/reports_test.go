@@ -276,3 +276,29 @@ func TestWhoSwitchesChecksOffCanLookWithoutAnUpdate(t *testing.T) {
 		require.ErrorIs(t, err, firmware.ErrRestarting, "and may ask for it")
 	})
 }
+
+func TestADeviceThatIsOnForMinutesFindsItsUpdate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		d.config.Automatic, d.config.Health = true, func(context.Context) error { return nil }
+		var online time.Time
+		d.shop.fail = func(string, int64) error {
+			if time.Now().Before(online) {
+				return &firmware.UnavailableError{Err: errors.New("no network yet")}
+			}
+			return nil
+		}
+		d.shop.add("1.3.0", noise(2, 4*segment))
+		for range 7 { // days
+			online = time.Now().Add(40 * time.Second)
+			fw := d.start()
+			d.run(fw, 10*time.Minute)
+			require.NoError(t, fw.Close())
+			time.Sleep(24*time.Hour - 10*time.Minute)
+		}
+		fw := d.start()
+		st, err := fw.Status(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, "1.3.0", st.Version)
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/upkeep-go/upkeep/internal/closing"
 	"github.com/upkeep-go/upkeep/internal/record"
@@ -22,6 +23,7 @@ type Service struct {
 	first  Settings // until Configure
 	item   string   // of the lease
 	door   *closing.Door
+	began  time.Time
 
 	mu         sync.Mutex
 	live       *runner          // what this process works on
