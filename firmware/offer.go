@@ -109,7 +109,11 @@ func (s *Service) choose(rec Record, req Request) (Release, error) {
 		}
 		return r, nil
 	}
-	i := slices.IndexFunc(rec.Catalog.Releases, func(r Release) bool { return r.Version == req.Version })
+	is := func(r Release) bool { return r.Version == req.Version }
+	i := slices.IndexFunc(rec.Catalog.Releases, func(r Release) bool { return is(r) && s.suits(rec, r) == nil })
+	if i < 0 { // to say why not
+		i = slices.IndexFunc(rec.Catalog.Releases, is)
+	}
 	if i < 0 {
 		return Release{}, fmt.Errorf("%w: version %q", ErrNotFound, req.Version)
 	}

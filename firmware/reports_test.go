@@ -302,3 +302,17 @@ func TestADeviceThatIsOnForMinutesFindsItsUpdate(t *testing.T) {
 		assert.Equal(t, "1.3.0", st.Version)
 	})
 }
+
+func TestAVersionOfSeveralRevisionsIsThatOfThisDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, d := t.Context(), newDevice(t)
+		d.config.Hardware = "B"
+		mine := noise(3, 4*segment)
+		d.shop.add("1.3.0", mine, func(r *firmware.Release) { r.Hardware = []string{"B"} })
+		d.shop.add("1.3.0", noise(2, 4*segment), func(r *firmware.Release) { r.Hardware = []string{"A"} })
+		fw := d.start()
+		_, err := fw.Update(ctx, firmware.Request{Version: "1.3.0"})
+		require.ErrorIs(t, err, firmware.ErrRestarting)
+		assert.Equal(t, mine, d.sim.Image())
+	})
+}
