@@ -27,7 +27,8 @@ type Config struct {
 	Feed     Feed     // required: where catalogs and images come from
 	Verifier Verifier // required: whose signatures count
 	Slots    Slots    // required: where images go
-	// Reboot restarts the device. Required. It may return before it happens.
+	// Reboot restarts the device. Required. It may return before it happens, and
+	// returns when ctx ends, after 10 minutes: then it is asked again.
 	Reboot func(ctx context.Context) error
 	// Version tells the version of the running image. Default: what Slots
 	// knows of it, which is nothing of an image for which a factory wrote no

@@ -316,3 +316,24 @@ func TestAVersionOfSeveralRevisionsIsThatOfThisDevice(t *testing.T) {
 		assert.Equal(t, mine, d.sim.Image())
 	})
 }
+
+func TestARebootThatNeverReturnsIsAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, d := t.Context(), newDevice(t)
+		d.config.Health = func(context.Context) error { return nil }
+		asked := 0
+		d.config.Reboot = func(ctx context.Context) error {
+			if asked++; asked == 1 {
+				<-ctx.Done() // the command waits for a service that does not stop
+				return context.Cause(ctx)
+			}
+			return d.sim.Reboot(ctx)
+		}
+		d.shop.add("1.3.0", noise(2, 4*segment))
+		fw := d.start()
+		_, err := fw.Start(ctx, firmware.Request{})
+		require.NoError(t, err)
+		d.run(fw, time.Hour)
+		assert.Equal(t, 1, d.sim.Starts())
+	})
+}

@@ -1,6 +1,7 @@
 package firmware
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -82,7 +83,9 @@ func (r *runner) reboot(state State) error {
 	r.mu.Lock()
 	r.asked = true
 	r.mu.Unlock()
-	if err := r.s.config.Reboot(r.ahead); err != nil {
+	ctx, done := context.WithTimeoutCause(r.ahead, restartWithin, fmt.Errorf("%w: not restarted within %s", ErrUnavailable, restartWithin))
+	defer done()
+	if err := r.s.config.Reboot(ctx); err != nil {
 		return fmt.Errorf("restarting: %w", err)
 	}
 	r.now.Restarted = true
