@@ -103,6 +103,9 @@ func (s *Service) see(rec *Record, pair Pair, failure error, left bool) []Event 
 	}
 	rec.Running = pair.Running
 	rec.Running.Run, rec.Running.Tries = "", 0
+	if pair.Confirmed { // the slots may know more than a Store that was made anew
+		rec.Floor = max(rec.Floor, pair.Running.Epoch)
+	}
 	switch rec.Device {
 	case DeviceCheckingLocal, DeviceCheckingOnline, DeviceUnavailable:
 		rec.Device, rec.Info = atRest(*rec)

@@ -151,6 +151,7 @@ var mutants = []mutant{
 				r.Floor = max(r.Floor, stored.Floor)
 				return events
 			}}
+		c.Slots = slotsMutant{Slots: c.Slots, pair: func(p *firmware.Pair) { p.Running.Epoch = 0 }}
 	}},
 	{"slots that go on with the file of the run before", "the slot that runs is written", func(w *world, c *firmware.Config) {
 		c.Slots = slotsMutant{Slots: c.Slots, open: func(f firmware.File, _ firmware.Release) firmware.File {

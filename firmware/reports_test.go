@@ -16,6 +16,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/lease"
+	"github.com/upkeep-go/upkeep/storage/memory"
 )
 
 // holds is a Gate that holds a run before a step while it is shut.
@@ -335,5 +336,23 @@ func TestARebootThatNeverReturnsIsAskedForAgain(t *testing.T) {
 		require.NoError(t, err)
 		d.run(fw, time.Hour)
 		assert.Equal(t, 1, d.sim.Starts())
+	})
+}
+
+func TestTheFloorOutlivesALostStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, d := t.Context(), newDevice(t)
+		epoch := func(n int64) func(*firmware.Release) { return func(r *firmware.Release) { r.Epoch = n } }
+		d.shop.add("1.2.5", noise(3, 4*segment), epoch(1))
+		d.shop.add("1.3.0", noise(2, 4*segment), epoch(2))
+		d.onTrial("1.3.0")
+		fw := d.start()
+		require.NoError(t, fw.Confirm(ctx, ann))
+		require.NoError(t, fw.Close())
+		d.db = memory.New() // somebody resets the device to what the factory delivered
+		d.config.Store = d.db
+		fw = d.start()
+		_, err := fw.Start(ctx, firmware.Request{Version: "1.2.5", AllowDowngrade: true})
+		require.ErrorIs(t, err, firmware.ErrDowngrade)
 	})
 }

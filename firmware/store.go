@@ -74,7 +74,7 @@ type Record struct {
 	Check    Check
 	Catalog  Catalog
 	Trust    []byte // the Verifier's, kept for it
-	Floor    int64  // epoch below which nothing is accepted; only rises, at Confirm
+	Floor    int64  // epoch below which nothing is accepted; only rises, to that of a confirmed image
 	// RolledBack are the digests of the last 16 releases that were rolled back,
 	// which Automatic leaves alone.
 	RolledBack [][32]byte
