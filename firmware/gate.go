@@ -11,8 +11,9 @@ import (
 // Gate may hold a run before its next step: nil lets it go on; an error holds
 // it, with the error as Run.Reason, until the Gate lets it go on, or Apply or
 // Cancel is called. It is asked again every minute and after every restart.
-// A maintenance window, a user's consent, a battery and a metered network are
-// all Gates.
+// What was held before it is installed is cancelled if the catalog has it no
+// more by then. A maintenance window, a user's consent, a battery and a metered
+// network are all Gates.
 type Gate func(ctx context.Context, run Run, next Step) error
 
 // Step is a part of a run that a Gate can hold.

@@ -356,3 +356,44 @@ func TestTheFloorOutlivesALostStore(t *testing.T) {
 		require.ErrorIs(t, err, firmware.ErrDowngrade)
 	})
 }
+
+func TestWhatWasWithdrawnWhileItWaitedIsNotInstalled(t *testing.T) {
+	for name, reached := range map[string]bool{"the catalog says so": true, "the feed is away": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, d := t.Context(), newDevice(t)
+				var shut atomic.Bool
+				shut.Store(true)
+				d.config.Gate = holds(firmware.StepInstall, &shut)
+				d.shop.add("1.3.0", noise(2, 4*segment))
+				fw := d.start()
+				run, err := fw.Start(ctx, firmware.Request{})
+				require.NoError(t, err)
+				time.Sleep(10 * time.Minute)
+				require.NoError(t, fw.Close()) // the program begins anew
+				fw = d.start()
+				d.shop.set(func() {
+					d.shop.catalog.Number++
+					d.shop.catalog.Releases = nil
+					d.shop.fail = func(string, int64) error {
+						if reached {
+							return nil
+						}
+						return &firmware.UnavailableError{Err: errors.New("no network")}
+					}
+				})
+				shut.Store(false)
+				d.run(fw, time.Hour)
+				run, err = fw.Get(ctx, run.ID)
+				require.NoError(t, err)
+				if !reached {
+					assert.Equal(t, 1, d.sim.Starts(), "nobody knows")
+					return
+				}
+				assert.Zero(t, d.sim.Starts())
+				assert.Equal(t, firmware.StateCancelled, run.State)
+				assert.Contains(t, run.Reason, "withdrawn")
+			})
+		})
+	}
+}

@@ -5,15 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 )
 
 // install lets the Gate decide whether the slot is activated now.
 func (r *runner) install() error {
+	held := r.rec.Run.State == StateWaiting // in an earlier process
 	waited, err := r.pass(StepInstall)
+	if err == nil && (waited || held) {
+		err = r.withdrawn()
+	}
 	if err != nil {
 		return err
 	}
-	if waited { // others may have written to the slot meanwhile
+	if waited || held { // others may have written to the slot meanwhile
 		return r.enterPhase(phaseVerify)
 	}
 	r.setPhase(phaseRestart) // from now on the next start may be of the new image
@@ -28,6 +33,22 @@ func (r *runner) install() error {
 		r.setPhase(phaseInstall)
 	}
 	return err
+}
+
+// withdrawn is ErrCancelled if the catalog has the release of the run no more.
+// What was brought by hand need not be there, and without a feed nobody knows.
+func (r *runner) withdrawn() error {
+	run := r.rec.Run
+	if run.Pulled[WayBundle] > 0 {
+		return nil
+	}
+	ctx, done := context.WithTimeout(r.ahead, r.s.config.Stall)
+	defer done()
+	rec, err := r.s.check(ctx, 0)
+	if err != nil || slices.ContainsFunc(rec.Catalog.Releases, func(x Release) bool { return x.Digest == run.Release.Digest }) {
+		return nil
+	}
+	return fmt.Errorf("%w: version %q was withdrawn while it waited", ErrCancelled, run.Version)
 }
 
 // restart makes the next start try the new image, and asks for that start.
