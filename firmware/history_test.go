@@ -287,10 +287,11 @@ func (w *world) recovers() {
 	w.epoch++
 	w.publish("2.0.0", 3, 0, false)
 	r := w.releases[len(w.releases)-1]
-	for range 10 { // somebody may still look for a while
-		if err := w.begin(firmware.Request{Version: r.Version}); !errors.Is(err, firmware.ErrBusy) {
+	for range 10 { // somebody may still look for a while, and a process may have died just now
+		if err := w.begin(firmware.Request{Version: r.Version}); !errors.Is(err, firmware.ErrBusy) && !isDead(err) {
 			break
 		}
+		w.pass(5 * time.Second)
 		w.rests()
 	}
 	w.rests()
