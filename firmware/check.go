@@ -143,17 +143,15 @@ func clockWorks() bool {
 
 // fetch reads a small object as a whole, of at most so many bytes.
 func (s *Service) fetch(ctx context.Context, name string, most int64) ([]byte, error) {
-	ctx, done := context.WithTimeoutCause(ctx, 10*s.config.Stall+time.Duration(most>>10)*time.Second/10,
-		fmt.Errorf("%w: object %q comes too slowly", ErrUnavailable, name))
-	defer done()
 	guard := newGuard(ctx, s.config.Stall)
 	defer guard.stop()
+	patience := 10*s.config.Stall + time.Duration(most>>10)*time.Second/10
 	body, err := s.config.Feed.Get(guard.ctx, name, 0, -1)
 	if err != nil {
 		return nil, guard.reason(named(name, err))
 	}
 	defer body.Close()
-	raw, err := io.ReadAll(io.LimitReader(guard.reader(body), most+1))
+	raw, err := io.ReadAll(io.LimitReader(guard.reader(body, patience, s.config.Rate), most+1))
 	switch {
 	case err != nil:
 		return nil, guard.reason(fmt.Errorf("%w: object %q: %w", ErrUnavailable, name, err))

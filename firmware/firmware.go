@@ -30,8 +30,8 @@ type Config struct {
 	// Reboot restarts the device. Required. It may return before it happens, and
 	// returns when ctx ends, after 10 minutes: then it is asked again.
 	Reboot func(ctx context.Context) error
-	// Version tells the version of the running image. Default: what Slots
-	// knows of it, which is nothing of an image for which a factory wrote no
+	// Version tells the version of the running image; Status asks too, until the
+	// slots were looked at. Default: what Slots knows of it, which is nothing of an image for which a factory wrote no
 	// record: such a device is offered what is there, and takes none of it
 	// by itself.
 	Version func(ctx context.Context) (string, error)
@@ -62,8 +62,8 @@ type Config struct {
 	// Disabled refuses every update with ErrDisabled, and cancels one that an
 	// earlier process has left before its restart. What is on trial is judged.
 	Disabled bool
-	// Rate limits pulling; it is asked every second. Default: no limit, which
-	// also is what 0 means.
+	// Rate limits what a run pulls, and beside it a check or a plan; it is asked
+	// every second. Default: no limit, which also is what 0 means.
 	Rate func() (bytesPerSecond int64)
 	// Stall is how long one request may go without a byte before it is made
 	// again. Default 1 minute.
@@ -150,6 +150,7 @@ func New(c Config) (*Service, error) {
 	return &Service{
 		config: c, first: first, item: lease.Item("firmware", c.Device), began: time.Now(),
 		door: closing.NewDoor(ErrClosed, errClosing), telling: map[string]bool{},
+		plans: newPlanner(),
 	}, nil
 }
 

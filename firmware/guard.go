@@ -37,19 +37,34 @@ func (g *guard) reason(err error) error {
 	return err
 }
 
-// reader takes every byte for a sign of life, and every read that goes well: a
-// feed may have read what is in front of what it was asked for.
-func (g *guard) reader(r io.Reader) io.Reader { return guarded{g, r} }
-
-type guarded struct {
-	g *guard
-	r io.Reader
+// reader reads what came: every read has as long as a request may be without a
+// byte, all together have their own time, and what the rate makes us wait counts
+// for neither.
+func (g *guard) reader(body io.Reader, all time.Duration, rate func() int64) io.Reader {
+	g.timer.Stop()
+	return &guarded{g: g, body: body, left: all, rate: limiter{rate: rate}}
 }
 
-func (r guarded) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if n > 0 || err == nil {
-		r.g.timer.Reset(r.g.stall)
+type guarded struct {
+	g    *guard
+	body io.Reader
+	left time.Duration
+	rate limiter
+}
+
+func (r *guarded) Read(p []byte) (int, error) {
+	size, err := r.rate.allow(r.g.ctx, len(p))
+	if err != nil {
+		return 0, err
 	}
+	if r.left <= 0 {
+		return 0, fmt.Errorf("%w: it comes too slowly", ErrUnavailable)
+	}
+	began := time.Now()
+	r.g.timer.Reset(r.g.stall)
+	n, err := r.body.Read(p[:size])
+	r.g.timer.Stop()
+	r.left -= time.Since(began)
+	r.rate.spent -= int64(size - n)
 	return n, err
 }

@@ -137,52 +137,6 @@ func planID(running Slot, r Release) string {
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
-// Plan tells what an update would do, by the catalog as last verified and the
-// index of the release, which it fetches. It changes nothing.
-func (s *Service) Plan(ctx context.Context, r Request) (Plan, error) {
-	ctx, leave, err := s.door.Enter(ctx)
-	if err != nil {
-		return Plan{}, err
-	}
-	defer leave()
-	if err := r.check(); err != nil {
-		return Plan{}, err
-	}
-	rec, err := s.load(ctx)
-	if err == nil {
-		err = s.stillGood(rec)
-	}
-	if err != nil {
-		return Plan{}, err
-	}
-	pair, err := s.pair(ctx)
-	if err != nil {
-		return Plan{}, err
-	}
-	rec.Running = pair.Running
-	release, err := s.choose(rec, r)
-	p := Plan{ID: planID(rec.Running, release), From: rec.Running.Version, Release: release}
-	if isUpToDate(err) {
-		p.UpToDate = true
-		return p, nil
-	}
-	if err != nil {
-		return Plan{}, err
-	}
-	index, err := s.index(ctx, release)
-	if err != nil {
-		return Plan{}, err
-	}
-	p.Pull = map[Way]int64{}
-	f := newFetcher(ctx, s, index, nil, rec.Running.Digest, nil)
-	for _, segment := range index.Segments {
-		if i := slices.IndexFunc(segment.Parts, func(p Part) bool { return f.skips(p) == nil }); i >= 0 {
-			p.Pull[segment.Parts[i].Way] += segment.Parts[i].Size
-		}
-	}
-	return p, nil
-}
-
 // index fetches the index of a release.
 func (s *Service) index(ctx context.Context, r Release) (x Index, err error) {
 	if r.Index.Size <= 0 || r.Index.Size > MaxIndex {

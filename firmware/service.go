@@ -24,6 +24,7 @@ type Service struct {
 	item   string   // of the lease
 	door   *closing.Door
 	began  time.Time
+	plans  planner
 
 	mu         sync.Mutex
 	live       *runner          // what this process works on
@@ -43,11 +44,15 @@ func (s *Service) Get(ctx context.Context, id string) (Run, error) {
 
 // Status returns the present of the device. It holds no lock and waits for no
 // network, no slot and no pull. The version is that which Run, or the last call
-// that acted, found running; beside an error the state is DeviceUnavailable.
+// that acted, found running, and before the first that of Config.Version, or ""
+// if that does not tell; beside an error the state is DeviceUnavailable.
 func (s *Service) Status(ctx context.Context) (Status, error) {
 	rec, err := s.load(ctx)
 	if err != nil {
 		return Status{State: DeviceUnavailable, Disabled: s.config.Disabled}, err
+	}
+	if rec.Running == (Slot{}) && s.config.Version != nil { // nobody has looked yet
+		rec.Running.Version, _ = s.config.Version(ctx)
 	}
 	st := Status{
 		State: rec.Device, Info: rec.Info, Version: rec.Running.Version, OSName: s.osName(), Disabled: s.config.Disabled,
