@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -26,8 +27,7 @@ func newShop(t *testing.T) *shop {
 
 func (s *shop) run(args ...string) (code int, out, diagnostics string) {
 	var stdout, stderr bytes.Buffer
-	c := tool{ctx: context.WithoutCancel(s.Context()), in: strings.NewReader(""), out: &stdout, err: &stderr, now: s.now}
-	code = c.exitCode(c.run(args))
+	code = newTool(context.WithoutCancel(s.Context()), strings.NewReader(""), &stdout, &stderr, s.now).run(args)
 	return code, stdout.String(), stderr.String()
 }
 
@@ -184,4 +184,17 @@ func TestAFeedOfTwoKeysIsSignedByBoth(t *testing.T) {
 	s.ok("verify", "-pub", "a.pub", "-pub", "b.pub", "-threshold", "2")
 	s.fails(1, "are needed", "renew", "-key", "c.key")
 	s.ok("renew", "-key", "c.key", "-key", "d.key")
+}
+
+func TestAPrivateKeyThatOthersMayReadIsPointedOut(t *testing.T) {
+	s := newShop(t)
+	s.ok("keys")
+	_, diagnostics := s.ok("add", "-product", "encoder", "-version", "1.0.0", s.image("a", 1))
+	assert.Empty(t, diagnostics)
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no such rights")
+	}
+	require.NoError(t, os.Chmod("upkeep.key", 0o640))
+	_, diagnostics = s.ok("renew")
+	assert.Contains(t, diagnostics, "upkeep-feed: others may read upkeep.key")
 }

@@ -12,21 +12,22 @@ import (
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/firmware/feed"
 	"github.com/upkeep-go/upkeep/internal/signed"
+	"github.com/upkeep-go/upkeep/internal/signtool"
 )
 
 // publishing is what all commands that sign have in common.
 type publishing struct {
 	dir     *string
-	keys    *list
+	keys    *signtool.List
 	takes   *int
 	days    *int
 	product *string
 }
 
-func (f flags) publishing() publishing {
+func publishingFlags(f signtool.Flags) publishing {
 	return publishing{
 		dir:     f.String("dir", "feed", "`folder` of the feed"),
-		keys:    f.list("key", "upkeep.key", "`file` of the private key, - for standard input; repeat it to sign with several"),
+		keys:    f.List("key", "upkeep.key", "`file` of the private key, - for standard input; repeat it to sign with several"),
 		takes:   f.Int("threshold", 0, "how many of the `keys` devices want signatures of, and must have signed what is there; default: all"),
 		days:    f.Int("days", 30, "days until what is signed expires"),
 		product: f.String("product", "", "name of the product; required for the first release"),
@@ -38,12 +39,9 @@ func (t tool) publisher(p publishing) (feed.Publisher, error) {
 	if *p.days < 1 {
 		return feed.Publisher{}, errors.New("-days must be 1 at least")
 	}
-	public, private, err := t.readKeys(p.keys.values)
+	private, err := t.PrivateKeys(p.keys.Values)
 	if err != nil {
 		return feed.Publisher{}, err
-	}
-	if len(private) != len(public) {
-		return feed.Publisher{}, errors.New("-key must name private keys")
 	}
 	if *p.takes < 0 || *p.takes > len(private) {
 		return feed.Publisher{}, fmt.Errorf("-threshold is %d with %d keys", *p.takes, len(private))
@@ -53,7 +51,7 @@ func (t tool) publisher(p publishing) (feed.Publisher, error) {
 		product, err = claimed(*p.dir)
 	}
 	return feed.Publisher{
-		Dir: *p.dir, Product: product, Keys: private, Threshold: *p.takes, Expires: time.Duration(*p.days) * 24 * time.Hour, Time: t.now,
+		Dir: *p.dir, Product: product, Keys: private, Threshold: *p.takes, Expires: time.Duration(*p.days) * 24 * time.Hour, Time: t.Now,
 	}, err
 }
 
@@ -77,9 +75,9 @@ func claimed(dir string) (string, error) {
 }
 
 // change is a command that changes the catalog only.
-func (t tool) change(f flags, args []string, do func(feed.Publisher) error) error {
-	p := f.publishing()
-	if err := f.parse(args, 0); err != nil {
+func (t tool) change(f signtool.Flags, args []string, do func(feed.Publisher) error) error {
+	p := publishingFlags(f)
+	if err := f.Parse(args, 0); err != nil {
 		return err
 	}
 	publisher, err := t.publisher(p)
@@ -91,18 +89,18 @@ func (t tool) change(f flags, args []string, do func(feed.Publisher) error) erro
 
 // cohort offers a release to another share of the devices.
 func (t tool) cohort(args []string) error {
-	f := t.flags("cohort -version version -percent n [flags]", "Cohort offers a release to this share of the devices. A device that was in stays\n"+
+	f := t.Flags("cohort -version version -percent n [flags]", "Cohort offers a release to this share of the devices. A device that was in stays\n"+
 		"in when it grows.")
 	number := f.String("version", "", "the `version`; required")
 	percent := f.Int("percent", 0, "the share, 1 to 100; required. To offer it to nobody, remove it")
 	return t.change(f, args, func(p feed.Publisher) error {
 		switch {
 		case *number == "":
-			return f.wrong("-version is missing")
+			return f.Wrong("-version is missing")
 		case *percent == 0:
-			return f.wrong("-percent is missing, or 0: to offer it to nobody use remove")
+			return f.Wrong("-percent is missing, or 0: to offer it to nobody use remove")
 		case *percent < 0 || *percent > 100:
-			return f.wrong("-percent is %d, 1 to 100 are allowed", *percent)
+			return f.Wrong("-percent is %d, 1 to 100 are allowed", *percent)
 		}
 		return p.Change(t.ctx, *number, func(r *firmware.Release) { r.Cohort = *percent })
 	})
@@ -110,11 +108,11 @@ func (t tool) cohort(args []string) error {
 
 // remove withdraws a release.
 func (t tool) remove(args []string) error {
-	f := t.flags("remove -version version [flags]", "Remove withdraws a release. Who has it keeps it, until there is a newer one.")
+	f := t.Flags("remove -version version [flags]", "Remove withdraws a release. Who has it keeps it, until there is a newer one.")
 	number := f.String("version", "", "the `version`; required")
 	return t.change(f, args, func(p feed.Publisher) error {
 		if *number == "" {
-			return f.wrong("-version is missing")
+			return f.Wrong("-version is missing")
 		}
 		return p.Remove(t.ctx, *number)
 	})
@@ -122,14 +120,14 @@ func (t tool) remove(args []string) error {
 
 // renew signs the catalog again.
 func (t tool) renew(args []string) error {
-	f := t.flags("renew [flags]", "Renew signs the catalog again, so that it expires later: devices refuse one that\n"+
+	f := t.Flags("renew [flags]", "Renew signs the catalog again, so that it expires later: devices refuse one that\n"+
 		"has expired. Let a machine do it, well before the time is up.")
 	return t.change(f, args, func(p feed.Publisher) error { return p.Renew(t.ctx) })
 }
 
 // prune removes old releases.
 func (t tool) prune(args []string) error {
-	f := t.flags("prune -keep n [-after duration] [flags]", "Prune removes all but the newest releases, and files that no release needs: once\n"+
+	f := t.Flags("prune -keep n [-after duration] [flags]", "Prune removes all but the newest releases, and files that no release needs: once\n"+
 		"the last catalog that named them has expired, as devices may have no other. Let\n"+
 		"a machine do it again and again.")
 	keep := f.Int("keep", 20, "how many releases to keep")
@@ -140,21 +138,21 @@ func (t tool) prune(args []string) error {
 
 // rotate replaces the keys.
 func (t tool) rotate(args []string) error {
-	f := t.flags("rotate -next key [-next key ...] [flags]",
+	f := t.Flags("rotate -next key [-next key ...] [flags]",
 		"Rotate replaces the keys that devices trust by those of -next, of which as many\n"+
 			"as -next-threshold says must be private keys, to sign the catalog with. It is\n"+
 			"signed with -key, of which there must be as many as devices want so far. Devices\n"+
 			"of any age follow. From then on -key is of the new keys, and the old ones may be\n"+
 			"destroyed.")
-	next := f.list("next", "", "a new key, `file` or text; repeat it to trust several")
+	next := f.List("next", "", "a new key, `file` or text; repeat it to trust several")
 	threshold := f.Int("next-threshold", 0, "how many of the new `keys` must sign; default: as many as before")
 	return t.change(f, args, func(p feed.Publisher) error {
-		public, private, err := t.readKeys(next.values)
+		public, private, err := t.ReadKeys(next.Values)
 		if err != nil {
 			return err
 		}
 		if len(public) == 0 {
-			return f.wrong("-next is missing")
+			return f.Wrong("-next is missing")
 		}
 		return p.Rotate(t.ctx, feed.Rotation{Keys: public, Threshold: *threshold, Signers: private})
 	})
@@ -162,13 +160,13 @@ func (t tool) rotate(args []string) error {
 
 // bundle writes a release as one file.
 func (t tool) bundle(args []string) (err error) {
-	f := t.flags("bundle -version version [-o file] [flags]", "Bundle writes a release as one file, to be brought to a device by hand. It is\n"+
+	f := t.Flags("bundle -version version [-o file] [flags]", "Bundle writes a release as one file, to be brought to a device by hand. It is\n"+
 		"signed, and expires, by itself. It overwrites nothing.")
 	number := f.String("version", "", "the `version`; required")
 	file := f.String("o", "", "`file` to write; default: product-version.bundle")
 	return t.change(f, args, func(p feed.Publisher) error {
 		if *number == "" {
-			return f.wrong("-version is missing")
+			return f.Wrong("-version is missing")
 		}
 		if *file == "" {
 			*file = filepath.Base(p.Product + "-" + *number + ".bundle")
@@ -181,7 +179,7 @@ func (t tool) bundle(args []string) (err error) {
 		if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
 			return errors.Join(err, os.Remove(*file))
 		}
-		fmt.Fprintln(t.out, *file)
+		fmt.Fprintln(t.Out, *file)
 		return nil
 	})
 }

@@ -15,15 +15,15 @@ import (
 
 // verify reads the feed as a device would that has seen none yet, and shows it.
 func (t tool) verify(args []string) error {
-	f := t.flags("verify [flags]", "Verify reads the feed as a device does that was built with these keys, every\n"+
+	f := t.Flags("verify [flags]", "Verify reads the feed as a device does that was built with these keys, every\n"+
 		"release by every way, and shows what there is.")
 	dir := f.String("dir", "feed", "`folder` of the feed")
-	texts := f.list("pub", "upkeep.pub", "a public key, `file` or text; repeat it for several")
+	texts := f.List("pub", "upkeep.pub", "a public key, `file` or text; repeat it for several")
 	threshold := f.Int("threshold", 1, "how many of them must have signed")
-	if err := f.parse(args, 0); err != nil {
+	if err := f.Parse(args, 0); err != nil {
 		return err
 	}
-	keys, _, err := t.readKeys(texts.values)
+	keys, _, err := t.ReadKeys(texts.Values)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (t tool) verify(args []string) error {
 		return err
 	}
 	t.show(c, keys)
-	if !t.now.Before(c.Expires) {
+	if !t.Now.Before(c.Expires) {
 		return fmt.Errorf("%w: on %s", firmware.ErrExpired, stamp(c.Expires))
 	}
 	return feed.Publisher{Dir: *dir}.Verify(t.ctx, verifier)
@@ -46,19 +46,19 @@ func (t tool) verify(args []string) error {
 func stamp(at time.Time) string { return at.Format(time.RFC3339) }
 
 func (t tool) show(c firmware.Catalog, keys []ed25519.PublicKey) {
-	fmt.Fprintf(t.out, "product: %s\nnumber:  %d\nissued:  %s\nexpires: %s\n", c.Product, c.Number, stamp(c.Issued), stamp(c.Expires))
+	fmt.Fprintf(t.Out, "product: %s\nnumber:  %d\nissued:  %s\nexpires: %s\n", c.Product, c.Number, stamp(c.Issued), stamp(c.Expires))
 	for _, key := range keys {
-		fmt.Fprintf(t.out, "key:     %s, id %s\n", signed.FormatPublicKey(key), signed.KeyID(key))
+		fmt.Fprintf(t.Out, "key:     %s, id %s\n", signed.FormatPublicKey(key), signed.KeyID(key))
 	}
 	for _, r := range c.Releases {
-		fmt.Fprintf(t.out, "version: %s, %d bytes, epoch %d", r.Version, r.Size, r.Epoch)
+		fmt.Fprintf(t.Out, "version: %s, %d bytes, epoch %d", r.Version, r.Size, r.Epoch)
 		if r.Cohort > 0 {
-			fmt.Fprintf(t.out, ", for %d %%", r.Cohort)
+			fmt.Fprintf(t.Out, ", for %d %%", r.Cohort)
 		}
 		if r.Prerelease {
-			fmt.Fprint(t.out, ", pre-release")
+			fmt.Fprint(t.Out, ", pre-release")
 		}
-		fmt.Fprintln(t.out)
+		fmt.Fprintln(t.Out)
 	}
 }
 

@@ -24,7 +24,7 @@ type artifacts struct {
 func (t tool) artifacts(a artifacts, manifestPath string, paths []string) ([]manifest.Artifact, error) {
 	var signer ed25519.PrivateKey
 	if *a.key != "" {
-		keys, err := t.privateKeys([]string{*a.key})
+		keys, err := t.PrivateKeys([]string{*a.key})
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +49,7 @@ func (t tool) artifacts(a artifacts, manifestPath string, paths []string) ([]man
 		if signer != nil {
 			one.Signature = ed25519.Sign(signer, one.SHA256)
 		}
-		fmt.Fprintf(t.out, "%s: %s, %d bytes, SHA-256 %x\n", one.URL, system(one), one.Size, []byte(one.SHA256))
+		fmt.Fprintf(t.Out, "%s: %s, %d bytes, SHA-256 %x\n", one.URL, system(one), one.Size, []byte(one.SHA256))
 		all = append(all, one)
 	}
 	return all, nil
@@ -78,7 +78,7 @@ func (t tool) files(a artifacts, paths []string) (files []string, err error) {
 			if _, ok := asset.Parse(entry.Name()); ok && entry.Type().IsRegular() {
 				files = append(files, filepath.Join(path, entry.Name()))
 			} else {
-				fmt.Fprintf(t.err, "upkeep-manifest: passed over %s\n", filepath.Join(path, entry.Name()))
+				t.Warn("passed over %s", filepath.Join(path, entry.Name()))
 			}
 		}
 	}

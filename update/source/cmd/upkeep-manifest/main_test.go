@@ -52,11 +52,11 @@ func (s *shop) run(args ...string) (code int, out, diagnostics string) {
 
 func (s *shop) runWith(input string, args ...string) (code int, out, diagnostics string) {
 	var stdout, stderr bytes.Buffer
-	c := tool{in: strings.NewReader(input), out: &stdout, err: &stderr, now: s.now}
-	if c.now.IsZero() {
-		c.now = time.Now().UTC().Truncate(time.Second)
+	now := s.now
+	if now.IsZero() {
+		now = time.Now().UTC().Truncate(time.Second)
 	}
-	code = c.exitCode(c.run(args))
+	code = newTool(strings.NewReader(input), &stdout, &stderr, now).run(args)
 	return code, stdout.String(), stderr.String()
 }
 

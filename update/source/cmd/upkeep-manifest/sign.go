@@ -16,24 +16,25 @@ import (
 
 	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/internal/signed"
+	"github.com/upkeep-go/upkeep/internal/signtool"
 	"github.com/upkeep-go/upkeep/update/source/manifest"
 )
 
 // signing is what all commands that sign have in common.
 type signing struct {
 	path *string
-	keys *list
-	pubs *list
+	keys *signtool.List
+	pubs *signtool.List
 	days *int
 	// takes is how many keys programs take that have followed no rotation.
 	takes *int
 }
 
-func (f flags) signing() signing {
+func signingFlags(f signtool.Flags) signing {
 	return signing{
 		path: f.String("manifest", "manifest.json", "`file` of the manifest"),
-		keys: f.list("key", "upkeep.key", "`file` of the private key, - for standard input; repeat it to sign with several"),
-		pubs: f.list("pub", "", "another public key, `file` or text, that may have signed the manifest so far"),
+		keys: f.List("key", "upkeep.key", "`file` of the private key, - for standard input; repeat it to sign with several"),
+		pubs: f.List("pub", "", "another public key, `file` or text, that may have signed the manifest so far"),
 		days: f.Int("days", 30, "days until the manifest expires"),
 		takes: f.Int("threshold", 0, "how many of the `keys` it takes in programs that have followed no rotation, their Source.Threshold, and must have\n"+
 			"signed what is there; default: all of -key"),
@@ -62,11 +63,11 @@ func (t tool) open(s signing) (document, error) {
 		return d, errors.New("-threshold must be 1 at least")
 	}
 	var err error
-	if d.keys, err = t.privateKeys(s.keys.values); err != nil {
+	if d.keys, err = t.PrivateKeys(s.keys.Values); err != nil {
 		return d, err
 	}
 	d.takes = cmp.Or(*s.takes, d.signers())
-	others, _, err := t.publicKeys(s.pubs.values)
+	others, _, err := t.ReadKeys(s.pubs.Values)
 	if err != nil {
 		return d, err
 	}
@@ -148,6 +149,13 @@ func (d document) enough() error {
 	return nil
 }
 
+func publicOf(private []ed25519.PrivateKey) (keys []ed25519.PublicKey) {
+	for _, key := range private {
+		keys = append(keys, key.Public().(ed25519.PublicKey))
+	}
+	return keys
+}
+
 func readManifest(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -161,16 +169,16 @@ func readManifest(path string) ([]byte, error) {
 // are seconds since 1970 or more, so that they rise even if the last manifest
 // is not at hand.
 func (t tool) save(d document) error {
-	if last := d.Issued; t.now.Before(last.Add(-24 * time.Hour)) {
+	if last := d.Issued; t.Now.Before(last.Add(-24 * time.Hour)) {
 		return fmt.Errorf("%w: it says %s, and %s was signed at %s",
-			manifest.ErrClock, t.now.Format(time.RFC3339), *d.path, last.Format(time.RFC3339))
+			manifest.ErrClock, t.Now.Format(time.RFC3339), *d.path, last.Format(time.RFC3339))
 	}
 	if err := d.enough(); err != nil {
 		return err
 	}
-	d.Serial = max(d.Serial+1, t.now.Unix())
-	d.Issued = t.now
-	d.Expires = t.now.Add(time.Duration(*d.days) * 24 * time.Hour)
+	d.Serial = max(d.Serial+1, t.Now.Unix())
+	d.Issued = t.Now
+	d.Expires = t.Now.Add(time.Duration(*d.days) * 24 * time.Hour)
 	if err := d.file.Sign(d.Manifest, d.keys...); err != nil {
 		return err
 	}
@@ -181,18 +189,18 @@ func (t tool) save(d document) error {
 	if err := durable.Write(*d.path, text, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "%s: %s, channel %s, serial %d, expires %s\n",
+	fmt.Fprintf(t.Out, "%s: %s, channel %s, serial %d, expires %s\n",
 		*d.path, d.Product, d.Channel, d.Serial, d.Expires.Format(time.RFC3339))
 	return nil
 }
 
 // add adds a version.
 func (t tool) add(args []string) error {
-	f := t.flags("add -version version [flags] file or folder ...",
+	f := t.Flags("add -version version [flags] file or folder ...",
 		"Add adds a version, or systems to one that is there. System and architecture\n"+
 			"are read off the files' names (app_1.2.0_linux_amd64.tar.gz); of a folder the\n"+
 			"files that have none are passed over. The first time it makes the manifest.")
-	s := f.signing()
+	s := signingFlags(f)
 	product := f.String("product", "", "name of the product; required for a new manifest")
 	channel := f.String("channel", "", "name of the channel; \"stable\" for a new manifest")
 	number := f.String("version", "", "the `version`; required")
@@ -203,21 +211,21 @@ func (t tool) add(args []string) error {
 		prefix: f.String("url", "", "`address` of the folder that the files will be in; default: where they are, seen from the manifest"),
 		key:    f.String("artifact-key", "", "`file` of a private key that signs the artifacts, another one than signs the manifest"),
 	}
-	if err := f.parse(args, -1); err != nil {
+	if err := f.Parse(args, -1); err != nil {
 		return err
 	}
 	switch {
 	case *number == "":
-		return f.wrong("-version is missing")
+		return f.Wrong("-version is missing")
 	case f.NArg() == 0:
-		return f.wrong("there is no file to add")
+		return f.Wrong("there is no file to add")
 	case *a.os != "" && f.NArg() > 1, *a.os == "" && *a.arch != "":
-		return f.wrong("-os is for a single file, and -arch for one with -os")
+		return f.Wrong("-os is for a single file, and -arch for one with -os")
 	}
 	d, err := t.open(s)
 	if errors.Is(err, fs.ErrNotExist) && d.keys != nil {
 		if *product == "" {
-			return f.wrong("there is no %s, and to make one -product is needed", *s.path)
+			return f.Wrong("there is no %s, and to make one -product is needed", *s.path)
 		}
 		d.Product, d.Channel, err = *product, cmp.Or(*channel, "stable"), nil
 	}
@@ -231,7 +239,7 @@ func (t tool) add(args []string) error {
 	if err != nil {
 		return err
 	}
-	d.Releases = merge(d.Releases, manifest.Release{Version: *number, Time: t.now, Minimum: *minimum, Artifacts: found})
+	d.Releases = merge(d.Releases, manifest.Release{Version: *number, Time: t.Now, Minimum: *minimum, Artifacts: found})
 	return t.save(d)
 }
 
@@ -259,15 +267,15 @@ func indexOf(releases []manifest.Release, number string) int {
 
 // remove withdraws a version.
 func (t tool) remove(args []string) error {
-	f := t.flags("remove -version version [flags]",
+	f := t.Flags("remove -version version [flags]",
 		"Remove withdraws a version. Who has it keeps it, until there is a newer one.")
-	s := f.signing()
+	s := signingFlags(f)
 	number := f.String("version", "", "the `version`; required")
-	if err := f.parse(args, 0); err != nil {
+	if err := f.Parse(args, 0); err != nil {
 		return err
 	}
 	if *number == "" {
-		return f.wrong("-version is missing")
+		return f.Wrong("-version is missing")
 	}
 	d, err := t.open(s)
 	if err != nil {
@@ -283,10 +291,10 @@ func (t tool) remove(args []string) error {
 
 // renew signs a manifest again.
 func (t tool) renew(args []string) error {
-	f := t.flags("renew [flags]", "Renew signs the manifest again, so that it expires later: programs refuse one\n"+
+	f := t.Flags("renew [flags]", "Renew signs the manifest again, so that it expires later: programs refuse one\n"+
 		"that has expired. Let a machine do it, well before the time is up.")
-	s := f.signing()
-	if err := f.parse(args, 0); err != nil {
+	s := signingFlags(f)
+	if err := f.Parse(args, 0); err != nil {
 		return err
 	}
 	d, err := t.open(s)
@@ -298,24 +306,24 @@ func (t tool) renew(args []string) error {
 
 // rotate replaces the keys.
 func (t tool) rotate(args []string) error {
-	f := t.flags("rotate -next key [-next key ...] [flags]",
+	f := t.Flags("rotate -next key [-next key ...] [flags]",
 		"Rotate replaces the keys that programs trust by those of -next, and signs the\n"+
 			"manifest with those of them that are private keys: as many as it takes from then\n"+
 			"on. -key is as many as it takes before. Programs of any age follow. From then on -key is one of the new keys, and the old ones may\n"+
 			"be destroyed.")
-	s := f.signing()
-	next := f.list("next", "", "a new key, `file` or text; repeat it to trust several")
+	s := signingFlags(f)
+	next := f.List("next", "", "a new key, `file` or text; repeat it to trust several")
 	after := f.Int("next-threshold", 0, "how many of the new `keys` it takes; default: as many as before")
-	if err := f.parse(args, 0); err != nil {
+	if err := f.Parse(args, 0); err != nil {
 		return err
 	}
-	if len(next.values) == 0 {
-		return f.wrong("-next is missing")
+	if len(next.Values) == 0 {
+		return f.Wrong("-next is missing")
 	}
 	if *after < 0 {
 		return errors.New("-next-threshold must be 1 at least")
 	}
-	public, private, err := t.publicKeys(next.values)
+	public, private, err := t.ReadKeys(next.Values)
 	if err != nil {
 		return err
 	}
@@ -329,7 +337,7 @@ func (t tool) rotate(args []string) error {
 	if err := d.enough(); err != nil {
 		return err
 	}
-	serial, err := d.file.NextSerial(d.trust, t.now)
+	serial, err := d.file.NextSerial(d.trust, t.Now)
 	if err != nil {
 		return err
 	}

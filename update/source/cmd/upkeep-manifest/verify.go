@@ -16,17 +16,17 @@ import (
 // verify checks a manifest as a program would that has seen none yet, and
 // shows it.
 func (t tool) verify(args []string) error {
-	f := t.flags("verify [flags]", "Verify checks the manifest as a program does that was built with these keys, and\n"+
+	f := t.Flags("verify [flags]", "Verify checks the manifest as a program does that was built with these keys, and\n"+
 		"the artifacts that are on this machine, and shows what there is.")
 	path := f.String("manifest", "manifest.json", "`file` of the manifest")
-	texts := f.list("pub", "upkeep.pub", "a public key, `file` or text; repeat it for several")
+	texts := f.List("pub", "upkeep.pub", "a public key, `file` or text; repeat it for several")
 	least := f.Int("threshold", 1, "how many of the `keys` the program takes: its Source.Threshold")
 	product := f.String("product", "", "the product it must be for")
 	channel := f.String("channel", "", "the channel it must be for")
-	if err := f.parse(args, 0); err != nil {
+	if err := f.Parse(args, 0); err != nil {
 		return err
 	}
-	keys, _, err := t.publicKeys(texts.values)
+	keys, _, err := t.ReadKeys(texts.Values)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (t tool) verify(args []string) error {
 		threshold = trust.Threshold
 	}
 	check := manifest.Check{
-		Product: cmp.Or(*product, m.Product), Channel: cmp.Or(*channel, m.Channel), Keys: keys, Threshold: threshold, Now: t.now,
+		Product: cmp.Or(*product, m.Product), Channel: cmp.Or(*channel, m.Channel), Keys: keys, Threshold: threshold, Now: t.Now,
 	}
 	if _, err := new(manifest.State).Accept(text, check); err != nil {
 		return fmt.Errorf("%s: %w", *path, err)
@@ -57,12 +57,12 @@ func (t tool) verify(args []string) error {
 }
 
 func (t tool) show(m manifest.Manifest, trust manifest.Trust) {
-	fmt.Fprintf(t.out, "product: %s\nchannel: %s\nserial:  %d\nissued:  %s\nexpires: %s\n",
+	fmt.Fprintf(t.Out, "product: %s\nchannel: %s\nserial:  %d\nissued:  %s\nexpires: %s\n",
 		m.Product, m.Channel, m.Serial, m.Issued.Format(time.RFC3339), m.Expires.Format(time.RFC3339))
 	for _, key := range trust.Keys {
-		fmt.Fprintf(t.out, "key:     %s, id %s\n", manifest.FormatPublicKey(key), manifest.KeyID(key))
+		fmt.Fprintf(t.Out, "key:     %s, id %s\n", manifest.FormatPublicKey(key), manifest.KeyID(key))
 	}
-	fmt.Fprintf(t.out, "takes:   %d of these keys\n", max(trust.Threshold, 1))
+	fmt.Fprintf(t.Out, "takes:   %d of these keys\n", max(trust.Threshold, 1))
 }
 
 // compare shows the releases, and checks the artifacts that are where the
@@ -74,13 +74,13 @@ func (t tool) compare(m manifest.Manifest, path string) error {
 		if r.Minimum != "" {
 			from = ", from " + r.Minimum
 		}
-		fmt.Fprintf(t.out, "version: %s%s\n", r.Version, from)
+		fmt.Fprintf(t.Out, "version: %s%s\n", r.Version, from)
 		for _, a := range r.Artifacts {
 			said, err := t.compareOne(a, path)
 			if err != nil {
 				wrong = append(wrong, err)
 			}
-			fmt.Fprintf(t.out, "  %s: %s, %d bytes%s\n", system(a), a.URL, a.Size, said)
+			fmt.Fprintf(t.Out, "  %s: %s, %d bytes%s\n", system(a), a.URL, a.Size, said)
 		}
 	}
 	return errors.Join(wrong...)

@@ -1,4 +1,4 @@
-package main
+package signtool
 
 import (
 	"crypto/ed25519"
@@ -6,17 +6,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/upkeep-go/upkeep/internal/signed"
 )
 
-// keys makes a pair of keys.
-func (t tool) keys(args []string) error {
-	f := t.flags("keys [-key file]", "Keys makes a private key, which signs, and beside it a public key (.pub), which\n"+
-		"is built into the program. It overwrites nothing.")
+// MakeKeys is the command, of this name, that makes a pair of keys.
+func (t Tool) MakeKeys(name string, args []string) error {
+	f := t.Flags(name+" [-key file]", strings.ToUpper(name[:1])+name[1:]+" makes a private key, which signs, and beside it a public key (.pub),\n"+
+		"which is built into the program. It overwrites nothing.")
 	file := f.String("key", "upkeep.key", "`file` of the private key; only its owner may read it")
-	if err := f.parse(args, 0); err != nil {
+	if err := f.Parse(args, 0); err != nil {
 		return err
 	}
 	public, private, err := ed25519.GenerateKey(nil)
@@ -38,7 +39,7 @@ func (t tool) keys(args []string) error {
 	if err := create(publicFile, []byte(line+"\n"), 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "private key: %s (keep it secret, and a copy safe)\npublic key:  %s, id %s\n\n%s\n",
+	fmt.Fprintf(t.Out, "private key: %s (keep it secret, and a copy safe)\npublic key:  %s, id %s\n\n%s\n",
 		*file, publicFile, signed.KeyID(public), line)
 	return nil
 }
@@ -56,29 +57,32 @@ func create(name string, data []byte, mode os.FileMode) error {
 	return nil
 }
 
-// readKeys reads keys, each as text, in a file, or "-" for standard input. A
-// private key has its public key in it.
-func (t tool) readKeys(texts []string) (public []ed25519.PublicKey, private []ed25519.PrivateKey, err error) {
-	const limit = 64 << 10
+// PrivateKeys reads the files of private keys, "-" being standard input.
+func (t Tool) PrivateKeys(files []string) ([]ed25519.PrivateKey, error) {
+	public, private, err := t.ReadKeys(files)
+	if err == nil && len(private) != len(public) {
+		err = fmt.Errorf("not all of these are private keys: %s", strings.Join(files, ", "))
+	}
+	return private, err
+}
+
+// ReadKeys reads keys, each as text, in a file, or "-" for standard input. A
+// private key has its public key in it. It warns of private keys that others may
+// read.
+func (t Tool) ReadKeys(texts []string) (public []ed25519.PublicKey, private []ed25519.PrivateKey, err error) {
 	for _, text := range texts {
 		if key, err := signed.ParsePublicKey(text); err == nil {
 			public = append(public, key)
 			continue
 		}
-		in := t.in
-		if text != "-" {
-			f, err := os.Open(text)
-			if err != nil {
-				return nil, nil, err
-			}
-			defer f.Close()
-			in = f
-		}
-		content, err := io.ReadAll(io.LimitReader(in, limit))
+		content, mode, err := t.read(text)
 		if err != nil {
 			return nil, nil, err
 		}
 		if key, err := signed.ParsePrivateKey(content); err == nil {
+			if runtime.GOOS != "windows" && mode.Perm()&0o077 != 0 {
+				t.Warn("others may read %s: chmod 600 it", text)
+			}
 			private = append(private, key)
 			public = append(public, key.Public().(ed25519.PublicKey))
 			continue
@@ -90,4 +94,24 @@ func (t tool) readKeys(texts []string) (public []ed25519.PublicKey, private []ed
 		public = append(public, key)
 	}
 	return public, private, nil
+}
+
+// read reads a file of a key, and who may.
+func (t Tool) read(file string) ([]byte, os.FileMode, error) {
+	const limit = 64 << 10
+	if file == "-" {
+		content, err := io.ReadAll(io.LimitReader(t.In, limit))
+		return content, 0, err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	content, err := io.ReadAll(io.LimitReader(f, limit))
+	return content, info.Mode(), err
 }
