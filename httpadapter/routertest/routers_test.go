@@ -17,6 +17,8 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/firmware/slot"
 	"github.com/upkeep-go/upkeep/httpadapter"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/memory"
@@ -24,14 +26,27 @@ import (
 
 func init() { gin.SetMode(gin.ReleaseMode) } // says nothing on its own
 
-// newAPI returns an adapter with one table of rows, below a prefix.
+// nothing is a feed, and a verifier, that nobody asks.
+type nothing struct {
+	firmware.Feed
+	firmware.Verifier
+}
+
+// newAPI returns an adapter with one table of rows and a device, below a prefix.
 func newAPI(prefix string) *httpadapter.Adapter {
 	rows, err := lv.New(lv.Config{Store: memory.New(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		log.Fatal(err)
 	}
+	device := slot.NewSimulator("1.2.0", []byte("image"))
+	fw, err := firmware.New(firmware.Config{
+		Product: "encoder", Device: "4711", Store: memory.New(), Slots: device, Reboot: device.Reboot, Feed: nothing{}, Verifier: nothing{},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 	api, err := httpadapter.New(httpadapter.Config{
-		LV: rows, Prefix: prefix, Tables: []lv.TableID{{App: "shop", Schema: "banners"}},
+		LV: rows, Firmware: fw, Prefix: prefix, Tables: []lv.TableID{{App: "shop", Schema: "banners"}},
 		Auth: httpadapter.Secrets{"an editor's token": {ID: "ann", Role: httpadapter.Editor}},
 	})
 	if err != nil {
@@ -197,6 +212,9 @@ func TestEveryRouterHandsTheRequestOver(t *testing.T) {
 			for _, unknown := range []struct{ method, path, media string }{
 				{"POST", "/upkeep/v1/lv/rows/a" + table, "application/problem+json"}, // the wrong method
 				{"DELETE", "/lv/prod" + table, "application/json"},
+				{"POST", "/api/update/status", "application/json; charset=UTF-8"},
+				{"DELETE", "/upkeep/v1/firmware/status", "application/problem+json"},
+				{"GET", "/upkeep/v1/firmware/nope", ""},
 				{"GET", "/upkeep/v1/nope/x", ""}, // the unknown path
 				{"GET", "/lv/unknown/path", ""},
 				{"GET", "/upkeep/v1/lv/rows/a/" + table, ""}, // the trailing slash
@@ -222,6 +240,15 @@ func TestEveryRouterHandsTheRequestOver(t *testing.T) {
 				h.ServeHTTP(w, r)
 				require.Equal(t, http.StatusOK, w.Code, "%s: %s", id, w.Body)
 			}
+			r := httptest.NewRequestWithContext(t.Context(), "GET", tt.path+"/api/update/status", nil)
+			r.Header.Set("Cookie", "mwcloud-sid=an%20editor; mwcloud-uid=ann")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			require.Equal(t, http.StatusUnauthorized, w.Code, "%s: a cookie is nobody's secret", w.Body)
+			require.Contains(t, w.Body.String(), `"result"`)
+			status, _, text = send(h, "GET", tt.path+"/upkeep/v1/firmware/status", "")
+			require.Equal(t, http.StatusOK, status, text)
+			require.Contains(t, text, `"state":"idle"`)
 			if tt.path != "" {
 				status, _, _ = send(h, "GET", strings.TrimPrefix(rows, tt.path)+"a"+table, "")
 				require.Equal(t, http.StatusNotFound, status)
