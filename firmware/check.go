@@ -56,6 +56,7 @@ func (s *Service) check(ctx context.Context, token int64) (Record, error) {
 		return before, err
 	}
 	raw, unread := s.fetch(ctx, CatalogName, MaxCatalog)
+	s.heed(unread)
 	var failure error
 	quiet, done := quiet(ctx) // what was begun is not left as if it went on
 	defer done()
@@ -97,6 +98,15 @@ func (s *Service) check(ctx context.Context, token int64) (Record, error) {
 		err = failure
 	}
 	return rec, err
+}
+
+// heed remembers when the feed wants to be asked again, if it says that.
+func (s *Service) heed(unread error) {
+	if said, is := errors.AsType[*UnavailableError](unread); is {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.later = time.Now().Add(min(said.After, longestPause))
+	}
 }
 
 // admits returns why a verified catalog is none for this device now.

@@ -240,7 +240,10 @@ func (s *Service) giveUpTrial(ctx context.Context, id string, by By) error {
 // half of each Interval that is this device's own, so that a fleet does not
 // come at once. A last check in the future is of a clock that has jumped.
 func (s *Service) due(rec Record, now time.Time) bool {
-	if !rec.Settings.Checks {
+	s.mu.Lock()
+	later := s.later
+	s.mu.Unlock()
+	if !rec.Settings.Checks || now.Before(later) {
 		return false
 	}
 	last := rec.Check.Time

@@ -33,7 +33,8 @@ type Service struct {
 	given      map[string]error // by run: why this process works on it no more, though it is not done
 	telling    map[string]bool  // runs of which OnFinish is, or was, told
 	trial      trial
-	shown      bool // that this process looked at the slots for the first time
+	later      time.Time // before it the feed does not want to be asked for a catalog by Run
+	shown      bool      // that this process looked at the slots for the first time
 	line       lease.Line
 }
 

@@ -51,3 +51,19 @@ func TestAMediumThatBlocksDelaysNoStatus(t *testing.T) {
 		}
 	})
 }
+
+func TestRunAsksForACatalogNoSoonerThanTheFeedWants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		var asked []time.Time
+		d.shop.fail = func(string, int64) error {
+			asked = append(asked, time.Now())
+			return &firmware.UnavailableError{Err: errors.New("too many devices"), After: 40 * time.Minute}
+		}
+		d.run(d.start(), 4*time.Hour)
+		require.Greater(t, len(asked), 2)
+		for i, at := range asked[1:] {
+			assert.GreaterOrEqual(t, at.Sub(asked[i]), 40*time.Minute)
+		}
+	})
+}
