@@ -66,8 +66,8 @@ func TestAVersionWithADashIsBelowTheOneWithout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, d := t.Context(), newDevice(t)
 		d.shop.add("1.2.0-5", noise(2, segment))
-		d.shop.add("2024-05", noise(3, segment))
 		d.shop.add("2024.0.0", noise(4, segment))
+		d.shop.add("2024-05", noise(3, segment)) // the catalog has it first
 		fw := d.start()
 		_, err := fw.Start(ctx, firmware.Request{Version: "1.2.0-5"})
 		require.ErrorIs(t, err, firmware.ErrDowngrade)
