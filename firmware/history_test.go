@@ -20,7 +20,7 @@ import (
 func TestRandomHistoriesBreakNoPromise(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // of short lives, which cost more to collect than to make
 	play := player(t, mutant{})
-	historytest.Run(t, 10_000, play, play)
+	historytest.Run(t, historytest.Unraced(10_000), play, play)
 }
 
 func FuzzHistory(f *testing.F) {
@@ -152,7 +152,8 @@ func (w *world) doMore(kind byte, x, y int) {
 
 // fails makes something go wrong from now on.
 func (w *world) fails(x, y int) {
-	f := w.faults
+	var f faults
+	w.lock(func() { f = w.faults })
 	switch x % 10 {
 	case 0, 1, 2:
 		f.feed = feedFaults[y%len(feedFaults)]

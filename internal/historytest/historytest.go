@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"testing"
 
@@ -33,6 +34,16 @@ func Run(t testing.TB, n int, play, fresh Player) {
 			require.Fail(t, fmt.Sprintf("the history of seed %d fails; in %d steps:\n%s\n\n%v", seed, len(steps), why, steps))
 		}
 	}
+}
+
+// Unraced is n, or 300 with the race detector: for histories that it makes so
+// dear that the others are played without it.
+func Unraced(n int) int {
+	built, _ := debug.ReadBuildInfo()
+	if slices.Contains(built.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return min(n, 300)
+	}
+	return n
 }
 
 // Random returns the history of a seed.
