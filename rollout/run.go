@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -46,6 +47,8 @@ type Run struct {
 	Percent  int // 0 to 100, of the work; never falls before StateRollingBack
 	Step     int // index in Strategy.Steps, once it is shifting
 	States   []StateRecord
+	Before   Split  // of the service, when the run began
+	Was      Spec   // of From, when the run began
 	Split    Split  // as last set
 	Reason   string // why it is paused, or did not succeed
 	Spec     Spec   // complete; the snapshot, once the run has succeeded
@@ -54,6 +57,8 @@ type Run struct {
 	Undoes   string // the run that this run takes back, or ""
 	Wish     *Wish  // what somebody asked of it last, or nil
 	Owner    string // the process that works on it, for people
+	// Progress is the Controller's own: how far the work has come.
+	Progress json.RawMessage
 
 	CreatedAt, UpdatedAt, EndedAt time.Time // UTC, by the engine's clock
 

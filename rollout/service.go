@@ -21,7 +21,8 @@ type RevisionID struct {
 
 func (r RevisionID) String() string { return r.Service.String() + " " + r.Version + " " + r.Run }
 
-// Service is the record of a service: how it should be, between runs too.
+// Service is the record of a service: how it should be, between runs too. One
+// without Revisions was removed; its Generation goes on if it comes back.
 type Service struct {
 	ID         ServiceID
 	Revisions  []Revision
@@ -31,6 +32,7 @@ type Service struct {
 	KeptUntil  time.Time  // when a replaced revision is removed; zero if none is kept
 	Held       bool       // requests wait for Open
 	Path       string     // as first set
+	Untold     []string   // runs that have ended, and of which OnFinish is still to be told
 
 	UpdatedAt time.Time // UTC, by the engine's clock
 	Rev       int64     // number of times it was saved
@@ -43,6 +45,9 @@ type Revision struct {
 	Spec     Spec // complete
 	Replicas int
 	Remark   string
+	// Replaced tells that another revision has taken its place: it is kept for a
+	// Rollback until Service.KeptUntil.
+	Replaced bool
 }
 
 // Split divides the traffic of a service. Rules come before weights.
