@@ -150,6 +150,7 @@ const (
 	EventRecovered   EventKind = "recovered" // another process took the run over
 	EventEnded       EventKind = "ended"
 	EventService     EventKind = "service" // a service changed outside a run
+	EventCorrupt     EventKind = "corrupt" // what it said cannot be read any more; only Seq, Time and Run are known
 )
 
 // Event is something that happened to a run, or to a service.
