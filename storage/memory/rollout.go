@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/eventlog"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/storage"
 )
@@ -18,17 +19,10 @@ import (
 type rollouts struct {
 	db       *DB
 	runs     runs[rollout.Run]
-	requests map[rolloutRequest]int
 	live     map[rollout.ServiceID]string // id of the live run
 	services map[rollout.ServiceID]rollout.Service
 	fences   map[rollout.ServiceID]int64 // the greatest token that wrote
 	log      eventlog.Log[rollout.Event]
-}
-
-// rolloutRequest is what a RequestID is unique in.
-type rolloutRequest struct {
-	service rollout.ServiceID
-	id      string
 }
 
 // Rollouts returns the services and runs of package rollout.
@@ -37,7 +31,7 @@ func (db *DB) Rollouts() rollout.RunStore { return storeOf(db, "", newRollouts) 
 func newRollouts(db *DB, keep storage.Retention) *rollouts {
 	return &rollouts{
 		db: db, runs: newRuns(db, rollout.ErrNotFound, rollout.Run.Clone),
-		requests: make(map[rolloutRequest]int), live: make(map[rollout.ServiceID]string),
+		live:     make(map[rollout.ServiceID]string),
 		services: make(map[rollout.ServiceID]rollout.Service), fences: make(map[rollout.ServiceID]int64),
 		log: eventlog.Log[rollout.Event]{
 			Events: keep.Events, Age: keep.Age, Compacted: rollout.ErrCompacted, Clone: rollout.Event.Clone,
@@ -65,10 +59,7 @@ func (s *rollouts) Create(ctx context.Context, t rollout.Transition) (rollout.Tr
 	if s.overtaken(t) {
 		return rollout.Transition{}, rollout.ErrStale
 	}
-	i := s.runs.add(r.ID)
-	if id := r.Request.By.RequestID; id != "" {
-		s.requests[rolloutRequest{r.Service, id}] = i
-	}
+	s.runs.add(r.ID, requestOf(r))
 	t, now := t.Clone(), stamp(time.Now())
 	t.Run.Rev, t.Run.CreatedAt, t.Run.EndedAt, t.Run.Seq = 0, now, time.Time{}, 0
 	if n := slices.IndexFunc(t.Events, func(e rollout.Event) bool { return e.Run == r.ID }); n >= 0 {
@@ -87,11 +78,16 @@ func (s *rollouts) begin(ctx context.Context, t rollout.Transition) error {
 
 // earlier finds the run that r would repeat.
 func (s *rollouts) earlier(r rollout.Run) (int, bool) {
-	if i, ok := s.requests[rolloutRequest{r.Service, r.Request.By.RequestID}]; ok {
+	if i, ok := s.runs.requests[requestOf(r)]; ok {
 		return i, true
 	}
 	i, ok := s.runs.index[r.ID]
 	return i, ok
+}
+
+// requestOf is the request of a run, which is unique in its service.
+func requestOf(r rollout.Run) request {
+	return request{lease.Item("rollout", r.Service.Env, r.Service.Name), r.Request.By.RequestID}
 }
 
 // overtaken reports whether somebody else has written the service meanwhile, or
@@ -135,13 +131,7 @@ func (s *rollouts) Save(ctx context.Context, t rollout.Transition) (rollout.Tran
 // write keeps t, which nobody else has. The mutex is held.
 func (s *rollouts) write(t rollout.Transition, now time.Time) rollout.Transition {
 	if r := t.Run; r != nil {
-		r.Rev, r.UpdatedAt = r.Rev+1, now
-		switch {
-		case !r.State.Done():
-			r.EndedAt = time.Time{}
-		case r.EndedAt.IsZero():
-			r.EndedAt = now
-		}
+		r.Rev, r.UpdatedAt, r.EndedAt = r.Rev+1, now, ended(r.State.Done(), r.EndedAt, now)
 		s.runs.all[s.runs.index[r.ID]] = *r
 		s.fences[r.Service] = max(s.fences[r.Service], r.Token)
 		switch {
@@ -234,6 +224,6 @@ func (s *rollouts) Watch(ctx context.Context, after int64) iter.Seq2[rollout.Eve
 // forget implements store.
 func (s *rollouts) forget() {
 	s.runs.forget()
-	s.requests, s.live, s.services, s.fences = nil, nil, nil, nil
+	s.live, s.services, s.fences = nil, nil, nil
 	s.log.Close(storage.ErrClosed)
 }
