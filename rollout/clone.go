@@ -8,6 +8,7 @@ import (
 // Clone returns a copy that shares nothing with r that could change.
 func (r Run) Clone() Run {
 	r.States = each(r.States, StateRecord.clone)
+	r.Before, r.Was, r.Progress = r.Before.Clone(), r.Was.Clone(), slices.Clone(r.Progress)
 	r.Split, r.Spec, r.Strategy = r.Split.Clone(), r.Spec.Clone(), r.Strategy.Clone()
 	r.Request = r.Request.Clone()
 	r.Wish = clone(r.Wish)
@@ -20,7 +21,7 @@ func (s Service) Clone() Service {
 		r.Spec = r.Spec.Clone()
 		return r
 	})
-	s.Split = s.Split.Clone()
+	s.Split, s.Untold = s.Split.Clone(), slices.Clone(s.Untold)
 	return s
 }
 
