@@ -21,13 +21,14 @@ import (
 type Controller struct {
 	config Config
 	door   *closing.Door
-	line   lease.Line // of those who wait for a service
+	line   lease.Line    // of those who wait for a service
+	wake   chan struct{} // has a value when Run is to look at something
 
 	mu       sync.Mutex
-	services map[ServiceID]*service // what this process knows of services
-	live     map[string]*runner     // by run: what this process works on
-	given    map[string]error       // by run: why this process works on it no more
-	telling  map[string]bool        // runs of which OnFinish is, or was, told
+	services map[ServiceID]*known // what this process knows of services
+	live     map[string]*runner   // by run: what this process works on
+	given    map[string]error     // by run: why this process works on it no more
+	telling  map[string]bool      // runs of which OnFinish is, or was, told
 }
 
 // defaultLockTTL is how long the lease of a dead process lasts.
@@ -70,7 +71,7 @@ func New(c Config) (*Controller, error) {
 		c.Logger = slog.Default()
 	}
 	return &Controller{
-		config: c, door: closing.NewDoor(ErrClosed), services: map[ServiceID]*service{},
+		config: c, door: closing.NewDoor(ErrClosed), wake: make(chan struct{}, 1), services: map[ServiceID]*known{},
 		live: map[string]*runner{}, given: map[string]error{}, telling: map[string]bool{},
 	}, nil
 }

@@ -1,0 +1,124 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/lease"
+)
+
+// quiet is a context for what must be written whatever became of ctx, and soon.
+func quiet(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+}
+
+// tell tells OnFinish of a run that has ended, whose lease is free, and
+// remembers that. The caller has entered, or is the work on the run.
+func (c *Controller) tell(run Run) {
+	c.mu.Lock()
+	twice := c.telling[run.ID]
+	c.telling[run.ID] = true
+	c.mu.Unlock()
+	if !twice {
+		level := slog.LevelInfo
+		if run.Err() != nil {
+			level = slog.LevelWarn
+		}
+		c.log(level, string(run.State), run)
+		c.config.OnFinish(run.Clone())
+	}
+	ctx, done := quiet(context.Background())
+	defer done()
+	// What is not written is told once more, after a restart.
+	_ = c.amendService(ctx, run.Service, func(svc *Service) error {
+		i := slices.Index(svc.Untold, run.ID)
+		if i < 0 {
+			return errSame
+		}
+		svc.Untold = slices.Delete(svc.Untold, i, i+1)
+		return nil
+	})
+}
+
+// amendService writes to a service that somebody else may be writing to,
+// without the lease: only what is no matter of its holder.
+func (c *Controller) amendService(ctx context.Context, id ServiceID, change func(*Service) error) error {
+	for wait := 10 * time.Millisecond; ; wait *= 2 {
+		svc, err := c.config.RunStore.Service(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := change(&svc); err != nil {
+			return err
+		}
+		_, err = c.config.RunStore.Save(ctx, Transition{Service: &svc})
+		if err == nil || !errors.Is(err, ErrStale) || wait > 3*time.Second {
+			return err
+		}
+		if err := pause.For(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// itemOf names the lease of a service.
+func itemOf(s ServiceID) string { return lease.Item("rollout", s.Env, s.Name) }
+
+// hold takes the lease of a service unless somebody has it: then it returns
+// ErrBusy.
+func (c *Controller) hold(ctx context.Context, s ServiceID) (*lease.Held, error) {
+	held, err := lease.Hold(ctx, c.config.Locker, itemOf(s), lease.HoldConfig{
+		Owner: c.config.Owner, TTL: c.config.LockTTL, Line: &c.line,
+	})
+	if errors.Is(err, lease.ErrHeld) {
+		err = errors.Join(ErrBusy, err)
+	}
+	return held, err
+}
+
+// release ends a lease, as long as it could keep others away.
+func (c *Controller) release(held *lease.Held) {
+	if held.Release() == nil {
+		return
+	}
+	c.door.Go(func() {
+		ctx, done := c.untilShut(context.Background())
+		defer done()
+		ctx, cancel := context.WithTimeout(ctx, c.config.LockTTL)
+		defer cancel()
+		for d := 100 * time.Millisecond; ; d = min(2*d, 5*time.Second) {
+			ended := pause.For(ctx, d) != nil
+			if held.Release() == nil || ended {
+				return
+			}
+		}
+	})
+}
+
+// untilShut returns a context that ends with ErrClosed when the Controller
+// closes.
+func (c *Controller) untilShut(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(c.door.Stopping(), func() { cancel(ErrClosed) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// log says what happens to a run.
+func (c *Controller) log(level slog.Level, what string, run Run, more ...any) {
+	about := []any{"service", run.Service.String(), "run", run.ID, "version", run.Revision.Version}
+	for _, a := range []struct{ key, value string }{
+		{"undoes", run.Undoes}, {"actor", run.Request.By.Actor}, {"reason", run.Reason},
+	} {
+		if a.value != "" {
+			about = append(about, a.key, a.value)
+		}
+	}
+	c.config.Logger.Log(context.Background(), level, "rollout: "+what, append(about, more...)...)
+}
