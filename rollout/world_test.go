@@ -157,3 +157,32 @@ func states(run rollout.Run) []rollout.State {
 	}
 	return all
 }
+
+// gate is one that is shut as long as there is a reason.
+type gate struct {
+	mu     sync.Mutex
+	reason string
+	asked  int
+}
+
+func (g *gate) ask(context.Context, rollout.Run) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.reason == "" {
+		return nil
+	}
+	g.asked++
+	return errors.New(g.reason)
+}
+
+func (g *gate) shut(reason string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.reason = reason
+}
+
+func (g *gate) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.asked
+}
