@@ -106,12 +106,22 @@ func (r *runner) capacity() error {
 			return err
 		}
 	}
+	needed := map[string]int{}
+	for _, w := range r.now.Aim.Before.Weights {
+		if w.Percent > 0 {
+			needed[w.Run] = r.now.Numbers[w.Run]
+		}
+	}
+	return r.readyAgain(needed)
+}
+
+// readyAgain waits, for the Strategy's time, until so many replicas are ready.
+func (r *runner) readyAgain(needed map[string]int) error {
 	begun, deadline := time.Now(), r.k.run.Strategy.Deadline
 	return r.until(func(v view) (bool, time.Time, error) {
 		enough := true
-		for _, w := range r.now.Aim.Before.Weights {
-			s := v.of[w.Run]
-			if w.Percent > 0 && s != nil && s.ready < r.now.Numbers[w.Run] {
+		for run, n := range needed {
+			if s := v.of[run]; s != nil && s.ready < n {
 				enough = false
 			}
 		}
@@ -152,6 +162,9 @@ func (r *runner) exchange() error {
 		}
 		if left == 0 {
 			return nil
+		}
+		if err := r.readyAgain(map[string]int{old: n}); err != nil {
+			return err
 		}
 	}
 }

@@ -160,6 +160,8 @@ func (c *Controller) act(ctx context.Context, seen Service, o orders) error {
 		if err := k.obey(o); err != nil {
 			return err
 		}
+	} else {
+		c.touch(seen.ID) // and see what there is to do now
 	}
 	v, err := k.settle(ctx, drainTimeout)
 	for _, s := range v.of {
@@ -196,22 +198,23 @@ func (k *keeper) obey(o orders) error {
 // untold tells OnFinish of runs whose process died before it could: it has had
 // its time.
 func (c *Controller) untold(ctx context.Context, svc Service, o *orders) error {
-	c.mu.Lock()
-	k := c.knows(svc.ID)
-	switch {
-	case len(svc.Untold) == 0:
-		k.untold = time.Time{}
-	case k.untold.IsZero():
-		k.untold = time.Now()
-	}
-	due := k.untold.Add(c.config.LockTTL)
-	c.mu.Unlock()
 	if len(svc.Untold) == 0 {
 		return nil
 	}
+	c.mu.Lock()
+	k := c.knows(svc.ID)
+	if k.untold != svc.Untold[0] {
+		k.untold, k.noticed = svc.Untold[0], time.Now()
+	}
+	due := k.noticed.Add(c.config.LockTTL)
+	c.mu.Unlock()
 	if time.Now().Before(due) {
 		o.by(due)
 		return nil
+	}
+	svc, err := c.config.RunStore.Service(ctx, svc.ID) // that somebody was told is no event
+	if err != nil {
+		return err
 	}
 	for _, id := range svc.Untold {
 		run, err := c.Get(ctx, id)

@@ -50,7 +50,8 @@ func (r Revision) asks(s *standing) (n int, ok bool) {
 		}
 		n, ok = max(n, want), true
 	}
-	return min(max(n, *r.Spec.MinReplicas, 1), *r.Spec.MaxReplicas), ok
+	least := min(*r.Spec.MinReplicas, r.Replicas) // a step may need fewer
+	return min(max(n, least, 1), *r.Spec.MaxReplicas), ok
 }
 
 // steadied is how many replicas a revision is to have: more at once, fewer only

@@ -24,7 +24,8 @@ type known struct {
 	scaled   time.Time // when its use of resources was last looked at
 	served   int64     // requests, as last counted
 	idle     time.Time // since when that has not changed
-	untold   time.Time // since when an end is known of which nobody was told
+	untold   string    // a run that has ended, and nobody was told of
+	noticed  time.Time // when that was noticed
 	kept     time.Time // the KeptUntil of which expires is
 	expires  time.Time // by the clock of this process, which does not jump
 	sleeping bool
