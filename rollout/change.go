@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/internal/record"
 )
 
 // Shift sets shares, rules and stickiness of the versions there are, without a
@@ -100,7 +101,7 @@ func (c *Controller) Open(ctx context.Context, s ServiceID, by By) error {
 func (c *Controller) held(ctx context.Context, s ServiceID, held bool, what string, by By) error {
 	return c.alter(ctx, s, by, what, func(_ *keeper, _ view, svc *Service) error {
 		if svc.Held == held {
-			return errSame
+			return record.ErrSame
 		}
 		svc.Held = held
 		return nil

@@ -71,7 +71,7 @@ func New(c Config) (*Controller, error) {
 		c.Logger = slog.Default()
 	}
 	return &Controller{
-		config: c, door: closing.NewDoor(ErrClosed), wake: make(chan struct{}, 1), services: map[ServiceID]*known{},
+		config: c, door: closing.NewDoor(ErrClosed, errClosing), wake: make(chan struct{}, 1), services: map[ServiceID]*known{},
 		live: map[string]*runner{}, given: map[string]error{}, telling: map[string]bool{},
 	}, nil
 }

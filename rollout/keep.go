@@ -8,12 +8,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
 var (
-	errSame      = errors.New("rollout: there is nothing to write")
 	errStore     = errors.New("rollout: the record was not written")
 	errClosing   = fmt.Errorf("%w: the run is left for the next Run", ErrClosed)
 	errOvertaken = fmt.Errorf("%w: somebody else may act", lease.ErrLost)
@@ -43,93 +42,119 @@ func (c *Controller) keeper(held *lease.Held, svc Service, run *Run) *keeper {
 	return &keeper{c: c, held: held, svc: svc, run: run, steady: map[string]since{}, leaving: map[string]time.Time{}}
 }
 
+// records are what is written at once.
+type records struct {
+	run *Run
+	svc Service
+	was Service // as it was read
+}
+
+// transition is what of the records is to be written.
+func (r records) transition() Transition {
+	t := Transition{Run: r.run}
+	if r.run == nil || !sameJSON(r.svc, r.was) {
+		t.Service = &r.svc
+	}
+	return t
+}
+
+// store is where the records are kept. What is read is what the keeper knows.
+func (k *keeper) store() *record.Store[records, Event] {
+	return &record.Store[records, Event]{
+		Load: k.load,
+		Save: func(ctx context.Context, r records, events ...Event) (records, error) {
+			t := r.transition()
+			t.Events = events
+			stored, err := k.c.config.RunStore.Save(ctx, t)
+			if err != nil {
+				return r, err
+			}
+			if r.run != nil {
+				run := *r.run
+				run.Rev, run.UpdatedAt, run.EndedAt = stored.Run.Rev, stored.Run.UpdatedAt, stored.Run.EndedAt
+				r.run = &run
+			}
+			if t.Service != nil {
+				r.svc.Rev, r.svc.UpdatedAt = stored.Service.Rev, stored.Service.UpdatedAt
+			}
+			return r, nil
+		},
+		Rev: func(r records) int64 {
+			if r.run == nil {
+				return r.svc.Rev
+			}
+			return r.svc.Rev + r.run.Rev
+		},
+		Same: func(stored, sent records) bool {
+			return sent.transition().same(valueOf(stored.run), stored.svc)
+		},
+		Stale: ErrStale, Final: lasting,
+	}
+}
+
+// lasting are the errors that another try would meet again.
+var lasting = []error{ErrExists, ErrBusy, ErrInvalid, ErrNotFound, ErrCorrupt}
+
+func (k *keeper) load(ctx context.Context) (r records, err error) {
+	if k.run != nil {
+		run, err := k.c.config.RunStore.Get(ctx, k.run.ID)
+		if err != nil {
+			return r, err
+		}
+		r.run, k.run = &run, &run
+	}
+	r.svc, err = k.c.config.RunStore.Service(ctx, k.svc.ID)
+	if err == nil {
+		k.svc, r.was = r.svc, r.svc
+	}
+	return r, err
+}
+
 // save writes what change makes of the run, which is nil between runs, and of
 // the service, with the events that it returns. It asks change again, with the
 // records as they are then, as often as somebody else has written meanwhile: a
-// wish, or that OnFinish was told. A reply that was lost is found out. Other
-// errors of the engine are met by further tries for some seconds; then the
-// error is errStore, and nobody knows what is written.
+// wish, or that OnFinish was told. An error of change is returned as it is. Any
+// other is errOvertaken or errStore: then nobody knows what is written.
 func (k *keeper) save(change func(*Run, *Service) ([]Event, error)) error {
-	ctx := k.held.Context()
-	w := write{k: k, change: change}
-	for wait := 10 * time.Millisecond; ; wait *= 3 {
-		err := w.try(ctx)
-		for errors.Is(err, ErrStale) && w.again {
-			err = w.try(ctx)
-		}
-		switch {
-		case err == nil, w.refused, errors.Is(err, errOvertaken):
-			return err
-		case ctx.Err() != nil:
-			return fmt.Errorf("%w: %w", errOvertaken, context.Cause(ctx))
-		case errors.Is(err, ErrExists), errors.Is(err, ErrBusy), errors.Is(err, ErrInvalid), errors.Is(err, ErrNotFound), wait > 3*time.Second:
-			return fmt.Errorf("%w: %w", errStore, err)
-		}
-		w.again = true
-		_ = pause.For(ctx, wait)
+	ctx, held := k.held.Context(), k.held.Lease()
+	var refusal error
+	try := func() (records, error) {
+		return k.store().Amend(ctx, &records{k.run, k.svc, k.svc}, func(r *records) ([]Event, error) {
+			if r.svc.Token > held.Token || valueOf(r.run).Token > held.Token {
+				refusal = errOvertaken
+				return nil, refusal
+			}
+			if r.svc = r.svc.Clone(); r.run != nil {
+				run := r.run.Clone()
+				r.run = &run
+			}
+			var events []Event
+			if events, refusal = change(r.run, &r.svc); refusal != nil {
+				return nil, refusal
+			}
+			if r.svc.Token = held.Token; r.run != nil {
+				r.run.Token, r.run.Owner = held.Token, held.Owner
+			}
+			return k.c.dress(events, r.run, r.svc), nil
+		})
 	}
-}
-
-// write is one change on its way into the record.
-type write struct {
-	k       *keeper
-	change  func(*Run, *Service) ([]Event, error)
-	sent    *Transition // what the last try has sent, if nobody knows what became of it
-	again   bool        // the records are to be read first
-	refused bool        // the last error was that of change
-}
-
-func (w *write) try(ctx context.Context) error {
-	k := w.k
-	w.refused = false
-	if err := context.Cause(ctx); err != nil {
-		return errOvertaken
+	rec, err := try()
+	for n := 0; errors.Is(err, ErrStale) && refusal == nil && n < 3 && k.held.Confirm() == nil; n++ {
+		rec, err = try() // nobody else may write
 	}
-	if w.again {
-		if done, err := w.reread(ctx); done || err != nil {
-			return err
-		}
-	}
-	t, err := w.make()
-	if err != nil {
-		w.refused = true
-		if errors.Is(err, errSame) {
+	switch {
+	case refusal != nil:
+		if errors.Is(refusal, record.ErrSame) {
 			return nil
 		}
-		return err
+		return refusal
+	case err == nil:
+		k.run, k.svc = rec.run, rec.svc
+		return nil
+	case ctx.Err() != nil, errors.Is(err, ErrStale):
+		return fmt.Errorf("%w: %w", errOvertaken, err)
 	}
-	w.sent, w.again = &t, true
-	stored, err := k.c.config.RunStore.Save(ctx, t)
-	if err != nil {
-		return err
-	}
-	w.sent = nil
-	k.took(t, stored)
-	return nil
-}
-
-// make asks change for what is to be written.
-func (w *write) make() (Transition, error) {
-	k, token := w.k, w.k.held.Lease().Token
-	svc, t := k.svc.Clone(), Transition{}
-	var run *Run
-	if k.run != nil {
-		r := k.run.Clone()
-		run = &r
-	}
-	events, err := w.change(run, &svc)
-	if err != nil {
-		return t, err
-	}
-	if run != nil {
-		run.Token, run.Owner = token, k.held.Lease().Owner
-		t.Run = run
-	}
-	if svc.Token = max(svc.Token, token); run == nil || !sameJSON(svc, k.svc) {
-		t.Service = &svc
-	}
-	t.Events = k.c.dress(events, run, svc)
-	return t, nil
+	return fmt.Errorf("%w: %w", errStore, err)
 }
 
 // dress completes events from the records that they are about.
@@ -142,55 +167,6 @@ func (c *Controller) dress(events []Event, run *Run, svc Service) []Event {
 		}
 	}
 	return events
-}
-
-// took keeps what was written as what is.
-func (k *keeper) took(t, stored Transition) {
-	if t.Run != nil {
-		run := *t.Run
-		if s := stored.Run; s != nil {
-			run.Seq, run.Rev, run.CreatedAt, run.UpdatedAt, run.EndedAt = s.Seq, s.Rev, s.CreatedAt, s.UpdatedAt, s.EndedAt
-		}
-		k.run = &run
-	}
-	if t.Service != nil {
-		k.svc = *t.Service
-		if s := stored.Service; s != nil {
-			k.svc.Rev, k.svc.UpdatedAt = s.Rev, s.UpdatedAt
-		}
-	}
-}
-
-// reread reads the records once more, and reports whether the write before was
-// made after all.
-func (w *write) reread(ctx context.Context) (done bool, err error) {
-	k, store := w.k, w.k.c.config.RunStore
-	token := k.held.Lease().Token
-	var run Run
-	if k.run != nil {
-		if run, err = store.Get(ctx, k.run.ID); err != nil {
-			return false, err
-		}
-	}
-	svc, err := store.Service(ctx, k.svc.ID)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return false, err
-	}
-	svc.ID = k.svc.ID
-	if svc.Token > token || run.Token > token {
-		return false, errOvertaken
-	}
-	sent := w.sent
-	w.sent, w.again = nil, false
-	if sent != nil && sent.same(run, svc) {
-		k.took(*sent, Transition{Run: &run, Service: &svc})
-		return true, nil
-	}
-	if k.run != nil {
-		k.run = &run
-	}
-	k.svc = svc
-	return false, nil
 }
 
 // same reports whether the records are those that t has written.

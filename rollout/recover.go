@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -33,7 +34,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		return ErrClosed
 	}
 	defer leave()
-	working, done := c.untilShut(ctx)
+	working, done := c.door.Until(ctx)
 	defer done()
 	m := &minder{c: c, ctx: working, free: make(chan struct{}, hands), failing: map[string]bool{}}
 	var watching sync.WaitGroup
@@ -187,7 +188,7 @@ func (c *Controller) takeUp(held *lease.Held, run Run) error {
 	done := false
 	err = k.save(func(run *Run, _ *Service) ([]Event, error) {
 		if done = run.State.Done(); done {
-			return nil, errSame
+			return nil, record.ErrSame
 		}
 		return []Event{{Kind: EventRecovered, Message: "left by the process " + run.Owner}}, nil
 	})

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -37,7 +37,7 @@ func (c *Controller) tell(run Run) {
 	_ = c.amendService(ctx, run.Service, func(svc *Service) error {
 		i := slices.Index(svc.Untold, run.ID)
 		if i < 0 {
-			return errSame
+			return record.ErrSame
 		}
 		svc.Untold = slices.Delete(svc.Untold, i, i+1)
 		return nil
@@ -47,22 +47,18 @@ func (c *Controller) tell(run Run) {
 // amendService writes to a service that somebody else may be writing to,
 // without the lease: only what is no matter of its holder.
 func (c *Controller) amendService(ctx context.Context, id ServiceID, change func(*Service) error) error {
-	for wait := 10 * time.Millisecond; ; wait *= 2 {
-		svc, err := c.config.RunStore.Service(ctx, id)
-		if err != nil {
-			return err
-		}
-		if err := change(&svc); err != nil {
-			return err
-		}
-		_, err = c.config.RunStore.Save(ctx, Transition{Service: &svc})
-		if err == nil || !errors.Is(err, ErrStale) || wait > 3*time.Second {
-			return err
-		}
-		if err := pause.For(ctx, wait); err != nil {
-			return err
-		}
-	}
+	store := c.config.RunStore
+	_, err := (&record.Store[Service, Event]{
+		Load: func(ctx context.Context) (Service, error) { return store.Service(ctx, id) },
+		Save: func(ctx context.Context, svc Service, _ ...Event) (Service, error) {
+			_, err := store.Save(ctx, Transition{Service: &svc})
+			return svc, err
+		},
+		Rev:   func(svc Service) int64 { return svc.Rev },
+		Same:  func(stored, sent Service) bool { return Transition{Service: &sent}.same(Run{}, stored) },
+		Stale: ErrStale, Final: lasting,
+	}).Amend(ctx, nil, func(svc *Service) ([]Event, error) { return nil, change(svc) })
+	return err
 }
 
 // itemOf names the lease of a service.
@@ -81,34 +77,7 @@ func (c *Controller) hold(ctx context.Context, s ServiceID) (*lease.Held, error)
 }
 
 // release ends a lease, as long as it could keep others away.
-func (c *Controller) release(held *lease.Held) {
-	if held.Release() == nil {
-		return
-	}
-	c.door.Go(func() {
-		ctx, done := c.untilShut(context.Background())
-		defer done()
-		ctx, cancel := context.WithTimeout(ctx, c.config.LockTTL)
-		defer cancel()
-		for d := 100 * time.Millisecond; ; d = min(2*d, 5*time.Second) {
-			ended := pause.For(ctx, d) != nil
-			if held.Release() == nil || ended {
-				return
-			}
-		}
-	})
-}
-
-// untilShut returns a context that ends with ErrClosed when the Controller
-// closes.
-func (c *Controller) untilShut(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(c.door.Stopping(), func() { cancel(ErrClosed) })
-	return ctx, func() {
-		stop()
-		cancel(nil)
-	}
-}
+func (c *Controller) release(held *lease.Held) { _ = c.door.Insist(c.config.LockTTL, held.Release) }
 
 // log says what happens to a run.
 func (c *Controller) log(level slog.Level, what string, run Run, more ...any) {

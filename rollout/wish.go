@@ -2,9 +2,10 @@ package rollout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/record"
 )
 
 // Pause holds the run at its step. A revision that fails still goes back. It
@@ -12,7 +13,7 @@ import (
 func (c *Controller) Pause(ctx context.Context, id string, by By) error {
 	return c.ask(ctx, id, Wish{Kind: WishPause, By: by}, func(run *Run) error {
 		if run.State == StatePaused {
-			return errSame
+			return record.ErrSame
 		}
 		return hasSteps(run)
 	})
@@ -51,7 +52,7 @@ func hasSteps(run *Run) error {
 func (c *Controller) Cancel(ctx context.Context, id string, by By) error {
 	return c.ask(ctx, id, Wish{Kind: WishCancel, By: by}, func(run *Run) error {
 		if run.State.Done() || run.State == StateRollingBack {
-			return errSame
+			return record.ErrSame
 		}
 		return nil
 	})
@@ -70,7 +71,7 @@ func (c *Controller) ask(ctx context.Context, id string, w Wish, refuse func(*Ru
 			return nil, fmt.Errorf("%w: it has ended", ErrStale)
 		case was == nil:
 		case was.Kind == w.Kind && was.Step == w.Step:
-			return nil, errSame // somebody has asked for it
+			return nil, record.ErrSame // somebody has asked for it
 		case was.Kind == WishCancel:
 			return nil, fmt.Errorf("%w: it is cancelled %s", ErrStale, was.By)
 		}
@@ -93,32 +94,23 @@ func (c *Controller) ask(ctx context.Context, id string, w Wish, refuse func(*Ru
 // amend writes to a run that somebody else may be writing to, without the lease:
 // as often as the run has changed meanwhile it asks again for the change.
 func (c *Controller) amend(ctx context.Context, id string, change func(*Run) ([]Event, error)) (Run, error) {
-	refused := int64(-1) // the Rev for which the store refused a change
-	for {
-		run, err := c.Get(ctx, id)
-		if err != nil {
-			return run, err
-		}
-		if run.Rev == refused {
-			return run, fmt.Errorf("%w: somebody else has the service of run %q, on which nobody works", ErrStale, id)
-		}
-		events, err := change(&run)
-		if errors.Is(err, errSame) {
-			return run, nil
-		}
-		if err != nil {
-			return run, err
-		}
-		events = c.dress(events, &run, Service{ID: run.Service, Split: run.Split})
-		stored, err := c.config.RunStore.Save(ctx, Transition{Run: &run, Events: events})
-		if !errors.Is(err, ErrStale) {
+	store := c.config.RunStore
+	return (&record.Store[Run, Event]{
+		Load: func(ctx context.Context) (Run, error) { return store.Get(ctx, id) },
+		Save: func(ctx context.Context, run Run, events ...Event) (Run, error) {
+			stored, err := store.Save(ctx, Transition{Run: &run, Events: events})
 			if err == nil && stored.Run != nil {
 				run.Rev, run.UpdatedAt = stored.Run.Rev, stored.Run.UpdatedAt
 			}
 			return run, err
-		}
-		refused = run.Rev
-	}
+		},
+		Rev:   func(run Run) int64 { return run.Rev },
+		Same:  func(stored, sent Run) bool { return Transition{Run: &sent}.same(stored, Service{}) },
+		Stale: ErrStale, Final: lasting,
+	}).Amend(ctx, nil, func(run *Run) ([]Event, error) {
+		events, err := change(run)
+		return c.dress(events, run, Service{ID: run.Service, Split: run.Split}), err
+	})
 }
 
 // notice learns what somebody wishes.
