@@ -115,6 +115,9 @@ func (a aim) at(percent int) Split {
 			}
 		}
 	}
+	if percent > 0 && !slices.ContainsFunc(parts, func(p int) bool { return p > 0 }) {
+		return a.Before.with(a.To, 100) // nobody else has traffic
+	}
 	for i, p := range apportion(100-percent, parts) {
 		if s.Weights[i].Run != a.To.Run {
 			s.Weights[i].Percent = p
