@@ -199,6 +199,9 @@ func (r *runner) trafficBack() error {
 		if keep {
 			run.Reason = cut(run.Reason+"; "+message, maxReason)
 			svc.Stable = run.Revision
+			if rev := svc.revision(run.Revision.Run); rev != nil {
+				rev.Replicas = max(rev.Replicas, r.now.Full)
+			}
 			return
 		}
 		svc.Split = r.now.Aim.Before.Clone()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/upkeep-go/upkeep/rollout"
@@ -23,6 +24,7 @@ type fleet struct {
 	call     func(name string) error                   // before each call
 	replicas map[string]*rollout.Replica
 	made     int
+	observed atomic.Int64
 	heard    []chan struct{}
 }
 
@@ -98,6 +100,7 @@ func (f *fleet) Observe(_ context.Context, s rollout.ServiceID) ([]rollout.Repli
 	if err := f.called("Observe"); err != nil {
 		return nil, err
 	}
+	f.observed.Add(1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var all []rollout.Replica
@@ -151,6 +154,19 @@ func (f *fleet) kill(version string, n int) {
 		if f.replicas[name].Revision.Version == version && n > 0 {
 			delete(f.replicas, name)
 			n--
+		}
+	}
+	f.tell()
+}
+
+// heal makes whatever is sick well.
+func (f *fleet) heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.sick)
+	for _, r := range f.replicas {
+		if r.State == rollout.ReplicaFailing {
+			r.State = rollout.ReplicaReady
 		}
 	}
 	f.tell()

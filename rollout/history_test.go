@@ -13,6 +13,15 @@ import (
 	"github.com/upkeep-go/upkeep/rollout"
 )
 
+func TestHistoriesThatBrokeAPromise(t *testing.T) {
+	t.Parallel()
+	for _, steps := range [][]historytest.Step{
+		{{161, 4, 135}, {102, 249, 197}, {75, 163, 252}, {240, 88, 64}, {190, 15, 154}, {137, 166, 146}, {200, 247, 95}},
+	} {
+		passes(t, func(_ *testing.T, w *world) { newHistory(w).play(steps) })
+	}
+}
+
 func TestRandomHistoriesBreakNoPromise(t *testing.T) {
 	t.Parallel()
 	play := func(steps []historytest.Step) (why string) {
@@ -73,9 +82,7 @@ func (h *history) play(steps []historytest.Step) {
 		h.step(s)
 		synctest.Wait()
 	}
-	h.w.fleet.mu.Lock()
-	clear(h.w.fleet.sick)
-	h.w.fleet.mu.Unlock()
+	h.w.fleet.heal()
 	if h.p.ended() {
 		h.end()
 		h.begin()
@@ -161,9 +168,7 @@ func (h *history) step(s historytest.Step) {
 		h.w.fleet.sick[fmt.Sprintf("v%d", n%3)] = "sick"
 		h.w.fleet.mu.Unlock()
 	case 10:
-		h.w.fleet.mu.Lock()
-		clear(h.w.fleet.sick)
-		h.w.fleet.mu.Unlock()
+		h.w.fleet.heal()
 	case 11:
 		h.p.mu.Lock()
 		h.p.at, h.p.after, h.p.fails = len(h.p.calls)+n%5, n%2 == 0, []error{errDown, rollout.ErrStale}[n%3%2]

@@ -82,15 +82,14 @@ func (c *Controller) touch(id ServiceID) {
 	}
 }
 
-// learn keeps a record that was read.
+// learn makes Run look at a service that is another one than it was.
 func (c *Controller) learn(svc Service) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := c.knows(svc.ID)
 	if k.record == nil || svc.Rev != k.record.Rev {
-		k.stale = true
+		k.stale, k.touched = true, true
 	}
-	k.touched = true
 }
 
 func (c *Controller) touchAll() {
