@@ -92,6 +92,20 @@ func TestWhatIsInTheTableIsNotDrained(t *testing.T) {
 	})
 }
 
+func TestARequestThatHasReadATableIsNotLetInAtWhatHasLeftIt(t *testing.T) {
+	t.Parallel()
+	r := traffic.New(traffic.Config{})
+	endpoint := map[string][]string{"a": {gone}}
+	require.NoError(t, r.Set(context.Background(), web, tableOf(1, endpoint, 100)))
+	early, late := r.Late(web), r.Late(web)
+	require.True(t, early())
+	require.NoError(t, r.Set(context.Background(), web, tableOf(2, nil, 100)))
+	require.False(t, late())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, r.Drain(ctx, web, gone), context.DeadlineExceeded, "the early one is open")
+}
+
 // TestNoRequestIsPassedOnToWhatHasDrained has requests that have read a table
 // just before it is replaced: each is counted, or goes elsewhere.
 func TestNoRequestIsPassedOnToWhatHasDrained(t *testing.T) {

@@ -30,3 +30,10 @@ var (
 	Queried = queried
 	Cookie  = cookie
 )
+
+// Late returns what a request does that has read the table of now and goes on
+// later: it reports whether it is let in at an endpoint.
+func (r *Router) Late(s rollout.ServiceID) (enter func() bool) {
+	t := r.service(s).table.Load()
+	return func() bool { return t.slots[0].enter(r, nil) != nil }
+}

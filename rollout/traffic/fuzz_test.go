@@ -33,8 +33,8 @@ func FuzzACookieIsReadAsTheStandardLibraryReadsIt(f *testing.F) {
 		f.Add(line, "", "b")
 	}
 	f.Fuzz(func(t *testing.T, one, two, name string) {
-		if name == "" || strings.ContainsAny(name, " \t=;") {
-			return // no name of a cookie
+		if (&http.Cookie{Name: name}).Valid() != nil || strings.Count(one+two, ";") > 2900 {
+			return // no name of a cookie, or more cookies than the standard library reads
 		}
 		lines := []string{one, two}
 		r := http.Request{Header: http.Header{"Cookie": lines}}

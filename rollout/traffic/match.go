@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"strings"
 
@@ -69,8 +70,8 @@ func cookie(lines []string, name string) (value string, ok bool) {
 		for line != "" {
 			var pair string
 			pair, line, _ = strings.Cut(line, ";")
-			k, v, _ := strings.Cut(trim(pair), "=")
-			if trim(k) != name {
+			k, v, _ := strings.Cut(textproto.TrimString(pair), "=")
+			if textproto.TrimString(k) != name {
 				continue
 			}
 			if len(v) > 1 && v[0] == '"' && v[len(v)-1] == '"' {
@@ -82,16 +83,6 @@ func cookie(lines []string, name string) (value string, ok bool) {
 		}
 	}
 	return "", false
-}
-
-func trim(s string) string {
-	for s != "" && (s[0] == ' ' || s[0] == '\t') {
-		s = s[1:]
-	}
-	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
-		s = s[:len(s)-1]
-	}
-	return s
 }
 
 // printable reports whether a cookie may have this value.
