@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -83,13 +84,13 @@ func (s ServiceID) check() error {
 // check refuses a complete content that no Deployer could hold to.
 func (s Spec) check() error {
 	kinds := 0
-	for _, set := range []bool{len(s.Command) > 0, s.Archive != nil, s.Image != nil, s.Package != nil, s.Source != nil} {
+	for _, set := range []bool{len(s.Command) > 0, s.Archive != nil, s.Image != nil, s.Package != nil, s.Source != nil, len(s.Addresses) > 0} {
 		if set {
 			kinds++
 		}
 	}
 	if kinds > 1 {
-		return invalid("Spec", "has more than one of Command, Archive, Image, Package and Source")
+		return invalid("Spec", "has more than one of Command, Archive, Image, Package, Source and Addresses")
 	}
 	return errors.Join(
 		s.checkArtifact(), s.checkNumbers(), s.Health.check(), s.checkVolumes(),
@@ -119,6 +120,22 @@ func (s Spec) checkArtifact() error {
 			if slices.Contains(strings.Split(path, "/"), "..") {
 				return invalid(field, "%q leaves the source", path)
 			}
+		}
+	}
+	return s.checkAddresses()
+}
+
+func (s Spec) checkAddresses() error {
+	if err := within("Addresses", len(s.Addresses), 0, maxReplicas); err != nil {
+		return err
+	}
+	for i, a := range s.Addresses {
+		u, err := url.Parse(a)
+		switch {
+		case err != nil || u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+			return invalid("Addresses", "has one that is no http URL of scheme, host and path alone")
+		case slices.Contains(s.Addresses[:i], a):
+			return invalid("Addresses", "has %q twice", a)
 		}
 	}
 	return nil

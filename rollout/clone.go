@@ -83,6 +83,7 @@ func (s Spec) Clone() Spec {
 	if s.Archive = clone(s.Archive); s.Archive != nil {
 		s.Archive.Digest, s.Archive.Command = slices.Clone(s.Archive.Digest), slices.Clone(s.Archive.Command)
 	}
+	s.Addresses = slices.Clone(s.Addresses)
 	s.Environment, s.Port = maps.Clone(s.Environment), clone(s.Port)
 	if s.Health = clone(s.Health); s.Health != nil {
 		s.Health.Headers = maps.Clone(s.Health.Headers)

@@ -73,6 +73,7 @@ func (s Spec) fields() []field {
 		{"Image", s.Image, m.Image, false},
 		{"Package", s.Package, m.Package, false},
 		{"Source", s.Source, m.Source, false},
+		{"Addresses", s.Addresses, m.Addresses, false},
 		{"Port", s.Port, m.Port, false},
 		{"Health", s.Health, m.Health, false},
 		{"CPU", s.CPU, m.CPU, false},

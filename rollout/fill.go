@@ -8,9 +8,13 @@ import (
 
 // over returns s with what change sets; the rest stays.
 func (s Spec) over(change Spec) Spec {
-	if change.Command != nil || change.Archive != nil || change.Image != nil || change.Package != nil || change.Source != nil {
+	if change.Command != nil || change.Archive != nil || change.Image != nil || change.Package != nil || change.Source != nil ||
+		change.Addresses != nil {
 		s.Command, s.Archive, s.Image = change.Command, change.Archive, change.Image
-		s.Package, s.Source = change.Package, change.Source
+		s.Package, s.Source, s.Addresses = change.Package, change.Source, change.Addresses
+	}
+	if change.Addresses != nil {
+		s.MinReplicas, s.MaxReplicas = nil, nil
 	}
 	if change.Environment != nil {
 		s.Environment = change.Environment
@@ -62,6 +66,9 @@ func (s Spec) complete() Spec {
 	if len(s.Command) == 0 {
 		s.Command = nil
 	}
+	if len(s.Addresses) == 0 {
+		s.Addresses = nil
+	}
 	if len(s.Environment) == 0 {
 		s.Environment = nil
 	}
@@ -84,7 +91,7 @@ func (s Spec) complete() Spec {
 	s.Health = &health
 	fill(&s.Logs, "stdout")
 	fill(&s.Path, "/")
-	fill(&s.MinReplicas, 1)
+	fill(&s.MinReplicas, max(len(s.Addresses), 1))
 	fill(&s.MaxReplicas, max(*s.MinReplicas, 1))
 	return s
 }

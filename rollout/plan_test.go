@@ -254,6 +254,8 @@ func TestWhatCannotBeIsRefusedAndNamed(t *testing.T) {
 			"Image":              spec(rollout.Spec{Image: &rollout.Image{Tag: "1"}}),
 			"Source.Dockerfile":  spec(rollout.Spec{Source: &rollout.Source{URL: "x", Dockerfile: "../Dockerfile"}}),
 			"Spec":               spec(rollout.Spec{Command: []string{"a"}, Package: &rollout.Package{Name: "b"}}),
+			"Addresses":          spec(rollout.Spec{Addresses: []string{"https://127.0.0.1"}}),
+			"Addresses twice":    spec(rollout.Spec{Addresses: []string{"http://127.0.0.1", "http://127.0.0.1"}}),
 			"Environment":        spec(rollout.Spec{Environment: map[string]string{"A=B": "x"}}),
 			"Health.Path":        spec(rollout.Spec{Health: &rollout.Health{Path: "up"}}),
 			"Volumes":            spec(rollout.Spec{Volumes: []rollout.Volume{{Path: "data"}}}),
@@ -266,7 +268,7 @@ func TestWhatCannotBeIsRefusedAndNamed(t *testing.T) {
 		} {
 			_, err := c.Start(t.Context(), r)
 			require.ErrorIs(t, err, rollout.ErrInvalid, field)
-			require.Contains(t, err.Error(), strings.TrimSuffix(field, " 0"))
+			require.Contains(t, err.Error(), strings.TrimSuffix(strings.TrimSuffix(field, " 0"), " twice"))
 		}
 		for _, r := range []rollout.Request{
 			{Service: web, Replace: "v9"}, {Service: web, Snapshot: "none"}, {Service: rollout.ServiceID{Name: "other"}, Replace: "v1"},
@@ -324,4 +326,28 @@ func TestReplicasStayWithinSurgeAndUnavailable(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestAddressesSayHowManyReplicasThereAre(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		c := w.controller()
+		at := func(addresses ...string) rollout.Request {
+			return rollout.Request{Service: web, Version: "v1", Spec: rollout.Spec{Addresses: addresses}}
+		}
+		run := w.rolls(c, at("http://one", "http://two"))
+		require.Equal(t, 2, *run.Spec.MinReplicas)
+		require.Equal(t, 2, *run.Spec.MaxReplicas)
+		run = w.rolls(c, at("http://three", "http://four", "http://five"))
+		require.Equal(t, []string{"http://three", "http://four", "http://five"}, run.Spec.Addresses)
+		require.Equal(t, 3, *run.Spec.MinReplicas)
+		_, err := c.Roll(t.Context(), at("http://three", "http://four", "http://five"))
+		require.ErrorIs(t, err, rollout.ErrUpToDate)
+		few := at("http://six", "http://seven")
+		few.Spec.MinReplicas = new(1)
+		run = w.rolls(c, few)
+		require.Equal(t, []int{1, 1}, []int{*run.Spec.MinReplicas, *run.Spec.MaxReplicas})
+		run = w.rolls(c, rollout.Request{Service: web, Spec: rollout.Spec{Command: []string{"web"}}})
+		require.Nil(t, run.Spec.Addresses)
+	})
 }

@@ -92,7 +92,7 @@ func emptyIsNotNil(t *storeTest) {
 	r.Split = rollout.Split{Weights: []rollout.Weight{}, Rules: []rollout.Rule{}, Sticky: &rollout.Sticky{}}
 	r.Spec = rollout.Spec{
 		Command: []string{}, Archive: &rollout.Archive{Digest: []byte{}, Command: []string{}}, Image: &rollout.Image{},
-		Package: &rollout.Package{}, Source: &rollout.Source{}, Environment: map[string]string{}, Port: &zero,
+		Package: &rollout.Package{}, Source: &rollout.Source{}, Addresses: []string{}, Environment: map[string]string{}, Port: &zero,
 		Health: &rollout.Health{Headers: map[string]string{}}, CPU: &none, Memory: new(int64), Volumes: []rollout.Volume{},
 		Logs: &text, Path: &text, MinReplicas: &zero, MaxReplicas: &zero, Scaling: []rollout.Scaling{}, Extra: map[string]string{},
 	}

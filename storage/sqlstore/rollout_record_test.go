@@ -37,7 +37,7 @@ var storedRollout = map[string]string{
 const (
 	storedRevision = `{"service":{"env":"prod","name":"web"},"version":"v1","run":"before"}`
 	storedSpec     = `{"command":["web","-v"],"archive":{"url":"u","digest":"AQI=","command":["c"]},"image":{"repository":"r","tag":"t","url":"u"},` +
-		`"package":{"name":"n","version":"v"},"source":{"kind":"gitlab","url":"u","branch":"b","dir":"d","dockerfile":"f"},` +
+		`"package":{"name":"n","version":"v"},"source":{"kind":"gitlab","url":"u","branch":"b","dir":"d","dockerfile":"f"},"addresses":["a"],` +
 		`"environment":[{"key":"A","value":"1"}],"port":80,"health":{"path":"/up","host":"h","headers":[{"key":"X","value":"y"}],"status":200,` +
 		`"delay_ns":1,"interval_ns":2,"timeout_ns":3,"tcp":true},"cpu":0.5,"memory":1024,"volumes":[{"name":"n","path":"/p","read_only":true,` +
 		`"server":"s","from":"f","secret":"x","temporary":true}],"logs":"stdout","path":"/a","min_replicas":0,"max_replicas":4,` +
@@ -57,6 +57,7 @@ func ofStored(t *testing.T) (rollout.Spec, rollout.Split, rollout.Strategy, roll
 		Command: []string{"web", "-v"}, Archive: &rollout.Archive{URL: "u", Digest: []byte{1, 2}, Command: []string{"c"}},
 		Image: &rollout.Image{Repository: "r", Tag: "t", URL: "u"}, Package: &rollout.Package{Name: "n", Version: "v"},
 		Source:      &rollout.Source{Kind: "gitlab", URL: "u", Branch: "b", Dir: "d", Dockerfile: "f"},
+		Addresses:   []string{"a"},
 		Environment: map[string]string{"A": "1"}, Port: &port,
 		Health: &rollout.Health{Path: "/up", Host: "h", Headers: map[string]string{"X": "y"}, Status: 200, Delay: 1, Interval: 2, Timeout: 3, TCP: true},
 		CPU:    &cpu, Memory: &memory, Logs: &logs, Path: &path, MinReplicas: &none, MaxReplicas: &four,

@@ -12,6 +12,7 @@ type rolloutSpec struct {
 	Image       *rolloutImage     `json:"image,omitzero"`
 	Package     *rolloutPackage   `json:"package,omitzero"`
 	Source      *rolloutSource    `json:"source,omitzero"`
+	Addresses   []bytesText       `json:"addresses,omitzero"`
 	Environment []pair[bytesText] `json:"environment,omitzero"`
 	Port        *int              `json:"port,omitzero"`
 	Health      *rolloutHealth    `json:"health,omitzero"`
@@ -156,6 +157,7 @@ func rolloutSpecOf(s rollout.Spec) rolloutSpec {
 		Source: optional(s.Source, func(s rollout.Source) rolloutSource {
 			return rolloutSource{bytesText(s.Kind), bytesText(s.URL), bytesText(s.Branch), bytesText(s.Dir), bytesText(s.Dockerfile)}
 		}),
+		Addresses:   converted(s.Addresses, toBytes),
 		Environment: pairsOf(s.Environment, toBytes), Port: s.Port,
 		Health: optional(s.Health, func(h rollout.Health) rolloutHealth {
 			return rolloutHealth{
@@ -191,6 +193,7 @@ func (s rolloutSpec) spec() rollout.Spec {
 				Kind: string(s.Kind), URL: string(s.URL), Branch: string(s.Branch), Dir: string(s.Dir), Dockerfile: string(s.Dockerfile),
 			}
 		}),
+		Addresses:   converted(s.Addresses, toString),
 		Environment: mapOf[string](s.Environment, toString), Port: s.Port,
 		Health: optional(s.Health, func(h rolloutHealth) rollout.Health {
 			return rollout.Health{
