@@ -240,7 +240,7 @@ func TestAControllerThatWasStoppedPastItsLeaseDoesNothingMore(t *testing.T) {
 	t.Parallel()
 	passes(t, func(t *testing.T, w *world) {
 		p := &process{at: -1}
-		router := newTraffic()
+		router := newSplitter()
 		c := w.controller(w.within(p, router))
 		w.rolls(c, request("v1"))
 		run, err := c.Start(t.Context(), request("v2"))

@@ -17,8 +17,8 @@ func nothing(context.Context, rollout.Run) error { return nil }
 func TestShiftSetsSharesAndRulesWithoutARun(t *testing.T) {
 	t.Parallel()
 	passes(t, func(t *testing.T, w *world) {
-		c, other := w.controller(), w.controller(w.within(&process{at: -1}, newTraffic()))
-		router := newTraffic()
+		c, other := w.controller(), w.controller(w.within(&process{at: -1}, newSplitter()))
+		router := newSplitter()
 		other = w.controller(w.within(&process{at: -1}, router))
 		w.tend(c)
 		w.tend(other)
@@ -34,7 +34,7 @@ func TestShiftSetsSharesAndRulesWithoutARun(t *testing.T) {
 		require.NoError(t, c.Shift(t.Context(), web, split, ann))
 		synctest.Wait()
 		time.Sleep(100 * time.Millisecond)
-		for _, r := range []*traffic{w.router, router} {
+		for _, r := range []*splitter{w.router, router} {
 			table := r.table(web)
 			require.Equal(t, "v1 90 v2 10", shares(table.Split), "every process has its Router set")
 			require.Equal(t, "v2", table.Split.Rules[0].Version)

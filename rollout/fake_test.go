@@ -199,8 +199,8 @@ func (f *fleet) count(version string) (ready, all int) {
 	return ready, all
 }
 
-// traffic is a Router that counts what so many requests a second would be.
-type traffic struct {
+// splitter is a Router that counts what so many requests a second would be.
+type splitter struct {
 	mu      sync.Mutex
 	tables  map[rollout.ServiceID]rollout.Table
 	seen    []rollout.Table // as they were set
@@ -215,14 +215,14 @@ type traffic struct {
 	heard   []chan struct{}
 }
 
-func newTraffic() *traffic {
-	return &traffic{
+func newSplitter() *splitter {
+	return &splitter{
 		tables: map[rollout.ServiceID]rollout.Table{}, bad: map[string]float64{}, open: map[string]bool{},
 		counts: map[string]rollout.Counts{}, since: time.Now(),
 	}
 }
 
-func (r *traffic) called(name string) error {
+func (r *splitter) called(name string) error {
 	r.mu.Lock()
 	call := r.call
 	r.mu.Unlock()
@@ -233,7 +233,7 @@ func (r *traffic) called(name string) error {
 }
 
 // count counts what was asked since the last time. The mutex is held.
-func (r *traffic) count() {
+func (r *splitter) count() {
 	asked := r.rate * time.Since(r.since).Seconds()
 	r.since = time.Now()
 	for _, t := range r.tables {
@@ -252,7 +252,7 @@ func (r *traffic) count() {
 	}
 }
 
-func (r *traffic) Set(_ context.Context, s rollout.ServiceID, t rollout.Table) error {
+func (r *splitter) Set(_ context.Context, s rollout.ServiceID, t rollout.Table) error {
 	if err := r.called("Set"); err != nil {
 		return err
 	}
@@ -273,7 +273,7 @@ func (r *traffic) Set(_ context.Context, s rollout.ServiceID, t rollout.Table) e
 	return nil
 }
 
-func (r *traffic) Get(_ context.Context, s rollout.ServiceID) (rollout.Table, error) {
+func (r *splitter) Get(_ context.Context, s rollout.ServiceID) (rollout.Table, error) {
 	if err := r.called("Get"); err != nil {
 		return rollout.Table{}, err
 	}
@@ -286,7 +286,7 @@ func (r *traffic) Get(_ context.Context, s rollout.ServiceID) (rollout.Table, er
 	return t, nil
 }
 
-func (r *traffic) Drain(ctx context.Context, s rollout.ServiceID, endpoints ...string) error {
+func (r *splitter) Drain(ctx context.Context, s rollout.ServiceID, endpoints ...string) error {
 	if err := r.called("Drain"); err != nil {
 		return err
 	}
@@ -309,7 +309,7 @@ func (r *traffic) Drain(ctx context.Context, s rollout.ServiceID, endpoints ...s
 	return nil
 }
 
-func (r *traffic) Stats(context.Context, rollout.ServiceID) (rollout.Stats, error) {
+func (r *splitter) Stats(context.Context, rollout.ServiceID) (rollout.Stats, error) {
 	if err := r.called("Stats"); err != nil {
 		return rollout.Stats{}, err
 	}
@@ -319,7 +319,7 @@ func (r *traffic) Stats(context.Context, rollout.ServiceID) (rollout.Stats, erro
 	return rollout.Stats{Waiting: r.waiting, Revisions: maps.Clone(r.counts)}, nil
 }
 
-func (r *traffic) Changed(ctx context.Context) <-chan struct{} {
+func (r *splitter) Changed(ctx context.Context) <-chan struct{} {
 	c := make(chan struct{}, 1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -334,7 +334,7 @@ func (r *traffic) Changed(ctx context.Context) <-chan struct{} {
 }
 
 // wait makes requests wait.
-func (r *traffic) wait(n int) {
+func (r *splitter) wait(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.waiting = n
@@ -347,7 +347,7 @@ func (r *traffic) wait(n int) {
 }
 
 // table is the one in force.
-func (r *traffic) table(s rollout.ServiceID) rollout.Table {
+func (r *splitter) table(s rollout.ServiceID) rollout.Table {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.tables[s]
@@ -366,7 +366,7 @@ func shares(s rollout.Split) string {
 }
 
 // moves are the shares that were set, one after the other.
-func (r *traffic) moves() []string {
+func (r *splitter) moves() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []string

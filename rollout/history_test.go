@@ -57,7 +57,7 @@ func newHistory(w *world) *history {
 
 // begin begins a process.
 func (h *history) begin() {
-	router := newTraffic()
+	router := newSplitter()
 	router.rate, router.bad = h.w.router.rate, h.w.router.bad
 	h.w.router, h.p = router, &process{at: -1}
 	h.c = h.w.controller(h.w.within(h.p, router), func(config *rollout.Config) {

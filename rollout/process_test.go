@@ -164,20 +164,20 @@ func (d deployerOf) Logs(ctx context.Context, id rollout.RevisionID, q rollout.L
 }
 
 type routerOf struct {
-	*traffic
+	*splitter
 	p *process
 }
 
 func (r routerOf) Set(ctx context.Context, s rollout.ServiceID, t rollout.Table) error {
-	return r.p.do("Set", func() error { return r.traffic.Set(ctx, s, t) })
+	return r.p.do("Set", func() error { return r.splitter.Set(ctx, s, t) })
 }
 
 func (r routerOf) Drain(ctx context.Context, s rollout.ServiceID, endpoints ...string) error {
-	return r.p.do("Drain", func() error { return r.traffic.Drain(ctx, s, endpoints...) })
+	return r.p.do("Drain", func() error { return r.splitter.Drain(ctx, s, endpoints...) })
 }
 
 // within makes a Config that of a process, with a Router of its own.
-func (w *world) within(p *process, router *traffic) func(*rollout.Config) {
+func (w *world) within(p *process, router *splitter) func(*rollout.Config) {
 	router.setting = w.look
 	return func(config *rollout.Config) {
 		config.Locker, config.RunStore = lockerOf{w.db.Locker(), p}, storeOf{w.db.Rollouts(), p}
@@ -255,7 +255,7 @@ func TestAProcessMayDieAtEveryCallAndTheNextTakesUp(t *testing.T) {
 					calls = max(calls, len(p.calls))
 					p.mu.Unlock()
 
-					router := newTraffic()
+					router := newSplitter()
 					w.router = router
 					next := w.controller(w.within(&process{at: -1}, router), note)
 					w.tend(next)

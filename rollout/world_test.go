@@ -27,7 +27,7 @@ type world struct {
 	t      testing.TB
 	db     *memory.DB
 	fleet  *fleet
-	router *traffic
+	router *splitter
 	floor  int // ready replicas with traffic, once there have been as many
 	high   bool
 	wrong  []string
@@ -35,7 +35,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, db: memory.New(), fleet: newFleet(), router: newTraffic()}
+	w := &world{t: t, db: memory.New(), fleet: newFleet(), router: newSplitter()}
 	w.router.setting = w.look
 	w.fleet.stopping = func(_ rollout.RevisionID, ids []string) {
 		for _, in := range w.router.table(web).Endpoints {
