@@ -87,7 +87,7 @@ func (h *history) play(steps []historytest.Step) {
 		h.end()
 		h.begin()
 	}
-	for begun := time.Now(); ; time.Sleep(time.Minute) {
+	for begun := time.Now(); ; time.Sleep(10 * time.Second) {
 		run := h.last()
 		if run.ID == "" || run.State.Done() {
 			break
@@ -97,7 +97,7 @@ func (h *history) play(steps []historytest.Step) {
 		}
 		require.Less(h.w.t, time.Since(begun), 3*time.Hour, "run %s is %s: %s", run.ID, run.State, run.Reason)
 	}
-	time.Sleep(time.Hour)
+	time.Sleep(3 * time.Minute)
 	synctest.Wait()
 	h.quiet()
 }

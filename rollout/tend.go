@@ -168,7 +168,10 @@ func (m *minder) tend(id ServiceID) {
 	k.tending, k.stop = false, nil
 	switch {
 	case err != nil && !interrupted:
-		k.failed = min(k.failed+1, 6)
+		if k.failed++; errors.Is(err, ErrBusy) {
+			k.failed = min(k.failed, 1) // somebody has it for a moment, or is dead
+		}
+		k.failed = min(k.failed, 6)
 		due = time.Now().Add(500 * time.Millisecond << k.failed)
 	case err == nil:
 		k.failed = 0
@@ -213,9 +216,7 @@ func (c *Controller) tend(ctx context.Context, id ServiceID) (due time.Time, err
 	if len(o.replicas) > 0 || o.expire || see.lacks(v) {
 		err = c.act(ctx, svc, o)
 	}
-	if err == nil {
-		err = c.untold(ctx, svc, &o)
-	}
+	err = errors.Join(err, c.untold(ctx, svc, &o))
 	return o.due, err
 }
 

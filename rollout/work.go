@@ -255,6 +255,10 @@ func percentOf(run *Run) int {
 	return 0
 }
 
+// restInterval is how often the work on a run looks though it was told of
+// nothing.
+const restInterval = 5 * time.Second
+
 // rest waits until something may have changed, but no longer than until, if
 // that is set, and takes surplus replicas away meanwhile.
 func (r *runner) rest(v view, until time.Time) error {
@@ -265,7 +269,7 @@ func (r *runner) rest(v view, until time.Time) error {
 		parted = make(chan error, 1)
 		go func() { parted <- r.k.part(ctx, v.surplus, r.k.run.Strategy.DrainTimeout) }()
 	}
-	wait := time.Second
+	wait := restInterval
 	for _, at := range []time.Time{until, v.soon} {
 		if !at.IsZero() {
 			wait = min(wait, max(0, time.Until(at)))
