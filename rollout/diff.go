@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,24 +37,38 @@ func (s Spec) Masked() Spec {
 	return s
 }
 
+// maskURL masks credentials and the values of a query. It knows URLs, the
+// addresses of repositories that ssh knows, and names of images; what is none of
+// these it masks too much of rather than too little.
 func maskURL(text string) string {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil && strings.ContainsAny(text, "@?"):
-		return mask
-	case err != nil: // as an image's name may be
-		return text
+	address, query, asks := strings.Cut(text, "?")
+	scheme, rest := "", address
+	if i := strings.Index(address, "://"); i >= 0 {
+		scheme, rest = address[:i+3], address[i+3:]
 	}
-	if u.User != nil {
-		u.User = url.User(mask)
+	place := rest
+	if i := strings.IndexAny(rest, "/#"); i >= 0 {
+		place = rest[:i]
 	}
-	if q := u.Query(); len(q) > 0 {
-		for name := range q {
-			q.Set(name, mask)
+	secret := strings.LastIndex(place, "@")
+	if _, port, has := strings.Cut(place, ":"); secret < 0 && scheme != "" && has && strings.Trim(port, "0123456789") != "" {
+		secret = strings.LastIndex(rest, "@") // a password may have a slash
+	}
+	if secret >= 0 {
+		rest = mask + rest[secret:]
+	}
+	if !asks {
+		return scheme + rest
+	}
+	pairs := strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' })
+	for i, pair := range pairs {
+		if name, _, valued := strings.Cut(pair, "="); valued {
+			pairs[i] = name + "=" + mask
+		} else {
+			pairs[i] = mask
 		}
-		u.RawQuery = q.Encode()
 	}
-	return u.String()
+	return scheme + rest + "?" + strings.Join(pairs, "&")
 }
 
 // field is a part of a content: what is compared, and what people see of it.
