@@ -107,17 +107,18 @@ func (c *Controller) Get(ctx context.Context, id string) (Run, error) {
 
 // Status returns the present of a service, or ErrNotFound.
 func (c *Controller) Status(ctx context.Context, s ServiceID) (Status, error) {
-	svc, err := c.service(ctx, s)
+	svc, err := c.config.RunStore.Service(ctx, s)
 	if err != nil {
 		return Status{}, err
 	}
 	st := Status{Service: svc}
-	for run, err := range c.config.RunStore.History(ctx, Query{Service: s, Live: true}) {
-		if err != nil {
-			return Status{}, err
-		}
+	switch run, live, err := c.liveRun(ctx, s); {
+	case err != nil:
+		return Status{}, err
+	case live:
 		st.Run = &run
-		break
+	case len(svc.Revisions) == 0:
+		return Status{}, fmt.Errorf("%w: service %q", ErrNotFound, s)
 	}
 	switch table, err := c.config.Router.Get(ctx, s); {
 	case err == nil:

@@ -167,6 +167,48 @@ func TestNothingToDoIsUpToDateUnlessItIsToBeginAnew(t *testing.T) {
 	})
 }
 
+func TestAnUpgradedLibraryIsNotAChange(t *testing.T) { // A5
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		rev := rollout.RevisionID{Service: web, Version: "v1", Run: "run-1"}
+		old := rollout.Spec{Command: []string{"v1"}, Environment: map[string]string{}, Volumes: []rollout.Volume{}} // of which much is missing
+		_, err := w.db.Rollouts().Save(t.Context(), rollout.Transition{Service: &rollout.Service{
+			ID: web, Revisions: []rollout.Revision{{ID: rev, Spec: old, Replicas: 1}},
+			Split: rollout.Split{Weights: []rollout.Weight{{Version: "v1", Run: "run-1", Percent: 100}}},
+		}})
+		require.NoError(t, err)
+		plan, err := w.controller().Plan(t.Context(), rollout.Request{Service: web})
+		require.NoError(t, err)
+		require.Empty(t, plan.Diff)
+		require.True(t, plan.UpToDate)
+		r := rollout.Request{Service: web, Restart: true}
+		plan, err = w.controller().Plan(t.Context(), r)
+		require.NoError(t, err)
+		r.Plan = plan.ID
+		run := w.rolls(w.controller(), r)
+		require.NotEqual(t, rev, run.Revision)
+	})
+}
+
+func TestAServiceWhoseFirstRunIsHeldHasAStatus(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		gate := &gate{reason: "not now"}
+		c := w.controller(func(config *rollout.Config) { config.Gate = gate.ask })
+		run, err := c.Start(t.Context(), request("v1"))
+		require.NoError(t, err)
+		w.state(c, run.ID, rollout.StatePaused)
+		status, err := c.Status(t.Context(), web)
+		require.NoError(t, err)
+		require.Equal(t, run.ID, status.Run.ID)
+		require.NoError(t, c.Cancel(t.Context(), run.ID, ann))
+		_, err = c.Wait(t.Context(), run.ID)
+		require.ErrorIs(t, err, rollout.ErrCancelled)
+		_, err = c.Status(t.Context(), web)
+		require.ErrorIs(t, err, rollout.ErrNotFound)
+	})
+}
+
 func TestNumbersChangeInPlace(t *testing.T) {
 	t.Parallel()
 	passes(t, func(t *testing.T, w *world) {

@@ -240,14 +240,18 @@ func (c *Controller) planned(in *intent) (names []string, longest time.Duration)
 			longest += h.timeout()
 		}
 	}
-	add(c.config.Before)
-	for i, step := range in.strategy.Steps {
+	if in.made {
+		add(c.config.Before)
+	}
+	for _, step := range in.strategy.Steps {
 		longest += in.strategy.Deadline + max(0, step.Hold)
-		if i < len(in.strategy.Steps) && in.made {
+		if in.made {
 			add(c.config.AfterStep)
 		}
 	}
 	longest += in.strategy.Deadline + in.strategy.DrainTimeout
-	add(c.config.After)
+	if in.made {
+		add(c.config.After)
+	}
 	return names, longest
 }
