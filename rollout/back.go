@@ -50,7 +50,7 @@ func (r *runner) restore(run *Run, svc *Service) {
 		if rev.ID == run.Revision && (r.now.Made || r.now.Kept) {
 			continue
 		}
-		if rev.ID == run.Revision && run.From.Run != "" {
+		if rev.ID == run.Revision && rev.ID == run.From {
 			rev.Spec = run.Was.Clone()
 		}
 		if n, known := r.now.Numbers[rev.ID.Run]; known && run.Strategy.Surge > 0 {

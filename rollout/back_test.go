@@ -243,6 +243,29 @@ func TestGoingBackFromHalfWayNeedsCapacityFirst(t *testing.T) { // A4
 	}
 }
 
+func TestARollbackThatIsCancelledLeavesWhatHadAShare(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		w.floor = 1
+		c := w.controller()
+		w.rolls(c, request("v1"))
+		r := request("v2")
+		r.Share, r.Strategy = new(71), &rollout.Strategy{Tolerance: rollout.Tolerance{Off: true}}
+		run := w.rolls(c, r)
+		w.router.open["http://v2-2"] = true
+		back, err := c.Rollback(t.Context(), run.ID, ann)
+		require.NoError(t, err)
+		time.Sleep(5 * time.Second)
+		require.Equal(t, "v1 100", shares(w.router.table(web).Split))
+		require.NoError(t, c.Cancel(t.Context(), back.ID, ann))
+		_, err = c.Wait(t.Context(), back.ID)
+		require.ErrorIs(t, err, rollout.ErrCancelled)
+		require.Equal(t, "v1 29 v2 71", shares(w.router.table(web).Split))
+		ready, _ := w.fleet.count("v1")
+		require.Equal(t, 1, ready)
+	})
+}
+
 func TestABadStableRevisionDoesNotKeepAGoodOneFromComing(t *testing.T) {
 	t.Parallel()
 	passes(t, func(t *testing.T, w *world) {

@@ -201,6 +201,9 @@ func (in *intent) run(id string) Run {
 		p.Aim = in.aim
 		p.Aim.To, p.Aim.After = to, in.aim.After.renamed(in.aim.To, to)
 	}
+	if back := in.service.revision(to.Run); in.undoes != "" && back != nil && !in.kept {
+		p.Full = max(back.Replicas, *in.spec.MinReplicas)
+	}
 	for _, rev := range in.service.Revisions {
 		if !rev.Replaced {
 			p.Numbers[rev.ID.Run] = rev.Replicas

@@ -63,7 +63,7 @@ func (c *Controller) undo(ctx context.Context, r Request, run Run) (*intent, err
 	}
 	in.was = in.from.Spec.complete()
 	back := svc.revision(run.From.Run)
-	in.kept = back != nil && back.ID != in.from.ID
+	in.kept = back != nil && back.Replaced // else it still has a share, or is the same
 	in.made = back == nil
 	before := run.Before.Clone()
 	before.Weights = slices.DeleteFunc(before.Weights, func(w Weight) bool { // only what there still is can have traffic

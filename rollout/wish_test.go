@@ -166,3 +166,24 @@ func TestTheGateHoldsARunUntilItOpensOrSomebodyDecides(t *testing.T) {
 		})
 	}
 }
+
+func TestNoOtherWishTakesThePlaceOfACancel(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		c, p := w.controller(), &process{at: -1}
+		working := w.controller(w.within(p, w.router))
+		w.rolls(c, request("v1"))
+		run, err := working.Start(t.Context(), manual("v2"))
+		require.NoError(t, err)
+		w.state(c, run.ID, rollout.StatePaused)
+		p.kill() // nobody works on it
+		require.NoError(t, c.Pause(t.Context(), run.ID, ann), "it is")
+		require.NoError(t, c.Resume(t.Context(), run.ID, 0, ann))
+		require.NoError(t, c.Cancel(t.Context(), run.ID, ann))
+		require.ErrorIs(t, c.Resume(t.Context(), run.ID, 0, ann), rollout.ErrStale)
+		require.ErrorIs(t, c.Promote(t.Context(), run.ID, ann), rollout.ErrStale)
+		w.tend(c)
+		_, err = c.Wait(t.Context(), run.ID)
+		require.ErrorIs(t, err, rollout.ErrCancelled)
+	})
+}
