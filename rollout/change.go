@@ -166,6 +166,7 @@ func (c *Controller) alter(ctx context.Context, s ServiceID, by By, what string,
 		return err
 	}
 	k := c.keeper(held, svc, nil)
+	defer k.close()
 	v, err := k.see(ctx)
 	if err != nil {
 		return err

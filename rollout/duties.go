@@ -156,6 +156,7 @@ func (c *Controller) act(ctx context.Context, seen Service, o orders) error {
 		return err
 	}
 	k := c.keeper(held, svc, nil)
+	defer k.close()
 	if svc.Rev == seen.Rev {
 		if err := k.obey(o); err != nil {
 			return err

@@ -18,18 +18,20 @@ import (
 type fleet struct {
 	mu       sync.Mutex
 	startUp  time.Duration
+	slow     time.Duration                             // of a Stop
 	sick     map[string]string                         // by version: why it never gets ready
 	refuses  func(rollout.RevisionID) error            // of Ensure
 	stopping func(id rollout.RevisionID, ids []string) // before a Stop
 	call     func(name string) error                   // before each call
 	replicas map[string]*rollout.Replica
+	ends     map[string]time.Time // when what is stopped is gone
 	made     int
 	observed atomic.Int64
 	heard    []chan struct{}
 }
 
 func newFleet() *fleet {
-	return &fleet{startUp: time.Second, sick: map[string]string{}, replicas: map[string]*rollout.Replica{}}
+	return &fleet{startUp: time.Second, sick: map[string]string{}, replicas: map[string]*rollout.Replica{}, ends: map[string]time.Time{}}
 }
 
 func (f *fleet) called(name string) error {
@@ -68,7 +70,7 @@ func (f *fleet) Ensure(_ context.Context, id rollout.RevisionID, _ rollout.Spec,
 		}
 	}
 	for _, r := range f.replicas {
-		if r.Revision == id {
+		if r.Revision == id && r.State != rollout.ReplicaStopping {
 			n--
 		}
 	}
@@ -87,7 +89,7 @@ func (f *fleet) Ensure(_ context.Context, id rollout.RevisionID, _ rollout.Spec,
 func (f *fleet) ready(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if r := f.replicas[name]; r != nil {
+	if r := f.replicas[name]; r != nil && r.State != rollout.ReplicaStopping {
 		r.State = rollout.ReplicaReady
 		if why := f.sick[r.Revision.Version]; why != "" {
 			r.State, r.Failure = rollout.ReplicaFailing, why
@@ -110,22 +112,6 @@ func (f *fleet) Observe(_ context.Context, s rollout.ServiceID) ([]rollout.Repli
 		}
 	}
 	return all, nil
-}
-
-func (f *fleet) Stop(_ context.Context, id rollout.RevisionID, ids []string, _ time.Duration) error {
-	if err := f.called("Stop"); err != nil {
-		return err
-	}
-	if f.stopping != nil {
-		f.stopping(id, ids)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, name := range ids {
-		delete(f.replicas, name)
-	}
-	f.tell()
-	return nil
 }
 
 func (f *fleet) Logs(context.Context, rollout.RevisionID, rollout.LogQuery) (io.ReadCloser, error) {

@@ -28,8 +28,11 @@ type keeper struct {
 
 	steady  map[string]since     // by replica
 	leaving map[string]time.Time // by replica that is taken away: when it is stopped at the latest
-	moves   int                  // how often the weights in force have changed
-	moved   time.Time            // when they last did
+	ends    map[string]*ending   // by replica: the Stop that is under way
+	ended   context.Context      // of those Stops
+	end     context.CancelFunc
+	moves   int       // how often the weights in force have changed
+	moved   time.Time // when they last did
 }
 
 // since is when a replica became ready, and how often it had begun anew then.
@@ -38,8 +41,16 @@ type since struct {
 	restarts int
 }
 
+// keeper returns one. Who holds the lease closes it first, and then releases.
 func (c *Controller) keeper(held *lease.Held, svc Service, run *Run) *keeper {
-	return &keeper{c: c, held: held, svc: svc, run: run, steady: map[string]since{}, leaving: map[string]time.Time{}}
+	k := &keeper{
+		c: c, held: held, svc: svc, run: run,
+		steady: map[string]since{}, leaving: map[string]time.Time{}, ends: map[string]*ending{},
+	}
+	if held != nil {
+		k.ended, k.end = context.WithCancel(held.Context())
+	}
+	return k
 }
 
 // records are what is written at once.

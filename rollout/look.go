@@ -23,6 +23,7 @@ type view struct {
 // standing is how a revision is.
 type standing struct {
 	alive     int // not being stopped, surplus included
+	ending    int // being stopped: nothing is gone before they are
 	ready     int // of those that stay
 	steady    int // of these: for long enough, without a restart
 	restarts  int // the most of one that is not ready
@@ -46,12 +47,15 @@ func (k *keeper) view(replicas []Replica, minReady time.Duration) view {
 	}
 	seen := map[string]bool{}
 	for _, r := range replicas {
-		if seen[r.ID] = true; r.State == ReplicaStopping {
-			continue
-		}
+		seen[r.ID] = true
 		s, rev := v.of[r.Revision.Run], k.svc.revision(r.Revision.Run)
-		if rev == nil {
-			v.surplus = append(v.surplus, r)
+		if k.ends[r.ID] != nil {
+			r.State = ReplicaStopping
+		}
+		if rev == nil || r.State == ReplicaStopping {
+			if v.surplus = append(v.surplus, r); rev != nil {
+				s.ending++
+			}
 			continue
 		}
 		if s.alive++; s.alive > rev.Replicas {
@@ -203,68 +207,12 @@ func (v view) ready() map[string][]string {
 	return endpoints
 }
 
-// part takes surplus replicas away, each once its requests are done or its time
-// is over. It returns when they are gone, or when ctx ends: what is then still
-// there is surplus again.
-func (k *keeper) part(ctx context.Context, surplus []Replica, timeout time.Duration) error {
-	last := time.Now().Add(timeout)
-	var endpoints []string
-	for _, r := range surplus {
-		if _, leaves := k.leaving[r.ID]; !leaves {
-			k.leaving[r.ID] = last
-		}
-		if r.Endpoint != "" {
-			endpoints = append(endpoints, r.Endpoint)
-		}
-	}
-	for _, r := range surplus {
-		if due := k.leaving[r.ID]; due.Before(last) {
-			last = due
-		}
-	}
-	if len(endpoints) > 0 {
-		draining, cancel := context.WithDeadline(ctx, last)
-		err := k.c.config.Router.Drain(draining, k.svc.ID, endpoints...)
-		cancel()
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil && time.Now().Before(last) {
-			return fmt.Errorf("draining: %w", err)
-		}
-	}
-	if err := k.act(); err != nil {
-		return err
-	}
-	return k.stop(ctx, surplus)
-}
-
-// stop ends replicas.
-func (k *keeper) stop(ctx context.Context, replicas []Replica) error {
-	byRevision := map[RevisionID][]string{}
-	for _, r := range replicas {
-		byRevision[r.Revision] = append(byRevision[r.Revision], r.ID)
-	}
-	var failed error
-	for id, names := range byRevision {
-		slices.Sort(names)
-		if err := k.c.config.Deployer.Stop(ctx, id, names, stopGrace); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("stopping replicas of version %q: %w", id.Version, err))
-			continue
-		}
-		for _, name := range names {
-			delete(k.leaving, name)
-		}
-	}
-	return failed
-}
-
 // gone are the revisions of the record of which nothing is left, and nothing
 // shall be.
 func (k *keeper) gone(v view) func(version, run string) bool {
 	return func(_, run string) bool {
 		rev, s := k.svc.revision(run), v.of[run]
-		return rev != nil && rev.Replaced && rev.Replicas == 0 && (s == nil || s.alive == 0)
+		return rev != nil && rev.Replaced && rev.Replicas == 0 && (s == nil || s.alive+s.ending == 0)
 	}
 }
 

@@ -70,6 +70,7 @@ func (r *runner) leave(err error) {
 	if err != nil && !errors.Is(err, ErrClosed) {
 		c.log(slog.LevelError, "given up", run, "err", err)
 	}
+	r.k.close()
 	c.release(r.k.held)
 	c.mu.Lock()
 	delete(c.live, r.id)
