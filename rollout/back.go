@@ -24,6 +24,9 @@ func (r *runner) turnBack(why error) error {
 func (r *runner) turnFor(to State, reason string) error {
 	back := &goingBack{To: to}
 	err := r.k.save(func(run *Run, svc *Service) ([]Event, error) {
+		if run.State == StateRollingBack {
+			return nil, r.written(run)
+		}
 		actor := ""
 		if cancelled(run) { // which always wins
 			back.To, reason, actor = StateCancelled, run.Wish.By.String(), run.Wish.By.Actor

@@ -177,6 +177,7 @@ func TestCancelWinsInEveryState(t *testing.T) {
 				run, err = c.Wait(t.Context(), run.ID)
 				require.ErrorIs(t, err, rollout.ErrCancelled)
 				require.Equal(t, "by ann: because", run.Reason)
+				synctest.Wait()
 				require.Equal(t, "v1 100", shares(w.router.table(web).Split))
 				_, all := w.fleet.count("v2")
 				require.Zero(t, all)

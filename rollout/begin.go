@@ -74,11 +74,16 @@ func (c *Controller) start(ctx context.Context, r Request, build func(context.Co
 			c.release(held)
 		}
 	}()
-	in, err := build(ctx)
-	if err != nil {
-		return Run{}, err
+	var t Transition
+	for range 3 { // that somebody was told of a run is written without the lease
+		var in *intent
+		if in, err = build(ctx); err != nil {
+			return Run{}, err
+		}
+		if t, err = c.create(ctx, held, in); !errors.Is(err, ErrStale) {
+			break
+		}
 	}
-	t, err := c.create(ctx, held, in)
 	if errors.Is(err, ErrExists) && t.Run != nil && r.By.RequestID != "" && t.Run.Request.By.RequestID == r.By.RequestID {
 		return *t.Run, nil // the request came twice at once
 	}

@@ -28,7 +28,8 @@ type Controller struct {
 	services map[ServiceID]*known // what this process knows of services
 	live     map[string]*runner   // by run: what this process works on
 	given    map[string]error     // by run: why this process works on it no more
-	telling  map[string]bool      // runs of which OnFinish is, or was, told
+	telling  map[string]bool      // runs of which OnFinish is told, and true once it was
+	tells    sync.WaitGroup       // of OnFinish
 }
 
 // defaultLockTTL is how long the lease of a dead process lasts.
@@ -207,8 +208,23 @@ func (c *Controller) Follow(ctx context.Context, id string) iter.Seq2[Event, err
 // Shutdown stops the runs of this Controller between two transitions and waits
 // for them until ctx ends; then it ends their contexts. They are left for Run,
 // here or in another process; services go on as they are. Calls that follow
-// return ErrClosed.
-func (c *Controller) Shutdown(ctx context.Context) error { return c.door.Shutdown(ctx) }
+// return ErrClosed. It waits for OnFinish too, until ctx ends.
+func (c *Controller) Shutdown(ctx context.Context) error {
+	if err := c.door.Shutdown(ctx); err != nil {
+		return err
+	}
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		c.tells.Wait() // nothing begins any more
+	}()
+	select {
+	case <-told:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
 
 // Close is Shutdown without patience. It may be called twice.
 func (c *Controller) Close() error {

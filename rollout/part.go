@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -89,6 +90,24 @@ func (k *keeper) stop(ctx context.Context, replicas []Replica) error {
 		}
 	}
 	return failed
+}
+
+// tidyTime bounds how long a run that has ended looks after what it leaves.
+const tidyTime = time.Minute
+
+// tidy takes away what the run does not need any more, until somebody wants the
+// lease. What is left of it is found by the next that looks after the service.
+func (k *keeper) tidy(run Run) {
+	k.run = nil // its last event is written
+	ctx, cancel := context.WithTimeout(k.held.Context(), tidyTime)
+	defer cancel()
+	defer context.AfterFunc(k.c.door.Stopping(), cancel)()
+	k.c.mu.Lock()
+	k.c.knows(run.Service).tidying = cancel
+	k.c.mu.Unlock()
+	if _, err := k.settle(ctx, run.Strategy.DrainTimeout); err != nil && ctx.Err() == nil {
+		k.c.log(slog.LevelWarn, "not tidy yet", run, "err", err)
+	}
 }
 
 // close ends what is under way: whoever has the lease next goes on with it.

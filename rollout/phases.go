@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 )
@@ -294,20 +293,6 @@ func (s *Service) stable(made RevisionID) RevisionID {
 		}
 	}
 	return best
-}
-
-// tidyTime bounds how long a run that has ended looks after what it leaves.
-const tidyTime = time.Minute
-
-// tidy takes away what the run does not need any more. What is left of it is
-// found by the next that looks after the service.
-func (r *runner) tidy() {
-	ctx, cancel := context.WithTimeout(r.k.held.Context(), tidyTime)
-	defer cancel()
-	defer context.AfterFunc(r.c.door.Stopping(), cancel)()
-	if _, err := r.k.settle(ctx, r.k.run.Strategy.DrainTimeout); err != nil && ctx.Err() == nil {
-		r.c.log(slog.LevelWarn, "not tidy yet", *r.k.run, "err", err)
-	}
 }
 
 // settle looks, and takes away what is surplus, until nothing is.

@@ -34,8 +34,9 @@ type Config struct {
 
 	LockTTL time.Duration // how long the lease of a dead process lasts; default 30 seconds
 	Owner   string        // names this process in leases and runs; default: host name and process id
-	// OnFinish is told of every run that has ended, at least once, after its
-	// lease is free. Default: nothing.
+	// OnFinish is told of every run that has ended, at least once, in a
+	// goroutine of its own: the next run may have begun. It may call the
+	// Controller, but must not wait for Shutdown. Default: nothing.
 	OnFinish func(Run)
 	Logger   *slog.Logger // default slog.Default()
 }

@@ -16,20 +16,29 @@ func quiet(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 }
 
-// tell tells OnFinish of a run that has ended, whose lease is free, and
-// remembers that. The caller has entered, or is the work on the run.
+// tell begins to tell OnFinish of a run that has ended, and to remember that it
+// was told: only then. The caller has entered, or is the work on the run.
 func (c *Controller) tell(run Run) {
 	c.mu.Lock()
-	twice := c.telling[run.ID]
-	c.telling[run.ID] = true
+	told, known := c.telling[run.ID]
+	c.telling[run.ID] = told
 	c.mu.Unlock()
-	if !twice {
+	if told || !known {
+		c.tells.Go(func() { c.finish(run, told) })
+	}
+}
+
+func (c *Controller) finish(run Run, told bool) {
+	if !told {
 		level := slog.LevelInfo
 		if run.Err() != nil {
 			level = slog.LevelWarn
 		}
 		c.log(level, string(run.State), run)
 		c.config.OnFinish(run.Clone())
+		c.mu.Lock()
+		c.telling[run.ID] = true
+		c.mu.Unlock()
 	}
 	ctx, done := quiet(context.Background())
 	defer done()

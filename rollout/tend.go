@@ -19,6 +19,7 @@ type known struct {
 	due     time.Time
 	tending bool
 	stop    context.CancelFunc // ends what is done for it, for who wants its lease
+	tidying context.CancelFunc // of the last run that this process has worked on
 	failed  int                // times in a row
 
 	scaled   time.Time // when its use of resources was last looked at
@@ -112,8 +113,12 @@ func (c *Controller) touchAsleep() {
 func (c *Controller) interrupt(id ServiceID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if k := c.services[id]; k != nil && k.stop != nil {
-		k.stop()
+	if k := c.services[id]; k != nil {
+		for _, end := range []context.CancelFunc{k.stop, k.tidying} {
+			if end != nil {
+				end()
+			}
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/record"
 	"github.com/upkeep-go/upkeep/lease"
 )
 
@@ -55,34 +56,41 @@ func (r *runner) work() {
 	var watching sync.WaitGroup
 	watching.Go(func() { r.watch(stop) })
 	err := r.phases()
-	if err == nil {
-		r.tidy()
-	}
 	close(stop)
 	watching.Wait()
 	end()
 	r.leave(err)
 }
 
-// leave ends the work, and tells who wants to know of it.
+// leave ends the work, and tells who wants to know of it. Nobody waits until
+// all is tidy.
 func (r *runner) leave(err error) {
 	c, run := r.c, *r.k.run
-	if err != nil && !errors.Is(err, ErrClosed) {
+	if err == nil {
+		r.end(nil)
+		c.tell(run)
+		r.k.tidy(run)
+	} else if !errors.Is(err, ErrClosed) {
 		c.log(slog.LevelError, "given up", run, "err", err)
 	}
 	r.k.close()
 	c.release(r.k.held)
+	if err != nil {
+		r.end(err)
+	}
+	c.touch(run.Service)
+}
+
+// end says that this process works on the run no more.
+func (r *runner) end(err error) {
+	c := r.c
 	c.mu.Lock()
 	delete(c.live, r.id)
 	if err != nil {
 		c.given[r.id] = err
 	}
 	c.mu.Unlock()
-	if err == nil {
-		c.tell(run)
-	}
 	close(r.gone)
-	c.touch(run.Service)
 }
 
 // phases goes through what is left of the run. A nil error is its end.
@@ -176,8 +184,11 @@ func (r *runner) way() context.Context {
 // turn writes a transition of the run. Before it goes back, one that somebody
 // has cancelled meanwhile is not written.
 func (r *runner) turn(state State, message string, change func(*Run, *Service)) error {
-	kept := r.now
+	kept, from := r.now, r.k.run.State
 	err := r.k.save(func(run *Run, svc *Service) ([]Event, error) {
+		if run.State == state && from != state {
+			return nil, r.written(run)
+		}
 		r.now = kept.separate()
 		if cancelled(run) && state != StateRollingBack && r.now.Back == nil {
 			return nil, ErrCancelled
@@ -203,6 +214,12 @@ func (r *runner) turn(state State, message string, change func(*Run, *Service)) 
 	}
 	r.noticed()
 	return err
+}
+
+// written takes a transition for made whose reply was lost.
+func (r *runner) written(run *Run) error {
+	r.now = progressOf(*run)
+	return record.ErrSame
 }
 
 func cancelled(run *Run) bool { return run.Wish != nil && run.Wish.Kind == WishCancel }

@@ -92,7 +92,10 @@ func (w *world) controller(change ...func(*rollout.Config)) *rollout.Controller 
 	}
 	c, err := rollout.New(config)
 	require.NoError(w.t, err)
-	w.t.Cleanup(func() { _ = c.Close() })
+	w.t.Cleanup(func() {
+		_ = c.Close()
+		_ = c.Shutdown(context.Background()) // which waits for OnFinish
+	})
 	return c
 }
 
@@ -113,6 +116,7 @@ func (w *world) rolls(c *rollout.Controller, r rollout.Request) rollout.Run {
 	w.t.Helper()
 	run, err := c.Roll(context.Background(), r)
 	require.NoError(w.t, err)
+	synctest.Wait() // what nobody waits for
 	return run
 }
 
