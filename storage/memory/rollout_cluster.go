@@ -206,7 +206,8 @@ func (d *Deployer) end(r *rollout.Replica, how string) {
 	d.board.Tell()
 }
 
-// Logs implements rollout.Deployer: a line for each change of a replica.
+// Logs implements rollout.Deployer: a line for each change of a
+// replica, and what Print has added.
 func (d *Deployer) Logs(ctx context.Context, id rollout.RevisionID, q rollout.LogQuery) (io.ReadCloser, error) {
 	if err := d.lock(ctx); err != nil {
 		return nil, err
@@ -226,6 +227,12 @@ func (d *Deployer) Changed(ctx context.Context) <-chan struct{} { return d.board
 // ErrNotFound if it was not before.
 func (d *Deployer) Kill(replica string) error {
 	return d.on(replica, func(r *rollout.Replica) { d.end(r, "killed") })
+}
+
+// Print adds a line to the output of a replica's revision. It is ErrNotFound if
+// there is no such replica.
+func (d *Deployer) Print(replica, line string) error {
+	return d.on(replica, func(r *rollout.Replica) { d.logs[r.Revision].write(r.ID + " " + line) })
 }
 
 // Change changes what Observe tells of a replica: what it uses, that it fails,
