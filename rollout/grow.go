@@ -1,6 +1,10 @@
 package rollout
 
-import "time"
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
 
 // grow brings the new revision to a share and to at least so many replicas, in
 // as many moves as Surge and Unavailable demand: replicas first, then the
@@ -126,7 +130,23 @@ func (r *runner) resize(run string, n int) error {
 	return r.turn(r.k.run.State, "", func(_ *Run, svc *Service) { svc.revision(run).Replicas = n })
 }
 
-// settled waits until what is surplus has gone.
+// settled waits until what is surplus has gone, for the Strategy's time. Then
+// the run goes on, unless it must not run twice; what is left is taken away by
+// who looks after the service.
 func (r *runner) settled() error {
-	return r.until(func(v view) (bool, time.Time, error) { return len(v.surplus) == 0, time.Time{}, nil })
+	s := r.k.run.Strategy
+	last := time.Now().Add(s.DrainTimeout + s.Deadline)
+	return r.until(func(v view) (bool, time.Time, error) {
+		if n := len(v.surplus); n > 0 {
+			if time.Now().Before(last) {
+				return false, last, nil
+			}
+			err := fmt.Errorf("%d replicas are not gone after %s", n, s.DrainTimeout+s.Deadline)
+			if s.Surge == 0 && r.now.Back == nil {
+				return false, last, err
+			}
+			r.c.log(slog.LevelError, "goes on", *r.k.run, "err", err)
+		}
+		return true, time.Time{}, nil
+	})
 }

@@ -4,31 +4,32 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
 func (h Hook) timeout() time.Duration { return cmp.Or(h.Timeout, 10*time.Minute) }
 
 // hooks runs those that are not done yet. What was begun when its process died
-// runs again.
-func (r *runner) hooks(when string, hooks []Hook) error {
+// runs again. Unless they must succeed, an error is only noted.
+func (r *runner) hooks(when string, hooks []Hook, must bool) error {
 	for _, h := range hooks {
 		name := when + "/" + h.Name
 		if r.now.Hooks[name] {
 			continue
 		}
-		if err := r.hook(name, h); err != nil {
+		if err := r.hook(name, h, must); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *runner) hook(name string, h Hook) error {
+func (r *runner) hook(name string, h Hook, must bool) error {
 	if err := r.forward(); err != nil {
 		return err
 	}
-	if err := r.noteHook(name, false); err != nil {
+	if err := r.noteHook(name, false, "begins"); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.ahead, h.timeout())
@@ -38,18 +39,18 @@ func (r *runner) hook(name string, h Hook) error {
 		if cause := r.forward(); cause != nil {
 			return cause
 		}
-		return fmt.Errorf("hook %q: %w", h.Name, err)
+		if err = fmt.Errorf("hook %q: %w", h.Name, err); must {
+			return err
+		}
+		r.c.log(slog.LevelError, "goes on", *r.k.run, "err", err)
+		return r.noteHook(name, true, "has failed: "+err.Error())
 	}
-	return r.noteHook(name, true)
+	return r.noteHook(name, true, "is done")
 }
 
 // noteHook writes that a hook is begun, or done.
-func (r *runner) noteHook(name string, done bool) error {
-	what := "hook " + name + " begins"
-	if done {
-		what = "hook " + name + " is done"
-	}
-	return r.note(EventProgress, what, func(*Run, *Service) {
+func (r *runner) noteHook(name string, done bool, what string) error {
+	return r.note(EventProgress, "hook "+name+" "+what, func(*Run, *Service) {
 		if r.now.Hooks == nil {
 			r.now.Hooks = map[string]bool{}
 		}

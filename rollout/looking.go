@@ -120,7 +120,7 @@ func (r *runner) gateOpens(w *watch) (moved bool, err error) {
 // next leaves the step.
 func (r *runner) next() error {
 	if r.now.Made && r.k.run.Undoes == "" {
-		if err := r.hooks(fmt.Sprintf("after step %d", r.k.run.Step), r.c.config.AfterStep); err != nil {
+		if err := r.hooks(fmt.Sprintf("after step %d", r.k.run.Step), r.c.config.AfterStep, true); err != nil {
 			return err
 		}
 	}

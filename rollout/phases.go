@@ -66,7 +66,7 @@ func (r *runner) gate() error {
 // building does what the application wants to do before the first replica.
 func (r *runner) building() error {
 	if r.now.Made && r.k.run.Undoes == "" {
-		if err := r.hooks("before", r.c.config.Before); err != nil {
+		if err := r.hooks("before", r.c.config.Before, true); err != nil {
 			return err
 		}
 	}
@@ -105,9 +105,16 @@ func (r *runner) provisioning() error {
 			return err
 		}
 	}
+	deadline := time.Now().Add(r.k.run.Strategy.Deadline)
 	err := r.until(func(v view) (bool, time.Time, error) {
 		s := v.of[r.id2()]
-		return s.alive >= r.k.revision().Replicas, time.Time{}, final(s.err)
+		switch {
+		case s.alive >= r.k.revision().Replicas:
+			return true, time.Time{}, nil
+		case final(s.err) != nil:
+			return false, time.Time{}, s.err
+		}
+		return false, deadline, r.late(s, deadline)
 	})
 	if err != nil {
 		return err
@@ -158,7 +165,7 @@ const maxRestarts = 5
 // well waits until all replicas that there are to be of the new revision have
 // been ready for long enough.
 func (r *runner) well() error {
-	begun, deadline := time.Now(), r.k.run.Strategy.Deadline
+	deadline := time.Now().Add(r.k.run.Strategy.Deadline)
 	return r.until(func(v view) (bool, time.Time, error) {
 		s, rev := v.of[r.id2()], r.k.revision()
 		switch {
@@ -168,15 +175,21 @@ func (r *runner) well() error {
 			return false, time.Time{}, s.err
 		case s.restarts >= maxRestarts:
 			return false, time.Time{}, fmt.Errorf("a replica began anew %d times: %s", s.restarts, s.failure)
-		case time.Since(begun) >= deadline:
-			why := s.failure
-			if s.err != nil {
-				why = s.err.Error()
-			}
-			return false, time.Time{}, fmt.Errorf("%d of %d replicas are ready after %s: %s", s.steady, rev.Replicas, deadline, why)
 		}
-		return false, begun.Add(deadline), nil
+		return false, deadline, r.late(s, deadline)
 	})
+}
+
+// late is an error once the new revision has had its time.
+func (r *runner) late(s *standing, deadline time.Time) error {
+	if time.Now().Before(deadline) {
+		return nil
+	}
+	why := s.failure
+	if s.err != nil {
+		why = s.err.Error()
+	}
+	return fmt.Errorf("%d of %d replicas are ready after %s: %s", s.steady, r.k.revision().Replicas, r.k.run.Strategy.Deadline, why)
 }
 
 // shifting brings the step's traffic about.
@@ -253,7 +266,7 @@ func (r *runner) replaces() bool {
 // finalising ends the run as one that has succeeded.
 func (r *runner) finalising() error {
 	if r.now.Made || r.now.Kept {
-		if err := r.hooks("after", r.c.config.After); err != nil {
+		if err := r.hooks("after", r.c.config.After, false); err != nil {
 			return err
 		}
 	}

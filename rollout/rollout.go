@@ -26,8 +26,8 @@ type Config struct {
 	// Default: nothing is held.
 	Gate func(ctx context.Context, run Run) error
 	// Before, AfterStep and After are work of the application: before the
-	// first replica, after each step, and once the new revision is the stable
-	// one. An error of the first two rolls the run back.
+	// first replica, after each step, and once the new revision has taken over.
+	// An error of the first two rolls the run back, one of After is noted.
 	Before, AfterStep, After []Hook
 	// NewID names runs. Default: 14 characters of [0-9A-Za-z].
 	NewID func() string
