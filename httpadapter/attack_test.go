@@ -18,6 +18,7 @@ import (
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/httpadapter"
 	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -108,6 +109,7 @@ func narrowSite(t testing.TB, add func(*site), body int64) *site {
 	require.NoError(t, err)
 	_, err = s.db.Firmware("4711").Save(context.Background(), firmware.Record{Run: &firmware.Run{ID: "run-1", State: firmware.StateSucceeded}})
 	require.NoError(t, err)
+	s.hasRolled(t)
 	_, err = s.db.Locker().Acquire(context.Background(), heldLock, "somebody", time.Hour)
 	require.NoError(t, err)
 	return s
@@ -158,6 +160,11 @@ func (s *site) settle(t testing.TB) {
 			}
 		}
 	}
+	for run, err := range s.port.History(context.Background(), rollout.Query{Live: true}) { // which would take its time
+		require.NoError(t, err)
+		require.NoError(t, s.port.Cancel(context.Background(), run.ID, rollout.By{}))
+		_, _ = s.port.Wait(context.Background(), run.ID)
+	}
 }
 
 // recorder records a reply, and ends the request once it is written to, so that
@@ -185,7 +192,8 @@ func (s *site) answer(r request) (got reply, err error) {
 	sent := r.built().WithContext(ctx)
 	s.adapter.ServeHTTP(w, sent)
 	got = reply{w.Result(), w.Body.String(), r.method}
-	return got, described(s.t).check(sent, got.Response, got.text)
+	err = described(s.t).check(sent, got.Response, got.text)
+	return got.meant(), err
 }
 
 // strike sends an input to a target, and returns what the target does wrong.
@@ -283,6 +291,8 @@ func (t target) holds(object map[string]any, code int) bool {
 		return found && slug != "" && object["status"] == status && object["title"] != ""
 	case t.own:
 		return true
+	case documentsRollouts(t.Pattern):
+		return len(object) == 4 && object["errcode"] == 0.0 && !fails || len(object) == 2 && object["errcode"] != 0.0 && object["errmsg"] != "" && fails
 	case documentsFirmware(t.Pattern):
 		return object["status"] != nil && object["result"] == 0.0 && !fails || len(object) == 1 && object["result"] != 0.0 && fails
 	case documentsRows(t.Pattern):

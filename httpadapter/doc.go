@@ -44,7 +44,10 @@
 //
 // The rolling update has its access_token in the query. Its status is always 200,
 // and what was refused is an errcode: whether the environment is one of the
-// caller's comes after all arguments (see Config.Environments).
+// caller's comes after all arguments (see Config.Environments). Our own routes
+// about rollouts leave out, or refuse, what is in an environment of somebody else.
+// Below Admin they mask what may be secret, and do not say where replicas are;
+// what these print is for an Admin alone.
 //
 // Everything is refused by default: without an [Authenticator] every route
 // answers that the credential is wrong. A Reader sees runs; what their steps
@@ -113,8 +116,8 @@
 //
 // To change it, read routes.go first, what is between this package and that
 // which serves tables of routes, internal/web; then update.go and
-// update_runs.go, or lv.go and lv_own.go, or firmware.go and firmware_own.go, or rollout.go, the
-// documented and the own rows of a domain; runs.go serves the runs of any. auth.go has who may do what. The way of a request to its handler,
+// update_runs.go, or lv.go and lv_own.go, or firmware.go and firmware_own.go, or rollout.go and
+// rollout_own.go, the documented and the own rows of a domain; runs.go serves the runs of any. auth.go has who may do what. The way of a request to its handler,
 // event streams, how bodies are read and failures are told are in internal/web.
 //
 // [WNCMS Updates API]: https://doc.wncms.cc/api/endpoints/updates

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -183,4 +184,49 @@ func (p *port) finished(ctx context.Context, id string) (rollout.Run, rollout.Se
 // imaged is the content of the document's example, or nearly.
 func imaged() rollout.Spec {
 	return rollout.Spec{Image: &rollout.Image{Repository: "web/ss", Tag: "1"}}
+}
+
+// hasRolled records a service nobody in test, with two runs.
+func (s *site) hasRolled(t testing.TB) {
+	id := rollout.ServiceID{Env: "test", Name: "nobody"}
+	s.port.made = 1 // further runs have other names
+	least, most, out, path := 0, 1, "stdout", "/"
+	spec := rollout.Spec{
+		Source: &rollout.Source{URL: "https://example.invalid/a"}, MinReplicas: &least, MaxReplicas: &most, Logs: &out, Path: &path,
+		Health: &rollout.Health{Path: "/", Interval: time.Second, Timeout: time.Second},
+	}
+	svc := rollout.Service{ID: id, Path: path}
+	var from rollout.RevisionID
+	for _, run := range []string{"run-0", "run-1"} {
+		to := rollout.RevisionID{Service: id, Version: "v1", Run: run}
+		svc.Revisions = []rollout.Revision{{ID: to, Spec: spec}}
+		svc.Split = rollout.Split{Weights: []rollout.Weight{{Version: "v1", Run: run, Percent: 100}}}
+		svc.Stable = to
+		svc.Generation++
+		done, err := s.db.Rollouts().Create(context.Background(), rollout.Transition{Service: &svc, Run: &rollout.Run{
+			ID: run, Service: id, From: from, Revision: to, State: rollout.StateSucceeded, Before: svc.Split, Split: svc.Split,
+			Spec: spec, Was: spec, Request: rollout.Request{Service: id, Restart: true},
+		}})
+		require.NoError(t, err)
+		svc, from = *done.Service, to
+	}
+}
+
+// rolledBody is a documented body for it.
+const rolledBody = `{"env_id":"test","server_name":"nobody","version_name":"v1","upload_type":"repository"}`
+
+// rolledEvents makes n events of a run that goes on for ever.
+func (s *site) rolledEvents(t testing.TB, n int, text string) {
+	store, id := s.db.Rollouts(), "talks"
+	run, err := store.Get(context.Background(), id)
+	if errors.Is(err, rollout.ErrNotFound) {
+		run = rollout.Run{ID: id, Service: rollout.ServiceID{Name: id}, State: rollout.StateShifting}
+		made, failed := store.Create(context.Background(), rollout.Transition{Run: &run})
+		require.NoError(t, failed)
+		run, err = *made.Run, nil
+	}
+	require.NoError(t, err)
+	said := rollout.Event{Run: id, Service: run.Service, Kind: rollout.EventProgress, State: run.State, Message: text}
+	_, err = store.Save(context.Background(), rollout.Transition{Run: &run, Events: slices.Repeat([]rollout.Event{said}, n)})
+	require.NoError(t, err)
 }

@@ -37,7 +37,7 @@ func rolloutAPI(c Config) (api web.API, err error) {
 	if o.environments == nil {
 		o.environments = inScopes
 	}
-	api.Routes = []web.Route{o.documentedRoute()}
+	api.Routes = append([]web.Route{o.documentedRoute()}, o.ownRoutes()...)
 	api.Trees = map[string]*web.Dialect{"/componenttcb": wechat}
 	api.About = "The rolling update of WeChat CloudBase, and what is Upkeep's own about rollouts"
 	return api, nil
@@ -121,24 +121,25 @@ var wechatCodes = map[string]int{
 	"too-many-failed-logins": codeBusy, "too-many-replies": codeBusy,
 }
 
+// wechatFailures have the statuses that there would be if any were sent.
 var wechatFailures = []web.Failure{
-	{Err: ErrNoCredential, Slug: "no-credential"},
-	{Err: ErrBadCredential, Slug: "bad-credential"},
-	{Err: ErrExpired, Slug: "expired-credential"},
-	{Err: ErrForbidden, Slug: "forbidden"},
-	{Err: rollout.ErrMissing, Slug: "missing-field"},
-	{Err: rollout.ErrInvalid, Slug: "invalid-request"},
-	{Err: rollout.ErrNotFound, Slug: "not-found"},
-	{Err: errors.ErrUnsupported, Slug: "invalid-request"},
-	{Err: rollout.ErrBusy, Slug: "in-progress"},
-	{Err: rollout.ErrStale, Slug: "in-progress"},
-	{Err: lease.ErrLost, Slug: "in-progress"},
-	{Err: rollout.ErrClosed, Slug: "unavailable"},
+	{Err: ErrNoCredential, Status: http.StatusUnauthorized, Slug: "no-credential"},
+	{Err: ErrBadCredential, Status: http.StatusUnauthorized, Slug: "bad-credential"},
+	{Err: ErrExpired, Status: http.StatusUnauthorized, Slug: "expired-credential"},
+	{Err: ErrForbidden, Status: http.StatusForbidden, Slug: "forbidden"},
+	{Err: rollout.ErrMissing, Status: http.StatusBadRequest, Slug: "missing-field"},
+	{Err: rollout.ErrInvalid, Status: http.StatusBadRequest, Slug: "invalid-request"},
+	{Err: rollout.ErrNotFound, Status: http.StatusNotFound, Slug: "not-found"},
+	{Err: errors.ErrUnsupported, Status: http.StatusUnprocessableEntity, Slug: "invalid-request"},
+	{Err: rollout.ErrBusy, Status: http.StatusConflict, Slug: "in-progress"},
+	{Err: rollout.ErrStale, Status: http.StatusConflict, Slug: "in-progress"},
+	{Err: lease.ErrLost, Status: http.StatusConflict, Slug: "in-progress"},
+	{Err: rollout.ErrClosed, Status: http.StatusServiceUnavailable, Slug: "unavailable"},
 }
 
-func wechatSay(r *web.Refusal, _ error) web.Answer {
+func wechatSay(r *web.Refusal, err error) web.Answer {
 	answer := web.Answer{Status: http.StatusOK}
-	if r.Status == http.StatusNotFound { // there is no such route
+	if errors.Is(err, web.UnknownPath) {
 		answer.Status = r.Status
 	}
 	code := cmp.Or(wechatCodes[r.Slug], codeFailed)
@@ -151,6 +152,9 @@ var emptyBody = &web.Refusal{Status: http.StatusBadRequest, Slug: "empty-body", 
 
 // roll begins what the document calls a rolling update.
 func (o *rolloutRoutes) roll(c *web.Call) error {
+	if empty, err := c.Empty(); empty || err != nil {
+		return cmp.Or(err, error(emptyBody))
+	}
 	asked, err := o.read(c)
 	if err != nil {
 		return err
@@ -179,9 +183,6 @@ type asked struct {
 // read makes a request of a body, and refuses who may not act in its
 // environment once the arguments are known to be good.
 func (o *rolloutRoutes) read(c *web.Call) (r asked, err error) {
-	if empty, err := c.Empty(); empty || err != nil {
-		return r, cmp.Or(err, error(emptyBody))
-	}
 	var b rollBody
 	if err := c.Decode(&b); err != nil {
 		return r, err

@@ -1,6 +1,8 @@
 package httpadapter
 
-import "github.com/upkeep-go/upkeep/rollout"
+import (
+	"github.com/upkeep-go/upkeep/rollout"
+)
 
 // RolloutAPI is the rolling update of WeChat CloudBase,
 // updateCloudbaseServiceVersion. This is what becomes of each field:
@@ -152,4 +154,185 @@ var rolloutWords = []any{
 	rollout.EventRecovered, rollout.EventEnded, rollout.EventService, rollout.EventCorrupt,
 	rollout.ReplicaStarting, rollout.ReplicaReady, rollout.ReplicaFailing, rollout.ReplicaStopping,
 	rollout.VerdictPass, rollout.VerdictFail, rollout.VerdictInconclusive, rollout.VerdictError,
+}
+
+// stepBody names the step of a pause, and says why it should end.
+type stepBody struct {
+	Step   *int   `json:"step" openapi:"needed,minimum=0"`
+	Reason string `json:"reason" openapi:"maxLength=4096"`
+}
+
+// rolloutUndoBody names a run to take back, by default the last that succeeded.
+type rolloutUndoBody struct {
+	Run       string `json:"run"`
+	RequestID string `json:"request_id"`
+	Reason    string `json:"reason" openapi:"maxLength=4096"`
+}
+
+// rolloutShiftBody is a whole split.
+type rolloutShiftBody struct {
+	Weights []rolloutWeightBody `json:"weights" openapi:"needed"`
+	Rules   []rolloutRuleBody   `json:"rules"`
+	Sticky  *rolloutStickyBody  `json:"sticky"`
+	Reason  string              `json:"reason" openapi:"maxLength=4096"`
+}
+
+type rolloutWeightBody struct {
+	Version string `json:"version"`
+	Run     string `json:"run"`
+	Percent int    `json:"percent"`
+}
+
+type rolloutRuleBody struct {
+	Version  string `json:"version"`
+	Run      string `json:"run"`
+	Header   string `json:"header"`
+	Query    string `json:"query"`
+	Cookie   string `json:"cookie"`
+	Value    string `json:"value"`
+	Priority int    `json:"priority"`
+}
+
+type rolloutStickyBody struct {
+	Header   string `json:"header"`
+	Cookie   string `json:"cookie"`
+	Issue    bool   `json:"issue"`
+	MaxAgeMS int64  `json:"max_age_ms" openapi:"minimum=0"`
+}
+
+type rolloutPlanReply struct {
+	ID          string             `json:"id"`
+	From        *revisionReply     `json:"from"` // null for the first
+	Version     string             `json:"version"`
+	Spec        specReply          `json:"spec"`
+	Diff        []specChangeReply  `json:"diff"`
+	UpToDate    bool               `json:"up_to_date"`
+	Steps       []plannedStepReply `json:"steps"`
+	Hooks       []string           `json:"hooks"`
+	LongestMS   int64              `json:"longest_ms"` // unless it is paused
+	NotEnforced []string           `json:"not_enforced"`
+}
+
+type specChangeReply struct {
+	Field string `json:"field"`
+	From  string `json:"from"`
+	To    string `json:"to"`
+}
+
+type plannedStepReply struct {
+	rolloutStepReply
+	Split  splitReply     `json:"split"`
+	Counts map[string]int `json:"replicas_by_run"` // "" is what the run makes
+}
+
+// revisionReply names a revision.
+type revisionReply struct {
+	Version string `json:"version"`
+	Run     string `json:"run"`
+}
+
+type splitReply struct {
+	Weights []weightReply `json:"weights"`
+	Rules   []ruleReply   `json:"rules"`
+	Sticky  *stickyReply  `json:"sticky"`
+}
+
+type weightReply struct {
+	Version string `json:"version"`
+	Run     string `json:"run"`
+	Percent int    `json:"percent"`
+}
+
+type ruleReply struct {
+	Version string `json:"version"`
+	Run     string `json:"run"`
+	matchReply
+	Priority int `json:"priority"`
+}
+
+type matchReply struct {
+	Header string `json:"header,omitempty"`
+	Query  string `json:"query,omitempty"`
+	Cookie string `json:"cookie,omitempty"`
+	Value  string `json:"value"`
+}
+
+type stickyReply struct {
+	Header   string `json:"header,omitempty"`
+	Cookie   string `json:"cookie,omitempty"`
+	Issue    bool   `json:"issue"`
+	MaxAgeMS int64  `json:"max_age_ms"`
+}
+
+// specReply is a content. Below Admin, values that may be secret are masked, and
+// there is no command.
+type specReply struct {
+	Command     []string          `json:"command,omitempty"`
+	Archive     *archiveReply     `json:"archive,omitempty"`
+	Image       *imageReply       `json:"image,omitempty"`
+	Package     *codeReply        `json:"package,omitempty"`
+	Source      *sourceReply      `json:"source,omitempty"`
+	Environment map[string]string `json:"environment"`
+	Port        *int              `json:"port"`
+	Health      *healthReply      `json:"health"`
+	CPU         *float64          `json:"cpu"`    // cores
+	Memory      *int64            `json:"memory"` // bytes
+	Volumes     []volumeReply     `json:"volumes"`
+	Logs        *string           `json:"logs"`
+	Path        *string           `json:"path"`
+	MinReplicas *int              `json:"min_replicas"`
+	MaxReplicas *int              `json:"max_replicas"`
+	Scaling     []scalingReply    `json:"scaling"`
+	Extra       map[string]string `json:"extra"`
+}
+
+type archiveReply struct {
+	URL     string   `json:"url"`
+	Digest  string   `json:"digest"`
+	Command []string `json:"command,omitempty"`
+}
+
+type imageReply struct {
+	Repository string `json:"repository"`
+	Tag        string `json:"tag"`
+	URL        string `json:"url"`
+}
+
+type codeReply struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+type sourceReply struct {
+	Kind       string `json:"kind"`
+	URL        string `json:"url"`
+	Branch     string `json:"branch"`
+	Dir        string `json:"dir"`
+	Dockerfile string `json:"dockerfile"`
+}
+
+type healthReply struct {
+	Path       string            `json:"path"`
+	Host       string            `json:"host"`
+	Headers    map[string]string `json:"headers"`
+	Status     int               `json:"status"`
+	DelayMS    int64             `json:"delay_ms"`
+	IntervalMS int64             `json:"interval_ms"`
+	TimeoutMS  int64             `json:"timeout_ms"`
+	TCP        bool              `json:"tcp"`
+}
+
+type volumeReply struct {
+	Name      string `json:"name"`
+	Path      string `json:"path"`
+	ReadOnly  bool   `json:"read_only"`
+	Server    string `json:"server,omitempty"`
+	From      string `json:"from,omitempty"`
+	Secret    string `json:"secret,omitempty"` // its name
+	Temporary bool   `json:"temporary"`
+}
+
+type scalingReply struct {
+	Resource  string `json:"resource"`
+	Threshold int    `json:"threshold"`
 }
