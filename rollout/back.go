@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -98,24 +99,56 @@ func (r *runner) back() error {
 	})
 }
 
-// capacity waits until the stable revisions have what they need. If they cannot
-// come to it in the Strategy's time, what they have must do.
+// capacity waits until the stable revisions have what they need, and gives them
+// meanwhile what they can bear. If they cannot come to it in the Strategy's
+// time, what they have must do.
 func (r *runner) capacity() error {
-	if sameJSON(r.k.svc.Split.Weights, r.now.Aim.Before.Weights) || r.firstEver() {
-		return nil // nothing has moved
+	if r.firstEver() {
+		return nil
 	}
 	if r.k.run.Strategy.Surge == 0 {
 		if err := r.exchange(); err != nil {
 			return err
 		}
 	}
-	needed := map[string]int{}
-	for _, w := range r.now.Aim.Before.Weights {
-		if w.Percent > 0 {
-			needed[w.Run] = r.now.Numbers[w.Run]
+	deadline := time.Now().Add(r.k.run.Strategy.Deadline)
+	for r.moved() && time.Now().Before(deadline) {
+		share, enough := 0, false
+		err := r.until(func(v view) (bool, time.Time, error) {
+			share, enough = r.left(v)
+			enough = enough || !time.Now().Before(deadline)
+			return enough || r.now.Aim.Share > r.now.Aim.Before.percent(r.id2()) && share < r.k.svc.Split.percent(r.id2()), deadline, nil
+		})
+		if err != nil || enough {
+			return err
+		}
+		if err := r.give(share, nil, true); err != nil {
+			return err
 		}
 	}
-	return r.readyAgain(needed)
+	return nil
+}
+
+// moved reports whether the shares are others than before.
+func (r *runner) moved() bool {
+	now, before := r.k.svc.Split, r.now.Aim.Before
+	differs := func(w Weight) bool { return now.percent(w.Run) != before.percent(w.Run) }
+	return slices.ContainsFunc(now.Weights, differs) || slices.ContainsFunc(before.Weights, differs)
+}
+
+// left is the share that the new revision still has to bear, and whether the
+// stable ones have enough.
+func (r *runner) left(v view) (share int, enough bool) {
+	begin := r.now.Aim.Before.percent(r.id2())
+	share, enough = begin, true
+	for _, w := range r.now.Aim.Before.Weights {
+		s, needed := v.of[w.Run], r.now.Numbers[w.Run]
+		if s != nil && w.Percent > 0 && s.ready < needed {
+			share = max(share, begin+ceil((r.now.Aim.Share-begin)*(needed-s.ready), needed))
+			enough = false
+		}
+	}
+	return share, enough
 }
 
 // readyAgain waits, for the Strategy's time, until so many replicas are ready.

@@ -225,7 +225,7 @@ func TestGoingBackFromHalfWayNeedsCapacityFirst(t *testing.T) { // A4
 			} else {
 				require.NoError(t, c.Cancel(t.Context(), run.ID, ann))
 				time.Sleep(30 * time.Second)
-				require.Equal(t, "v1 25 v2 75", shares(w.router.table(web).Split), "what there is goes on")
+				require.Equal(t, "v1 50 v2 50", shares(w.router.table(web).Split), "what there is goes on")
 				_, err = c.Wait(t.Context(), run.ID)
 				require.ErrorIs(t, err, rollout.ErrCancelled)
 			}

@@ -41,7 +41,7 @@ func (r *runner) grow(share, n int, step *Step) error {
 func (r *runner) give(share int, step *Step, last bool) error {
 	id := r.k.run.Revision
 	begin, now := r.now.Aim.Before.percent(id.Run), r.k.svc.Split.percent(id.Run)
-	if r.now.Aim.Share >= begin && share < now || r.now.Aim.Share < begin && share > now {
+	if r.now.Back == nil && (r.now.Aim.Share >= begin && share < now || r.now.Aim.Share < begin && share > now) {
 		share = now
 	}
 	split := r.now.Aim.at(share)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -362,6 +363,7 @@ func TestReplicasStayWithinSurgeAndUnavailable(t *testing.T) {
 					require.LessOrEqual(t, most, tt.most, "%v", tt)
 				}
 				require.GreaterOrEqual(t, least, tt.least, "%v", tt)
+				synctest.Wait()
 				ready1, _ := w.fleet.count("v1")
 				ready2, _ := w.fleet.count("v2")
 				require.Equal(t, tt.replicas, ready1+ready2)
