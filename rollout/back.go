@@ -238,6 +238,12 @@ func (r *runner) trafficBack() error {
 			if rev := svc.revision(run.Revision.Run); rev != nil {
 				rev.Replicas = max(rev.Replicas, r.now.Full)
 			}
+			rules, sticky := svc.Split.Rules, svc.Split.Sticky
+			svc.Split = r.now.Aim.After.Clone()
+			svc.Split.Rules, svc.Split.Sticky = rules, sticky
+			svc.Split = stepping(svc.Split, run.Revision, Step{})
+			svc.Generation++
+			r.retire(svc)
 			return
 		}
 		svc.Split = r.now.Aim.Before.Clone()
@@ -245,7 +251,10 @@ func (r *runner) trafficBack() error {
 		svc.Generation++
 		if r.now.Made || r.now.Kept {
 			if rev := svc.revision(run.Revision.Run); rev != nil {
-				rev.Replaced, rev.Replicas = true, 0
+				rev.Replaced, rev.Replicas = true, r.now.KeptNumber
+			}
+			if r.now.Kept {
+				svc.KeptUntil = r.now.KeptUntil
 			}
 		}
 		for run, n := range r.now.Numbers {

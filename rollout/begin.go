@@ -210,6 +210,9 @@ func (in *intent) run(id string) Run {
 		p.Full = max(back.Replicas, *in.spec.MinReplicas)
 	}
 	for _, rev := range in.service.Revisions {
+		if in.kept && rev.ID == to {
+			p.KeptUntil, p.KeptNumber = in.service.KeptUntil, rev.Replicas
+		}
 		if !rev.Replaced {
 			p.Numbers[rev.ID.Run] = rev.Replicas
 		}

@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -58,5 +59,55 @@ func TestWhatGoesBackLeavesAtOnceWhatTheStableRevisionCanBear(t *testing.T) {
 		_, err = c.Wait(t.Context(), run.ID)
 		require.ErrorIs(t, err, rollout.ErrCancelled)
 		require.Equal(t, "v1 100", shares(w.router.table(web).Split))
+	})
+}
+
+func TestARollbackThatIsCancelledLeavesWhatWasKept(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		c := w.controller()
+		first := request("v1")
+		first.Spec.MinReplicas = new(4)
+		w.rolls(c, first)
+		run := w.rolls(c, request("v2"))
+		before, err := w.db.Rollouts().Service(t.Context(), web)
+		require.NoError(t, err)
+		w.fleet.startUp = time.Minute
+		back, err := c.Rollback(t.Context(), run.ID, ann)
+		require.NoError(t, err)
+		w.until("more", func() bool { _, all := w.fleet.count("v1"); return all == 4 })
+		require.NoError(t, c.Cancel(t.Context(), back.ID, ann))
+		_, err = c.Wait(t.Context(), back.ID)
+		require.ErrorIs(t, err, rollout.ErrCancelled)
+		after, err := w.db.Rollouts().Service(t.Context(), web)
+		require.NoError(t, err)
+		require.Equal(t, before.Revisions, after.Revisions)
+		require.Equal(t, before.KeptUntil, after.KeptUntil)
+		ready, _ := w.fleet.count("v1")
+		require.Equal(t, 1, ready, "and is there at once")
+	})
+}
+
+func TestWhatKeepsTheTrafficKeepsItWhenTheOldOneIsWellAgain(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		c := w.controller()
+		w.tend(c)
+		w.rolls(c, request("v1"))
+		run, err := c.Start(t.Context(), request("v2"))
+		require.NoError(t, err)
+		w.state(c, run.ID, rollout.StateAnalysing)
+		w.fleet.ails("v1")
+		synctest.Wait()
+		require.NoError(t, c.Cancel(t.Context(), run.ID, ann))
+		run, err = c.Wait(t.Context(), run.ID)
+		require.ErrorIs(t, err, rollout.ErrCancelled)
+		require.Contains(t, run.Reason, "keeps the traffic")
+		w.fleet.heal()
+		time.Sleep(time.Minute)
+		require.Equal(t, "v2 100", shares(w.router.table(web).Split))
+		time.Sleep(time.Hour)
+		_, all := w.fleet.count("v1")
+		require.Zero(t, all, "it is kept as long as anything is")
 	})
 }

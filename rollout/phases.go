@@ -281,18 +281,23 @@ func (r *runner) finalising() error {
 			}
 		}
 		svc.Split = stepping(svc.Split, run.Revision, Step{})
-		if r.replaces() {
-			if rev := svc.revision(run.From.Run); rev != nil {
-				rev.Replaced = true
-				svc.KeptUntil = time.Now().UTC().Add(run.Strategy.KeepOld).Truncate(time.Millisecond)
-				if run.Strategy.KeepOld < 0 {
-					rev.Replicas, svc.KeptUntil = 0, time.Time{}
-				}
-			}
-		}
+		r.retire(svc)
 		svc.Stable = svc.stable(run.Revision)
 		svc.Untold = append(svc.Untold, run.ID)
 	})
+}
+
+// retire keeps what was replaced, for as long as the Strategy says.
+func (r *runner) retire(svc *Service) {
+	rev, keep := svc.revision(r.k.run.From.Run), r.k.run.Strategy.KeepOld
+	if rev == nil || !r.replaces() {
+		return
+	}
+	rev.Replaced = true
+	svc.KeptUntil = time.Now().UTC().Add(keep).Truncate(time.Millisecond)
+	if keep < 0 {
+		rev.Replicas, svc.KeptUntil = 0, time.Time{}
+	}
 }
 
 // stable is what a run that has succeeded makes the stable revision: its own,

@@ -5,15 +5,20 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 )
 
 // progress is how far a run has come: what Run.Progress keeps.
 type progress struct {
-	Aim     aim             `json:"aim"`
-	Full    int             `json:"full"`              // replicas of the new revision in the end
-	Made    bool            `json:"made,omitempty"`    // Run.Revision is new
-	Kept    bool            `json:"kept,omitempty"`    // Run.Revision is one that was kept
-	Numbers map[string]int  `json:"numbers,omitempty"` // replicas by revision, before
+	Aim     aim            `json:"aim"`
+	Full    int            `json:"full"`              // replicas of the new revision in the end
+	Made    bool           `json:"made,omitempty"`    // Run.Revision is new
+	Kept    bool           `json:"kept,omitempty"`    // Run.Revision is one that was kept
+	Numbers map[string]int `json:"numbers,omitempty"` // replicas by revision, before
+	// Of a revision that was kept: until when, and how many replicas it had.
+	KeptUntil  time.Time `json:"kept_until,omitzero"`
+	KeptNumber int       `json:"kept_number,omitempty"`
+
 	Entered bool            `json:"entered,omitempty"` // the traffic of Run.Step is set
 	Pause   pauseCause      `json:"pause,omitempty"`   // why it is paused
 	Hooks   map[string]bool `json:"hooks,omitempty"`   // by name: begun, and true once done
