@@ -145,7 +145,10 @@ func newPort(t testing.TB, db rollout.Store, configure func(*rollout.Config)) *p
 	var err error
 	p.Controller, err = rollout.New(c)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, p.Close()) })
+	t.Cleanup(func() {
+		require.NoError(t, p.Close())
+		require.NoError(t, p.Shutdown(context.Background()), "which waits for what is told of runs too")
+	})
 	return p
 }
 

@@ -23,10 +23,10 @@ func (o *rolloutRoutes) serviceRoutes(t web.Table, inEnv web.Field) []web.Route 
 		web.Whole("limit", "at most so many, and never more than 100; default 50", 1))
 	t.Root += "/services/{name}"
 	t.Query = []web.Field{web.Text("env", "the environment of the service; default: none")}
-	logs := t.SeeByGet("getLogs", "/revisions/{run}/logs", "Show the last output of what a run has made", logsReply{}, o.logs,
+	logs := t.SeeByGet("getRevisionLogs", "/revisions/{run}/logs", "Show the last output of what a run has made", logsReply{}, o.logs,
 		web.Whole("tail", "so many lines at most, and never more than 10,000; default 1,000", 1))
 	logs.Needs = t.Changes
-	remove := t.Change("removeVersion", http.MethodDelete, "", "Drain and end a version without traffic", nil, nil, o.remove).With(http.StatusNoContent)
+	remove := t.Change("removeServiceVersion", http.MethodDelete, "", "Drain and end a version without traffic", nil, nil, o.remove).With(http.StatusNoContent)
 	remove.Body, remove.Query = 0, append([]web.Field{
 		web.Text("version", "which one").Needed(), web.Text("reason", "why, at most 4,096 bytes"),
 	}, t.Query...)
@@ -43,7 +43,7 @@ func (o *rolloutRoutes) serviceRoutes(t web.Table, inEnv web.Field) []web.Route 
 	return append([]web.Route{
 		list,
 		t.See("getService", "", "Show a service as it is", serviceStatusReply{}, o.service),
-		t.See("listSnapshots", "/snapshots", "List contents that a service has had, newest first", contentsReply{}, o.snapshots,
+		t.See("listServiceSnapshots", "/snapshots", "List contents that a service has had, newest first", contentsReply{}, o.snapshots,
 			web.Text("after", "continue after the snapshot of this name"),
 			web.Whole("limit", "at most so many, and never more than 100; default 50", 1)),
 		logs,
