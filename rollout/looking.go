@@ -53,15 +53,15 @@ func (r *runner) decide(w *watch) (moved bool, err error) {
 		if r.k.revision() == nil {
 			return true, r.turn(StateBuilding, "", nil) // and then there is nothing to skip
 		}
-		return true, r.turn(StatePromoting, "", func(run *Run, _ *Service) { run.Wish = nil })
+		return true, r.turn(StatePromoting, "", func(run *Run, _ *Service) { run.Wish = unless(run.Wish, WishPromote) })
 	case wish != nil && wish.Kind == WishPause && paused:
-		return false, r.drop()
+		return false, r.drop(wish.Kind)
 	case wish != nil && wish.Kind == WishPause:
 		return true, r.pauseFor(pauseWish, wish.By.String())
 	case wish != nil && wish.Kind == WishResume && paused:
 		return true, r.resume()
 	case wish != nil:
-		return false, r.drop()
+		return false, r.drop(wish.Kind)
 	case paused && r.now.Pause == pauseGate:
 		return r.gateOpens(w)
 	case paused:
@@ -78,17 +78,17 @@ func (r *runner) decide(w *watch) (moved bool, err error) {
 }
 
 // drop forgets a wish that is met.
-func (r *runner) drop() error {
+func (r *runner) drop(kind WishKind) error {
 	return r.note(EventProgress, "", func(run *Run, _ *Service) {
 		if !cancelled(run) {
-			run.Wish = nil
+			run.Wish = unless(run.Wish, kind)
 		}
 	})
 }
 
 // resume goes on from a pause.
 func (r *runner) resume() error {
-	done := func(run *Run, _ *Service) { run.Wish = nil }
+	done := func(run *Run, _ *Service) { run.Wish = unless(run.Wish, WishResume) }
 	switch {
 	case !r.now.Entered && r.k.revision() == nil:
 		return r.turn(StateBuilding, "", done)
@@ -151,7 +151,8 @@ func (r *runner) next() error {
 	})
 }
 
-// unless returns the wish, but if it is of a kind that is met.
+// unless returns the wish, but if it is of a kind that is met: somebody may have
+// wished something else meanwhile.
 func unless(w *Wish, kind WishKind) *Wish {
 	if w != nil && w.Kind == kind {
 		return nil

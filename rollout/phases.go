@@ -24,7 +24,7 @@ func (r *runner) before(next State) error {
 	cause, reason := r.heldBack()
 	switch {
 	case r.promoted() && r.k.revision() != nil:
-		return r.turn(StatePromoting, "", func(run *Run, _ *Service) { run.Wish = nil })
+		return r.turn(StatePromoting, "", func(run *Run, _ *Service) { run.Wish = unless(run.Wish, WishPromote) })
 	case cause != "":
 		return r.pauseFor(cause, reason)
 	}
@@ -36,7 +36,7 @@ func (r *runner) pauseFor(cause pauseCause, reason string) error {
 	r.now.Pause = cause
 	return r.turn(StatePaused, reason, func(run *Run, _ *Service) {
 		if cause == pauseWish {
-			run.Wish = nil
+			run.Wish = unless(run.Wish, WishPause)
 		}
 	})
 }

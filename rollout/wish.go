@@ -116,9 +116,12 @@ func (c *Controller) amend(ctx context.Context, id string, change func(*Run) ([]
 // notice learns what somebody wishes.
 func (r *runner) notice(run Run) {
 	r.mu.Lock()
-	r.wish = clone(run.Wish)
+	fresh := run.Rev >= r.rev
+	if fresh {
+		r.wish, r.rev = clone(run.Wish), run.Rev
+	}
 	r.mu.Unlock()
-	if run.Wish == nil {
+	if run.Wish == nil || !fresh {
 		return
 	}
 	if cancelled(&run) && run.State != StateRollingBack {
@@ -133,7 +136,9 @@ func (r *runner) notice(run Run) {
 // noticed learns what the record says that was last read or written.
 func (r *runner) noticed() {
 	r.mu.Lock()
-	r.wish = clone(r.k.run.Wish)
+	if r.k.run.Rev >= r.rev {
+		r.wish, r.rev = clone(r.k.run.Wish), r.k.run.Rev
+	}
 	r.mu.Unlock()
 	if cancelled(r.k.run) && r.now.Back == nil {
 		r.cancel(ErrCancelled)

@@ -28,6 +28,7 @@ type runner struct {
 
 	mu   sync.Mutex
 	wish *Wish // as last noticed
+	rev  int64 // of the record that it is of
 }
 
 // begin makes the run one that this process works on; it takes over held.
@@ -182,7 +183,8 @@ func (r *runner) way() context.Context {
 }
 
 // turn writes a transition of the run. Before it goes back, one that somebody
-// has cancelled meanwhile is not written.
+// has cancelled meanwhile is not written, nor the last one that somebody has
+// paused.
 func (r *runner) turn(state State, message string, change func(*Run, *Service)) error {
 	kept, from := r.now, r.k.run.State
 	err := r.k.save(func(run *Run, svc *Service) ([]Event, error) {
@@ -192,6 +194,9 @@ func (r *runner) turn(state State, message string, change func(*Run, *Service)) 
 		r.now = kept.separate()
 		if cancelled(run) && state != StateRollingBack && r.now.Back == nil {
 			return nil, ErrCancelled
+		}
+		if state == StatePromoting && from != state && run.Wish != nil && run.Wish.Kind == WishPause {
+			return nil, record.ErrSame // there is still a step to pause at
 		}
 		r.enter(run, state, message)
 		if change != nil {
