@@ -257,10 +257,15 @@ func (r *runner) trafficBack() error {
 				svc.KeptUntil = r.now.KeptUntil
 			}
 		}
-		for run, n := range r.now.Numbers {
-			if rev := svc.revision(run); rev != nil && !rev.Replaced {
-				rev.Replicas = max(n, *rev.Spec.MinReplicas)
+		for id, n := range r.now.Numbers {
+			rev := svc.revision(id)
+			if rev == nil || rev.Replaced {
+				continue
 			}
+			if rev.ID != run.Revision { // the load may have asked for more meanwhile
+				n = max(n, rev.Replicas)
+			}
+			rev.Replicas = max(n, *rev.Spec.MinReplicas)
 		}
 	})
 	if err != nil {

@@ -120,11 +120,15 @@ func (w *watch) grow() error {
 	if w.more = nil; len(more) == 0 {
 		return nil
 	}
-	return w.r.note(EventProgress, "scaled", func(_ *Run, svc *Service) {
+	return w.r.note(EventProgress, "scaled", func(run *Run, svc *Service) {
 		for run, n := range more {
 			if rev := svc.revision(run); rev != nil {
 				rev.Replicas = n
 			}
+		}
+		old, fresh := svc.revision(w.r.k.run.From.Run), w.r.k.revision()
+		if w.r.replaces() && old != nil && more[old.ID.Run] > 0 && fresh != nil { // what both have is needed in the end
+			w.r.now.Full = max(w.r.now.Full, min(old.Replicas+svc.revision(fresh.ID.Run).Replicas, *run.Spec.MaxReplicas))
 		}
 	})
 }
