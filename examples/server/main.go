@@ -1,6 +1,7 @@
 // The server keeps a small web site and a Go tool up to date, keeps versions of
 // the site's banners and pages, simulates a device with firmware and the feed
-// that it comes from, and serves the APIs for all of that beside the site.
+// that it comes from, rolls new versions of a service (package rollout) whose
+// machines are simulated, and serves the APIs for all of that beside the site.
 // Its commands ask a server that runs.
 //
 //	go run ./examples/server
@@ -133,13 +134,26 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	routes, err := handler(site, updates, rows, camera, keys, logger)
+	services, err := openGreeter(db, logger)
+	if err != nil {
+		return err
+	}
+	defer services.Close()
+	routes, err := handler(site, updates, rows, camera, services, keys, logger)
 	if err != nil {
 		return err
 	}
 	logger.Info("server: started", "addr", keys.Addr, "state", o.state)
 	defer logger.Info("server: stopped")
-	return run(ctx, listener, routes, updates, rows, camera, func() {
+	live := func(ctx context.Context) {
+		var living sync.WaitGroup
+		living.Go(func() { _ = updates.Run(ctx) }) // ends with ctx
+		living.Go(func() { _ = rows.Run(ctx) })    // likewise
+		living.Go(func() { camera.live(ctx) })     // likewise
+		living.Go(func() { services.live(ctx) })   // likewise
+		living.Wait()
+	}
+	return run(ctx, listener, routes, updates, live, func() {
 		if first { // before anything can go wrong
 			keys.reveal(out)
 		}
@@ -181,10 +195,11 @@ func openDatabase(state string) (*sqlite.DB, error) {
 
 // handler serves the site, and the APIs beside it.
 func handler(
-	site http.Handler, updates *update.Updater, rows *lv.Service, camera *device, keys credentials, logger *slog.Logger,
+	site http.Handler, updates *update.Updater, rows *lv.Service, camera *device, services *greeter,
+	keys credentials, logger *slog.Logger,
 ) (http.Handler, error) {
 	api, err := httpadapter.New(httpadapter.Config{
-		Update: updates, LV: rows, Logger: logger,
+		Update: updates, LV: rows, Rollout: services.controller, Logger: logger,
 		Tables: []lv.TableID{{App: keys.AppID, Schema: keys.SchemaID}, {App: keys.AppID, Schema: itemsSchema}},
 		Auth:   keys.auth(),
 	})
@@ -198,22 +213,20 @@ func handler(
 	}
 	mux.Handle("/feed/", camera.shop.serve(camera.pause))
 	mux.Handle("/site/", site)
+	mux.Handle("/greeter/", services.router.Handler(greeterID))
 	mux.Handle("/{$}", http.RedirectHandler("/site/", http.StatusFound))
 	return mux, nil
 }
 
-// run serves HTTP, recovers updates, follows what other processes publish and
-// lets the device live until ctx ends; ready is called once requests are
-// answered.
+// run serves HTTP and lets all live until ctx ends; ready is called once requests
+// are answered.
 func run(
-	ctx context.Context, l net.Listener, h http.Handler, updates *update.Updater, rows *lv.Service, camera *device, ready func(),
+	ctx context.Context, l net.Listener, h http.Handler, updates *update.Updater, live func(context.Context), ready func(),
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
 	server := newServer(h)
 	var background sync.WaitGroup
-	background.Go(func() { _ = updates.Run(ctx) }) // ends with ctx
-	background.Go(func() { _ = rows.Run(ctx) })    // likewise
-	background.Go(func() { camera.live(ctx) })     // likewise
+	background.Go(func() { live(ctx) })
 	background.Go(ready)
 	background.Go(func() {
 		<-ctx.Done()
