@@ -73,7 +73,8 @@ func (g *greeter) live(ctx context.Context) {
 	if errors.Is(err, rollout.ErrNotFound) {
 		_, err = g.controller.Start(ctx, rollout.Request{
 			Service: greeterID, Version: "greeter-001", By: rollout.By{Actor: "server"},
-			Spec: rollout.Spec{Image: &rollout.Image{URL: "greeter:1"}, MinReplicas: new(2), MaxReplicas: new(4)},
+			Spec:     rollout.Spec{Image: &rollout.Image{URL: "greeter:1"}, MinReplicas: new(2), MaxReplicas: new(4)},
+			Strategy: &rollout.Strategy{Steps: []rollout.Step{{Percent: 100, Hold: -1}}, MinReady: time.Second},
 		})
 	}
 	if err != nil && ctx.Err() == nil {

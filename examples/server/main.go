@@ -113,7 +113,14 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(log, nil))
+	return serveOn(ctx, listener, o, db, keys, first, out, slog.New(slog.NewTextHandler(log, nil)))
+}
+
+// serveOn is serve with what all of it needs.
+func serveOn(
+	ctx context.Context, listener net.Listener, o options, db *sqlite.DB, keys credentials, first bool,
+	out io.Writer, logger *slog.Logger,
+) error {
 	rows, err := lv.New(lv.Config{Store: db, Logger: logger})
 	if err != nil {
 		return err
@@ -124,8 +131,9 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 		return err
 	}
 	defer site.Close()
-	packages := []update.Package{site.updates(keys.Addr, o.pace), tool(filepath.Join(o.state, "tools"))}
-	updates, err := update.New(update.Config{Store: db, Logger: logger, Packages: packages})
+	updates, err := update.New(update.Config{Store: db, Logger: logger, Packages: []update.Package{
+		site.updates(keys.Addr, o.pace), tool(filepath.Join(o.state, "tools")),
+	}})
 	if err != nil {
 		return err
 	}
@@ -145,14 +153,11 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 	}
 	logger.Info("server: started", "addr", keys.Addr, "state", o.state)
 	defer logger.Info("server: stopped")
-	live := func(ctx context.Context) {
-		var living sync.WaitGroup
-		living.Go(func() { _ = updates.Run(ctx) }) // ends with ctx
-		living.Go(func() { _ = rows.Run(ctx) })    // likewise
-		living.Go(func() { camera.live(ctx) })     // likewise
-		living.Go(func() { services.live(ctx) })   // likewise
-		living.Wait()
-	}
+	live := together(
+		func(ctx context.Context) { _ = updates.Run(ctx) }, // ends with ctx
+		func(ctx context.Context) { _ = rows.Run(ctx) },    // likewise
+		camera.live, services.live,
+	)
 	return run(ctx, listener, routes, updates, live, func() {
 		if first { // before anything can go wrong
 			keys.reveal(out)
@@ -164,6 +169,17 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 		keys.print(out, o.state)
 		loadItems(ctx, rows.Table(keys.AppID, itemsSchema), o.rows, out, logger)
 	})
+}
+
+// together does all of it at once, until all has ended.
+func together(all ...func(context.Context)) func(context.Context) {
+	return func(ctx context.Context) {
+		var doing sync.WaitGroup
+		for _, f := range all {
+			doing.Go(func() { f(ctx) })
+		}
+		doing.Wait()
+	}
 }
 
 // alone makes the state folder and keeps other servers out of it, until release
