@@ -234,42 +234,52 @@ func (r *runner) trafficBack() error {
 	err = r.turn(StateRollingBack, reason, func(run *Run, svc *Service) {
 		if keep {
 			run.Reason = cut(run.Reason+"; "+message, maxReason)
-			svc.Stable = run.Revision
-			if rev := svc.revision(run.Revision.Run); rev != nil {
-				rev.Replicas = max(rev.Replicas, r.now.Full)
-			}
-			rules, sticky := svc.Split.Rules, svc.Split.Sticky
-			svc.Split = r.now.Aim.After.Clone()
-			svc.Split.Rules, svc.Split.Sticky = rules, sticky
-			svc.Split = stepping(svc.Split, run.Revision, Step{})
-			svc.Generation++
-			r.retire(svc)
+			r.keepNew(run, svc)
 			return
 		}
-		svc.Split = r.now.Aim.Before.Clone()
-		svc.Split.Sticky = run.Before.Sticky
-		svc.Generation++
-		if r.now.Made || r.now.Kept {
-			if rev := svc.revision(run.Revision.Run); rev != nil {
-				rev.Replaced, rev.Replicas = true, r.now.KeptNumber
-			}
-			if r.now.Kept {
-				svc.KeptUntil = r.now.KeptUntil
-			}
-		}
-		for id, n := range r.now.Numbers {
-			rev := svc.revision(id)
-			if rev == nil || rev.Replaced {
-				continue
-			}
-			if rev.ID != run.Revision { // the load may have asked for more meanwhile
-				n = max(n, rev.Replicas)
-			}
-			rev.Replicas = max(n, *rev.Spec.MinReplicas)
-		}
+		r.giveBack(run, svc)
 	})
 	if err != nil {
 		r.now.Back.Moved = false
 	}
 	return err
+}
+
+// keepNew leaves the traffic to the new revision.
+func (r *runner) keepNew(run *Run, svc *Service) {
+	svc.Stable = run.Revision
+	if rev := svc.revision(run.Revision.Run); rev != nil {
+		rev.Replicas = max(rev.Replicas, r.now.Full)
+	}
+	rules, sticky := svc.Split.Rules, svc.Split.Sticky
+	svc.Split = r.now.Aim.After.Clone()
+	svc.Split.Rules, svc.Split.Sticky = rules, sticky
+	svc.Split = stepping(svc.Split, run.Revision, Step{})
+	svc.Generation++
+	r.retire(svc)
+}
+
+// giveBack makes of the service what it was.
+func (r *runner) giveBack(run *Run, svc *Service) {
+	svc.Split = r.now.Aim.Before.Clone()
+	svc.Split.Sticky = run.Before.Sticky
+	svc.Generation++
+	if r.now.Made || r.now.Kept {
+		if rev := svc.revision(run.Revision.Run); rev != nil {
+			rev.Replaced, rev.Replicas = true, r.now.KeptNumber
+		}
+		if r.now.Kept {
+			svc.KeptUntil = r.now.KeptUntil
+		}
+	}
+	for id, n := range r.now.Numbers {
+		rev := svc.revision(id)
+		if rev == nil || rev.Replaced {
+			continue
+		}
+		if rev.ID != run.Revision { // the load may have asked for more meanwhile
+			n = max(n, rev.Replicas)
+		}
+		rev.Replicas = max(n, *rev.Spec.MinReplicas)
+	}
 }
