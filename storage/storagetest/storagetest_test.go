@@ -215,6 +215,8 @@ func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
 		{"forgets rows", "rows and what was released survive reopening", forgetful},
 		{"locks for itself alone", "programs of a fleet update one at a time", forgetful},
 		{"forgets devices", "devices survive reopening", forgetful},
+		{"forgets services", "services and rollouts survive reopening", forgetful},
+		{"forgets instances", "instances survive reopening", forgetful},
 		{"forgets runs", "runs and events survive reopening", forgetful},
 	} {
 		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: m.h.Cases()})
