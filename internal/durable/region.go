@@ -30,6 +30,9 @@ func OpenRegion(path string, exclusive bool) (Region, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("durable: %q is neither a file nor a block device", path)
+	}
 	flags := os.O_RDWR
 	if exclusive && info.Mode()&fs.ModeDevice != 0 {
 		flags |= os.O_EXCL // which says nothing of files

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,10 +18,12 @@ import (
 // Disk notes what is done by it, to tell afterwards what a power cut at any
 // time would have left: of names those of folders that were synced since, and
 // any of the others; of files what was synced, and possibly a part of the rest.
-// It makes nothing durable, which takes time.
+// It makes nothing durable, which takes time. It is safe for concurrent use.
 type Disk struct {
 	durable.Disk
-	dir   string
+	dir string
+
+	mu    sync.Mutex
 	log   []func(*platter)
 	began int            // so much of log is what there was at first
 	ids   map[string]int // of the files, by name
@@ -85,10 +88,31 @@ func (d *Disk) EachCut(t testing.TB, f func(state any)) {
 	t.Logf("%d different folders after %d events", len(seen), len(d.log))
 }
 
-func (d *Disk) note(f func(*platter)) { d.log = append(d.log, f) }
+func (d *Disk) note(f func(*platter)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.log = append(d.log, f)
+}
+
+// known is the id of the file that has a name.
+func (d *Disk) known(path string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ids[path]
+}
+
+// alias gives the file at path one more name, and returns its id.
+func (d *Disk) alias(path, name string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ids[name] = d.ids[path]
+	return d.ids[name]
+}
 
 // id is that of a file which just got its name.
 func (d *Disk) id(path string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.last++
 	d.ids[path] = d.last
 	return d.last
@@ -108,7 +132,7 @@ func (d *Disk) Create(path string) (durable.File, error) {
 // Append notes what is written at the end of a file.
 func (d *Disk) Append(path string) (durable.File, error) {
 	f, err := d.Disk.Append(path)
-	return noted{f, d, d.ids[path]}, err
+	return noted{f, d, d.known(path)}, err
 }
 
 // Mkdir notes a new folder.
@@ -126,8 +150,7 @@ func (d *Disk) Link(path, name string) error {
 	if err := d.Disk.Link(path, name); err != nil {
 		return err
 	}
-	id := d.ids[path]
-	d.ids[name] = id
+	id := d.alias(path, name)
 	d.note(func(p *platter) { p.rename(name, id) })
 	return nil
 }
@@ -137,8 +160,7 @@ func (d *Disk) Rename(path, name string) error {
 	if err := d.Disk.Rename(path, name); err != nil {
 		return err
 	}
-	id := d.ids[path]
-	d.ids[name] = id
+	id := d.alias(path, name)
 	d.note(func(p *platter) { p.rename(name, id); p.rename(path, 0) })
 	return nil
 }
@@ -208,7 +230,7 @@ func (unsyncedFile) Sync() error { return nil }
 // in place.
 func (d *Disk) Region(path string) (durable.Region, error) {
 	r, err := durable.OpenRegion(path, true)
-	return region{r, d, d.ids[path]}, err
+	return region{r, d, d.known(path)}, err
 }
 
 type region struct {
