@@ -1,8 +1,10 @@
 package httpadapter_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/update"
@@ -94,7 +97,7 @@ func hostileSite(t testing.TB, add func(*site)) *site { return narrowSite(t, add
 // as many as by default.
 func narrowSite(t testing.TB, add func(*site), body int64) *site {
 	s := (&site{add: add, prepare: func(g *gadget) {
-		g.config.Reboot = func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) } // it stays busy
+		g.config.Gate = func(context.Context, firmware.Run, firmware.Step) error { return errors.New("not now") } // it stays busy
 	}, configure: func(c *httpadapter.Config) { c.Limits.Logins, c.Limits.Body, c.Limits.Image = -1, body, 64<<10 }}).open(t)
 	strategy := s.documented("POST", "/lv/strategy", strategyBody("3")).data(t)
 	require.Equal(t, "8", at(t, strategy, "strategyId"))
@@ -155,7 +158,7 @@ func (s *site) settle(t testing.TB) {
 		require.NoError(t, err)
 		for e, err := range s.firmware.Watch(context.Background(), run.Seq-1) {
 			require.NoError(t, err)
-			if e.Kind == firmware.EventEnded || e.Device == firmware.DeviceRestarting {
+			if e.Kind == firmware.EventEnded || e.Device == firmware.DeviceRestarting || e.State == firmware.StateWaiting {
 				break
 			}
 		}
@@ -165,6 +168,28 @@ func (s *site) settle(t testing.TB) {
 		require.NoError(t, s.port.Cancel(context.Background(), run.ID, rollout.By{}))
 		_, _ = s.port.Wait(context.Background(), run.ID)
 	}
+	for !s.told(t) {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// told reports whether nothing is written any more of runs that have ended: of
+// whom was told of them, and of what they leave behind.
+func (s *site) told(t testing.TB) bool {
+	ctx := context.Background()
+	rec, err := s.db.Firmware("4711").Load(ctx)
+	require.NoError(t, err)
+	if rec.Run != nil && rec.Run.ID != "run-1" && rec.Run.State.Done() && !bytes.Contains(rec.Progress, []byte(`"told":true`)) {
+		return false
+	}
+	for svc, err := range s.db.Rollouts().Services(ctx, rollout.ServiceQuery{}) {
+		require.NoError(t, err)
+		_, err = s.db.Locker().Holder(ctx, lease.Item("rollout", svc.ID.Env, svc.ID.Name))
+		if len(svc.Untold) > 0 || !errors.Is(err, lease.ErrFree) {
+			return false
+		}
+	}
+	return true
 }
 
 // recorder records a reply, and ends the request once it is written to, so that
