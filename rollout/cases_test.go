@@ -247,7 +247,7 @@ func TestAControllerThatWasStoppedPastItsLeaseDoesNothingMore(t *testing.T) {
 		require.NoError(t, err)
 		w.state(c, run.ID, rollout.StateAnalysing)
 		p.mu.Lock()
-		calls := len(p.calls)
+		calls := len(p.made())
 		p.mu.Unlock()
 		p.kill() // nothing it sends arrives any more
 		other := w.controller()
@@ -259,7 +259,7 @@ func TestAControllerThatWasStoppedPastItsLeaseDoesNothingMore(t *testing.T) {
 		p.mu.Unlock()
 		time.Sleep(time.Minute)
 		p.mu.Lock()
-		require.Len(t, p.calls, calls, "it knows that it has lost its lease")
+		require.Len(t, p.made(), calls, "it knows that it has lost its lease")
 		p.mu.Unlock()
 		_, err = c.Wait(t.Context(), run.ID)
 		require.NoError(t, err, "and says how the run ended")

@@ -358,6 +358,7 @@ func TestReplicasStayWithinSurgeAndUnavailable(t *testing.T) {
 					require.NoError(t, c.Cancel(t.Context(), run.ID, ann))
 				}
 				run, _ = c.Wait(t.Context(), run.ID)
+				synctest.Wait()
 				if cancels && tt.replicas > 1 {
 					require.Equal(t, rollout.StateCancelled, run.State)
 				}
@@ -366,7 +367,6 @@ func TestReplicasStayWithinSurgeAndUnavailable(t *testing.T) {
 					require.LessOrEqual(t, most, tt.most, "%v", tt)
 				}
 				require.GreaterOrEqual(t, least, tt.least, "%v", tt)
-				synctest.Wait()
 				ready1, _ := w.fleet.count("v1")
 				ready2, _ := w.fleet.count("v2")
 				require.Equal(t, tt.replicas, ready1+ready2)

@@ -6,8 +6,10 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -41,20 +43,29 @@ func (p *process) do(name string, call func() error) error {
 		p.calls = append(p.calls, name)
 	}
 	hit := n == p.at && !p.silent
-	if hit && p.fails == nil {
+	after, fails := p.after, p.fails
+	if hit && fails == nil {
 		p.dead = true
 	}
 	p.mu.Unlock()
 	if !hit {
 		return call()
 	}
-	if p.after {
+	if after {
 		_ = call()
 	}
-	if p.fails != nil {
-		return p.fails
+	if fails != nil {
+		return fails
 	}
 	return errDead
+}
+
+// made are the calls that had an effect, once none is under way.
+func (p *process) made() []string {
+	synctest.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.calls)
 }
 
 func (p *process) ended() bool {
@@ -252,7 +263,7 @@ func TestAProcessMayDieAtEveryCallAndTheNextTakesUp(t *testing.T) {
 					}
 					require.NoError(t, c.Close())
 					p.mu.Lock()
-					calls = max(calls, len(p.calls))
+					calls = max(calls, len(p.made()))
 					p.mu.Unlock()
 
 					router := newSplitter()
@@ -270,7 +281,7 @@ func TestAProcessMayDieAtEveryCallAndTheNextTakesUp(t *testing.T) {
 						require.NoError(t, err)
 					}
 					run, _ = next.Wait(t.Context(), run.ID)
-					where := []any{"%s dies at call %d (after it: %t): %v", name, at, after, p.calls}
+					where := []any{"%s dies at call %d (after it: %t): %v", name, at, after, p.made()}
 					require.Equal(t, script.state, run.State, where...)
 					require.Equal(t, script.shares, shares(run.Split), where...)
 					time.Sleep(time.Minute)
@@ -305,7 +316,7 @@ func TestOneErrorOfTheStoreIsNothing(t *testing.T) {
 					p := &process{at: at, after: after, fails: kind}
 					c := w.controller(w.within(p, w.router))
 					run, err := c.Start(t.Context(), script.request)
-					where := []any{"%s fails at call %d with %v (after it: %t): %v", name, at, kind, after, p.calls}
+					where := []any{"%s fails at call %d with %v (after it: %t): %v", name, at, kind, after, p.made()}
 					if err == nil {
 						run, _ = c.Wait(t.Context(), run.ID)
 						require.Equal(t, script.state, run.State, where...)
@@ -313,7 +324,7 @@ func TestOneErrorOfTheStoreIsNothing(t *testing.T) {
 					} else {
 						require.Zero(t, at, where...)
 					}
-					calls = max(calls, len(p.calls))
+					calls = max(calls, len(p.made()))
 					w.holds()
 				})
 			}
