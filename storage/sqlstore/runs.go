@@ -105,7 +105,14 @@ func (t runs[R]) history(ctx context.Context, db DB, after string, selected func
 			}
 			return p, err
 		})
-		whole(all, func(r scannedRun[R]) (R, error) { return r.run, r.fault })(yield)
+		for r, err := range all {
+			if err == nil {
+				err = r.fault
+			}
+			if !yield(r.run, err) {
+				return
+			}
+		}
 	}
 }
 
