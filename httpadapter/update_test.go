@@ -321,7 +321,7 @@ func TestProgressItemMeansWhatIsNamedSoFirst(t *testing.T) {
 			require.NoError(t, err)
 			adapter, err := httpadapter.New(httpadapter.Config{Update: u, Items: items, ProgressOpen: true, Logger: quiet})
 			require.NoError(t, err)
-			s := &site{mux: http.NewServeMux()}
+			s := &site{t: t, mux: http.NewServeMux()}
 			adapter.Register(s.mux)
 			return s.send("POST", "/api/v1/update/progress", `{"itemId":"`+item+`"}`).json(t)["progress"]
 		}
