@@ -296,4 +296,7 @@ func TestTheGoOfTheReadmeIsCompiled(t *testing.T) {
 	require.NotEmpty(t, uncompiled(t, strings.Replace(page, "r.Mount(", "r.Handle(", 1)))
 	require.NotEmpty(t, uncompiled(t, strings.Replace(page, "u.Follow(", "u.Watch(", 1)))
 	require.LessOrEqual(t, strings.Count(page, "\n"), 150, "a first page is short")
+	for line := range strings.Lines(page) {
+		require.LessOrEqual(t, len(line), 210, "a long line is several: %s", line)
+	}
 }
