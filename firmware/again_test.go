@@ -14,10 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/firmware"
-	"github.com/upkeep-go/upkeep/firmware/slot"
 )
-
-type simFaults = slot.Faults
 
 func TestOnFinishThatBlocksHoldsNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -24,9 +24,10 @@ func (r Request) check() error {
 
 // Start validates the request, records the run and returns; the update goes on
 // in the background and does not end with ctx. Without a Plan it checks first
-// unless the catalog as last verified still counts and has the Version. It returns ErrBusy while a run is live, an image on
-// trial included, and takes it up if nobody works on it; ErrUpToDate when there
-// is nothing to do, and ErrDisabled.
+// unless the catalog as last verified still counts and has the Version. It
+// returns ErrBusy while a run is live, an image on trial included, and takes it
+// up if nobody works on it; ErrUpToDate when there is nothing to do,
+// ErrRolledBack when all that is newer was rolled back here, and ErrDisabled.
 //
 // When ctx ends before Start has returned, the run may have begun all the
 // same: repeat the request with its RequestID to learn that.

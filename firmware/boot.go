@@ -175,7 +175,7 @@ func (s *Service) judge(rec *Record, pair Pair) []Event {
 		if pair.Confirmed {
 			return nil
 		}
-		return s.adopt(rec, pair)
+		return adopt(rec, pair)
 	}
 	p := progressOf(*rec)
 	ours := pair.Running.Run == rec.Run.ID
@@ -211,7 +211,7 @@ func (s *Service) judge(rec *Record, pair Pair) []Event {
 
 // adopt makes a run of an image that is on trial though no run is live: that of
 // a Store that was lost, or restored, meanwhile. It is judged as any other.
-func (s *Service) adopt(rec *Record, pair Pair) []Event {
+func adopt(rec *Record, pair Pair) []Event {
 	running := pair.Running
 	progress{Phase: phaseTrial, Adopted: true}.follows(*rec).put(rec)
 	rec.Run = &Run{

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/built"
-
 	"github.com/upkeep-go/upkeep/internal/record"
 )
 

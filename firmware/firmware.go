@@ -31,9 +31,9 @@ type Config struct {
 	// returns when ctx ends, after 10 minutes: then it is asked again.
 	Reboot func(ctx context.Context) error
 	// Version tells the version of the running image; Status asks too, until the
-	// slots were looked at. Default: what Slots knows of it, which is nothing of an image for which a factory wrote no
-	// record: such a device is offered what is there, and takes none of it
-	// by itself.
+	// slots were looked at. Default: what Slots knows of it, which is nothing of
+	// an image for which a factory wrote no record: such a device is offered what
+	// is there, and takes none of it by itself.
 	Version func(ctx context.Context) (string, error)
 	// OSName names the operating system. Default: PRETTY_NAME of os-release.
 	OSName string

@@ -160,9 +160,13 @@ func (s *site) settle(t testing.TB) {
 			}
 		}
 	}
-	for !s.told(t) {
+	for range 10_000 { // at most so many milliseconds, by the clock of a bubble
+		if s.told(t) {
+			return
+		}
 		time.Sleep(time.Millisecond)
 	}
+	t.Error("what ended is not told")
 }
 
 // told reports whether nothing is written any more of a run that has ended, as

@@ -11,10 +11,10 @@ import (
 
 // Follow yields the events of one run, of this process or another, in order and
 // losing none: from its first to its last, which is EventEnded, or EventCorrupt
-// if that cannot be read. It waits for more until then, or until ctx ends. An error is the last pair: ErrNotFound
-// for an unknown run, ErrCompacted when not all of its events are kept,
-// ErrClosed when the Updater is closed before the run has ended, and else as
-// Watch has it.
+// if that cannot be read. It waits for more until then, or until ctx ends. An
+// error is the last pair: ErrNotFound for an unknown run, ErrCompacted when not
+// all of its events are kept, ErrClosed when the Updater is closed before the
+// run has ended, and else as Watch has it.
 func (u *Updater) Follow(ctx context.Context, id string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		run, err := u.Get(ctx, id)

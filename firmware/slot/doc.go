@@ -13,5 +13,6 @@
 //
 // Once the files are there nothing relies on a rename, nor on more than 512 bytes
 // to be written as a whole: a file has two copies, of which the older is written,
-// in place, and made durable. The first time it is made by a rename. But a variable of GRUB is where GRUB writes it; see there.
+// in place, and made durable. The first time it is made by a rename. But a
+// variable of GRUB is where GRUB writes it; see there.
 package slot

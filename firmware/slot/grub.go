@@ -19,8 +19,8 @@ import (
 // first, and are always as long as they were: they are in one sector of 512
 // bytes, which is written whole or not at all, and what Write does not change
 // stays where it is. What does not fit into that sector is ErrNoSpace: Meta of A
-// and B together has some 400 bytes. But names of A and B, when they change, move what others
-// have behind them; a power cut at that moment may cost those.
+// and B together has some 400 bytes. But names of A and B, when they change,
+// move what others have behind them; a power cut at that moment may cost those.
 //
 // The file has to be where GRUB can write: not on LVM, RAID, Btrfs or ZFS. Path
 // names the file itself: where it is behind a link, as /boot/grub2/grubenv is on

@@ -31,7 +31,7 @@ func Foreign(info fs.FileInfo) bool {
 
 func names(info fs.FileInfo) uint64 {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(stat.Nlink) //nolint:unconvert // it is another type elsewhere
+		return uint64(stat.Nlink) // on other systems it is of another type
 	}
 	return 1
 }

@@ -111,8 +111,8 @@ func Has(keys []ed25519.PublicKey, key ed25519.PublicKey) bool {
 }
 
 // Rotate adds a rotation to a chain of envelopes of type typ. Its Serial must be
-// above theirs, as that of NextSerial is. A key that was trusted once, and then no more, cannot come back:
-// all that it had signed would come back with it.
+// above theirs, as that of NextSerial is. A key that was trusted once, and then
+// no more, cannot come back: all that it had signed would come back with it.
 func Rotate(typ string, chain []Envelope, r Rotation, keys ...ed25519.PrivateKey) ([]Envelope, error) {
 	if err := r.check(); err != nil {
 		return nil, err
