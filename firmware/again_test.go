@@ -23,10 +23,19 @@ func TestOnFinishThatBlocksHoldsNobodyUp(t *testing.T) {
 		ended := make(chan firmware.Run)
 		d.config.OnFinish = func(r firmware.Run) { ended <- r }
 		d.config.Slots = lateSlots{d.sim}
+		var open chan struct{} // while it is not, the run goes on and is waited for
+		d.config.Gate = func(context.Context, firmware.Run, firmware.Step) error { <-open; return nil }
 		fw := d.start()
 		for range 3 {
-			_, err := fw.Update(ctx, firmware.Request{Version: "1.3.0"})
-			require.ErrorIs(t, err, firmware.ErrFailed)
+			open = make(chan struct{})
+			waited := make(chan error, 1)
+			go func() {
+				_, err := fw.Update(ctx, firmware.Request{Version: "1.3.0"})
+				waited <- err
+			}()
+			time.Sleep(time.Second) // it waits for whoever works on the run
+			close(open)
+			require.ErrorIs(t, <-waited, firmware.ErrFailed)
 		}
 		told := map[string]int{}
 		for range 3 {
