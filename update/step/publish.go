@@ -194,7 +194,11 @@ func (p *publisher) do(ctx context.Context, t *update.Task) error {
 	p = p.in(d)
 	if d.Other == "" || exists(p.beside(d.Other+undone)) {
 		// Known before it is made, so that nothing is ever left unnamed.
-		d = published{Other: time.Now().UTC().Format("20060102T150405.000Z-") + t.Run.ID, Dir: p.Dir}
+		name, err := p.named(t.Run.ID, time.Now())
+		if err != nil {
+			return err
+		}
+		d = published{Other: name, Dir: p.Dir}
 		if err := t.Save(ctx, d); err != nil {
 			return err
 		}

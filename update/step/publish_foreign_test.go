@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -235,6 +236,18 @@ func TestPublishFilesLeavesAloneWhatIsNotItsOwnBesideTheFolder(t *testing.T) {
 		s.publish(t, "more", []string{"1.1.0", "1.0.0"}[i%2])
 	}
 	require.FileExists(t, mine)
+}
+
+func TestPublishFilesKnowsWhatCameLastAlsoWhenTheClockWasSetBack(t *testing.T) {
+	s := newSite(t)
+	s.publish(t, "zero", "1.0.0")
+	s.publish(t, "one", "1.1.0")
+	synctest.Test(t, func(t *testing.T) { // where it is the year 2000
+		s.publish(t, "two", "1.0.0")
+		s.publish(t, "three", "1.1.0")
+	})
+	require.Len(t, s.beside(t, "*-two.old"), 1)
+	require.Empty(t, s.beside(t, "*-one.old"))
 }
 
 func TestPublishFilesDoesNotPileUpTreesOfPublishesThatFail(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/internal/remove"
@@ -28,6 +29,24 @@ func ofRun(name string) (id, kind string, ok bool) {
 		return "", "", false
 	}
 	return m[1], m[2], true
+}
+
+// nameTime is how the names of what is of a run begin.
+const nameTime = "20060102T150405.000Z-"
+
+// named returns what a run is called beside Dir. Names begin with the time, and
+// tell which run came last: one that begins in the same millisecond as another,
+// or after the clock was set back, has a later name all the same.
+func (p *publisher) named(run string, now time.Time) (string, error) {
+	all, err := p.ofRuns()
+	now = now.UTC().Truncate(time.Millisecond)
+	for _, b := range all {
+		last, err := time.Parse(nameTime, b.id[:len(nameTime)])
+		if err == nil && !now.After(last) {
+			now = last.Add(time.Millisecond)
+		}
+	}
+	return now.Format(nameTime) + run, err
 }
 
 // besides is something beside Dir that is of a run.
