@@ -21,6 +21,11 @@
 //     back. Package [github.com/upkeep-go/upkeep/firmware/feed] makes and reads
 //     feeds of releases, [github.com/upkeep-go/upkeep/firmware/slot] has slots and
 //     boot loaders.
+//   - [github.com/upkeep-go/upkeep/rollout] brings a new revision of a service
+//     into use a step at a time, judges it, and goes back by itself. Package
+//     [github.com/upkeep-go/upkeep/rollout/traffic] is its router,
+//     [github.com/upkeep-go/upkeep/rollout/static] knows services that run
+//     elsewhere, [github.com/upkeep-go/upkeep/rollout/analysis] asks others.
 //
 // Below them is [github.com/upkeep-go/upkeep/lease]: one holder at a time, in one
 // process or in many, for work of your own too.
@@ -38,13 +43,14 @@
 //   - storage/postgres, a module of its own: any number of machines.
 //
 // An engine of your own needs no permission: implement the interfaces, and let
-// lease/leasetest, update/updatetest, lv/lvtest, firmware/firmwaretest and storage/storagetest tell
-// whether it keeps their promises. For a database that speaks SQL,
+// lease/leasetest, update/updatetest, lv/lvtest, firmware/firmwaretest,
+// rollout/rollouttest and storage/storagetest tell whether it keeps their
+// promises. For a database that speaks SQL,
 // [github.com/upkeep-go/upkeep/storage/sqlstore] has all statements already.
 //
 // # HTTP
 //
-// [github.com/upkeep-go/upkeep/httpadapter] serves three documented APIs, and
+// [github.com/upkeep-go/upkeep/httpadapter] serves four documented APIs, and
 // Upkeep's own routes under /upkeep/v1/: on a ServeMux, or as an http.Handler
 // on any router.
 //

@@ -27,7 +27,7 @@ func (s *site) requireInternal(t *testing.T, target target, got reply) {
 	require.NotContains(t, got.text, "secret")
 	require.Contains(t, s.log.String(), "/secret/path")
 	require.Contains(t, s.log.String(), "stack=", "a stack")
-	if target.method != http.MethodHead && !documentsFirmware(target.Pattern) { // which has no place for it
+	if target.method != http.MethodHead && !documentsFirmware(target.Pattern) && !documentsRollouts(target.Pattern) { // which have no place for it
 		_, id, told := strings.Cut(got.text, "request ")
 		require.True(t, told, got.text)
 		require.Contains(t, s.log.String(), "request_id="+id[:26])

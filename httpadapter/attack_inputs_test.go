@@ -163,6 +163,15 @@ func (t target) credentials() (all []input) {
 		}
 		bad("another app", change("appid", "other"))
 		bad("a bearer token", change("authkey", "").with("Authorization", "Bearer "+admin))
+	case documentsRollouts(t.Pattern):
+		for _, query := range []string{
+			"", "access_token=", "access_token=" + near, "Access_token=" + admin, "access_token=" + admin + "%20", "access_token=" + strings.Repeat("x", 7<<10),
+		} {
+			r := t.good()
+			r.query = query
+			bad(fmt.Sprintf("the query %.60q", query), r)
+			bad(fmt.Sprintf("the query %.60q and a bearer token", query), r.with("Authorization", "Bearer "+admin))
+		}
 	case t.Pattern == updateStatus:
 		for _, value := range []string{
 			"", "mwcloud-sid=" + admin, "mwcloud-uid=ann", "mwcloud-sid=" + admin + "; mwcloud-uid=", "mwcloud-sid=; mwcloud-uid=ann",

@@ -32,11 +32,13 @@ var wildcard = regexp.MustCompile(`\{[^}]*\}`)
 // goodIDs are good ids for the wildcards of patterns, where those of rowIDs do
 // not do.
 var goodIDs = strings.NewReplacer(
-	"/runs/{id}", "/runs/run-1", "{item}", url.PathEscape(heldLock), "releases/{id}", "releases/3",
+	"/runs/{id}", "/runs/run-1", "{item}", url.PathEscape(heldLock), "releases/{id}", "releases/3", "/revisions/{run}", "/revisions/run-1",
 )
 
 // goodQueries are those of routes that need one, by pattern.
-var goodQueries = map[string]string{"/upkeep/v1/updates/plan": "package=demo/site"}
+var goodQueries = map[string]string{
+	"/upkeep/v1/updates/plan": "package=demo/site", ownRollouts + "/services/{name}": "version=v1", rollPath: "access_token=" + admin,
+}
 
 // goodBodies are those for which {} does not do, by pattern without /api.
 var goodBodies = map[string]string{
@@ -55,6 +57,10 @@ var goodBodies = map[string]string{
 	"/upkeep/v1/lv/rows/{objectId}":           `{"content":{"name":"attack"}}`,
 	"/upkeep/v1/lv/strategies/test":           `{"rules":` + helloRules + `}`,
 	"/upkeep/v1/firmware/settings":            `{"enable":true}`,
+	rollPath:                                  rolledBody,
+	ownRollouts + "/plan":                     rolledBody,
+	ownRollouts + "/runs/{id}/resume":         `{"step":0}`,
+	ownRollouts + "/services/{name}/split":    `{"weights":[{"version":"v1","percent":100}]}`,
 }
 
 // attacked returns every route of the table with every method.
@@ -113,6 +119,9 @@ func (t target) good() request {
 	r := request{method: t.method, path: t.path, query: goodQueries[t.Pattern], header: http.Header{}, body: t.body}
 	if t.API == httpadapter.LVAPI {
 		r = r.asked("appid=app&schemaid=table")
+	}
+	if strings.Contains(t.Pattern, ownRollouts+"/services/") {
+		r = r.asked("env=test")
 	}
 	switch {
 	case t.wire.File:

@@ -19,7 +19,9 @@ import (
 
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -110,6 +112,7 @@ func narrowSite(t testing.TB, add func(*site), body int64) *site {
 	require.NoError(t, err)
 	_, err = s.db.Firmware("4711").Save(context.Background(), firmware.Record{Run: &firmware.Run{ID: "run-1", State: firmware.StateSucceeded}})
 	require.NoError(t, err)
+	s.hasRolled(t)
 	_, err = s.db.Locker().Acquire(context.Background(), heldLock, "somebody", time.Hour)
 	require.NoError(t, err)
 	return s
@@ -160,6 +163,11 @@ func (s *site) settle(t testing.TB) {
 			}
 		}
 	}
+	for run, err := range s.port.History(context.Background(), rollout.Query{Live: true}) { // which would take its time
+		require.NoError(t, err)
+		require.NoError(t, s.port.Cancel(context.Background(), run.ID, rollout.By{}))
+		_, _ = s.port.Wait(context.Background(), run.ID)
+	}
 	for range 10_000 { // at most so many milliseconds, by the clock of a bubble
 		if s.told(t) {
 			return
@@ -169,12 +177,23 @@ func (s *site) settle(t testing.TB) {
 	t.Error("what ended is not told")
 }
 
-// told reports whether nothing is written any more of a run that has ended, as
-// when somebody was told of it. Nobody will be of what the site began with.
+// told reports whether nothing is written any more of runs that have ended: of
+// whom was told of them, and of what they leave behind.
 func (s *site) told(t testing.TB) bool {
-	rec, err := s.db.Firmware("4711").Load(context.Background())
+	ctx := context.Background()
+	rec, err := s.db.Firmware("4711").Load(ctx)
 	require.NoError(t, err)
-	return rec.Run == nil || rec.Run.ID == "run-1" || !rec.Run.State.Done() || bytes.Contains(rec.Progress, []byte(`"told":true`))
+	if rec.Run != nil && rec.Run.ID != "run-1" && rec.Run.State.Done() && !bytes.Contains(rec.Progress, []byte(`"told":true`)) {
+		return false
+	}
+	for svc, err := range s.db.Rollouts().Services(ctx, rollout.ServiceQuery{}) {
+		require.NoError(t, err)
+		_, err = s.db.Locker().Holder(ctx, lease.Item("rollout", svc.ID.Env, svc.ID.Name))
+		if len(svc.Untold) > 0 || !errors.Is(err, lease.ErrFree) {
+			return false
+		}
+	}
+	return true
 }
 
 // recorder records a reply, and ends the request once it is written to, so that
@@ -202,7 +221,8 @@ func (s *site) answer(r request) (got reply, err error) {
 	sent := r.built().WithContext(ctx)
 	s.adapter.ServeHTTP(w, sent)
 	got = reply{w.Result(), w.Body.String(), r.method}
-	return got, described(s.t).check(sent, got.Response, got.text)
+	err = described(s.t).check(sent, got.Response, got.text)
+	return got.meant(), err
 }
 
 // strike sends an input to a target, and returns what the target does wrong.
@@ -300,6 +320,8 @@ func (t target) holds(object map[string]any, code int) bool {
 		return found && slug != "" && object["status"] == status && object["title"] != ""
 	case t.own:
 		return true
+	case documentsRollouts(t.Pattern):
+		return len(object) == 4 && object["errcode"] == 0.0 && !fails || len(object) == 2 && object["errcode"] != 0.0 && object["errmsg"] != "" && fails
 	case documentsFirmware(t.Pattern):
 		return object["status"] != nil && object["result"] == 0.0 && !fails || len(object) == 1 && object["result"] != 0.0 && fails
 	case documentsRows(t.Pattern):

@@ -54,7 +54,8 @@ type Principal struct {
 	Roles map[API]Role
 	// Scopes are where Secrets lets the principal in: "appid", or
 	// "appid/schemaid" for this table alone. Nil is everywhere, empty is nowhere
-	// but on the routes of UpkeepAPI, which are about no app.
+	// but on the routes of UpkeepAPI, which are about no app. For RolloutAPI they
+	// are environments: see Config.Environments.
 	Scopes []string
 }
 
@@ -103,7 +104,7 @@ func (s Secrets) Authenticate(_ context.Context, c Credential, needs Role) (Prin
 	if known == 0 || c.ID != "" && c.ID != found.ID {
 		return Principal{}, ErrBadCredential
 	}
-	if c.API != UpkeepAPI && !found.within(c.App, c.Schema) {
+	if c.API != UpkeepAPI && c.API != RolloutAPI && !found.within(c.App, c.Schema) {
 		return Principal{}, errOutOfScope
 	}
 	if found.In(c.API) < needs {

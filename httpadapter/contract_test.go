@@ -83,6 +83,7 @@ var contractSystems = map[string]contractSystem{
 	"wncms-update":      {vocabulary: updateVocabulary, build: buildUpdate},
 	"wuji-row-versions": {vocabulary: lvVocabulary, build: buildLV},
 	"magewell-firmware": {vocabulary: firmwareVocabulary, build: buildFirmware, at: checkedAt},
+	"wechat-rollout":    {vocabulary: rolloutVocabulary, build: buildRollout, at: rolledAt},
 }
 
 // corpus is one file of cases, or several of one stem.

@@ -9,13 +9,15 @@
 //	…
 //	api.Register(mux) // beside your own routes
 //
-// The documented routes are those of three documents, and answer exactly what
+// The documented routes are those of four documents, and answer exactly what
 // these say:
 //
 //   - the [WNCMS Updates API]: POST /api/v1/update and /api/v1/update/progress
 //   - the [row-version API] of Wuji, in Chinese: everything under /lv/,
 //     and the same under /api/lv/
 //   - the update status API of Magewell Control Hub: GET /api/update/status
+//   - the rolling update of WeChat CloudBase:
+//     POST /componenttcb/rollupdatecloudbaserunserverversion, see [RolloutAPI]
 //
 // GET /upkeep/v1/openapi.json describes every route as it is served, with its
 // parameters, bodies and replies, also what the documents leave open: replies
@@ -39,6 +41,13 @@
 // firmware comes as a form, and streams into the slot:
 //
 //	curl -H "Authorization: Bearer $TOKEN" -F file=@bundle http://device/upkeep/v1/firmware/upload
+//
+// The rolling update has its access_token in the query. Its status is always 200,
+// and what was refused is an errcode: whether the environment is one of the
+// caller's comes after all arguments (see Config.Environments). Our own routes
+// about rollouts leave out, or refuse, what is in an environment of somebody else.
+// Below Admin they mask what may be secret, and do not say where replicas are;
+// what these print is for an Admin alone.
 //
 // Everything is refused by default: without an [Authenticator] every route
 // answers that the credential is wrong. A Reader sees runs; what their steps
@@ -107,8 +116,8 @@
 //
 // To change it, read routes.go first, what is between this package and that
 // which serves tables of routes, internal/web; then update.go and
-// update_runs.go, or lv.go and lv_own.go, or firmware.go and firmware_own.go, the documented and the own rows of a
-// domain; runs.go serves the runs of any. auth.go has who may do what. The way of a request to its handler,
+// update_runs.go, or lv.go and lv_own.go, or firmware.go and firmware_own.go, or rollout.go and
+// rollout_own.go, the documented and the own rows of a domain; runs.go serves the runs of any. auth.go has who may do what. The way of a request to its handler,
 // event streams, how bodies are read and failures are told are in internal/web.
 //
 // [WNCMS Updates API]: https://doc.wncms.cc/api/endpoints/updates

@@ -11,6 +11,7 @@ import (
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -208,4 +209,62 @@ func (d *engineDevice) History(ctx context.Context, q firmware.Query) iter.Seq2[
 
 func (d *engineDevice) Watch(ctx context.Context, after int64) iter.Seq2[firmware.Event, error] {
 	return asking(d.engine, d.DeviceStore.Watch(ctx, after))
+}
+
+// engineRollouts is its store of rollouts.
+type engineRollouts struct {
+	rollout.Store
+	*engine
+}
+
+func (r *engineRollouts) Rollouts() rollout.RunStore {
+	return &engineRuns{r.Store.Rollouts(), r.engine}
+}
+
+type engineRuns struct {
+	rollout.RunStore
+	*engine
+}
+
+func (r *engineRuns) Create(ctx context.Context, t rollout.Transition) (rollout.Transition, error) {
+	r.ask()
+	t, err := r.RunStore.Create(ctx, t)
+	r.wrote(err)
+	return t, err
+}
+
+// Save counts what is asked for. How a run goes on is recorded whatever becomes
+// of the request.
+func (r *engineRuns) Save(ctx context.Context, t rollout.Transition) (rollout.Transition, error) {
+	r.ask()
+	asked := t.Run == nil || slices.ContainsFunc(t.Events, func(e rollout.Event) bool { return e.Kind == rollout.EventWish })
+	t, err := r.RunStore.Save(ctx, t)
+	if asked {
+		r.wrote(err)
+	}
+	return t, err
+}
+
+func (r *engineRuns) Get(ctx context.Context, id string) (rollout.Run, error) {
+	r.ask()
+	return r.RunStore.Get(ctx, id)
+}
+
+func (r *engineRuns) History(ctx context.Context, q rollout.Query) iter.Seq2[rollout.Run, error] {
+	r.ask()
+	return r.RunStore.History(ctx, q)
+}
+
+func (r *engineRuns) Service(ctx context.Context, id rollout.ServiceID) (rollout.Service, error) {
+	r.ask()
+	return r.RunStore.Service(ctx, id)
+}
+
+func (r *engineRuns) Services(ctx context.Context, q rollout.ServiceQuery) iter.Seq2[rollout.Service, error] {
+	r.ask()
+	return r.RunStore.Services(ctx, q)
+}
+
+func (r *engineRuns) Watch(ctx context.Context, after int64) iter.Seq2[rollout.Event, error] {
+	return asking(r.engine, r.RunStore.Watch(ctx, after))
 }

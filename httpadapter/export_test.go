@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
@@ -106,7 +107,7 @@ func (a *Adapter) Wire(pattern, method string) (w Wire) {
 func membersOf(t reflect.Type) map[string]string {
 	kinds := map[reflect.Kind]string{
 		reflect.String: "string", reflect.Bool: "boolean", reflect.Slice: "array", reflect.Map: "object",
-		reflect.Int: "integer", reflect.Int64: "integer",
+		reflect.Int: "integer", reflect.Int64: "integer", reflect.Pointer: "",
 	}
 	all := map[string]string{}
 	for _, f := range reflect.VisibleFields(t) {
@@ -119,6 +120,19 @@ func membersOf(t reflect.Type) map[string]string {
 		}
 	}
 	return all
+}
+
+// Meant is a header in which the rolling update, whose status is always 200, says
+// to tests what else it would be.
+const Meant = "WWW-Authenticate"
+
+func init() {
+	say := wechat.Say
+	wechat.Say = func(r *web.Refusal, err error) web.Answer {
+		answer := say(r, err)
+		answer.Challenge = strconv.Itoa(r.Status)
+		return answer
+	}
 }
 
 // TakesBody reports whether the route with this pattern and method reads a body.

@@ -14,6 +14,7 @@ import (
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -28,6 +29,9 @@ type Config struct {
 	// Firmware serves the update status API of Magewell Control Hub, under
 	// /api/update/, and /upkeep/v1/firmware/.
 	Firmware *firmware.Service
+	// Rollout serves the rolling update of WeChat CloudBase, under
+	// /componenttcb/, and /upkeep/v1/rollouts/: see RolloutAPI.
+	Rollout *rollout.Controller
 
 	// Auth decides about every request. Default: refuse all.
 	Auth Authenticator
@@ -42,6 +46,10 @@ type Config struct {
 	// so yet. Others are not found until the program itself writes to them.
 	// An App has no slash.
 	Tables []lv.TableID
+	// Environments decides whether a principal may act, or look, in an
+	// environment of Rollout, "" for services without one: ErrForbidden if not.
+	// Default: in those that its Scopes name, in all if that is nil.
+	Environments func(ctx context.Context, p Principal, env string) error
 	// Prefix comes before every route, such as "/svc": what the path of a
 	// request begins with when it comes to the Adapter, or to the handlers
 	// that Register has registered. Default none. So below a path
@@ -78,7 +86,7 @@ type Config struct {
 
 // domains return what each domain serves, nothing if it has no service, and
 // check what the Config says of it.
-var domains = []func(Config) (web.API, error){updateAPI, lvAPI, firmwareAPI}
+var domains = []func(Config) (web.API, error){updateAPI, lvAPI, firmwareAPI, rolloutAPI}
 
 // Limits bound what comes from outside. A zero field means its default.
 type Limits struct {

@@ -70,6 +70,9 @@ func TestAKeyOutsideItsScopeIsRefusedAndIsNoGuess(t *testing.T) {
 				require.Equal(t, http.StatusForbidden, r.StatusCode, r.text)
 				continue
 			}
+			if r.API == httpadapter.RolloutAPI {
+				continue // the scopes are environments: TestEnvironmentsKeepApart
+			}
 			body := strings.Replace(updateBody("shop"), "{", `{"itemId":"core",`, 1)
 			reply := s.send(r.Methods[0], path, body, as("shop"))
 			want := http.StatusForbidden

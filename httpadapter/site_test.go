@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/httpadapter"
 	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/update"
@@ -41,6 +43,7 @@ type site struct {
 	rows     *lv.Service
 	gadget   *gadget // that runs 1.0.0, and is offered 1.1.0
 	firmware *firmware.Service
+	port     *port // of services that are rolled: none yet
 	adapter  *httpadapter.Adapter
 	mux      *http.ServeMux
 	log      *safeBuffer
@@ -60,6 +63,8 @@ type site struct {
 	check func(context.Context, *update.Task) error
 	// prepare changes the device. Default: not at all.
 	prepare func(*gadget)
+	// prepareRollout changes the Config of the Controller. Default: not at all.
+	prepareRollout func(*rollout.Config)
 	// configure changes the adapter's Config. Default: not at all.
 	configure func(*httpadapter.Config)
 	// add adds routes to the table. Default: none.
@@ -105,8 +110,9 @@ func (s *site) open(t testing.TB) *site {
 		s.prepare(s.gadget)
 	}
 	s.firmware = s.gadget.start(t)
+	s.port = newPort(t, &engineRollouts{db, &s.engine}, s.prepareRollout)
 	c := httpadapter.Config{
-		Update: s.updater, LV: s.rows, Firmware: s.firmware, Tables: []lv.TableID{{App: "app", Schema: "empty"}},
+		Update: s.updater, LV: s.rows, Firmware: s.firmware, Rollout: s.port.Controller, Tables: []lv.TableID{{App: "app", Schema: "empty"}},
 		Auth: httpadapter.Secrets{
 			admin:  {ID: "ann", Role: httpadapter.Admin},
 			reader: {ID: "rob", Role: httpadapter.Reader},
@@ -132,6 +138,15 @@ type reply struct {
 	*http.Response
 	text   string
 	method string
+}
+
+// meant returns the reply with the status that it is meant to have.
+func (r reply) meant() reply {
+	if status, err := strconv.Atoi(r.Header.Get(httpadapter.Meant)); err == nil && status > 0 {
+		r.StatusCode = status
+		r.Header.Del(httpadapter.Meant)
+	}
+	return r
 }
 
 // json returns the reply's object.
@@ -170,7 +185,7 @@ func (s *site) serve(r *http.Request) reply {
 	s.mux.ServeHTTP(w, r)
 	got := reply{w.Result(), w.Body.String(), r.Method}
 	assert.NoError(s.t, described(s.t).check(r, got.Response, got.text))
-	return got
+	return got.meant()
 }
 
 // get and post send what an administrator sends to our own routes.

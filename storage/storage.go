@@ -14,11 +14,13 @@ import (
 	"github.com/upkeep-go/upkeep/internal/fault"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/update"
 )
 
-// Backend is what a full engine offers: an update.Store, an lv.Store and a
-// firmware.Store, which the Config of each domain takes as it is. The stores
+// Backend is what a full engine offers: an update.Store, an lv.Store, a
+// firmware.Store and a rollout.Store, which the Config of each domain takes as
+// it is, and what a Deployer of package rollout keeps of its host. The stores
 // share its life: they are used until Close, which waits for them and may be
 // called twice. Package storagetest checks implementations.
 type Backend interface {
@@ -26,6 +28,8 @@ type Backend interface {
 	Journal() update.Journal
 	Versions() lv.VersionStore
 	Firmware(device string) firmware.DeviceStore
+	Rollouts() rollout.RunStore
+	Instances(host string) rollout.InstanceStore
 	Close() error
 }
 

@@ -25,6 +25,29 @@ func TestTheWalkOfTheDeviceRunsWordForWord(t *testing.T) {
 		t.Skip("UPKEEP_FULL=1 runs it: it waits so that people can watch, for more than a minute")
 	}
 	t.Parallel()
+	out, wrong := walkThrough(t, "## Update a device", "## Clean up")
+	said := regexp.MustCompile(`(?m)^server: .*\n`).FindAllString(wrong, -1)
+	require.Equal(t, []string{"server: the server answered 409 Conflict\n", "server: the server answered 422 Unprocessable Entity\n"}, said, wrong)
+	requireInOrder(t, out,
+		"\n0 1.0.0 0 \n", "2 1.0.0 0 \n", `"up_to_date":false,"pull":{"patch":`,
+		"4 1.0.0 0 \n", "4 1.0.0 ", "8 1.0.0 0 \n", "16 1.0.0 0 install\n", "64 1.0.0 0 \n", "1 1.0.0 0 \n", "0 1.1.0 0 \n",
+		`"state":"succeeded","percent":100,"pulled":{"patch":`,
+		"event: ended\n", `"kind":"ended","state":"succeeded"`,
+		`object="1.2.0 patch from 1.1.0" range="bytes=0-`, "there=false", `object="1.2.0 zstd" range="bytes=0-`, // before the kill
+		`object="1.2.0 zstd" range="bytes=`, `"state":"succeeded","percent":100,"pulled":{"chunks":`, // after it
+		"64 1.2.0 0 by admin: to bring it by hand\n", "0 1.1.0 0 \n", `"pulled":{"bundle":`, "0 1.2.0 0 \n",
+		"0 1.1.0 0 the window opens on ", "0 1.2.0 0 \n",
+		"512 1.2.0 0 \n", "not confirmed within 3s: the image in slot b says of itself that it is not well", "rolled back here", `firmware: older catalog than before`,
+	)
+	after := strings.SplitN(out, "\n8 1.1.0 0 \n", 2)
+	require.Len(t, after, 2)
+	require.NotRegexp(t, `object="1.2.0 zstd" range="bytes=0-`, after[1], "what was in the slot is not fetched again")
+}
+
+// walkThrough runs what the README says from one heading up to another, with
+// what it defines before "Roll a service", in one shell.
+func walkThrough(t *testing.T, from, until string) (said, wrong string) {
+	t.Helper()
 	sh, err := exec.LookPath("sh")
 	needstest.Tool(t, "sh", err == nil)
 	_, err = exec.LookPath("curl")
@@ -42,38 +65,36 @@ func TestTheWalkOfTheDeviceRunsWordForWord(t *testing.T) {
 	program := fmt.Sprintf("#!/bin/sh\nexec '%s' -state '%s' -addr %s \"$@\"\n", filepath.Join(dir, "program"), state, addr)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "server"), []byte(program), 0o755))
 
-	before, all := walk(t, "## Update a device"), walk(t, "## Clean up")
+	before, all := walk(t, from), walk(t, until)
 	script := "set -u; NOW=; trap 'kill -9 $SERVER' EXIT; trap 'exit 1' INT; sleep 300 & SERVER=$!\n" +
 		before[0] + strings.Join(all[len(before):], "\n") + "true\n"
 	script = regexp.MustCompile("(?m)^go build .*$").ReplaceAllString(script, "")
 	script = strings.NewReplacer("/tmp/upkeep", dir, "127.0.0.1:8080", addr).Replace(script)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*waitAtMost)
 	defer cancel()
-	var out, wrong bytes.Buffer
+	var out, failed bytes.Buffer
 	cmd := exec.CommandContext(ctx, sh, "-c", script)
-	cmd.Stdout, cmd.Stderr = &out, &wrong
+	cmd.Stdout, cmd.Stderr = &out, &failed
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // its trap ends the server
 	cmd.WaitDelay = 5 * time.Second
 	began := time.Now()
 	err = cmd.Run()
-	require.NoError(t, err, "%s%s", &out, &wrong)
+	require.NoError(t, err, "%s%s", &out, &failed)
 	t.Log(time.Since(began))
-	said := regexp.MustCompile(`(?m)^server: .*\n`).FindAllString(wrong.String(), -1)
-	require.Equal(t, []string{"server: the server answered 409 Conflict\n", "server: the server answered 422 Unprocessable Entity\n"}, said, wrong.String())
-	requireInOrder(t, out.String(),
-		"\n0 1.0.0 0 \n", "2 1.0.0 0 \n", `"up_to_date":false,"pull":{"patch":`,
-		"4 1.0.0 0 \n", "4 1.0.0 ", "8 1.0.0 0 \n", "16 1.0.0 0 install\n", "64 1.0.0 0 \n", "1 1.0.0 0 \n", "0 1.1.0 0 \n",
-		`"state":"succeeded","percent":100,"pulled":{"patch":`,
-		"event: ended\n", `"kind":"ended","state":"succeeded"`,
-		`object="1.2.0 patch from 1.1.0" range="bytes=0-`, "there=false", `object="1.2.0 zstd" range="bytes=0-`, // before the kill
-		`object="1.2.0 zstd" range="bytes=`, `"state":"succeeded","percent":100,"pulled":{"chunks":`, // after it
-		"64 1.2.0 0 by admin: to bring it by hand\n", "0 1.1.0 0 \n", `"pulled":{"bundle":`, "0 1.2.0 0 \n",
-		"0 1.1.0 0 the window opens on ", "0 1.2.0 0 \n",
-		"512 1.2.0 0 \n", "not confirmed within 3s: the image in slot b says of itself that it is not well", "rolled back here", `firmware: older catalog than before`,
+	return out.String(), failed.String()
+}
+
+func TestTheWalkOfTheServiceRunsWordForWord(t *testing.T) {
+	if os.Getenv("UPKEEP_FULL") == "" {
+		t.Skip("UPKEEP_FULL=1 runs it: it waits so that people can watch, for about a minute")
+	}
+	t.Parallel()
+	out, _ := walkThrough(t, "## Roll a service", "## Update a device")
+	requireInOrder(t, out,
+		"100 greeter-001 greeter:1 hello\n", `"errcode":0`, "analysing\n", "90 greeter-001 greeter:1 hello\n", "10 greeter-001 greeter:2 hello\n",
+		"succeeded\n", "100 greeter-001 greeter:2 hello\n", "rolled_back\n", "100 greeter-001 greeter:2 hello\n",
+		"succeeded\n", "100 greeter-001 greeter:1 hello\n",
 	)
-	after := strings.SplitN(out.String(), "\n8 1.1.0 0 \n", 2)
-	require.Len(t, after, 2)
-	require.NotRegexp(t, `object="1.2.0 zstd" range="bytes=0-`, after[1], "what was in the slot is not fetched again")
 }
 
 func requireInOrder(t *testing.T, text string, parts ...string) {

@@ -1,6 +1,7 @@
 // The server keeps a small web site and a Go tool up to date, keeps versions of
 // the site's banners and pages, simulates a device with firmware and the feed
-// that it comes from, and serves the APIs for all of that beside the site.
+// that it comes from, rolls new versions of a service (package rollout) whose
+// machines are simulated, and serves the APIs for all of that beside the site.
 // Its commands ask a server that runs.
 //
 //	go run ./examples/server
@@ -112,7 +113,14 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(log, nil))
+	return serveOn(ctx, listener, o, db, keys, first, out, slog.New(slog.NewTextHandler(log, nil)))
+}
+
+// serveOn is serve with what all of it needs.
+func serveOn(
+	ctx context.Context, listener net.Listener, o options, db *sqlite.DB, keys credentials, first bool,
+	out io.Writer, logger *slog.Logger,
+) error {
 	rows, err := lv.New(lv.Config{Store: db, Logger: logger})
 	if err != nil {
 		return err
@@ -123,8 +131,9 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 		return err
 	}
 	defer site.Close()
-	packages := []update.Package{site.updates(keys.Addr, o.pace), tool(filepath.Join(o.state, "tools"))}
-	updates, err := update.New(update.Config{Store: db, Logger: logger, Packages: packages})
+	updates, err := update.New(update.Config{Store: db, Logger: logger, Packages: []update.Package{
+		site.updates(keys.Addr, o.pace), tool(filepath.Join(o.state, "tools")),
+	}})
 	if err != nil {
 		return err
 	}
@@ -133,13 +142,23 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	routes, err := handler(site, updates, rows, camera, keys, logger)
+	services, err := openGreeter(db, logger)
+	if err != nil {
+		return err
+	}
+	defer services.Close()
+	routes, err := handler(site, updates, rows, camera, services, keys, logger)
 	if err != nil {
 		return err
 	}
 	logger.Info("server: started", "addr", keys.Addr, "state", o.state)
 	defer logger.Info("server: stopped")
-	return run(ctx, listener, routes, updates, rows, camera, func() {
+	live := together(
+		func(ctx context.Context) { _ = updates.Run(ctx) }, // ends with ctx
+		func(ctx context.Context) { _ = rows.Run(ctx) },    // likewise
+		camera.live, services.live,
+	)
+	return run(ctx, listener, routes, updates, live, func() {
 		if first { // before anything can go wrong
 			keys.reveal(out)
 		}
@@ -150,6 +169,17 @@ func serve(ctx context.Context, o options, out, log io.Writer) error {
 		keys.print(out, o.state)
 		loadItems(ctx, rows.Table(keys.AppID, itemsSchema), o.rows, out, logger)
 	})
+}
+
+// together does all of it at once, until all has ended.
+func together(all ...func(context.Context)) func(context.Context) {
+	return func(ctx context.Context) {
+		var doing sync.WaitGroup
+		for _, f := range all {
+			doing.Go(func() { f(ctx) })
+		}
+		doing.Wait()
+	}
 }
 
 // alone makes the state folder and keeps other servers out of it, until release
@@ -181,10 +211,11 @@ func openDatabase(state string) (*sqlite.DB, error) {
 
 // handler serves the site, and the APIs beside it.
 func handler(
-	site http.Handler, updates *update.Updater, rows *lv.Service, camera *device, keys credentials, logger *slog.Logger,
+	site http.Handler, updates *update.Updater, rows *lv.Service, camera *device, services *greeter,
+	keys credentials, logger *slog.Logger,
 ) (http.Handler, error) {
 	api, err := httpadapter.New(httpadapter.Config{
-		Update: updates, LV: rows, Logger: logger,
+		Update: updates, LV: rows, Rollout: services.controller, Logger: logger,
 		Tables: []lv.TableID{{App: keys.AppID, Schema: keys.SchemaID}, {App: keys.AppID, Schema: itemsSchema}},
 		Auth:   keys.auth(),
 	})
@@ -198,22 +229,20 @@ func handler(
 	}
 	mux.Handle("/feed/", camera.shop.serve(camera.pause))
 	mux.Handle("/site/", site)
+	mux.Handle("/greeter/", services.router.Handler(greeterID))
 	mux.Handle("/{$}", http.RedirectHandler("/site/", http.StatusFound))
 	return mux, nil
 }
 
-// run serves HTTP, recovers updates, follows what other processes publish and
-// lets the device live until ctx ends; ready is called once requests are
-// answered.
+// run serves HTTP and lets all live until ctx ends; ready is called once requests
+// are answered.
 func run(
-	ctx context.Context, l net.Listener, h http.Handler, updates *update.Updater, rows *lv.Service, camera *device, ready func(),
+	ctx context.Context, l net.Listener, h http.Handler, updates *update.Updater, live func(context.Context), ready func(),
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
 	server := newServer(h)
 	var background sync.WaitGroup
-	background.Go(func() { _ = updates.Run(ctx) }) // ends with ctx
-	background.Go(func() { _ = rows.Run(ctx) })    // likewise
-	background.Go(func() { camera.live(ctx) })     // likewise
+	background.Go(func() { live(ctx) })
 	background.Go(ready)
 	background.Go(func() {
 		<-ctx.Done()

@@ -14,11 +14,10 @@ import (
 
 // device is the firmware.DeviceStore of one device.
 type device struct {
-	db       *DB
-	record   firmware.Record
-	runs     runs[firmware.Run]
-	requests map[string]int
-	log      eventlog.Log[firmware.Event]
+	db     *DB
+	record firmware.Record
+	runs   runs[firmware.Run]
+	log    eventlog.Log[firmware.Event]
 }
 
 // Firmware returns what package firmware keeps of a device.
@@ -26,7 +25,7 @@ func (db *DB) Firmware(name string) firmware.DeviceStore { return storeOf(db, na
 
 func newDevice(db *DB, keep storage.Retention) *device {
 	return &device{
-		db: db, runs: newRuns(db, firmware.ErrNotFound, firmware.Run.Clone), requests: make(map[string]int),
+		db: db, runs: newRuns(db, firmware.ErrNotFound, firmware.Run.Clone),
 		log: eventlog.Log[firmware.Event]{Events: keep.Events, Age: keep.Age, Compacted: firmware.ErrCompacted},
 	}
 }
@@ -81,16 +80,13 @@ func about(events []firmware.Event, run string) int {
 // put gives a run its place in the history, and what the engine knows of it.
 func (d *device) put(run *firmware.Run, now time.Time, first int) error {
 	i, known := d.runs.index[run.ID]
-	request := run.Request.By.RequestID
+	asked := request{id: run.Request.By.RequestID}
 	if !known {
-		if j, taken := d.requests[request]; taken && request != "" {
-			return fmt.Errorf("%w: request %q began run %q", firmware.ErrExists, request, d.runs.all[j].ID)
+		if j, taken := d.runs.requests[asked]; taken {
+			return fmt.Errorf("%w: request %q began run %q", firmware.ErrExists, asked.id, d.runs.all[j].ID)
 		}
-		i = d.runs.add(run.ID)
+		i = d.runs.add(run.ID, asked)
 		d.runs.all[i].CreatedAt = now
-		if request != "" {
-			d.requests[request] = i
-		}
 		if first >= 0 {
 			d.runs.all[i].Seq = d.log.Last() + 1 + int64(first)
 		}
@@ -98,13 +94,7 @@ func (d *device) put(run *firmware.Run, now time.Time, first int) error {
 		run.Request = d.runs.all[i].Request
 	}
 	old := d.runs.all[i]
-	run.Seq, run.CreatedAt, run.UpdatedAt, run.EndedAt = old.Seq, old.CreatedAt, now, old.EndedAt
-	switch {
-	case !run.State.Done():
-		run.EndedAt = time.Time{}
-	case run.EndedAt.IsZero():
-		run.EndedAt = now
-	}
+	run.Seq, run.CreatedAt, run.UpdatedAt, run.EndedAt = old.Seq, old.CreatedAt, now, ended(run.State.Done(), old.EndedAt, now)
 	d.runs.all[i] = run.Clone()
 	return nil
 }
@@ -129,6 +119,6 @@ func (d *device) Watch(ctx context.Context, after int64) iter.Seq2[firmware.Even
 // forget implements store.
 func (d *device) forget() {
 	d.runs.forget()
-	d.record, d.requests = firmware.Record{}, nil
+	d.record = firmware.Record{}
 	d.log.Close(storage.ErrClosed)
 }

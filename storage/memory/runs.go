@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"time"
 )
 
 // runs are those of a domain, or of one thing of it: of type R, in the order in
@@ -13,21 +14,40 @@ type runs[R any] struct {
 	notFound error
 	clone    func(R) R
 
-	all   []R // oldest first
-	index map[string]int
+	all      []R // oldest first
+	index    map[string]int
+	requests map[request]int
 }
+
+// request is a RequestID, and what it is unique in: a package, or a service.
+type request struct{ of, id string }
 
 func newRuns[R any](db *DB, notFound error, clone func(R) R) runs[R] {
-	return runs[R]{db: db, notFound: notFound, clone: clone, index: make(map[string]int)}
+	return runs[R]{db: db, notFound: notFound, clone: clone, index: make(map[string]int), requests: make(map[request]int)}
 }
 
-// add makes a place for a run.
-func (l *runs[R]) add(id string) (i int) {
+// add makes a place for a run, and notes its request, if there is one.
+func (l *runs[R]) add(id string, asked request) (i int) {
 	i = len(l.all)
 	l.index[id] = i
+	if asked.id != "" {
+		l.requests[asked] = i
+	}
 	var none R
 	l.all = append(l.all, none)
 	return i
+}
+
+// ended is when a run has ended that is done now, or not, and ended before
+// unless that is zero.
+func ended(done bool, before, now time.Time) time.Time {
+	switch {
+	case !done:
+		return time.Time{}
+	case before.IsZero():
+		return now
+	}
+	return before
 }
 
 // get returns a run.
@@ -81,4 +101,4 @@ func (l *runs[R]) from(ctx context.Context, after string) (int64, error) {
 }
 
 // forget drops everything. The mutex is held.
-func (l *runs[R]) forget() { l.all, l.index = nil, nil }
+func (l *runs[R]) forget() { l.all, l.index, l.requests = nil, nil, nil }

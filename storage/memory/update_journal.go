@@ -18,22 +18,18 @@ func (db *DB) Journal() update.Journal { return storeOf(db, "", newJournal) }
 
 func newJournal(db *DB, keep storage.Retention) *journal {
 	return &journal{
-		db: db, runs: newRuns(db, update.ErrNotFound, update.Run.Clone), requests: make(map[request]int), fences: make(map[string]int64),
+		db: db, runs: newRuns(db, update.ErrNotFound, update.Run.Clone), fences: make(map[string]int64),
 		log: eventlog.Log[update.Event]{Events: keep.Events, Age: keep.Age, Compacted: update.ErrCompacted},
 	}
 }
 
 // journal is the update.Journal of a DB.
 type journal struct {
-	db       *DB
-	runs     runs[update.Run]
-	requests map[request]int
-	fences   map[string]int64 // by item: the greatest token that wrote
-	log      eventlog.Log[update.Event]
+	db     *DB
+	runs   runs[update.Run]
+	fences map[string]int64 // by item: the greatest token that wrote
+	log    eventlog.Log[update.Event]
 }
-
-// request is what a RequestID is unique in.
-type request struct{ pkg, id string }
 
 // Create implements update.Journal.
 func (j *journal) Create(ctx context.Context, r update.Run, events ...update.Event) (update.Run, error) {
@@ -55,16 +51,13 @@ func (j *journal) Create(ctx context.Context, r update.Run, events ...update.Eve
 	if r.Seq = 0; len(events) > 0 {
 		r.Seq = j.log.Last() + 1
 	}
-	i := j.runs.add(r.ID)
-	if r.Request.By.RequestID != "" {
-		j.requests[request{r.Package, r.Request.By.RequestID}] = i
-	}
+	i := j.runs.add(r.ID, request{r.Package, r.Request.By.RequestID})
 	return j.write(i, r, events), nil
 }
 
 // earlier finds the run that r would repeat.
 func (j *journal) earlier(r update.Run) (int, bool) {
-	if i, ok := j.requests[request{r.Package, r.Request.By.RequestID}]; ok {
+	if i, ok := j.runs.requests[request{r.Package, r.Request.By.RequestID}]; ok {
 		return i, true
 	}
 	i, ok := j.runs.index[r.ID]
@@ -116,12 +109,7 @@ func mergeSteps(old, changed []update.StepRecord, events []update.Event) []updat
 
 // write keeps r, which nobody else has, with its events. The mutex is held.
 func (j *journal) write(i int, r update.Run, events []update.Event) update.Run {
-	switch {
-	case !r.State.Done():
-		r.EndedAt = time.Time{}
-	case r.EndedAt.IsZero():
-		r.EndedAt = r.UpdatedAt
-	}
+	r.EndedAt = ended(r.State.Done(), r.EndedAt, r.UpdatedAt)
 	j.runs.all[i] = r
 	j.fences[r.Item] = r.Token
 	last := j.log.Last()
@@ -154,6 +142,6 @@ func (j *journal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event
 // forget implements store.
 func (j *journal) forget() {
 	j.runs.forget()
-	j.requests, j.fences = nil, nil
+	j.fences = nil
 	j.log.Close(storage.ErrClosed)
 }

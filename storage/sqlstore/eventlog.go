@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/upkeep-go/upkeep/storage"
 )
@@ -32,6 +33,26 @@ type logged[E any] struct {
 	seq, ms int64
 	bytes   int // how much it adds to a page
 	event   E
+}
+
+// scanEvents scans the columns seq, time_ms, run and record. Corrupt stands for
+// an event whose record cannot be decoded, and set says what the columns do.
+func scanEvents[E any](decode func(record string) (E, error), corrupt E, set func(e *E, seq int64, at time.Time, run string)) func(
+	scan func(dest ...any) error) (logged[E], error) {
+	return func(scan func(...any) error) (r logged[E], err error) {
+		var run []byte
+		var record string
+		if err = scan(&r.seq, &r.ms, &run, &record); err != nil {
+			return r, err
+		}
+		e, fault := decode(record)
+		if fault != nil {
+			e = corrupt
+		}
+		set(&e, r.seq, utc(r.ms), string(run))
+		r.event, r.bytes = e, len(record)
+		return r, nil
+	}
 }
 
 // eventLog is the events of a domain. They are numbered without a gap but where

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/upkeep-go/upkeep/firmware"
 )
@@ -127,7 +128,9 @@ var firmwareEvents = &eventTable[firmware.Event]{
 	after:     `SELECT seq, time_ms, run, record FROM upkeep_firmware_event WHERE seq >= ?1{and} ORDER BY seq LIMIT {size}`,
 	part:      "device",
 	compacted: firmware.ErrCompacted,
-	scan:      scanFirmwareEvent,
+	scan: scanEvents(decodeFirmwareEvent, firmware.Event{Kind: firmware.EventCorrupt}, func(e *firmware.Event, seq int64, at time.Time, run string) {
+		e.Seq, e.Time, e.Run = seq, at, run
+	}),
 }
 
 // append writes the events of a save, the first of which has the number seq.
@@ -151,19 +154,4 @@ func (s *Device) append(tx Tx, seq, now int64, r firmware.Record, events []firmw
 // Watch keeps the promise of firmware.DeviceStore.
 func (s *Device) Watch(ctx context.Context, after int64) iter.Seq2[firmware.Event, error] {
 	return s.events.watch(ctx, after)
-}
-
-func scanFirmwareEvent(scan func(...any) error) (r logged[firmware.Event], err error) {
-	var run []byte
-	var record string
-	if err = scan(&r.seq, &r.ms, &run, &record); err != nil {
-		return r, err
-	}
-	e, fault := decodeFirmwareEvent(record)
-	if fault != nil {
-		e = firmware.Event{Kind: firmware.EventCorrupt}
-	}
-	e.Seq, e.Time, e.Run = r.seq, utc(r.ms), string(run)
-	r.event, r.bytes = e, len(record)
-	return r, nil
 }

@@ -167,3 +167,19 @@ func sound[T any](all iter.Seq2[faulty[T], error]) iter.Seq2[T, error] {
 		}
 	}
 }
+
+// whole lists what was scanned: each with the error of the list, or with why it
+// is not whole, after which the list goes on.
+func whole[S, T any](scanned iter.Seq2[S, error], of func(S) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for r, err := range scanned {
+			item, fault := of(r)
+			if err == nil {
+				err = fault
+			}
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+}

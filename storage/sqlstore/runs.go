@@ -105,14 +105,7 @@ func (t runs[R]) history(ctx context.Context, db DB, after string, selected func
 			}
 			return p, err
 		})
-		for r, err := range all {
-			if err == nil {
-				err = r.fault
-			}
-			if !yield(r.run, err) {
-				return
-			}
-		}
+		whole(all, func(r scannedRun[R]) (R, error) { return r.run, r.fault })(yield)
 	}
 }
 

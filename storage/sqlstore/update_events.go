@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/upkeep-go/upkeep/update"
 )
@@ -12,7 +13,9 @@ var updateEvents = &eventTable[update.Event]{
 	insert:    `INSERT INTO upkeep_update_event (seq, time_ms, run, record) VALUES (?1, ?2, ?3, ?4)`,
 	after:     `SELECT seq, time_ms, run, record FROM upkeep_update_event WHERE seq >= ?1 ORDER BY seq LIMIT {size}`,
 	compacted: update.ErrCompacted,
-	scan:      scanEvent,
+	scan: scanEvents(decodeEvent, update.Event{Kind: update.EventCorrupt}, func(e *update.Event, seq int64, at time.Time, run string) {
+		e.Seq, e.Time, e.Run = seq, at, run
+	}),
 }
 
 // append writes the events of a run, the first of which has the number seq.
@@ -33,19 +36,4 @@ func (j *Journal) append(tx Tx, seq int64, run update.Run, events []update.Event
 // Watch keeps the promise of update.Journal.
 func (j *Journal) Watch(ctx context.Context, after int64) iter.Seq2[update.Event, error] {
 	return j.events.watch(ctx, after)
-}
-
-func scanEvent(scan func(...any) error) (r logged[update.Event], err error) {
-	var run []byte
-	var record string
-	if err = scan(&r.seq, &r.ms, &run, &record); err != nil {
-		return r, err
-	}
-	e, fault := decodeEvent(record)
-	if fault != nil {
-		e = update.Event{Kind: update.EventCorrupt}
-	}
-	e.Seq, e.Time, e.Run = r.seq, utc(r.ms), string(run)
-	r.event, r.bytes = e, len(record)
-	return r, nil
 }

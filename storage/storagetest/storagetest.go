@@ -23,6 +23,8 @@ var stores = []store{
 	journalStore,  // of update
 	versionsStore, // of lv
 	deviceStore,   // of firmware
+	rolloutStore,  // of rollout
+	instanceStore, // of rollout, too
 }
 
 // Harness describes the engine under test.

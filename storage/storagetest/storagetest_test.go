@@ -13,6 +13,7 @@ import (
 	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/storage/storagetest"
@@ -64,6 +65,18 @@ type device struct {
 
 func (d device) Watch(ctx context.Context, after int64) iter.Seq2[firmware.Event, error] {
 	return whileOpen(ctx, d.open, func(ctx context.Context) iter.Seq2[firmware.Event, error] { return d.DeviceStore.Watch(ctx, after) })
+}
+
+// Rollouts ends its watches with the handle.
+func (h *handle) Rollouts() rollout.RunStore { return rollouts{h.Faulty.Rollouts(), h.versions.open} }
+
+type rollouts struct {
+	rollout.RunStore
+	open context.Context
+}
+
+func (r rollouts) Watch(ctx context.Context, after int64) iter.Seq2[rollout.Event, error] {
+	return whileOpen(ctx, r.open, func(ctx context.Context) iter.Seq2[rollout.Event, error] { return r.RunStore.Watch(ctx, after) })
 }
 
 // whileOpen ends a list with a handle.
@@ -202,6 +215,8 @@ func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
 		{"forgets rows", "rows and what was released survive reopening", forgetful},
 		{"locks for itself alone", "programs of a fleet update one at a time", forgetful},
 		{"forgets devices", "devices survive reopening", forgetful},
+		{"forgets services", "services and rollouts survive reopening", forgetful},
+		{"forgets instances", "instances survive reopening", forgetful},
 		{"forgets runs", "runs and events survive reopening", forgetful},
 	} {
 		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: m.h.Cases()})

@@ -138,10 +138,16 @@ func (c *Call) Decode(v any) error {
 	return nil
 }
 
+// Empty reports whether there is no body, or one of blanks.
+func (c *Call) Empty() (bool, error) {
+	b, err := c.payload()
+	return err == nil && b.form == nil && len(b.text) == 0, err
+}
+
 // DecodeOptional is Decode, but no body is an empty object.
 func (c *Call) DecodeOptional(v any) error {
-	if b, err := c.payload(); err == nil && b.form == nil && len(b.text) == 0 {
-		return nil
+	if empty, err := c.Empty(); empty || err != nil {
+		return err
 	}
 	return c.Decode(v)
 }
@@ -152,6 +158,13 @@ func (c *Call) DecodeOptional(v any) error {
 func bind(text []byte, v reflect.Value) error {
 	switch {
 	case string(text) == "null":
+		return nil
+	case v.Kind() == reflect.Pointer && !v.Type().Implements(reflect.TypeFor[json.Unmarshaler]()):
+		to := reflect.New(v.Type().Elem())
+		if err := bind(text, to.Elem()); err != nil {
+			return err
+		}
+		v.Set(to)
 		return nil
 	case v.Kind() == reflect.Struct:
 		if text[0] != '{' {
@@ -171,6 +184,9 @@ func bind(text []byte, v reflect.Value) error {
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
 		if text[0] != '[' {
 			return errors.New("want an array")
+		}
+		if v.IsNil() { // an empty list is no absent one
+			v.Set(reflect.MakeSlice(v.Type(), 0, 0))
 		}
 		for element := range elements(text) {
 			v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
@@ -210,6 +226,8 @@ func jsonKind(t reflect.Type) string {
 		return "string"
 	case reflect.Bool:
 		return "boolean"
+	case reflect.Float64:
+		return "number"
 	case reflect.Slice:
 		if t.Elem().Kind() == reflect.String {
 			return "array of strings"

@@ -1,0 +1,207 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/internal/record"
+)
+
+// Shift sets shares, rules and stickiness of the versions there are, without a
+// run. It returns ErrBusy while the service has one, and ErrInvalid for a share
+// of what has nothing ready, unless that is only asleep.
+func (c *Controller) Shift(ctx context.Context, s ServiceID, split Split, by By) error {
+	split = split.Clone()
+	return c.alter(ctx, s, by, "shares and rules are set", func(k *keeper, v view, svc *Service) error {
+		return svc.shift(split, v)
+	})
+}
+
+// shift puts a split that somebody wants into the record.
+func (s *Service) shift(split Split, v view) error {
+	if len(split.Rules) > maxRules {
+		return invalid("Rules", "are %d, at most %d are allowed", len(split.Rules), maxRules)
+	}
+	want, sum := map[string]int{}, 0
+	for _, w := range split.Weights {
+		rev, err := s.named(w.Version, w.Run)
+		if err != nil {
+			return err
+		}
+		if err := within("Percent", w.Percent, 0, 100); err != nil {
+			return err
+		}
+		if _, twice := want[rev.ID.Run]; twice {
+			return invalid("Weights", "name version %q twice", w.Version)
+		}
+		if at := v.of[rev.ID.Run]; w.Percent > 0 && (at == nil || at.ready == 0) && *rev.Spec.MinReplicas > 0 {
+			return invalid("Weights", "give version %q traffic, of which nothing is ready", w.Version)
+		}
+		want[rev.ID.Run] = w.Percent
+		sum += w.Percent
+	}
+	if sum != 100 {
+		return invalid("Weights", "sum to %d, not to 100", sum)
+	}
+	for _, r := range split.Rules {
+		if _, err := s.named(r.Version, r.Run); err != nil {
+			return err
+		}
+		if err := checkMatches("Rules", []Match{r.Match}); err != nil {
+			return err
+		}
+		if r.Priority == math.MinInt32 {
+			return invalid("Rules", "have the priority %d, which is that of steps", r.Priority)
+		}
+	}
+	s.Split.Rules, s.Split.Sticky, s.Split.Weights = split.Rules, split.Sticky, nil
+	for i := range s.Revisions {
+		rev := &s.Revisions[i]
+		n := want[rev.ID.Run]
+		if n > 0 {
+			rev.Replaced = false
+			rev.Replicas = max(rev.Replicas, *rev.Spec.MinReplicas, 1)
+		}
+		s.Split.Weights = append(s.Split.Weights, Weight{Version: rev.ID.Version, Run: rev.ID.Run, Percent: n})
+	}
+	if !slices.ContainsFunc(s.Revisions, func(r Revision) bool { return r.Replaced }) {
+		s.KeptUntil = time.Time{}
+	}
+	return s.table(nil).Check()
+}
+
+// named finds a revision by its run, or the one that serves by its version.
+func (s *Service) named(version, run string) (*Revision, error) {
+	if run == "" {
+		run = s.serving(version, nil)
+	}
+	rev := s.revision(run)
+	if rev == nil || version != "" && rev.ID.Version != version {
+		return nil, fmt.Errorf("%w: version %q of service %q", ErrNotFound, version, s.ID)
+	}
+	return rev, nil
+}
+
+// Hold makes requests of a service wait, for as long and as many as the Router
+// allows, until Open.
+func (c *Controller) Hold(ctx context.Context, s ServiceID, by By) error {
+	return c.held(ctx, s, true, "requests wait", by)
+}
+
+// Open ends Hold.
+func (c *Controller) Open(ctx context.Context, s ServiceID, by By) error {
+	return c.held(ctx, s, false, "requests wait no more", by)
+}
+
+func (c *Controller) held(ctx context.Context, s ServiceID, held bool, what string, by By) error {
+	return c.alter(ctx, s, by, what, func(_ *keeper, _ view, svc *Service) error {
+		if svc.Held == held {
+			return record.ErrSame
+		}
+		svc.Held = held
+		return nil
+	})
+}
+
+// Remove drains and ends a version that no weight and no rule sends traffic to,
+// else ErrInvalid; removing the only version removes the service. It returns
+// ErrBusy while the service has a run.
+func (c *Controller) Remove(ctx context.Context, s ServiceID, version string, by By) error {
+	return c.alter(ctx, s, by, fmt.Sprintf("version %q is removed", version), func(_ *keeper, _ view, svc *Service) error {
+		return svc.remove(version)
+	})
+}
+
+func (s *Service) remove(version string) error {
+	rest := slices.ContainsFunc(s.Revisions, func(r Revision) bool { return r.ID.Version != version && !r.Replaced })
+	found := false
+	for i := range s.Revisions {
+		rev := &s.Revisions[i]
+		if rest && rev.ID.Version != version {
+			continue
+		}
+		found = found || rev.ID.Version == version
+		if rest && s.Split.percent(rev.ID.Run) > 0 {
+			return invalid("version", "%q has %d percent of the traffic", version, s.Split.percent(rev.ID.Run))
+		}
+		rev.Replaced, rev.Replicas = true, 0
+	}
+	if !found {
+		return fmt.Errorf("%w: version %q of service %q", ErrNotFound, version, s.ID)
+	}
+	if rest && slices.ContainsFunc(s.Split.Rules, func(r Rule) bool { return r.Version == version }) {
+		return invalid("version", "%q is what a rule sends requests to", version)
+	}
+	if !rest {
+		s.Split, s.Stable, s.KeptUntil, s.Held, s.Path = Split{}, RevisionID{}, time.Time{}, false, ""
+	}
+	return nil
+}
+
+// alter writes a change of a service that has no run, sets this process's
+// Router, and waits for what the change takes away.
+func (c *Controller) alter(ctx context.Context, s ServiceID, by By, what string, change func(*keeper, view, *Service) error) error {
+	by = by.bounded()
+	ctx, leave, err := c.door.Enter(ctx)
+	if err != nil {
+		return ErrClosed
+	}
+	defer leave()
+	if _, err := c.service(ctx, s); err != nil {
+		return err
+	}
+	held, err := c.free(ctx, Request{Service: s})
+	if err != nil {
+		return err
+	}
+	defer c.release(held)
+	defer c.touch(s)
+	svc, err := c.service(ctx, s)
+	if err != nil {
+		return err
+	}
+	k := c.keeper(held, svc, nil)
+	defer k.close()
+	v, err := k.see(ctx)
+	if err != nil {
+		return err
+	}
+	err = k.save(func(_ *Run, svc *Service) ([]Event, error) {
+		if err := change(k, v, svc); err != nil {
+			return nil, err
+		}
+		svc.Generation++
+		return []Event{{Kind: EventService, Actor: by.Actor, Message: what + " " + by.Reason}}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("service %q: %w", s, err)
+	}
+	for {
+		if _, err = k.settle(ctx, drainTimeout); err == nil {
+			return nil
+		}
+		if e := pause.For(ctx, time.Second); e != nil {
+			return errors.Join(e, err)
+		}
+		if errors.Is(err, errOvertaken) || errors.Is(err, errStore) {
+			return err
+		}
+	}
+}
+
+// see is look without effect.
+func (k *keeper) see(ctx context.Context) (view, error) {
+	replicas, err := k.c.config.Deployer.Observe(ctx, k.svc.ID)
+	if err != nil {
+		return view{}, fmt.Errorf("observing the replicas: %w", err)
+	}
+	return k.view(replicas, 0), nil
+}
+
+// drainTimeout is how long open requests have outside a run.
+const drainTimeout = 30 * time.Second

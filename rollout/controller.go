@@ -1,0 +1,233 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/closing"
+	"github.com/upkeep-go/upkeep/lease"
+)
+
+// Controller rolls services. It is safe for concurrent use, and by several
+// processes on one Store: one of them acts on a service at a time, and each
+// sets its own Router from the service's record.
+type Controller struct {
+	config Config
+	door   *closing.Door
+	line   lease.Line    // of those who wait for a service
+	wake   chan struct{} // has a value when Run is to look at something
+
+	mu       sync.Mutex
+	services map[ServiceID]*known // what this process knows of services
+	live     map[string]*runner   // by run: what this process works on
+	given    map[string]error     // by run: why this process works on it no more
+	telling  map[string]bool      // runs of which OnFinish is told, and true once it was
+	tells    sync.WaitGroup       // of OnFinish
+}
+
+// defaultLockTTL is how long the lease of a dead process lasts.
+const defaultLockTTL = 30 * time.Second
+
+// New returns a Controller. It starts nothing: see Run.
+func New(c Config) (*Controller, error) {
+	if c.Store != nil {
+		if c.Locker == nil {
+			c.Locker = c.Store.Locker()
+		}
+		if c.RunStore == nil {
+			c.RunStore = c.Store.Rollouts()
+		}
+	}
+	for name, missing := range map[string]bool{
+		"Store": c.Locker == nil || c.RunStore == nil, "Deployer": c.Deployer == nil, "Router": c.Router == nil,
+	} {
+		if missing {
+			return nil, fmt.Errorf("%w: Config.%s", ErrMissing, name)
+		}
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if c.LockTTL == 0 {
+		c.LockTTL = defaultLockTTL
+	}
+	if c.Owner == "" {
+		host, _ := os.Hostname()
+		c.Owner = fmt.Sprintf("%s:%d", host, os.Getpid())
+	}
+	if c.NewID == nil {
+		c.NewID = newID
+	}
+	if c.OnFinish == nil {
+		c.OnFinish = func(Run) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return &Controller{
+		config: c, door: closing.NewDoor(ErrClosed, errClosing), wake: make(chan struct{}, 1), services: map[ServiceID]*known{},
+		live: map[string]*runner{}, given: map[string]error{}, telling: map[string]bool{},
+	}, nil
+}
+
+// check refuses a Config that cannot work.
+func (c Config) check() error {
+	if c.LockTTL != 0 && c.LockTTL < time.Second {
+		return fmt.Errorf("%w: Config.LockTTL %s is shorter than a second", ErrInvalid, c.LockTTL)
+	}
+	names := map[string]bool{}
+	for _, a := range c.Analyses {
+		if a.Name == "" || a.Measure == nil || names[a.Name] || a.Name == ownAnalysis {
+			return fmt.Errorf("%w: Config.Analyses: %q needs a Measure and a name of its own", ErrInvalid, a.Name)
+		}
+		names[a.Name] = true
+	}
+	for field, hooks := range map[string][]Hook{"Before": c.Before, "AfterStep": c.AfterStep, "After": c.After} {
+		names := map[string]bool{}
+		for _, h := range hooks {
+			if h.Name == "" || h.Do == nil || names[h.Name] {
+				return fmt.Errorf("%w: Config.%s: %q needs a Do and a name of its own", ErrInvalid, field, h.Name)
+			}
+			names[h.Name] = true
+		}
+	}
+	return c.Strategy.check("Config.Strategy")
+}
+
+// Get returns a run, or ErrNotFound.
+func (c *Controller) Get(ctx context.Context, id string) (Run, error) {
+	return c.config.RunStore.Get(ctx, id)
+}
+
+// Status returns the present of a service, or ErrNotFound.
+func (c *Controller) Status(ctx context.Context, s ServiceID) (Status, error) {
+	svc, err := c.config.RunStore.Service(ctx, s)
+	if err != nil {
+		return Status{}, err
+	}
+	st := Status{Service: svc}
+	switch run, live, err := c.liveRun(ctx, s); {
+	case err != nil:
+		return Status{}, err
+	case live:
+		st.Run = &run
+	case len(svc.Revisions) == 0:
+		return Status{}, fmt.Errorf("%w: service %q", ErrNotFound, s)
+	}
+	switch table, err := c.config.Router.Get(ctx, s); {
+	case err == nil:
+		st.Split = table.Split
+	case !errors.Is(err, ErrNotFound):
+		return Status{}, err
+	}
+	if st.Replicas, err = c.config.Deployer.Observe(ctx, s); err != nil {
+		return Status{}, err
+	}
+	st.Stats, err = c.config.Router.Stats(ctx, s)
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return st, err
+}
+
+// service returns a service that there is.
+func (c *Controller) service(ctx context.Context, id ServiceID) (Service, error) {
+	svc, err := c.config.RunStore.Service(ctx, id)
+	if err == nil && len(svc.Revisions) == 0 {
+		err = fmt.Errorf("%w: service %q", ErrNotFound, id)
+	}
+	return svc, err
+}
+
+// Services yields services in the order of their names, and stops after an error.
+func (c *Controller) Services(ctx context.Context, q ServiceQuery) iter.Seq2[Service, error] {
+	return func(yield func(Service, error) bool) {
+		for svc, err := range c.config.RunStore.Services(ctx, q) {
+			if err == nil && len(svc.Revisions) == 0 {
+				continue
+			}
+			if !yield(svc, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Logs returns the last output of a revision's replicas: bytes, as they were
+// written, each line after the name of its replica.
+func (c *Controller) Logs(ctx context.Context, id RevisionID, q LogQuery) (io.ReadCloser, error) {
+	return c.config.Deployer.Logs(ctx, id, q)
+}
+
+// History yields runs, newest first, and stops after an error. Those that have
+// succeeded are the snapshots.
+func (c *Controller) History(ctx context.Context, q Query) iter.Seq2[Run, error] {
+	return c.config.RunStore.History(ctx, q)
+}
+
+// Watch yields every event with a Seq greater than after, in order, losing
+// none, and waits for more until ctx ends or the caller breaks. A negative
+// after starts with the next event. The last pair has an error: ctx's, or
+// ErrCompacted when events that follow after are no longer kept, or after is of
+// another history, such as one from before a restore. Engines keep events for
+// 30 days and 100,000 of them.
+func (c *Controller) Watch(ctx context.Context, after int64) iter.Seq2[Event, error] {
+	return c.config.RunStore.Watch(ctx, after)
+}
+
+// Follow yields the events of one run from its first on, and ends with its
+// last. The promises of Watch hold.
+func (c *Controller) Follow(ctx context.Context, id string) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		run, err := c.Get(ctx, id)
+		if err == nil && run.Seq == 0 {
+			err = fmt.Errorf("%w: run %q has none", ErrCompacted, id)
+		}
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		for e, err := range c.Watch(ctx, run.Seq-1) {
+			if err == nil && e.Run != id {
+				continue
+			}
+			if !yield(e, err) || err != nil || e.Kind == EventEnded {
+				return
+			}
+		}
+	}
+}
+
+// Shutdown stops the runs of this Controller between two transitions and waits
+// for them until ctx ends; then it ends their contexts. They are left for Run,
+// here or in another process; services go on as they are. Calls that follow
+// return ErrClosed. It waits for OnFinish too, until ctx ends.
+func (c *Controller) Shutdown(ctx context.Context) error {
+	if err := c.door.Shutdown(ctx); err != nil {
+		return err
+	}
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		c.tells.Wait() // nothing begins any more
+	}()
+	select {
+	case <-told:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Close is Shutdown without patience. It may be called twice.
+func (c *Controller) Close() error {
+	c.door.Close()
+	return nil
+}

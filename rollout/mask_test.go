@@ -1,0 +1,33 @@
+package rollout_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/upkeep-go/upkeep/rollout"
+)
+
+func TestAddressesShowNoSecret(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://example.com/a.tar":                        "https://example.com/a.tar",
+		"https://example.com:8443/a@v1.tar":                "https://example.com:8443/a@v1.tar",
+		"https://ann:secret@example.com/a.tar":             "https://***@example.com/a.tar",
+		"https://secret@example.com":                       "https://***@example.com",
+		"https://ann:se/cret@example.com/a":                "https://***@example.com/a",
+		"https://ann:se@cret@example.com/a":                "https://***@example.com/a",
+		"https://example.com/a?token=secret&secret#secret": "https://example.com/a?token=***&***",
+		"git@example.com:team/shop.git":                    "***@example.com:team/shop.git",
+		"example.com/shop@sha256:0123":                     "example.com/shop@sha256:0123",
+		"shop:1.2":                                         "shop:1.2",
+		"://secret@":                                       "://***@",
+		"":                                                 "",
+	} {
+		s := rollout.Spec{
+			Archive: &rollout.Archive{URL: address}, Image: &rollout.Image{URL: address}, Source: &rollout.Source{URL: address},
+		}.Masked()
+		assert.Equal(t, want, s.Archive.URL)
+		assert.Equal(t, want, s.Image.URL)
+		assert.Equal(t, want, s.Source.URL)
+	}
+}

@@ -1,0 +1,119 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// ending is a Stop that is under way. Who looks after the service goes on
+// meanwhile, and its end is that of the keeper.
+type ending struct {
+	done chan struct{}
+	err  error
+}
+
+// part takes surplus replicas away, each once its requests are done or its time
+// is over. It returns when they are gone, or when ctx ends: what is then still
+// there is surplus again. A Stop that has begun goes on.
+func (k *keeper) part(ctx context.Context, surplus []Replica, timeout time.Duration) error {
+	last := time.Now().Add(timeout)
+	var endpoints []string
+	for _, r := range surplus {
+		if r.State == ReplicaStopping {
+			continue // its requests had their time
+		}
+		if _, leaves := k.leaving[r.ID]; !leaves {
+			k.leaving[r.ID] = last
+		}
+		if r.Endpoint != "" {
+			endpoints = append(endpoints, r.Endpoint)
+		}
+	}
+	for _, r := range surplus {
+		if due, leaves := k.leaving[r.ID]; leaves && due.Before(last) {
+			last = due
+		}
+	}
+	if len(endpoints) > 0 {
+		draining, cancel := context.WithDeadline(ctx, last)
+		err := k.c.config.Router.Drain(draining, k.svc.ID, endpoints...)
+		cancel()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil && time.Now().Before(last) {
+			return fmt.Errorf("draining: %w", err)
+		}
+	}
+	if err := k.act(); err != nil {
+		return err
+	}
+	return k.stop(ctx, surplus)
+}
+
+// stop ends replicas, unless that has begun, and waits for it.
+func (k *keeper) stop(ctx context.Context, replicas []Replica) error {
+	byRevision := map[RevisionID][]string{}
+	for _, r := range replicas {
+		if k.ends[r.ID] == nil {
+			byRevision[r.Revision] = append(byRevision[r.Revision], r.ID)
+		}
+	}
+	for id, names := range byRevision {
+		slices.Sort(names)
+		e := &ending{done: make(chan struct{})}
+		for _, name := range names {
+			k.ends[name] = e
+		}
+		go func() {
+			defer close(e.done)
+			if err := k.c.config.Deployer.Stop(k.ended, id, names, stopGrace); err != nil {
+				e.err = fmt.Errorf("stopping replicas of version %q: %w", id.Version, err)
+			}
+		}()
+	}
+	var failed error
+	for _, r := range replicas {
+		e := k.ends[r.ID]
+		select {
+		case <-e.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		delete(k.ends, r.ID)
+		if delete(k.leaving, r.ID); !errors.Is(failed, e.err) {
+			failed = errors.Join(failed, e.err)
+		}
+	}
+	return failed
+}
+
+// tidyTime bounds how long a run that has ended looks after what it leaves.
+const tidyTime = time.Minute
+
+// tidy takes away what the run does not need any more, until somebody wants the
+// lease. What is left of it is found by the next that looks after the service.
+func (k *keeper) tidy(run Run) {
+	k.run = nil // its last event is written
+	ctx, cancel := context.WithTimeout(k.held.Context(), tidyTime)
+	defer cancel()
+	defer context.AfterFunc(k.c.door.Stopping(), cancel)()
+	k.c.mu.Lock()
+	k.c.knows(run.Service).tidying = cancel
+	k.c.mu.Unlock()
+	if _, err := k.settle(ctx, run.Strategy.DrainTimeout); err != nil && ctx.Err() == nil {
+		k.c.log(slog.LevelWarn, "not tidy yet", run, "err", err)
+	}
+}
+
+// close ends what is under way: whoever has the lease next goes on with it.
+func (k *keeper) close() {
+	k.end()
+	for _, e := range k.ends {
+		<-e.done
+	}
+}

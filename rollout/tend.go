@@ -1,0 +1,280 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// known is what this process knows of a service.
+type known struct {
+	table  *Table   // as last set at this process's Router
+	record *Service // as last read
+	live   bool     // it had a live run then
+	stale  bool     // the record may be another one now
+	asked  map[string][]sample
+
+	touched bool // it is to be looked at
+	due     time.Time
+	tending bool
+	stop    context.CancelFunc // ends what is done for it, for who wants its lease
+	tidying context.CancelFunc // of the last run that this process has worked on
+	failed  int                // times in a row
+
+	scaled   time.Time // when its use of resources was last looked at
+	served   int64     // requests, as last counted
+	idle     time.Time // since when that has not changed
+	untold   string    // a run that has ended, and nobody was told of
+	noticed  time.Time // when that was noticed
+	kept     time.Time // the KeptUntil of which expires is
+	expires  time.Time // by the clock of this process, which does not jump
+	sleeping bool
+}
+
+// knows returns what this process knows of a service. The caller holds c.mu.
+func (c *Controller) knows(id ServiceID) *known {
+	k := c.services[id]
+	if k == nil {
+		k = &known{stale: true}
+		c.services[id] = k
+	}
+	return k
+}
+
+// lastTable is what this process has set last.
+func (c *Controller) lastTable(id ServiceID) (Table, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.services[id]
+	if k == nil || k.table == nil {
+		return Table{}, false
+	}
+	return *k.table, true
+}
+
+// setTable sets this process's Router, and remembers that.
+func (c *Controller) setTable(ctx context.Context, id ServiceID, t Table) error {
+	err := c.config.Router.Set(ctx, id, t)
+	if errors.Is(err, ErrStale) {
+		now, e := c.config.Router.Get(ctx, id)
+		if e != nil {
+			return errors.Join(err, e)
+		}
+		t = now // which another caller has set
+	} else if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.knows(id).table = &t
+	return err
+}
+
+// touch makes Run look at a service.
+func (c *Controller) touch(id ServiceID) {
+	c.mu.Lock()
+	k := c.knows(id)
+	k.touched, k.stale = true, true
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// learn makes Run look at a service that is another one than it was.
+func (c *Controller) learn(svc Service) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.knows(svc.ID)
+	if k.record == nil || svc.Rev != k.record.Rev {
+		k.stale, k.touched = true, true
+	}
+}
+
+func (c *Controller) touchAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range c.services {
+		k.touched = true
+	}
+}
+
+func (c *Controller) touchAsleep() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range c.services {
+		k.touched = k.touched || k.sleeping
+	}
+}
+
+// interrupt ends what Run does for a service, for who wants its lease.
+func (c *Controller) interrupt(id ServiceID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.services[id]; k != nil {
+		for _, end := range []context.CancelFunc{k.stop, k.tidying} {
+			if end != nil {
+				end()
+			}
+		}
+	}
+}
+
+// untilDue is how long nothing is to be done, unless something changes.
+func (m *minder) untilDue() time.Duration {
+	c := m.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wait := time.Hour
+	for _, k := range c.services {
+		if !k.tending && !k.due.IsZero() {
+			wait = min(wait, time.Until(k.due))
+		}
+	}
+	return max(0, wait)
+}
+
+// tendAll begins to look after all services that are to be looked at.
+func (m *minder) tendAll() {
+	c, now := m.c, time.Now()
+	c.mu.Lock()
+	var ids []ServiceID
+	for id, k := range c.services {
+		if k.tending || !k.touched && (k.due.IsZero() || now.Before(k.due)) {
+			continue
+		}
+		k.tending, k.touched, k.due = true, false, time.Time{}
+		ids = append(ids, id)
+	}
+	c.mu.Unlock()
+	for _, id := range ids {
+		m.free <- struct{}{}
+		m.tending.Go(func() {
+			defer func() { <-m.free }()
+			m.tend(id)
+		})
+	}
+}
+
+// tend looks after a service, and says when it is to be looked at again.
+func (m *minder) tend(id ServiceID) {
+	c := m.c
+	ctx, cancel := context.WithCancel(m.ctx)
+	defer cancel()
+	c.mu.Lock()
+	c.knows(id).stop = cancel
+	c.mu.Unlock()
+	due, err := c.tend(ctx, id)
+	interrupted := ctx.Err() != nil
+	c.mu.Lock()
+	k := c.knows(id)
+	k.tending, k.stop = false, nil
+	switch {
+	case err != nil && !interrupted:
+		if k.failed++; errors.Is(err, ErrBusy) {
+			k.failed = min(k.failed, 1) // somebody has it for a moment, or is dead
+		}
+		k.failed = min(k.failed, 6)
+		due = time.Now().Add(500 * time.Millisecond << k.failed)
+	case err == nil:
+		k.failed = 0
+	}
+	first := k.failed == 1 && err != nil && !interrupted
+	k.due = due
+	c.mu.Unlock()
+	if first && !errors.Is(err, ErrBusy) {
+		c.config.Logger.WarnContext(m.ctx, "rollout: looking after a service", "service", id.String(), "err", err)
+	}
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// tend brings a service that no run works on to what its record says, and this
+// process's Router to that.
+func (c *Controller) tend(ctx context.Context, id ServiceID) (due time.Time, err error) {
+	if c.worksOn(id) {
+		return due, nil
+	}
+	svc, live, err := c.current(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return due, nil
+	}
+	if err != nil {
+		return due, err
+	}
+	see := c.keeper(nil, svc, nil)
+	v, err := see.see(ctx)
+	if err != nil {
+		return due, err
+	}
+	if err := c.mirror(ctx, svc, v); err != nil {
+		return due, err
+	}
+	if live {
+		return due, nil // who works on it acts
+	}
+	o := c.duties(ctx, svc, v)
+	if len(o.replicas) > 0 || o.expire || see.lacks(v) {
+		err = c.act(ctx, svc, o)
+	}
+	err = errors.Join(err, c.untold(ctx, svc, &o))
+	return o.due, err
+}
+
+// current returns the record of a service, and whether it has a live run.
+func (c *Controller) current(ctx context.Context, id ServiceID) (Service, bool, error) {
+	c.mu.Lock()
+	k := c.knows(id)
+	record, live, stale := k.record, k.live, k.stale
+	k.stale = false
+	c.mu.Unlock()
+	if record != nil && !stale {
+		return *record, live, nil
+	}
+	svc, err := c.config.RunStore.Service(ctx, id)
+	if err == nil {
+		_, live, err = c.liveRun(ctx, id)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		k.stale = true
+		return svc, false, err
+	}
+	k.record, k.live = &svc, live
+	return svc, live, nil
+}
+
+// lacks reports whether replicas are missing or too many, the Router is to be
+// told of others, or something of the record is gone.
+func (k *keeper) lacks(v view) bool {
+	for _, rev := range k.svc.Revisions {
+		if s := v.of[rev.ID.Run]; s.alive < rev.Replicas {
+			return true
+		}
+	}
+	gone := k.gone(v)
+	if len(v.surplus) > 0 || slices.ContainsFunc(k.svc.Revisions, func(r Revision) bool { return gone("", r.ID.Run) }) {
+		return true
+	}
+	last, known := k.c.lastTable(k.svc.ID)
+	table := k.svc.table(v.ready())
+	return known && !last.same(table)
+}
+
+// mirror sets this process's Router to a record that is newer than what it has.
+func (c *Controller) mirror(ctx context.Context, svc Service, v view) error {
+	last, known := c.lastTable(svc.ID)
+	if known && last.Generation >= svc.Generation || !known && len(svc.Split.Weights) == 0 {
+		return nil
+	}
+	err := c.setTable(ctx, svc.ID, svc.table(v.ready()))
+	if errors.Is(err, ErrStale) {
+		return nil // a newer record was faster
+	}
+	return err
+}

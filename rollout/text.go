@@ -1,0 +1,42 @@
+package rollout
+
+import (
+	"crypto/rand"
+	"fmt"
+	"math/big"
+
+	"github.com/upkeep-go/upkeep/internal/text"
+)
+
+const (
+	maxReason = 4 << 10 // bytes of what people and errors say
+	maxName   = 256     // bytes of what names something
+)
+
+// cut shortens s to at most n bytes of valid UTF-8.
+func cut(s string, n int) string { return text.Cut(s, n) }
+
+// fits refuses a text of more than so many bytes.
+func fits(field, value string, most int) error {
+	if len(value) > most {
+		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrInvalid, field, len(value), most)
+	}
+	return nil
+}
+
+// bounded keeps what people write within limits.
+func (b By) bounded() By {
+	return By{Actor: cut(b.Actor, maxName), Reason: cut(b.Reason, maxReason), RequestID: cut(b.RequestID, maxName)}
+}
+
+const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// newID names a run as the document does.
+func newID() string {
+	id := make([]byte, 14)
+	for i := range id {
+		n, _ := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet)))) // crypto/rand never fails
+		id[i] = alphabet[n.Int64()]
+	}
+	return string(id)
+}

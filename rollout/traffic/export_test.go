@@ -1,0 +1,39 @@
+package traffic
+
+import (
+	"net/http"
+
+	"github.com/upkeep-go/upkeep/rollout"
+)
+
+// Chooser chooses as a service does for its requests.
+type Chooser struct {
+	service *service
+	choice  choice
+}
+
+// Chooser returns that of a service.
+func (r *Router) Chooser(s rollout.ServiceID) *Chooser { return &Chooser{service: r.service(s)} }
+
+// Choose counts a request in and out again, and returns the run that it is for.
+func (c *Chooser) Choose(r *http.Request) string {
+	c.choice = choice{}
+	if !c.service.place(r, &c.choice) {
+		return ""
+	}
+	c.service.leave(c.choice.endpoint)
+	return c.choice.revision.Run
+}
+
+// What is parsed.
+var (
+	Queried = queried
+	Cookie  = cookie
+)
+
+// Late returns what a request does that has read the table of now and goes on
+// later: it reports whether it is let in at an endpoint.
+func (r *Router) Late(s rollout.ServiceID) (enter func() bool) {
+	t := r.service(s).table.Load()
+	return func() bool { return t.slots[0].enter(r, nil) != nil }
+}

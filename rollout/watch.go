@@ -1,0 +1,246 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// watch looks at one step: at what its revisions answer, and for how long.
+type watch struct {
+	r       *runner
+	ctx     context.Context
+	cancel  context.CancelFunc
+	asking  sync.WaitGroup
+	results chan result
+
+	begun   time.Time // when the step's traffic was last set, by this process
+	moves   int       // of the keeper, then
+	base    map[string]Counts
+	next    map[string]time.Time // by analysis: when it measures next
+	busy    map[string]bool      // by analysis
+	looked  map[string]bool      // by analysis: it has had a verdict in this window
+	counts  time.Time            // when the Router's counts are looked at next
+	scale   time.Time            // when scaling is looked at next
+	late    time.Time            // since when the step is over, and the new revision not as it should be
+	dead    time.Time            // since when nothing of the new revision is ready
+	gateDue time.Time
+
+	came    []result
+	more    map[string]int // replicas by revision, which its use asks for
+	settled bool           // the new revision is as it should be
+	failure error          // ends the run
+	doubt   string         // pauses it
+}
+
+// result is what an analysis found, and which traffic that was of.
+type result struct {
+	m     Measurement
+	moves int
+}
+
+func (w *watch) close() {
+	w.cancel()
+	w.asking.Wait()
+}
+
+// restart begins a new window.
+func (w *watch) restart() {
+	k := w.r.k
+	w.begun, w.moves = time.Now(), k.moves
+	w.next, w.busy, w.looked = map[string]time.Time{}, map[string]bool{}, map[string]bool{}
+	w.counts = w.begun.Add(min(countInterval, w.hold()))
+	w.base = nil
+	if s, err := w.r.c.config.Router.Stats(w.ctx, k.svc.ID); err == nil {
+		w.base = s.Revisions
+		if w.base == nil {
+			w.base = map[string]Counts{}
+		}
+	}
+	for _, a := range w.analyses() {
+		w.next[a.Name] = w.begun.Add(min(a.interval(), w.hold()))
+	}
+}
+
+func (a Analysis) interval() time.Duration {
+	if a.Interval > 0 {
+		return a.Interval
+	}
+	return analysisInterval
+}
+
+// hold is how long the step is looked at.
+func (w *watch) hold() time.Duration { return max(0, w.r.step().Hold) }
+
+// judges reports whether there is something to judge: traffic of a new
+// revision, for some time.
+func (w *watch) judges() bool {
+	r := w.r
+	return r.now.Made && r.now.Entered && r.k.run.Undoes == "" && w.hold() > 0 &&
+		r.k.svc.Split.percent(r.id2()) > 0
+}
+
+func (w *watch) analyses() []Analysis {
+	var all []Analysis
+	if w.judges() {
+		for _, a := range w.r.c.config.Analyses {
+			if w.r.k.run.Step >= a.From {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}
+
+// look begins what measurements are due, and returns when the next is.
+func (w *watch) look(v view) (next time.Time) {
+	if err := w.health(v); err != nil {
+		w.failure = err
+		return next
+	}
+	if w.moves != w.r.k.moves {
+		w.restart() // another split was in force
+	}
+	now := time.Now()
+	soonest := func(at time.Time) {
+		if at.After(now) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	w.gather()
+	for _, a := range w.analyses() {
+		if !w.busy[a.Name] && !now.Before(w.next[a.Name]) {
+			w.measure(a)
+		}
+		if !w.busy[a.Name] {
+			soonest(w.next[a.Name])
+		}
+	}
+	if w.judges() && !w.r.k.run.Strategy.Tolerance.Off {
+		if !now.Before(w.counts) {
+			w.count(false)
+			w.counts = now.Add(countInterval)
+		}
+		soonest(w.counts)
+	}
+	if !now.Before(w.scale) {
+		w.scaleUp(v)
+		w.scale = now.Add(scaleInterval)
+	}
+	w.await(v)
+	soonest(w.begun.Add(w.hold()))
+	soonest(w.gateDue)
+	if !w.dead.IsZero() {
+		soonest(w.dead.Add(deadTime))
+	}
+	return next
+}
+
+// measure asks an analysis, in the background.
+func (w *watch) measure(a Analysis) {
+	w.busy[a.Name] = true
+	w.next[a.Name] = time.Now().Add(a.interval())
+	scope := Scope{Stable: w.r.k.run.From, New: w.r.k.run.Revision, Step: w.r.k.run.Step, Since: w.begun.UTC()}
+	moves, nudge := w.moves, w.r.nudge
+	w.asking.Go(func() {
+		m, err := a.Measure(w.ctx, scope)
+		if err != nil {
+			m.Verdict, m.Reason = VerdictError, err.Error()
+		}
+		m.Name, m.Time, m.Reason = a.Name, time.Now().UTC().Truncate(time.Millisecond), cut(m.Reason, maxReason)
+		w.results <- result{m, moves}
+		select {
+		case nudge <- struct{}{}:
+		default:
+		}
+	})
+}
+
+// gather takes the results that have come. One of another split is none.
+func (w *watch) gather() {
+	for {
+		select {
+		case res := <-w.results:
+			w.busy[res.m.Name] = false
+			if res.moves != w.r.k.moves || w.ctx.Err() != nil {
+				w.next[res.m.Name] = time.Now()
+				continue
+			}
+			w.looked[res.m.Name] = true
+			w.came = append(w.came, res)
+		default:
+			return
+		}
+	}
+}
+
+// ready reports whether there is something to take, or to decide.
+func (w *watch) ready(paused bool) bool {
+	if paused {
+		return len(w.came) > 0 || len(w.more) > 0 || w.r.now.Pause == pauseGate && !time.Now().Before(w.gateDue)
+	}
+	return w.over() || len(w.came) > 0 || len(w.more) > 0
+}
+
+// over reports whether the step has lasted, and every analysis has spoken.
+func (w *watch) over() bool {
+	if time.Since(w.begun) < w.hold() || w.moves != w.r.k.moves || !w.settled {
+		return false
+	}
+	for _, a := range w.analyses() {
+		if w.busy[a.Name] || !w.looked[a.Name] {
+			return false
+		}
+	}
+	if w.judges() && !w.r.k.run.Strategy.Tolerance.Off && !w.looked[ownAnalysis] {
+		w.count(true)
+		return len(w.came) == 0 && w.failure == nil
+	}
+	return true
+}
+
+// take writes the measurements that have come, and draws the conclusions.
+func (w *watch) take() error {
+	came := w.came
+	w.came = nil
+	for _, res := range came {
+		if err := w.conclude(res.m); err != nil {
+			return err
+		}
+	}
+	return w.grow()
+}
+
+func (w *watch) conclude(m Measurement) error {
+	r := w.r
+	before := r.now.Rows[m.Name]
+	now := row{Verdict: m.Verdict, Count: 1}
+	if before.Verdict == m.Verdict {
+		now.Count += before.Count
+	}
+	err := r.note(EventMeasurement, fmt.Sprintf("%s: %s %s", m.Name, m.Verdict, m.Reason), func(run *Run, _ *Service) {
+		if r.now.Rows == nil {
+			r.now.Rows = map[string]row{}
+		}
+		r.now.Rows[m.Name] = now
+		if n := len(run.States); n > 0 {
+			run.States[n-1].Measurements = append(run.States[n-1].Measurements, m)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	limits := r.k.run.Strategy.Limits
+	why := fmt.Sprintf("analysis %q: %s", m.Name, m.Reason)
+	switch {
+	case m.Verdict == VerdictFail && now.Count >= limits.Fail:
+		return errors.New(why)
+	case m.Verdict == VerdictInconclusive && now.Count >= limits.Inconclusive,
+		m.Verdict == VerdictError && now.Count >= limits.Error:
+		w.doubt = why
+		r.now.Rows[m.Name] = row{} // who goes on has seen it
+	}
+	return nil
+}
