@@ -6,8 +6,12 @@ import (
 	"time"
 )
 
+// handful is how many requests are enough to see that all of them fail.
+const handful = 5
+
 // count compares what the Router has counted of both revisions in this step. A
-// verdict that is bad counts at once, any other only at the end.
+// verdict that is bad counts at once, any other only at the end. Where the Router
+// does not say, it is asked again.
 func (w *watch) count(last bool) {
 	r := w.r
 	stats, err := r.c.config.Router.Stats(w.ctx, r.k.svc.ID)
@@ -21,7 +25,9 @@ func (w *watch) count(last bool) {
 		m.Verdict, m.Reason = VerdictError, err.Error()
 	case w.base == nil:
 		m.Verdict, m.Reason = VerdictError, "the Router did not say what it had counted before"
-		w.base = stats.Revisions
+		if w.base = stats.Revisions; w.base == nil {
+			w.base = map[string]Counts{}
+		}
 	default:
 		fresh := stats.Revisions[r.id2()].less(w.base[r.id2()])
 		stable := stats.Revisions[r.k.run.From.Run].less(w.base[r.k.run.From.Run])
@@ -33,7 +39,9 @@ func (w *watch) count(last bool) {
 		return
 	}
 	if last || m.Verdict == VerdictFail {
-		w.looked[ownAnalysis] = true
+		if w.looked[ownAnalysis] = m.Verdict != VerdictError; m.Verdict == VerdictError {
+			w.again = time.Now().Add(countInterval)
+		}
 		w.came = append(w.came, result{m, w.moves})
 	}
 }
@@ -52,15 +60,25 @@ func (r *runner) compare(m Measurement, fresh, stable Counts, beside bool) Measu
 		"stable_requests": float64(stable.Requests), "stable_errors": stable.failed(), "stable_slow": stable.p99(true).Seconds(),
 	}
 	slow := time.Duration(tolerance.Slow * float64(stable.p99(true)))
-	switch {
-	case !beside && (fresh.Requests < enough || stable.Requests < enough):
-		return m
-	case fresh.Requests < enough:
+	worse := tolerance.exceeded(m)
+	few := func(what string, c Counts) {
 		m.Verdict = VerdictInconclusive
-		m.Reason = fmt.Sprintf("%d requests, %d are needed", fresh.Requests, enough)
-	case fresh.failed() > stable.failed()+tolerance.Errors:
+		m.Reason = fmt.Sprintf("%d requests%s, %d are needed", c.Requests, what, enough)
+		if worse {
+			m.Reason += fmt.Sprintf("; %d of %d failed", fresh.Errors, fresh.Requests)
+		}
+	}
+	switch {
+	case fresh.Requests == 0 && (stable.Requests == 0 || !beside), r.k.run.From.Run == "" && !worse:
+		return m // nobody asks, or there is nothing to be worse than
+	case worse && (fresh.Requests >= enough && stable.Requests >= enough || fresh.Requests >= enough && beside ||
+		fresh.Requests >= handful && fresh.Errors == fresh.Requests):
 		m.Verdict = VerdictFail
 		m.Reason = fmt.Sprintf("%.1f %% of %d requests failed, %.1f %% of the stable revision's", fresh.failed(), fresh.Requests, stable.failed())
+	case fresh.Requests < enough:
+		few("", fresh)
+	case worse:
+		few(" of the stable revision", stable)
 	case stable.Requests >= enough && fresh.p99(false) > slow:
 		m.Verdict = VerdictFail
 		m.Reason = fmt.Sprintf("99 %% of the replies began later than %s, those of the stable revision within %s", fresh.p99(false), stable.p99(true))
@@ -68,6 +86,11 @@ func (r *runner) compare(m Measurement, fresh, stable Counts, beside bool) Measu
 		m.Verdict = VerdictPass
 	}
 	return m
+}
+
+// exceeded reports whether more has failed than may, however few that were.
+func (t Tolerance) exceeded(m Measurement) bool {
+	return m.Values["errors"] > m.Values["stable_errors"]+t.Errors
 }
 
 // less returns what was counted since before.

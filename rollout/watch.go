@@ -23,6 +23,7 @@ type watch struct {
 	busy    map[string]bool      // by analysis
 	looked  map[string]bool      // by analysis: it has had a verdict in this window
 	counts  time.Time            // when the Router's counts are looked at next
+	again   time.Time            // when the Router is asked again that did not say what it has counted
 	scale   time.Time            // when scaling is looked at next
 	late    time.Time            // since when the step is over, and the new revision not as it should be
 	dead    time.Time            // since when nothing of the new revision is ready
@@ -124,6 +125,7 @@ func (w *watch) look(v view) (next time.Time) {
 			w.counts = now.Add(countInterval)
 		}
 		soonest(w.counts)
+		soonest(w.again)
 	}
 	if !now.Before(w.scale) {
 		w.scaleUp(v)
@@ -184,19 +186,25 @@ func (w *watch) ready(paused bool) bool {
 	return w.over() || len(w.came) > 0 || len(w.more) > 0
 }
 
-// over reports whether the step has lasted, and every analysis has spoken.
+// over reports whether the step has lasted, and every analysis has spoken: one
+// that does not know is asked until it does, or has not for as often as pauses
+// the run.
 func (w *watch) over() bool {
 	if time.Since(w.begun) < w.hold() || w.moves != w.r.k.moves || !w.settled {
 		return false
 	}
 	for _, a := range w.analyses() {
-		if w.busy[a.Name] || !w.looked[a.Name] {
+		last := w.r.now.Rows[a.Name].Verdict
+		if w.busy[a.Name] || !w.looked[a.Name] || last == VerdictInconclusive || last == VerdictError {
 			return false
 		}
 	}
 	if w.judges() && !w.r.k.run.Strategy.Tolerance.Off && !w.looked[ownAnalysis] {
+		if time.Now().Before(w.again) {
+			return false
+		}
 		w.count(true)
-		return len(w.came) == 0 && w.failure == nil
+		return len(w.came) == 0 && w.failure == nil && w.looked[ownAnalysis]
 	}
 	return true
 }
@@ -232,13 +240,15 @@ func (w *watch) conclude(m Measurement) error {
 	if err != nil {
 		return err
 	}
-	limits := r.k.run.Strategy.Limits
+	strategy := r.k.run.Strategy
+	limits, last := strategy.Limits, r.k.run.Step+1 >= len(strategy.Steps)
 	why := fmt.Sprintf("analysis %q: %s", m.Name, m.Reason)
 	switch {
 	case m.Verdict == VerdictFail && now.Count >= limits.Fail:
 		return errors.New(why)
 	case m.Verdict == VerdictInconclusive && now.Count >= limits.Inconclusive,
-		m.Verdict == VerdictError && now.Count >= limits.Error:
+		m.Verdict == VerdictError && now.Count >= limits.Error,
+		m.Verdict == VerdictInconclusive && m.Name == ownAnalysis && last && strategy.Tolerance.exceeded(m):
 		w.doubt = why
 		r.now.Rows[m.Name] = row{} // who goes on has seen it
 	}
