@@ -246,9 +246,7 @@ func TestAControllerThatWasStoppedPastItsLeaseDoesNothingMore(t *testing.T) {
 		run, err := c.Start(t.Context(), request("v2"))
 		require.NoError(t, err)
 		w.state(c, run.ID, rollout.StateAnalysing)
-		p.mu.Lock()
 		calls := len(p.made())
-		p.mu.Unlock()
 		p.kill() // nothing it sends arrives any more
 		other := w.controller()
 		w.tend(other)
@@ -258,9 +256,7 @@ func TestAControllerThatWasStoppedPastItsLeaseDoesNothingMore(t *testing.T) {
 		p.dead = false // and it goes on
 		p.mu.Unlock()
 		time.Sleep(time.Minute)
-		p.mu.Lock()
 		require.Len(t, p.made(), calls, "it knows that it has lost its lease")
-		p.mu.Unlock()
 		_, err = c.Wait(t.Context(), run.ID)
 		require.NoError(t, err, "and says how the run ended")
 		_, ready := w.fleet.count("v2")
