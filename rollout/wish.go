@@ -156,6 +156,18 @@ func (r *runner) wished() *Wish {
 	return clone(r.wish)
 }
 
+// pauses reports whether somebody wishes a pause: by the record, unless a newer
+// one was noticed.
+func (r *runner) pauses(run *Run) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := run.Wish
+	if run.Rev < r.rev {
+		w = r.wish
+	}
+	return w != nil && w.Kind == WishPause
+}
+
 func (r *runner) promoted() bool {
 	w := r.wished()
 	return w != nil && w.Kind == WishPromote

@@ -187,3 +187,27 @@ func TestNoOtherWishTakesThePlaceOfACancel(t *testing.T) {
 		require.ErrorIs(t, err, rollout.ErrCancelled)
 	})
 }
+
+func TestTheLastWishCountsThoughTheRecordWasReadBeforeIt(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		c := w.controller()
+		v1 := request("v1")
+		v1.Spec.MinReplicas = new(2)
+		w.rolls(c, v1)
+		w.fleet.mu.Lock()
+		w.fleet.startUp = time.Minute
+		w.fleet.mu.Unlock()
+		run, err := c.Start(t.Context(), manual("v2"))
+		require.NoError(t, err)
+		w.state(c, run.ID, rollout.StateHealthWait)
+		require.NoError(t, c.Pause(t.Context(), run.ID, ann))
+		time.Sleep(10 * time.Second)
+		w.fleet.kill("v1", 1) // which makes the run write, and read the wish
+		time.Sleep(10 * time.Second)
+		require.NoError(t, c.Promote(t.Context(), run.ID, ann))
+		run, err = c.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Equal(t, rollout.StateSucceeded, run.State)
+	})
+}

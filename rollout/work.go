@@ -195,7 +195,7 @@ func (r *runner) turn(state State, message string, change func(*Run, *Service)) 
 		if cancelled(run) && state != StateRollingBack && r.now.Back == nil {
 			return nil, ErrCancelled
 		}
-		if state == StatePromoting && from != state && run.Wish != nil && run.Wish.Kind == WishPause {
+		if state == StatePromoting && from != state && r.pauses(run) {
 			return nil, record.ErrSame // there is still a step to pause at
 		}
 		r.enter(run, state, message)
