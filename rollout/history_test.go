@@ -34,7 +34,7 @@ func TestRandomHistoriesBreakNoPromise(t *testing.T) {
 		})
 		return why
 	}
-	historytest.Run(t, 10_000, play, play)
+	historytest.Run(t, historytest.Unraced(10_000), play, play)
 }
 
 // history is one service, and the processes that look after it, of which one at
