@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -98,6 +99,26 @@ func TestMoreErrorsThanTheStableRevisionHasGoBackAtOnce(t *testing.T) {
 		require.Contains(t, run.Reason, "20.0 % of")
 		require.Less(t, time.Since(begun), 30*time.Second)
 		require.Equal(t, []string{"v1 100", "v1 90 v2 10", "v1 100"}, w.router.moves())
+	})
+}
+
+func TestFromTheDecisionToTheLastRequestNoTimePasses(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		c := w.controller()
+		w.rolls(c, request("v1"))
+		w.router.rate, w.router.bad = 100, map[string]float64{"v2": 0.5}
+		var back time.Time
+		w.router.setting = func(table rollout.Table) {
+			if w.look(table); shares(table.Split) == "v1 100" {
+				back = time.Now()
+			}
+		}
+		run, err := c.Roll(t.Context(), request("v2"))
+		require.ErrorIs(t, err, rollout.ErrFailed)
+		i := slices.IndexFunc(run.States, func(s rollout.StateRecord) bool { return s.State == rollout.StateRollingBack })
+		require.LessOrEqual(t, back.Sub(run.States[i].StartedAt), 10*time.Millisecond)
+		require.LessOrEqual(t, back.Sub(run.States[i-1].StartedAt), 5*time.Second+10*time.Millisecond, "it was found at the first look")
 	})
 }
 

@@ -268,8 +268,8 @@ func TestAProcessMayDieAtEveryCallAndTheNextTakesUp(t *testing.T) {
 					w.router = router
 					next := w.controller(w.within(&process{at: -1}, router), note)
 					w.tend(next)
-					time.Sleep(900 * time.Millisecond)
-					require.NotEmpty(t, shares(router.table(web).Split), "within a second requests are answered")
+					time.Sleep(time.Second)
+					answersAsRecorded(t, w, router)
 					for live := range w.db.Rollouts().History(t.Context(), rollout.Query{Service: web}) {
 						run = live
 						break
@@ -294,6 +294,20 @@ func TestAProcessMayDieAtEveryCallAndTheNextTakesUp(t *testing.T) {
 			}
 			require.Greater(t, calls, 20, "there is something to die at")
 		}
+	}
+}
+
+// answersAsRecorded checks that a Router splits requests as the record says, and
+// knows whom to send them to.
+func answersAsRecorded(t *testing.T, w *world, router *splitter) {
+	synctest.Wait()
+	svc, err := w.db.Rollouts().Service(t.Context(), web)
+	require.NoError(t, err)
+	table := router.table(web)
+	require.Equal(t, shares(svc.Split), shares(table.Split))
+	require.Equal(t, svc.Generation, table.Generation)
+	for _, weight := range table.Split.Weights {
+		require.Equal(t, weight.Percent > 0, len(table.Endpoints[weight.Run]) > 0 && weight.Percent > 0, weight.Version)
 	}
 }
 
