@@ -2,9 +2,11 @@ package wiretest_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -75,5 +77,27 @@ func TestDeadlinesEndWhatWaits(t *testing.T) {
 		require.Equal(t, 64<<10, n, "what nobody reads")
 		require.NoError(t, client.SetDeadline(time.Time{}))
 		require.NoError(t, server.Close())
+	})
+}
+
+// A server ends the read of each request by a time that is past.
+func TestManyMaySetADeadlineThatIsPastAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all sync.WaitGroup
+		for range 8 {
+			client, server := joined(t)
+			all.Go(func() {
+				defer client.Close()
+				defer server.Close()
+				for range 20000 {
+					_ = server.SetReadDeadline(time.Unix(1, 0))
+				}
+				_, err := server.Read(make([]byte, 1))
+				if !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
 	})
 }

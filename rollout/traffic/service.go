@@ -253,8 +253,11 @@ func (s *service) drain(ctx context.Context, urls []string) error {
 	s.mu.Unlock()
 	leaving = slices.DeleteFunc(leaving, func(e *endpoint) bool { return !slices.Contains(urls, e.url) })
 	for _, e := range leaving {
-		limit := time.AfterFunc(e.drain(s.router.config.Stream), e.endTunnels)
-		defer limit.Stop()
+		if left := e.drain(s.router.config.Stream); left > 0 {
+			defer time.AfterFunc(left, e.endTunnels).Stop()
+		} else {
+			e.endTunnels()
+		}
 	}
 	for _, e := range leaving {
 		select {
