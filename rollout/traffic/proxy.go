@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/upkeep-go/upkeep/rollout"
@@ -36,8 +35,7 @@ type exchange struct {
 	w       http.ResponseWriter
 	in      *http.Request
 	choice  choice
-	tried   []*endpoint // which could not be reached
-	upload  *upload     // of a request with a body
+	upload  *upload // of a request with a body
 	reply   download
 	upgrade string   // the protocol asked for, or ""
 	back    net.Conn // to the service, of an upgrade
@@ -143,8 +141,8 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	}
 }
 
-// RoundTrip sends the request to its endpoint, or to another of the revision as
-// long as there is no connection. It implements http.RoundTripper.
+// RoundTrip sends the request to its endpoint, or to another as long as there is
+// no connection. It implements http.RoundTripper.
 func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	if x.upgrade != "" {
 		got := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { x.back = i.Conn }}
@@ -164,14 +162,31 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 		if !errors.Is(err, errNotSent) {
 			return nil, err
 		}
-		x.tried = append(x.tried, e)
-		next := x.choice.revision.enter(x.router, x.tried)
-		if next == nil {
+		if err := x.another(err); err != nil {
 			return nil, err
 		}
-		x.choice.endpoint = next
-		x.service.leave(e)
 	}
+}
+
+// another finds another endpoint as for a request that comes now: by the table
+// in force, of the same revision if that has not changed. If none is free the
+// request waits. Once all were tried the error is why the last is not reached.
+func (x *exchange) another(unreached error) error {
+	s, e := x.service, x.choice.endpoint
+	x.choice.tried = append(x.choice.tried, e)
+	if s.place(x.in, &x.choice) {
+		s.leave(e)
+		return nil
+	}
+	if s.exhausted(&x.choice) {
+		return unreached
+	}
+	x.choice.endpoint = nil
+	s.leave(e) // which may be drained
+	err := s.wait(x.in, &x.choice)
+	x.gone = err != nil && x.left()
+	x.began = x.router.now()
+	return err
 }
 
 // locate returns the URL at an endpoint of what was asked for.
@@ -251,6 +266,10 @@ func (x *exchange) fail(w http.ResponseWriter, _ *http.Request, err error) {
 		return
 	}
 	x.err = err
+	if errors.Is(err, errUnavailable) {
+		x.router.config.Unavailable.ServeHTTP(w, x.in)
+		return
+	}
 	code, why := http.StatusBadGateway, "no valid reply from the service"
 	if x.upload != nil {
 		var large *http.MaxBytesError
@@ -266,6 +285,11 @@ func (x *exchange) fail(w http.ResponseWriter, _ *http.Request, err error) {
 
 // end counts a request, and frees what it had.
 func (x *exchange) end() {
+	if x.choice.endpoint == nil { // it waited again, and in vain
+		x.service.observe(Served{Request: x.in, Err: x.err})
+		x.free()
+		return
+	}
 	served := Served{
 		Revision: rollout.RevisionID{Service: x.service.id, Version: x.choice.revision.Version, Run: x.choice.revision.Run},
 		Endpoint: x.choice.endpoint.url, Status: x.status, First: x.first, Err: x.err, Request: x.in,
@@ -310,7 +334,8 @@ func (x *exchange) count() {
 
 // free makes an exchange ready for another request.
 func (x *exchange) free() {
-	*x = exchange{router: x.router, proxy: x.proxy, tried: x.tried[:0]}
+	clear(x.choice.tried)
+	*x = exchange{router: x.router, proxy: x.proxy, choice: choice{tried: x.choice.tried[:0]}}
 	x.router.exchange.Put(x)
 }
 
@@ -318,51 +343,4 @@ func (s *service) observe(served Served) {
 	if s.router.config.Observe != nil {
 		s.router.config.Observe(served)
 	}
-}
-
-// upload is the body of a request. It can be read after it was closed by an
-// attempt that has sent nothing, and knows whether the client failed.
-type upload struct {
-	io.ReadCloser
-	in      *http.Request
-	trailer http.Header // for what comes after the body
-	err     atomic.Pointer[error]
-}
-
-func (u *upload) Read(p []byte) (int, error) {
-	n, err := u.ReadCloser.Read(p)
-	switch {
-	case err == io.EOF:
-		if u.trailer != nil {
-			maps.Copy(u.trailer, u.in.Trailer)
-		}
-	case err != nil && u.err.Load() == nil:
-		u.err.Store(&err)
-	}
-	return n, err
-}
-
-// Close does nothing: the server closes what it has opened.
-func (u *upload) Close() error { return nil }
-
-// failure is why the body cannot be read to its end, or nil.
-func (u *upload) failure() error {
-	if err := u.err.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-// download is the body of a reply, which knows whether the service failed.
-type download struct {
-	io.ReadCloser
-	err error
-}
-
-func (d *download) Read(p []byte) (int, error) {
-	n, err := d.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		d.err = err
-	}
-	return n, err
 }

@@ -149,8 +149,8 @@ func (s *service) forget(t *table) {
 	}
 }
 
-// place finds an endpoint for a request and counts it in there. It returns
-// false if the request has to wait.
+// place finds an endpoint that was not tried for a request, by the table in
+// force, and counts it in there. It returns false if there is none now.
 func (s *service) place(r *http.Request, c *choice) bool {
 	for {
 		t := s.table.Load()
@@ -164,7 +164,8 @@ func (s *service) place(r *http.Request, c *choice) bool {
 		if c.revision == nil || len(c.revision.endpoints) == 0 {
 			return false
 		}
-		if c.endpoint = c.revision.enter(s.router, nil); c.endpoint != nil {
+		if e := c.revision.enter(s.router, c.tried); e != nil {
+			c.endpoint = e
 			return true
 		}
 		if s.table.Load() == t {
@@ -241,6 +242,21 @@ func (s *service) wait(r *http.Request, c *choice) error {
 func (s *service) starves(c *choice) bool {
 	t := s.table.Load()
 	return t == nil || !t.Held && (c.revision == nil || len(c.revision.endpoints) == 0)
+}
+
+// exhausted reports whether all that the table in force has for a request was
+// tried.
+func (s *service) exhausted(c *choice) bool {
+	t := s.table.Load()
+	if t == nil || t.Held || t != c.table || c.revision == nil || len(c.revision.endpoints) == 0 {
+		return false
+	}
+	for _, e := range c.revision.endpoints {
+		if !slices.Contains(c.tried, e) {
+			return false
+		}
+	}
+	return true
 }
 
 // drain waits for endpoints to be empty.

@@ -41,7 +41,8 @@ type choice struct {
 	table    *table
 	revision *revision
 	endpoint *endpoint
-	visitor  string // who is new, and gets this name in a cookie
+	visitor  string      // who is new, and gets this name in a cookie
+	tried    []*endpoint // which could not be reached
 }
 
 // interleave gives each revision as many slots as it has percent, far from one

@@ -2,8 +2,8 @@
 // counting, and counts what it serves.
 //
 // Read traffic.go; then table.go for who gets a request, service.go for those
-// that wait, endpoint.go for what is counted and drained, proxy.go and tunnel.go
-// for the way there and back.
+// that wait, endpoint.go for what is counted and drained, proxy.go, body.go and
+// tunnel.go for the way there and back.
 package traffic
 
 import (
@@ -102,9 +102,9 @@ func unavailable(w http.ResponseWriter, _ *http.Request) {
 func (r *Router) now() time.Duration { return time.Since(r.start) }
 
 // Handler serves a service. Until it has a table, requests wait in the queue. A
-// request is sent again, to another endpoint of its revision, only if nothing of
-// it was sent; one that may be repeated, such as a GET, also on a new connection
-// where its service has closed a kept one.
+// request is sent again, to another endpoint by the table that is in force then,
+// only if nothing of it was sent; one that may be repeated, such as a GET, also
+// on a new connection where its service has closed a kept one.
 func (r *Router) Handler(s rollout.ServiceID) http.Handler { return r.service(s) }
 
 // service returns a service, which is new if it is not known.
