@@ -29,7 +29,7 @@ type Controller struct {
 	live     map[string]*runner   // by run: what this process works on
 	given    map[string]error     // by run: why this process works on it no more
 	telling  map[string]bool      // runs of which OnFinish is told, and true once it was
-	tells    sync.WaitGroup       // of OnFinish
+	tells    sync.WaitGroup       // of OnFinish, and of other functions of the application
 }
 
 // defaultLockTTL is how long the lease of a dead process lasts.
@@ -208,7 +208,8 @@ func (c *Controller) Follow(ctx context.Context, id string) iter.Seq2[Event, err
 // Shutdown stops the runs of this Controller between two transitions and waits
 // for them until ctx ends; then it ends their contexts. They are left for Run,
 // here or in another process; services go on as they are. Calls that follow
-// return ErrClosed. It waits for OnFinish too, until ctx ends.
+// return ErrClosed. It waits for OnFinish too, and for what else of the
+// application has not returned though its context has ended, until ctx ends.
 func (c *Controller) Shutdown(ctx context.Context) error {
 	if err := c.door.Shutdown(ctx); err != nil {
 		return err
@@ -226,7 +227,8 @@ func (c *Controller) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close is Shutdown without patience. It may be called twice.
+// Close is Shutdown without patience: what does not return within five seconds of
+// the end of its context is left behind. It may be called twice.
 func (c *Controller) Close() error {
 	c.door.Close()
 	return nil

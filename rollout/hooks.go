@@ -32,12 +32,14 @@ func (r *runner) hook(name string, h Hook, must bool) error {
 	if err := r.noteHook(name, false, "begins"); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.ahead, h.timeout())
-	err := h.Do(ctx, r.k.run.Clone())
-	cancel()
+	run := r.k.run.Clone()
+	err := r.ask("hook "+name, h.timeout(), func(ctx context.Context) error { return h.Do(ctx, run) }, never)
 	if err != nil {
 		if cause := r.forward(); cause != nil {
 			return cause
+		}
+		if unwritten(err) {
+			return err
 		}
 		if err = fmt.Errorf("hook %q: %w", h.Name, err); must {
 			return err

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -106,11 +107,16 @@ func (r *runner) gateOpens(w *watch) (moved bool, err error) {
 		return false, nil
 	}
 	w.gateDue = time.Now().Add(gateInterval)
-	switch err := r.gate(); {
+	err = r.gate()
+	switch cause := r.forward(); {
+	case cause != nil:
+		return false, cause
 	case err == nil:
 		return true, r.resume()
-	case r.forward() != nil:
-		return false, r.forward()
+	case unwritten(err):
+		return false, err
+	case errors.Is(err, errWished):
+		return false, nil
 	case cut(err.Error(), maxReason) != r.k.run.Reason:
 		return false, r.pauseFor(pauseGate, err.Error())
 	}
@@ -129,12 +135,9 @@ func (r *runner) next() error {
 	}
 	step := r.k.run.Step + 1
 	r.now.Entered = false
-	cause, reason := r.heldBack()
-	if wish := r.wished(); wish != nil && wish.Kind == WishResume {
-		cause, reason = "", "" // who ends a pause is asked nothing more
-		if err := r.gate(); err != nil {
-			cause, reason = pauseGate, err.Error()
-		}
+	cause, reason, err := r.heldBack()
+	if err != nil {
+		return err
 	}
 	state := StateShifting
 	if cause != "" {
@@ -182,7 +185,7 @@ func (w *watch) health(v view) error {
 
 // newWatch begins to look at the step.
 func (r *runner) newWatch() *watch {
-	w := &watch{r: r, results: make(chan result, len(r.c.config.Analyses)+1), gateDue: time.Now()}
+	w := &watch{r: r, results: make(chan result, len(r.c.config.Analyses)), busy: map[string]bool{}, gateDue: time.Now()}
 	if r.k.run.State == StatePaused {
 		w.gateDue = time.Now().Add(gateInterval)
 	}

@@ -21,8 +21,10 @@ func (r *runner) accepted() error { return r.before(StateBuilding) }
 // Gate, holds the run: then it is paused.
 func (r *runner) before(next State) error {
 	r.now.Entered = false
-	cause, reason := r.heldBack()
+	cause, reason, err := r.heldBack()
 	switch {
+	case err != nil:
+		return err
 	case r.promoted() && r.k.revision() != nil:
 		return r.turn(StatePromoting, "", func(run *Run, _ *Service) { run.Wish = unless(run.Wish, WishPromote) })
 	case cause != "":
@@ -42,25 +44,24 @@ func (r *runner) pauseFor(cause pauseCause, reason string) error {
 }
 
 // heldBack says what holds the run before a step.
-func (r *runner) heldBack() (pauseCause, string) {
-	switch w := r.wished(); {
-	case w != nil && w.Kind == WishPause:
-		return pauseWish, w.By.String()
-	case w != nil && w.Kind == WishPromote:
-		return "", ""
+func (r *runner) heldBack() (pauseCause, string, error) {
+	for {
+		switch w := r.wished(); {
+		case w != nil && w.Kind == WishPause:
+			return pauseWish, w.By.String(), nil
+		case w != nil && w.Kind == WishPromote:
+			return "", "", nil
+		}
+		err := r.gate()
+		switch cause := r.forward(); {
+		case cause != nil:
+			return "", "", cause
+		case err == nil, unwritten(err):
+			return "", "", err
+		case !errors.Is(err, errWished):
+			return pauseGate, err.Error(), nil
+		}
 	}
-	if err := r.gate(); err != nil {
-		return pauseGate, err.Error()
-	}
-	return "", ""
-}
-
-// gate asks the Gate. Nothing holds a way back.
-func (r *runner) gate() error {
-	if r.c.config.Gate == nil || r.k.run.Undoes != "" {
-		return nil
-	}
-	return r.c.config.Gate(r.ahead, r.k.run.Clone())
 }
 
 // building does what the application wants to do before the first replica.

@@ -22,8 +22,15 @@ type Config struct {
 	Analyses []Analysis
 	// Gate may hold a run before each step: nil lets it go on; an error pauses
 	// it, with the error as Run.Reason, until the Gate lets it go on, or
-	// Resume, Promote or Cancel is called. It is asked again every minute.
-	// Default: nothing is held.
+	// Resume, Promote or Cancel is called. It is asked again every minute, and
+	// one that has not answered within 30 seconds holds the run. Default:
+	// nothing is held.
+	//
+	// It, Analysis.Measure and Hook.Do are to return soon after their context
+	// has ended: with its time, with the run, or with the Controller. One that
+	// does not is left behind after five seconds, is not called again for the
+	// run before it has returned, and keeps Shutdown waiting. The service is
+	// looked after meanwhile.
 	Gate func(ctx context.Context, run Run) error
 	// Before, AfterStep and After are work of the application: before the
 	// first replica, after each step, and once the new revision has taken over.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -13,14 +12,15 @@ type watch struct {
 	r       *runner
 	ctx     context.Context
 	cancel  context.CancelFunc
-	asking  sync.WaitGroup
-	results chan result
+	results chan result        // one for each that is busy
+	window  context.Context    // of the measurements of this traffic
+	end     context.CancelFunc // of window
 
 	begun   time.Time // when the step's traffic was last set, by this process
 	moves   int       // of the keeper, then
 	base    map[string]Counts
 	next    map[string]time.Time // by analysis: when it measures next
-	busy    map[string]bool      // by analysis
+	busy    map[string]bool      // by analysis, whatever window it was asked in
 	looked  map[string]bool      // by analysis: it has had a verdict in this window
 	counts  time.Time            // when the Router's counts are looked at next
 	again   time.Time            // when the Router is asked again that did not say what it has counted
@@ -42,16 +42,18 @@ type result struct {
 	moves int
 }
 
-func (w *watch) close() {
-	w.cancel()
-	w.asking.Wait()
-}
+// close ends the measurements: who works on the run waits for them.
+func (w *watch) close() { w.cancel() }
 
 // restart begins a new window.
 func (w *watch) restart() {
 	k := w.r.k
 	w.begun, w.moves = time.Now(), k.moves
-	w.next, w.busy, w.looked = map[string]time.Time{}, map[string]bool{}, map[string]bool{}
+	w.next, w.looked, w.again = map[string]time.Time{}, map[string]bool{}, time.Time{}
+	if w.end != nil {
+		w.end()
+	}
+	w.window, w.end = context.WithCancel(w.ctx)
 	w.counts = w.begun.Add(min(countInterval, w.hold()))
 	w.base = nil
 	if s, err := w.r.c.config.Router.Stats(w.ctx, k.svc.ID); err == nil {
@@ -145,16 +147,13 @@ func (w *watch) measure(a Analysis) {
 	w.busy[a.Name] = true
 	w.next[a.Name] = time.Now().Add(a.interval())
 	scope := Scope{Stable: w.r.k.run.From, New: w.r.k.run.Revision, Step: w.r.k.run.Step, Since: w.begun.UTC()}
-	moves, nudge := w.moves, w.r.nudge
-	w.asking.Go(func() {
-		m, err := a.Measure(w.ctx, scope)
-		if err != nil {
-			m.Verdict, m.Reason = VerdictError, err.Error()
-		}
-		m.Name, m.Time, m.Reason = a.Name, time.Now().UTC().Truncate(time.Millisecond), cut(m.Reason, maxReason)
-		w.results <- result{m, moves}
+	ctx, cancel := context.WithTimeout(w.window, measureTime)
+	moves, r := w.moves, w.r
+	r.asking.Go(func() {
+		defer cancel()
+		w.results <- result{r.measured(ctx, a, scope), moves}
 		select {
-		case nudge <- struct{}{}:
+		case r.nudge <- struct{}{}:
 		default:
 		}
 	})
@@ -167,7 +166,6 @@ func (w *watch) gather() {
 		case res := <-w.results:
 			w.busy[res.m.Name] = false
 			if res.moves != w.r.k.moves || w.ctx.Err() != nil {
-				w.next[res.m.Name] = time.Now()
 				continue
 			}
 			w.looked[res.m.Name] = true

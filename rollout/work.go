@@ -26,16 +26,19 @@ type runner struct {
 	changed <-chan struct{} // of the Deployer
 	nudge   chan struct{}   // has a value when there is a wish
 
-	mu   sync.Mutex
-	wish *Wish // as last noticed
-	rev  int64 // of the record that it is of
+	asking sync.WaitGroup // of measurements
+
+	mu    sync.Mutex
+	wish  *Wish                // as last noticed
+	rev   int64                // of the record that it is of
+	calls map[string]*stranger // the last ones, by name
 }
 
 // begin makes the run one that this process works on; it takes over held.
 func (c *Controller) begin(held *lease.Held, run Run, svc Service) {
 	r := &runner{
 		c: c, k: c.keeper(held, svc, &run), id: run.ID, now: progressOf(run),
-		gone: make(chan struct{}), nudge: make(chan struct{}, 1),
+		gone: make(chan struct{}), nudge: make(chan struct{}, 1), calls: map[string]*stranger{},
 	}
 	ahead, cancel := context.WithCancelCause(held.Context())
 	r.ahead, r.cancel = lease.Watchful(ahead), cancel
@@ -59,6 +62,7 @@ func (r *runner) work() {
 	err := r.phases()
 	close(stop)
 	watching.Wait()
+	r.asking.Wait() // whose contexts have ended
 	end()
 	r.leave(err)
 }
@@ -276,75 +280,6 @@ func percentOf(run *Run) int {
 		return 100
 	}
 	return 0
-}
-
-// restInterval is how often the work on a run looks though it was told of
-// nothing.
-const restInterval = 5 * time.Second
-
-// rest waits until something may have changed, but no longer than until, if
-// that is set, and takes surplus replicas away meanwhile.
-func (r *runner) rest(v view, until time.Time) error {
-	ctx, cancel := context.WithCancel(r.way())
-	defer cancel()
-	var parted chan error
-	if len(v.surplus) > 0 {
-		parted = make(chan error, 1)
-		go func() { parted <- r.k.part(ctx, v.surplus, r.k.run.Strategy.DrainTimeout) }()
-	}
-	wait := restInterval
-	for _, at := range []time.Time{until, v.soon} {
-		if !at.IsZero() {
-			wait = min(wait, max(0, time.Until(at)))
-		}
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case err := <-parted:
-		return r.tolerate(err)
-	case _, more := <-r.changed:
-		if !more {
-			r.changed = nil
-		}
-	case <-r.nudge:
-	case <-ctx.Done():
-	case <-r.c.door.Stopping().Done():
-	case <-timer.C:
-	}
-	cancel()
-	if parted != nil {
-		return r.tolerate(<-parted)
-	}
-	return nil
-}
-
-// tolerate lets pass what is tried again anyhow.
-func (r *runner) tolerate(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrCancelled) {
-		return nil
-	}
-	if r.leaves(err) {
-		return err
-	}
-	r.c.log(slog.LevelWarn, "trying again", *r.k.run, "err", err)
-	return r.pause(time.Second)
-}
-
-// pause waits for some time, or until there is a wish.
-func (r *runner) pause(d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.nudge:
-	case <-r.way().Done():
-	case <-r.c.door.Stopping().Done():
-	}
-	if r.c.door.Shut() {
-		return errClosing
-	}
-	return cmp.Or(context.Cause(r.k.held.Context()), nil)
 }
 
 // troubleTime is for how long a Deployer or a Router may fail before the run
