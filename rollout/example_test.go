@@ -26,7 +26,8 @@ func Example() {
 	defer db.Close()
 	router := traffic.New(traffic.Config{}) // router.Handler(web) serves
 	c := must(rollout.New(rollout.Config{
-		Store: db, Deployer: cluster(), Router: router, Strategy: quick, Logger: slog.New(slog.DiscardHandler),
+		Store: db, Deployer: db.Deployer(memory.Cluster{}), Router: router, // a simulated cluster; package static is for real addresses
+		Strategy: quick, Logger: slog.New(slog.DiscardHandler),
 	}))
 	defer c.Close()
 
@@ -129,8 +130,9 @@ func ExampleController_Shift() {
 
 // controller has a service with one version.
 func controller() *rollout.Controller {
+	db := memory.New()
 	c := must(rollout.New(rollout.Config{
-		Store: memory.New(), Deployer: cluster(), Router: traffic.New(traffic.Config{}), Strategy: quick,
+		Store: db, Deployer: db.Deployer(memory.Cluster{}), Router: traffic.New(traffic.Config{}), Strategy: quick,
 		Logger: slog.New(slog.DiscardHandler),
 	}))
 	must(c.Roll(context.Background(), rollout.Request{
@@ -148,11 +150,4 @@ func check(err error) {
 	if err != nil {
 		log.Fatal(err)
 	}
-}
-
-// cluster is where the examples run.
-func cluster() rollout.Deployer {
-	f := newFleet()
-	f.startUp = 0
-	return f
 }
