@@ -8,18 +8,25 @@ import (
 )
 
 // upload is the body of a request. It can be read after it was closed by an
-// attempt that has sent nothing, and knows whether the client failed.
+// attempt that has sent nothing, and knows whether the client failed. Once it has
+// ended it is not asked again: a server closes what it has read to the end when
+// the reply begins, and a transport that looks for more then would fail.
 type upload struct {
 	io.ReadCloser
 	in      *http.Request
 	trailer http.Header // for what comes after the body
+	ended   bool
 	err     atomic.Pointer[error]
 }
 
 func (u *upload) Read(p []byte) (int, error) {
+	if u.ended {
+		return 0, io.EOF
+	}
 	n, err := u.ReadCloser.Read(p)
 	switch {
 	case err == io.EOF:
+		u.ended = true
 		if u.trailer != nil {
 			maps.Copy(u.trailer, u.in.Trailer)
 		}

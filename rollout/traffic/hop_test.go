@@ -166,6 +166,41 @@ func TestAnEarlyReplyToALargeUploadArrives(t *testing.T) {
 	})
 }
 
+// slowWriter is a connection whose writes take a second after they have arrived.
+type slowWriter struct{ net.Conn }
+
+func (s slowWriter) Write(p []byte) (int, error) {
+	n, err := s.Conn.Write(p)
+	time.Sleep(time.Second)
+	return n, err
+}
+
+func TestAReplyThatBeginsWhileTheEndOfTheBodyIsSentIsWhole(t *testing.T) {
+	inBubble(t, traffic.Config{}, func(b *bubble) {
+		transport := b.Transport(b)
+		dial := transport.DialContext
+		transport.DialContext = func(ctx context.Context, network, to string) (net.Conn, error) {
+			c, err := dial(ctx, network, to)
+			return slowWriter{c}, err
+		}
+		b.router = traffic.New(traffic.Config{Transport: transport})
+		b.url = b.Network.Serve(b, &http.Server{Handler: b.router.Handler(web)})
+		b.set(1, map[string][]string{"a": {b.serve(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			for _, word := range []string{"begun ", "ended"} {
+				_, _ = io.WriteString(w, word)
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(2 * time.Second)
+			}
+		})}}, 100)
+		status, body := b.ask(func(r *http.Request) {
+			r.Method, r.Body, r.ContentLength = http.MethodPost, io.NopCloser(strings.NewReader("body")), 4
+		})
+		require.Equal(b, http.StatusOK, status)
+		require.Equal(b, "begun ended", body)
+	})
+}
+
 func TestALargeBodyGoesBothWaysAtOnce(t *testing.T) {
 	inBubble(t, traffic.Config{}, func(b *bubble) {
 		duplex := func(h http.Handler) http.HandlerFunc {
