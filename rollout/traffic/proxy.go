@@ -120,7 +120,7 @@ func protocol(h http.Header) string {
 
 // rewrite makes the request for the service of the one that came in.
 func (x *exchange) rewrite(p *httputil.ProxyRequest) {
-	p.SetXForwarded()
+	x.forward(p.Out.Header)
 	p.Out.URL.RawQuery = x.in.URL.RawQuery // as it came
 	if p.Out.Body != nil {
 		x.upload = &upload{ReadCloser: p.Out.Body, in: x.in}
@@ -252,7 +252,7 @@ func (x *exchange) cookie() string {
 	t := x.choice.table
 	c := http.Cookie{
 		Name: t.Split.Sticky.Cookie, Value: x.choice.visitor, Path: t.Path, MaxAge: int(t.Split.Sticky.MaxAge / time.Second),
-		Secure: x.in.TLS != nil, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: x.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 	if c.Path == "" {
 		c.Path = "/"

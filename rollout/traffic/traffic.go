@@ -2,14 +2,16 @@
 // counting, and counts what it serves.
 //
 // Read traffic.go; then table.go for who gets a request, service.go for those
-// that wait, endpoint.go for what is counted and drained, proxy.go, body.go and
-// tunnel.go for the way there and back.
+// that wait, endpoint.go for what is counted and drained, proxy.go, forward.go,
+// body.go and tunnel.go for the way there and back.
 package traffic
 
 import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +35,12 @@ type Config struct {
 	QueueTime time.Duration // how long; default 30 seconds
 	// Unavailable answers what may not wait. Default: 503 with Retry-After.
 	Unavailable http.Handler
+
+	// TrustedProxies are where proxies in front ask from: what they say in
+	// X-Forwarded-For, -Proto and -Host and in Forwarded is passed on, with their
+	// own address behind that of the client. From elsewhere it is dropped and
+	// said anew. Host is always passed on as it came. Default: none.
+	TrustedProxies []netip.Prefix
 
 	// Observe is told of each request when it is over. Default: nothing.
 	Observe func(Served)
@@ -85,6 +93,7 @@ func New(c Config) *Router {
 	if c.Unavailable == nil {
 		c.Unavailable = http.HandlerFunc(unavailable)
 	}
+	c.TrustedProxies = slices.Clone(c.TrustedProxies)
 	r := &Router{
 		config: c, start: time.Now(),
 		services: make(map[rollout.ServiceID]*service), watchers: make(map[chan struct{}]bool),
