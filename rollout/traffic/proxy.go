@@ -96,7 +96,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // refusal says why a request cannot be passed on, or "".
 func refusal(r *http.Request) string {
 	switch {
-	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
+	case isGRPC(r.Header.Get("Content-Type")):
 		return "gRPC is not supported"
 	case r.ProtoMajor == 2 && r.TLS == nil, r.ProtoMajor < 2 && strings.EqualFold(protocol(r.Header), "h2c"):
 		return "HTTP/2 without TLS is not supported"
@@ -104,6 +104,16 @@ func refusal(r *http.Request) string {
 		return "CONNECT is not supported"
 	}
 	return ""
+}
+
+// isGRPC reports whether a content is that of gRPC. One of gRPC-Web, which looks
+// like it, needs nothing that HTTP/1.1 has not.
+func isGRPC(content string) bool {
+	if len(content) < len("application/grpc") || !strings.EqualFold(content[:len("application/grpc")], "application/grpc") {
+		return false
+	}
+	rest := content[len("application/grpc"):]
+	return rest == "" || strings.IndexByte("+; \t", rest[0]) >= 0
 }
 
 // protocol is what a message wants to switch to, or "".

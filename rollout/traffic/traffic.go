@@ -60,7 +60,7 @@ type Served struct {
 }
 
 // Router is a rollout.Router for services over HTTP/1.1: gRPC and h2c are
-// refused with 502.
+// refused with 502 and the reason. gRPC-Web is plain HTTP, and passes.
 type Router struct {
 	config   Config
 	start    time.Time

@@ -294,23 +294,3 @@ func TestAClientThatReadsNothingDoesNotHoldADrainUp(t *testing.T) {
 		require.NotErrorIs(b, err, os.ErrDeadlineExceeded)
 	})
 }
-
-func TestProtocolsThatAreNotSupportedAreRefusedWithAReason(t *testing.T) {
-	inBubble(t, traffic.Config{}, func(b *bubble) {
-		b.set(1, map[string][]string{"a": {b.named("a")}}, 100)
-		for want, change := range map[string]func(*http.Request){
-			"gRPC is not supported\n": func(r *http.Request) { r.Header.Set("Content-Type", "application/grpc+proto") },
-			"HTTP/2 without TLS is not supported\n": func(r *http.Request) {
-				r.Header = http.Header{"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {"h2c"}}
-			},
-		} {
-			status, body := b.ask(change)
-			require.Equal(b, http.StatusBadGateway, status)
-			require.Equal(b, want, body)
-		}
-		_, r := b.dial("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n")
-		reply, err := http.ReadResponse(r, nil)
-		require.NoError(b, err)
-		require.Equal(b, http.StatusBadGateway, reply.StatusCode)
-	})
-}
