@@ -134,11 +134,11 @@ func (r *runner) next() error {
 		return r.turn(StatePromoting, "", func(run *Run, _ *Service) { run.Wish = unless(run.Wish, WishResume) })
 	}
 	step := r.k.run.Step + 1
-	r.now.Entered = false
 	cause, reason, err := r.heldBack()
 	if err != nil {
 		return err
 	}
+	r.now.Entered = false
 	state := StateShifting
 	if cause != "" {
 		state, r.now.Pause = StatePaused, cause

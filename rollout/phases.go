@@ -20,8 +20,8 @@ func (r *runner) accepted() error { return r.before(StateBuilding) }
 // before goes on to a state in which a step begins, unless somebody, or the
 // Gate, holds the run: then it is paused.
 func (r *runner) before(next State) error {
-	r.now.Entered = false
 	cause, reason, err := r.heldBack()
+	r.now.Entered = false
 	switch {
 	case err != nil:
 		return err

@@ -19,8 +19,16 @@ const (
 	liveInterval = 5 * time.Second
 	// sweepInterval is the shortest time between two looks at all services.
 	sweepInterval = 100 * time.Millisecond
-	// hands is how many services are looked after at once.
+	// againInterval is how soon Run reads all services again that it could not
+	// read, or may have missed something of.
+	againInterval = 2 * time.Second
+	// hands is how many services are looked after at once, but for those that
+	// take longer than slow.
 	hands = 8
+	slow  = time.Second
+	// interruptedPause is for how long who wants the lease of a service has the
+	// first right to it.
+	interruptedPause = 500 * time.Millisecond
 )
 
 // Run sets this process's Router from the record of every service, takes up
@@ -36,7 +44,9 @@ func (c *Controller) Run(ctx context.Context) error {
 	defer leave()
 	working, done := c.door.Until(ctx)
 	defer done()
-	m := &minder{c: c, ctx: working, free: make(chan struct{}, hands), failing: map[string]bool{}}
+	m := &minder{
+		c: c, ctx: working, free: make(chan struct{}, hands), missed: make(chan struct{}, 1), failing: map[string]bool{},
+	}
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	watching.Go(m.follow)
@@ -54,6 +64,7 @@ type minder struct {
 	ctx     context.Context
 	free    chan struct{} // hands
 	tending sync.WaitGroup
+	missed  chan struct{}   // has a value when events may be missing
 	failing map[string]bool // what was logged last
 }
 
@@ -84,8 +95,15 @@ func (m *minder) loop() {
 			m.log("taking up runs", m.takeUpAll())
 			live.Reset(min(liveInterval, m.c.config.LockTTL/3))
 		case <-listed.C:
-			m.log("reading the services", m.list())
+			err := m.list()
+			m.log("reading the services", err)
 			listed.Reset(listInterval)
+			if err != nil {
+				listed.Reset(againInterval)
+			}
+		case <-m.missed: // now, and once more when events come again
+			m.log("reading the services", m.list())
+			listed.Reset(againInterval)
 		}
 		due.Stop()
 		m.tendAll()
@@ -106,20 +124,29 @@ func (m *minder) wait(d time.Duration) {
 	}
 }
 
-// follow learns which services change.
+// follow learns which services change. After an error it goes on behind the last
+// event, or has all services read.
 func (m *minder) follow() {
-	for m.ctx.Err() == nil {
-		for e, err := range m.c.config.RunStore.Watch(m.ctx, -1) {
+	after, wait := int64(-1), time.Second
+	for ; m.ctx.Err() == nil; m.wait(wait) {
+		wait = min(2*wait, 8*time.Second)
+		for e, err := range m.c.config.RunStore.Watch(m.ctx, after) {
 			if err != nil {
 				if m.ctx.Err() == nil && !errors.Is(err, ErrCompacted) {
 					m.c.config.Logger.WarnContext(m.ctx, "rollout: watching", "err", err)
 				}
+				if errors.Is(err, ErrCompacted) {
+					after = -1
+				}
 				break
 			}
+			after, wait = e.Seq, time.Second
 			m.c.touch(e.Service)
 		}
-		m.wait(time.Second)
-		m.c.touchAll()
+		select {
+		case m.missed <- struct{}{}:
+		default:
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -41,6 +42,10 @@ func (r *runner) nap(ctx context.Context, v view, until time.Time, over <-chan s
 	case _, more := <-r.changed:
 		if !more {
 			r.changed = nil
+		}
+	case _, more := <-r.asked:
+		if !more {
+			r.asked = nil
 		}
 	case <-r.nudge:
 	case <-ctx.Done():
@@ -99,7 +104,7 @@ func (r *runner) upkeep(ctx context.Context, over <-chan struct{}, enough func()
 			return nil
 		default:
 		}
-		v, err := r.k.look(ctx, r.minReady())
+		v, err := r.look(ctx)
 		if err == nil {
 			err = r.nap(ctx, v, time.Time{}, over)
 		}
@@ -118,3 +123,39 @@ const briefly = 100 * time.Millisecond
 
 // unwritten reports that nobody knows what is written, or may write.
 func unwritten(err error) bool { return errors.Is(err, errStore) || errors.Is(err, errOvertaken) }
+
+// look looks after the service, and wakes it if it was asleep when the run began
+// and requests wait for it.
+func (r *runner) look(ctx context.Context) (view, error) {
+	v, err := r.k.look(ctx, r.minReady())
+	if err != nil || !slices.ContainsFunc(r.k.svc.awake(), r.sleeps) {
+		return v, err
+	}
+	stats, err := r.c.config.Router.Stats(ctx, r.k.svc.ID)
+	if err != nil || stats.Waiting == 0 {
+		return v, nil // what is not counted wakes nobody
+	}
+	r.c.mu.Lock()
+	r.c.knows(r.k.svc.ID).idle = time.Now()
+	r.c.mu.Unlock()
+	err = r.note(EventProgress, "the service is asked for", func(_ *Run, svc *Service) {
+		for _, rev := range svc.awake() {
+			if r.sleeps(rev) {
+				rev.Replicas, r.now.Numbers[rev.ID.Run] = 1, 1
+			}
+		}
+	})
+	if err != nil {
+		return v, err
+	}
+	return r.k.look(ctx, r.minReady())
+}
+
+// sleeps reports whether a revision had no replica when the run began, and may
+// have one: what must not run twice is not woken beside the new one.
+func (r *runner) sleeps(rev *Revision) bool {
+	n, known := r.now.Numbers[rev.ID.Run]
+	fresh := r.k.revision()
+	alone := r.k.run.Strategy.Surge == 0 && fresh != nil && fresh.ID != rev.ID && fresh.Replicas > 0
+	return known && n == 0 && rev.Replicas == 0 && !alone
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -150,12 +151,24 @@ func (m *minder) tendAll() {
 	}
 	c.mu.Unlock()
 	for _, id := range ids {
-		m.free <- struct{}{}
-		m.tending.Go(func() {
-			defer func() { <-m.free }()
-			m.tend(id)
-		})
+		m.tending.Go(func() { m.handle(id) })
 	}
+}
+
+// handle tends a service as soon as there is a hand free. What takes its time
+// does without one, so that it keeps nobody else waiting.
+func (m *minder) handle(id ServiceID) {
+	select {
+	case m.free <- struct{}{}:
+	case <-m.ctx.Done(): // which ends it at once
+		m.tend(id)
+		return
+	}
+	release := sync.OnceFunc(func() { <-m.free })
+	timer := time.AfterFunc(slow, release)
+	m.tend(id)
+	timer.Stop()
+	release()
 }
 
 // tend looks after a service, and says when it is to be looked at again.
@@ -180,6 +193,8 @@ func (m *minder) tend(id ServiceID) {
 		due = time.Now().Add(500 * time.Millisecond << k.failed)
 	case err == nil:
 		k.failed = 0
+	default: // who wanted the lease may not have kept it
+		due = time.Now().Add(interruptedPause)
 	}
 	first := k.failed == 1 && err != nil && !interrupted
 	k.due = due

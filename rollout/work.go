@@ -24,6 +24,7 @@ type runner struct {
 	ahead   context.Context // ends with the lease, when the run is cancelled, or the Controller closes
 	cancel  context.CancelCauseFunc
 	changed <-chan struct{} // of the Deployer
+	asked   <-chan struct{} // of the Router
 	nudge   chan struct{}   // has a value when there is a wish
 
 	asking sync.WaitGroup // of measurements
@@ -55,7 +56,7 @@ func (r *runner) work() {
 	defer r.cancel(nil)
 	defer context.AfterFunc(r.c.door.Ending(), func() { r.cancel(errClosing) })()
 	observing, end := context.WithCancel(r.k.held.Context())
-	r.changed = r.c.config.Deployer.Changed(observing)
+	r.changed, r.asked = r.c.config.Deployer.Changed(observing), r.c.config.Router.Changed(observing)
 	stop := make(chan struct{})
 	var watching sync.WaitGroup
 	watching.Go(func() { r.watch(stop) })
@@ -294,7 +295,7 @@ func (r *runner) until(done func(v view) (bool, time.Time, error)) error {
 		if err := r.forward(); err != nil {
 			return err
 		}
-		v, err := r.k.look(r.way(), r.minReady())
+		v, err := r.look(r.way())
 		if err != nil {
 			if trouble.IsZero() {
 				trouble = time.Now()
