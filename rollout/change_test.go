@@ -46,6 +46,8 @@ func TestShiftSetsSharesAndRulesWithoutARun(t *testing.T) {
 			{Weights: []rollout.Weight{{Version: "v1", Percent: 110}, {Version: "v2", Percent: -10}}},
 			{Weights: split.Weights, Rules: []rollout.Rule{{Version: "v2"}}},
 			{Weights: append(split.Weights[:1:1], split.Weights[0])},
+			{Weights: split.Weights, Sticky: &rollout.Sticky{}},
+			{Weights: split.Weights, Sticky: &rollout.Sticky{Cookie: "no name", Issue: true}},
 		} {
 			require.ErrorIs(t, c.Shift(t.Context(), web, bad, ann), rollout.ErrInvalid)
 		}

@@ -20,6 +20,7 @@ const (
 	maxCPU       = 1024           // cores
 	maxMemory    = int64(1) << 44 // bytes
 	maxDuration  = 30 * 24 * time.Hour
+	maxCookieAge = 400 * 24 * time.Hour // browsers keep none for longer
 	latest       = "latest"
 	ownAnalysis  = "traffic"
 	maxPortValue = 65535
@@ -94,7 +95,7 @@ func (s Spec) check() error {
 	return errors.Join(
 		s.checkArtifact(), s.checkNumbers(), s.Health.check(), s.checkVolumes(),
 		checkMap("Environment", s.Environment), checkMap("Extra", s.Extra),
-		fits("Logs", *s.Logs, maxName*4), s.checkPath(), s.checkScaling(),
+		fits("Logs", *s.Logs, maxName*4), checkPath("Path", *s.Path), s.checkScaling(),
 	)
 }
 
@@ -210,11 +211,13 @@ func (s Spec) checkScaling() error {
 	return nil
 }
 
-func (s Spec) checkPath() error {
-	if !strings.HasPrefix(*s.Path, "/") || slices.Contains(strings.Split(*s.Path, "/"), "..") {
-		return invalid("Path", "%q is no absolute path", *s.Path)
+// checkPath refuses a path that no cookie can be for.
+func checkPath(field, path string) error {
+	odd := func(r rune) bool { return r < ' ' || r >= 0x7f || r == ';' }
+	if !strings.HasPrefix(path, "/") || slices.Contains(strings.Split(path, "/"), "..") || strings.ContainsFunc(path, odd) {
+		return invalid(field, "%.80q is no absolute path of ASCII without ;", path)
 	}
-	return fits("Path", *s.Path, maxName*4)
+	return fits(field, path, maxName*4)
 }
 
 func checkMap(field string, m map[string]string) error {

@@ -80,11 +80,11 @@ type Match struct {
 // Sticky keeps a visitor on a version. When a share grows each visitor moves
 // at most once.
 type Sticky struct {
-	Header, Cookie string // one of them: the name of what tells visitors apart
+	Header, Cookie string // one of them: the name of what tells visitors apart, of at most 256 bytes
 	// Issue lets the Router give the cookie to whoever has none: HttpOnly,
 	// SameSite=Lax, for the service's path.
 	Issue  bool
-	MaxAge time.Duration // of that cookie; default: until the browser ends
+	MaxAge time.Duration // of that cookie, from 1 second to 400 days; default: until the browser ends
 }
 
 // Status is the present of a service.

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"math/big"
+	"strings"
 
 	"github.com/upkeep-go/upkeep/internal/text"
 )
@@ -22,6 +23,13 @@ func fits(field, value string, most int) error {
 		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrInvalid, field, len(value), most)
 	}
 	return nil
+}
+
+// isToken reports whether a header or a cookie may have this name.
+func isToken(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
 }
 
 // bounded keeps what people write within limits.

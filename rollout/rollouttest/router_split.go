@@ -39,7 +39,13 @@ func (t *routerTest) again() {
 
 func (t *routerTest) invalid() {
 	t.set(table(1, t.three(), 100))
-	require.ErrorIs(t, t.router.Set(context.Background(), shop, table(2, nil, 99)), rollout.ErrInvalid)
+	sticky := table(2, nil, 100)
+	sticky.Split.Sticky = &rollout.Sticky{Header: "no name"}
+	for what, wrong := range map[string]rollout.Table{
+		"a sum of 99": table(2, nil, 99), "an empty endpoint": table(2, map[string][]string{"a": {""}}, 100), "Sticky": sticky,
+	} {
+		require.ErrorIs(t, t.router.Set(context.Background(), shop, wrong), rollout.ErrInvalid, what)
+	}
 	require.Equal(t, map[string]int{"a": 10}, t.asked(10))
 	got, err := t.router.Get(context.Background(), shop)
 	require.NoError(t, err)
