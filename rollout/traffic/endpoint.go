@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,8 +66,8 @@ func tuned() *http.Transport {
 // newEndpoint returns the endpoint of a base URL, or ErrInvalid.
 func (r *Router) newEndpoint(base string) (*endpoint, error) {
 	u, err := url.Parse(base)
-	if err != nil || u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("%w: endpoint %q is not the http URL of a host", rollout.ErrInvalid, base)
+	if err != nil || u.Scheme != "http" || !isHost(u) || u.User != nil || strings.ContainsAny(base, "?#") {
+		return nil, fmt.Errorf("%w: endpoint %.200q is not the http URL of a host", rollout.ErrInvalid, base)
 	}
 	u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
 	e := &endpoint{
@@ -92,6 +93,16 @@ func (r *Router) newEndpoint(base string) (*endpoint, error) {
 		return e.keep(c)
 	}
 	return e, nil
+}
+
+// isHost reports whether a URL has a host, and a port that there is if any.
+func isHost(u *url.URL) bool {
+	if strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	port := u.Port()
+	n, err := strconv.ParseUint(port, 10, 16)
+	return u.Hostname() != "" && (port == "" || err == nil && n > 0)
 }
 
 // fit reports whether an endpoint should get a request that is its turn.

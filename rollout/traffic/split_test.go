@@ -108,14 +108,35 @@ func TestAnEndpointMayHaveAPath(t *testing.T) {
 }
 
 func TestAnEndpointIsTheURLOfAHost(t *testing.T) {
-	t.Parallel()
-	r := traffic.New(traffic.Config{})
-	for _, url := range []string{"", "127.0.0.1:80", "https://127.0.0.1", "http://", "http://a?q", "http://u:p@a", "http://a#f", "http://a b"} {
-		err := r.Set(context.Background(), web, tableOf(1, map[string][]string{"a": {url}}, 100))
-		require.ErrorIs(t, err, rollout.ErrInvalid, url)
-	}
-	_, err := r.Get(context.Background(), web)
-	require.ErrorIs(t, err, rollout.ErrNotFound)
+	inBubble(t, traffic.Config{}, func(b *bubble) {
+		services := b.three()
+		b.set(1, services, 50, 50)
+		before, err := b.router.Get(context.Background(), web)
+		require.NoError(b, err)
+		for _, url := range []string{
+			"", " ", "a", "/", "127.0.0.1:80", "https://127.0.0.1", "ftp://a", "http:a", "http://", "http:///a", "http://:80", "http://a:", "http://a:0",
+			"http://a:65536", "http://a:x", "http://a?q", "http://a?", "http://u:p@a", "http://a#f", "http://a#", "http://a b", "http://a/%zz",
+			"http://[::1", "http://a\r\nb", "http://\x00",
+		} {
+			wrong := map[string][]string{"a": services["a"], "b": {"http://10.1.1.1", url}}
+			err := b.router.Set(context.Background(), web, tableOf(2, wrong, 0, 100))
+			require.ErrorIs(b, err, rollout.ErrInvalid, url)
+			require.ErrorContains(b, err, fmt.Sprintf("endpoint %q", url))
+			other := rollout.ServiceID{Name: "other"}
+			require.ErrorIs(b, b.router.Set(context.Background(), other, tableOf(1, wrong, 0, 100)), rollout.ErrInvalid, url)
+			_, err = b.router.Get(context.Background(), other)
+			require.ErrorIs(b, err, rollout.ErrNotFound)
+		}
+		after, err := b.router.Get(context.Background(), web)
+		require.NoError(b, err)
+		require.Equal(b, before, after)
+		require.Equal(b, map[string]int{"a": 50, "b": 50}, b.asked(100), "all go on")
+		b.set(2, services, 100)
+		require.Equal(b, map[string]int{"a": 10}, b.asked(10))
+		for i, url := range []string{"http://a", "http://a:80/b", "HTTP://[::1]:8080", "http://a.example/b/"} {
+			require.NoError(b, b.router.Set(context.Background(), rollout.ServiceID{Name: url}, tableOf(int64(i), map[string][]string{"a": {url}}, 100)))
+		}
+	})
 }
 
 func TestRulesComeBeforeWeights(t *testing.T) {
