@@ -180,6 +180,7 @@ type wireReply struct {
 func (in wireInput) talk(t *testing.T, l *pipeListener, method string) (replies []wireReply) {
 	connection, err := l.dial(context.Background(), "", "")
 	require.NoError(t, err)
+	require.NoError(t, connection.SetReadDeadline(time.Now().Add(2*time.Minute))) // which fails once the server gave up
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
@@ -193,7 +194,6 @@ func (in wireInput) talk(t *testing.T, l *pipeListener, method string) (replies 
 			_ = connection.Close()
 		}
 	}()
-	require.NoError(t, connection.SetReadDeadline(time.Now().Add(2*time.Minute)))
 	text := bufio.NewReader(connection)
 	for {
 		r, err := http.ReadResponse(text, &http.Request{Method: method})
