@@ -75,12 +75,16 @@ func (c *Controller) start(ctx context.Context, r Request, build func(context.Co
 		}
 	}()
 	var t Transition
+	id := ""
 	for range 3 { // that somebody was told of a run is written without the lease
 		var in *intent
 		if in, err = build(ctx); err != nil {
 			return Run{}, err
 		}
-		if t, err = c.create(ctx, held, in); !errors.Is(err, ErrStale) {
+		if id == "" {
+			id = c.config.NewID()
+		}
+		if t, err = c.create(ctx, held, in, id); !errors.Is(err, ErrStale) {
 			break
 		}
 	}
@@ -152,9 +156,9 @@ func (c *Controller) liveRun(ctx context.Context, s ServiceID) (Run, bool, error
 	return Run{}, false, nil
 }
 
-// create records a new run.
-func (c *Controller) create(ctx context.Context, held *lease.Held, in *intent) (Transition, error) {
-	run := in.run(c.config.NewID())
+// create records a new run of this id.
+func (c *Controller) create(ctx context.Context, held *lease.Held, in *intent, id string) (Transition, error) {
+	run := in.run(id)
 	l := held.Lease()
 	run.Owner, run.Token = l.Owner, l.Token
 	svc := in.service.Clone()

@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -84,4 +85,39 @@ func TestATransitionWhoseReplyIsLostIsMadeOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// overtaken is a store before whose next so many runs somebody else writes to the
+// service.
+type overtaken struct {
+	rollout.RunStore
+	left int
+}
+
+func (s *overtaken) Create(ctx context.Context, t rollout.Transition) (rollout.Transition, error) {
+	if s.left > 0 {
+		s.left--
+		svc, err := s.Service(ctx, t.Run.Service)
+		if err == nil {
+			_, err = s.RunStore.Save(ctx, rollout.Transition{Service: &svc})
+		}
+		if err != nil {
+			return t, err
+		}
+	}
+	return s.RunStore.Create(ctx, t)
+}
+
+func TestARunIsNamedOnceHoweverOftenItIsWritten(t *testing.T) {
+	passes(t, func(t *testing.T, w *world) {
+		store, named := &overtaken{RunStore: w.db.Rollouts()}, 0
+		c := w.controller(func(config *rollout.Config) {
+			config.RunStore = store
+			config.NewID = func() string { named++; return fmt.Sprint("run ", named) }
+		})
+		w.rolls(c, steps("v1", 1, 100))
+		store.left = 2
+		require.Equal(t, "run 2", w.rolls(c, steps("v2", 1, 100)).ID)
+		require.Zero(t, store.left)
+	})
 }
