@@ -3,48 +3,32 @@ package rollouttest
 import (
 	"context"
 	"fmt"
-	"slices"
+	"iter"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/rollout"
 )
 
-// createMany creates n runs and returns their ids, newest first. The order of
-// the ids is not that of the runs.
-func (t *storeTest) createMany(n int) (ids []string) {
-	t.Helper()
-	for i := range n {
-		r := done(fmt.Sprintf("%x", (i*7+3)%n+1000))
-		t.create(of(r))
-		ids = append(ids, r.ID)
+// runs are all of the history.
+func (t *storeTest) runs() suitetest.List[rollout.Run] {
+	return suitetest.List[rollout.Run]{
+		TB: t,
+		History: func(ctx context.Context, after string) iter.Seq2[rollout.Run, error] {
+			return t.History(ctx, rollout.Query{After: after})
+		},
+		ID:       func(r rollout.Run) string { return r.ID },
+		Create:   func(id string) { t.create(of(done(id))) },
+		Save:     func(id string) { t.save(of(t.get(id))) },
+		NotFound: rollout.ErrNotFound, Many: 150, RealTime: t.realTime,
 	}
-	slices.Reverse(ids)
-	return ids
 }
 
-// firstPage returns the first runs that q selects.
-func (t *storeTest) firstPage(q rollout.Query, n int) (ids []string) {
-	t.Helper()
-	for r, err := range t.History(t.Context(), q) {
-		require.NoError(t, err)
-		if ids = append(ids, r.ID); len(ids) == n {
-			break
-		}
-	}
-	return ids
-}
-
-func newestFirst(t *storeTest) {
-	ids := t.createMany(20)
-	require.Equal(t, ids, t.list(rollout.Query{}), "history is newest first")
-	time.Sleep(5 * time.Millisecond)
-	for _, id := range []string{ids[19], ids[3]} { // a change does not make a run newer
-		t.save(of(t.get(id)))
-	}
-	t.create(of(aRun("newest")))
-	require.Equal(t, append([]string{"newest"}, ids...), t.list(rollout.Query{}), "history is newest first, by creation")
+// ofRuns makes a case of this domain of one of every domain's.
+func ofRuns(promise func(suitetest.List[rollout.Run])) func(*storeTest) {
+	return func(t *storeTest) { promise(t.runs()) }
 }
 
 func selects(t *storeTest) {
@@ -98,22 +82,6 @@ func selects(t *storeTest) {
 	}
 }
 
-func pages(t *storeTest) {
-	want := t.createMany(150)
-	var got []string
-	var q rollout.Query
-	for len(got) <= len(want) {
-		page := t.firstPage(q, 7)
-		got = append(got, page...)
-		if len(page) < 7 {
-			break
-		}
-		q.After = page[6]
-		t.create(of(done(fmt.Sprint("new ", len(got)))))
-	}
-	require.Equal(t, want, got, "pages join into the list as it was when it was begun")
-}
-
 func pagesAfterUnselected(t *storeTest) {
 	var ids []string
 	for i := range 10 {
@@ -123,80 +91,9 @@ func pagesAfterUnselected(t *storeTest) {
 		ids = append([]string{r.ID}, ids...)
 	}
 	live := rollout.Query{Live: true}
-	live.After = t.firstPage(live, 3)[2]
+	live.After = t.list(live)[2]
 	t.save(of(*endOf(t.get(live.After)))) // it has ended between two pages
 	require.Equal(t, ids[3:], t.list(live), "a list goes on after a run that is no longer selected")
-}
-
-func pagesAfterUnknown(t *storeTest) {
-	t.createMany(3)
-	pairs := 0
-	for r, err := range t.History(t.Context(), rollout.Query{After: "unknown"}) {
-		pairs++
-		require.ErrorIs(t, err, rollout.ErrNotFound, "there is no such run to go on after")
-		require.Zero(t, r)
-	}
-	require.Equal(t, 1, pairs, "history stops after an error")
-}
-
-func historyAgain(t *storeTest) {
-	ids := t.createMany(20)
-	list := t.History(t.Context(), rollout.Query{})
-	for range 3 {
-		n := 0
-		for r, err := range list {
-			require.NoError(t, err)
-			require.Equal(t, ids[n], r.ID, "each range over the list begins anew")
-			if n++; n == 5 {
-				break
-			}
-		}
-		require.Equal(t, 5, n)
-	}
-	require.Equal(t, ids, t.list(rollout.Query{}), "a list that was left does no harm")
-}
-
-func historySlowly(t *storeTest) {
-	ids := t.createMany(120)
-	var got []string
-	for r, err := range t.History(t.Context(), rollout.Query{}) {
-		require.NoError(t, err, "a reader may take its time")
-		if got = append(got, r.ID); len(got)%30 != 1 {
-			continue
-		}
-		if !t.realTime {
-			time.Sleep(time.Minute)
-		}
-		t.save(of(t.get(r.ID))) // it can be read while it is listed
-		t.create(of(done("new " + r.ID)))
-	}
-	require.Equal(t, ids, got, "a list is not disturbed by new runs")
-}
-
-func historyContext(t *storeTest) {
-	t.createMany(20)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	n := 0
-	var last error
-	for _, err := range t.History(ctx, rollout.Query{}) {
-		require.NoError(t, last, "an error is the last pair")
-		if last = err; err == nil {
-			n++
-		}
-		if n == 5 {
-			cancel()
-		}
-	}
-	if n < 20 {
-		require.ErrorIs(t, last, context.Canceled, "a list that is cut short says why")
-	}
-	n = 0
-	for _, err := range t.History(ctx, rollout.Query{}) {
-		require.ErrorIs(t, err, context.Canceled, "a context that has ended reads nothing")
-		n++
-	}
-	require.Equal(t, 1, n, "an error is the last pair")
 }
 
 // ids are those of services.

@@ -51,14 +51,14 @@ var journalCases = []journalCase{
 	{"what a call returns is the caller's to change", resultsAreCopies},
 	{"what a call was given is the caller's to change", argumentsAreCopied},
 
-	{"history is newest first even within a millisecond", newestFirst},
+	{"history is newest first even within a millisecond", ofRuns(suitetest.List[update.Run].NewestFirst)},
 	{"history selects by package, life and request", selects},
-	{"history goes on after a run while new ones arrive", pages},
+	{"history goes on after a run while new ones arrive", ofRuns(suitetest.List[update.Run].Pages)},
 	{"history goes on after a run that is no longer selected", pagesAfterUnselected},
-	{"history after an unknown run is not found", pagesAfterUnknown},
-	{"history can be left and read again", historyAgain},
-	{"history may be read slowly and written meanwhile", historySlowly},
-	{"history yields the context's error last", historyContext},
+	{"history after an unknown run is not found", ofRuns(suitetest.List[update.Run].AfterUnknown)},
+	{"history can be left and read again", ofRuns(suitetest.List[update.Run].Again)},
+	{"history may be read slowly and written meanwhile", ofRuns(suitetest.List[update.Run].Slowly)},
+	{"history yields the context's error last", ofRuns(suitetest.List[update.Run].ContextEnds)},
 
 	{"watch yields what was written in order", watchOrder},
 }

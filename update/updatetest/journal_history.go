@@ -3,49 +3,35 @@ package updatetest
 import (
 	"context"
 	"fmt"
-	"slices"
-	"time"
+	"iter"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/update"
 )
 
-// createMany creates n runs and returns their ids, newest first. The order of
-// the ids is not that of the runs.
-func (t *journalTest) createMany(n int) []string {
-	t.Helper()
-	var ids []string
-	for i := range n {
-		ids = append(ids, t.create(aRun(fmt.Sprintf("%x", (i*7+3)%n+1000))).ID)
+// runs are all of the history.
+func (t *journalTest) runs() suitetest.List[update.Run] {
+	return suitetest.List[update.Run]{
+		TB: t,
+		History: func(ctx context.Context, after string) iter.Seq2[update.Run, error] {
+			return t.History(ctx, update.Query{After: after})
+		},
+		ID:     func(r update.Run) string { return r.ID },
+		Create: func(id string) { t.create(aRun(id)) },
+		Save: func(id string) {
+			r := t.get(id)
+			r.Percent = 50
+			t.save(r)
+		},
+		NotFound: update.ErrNotFound, Many: 300, RealTime: t.realTime,
 	}
-	slices.Reverse(ids)
-	return ids
 }
 
-// firstPage returns the first runs that q selects.
-func (t *journalTest) firstPage(q update.Query, n int) []string {
-	t.Helper()
-	var ids []string
-	for r, err := range t.History(t.Context(), q) {
-		require.NoError(t, err)
-		if ids = append(ids, r.ID); len(ids) == n {
-			break
-		}
-	}
-	return ids
-}
-
-func newestFirst(t *journalTest) {
-	require.Empty(t, t.list(update.Query{}), "a new journal has no runs")
-	ids := t.createMany(20)
-	require.Equal(t, ids, t.list(update.Query{}), "history is newest first")
-	time.Sleep(5 * time.Millisecond)
-	for _, id := range []string{ids[19], ids[3]} { // a change does not make a run newer
-		t.save(t.get(id))
-	}
-	ids = append([]string{t.create(aRun("newest")).ID}, ids...)
-	require.Equal(t, ids, t.list(update.Query{}), "history is newest first, by creation")
+// ofRuns makes a case of this domain of one of every domain's.
+func ofRuns(promise func(suitetest.List[update.Run])) func(*journalTest) {
+	return func(t *journalTest) { promise(t.runs()) }
 }
 
 func selects(t *journalTest) {
@@ -93,24 +79,8 @@ func selects(t *journalTest) {
 	}
 }
 
-func pages(t *journalTest) {
-	want := t.createMany(300)
-	var got []string
-	var q update.Query
-	for len(got) <= len(want) {
-		page := t.firstPage(q, 7)
-		got = append(got, page...)
-		if len(page) < 7 {
-			break
-		}
-		q.After = page[6]
-		t.create(aRun(fmt.Sprint("new ", len(got))))
-	}
-	require.Equal(t, want, got, "pages join into the list as it was when it was begun")
-}
-
 func pagesAfterUnselected(t *journalTest) {
-	ids := t.createMany(10)
+	ids := t.runs().Fill(10)
 	other := aRun("other package")
 	other.Package = "demo/other"
 	t.create(other)
@@ -118,87 +88,11 @@ func pagesAfterUnselected(t *journalTest) {
 		"a list goes on after any run, even one of another package")
 
 	live := update.Query{Package: "demo/site", Live: true}
-	live.After = t.firstPage(live, 3)[2]
+	live.After = t.list(live)[2]
 	r := t.get(live.After)
 	r.State = update.StateSucceeded
 	t.save(r) // the run has ended between two pages
 	require.Equal(t, ids[3:], t.list(live), "a list goes on after a run that is no longer selected")
-}
-
-func pagesAfterUnknown(t *journalTest) {
-	t.createMany(3)
-	pairs := 0
-	for r, err := range t.History(t.Context(), update.Query{After: "unknown"}) {
-		pairs++
-		require.ErrorIs(t, err, update.ErrNotFound, "there is no such run to go on after")
-		require.Zero(t, r)
-	}
-	require.Equal(t, 1, pairs, "history stops after an error")
-}
-
-func historyAgain(t *journalTest) {
-	ids := t.createMany(20)
-	list := t.History(t.Context(), update.Query{})
-	for range 3 {
-		n := 0
-		for r, err := range list {
-			require.NoError(t, err)
-			require.Equal(t, ids[n], r.ID, "each range over the list begins anew")
-			if n++; n == 5 {
-				break
-			}
-		}
-		require.Equal(t, 5, n)
-	}
-	require.Equal(t, ids, t.list(update.Query{}), "a list that was left does no harm")
-}
-
-func historySlowly(t *journalTest) {
-	ids := t.createMany(250)
-	var got []string
-	for r, err := range t.History(t.Context(), update.Query{}) {
-		require.NoError(t, err, "a reader may take its time")
-		got = append(got, r.ID)
-		if len(got)%50 != 1 {
-			continue
-		}
-		if !t.realTime {
-			time.Sleep(time.Minute)
-		}
-		r, err = t.Get(t.Context(), r.ID)
-		require.NoError(t, err, "the journal can be read while it is listed")
-		r.Percent = 50
-		t.save(r)
-		t.create(aRun("new " + r.ID))
-	}
-	require.Equal(t, ids, got, "a list is not disturbed by new runs")
-}
-
-func historyContext(t *journalTest) {
-	t.createMany(20)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	n := 0
-	var last error
-	for _, err := range t.History(ctx, update.Query{}) {
-		require.NoError(t, last, "an error is the last pair")
-		if last = err; err == nil {
-			n++
-		}
-		if n == 5 {
-			cancel()
-		}
-	}
-	if n < 20 {
-		require.ErrorIs(t, last, context.Canceled, "a list that is cut short says why")
-	}
-
-	n = 0
-	for _, err := range t.History(ctx, update.Query{}) {
-		require.ErrorIs(t, err, context.Canceled, "a context that has ended reads nothing")
-		n++
-	}
-	require.Equal(t, 1, n, "an error is the last pair")
 }
 
 func twoHandlesRuns(t *journalTest) {
