@@ -60,13 +60,17 @@ func (r *runner) noteHook(name string, done bool, what string) error {
 	})
 }
 
-// note writes something about the run that is no other state.
+// note writes something about the run that is no other state, with an event
+// unless that has no kind.
 func (r *runner) note(kind EventKind, message string, change func(*Run, *Service)) error {
 	kept := r.now
 	err := r.k.save(func(run *Run, svc *Service) ([]Event, error) {
 		r.now = kept.separate()
 		change(run, svc)
 		r.now.put(run)
+		if kind == "" {
+			return nil, nil
+		}
 		return []Event{{Kind: kind, Message: message}}, nil
 	})
 	if err != nil {

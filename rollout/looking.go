@@ -89,6 +89,7 @@ func (r *runner) drop(kind WishKind) error {
 
 // resume goes on from a pause.
 func (r *runner) resume() error {
+	r.now.Rows = nil // who goes on has seen them
 	done := func(run *Run, _ *Service) { run.Wish = unless(run.Wish, WishResume) }
 	switch {
 	case !r.now.Entered && r.k.revision() == nil:
@@ -117,10 +118,13 @@ func (r *runner) gateOpens(w *watch) (moved bool, err error) {
 		return false, err
 	case errors.Is(err, errWished):
 		return false, nil
-	case cut(err.Error(), maxReason) != r.k.run.Reason:
+	case cut(err.Error(), maxReason) == r.k.run.Reason:
+		return false, nil
+	}
+	if w.reasons++; told(w.reasons) {
 		return false, r.pauseFor(pauseGate, err.Error())
 	}
-	return false, nil
+	return false, r.note("", "", func(run *Run, _ *Service) { r.enter(run, StatePaused, err.Error()) })
 }
 
 // next leaves the step.

@@ -135,6 +135,6 @@ func (r *runner) measured(ctx context.Context, a Analysis, s Scope) (m Measureme
 	if err != nil {
 		m.Verdict, m.Reason = VerdictError, err.Error()
 	}
-	m.Name, m.Time, m.Reason = a.Name, time.Now().UTC().Truncate(time.Millisecond), cut(m.Reason, maxReason)
-	return m
+	m.Name, m.Time = a.Name, time.Now().UTC().Truncate(time.Millisecond)
+	return m.bounded()
 }

@@ -46,6 +46,10 @@ type Run struct {
 	State    State
 	Percent  int // 0 to 100, of the work; never falls before StateRollingBack
 	Step     int // index in Strategy.Steps, once it is shifting
+	// States are those that it was in, the oldest first. Of a run that lasts
+	// long 400 are kept, and 100 measurements: the first and the newest, and
+	// before others those with a verdict that was no pass, and those with
+	// another one than the next.
 	States   []StateRecord
 	Before   Split  // of the service, when the run began
 	Was      Spec   // of From, when the run began
@@ -144,7 +148,7 @@ const (
 	EventStarted     EventKind = "started"
 	EventState       EventKind = "state" // the run is in another one
 	EventProgress    EventKind = "progress"
-	EventMeasurement EventKind = "measurement"
+	EventMeasurement EventKind = "measurement" // of those that say the same the first ten, and then every second, fourth …
 	EventLog         EventKind = "log"
 	EventWish        EventKind = "wish"
 	EventRecovered   EventKind = "recovered" // another process took the run over

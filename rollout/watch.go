@@ -28,6 +28,7 @@ type watch struct {
 	late    time.Time            // since when the step is over, and the new revision not as it should be
 	dead    time.Time            // since when nothing of the new revision is ready
 	gateDue time.Time
+	reasons int // that the Gate has given, one after the other
 
 	came    []result
 	more    map[string]int // replicas by revision, which its use asks for
@@ -226,7 +227,15 @@ func (w *watch) conclude(m Measurement) error {
 	if before.Verdict == m.Verdict {
 		now.Count += before.Count
 	}
-	err := r.note(EventMeasurement, fmt.Sprintf("%s: %s %s", m.Name, m.Verdict, m.Reason), func(run *Run, _ *Service) {
+	kind := EventMeasurement
+	if !told(now.Count) {
+		kind = ""
+	}
+	message := fmt.Sprintf("%s: %s %s", m.Name, m.Verdict, m.Reason)
+	if now.Count > mostAlike {
+		message = fmt.Sprintf("%s: %s, %d times in a row: %s", m.Name, m.Verdict, now.Count, m.Reason)
+	}
+	err := r.note(kind, message, func(run *Run, _ *Service) {
 		if r.now.Rows == nil {
 			r.now.Rows = map[string]row{}
 		}
@@ -234,6 +243,7 @@ func (w *watch) conclude(m Measurement) error {
 		if n := len(run.States); n > 0 {
 			run.States[n-1].Measurements = append(run.States[n-1].Measurements, m)
 		}
+		run.trim()
 	})
 	if err != nil {
 		return err
@@ -247,8 +257,9 @@ func (w *watch) conclude(m Measurement) error {
 	case m.Verdict == VerdictInconclusive && now.Count >= limits.Inconclusive,
 		m.Verdict == VerdictError && now.Count >= limits.Error,
 		m.Verdict == VerdictInconclusive && m.Name == ownAnalysis && last && strategy.Tolerance.exceeded(m):
-		w.doubt = why
-		r.now.Rows[m.Name] = row{} // who goes on has seen it
+		if w.doubt = why; r.k.run.State != StatePaused {
+			r.now.Rows[m.Name] = row{} // who goes on has seen it
+		}
 	}
 	return nil
 }

@@ -253,6 +253,7 @@ func (r *runner) enter(run *Run, state State, reason string) {
 		run.States[n-1] = rec
 	} else {
 		run.States = append(run.States, rec)
+		run.trim()
 	}
 	if r.now.Back == nil {
 		run.Percent = max(run.Percent, percentOf(run))
