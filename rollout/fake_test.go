@@ -145,6 +145,13 @@ func (f *fleet) kill(version string, n int) {
 	f.tell()
 }
 
+// locked changes the fleet while it is in use.
+func (f *fleet) locked(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do()
+}
+
 // heal makes whatever is sick well.
 func (f *fleet) heal() {
 	f.mu.Lock()

@@ -195,9 +195,7 @@ func TestTheLastWishCountsThoughTheRecordWasReadBeforeIt(t *testing.T) {
 		v1 := request("v1")
 		v1.Spec.MinReplicas = new(2)
 		w.rolls(c, v1)
-		w.fleet.mu.Lock()
-		w.fleet.startUp = time.Minute
-		w.fleet.mu.Unlock()
+		w.fleet.locked(func() { w.fleet.startUp = time.Minute })
 		run, err := c.Start(t.Context(), manual("v2"))
 		require.NoError(t, err)
 		w.state(c, run.ID, rollout.StateHealthWait)
