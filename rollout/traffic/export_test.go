@@ -18,11 +18,26 @@ func (r *Router) Chooser(s rollout.ServiceID) *Chooser { return &Chooser{service
 // Choose counts a request in and out again, and returns the run that it is for.
 func (c *Chooser) Choose(r *http.Request) string {
 	c.choice = choice{}
-	if !c.service.place(r, &c.choice) {
+	if c.service.admit(r, &c.choice) != nil {
 		return ""
 	}
 	c.service.leave(c.choice.endpoint)
 	return c.choice.revision.Run
+}
+
+// Enter counts a request in, which waits if it has to.
+func (c *Chooser) Enter(r *http.Request) error {
+	c.choice = choice{}
+	return c.service.admit(r, &c.choice)
+}
+
+// Leave counts it out. Something is done before whoever waits can be placed.
+func (c *Chooser) Leave(before func()) {
+	c.service.mu.Lock()
+	defer c.service.mu.Unlock()
+	c.choice.endpoint.leave()
+	before()
+	c.service.serveQueue()
 }
 
 // What is parsed.

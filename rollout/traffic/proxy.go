@@ -77,15 +77,13 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := s.router.exchange.Get().(*exchange)
 	x.service, x.w, x.in = s, w, r
-	if !s.place(r, &x.choice) {
-		if err := s.wait(r, &x.choice); err != nil {
-			x.free()
-			if errors.Is(err, errUnavailable) {
-				s.router.config.Unavailable.ServeHTTP(w, r)
-			}
-			s.observe(Served{Request: r, Err: err})
-			return
+	if err := s.admit(r, &x.choice); err != nil {
+		x.free()
+		if errors.Is(err, errUnavailable) {
+			s.router.config.Unavailable.ServeHTTP(w, r)
 		}
+		s.observe(Served{Request: r, Err: err})
+		return
 	}
 	defer x.end()
 	x.began = s.router.now()

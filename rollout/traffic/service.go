@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"container/list"
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,15 +16,12 @@ import (
 // remembered is how many revisions that have left the table are still counted.
 const remembered = 16
 
-// errUnavailable reports that a request could not wait, or waited too long.
-var errUnavailable = errors.New("traffic: nothing is ready, and the queue is full or took too long")
-
 // service is a service. The table in force can be read without a lock.
 type service struct {
 	router   *Router
 	id       rollout.ServiceID
 	table    atomic.Pointer[table]
-	waiting  atomic.Int64
+	waiting  atomic.Int64 // in the queue
 	starving atomic.Int64 // of these: for what has no endpoint
 
 	mu        sync.Mutex
@@ -35,13 +30,6 @@ type service struct {
 	counts    map[string]*counts   // by run
 	past      []string             // runs of counts that are not in the table, oldest first
 	queue     list.List            // of *waiter, in the order in which they came
-}
-
-// waiter is a request in the queue.
-type waiter struct {
-	request *http.Request
-	choice  *choice
-	ready   chan struct{} // closed once it is placed
 }
 
 func newService(r *Router, id rollout.ServiceID) *service {
@@ -147,116 +135,6 @@ func (s *service) forget(t *table) {
 		delete(s.counts, s.past[0])
 		s.past = s.past[1:]
 	}
-}
-
-// place finds an endpoint that was not tried for a request, by the table in
-// force, and counts it in there. It returns false if there is none now.
-func (s *service) place(r *http.Request, c *choice) bool {
-	for {
-		t := s.table.Load()
-		if t == nil || t.Held {
-			return false
-		}
-		if c.table != t {
-			c.table = t
-			c.revision, c.visitor = t.choose(r)
-		}
-		if c.revision == nil || len(c.revision.endpoints) == 0 {
-			return false
-		}
-		if e := c.revision.enter(s.router, c.tried); e != nil {
-			c.endpoint = e
-			return true
-		}
-		if s.table.Load() == t {
-			return false
-		}
-	}
-}
-
-// leave counts a request out, in whose place another may come.
-func (s *service) leave(e *endpoint) {
-	e.leave()
-	if e.most > 0 && s.waiting.Load() > 0 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.serveQueue()
-	}
-}
-
-// serveQueue places whoever can be, in order. The lock is held.
-func (s *service) serveQueue() {
-	for el := s.queue.Front(); el != nil; {
-		next := el.Next()
-		if w := el.Value.(*waiter); s.place(w.request, w.choice) {
-			s.queue.Remove(el)
-			close(w.ready)
-		}
-		el = next
-	}
-}
-
-// wait keeps a request in the queue until it is placed.
-func (s *service) wait(r *http.Request, c *choice) error {
-	w := &waiter{r, c, make(chan struct{})}
-	s.mu.Lock()
-	if s.queue.Len() >= s.router.config.Queue {
-		s.mu.Unlock()
-		return errUnavailable
-	}
-	el := s.queue.PushBack(w)
-	s.waiting.Add(1)
-	defer s.waiting.Add(-1)
-	s.serveQueue() // who left before this one was counted has not seen it
-	starves := s.starves(c)
-	s.mu.Unlock()
-	if starves {
-		s.starving.Add(1)
-		defer s.starving.Add(-1)
-		s.router.changed()
-	}
-
-	timer := time.NewTimer(s.router.config.QueueTime)
-	defer timer.Stop()
-	err := errUnavailable
-	select {
-	case <-w.ready:
-		return nil
-	case <-r.Context().Done():
-		err = context.Cause(r.Context())
-	case <-timer.C:
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	select {
-	case <-w.ready: // meanwhile
-		return nil
-	default:
-		s.queue.Remove(el)
-		return err
-	}
-}
-
-// starves reports whether a request waits for what has no endpoint. The lock is
-// held.
-func (s *service) starves(c *choice) bool {
-	t := s.table.Load()
-	return t == nil || !t.Held && (c.revision == nil || len(c.revision.endpoints) == 0)
-}
-
-// exhausted reports whether all that the table in force has for a request was
-// tried.
-func (s *service) exhausted(c *choice) bool {
-	t := s.table.Load()
-	if t == nil || t.Held || t != c.table || c.revision == nil || len(c.revision.endpoints) == 0 {
-		return false
-	}
-	for _, e := range c.revision.endpoints {
-		if !slices.Contains(c.tried, e) {
-			return false
-		}
-	}
-	return true
 }
 
 // drain waits for endpoints to be empty.

@@ -1,9 +1,9 @@
 // Package traffic is a reverse proxy that splits traffic exactly, drains by
 // counting, and counts what it serves.
 //
-// Read traffic.go; then table.go for who gets a request, service.go for those
-// that wait, endpoint.go for what is counted and drained, proxy.go, forward.go,
-// body.go and tunnel.go for the way there and back.
+// Read traffic.go; then table.go and service.go for who gets a request, queue.go
+// for those that wait, endpoint.go for what is counted and drained, proxy.go,
+// forward.go, body.go and tunnel.go for the way there and back.
 package traffic
 
 import (
@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/upkeep-go/upkeep/rollout"
@@ -31,9 +32,14 @@ type Config struct {
 	MaxConcurrent int           // requests of one endpoint; more go to the next, or wait; default: no limit
 	Warm          time.Duration // in which the share of a new endpoint grows to its part; default 0
 
-	Queue     int           // requests of a service that may wait; default 100
-	QueueTime time.Duration // how long; default 30 seconds
-	// Unavailable answers what may not wait. Default: 503 with Retry-After.
+	// Requests for what is not ready, is busy or is held wait, the first first,
+	// and nothing of their bodies is read. One whose client leaves is out at once;
+	// if it has a body, behind which nobody can look, only once that is sent on.
+	Queue      int           // requests of a service that may wait; default 100
+	QueueTotal int           // requests of all services; default 1000
+	QueueTime  time.Duration // how long; default 30 seconds
+	// Unavailable answers what may not wait, or not any more. Default: 503 with
+	// Retry-After.
 	Unavailable http.Handler
 
 	// TrustedProxies are where proxies in front ask from: what they say in
@@ -64,7 +70,8 @@ type Served struct {
 type Router struct {
 	config   Config
 	start    time.Time
-	exchange sync.Pool // of *exchange
+	exchange sync.Pool    // of *exchange
+	waiting  atomic.Int64 // requests of all services
 
 	mu       sync.RWMutex
 	services map[rollout.ServiceID]*service
@@ -86,6 +93,9 @@ func New(c Config) *Router {
 	}
 	if c.Queue <= 0 {
 		c.Queue = 100
+	}
+	if c.QueueTotal <= 0 {
+		c.QueueTotal = 1000
 	}
 	if c.QueueTime <= 0 {
 		c.QueueTime = 30 * time.Second
