@@ -53,13 +53,15 @@ type endpoint struct {
 	drained time.Time // when the first Drain began
 }
 
-// tuned is a transport that keeps many connections.
+// tuned is a transport that keeps many connections. A reply whose headers have
+// more than a megabyte is no valid one.
 func tuned() *http.Transport {
 	return &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
-		MaxIdleConnsPerHost:   1024,
-		ExpectContinueTimeout: time.Second,
-		DisableCompression:    true,
+		DialContext:            (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+		MaxIdleConnsPerHost:    1024,
+		ExpectContinueTimeout:  time.Second,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: 1 << 20,
 	}
 }
 

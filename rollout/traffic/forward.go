@@ -21,6 +21,11 @@ func (x *exchange) forward(out http.Header) {
 		out["X-Forwarded-For"] = said[0:1:1]
 	}
 	out["X-Forwarded-Proto"], out["X-Forwarded-Host"] = said[1:2:2], said[2:3:3]
+	for name := range out {
+		if respelled(name) {
+			delete(out, name)
+		}
+	}
 	if !x.trusted() {
 		return
 	}
@@ -38,6 +43,17 @@ func (x *exchange) forward(out http.Header) {
 		}
 		out["Forwarded"] = []string{strings.Join(before, ", ") + ", for=" + client}
 	}
+}
+
+// respelled reports whether some programs, such as those that get headers as
+// variables, take a name for one of X-Forwarded-For, -Host and -Proto.
+func respelled(name string) bool {
+	const kind = len("X-Forwarded-")
+	if len(name) < kind+len("For") || len(name) > kind+len("Proto") || name[0]|0x20 != 'x' || !strings.ContainsAny(name, "_.") {
+		return false
+	}
+	name = strings.NewReplacer("_", "-", ".", "-").Replace(name)
+	return strings.EqualFold(name, "X-Forwarded-For") || strings.EqualFold(name, "X-Forwarded-Host") || strings.EqualFold(name, "X-Forwarded-Proto")
 }
 
 // trusted reports whether the request comes from a trusted proxy.

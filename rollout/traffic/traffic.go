@@ -22,7 +22,8 @@ import (
 // Config configures a Router. A zero field means its documented default.
 type Config struct {
 	// Transport carries the requests: a copy of it for each endpoint, over
-	// HTTP/1.1. Default: one that keeps many idle connections.
+	// HTTP/1.1. Default: one that keeps many idle connections, dials for at most 3
+	// seconds, and takes a megabyte of a reply's headers.
 	Transport *http.Transport
 	// Idle is how long a connection to a service is kept. Default 4 seconds,
 	// which is less than what services keep theirs.
@@ -45,7 +46,8 @@ type Config struct {
 	// TrustedProxies are where proxies in front ask from: what they say in
 	// X-Forwarded-For, -Proto and -Host and in Forwarded is passed on, with their
 	// own address behind that of the client. From elsewhere it is dropped and
-	// said anew. Host is always passed on as it came. Default: none.
+	// said anew, and so are X_Forwarded_For and the like, which some programs take
+	// for the same. Host is always passed on as it came. Default: none.
 	TrustedProxies []netip.Prefix
 
 	// Observe is told of each request when it is over. Default: nothing.
