@@ -27,6 +27,9 @@ func (s *Service) shift(split Split, v view) error {
 	if len(split.Rules) > maxRules {
 		return invalid("Rules", "are %d, at most %d are allowed", len(split.Rules), maxRules)
 	}
+	if len(split.Weights) > maxRules {
+		return invalid("Weights", "are %d, at most %d are allowed", len(split.Weights), maxRules)
+	}
 	want, sum := map[string]int{}, 0
 	for _, w := range split.Weights {
 		rev, err := s.named(w.Version, w.Run)
@@ -55,8 +58,8 @@ func (s *Service) shift(split Split, v view) error {
 		if err := checkMatches("Rules", []Match{r.Match}); err != nil {
 			return err
 		}
-		if r.Priority == math.MinInt32 {
-			return invalid("Rules", "have the priority %d, which is that of steps", r.Priority)
+		if r.Priority <= math.MinInt32 || r.Priority > math.MaxInt32 {
+			return invalid("Rules", "have the priority %d: it is above %d, which is that of steps, and at most %d", r.Priority, math.MinInt32, math.MaxInt32)
 		}
 	}
 	s.Split.Rules, s.Split.Sticky, s.Split.Weights = split.Rules, split.Sticky, nil

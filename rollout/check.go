@@ -53,7 +53,7 @@ func (r Request) check() error {
 	for field, value := range map[string]string{
 		"Replace": r.Replace, "Version": r.Version, "Snapshot": r.Snapshot, "RequestID": r.By.RequestID, "Plan": r.Plan,
 	} {
-		if err := fits(field, value, maxName); err != nil {
+		if err := plain(field, value, maxName); err != nil {
 			return err
 		}
 	}
@@ -78,7 +78,7 @@ func (s ServiceID) check() error {
 	if s.Name == "" {
 		return fmt.Errorf("%w: Service.Name", ErrMissing)
 	}
-	return errors.Join(fits("Service.Name", s.Name, maxName), fits("Service.Env", s.Env, maxName))
+	return errors.Join(plain("Service.Name", s.Name, maxName), plain("Service.Env", s.Env, maxName))
 }
 
 // check refuses a complete content that no Deployer could hold to.
@@ -94,8 +94,7 @@ func (s Spec) check() error {
 	}
 	return errors.Join(
 		s.checkArtifact(), s.checkNumbers(), s.Health.check(), s.checkVolumes(),
-		checkMap("Environment", s.Environment), checkMap("Extra", s.Extra),
-		fits("Logs", *s.Logs, maxName*4), checkPath("Path", *s.Path), s.checkScaling(),
+		s.checkTexts(), s.checkEnvironment(), checkPath("Path", *s.Path), s.checkScaling(),
 	)
 }
 
@@ -183,7 +182,7 @@ func (h *Health) check() error {
 	}
 	return errors.Join(
 		lasts("Health.Delay", h.Delay), lasts("Health.Interval", h.Interval), lasts("Health.Timeout", h.Timeout),
-		checkMap("Health.Headers", h.Headers), fits("Health.Path", h.Path, maxValue), fits("Health.Host", h.Host, maxName),
+		checkMap("Health.Headers", h.Headers), h.checkSent(),
 	)
 }
 
@@ -200,6 +199,9 @@ func (s Spec) checkVolumes() error {
 }
 
 func (s Spec) checkScaling() error {
+	if err := within("Scaling", len(s.Scaling), 0, maxScaling); err != nil {
+		return err
+	}
 	for _, sc := range s.Scaling {
 		if sc.Resource != "cpu" && sc.Resource != "mem" {
 			return invalid("Scaling", "%q is neither cpu nor mem", sc.Resource)
@@ -224,7 +226,11 @@ func checkMap(field string, m map[string]string) error {
 	if len(m) > maxFields {
 		return invalid(field, "has %d entries, at most %d are allowed", len(m), maxFields)
 	}
+	sum := 0
 	for name, value := range m {
+		if sum += len(name) + len(value); sum > maxTotal {
+			return invalid(field, "has more than %d bytes", maxTotal)
+		}
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
 			return invalid(field, "has an entry that cannot be passed on")
 		}
@@ -245,7 +251,8 @@ func (s Strategy) check(field string) error {
 		name := fmt.Sprintf("%s.Steps[%d]", field, i)
 		if err := errors.Join(
 			within(name+".Percent", step.Percent, last, 100), within(name+".Replicas", step.Replicas, 0, maxReplicas),
-			lasts(name+".Hold", max(step.Hold, 0)), checkMatches(name, step.Match),
+			lasts(name+".Hold", max(step.Hold, 0)), within(name+".Match", len(step.Match), 0, maxMatches),
+			checkMatches(name, step.Match),
 		); err != nil {
 			return err
 		}
@@ -266,19 +273,14 @@ func (s Strategy) check(field string) error {
 
 func checkMatches(field string, matches []Match) error {
 	for _, m := range matches {
-		set := 0
-		for _, name := range []string{m.Header, m.Query, m.Cookie} {
-			if name != "" {
-				set++
-			}
-			if err := fits(field+".Match", name, maxName); err != nil {
-				return err
-			}
-		}
-		if set != 1 {
+		if one(m.Header, m.Query, m.Cookie) != 1 {
 			return invalid(field+".Match", "needs one of Header, Query and Cookie")
 		}
-		if err := fits(field+".Match", m.Value, maxName*4); err != nil {
+		named := plain(field+".Match", m.Query, maxName)
+		if m.Query == "" {
+			named = token(field+".Match", m.Header+m.Cookie)
+		}
+		if err := errors.Join(named, plain(field+".Match", m.Value, maxName*4)); err != nil {
 			return err
 		}
 	}

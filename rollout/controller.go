@@ -55,6 +55,7 @@ func New(c Config) (*Controller, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
+	c.RunStore = sound{c.RunStore}
 	if c.LockTTL == 0 {
 		c.LockTTL = defaultLockTTL
 	}
@@ -83,7 +84,16 @@ func (c Config) check() error {
 		return fmt.Errorf("%w: Config.LockTTL %s is shorter than a second", ErrInvalid, c.LockTTL)
 	}
 	names := map[string]bool{}
+	if len(c.Analyses) > maxFunctions {
+		return invalid("Config.Analyses", "are %d, at most %d are allowed", len(c.Analyses), maxFunctions)
+	}
 	for _, a := range c.Analyses {
+		if err := errors.Join(
+			plain("Config.Analyses.Name", a.Name, maxName), lasts("Config.Analyses.Interval", a.Interval),
+			within("Config.Analyses.From", a.From, 0, maxSteps),
+		); err != nil {
+			return err
+		}
 		if a.Name == "" || a.Measure == nil || names[a.Name] || a.Name == ownAnalysis {
 			return fmt.Errorf("%w: Config.Analyses: %q needs a Measure and a name of its own", ErrInvalid, a.Name)
 		}
@@ -91,7 +101,13 @@ func (c Config) check() error {
 	}
 	for field, hooks := range map[string][]Hook{"Before": c.Before, "AfterStep": c.AfterStep, "After": c.After} {
 		names := map[string]bool{}
+		if len(hooks) > maxFunctions {
+			return invalid("Config."+field, "are %d, at most %d are allowed", len(hooks), maxFunctions)
+		}
 		for _, h := range hooks {
+			if err := errors.Join(plain("Config."+field+".Name", h.Name, maxName), lasts("Config."+field+".Timeout", h.Timeout)); err != nil {
+				return err
+			}
 			if h.Name == "" || h.Do == nil || names[h.Name] {
 				return fmt.Errorf("%w: Config.%s: %q needs a Do and a name of its own", ErrInvalid, field, h.Name)
 			}
@@ -146,14 +162,16 @@ func (c *Controller) service(ctx context.Context, id ServiceID) (Service, error)
 	return svc, err
 }
 
-// Services yields services in the order of their names, and stops after an error.
+// Services yields services in the order of their names, and stops after an
+// error. But one that cannot be read comes with ErrCorrupt and its ID, and the
+// list goes on.
 func (c *Controller) Services(ctx context.Context, q ServiceQuery) iter.Seq2[Service, error] {
 	return func(yield func(Service, error) bool) {
 		for svc, err := range c.config.RunStore.Services(ctx, q) {
 			if err == nil && len(svc.Revisions) == 0 {
 				continue
 			}
-			if !yield(svc, err) || err != nil {
+			if !yield(svc, err) || err != nil && !errors.Is(err, ErrCorrupt) {
 				return
 			}
 		}
@@ -161,8 +179,12 @@ func (c *Controller) Services(ctx context.Context, q ServiceQuery) iter.Seq2[Ser
 }
 
 // Logs returns the last output of a revision's replicas: bytes, as they were
-// written, each line after the name of its replica.
+// written, each line after the name of its replica. A Tail below 0 or above a
+// million is ErrInvalid.
 func (c *Controller) Logs(ctx context.Context, id RevisionID, q LogQuery) (io.ReadCloser, error) {
+	if err := within("Tail", q.Tail, 0, maxTail); err != nil {
+		return nil, err
+	}
 	return c.config.Deployer.Logs(ctx, id, q)
 }
 

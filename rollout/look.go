@@ -37,11 +37,9 @@ type standing struct {
 // revision, as many as the record says: what is ready first, the oldest first.
 func (k *keeper) view(replicas []Replica, minReady time.Duration) view {
 	v := view{of: map[string]*standing{}}
-	slices.SortFunc(replicas, func(a, b Replica) int {
-		return cmp.Or(
-			cmp.Compare(k.order(a), k.order(b)), a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID),
-		)
-	})
+	slices.SortFunc(replicas, func(a, b Replica) int { return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID)) })
+	refuse(replicas)
+	slices.SortStableFunc(replicas, func(a, b Replica) int { return cmp.Compare(k.order(a), k.order(b)) })
 	for i := range k.svc.Revisions {
 		v.of[k.svc.Revisions[i].ID.Run] = &standing{}
 	}
@@ -75,6 +73,27 @@ func (k *keeper) view(replicas []Replica, minReady time.Duration) view {
 		slices.Sort(s.endpoints)
 	}
 	return v
+}
+
+// refuse makes replicas failing that a Router could not send anything to: one
+// such endpoint would keep it from all others.
+func refuse(replicas []Replica) {
+	taken := make(map[string]string, len(replicas))
+	for i := range replicas {
+		r := &replicas[i]
+		if r.State != ReplicaReady {
+			continue
+		}
+		other, twice := taken[r.Endpoint]
+		switch {
+		case !isAddress(r.Endpoint) || len(r.Endpoint) > maxAddress:
+			r.State, r.Failure = ReplicaFailing, fmt.Sprintf("its endpoint %.80q is no http URL of a host", r.Endpoint)
+		case twice:
+			r.State, r.Failure = ReplicaFailing, fmt.Sprintf("its endpoint %q is that of replica %q", r.Endpoint, other)
+		default:
+			taken[r.Endpoint] = r.ID
+		}
+	}
 }
 
 func (k *keeper) order(r Replica) int {

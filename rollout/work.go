@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,6 +128,9 @@ func (r *runner) phases() error {
 }
 
 func (r *runner) phase(s State) error {
+	if r.k.revision() == nil && slices.Contains(revised, s) {
+		return fmt.Errorf("%w: the service has no revision of run %q", ErrCorrupt, r.id)
+	}
 	switch s {
 	case StateAccepted:
 		return r.accepted()
@@ -151,6 +155,9 @@ func (r *runner) phase(s State) error {
 	}
 	return fmt.Errorf("%w: run %q is in the unknown state %q", errStore, r.id, s)
 }
+
+// revised are the states in which the service has the revision of the run.
+var revised = []State{StateProvisioning, StateHealthWait, StateShifting, StateAnalysing, StatePromoting, StateDraining, StateFinalising}
 
 // leaves reports whether this process works on the run no more after an error.
 func (r *runner) leaves(err error) bool {
