@@ -86,14 +86,17 @@ func walkThrough(t *testing.T, from, until string) (said, wrong string) {
 
 func TestTheWalkOfTheServiceRunsWordForWord(t *testing.T) {
 	if os.Getenv("UPKEEP_FULL") == "" {
-		t.Skip("UPKEEP_FULL=1 runs it: it waits so that people can watch, for about a minute")
+		t.Skip("UPKEEP_FULL=1 runs it: it waits so that people can watch, for half a minute")
 	}
 	t.Parallel()
 	out, _ := walkThrough(t, "## Roll a service", "## Update a device")
+	shares := "     90 greeter-001 greeter:1 hello\n     10 greeter-001 greeter:2 hello\n" // as the README shows
 	requireInOrder(t, out,
-		"100 greeter-001 greeter:1 hello\n", `"errcode":0`, "analysing\n", "90 greeter-001 greeter:1 hello\n", "10 greeter-001 greeter:2 hello\n",
-		"succeeded\n", "100 greeter-001 greeter:2 hello\n", "rolled_back\n", "100 greeter-001 greeter:2 hello\n",
-		"succeeded\n", "100 greeter-001 greeter:1 hello\n",
+		"    100 greeter-001 greeter:1 hello\n", `"errcode":0`, "paused\n", shares, "greeter-001 greeter:2 hello\n",
+		"greeter-001 greeter:2 hello\n", shares, "paused\n", // after the kill
+		"succeeded\n", "    100 greeter-001 greeter:2 hello\n",
+		`"errcode":0`, "rolled_back\n", "% of ", "requests failed", "    100 greeter-001 greeter:2 hello\n",
+		"succeeded\n", "    100 greeter-001 greeter:1 hello\n",
 	)
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,9 +30,12 @@ type greeter struct {
 	records    rollout.RunStore
 	exchange   exchange
 	server     *http.Server
-	answered   atomic.Int64
+	answered   sync.Map // *atomic.Int64 by run: the answers of each revision
 	log        *slog.Logger
 }
+
+// preview is a header that leads to what is being rolled, whatever its share.
+var preview = []rollout.Match{{Header: "X-Preview", Value: "yes"}}
 
 func openGreeter(store rollout.Store, log *slog.Logger) (*greeter, error) {
 	g := &greeter{
@@ -50,9 +54,9 @@ func openGreeter(store rollout.Store, log *slog.Logger) (*greeter, error) {
 		Store: store, Deployer: g.cluster, Router: g.router, Logger: log,
 		Strategy: rollout.Strategy{
 			Steps: []rollout.Step{
-				{Percent: 10, Hold: 8 * time.Second}, {Percent: 50, Hold: 8 * time.Second}, {Percent: 100, Hold: 4 * time.Second},
+				{Percent: 10, Hold: 2 * time.Second, Manual: true, Match: preview}, {Percent: 50, Hold: 2 * time.Second}, {Percent: 100, Hold: time.Second},
 			},
-			MinReady: time.Second, Tolerance: rollout.Tolerance{Requests: 5},
+			MinReady: time.Second, Tolerance: rollout.Tolerance{Requests: 5, Slow: 1000}, // who answers is this process, however busy
 		},
 	})
 	return g, err
@@ -87,8 +91,8 @@ func (g *greeter) live(ctx context.Context) {
 // Close leaves the run that is under way for the next server.
 func (g *greeter) Close() { g.controller.Close() }
 
-// answer is what a replica says: its version, its image and its name. So many
-// of a hundred answers as FAIL in its environment says are errors.
+// answer is what a replica says: its version, its image and a greeting. So many
+// of a hundred answers of a revision as FAIL in its environment says are errors.
 func (g *greeter) answer(w http.ResponseWriter, r *http.Request) {
 	name, _ := r.Context().Value(replicaKey{}).(string)
 	replica, spec, err := g.find(r.Context(), name)
@@ -96,7 +100,8 @@ func (g *greeter) answer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	if fails, _ := strconv.Atoi(spec.Environment["FAIL"]); int(g.answered.Add(1)%100) < fails {
+	answered, _ := g.answered.LoadOrStore(replica.Revision.Run, new(atomic.Int64))
+	if fails, _ := strconv.Atoi(spec.Environment["FAIL"]); int(answered.(*atomic.Int64).Add(1)-1)%100 < fails {
 		http.Error(w, replica.Revision.Version+" fails", http.StatusInternalServerError)
 		return
 	}
