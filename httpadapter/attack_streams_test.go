@@ -27,6 +27,7 @@ import (
 // eachStream tests every route of the table whose reply does not end, and one
 // that is added to it, in a bubble of its own.
 func eachStream(t *testing.T, test func(t *testing.T, s *site, client *http.Client, stream target)) {
+	t.Parallel()
 	addStream := func(s *site) {
 		s.adapter.AddStream(httpadapter.Route{
 			API: httpadapter.UpkeepAPI, Methods: []string{"GET"}, Pattern: added, Needs: httpadapter.Reader, Summary: "Follow",
@@ -40,6 +41,7 @@ func eachStream(t *testing.T, test func(t *testing.T, s *site, client *http.Clie
 		streams++
 		for _, http2 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s HTTP2=%t", stream.Pattern, http2), func(t *testing.T) {
+				t.Parallel()
 				inBubble(t, &site{add: addStream, http2: http2}, func(t *testing.T, s *site, client *http.Client) {
 					test(t, s, client, stream)
 				})

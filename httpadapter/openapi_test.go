@@ -135,6 +135,7 @@ func requireExact(t *testing.T, d *description, body map[string]any, path string
 // TestBodiesAreBoundAsDescribed: without a member that is needed, or with one
 // that is beyond a bound, a good body is refused; at the bound it is not.
 func TestBodiesAreBoundAsDescribed(t *testing.T) {
+	t.Parallel()
 	d := described(t)
 	status := func(target target, body string) int {
 		r := target.good()

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 
@@ -131,13 +132,22 @@ func (s *shelf) bundle(r firmware.Release) []byte {
 	return append(b, s.objects[fmt.Sprintf("raw-%x", r.Digest)]...)
 }
 
-// imageOf is an image of so many segments that no other seed has.
+// images are those that imageOf has made: every site begins with the same one.
+var images sync.Map
+
+// imageOf is an image of so many segments that no other seed has. Nobody may
+// change it.
 func imageOf(seed byte, segments int) []byte {
+	which := [2]int{int(seed), segments}
+	if known, ok := images.Load(which); ok {
+		return known.([]byte)
+	}
 	image := make([]byte, 0, segments*segmentSize)
 	for i := range segments * segmentSize / sha256.Size {
 		d := sha256.Sum256(fmt.Append(nil, seed, i))
 		image = append(image, d[:]...)
 	}
+	images.Store(which, slices.Clip(image))
 	return image
 }
 
