@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -98,9 +99,9 @@ func TestARequestThatHasReadATableIsNotLetInAtWhatHasLeftIt(t *testing.T) {
 	endpoint := map[string][]string{"a": {gone}}
 	require.NoError(t, r.Set(context.Background(), web, tableOf(1, endpoint, 100)))
 	early, late := r.Late(web), r.Late(web)
-	require.True(t, early())
+	require.NotNil(t, early())
 	require.NoError(t, r.Set(context.Background(), web, tableOf(2, nil, 100)))
-	require.False(t, late())
+	require.Nil(t, late())
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, r.Drain(ctx, web, gone), context.DeadlineExceeded, "the early one is open")
@@ -171,4 +172,32 @@ func TestAConnectionIsKeptForAFewSeconds(t *testing.T) {
 		}
 		require.Equal(b, 2, made)
 	})
+}
+
+// TestADrainKnowsWhatTheLastTableHasLetIn has requests that come while a table is
+// replaced: each is let in and waited for, or not let in.
+func TestADrainKnowsWhatTheLastTableHasLetIn(t *testing.T) {
+	t.Parallel()
+	router := traffic.New(traffic.Config{})
+	for round := range 300 {
+		require.NoError(t, router.Set(context.Background(), web, tableOf(int64(2*round), map[string][]string{"a": {gone}}, 100)))
+		var closed, begun atomic.Bool
+		var all sync.WaitGroup
+		enter := router.Late(web)
+		all.Go(func() {
+			for leave := enter(); leave != nil; leave = enter() {
+				if leave() {
+					closed.Store(true)
+				}
+				begun.Store(true)
+			}
+		})
+		for !begun.Load() {
+			runtime.Gosched()
+		}
+		require.NoError(t, router.Set(context.Background(), web, tableOf(int64(2*round+1), nil, 100)))
+		require.NoError(t, router.Drain(context.Background(), web, gone))
+		all.Wait()
+		require.False(t, closed.Load(), "a request was open where all had drained")
+	}
 }

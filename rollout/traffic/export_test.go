@@ -47,8 +47,19 @@ var (
 )
 
 // Late returns what a request does that has read the table of now and goes on
-// later: it reports whether it is let in at an endpoint.
-func (r *Router) Late(s rollout.ServiceID) (enter func() bool) {
-	t := r.service(s).table.Load()
-	return func() bool { return t.slots[0].enter(r, nil) != nil }
+// later: it is let in at an endpoint, or gets nil. When it leaves it tells whether
+// that is closed.
+func (r *Router) Late(id rollout.ServiceID) (enter func() (leave func() (closed bool))) {
+	s := r.service(id)
+	t := s.table.Load()
+	return func() func() bool {
+		e := t.slots[0].enter(r, nil)
+		if e == nil {
+			return nil
+		}
+		return func() bool {
+			defer s.leave(e)
+			return e.isEmpty()
+		}
+	}
 }

@@ -174,7 +174,7 @@ func (r *Router) Get(ctx context.Context, s rollout.ServiceID) (rollout.Table, e
 	return rollout.Table{}, fmt.Errorf("%w: no table of service %q", rollout.ErrNotFound, s)
 }
 
-// Drain implements rollout.Router. Upgraded connections are ended after
+// Drain implements rollout.Router, for what this Router has open. Upgraded connections are ended after
 // Config.Stream, other requests not at all.
 func (r *Router) Drain(ctx context.Context, s rollout.ServiceID, endpoints ...string) error {
 	if err := ctx.Err(); err != nil {
@@ -186,7 +186,7 @@ func (r *Router) Drain(ctx context.Context, s rollout.ServiceID, endpoints ...st
 	return nil
 }
 
-// Stats implements rollout.Router. An upgraded connection counts when it is
+// Stats implements rollout.Router, for what this Router has passed on. An upgraded connection counts when it is
 // upgraded, any other request when it is over. Revisions that have left the
 // table are forgotten after 16 others.
 func (r *Router) Stats(ctx context.Context, s rollout.ServiceID) (rollout.Stats, error) {
