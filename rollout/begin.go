@@ -123,7 +123,7 @@ func (c *Controller) free(ctx context.Context, r Request) (*lease.Held, error) {
 			}
 		}
 		if !live {
-			if err := pause.For(ctx, 50*time.Millisecond); err != nil {
+			if err := c.door.Pause(ctx, 50*time.Millisecond); err != nil {
 				return nil, cmp.Or(ctx.Err(), err)
 			}
 			continue

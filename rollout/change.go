@@ -14,7 +14,10 @@ import (
 
 // Shift sets shares, rules and stickiness of the versions there are, without a
 // run. It returns ErrBusy while the service has one, and ErrInvalid for a share
-// of what has nothing ready, unless that is only asleep.
+// of what has nothing ready, and for one that rises above what the replicas that
+// are ready can bear: they are to be as large a part of what a version with
+// traffic has at most, or of Spec.MinReplicas if that is more. What is only asleep
+// is woken.
 func (c *Controller) Shift(ctx context.Context, s ServiceID, split Split, by By) error {
 	split = split.Clone()
 	return c.alter(ctx, s, by, "shares and rules are set", func(k *keeper, v view, svc *Service) error {
@@ -42,8 +45,8 @@ func (s *Service) shift(split Split, v view) error {
 		if _, twice := want[rev.ID.Run]; twice {
 			return invalid("Weights", "name version %q twice", w.Version)
 		}
-		if at := v.of[rev.ID.Run]; w.Percent > 0 && (at == nil || at.ready == 0) && *rev.Spec.MinReplicas > 0 {
-			return invalid("Weights", "give version %q traffic, of which nothing is ready", w.Version)
+		if err := s.bears(rev, w.Percent, v.of[rev.ID.Run]); err != nil {
+			return err
 		}
 		want[rev.ID.Run] = w.Percent
 		sum += w.Percent
@@ -76,6 +79,31 @@ func (s *Service) shift(split Split, v view) error {
 		s.KeptUntil = time.Time{}
 	}
 	return s.table(nil).Check()
+}
+
+// bears refuses a share that is too large for the replicas that are ready.
+func (s *Service) bears(rev *Revision, percent int, at *standing) error {
+	asleep := *rev.Spec.MinReplicas == 0 && rev.Replicas == 0 && !rev.Replaced
+	switch {
+	case percent == 0 || asleep:
+		return nil
+	case at == nil || at.ready == 0:
+		return invalid("Weights", "give version %q traffic, of which nothing is ready", rev.ID.Version)
+	case percent <= s.Split.percent(rev.ID.Run):
+		return nil
+	}
+	full := *rev.Spec.MinReplicas
+	for _, r := range s.Revisions {
+		if s.Split.percent(r.ID.Run) > 0 {
+			full = max(full, r.Replicas)
+		}
+	}
+	needed := min(ceil(full*percent, 100), *rev.Spec.MaxReplicas)
+	if at.ready < needed {
+		return invalid("Weights", "give version %q %d percent, for which %d replicas are to be ready: %d are",
+			rev.ID.Version, percent, needed, at.ready)
+	}
+	return nil
 }
 
 // named finds a revision by its run, or the one that serves by its version.
@@ -147,7 +175,8 @@ func (s *Service) remove(version string) error {
 }
 
 // alter writes a change of a service that has no run, sets this process's
-// Router, and waits for what the change takes away.
+// Router, and waits for what the change takes away, until ctx ends or the
+// Controller is shut down.
 func (c *Controller) alter(ctx context.Context, s ServiceID, by By, what string, change func(*keeper, view, *Service) error) error {
 	by = by.bounded()
 	ctx, leave, err := c.door.Enter(ctx)
@@ -184,15 +213,17 @@ func (c *Controller) alter(ctx context.Context, s ServiceID, by By, what string,
 	if err != nil {
 		return fmt.Errorf("service %q: %w", s, err)
 	}
+	ctx, done := c.door.Until(ctx) // what is left is surplus, and found by the next
+	defer done()
 	for {
 		if _, err = k.settle(ctx, drainTimeout); err == nil {
 			return nil
 		}
+		if err = errors.Join(err, k.act()); unwritten(err) {
+			return err
+		}
 		if e := pause.For(ctx, time.Second); e != nil {
 			return errors.Join(e, err)
-		}
-		if errors.Is(err, errOvertaken) || errors.Is(err, errStore) {
-			return err
 		}
 	}
 }

@@ -217,12 +217,18 @@ func (c *Controller) untold(ctx context.Context, svc Service, o *orders) error {
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, id := range svc.Untold {
 		run, err := c.Get(ctx, id)
-		if err != nil {
-			return err
+		switch {
+		case err == nil:
+			c.tell(run)
+		case errors.Is(err, ErrCorrupt), errors.Is(err, ErrNotFound): // and stays so
+			c.config.Logger.ErrorContext(ctx, "rollout: nobody can be told how a run has ended", "service", svc.ID.String(), "run", id, "err", err)
+			failed = errors.Join(failed, c.forgetUntold(ctx, svc.ID, id))
+		default:
+			failed = errors.Join(failed, err)
 		}
-		c.tell(run)
 	}
-	return nil
+	return failed
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 // step is the one that the run is in.
@@ -314,9 +316,14 @@ func (s *Service) stable(made RevisionID) RevisionID {
 	return best
 }
 
-// settle looks, and takes away what is surplus, until nothing is.
+// settle looks, and takes away what is surplus, until nothing is, or ctx ends.
 func (k *keeper) settle(ctx context.Context, timeout time.Duration) (view, error) {
-	for {
+	for wait := time.Duration(0); ; wait = min(max(2*wait, 10*time.Millisecond), time.Second) {
+		if wait > 0 { // what was stopped may still be there
+			if err := pause.For(ctx, wait); err != nil {
+				return view{}, err
+			}
+		}
 		v, err := k.look(ctx, 0)
 		if err != nil {
 			return v, err

@@ -43,8 +43,13 @@ func (c *Controller) finish(run Run, told bool) {
 	ctx, done := quiet(context.Background())
 	defer done()
 	// What is not written is told once more, after a restart.
-	_ = c.amendService(ctx, run.Service, func(svc *Service) error {
-		i := slices.Index(svc.Untold, run.ID)
+	_ = c.forgetUntold(ctx, run.Service, run.ID)
+}
+
+// forgetUntold remembers that OnFinish is not to be told of a run any more.
+func (c *Controller) forgetUntold(ctx context.Context, s ServiceID, run string) error {
+	return c.amendService(ctx, s, func(svc *Service) error {
+		i := slices.Index(svc.Untold, run)
 		if i < 0 {
 			return record.ErrSame
 		}
