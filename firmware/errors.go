@@ -17,7 +17,7 @@ var (
 	ErrUpToDate = errors.New("firmware: up to date")
 	// ErrRolledBack reports that what is newer has been rolled back on this
 	// device: it is tried again when somebody names its version.
-	ErrRolledBack = errors.New("firmware: rolled back here")
+	ErrRolledBack = errors.New("firmware: rolled back on this device")
 	// ErrRestarting reports a run that goes on after the restart.
 	ErrRestarting = errors.New("firmware: restarting")
 	// ErrNotFound reports an unknown run, version or object. It is fs.ErrNotExist.
