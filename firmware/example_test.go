@@ -33,7 +33,7 @@ func Example() {
 		Store: db, Slots: slots, Reboot: slot.SystemReboot,
 		Feed:     &feed.HTTP{URL: "https://updates.example.com/encoder"},
 		Verifier: feed.Keys{Trusted: publishers, Threshold: 2},
-		Gate:     firmware.Window{Start: 2 * time.Hour, Length: time.Hour}.Gate, // from two to three
+		Window:   firmware.Window{Start: 2 * time.Hour, Length: time.Hour}, // from two to three
 		Health:   healthy,
 	}))
 	defer fw.Close()
