@@ -57,6 +57,13 @@ func ExampleService_Update() {
 	}
 }
 
+// A run, for a person at a terminal.
+func ExamplePrint() {
+	ctx, fw := context.Background(), service()
+	run := must(fw.Start(ctx, firmware.Request{By: firmware.By{Actor: "ann"}}))
+	check(firmware.Print(os.Stdout, fw.Follow(ctx, run.ID)))
+}
+
 // After the restart: keep the new image or go back, in a program that does not
 // leave it to Run.
 func ExampleService_Confirm() {
