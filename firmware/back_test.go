@@ -159,7 +159,7 @@ func TestABundleOfWhatIsNotPackedIsInstalled(t *testing.T) {
 		image := noise(2, 4*segment+9)
 		file := d.shop.bundle(d.shop.add("1.3.0", image), image)
 		fw := d.start()
-		run, err := fw.Upload(ctx, bytes.NewReader(file), ann)
+		run, err := fw.Upload(ctx, io.NopCloser(bytes.NewReader(file)), ann)
 		require.NoError(t, err)
 		assert.Equal(t, map[firmware.Way]int64{firmware.WayBundle: int64(len(image))}, run.Pulled)
 		_, err = fw.Wait(ctx, run.ID)
@@ -176,7 +176,7 @@ func TestABundleIsInstalledWithoutAFeed(t *testing.T) {
 		d.shop.set(func() { d.shop.fail = func(string, int64) error { return errors.New("no network") } })
 
 		fw := d.start()
-		run, err := fw.Upload(ctx, bytes.NewReader(file[:len(file)-segment]), ann)
+		run, err := fw.Upload(ctx, io.NopCloser(bytes.NewReader(file[:len(file)-segment])), ann)
 		require.ErrorIs(t, err, firmware.ErrCorrupt)
 		assert.Equal(t, firmware.StateFailed, run.State)
 		pair, err := d.sim.Pair(ctx)
@@ -186,34 +186,14 @@ func TestABundleIsInstalledWithoutAFeed(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, firmware.DeviceIdle, st.State)
 
-		_, err = fw.Upload(ctx, bytes.NewReader(noise(1, 200)), ann)
+		_, err = fw.Upload(ctx, io.NopCloser(bytes.NewReader(noise(1, 200))), ann)
 		require.ErrorIs(t, err, firmware.ErrInvalid)
 
-		run, err = fw.Upload(ctx, bytes.NewReader(file), ann)
+		run, err = fw.Upload(ctx, io.NopCloser(bytes.NewReader(file)), ann)
 		require.NoError(t, err)
 		run, err = fw.Wait(ctx, run.ID)
 		require.ErrorIs(t, err, firmware.ErrRestarting)
 		assert.EqualValues(t, len(image), run.Pulled[firmware.WayBundle])
 		assert.True(t, bytes.Equal(image, d.sim.Image()))
-	})
-}
-
-func TestWhoeverBringsABundleMayGoAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDevice(t)
-		image := noise(2, 4*segment+9)
-		file := d.shop.bundle(packed(d.shop, d.shop.add("1.3.0", image)), image)
-		ctx, cancel := context.WithCancel(t.Context())
-		in, out := io.Pipe()
-		go func() {
-			_, _ = out.Write(file[:len(file)/2])
-			time.Sleep(time.Minute)
-			cancel()
-			_ = out.CloseWithError(context.Canceled)
-		}()
-		fw := d.start()
-		run, err := fw.Upload(ctx, in, ann)
-		require.Error(t, err)
-		assert.Equal(t, firmware.StateCancelled, run.State)
 	})
 }

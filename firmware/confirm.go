@@ -64,7 +64,7 @@ func (s *Service) confirm(ctx context.Context, held *lease.Held, rec Record, by 
 // and returns the run that goes back: the run itself if it is on trial; a new
 // one, whose Undoes it is, if it was the last to succeed; else ErrStale. It
 // returns ErrTooLate, and changes nothing, unless the other slot is whole and
-// not below the floor.
+// not below the floor. It asks neither Window nor Gate: who goes back does so now.
 func (s *Service) Rollback(ctx context.Context, id string, by By) (Run, error) {
 	if err := fits("RequestID", by.RequestID, maxName); err != nil {
 		return Run{}, err

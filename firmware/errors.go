@@ -17,11 +17,11 @@ var (
 	ErrUpToDate = errors.New("firmware: up to date")
 	// ErrRolledBack reports that what is newer has been rolled back on this
 	// device: it is tried again when somebody names its version.
-	ErrRolledBack = errors.New("firmware: rolled back here")
+	ErrRolledBack = errors.New("firmware: rolled back on this device")
 	// ErrRestarting reports a run that goes on after the restart.
 	ErrRestarting = errors.New("firmware: restarting")
 	// ErrNotFound reports an unknown run, version or object. It is fs.ErrNotExist.
-	ErrNotFound = fmt.Errorf("firmware: not found: %w", fs.ErrNotExist)
+	ErrNotFound error = notFound{}
 	// ErrInvalid reports a request that can never succeed as it stands.
 	ErrInvalid = errors.New("firmware: invalid request")
 	// ErrExists reports a request that is recorded already.
@@ -65,6 +65,12 @@ var (
 	// ErrClosed reports a call on a closed Service.
 	ErrClosed = errors.New("firmware: closed")
 )
+
+// notFound is ErrNotFound. Nobody who asks for a run wants to hear of a file.
+type notFound struct{}
+
+func (notFound) Error() string { return "firmware: not found" }
+func (notFound) Unwrap() error { return fs.ErrNotExist }
 
 // causes are the names under which a record keeps why something did not
 // succeed, so that Err is the same error after a restart.

@@ -33,7 +33,7 @@ func Example() {
 		Store: db, Slots: slots, Reboot: slot.SystemReboot,
 		Feed:     &feed.HTTP{URL: "https://updates.example.com/encoder"},
 		Verifier: feed.Keys{Trusted: publishers, Threshold: 2},
-		Gate:     firmware.Window{Start: 2 * time.Hour, Length: time.Hour}.Gate, // from two to three
+		Window:   firmware.Window{Start: 2 * time.Hour, Length: time.Hour}, // from two to three
 		Health:   healthy,
 	}))
 	defer fw.Close()
@@ -55,6 +55,13 @@ func ExampleService_Update() {
 	default:
 		fmt.Println(run.State, err) // failed, and why: the old image goes on
 	}
+}
+
+// A run, for a person at a terminal.
+func ExamplePrint() {
+	ctx, fw := context.Background(), service()
+	run := must(fw.Start(ctx, firmware.Request{By: firmware.By{Actor: "ann"}}))
+	check(firmware.Print(os.Stdout, fw.Follow(ctx, run.ID)))
 }
 
 // After the restart: keep the new image or go back, in a program that does not

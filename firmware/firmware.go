@@ -42,8 +42,11 @@ type Config struct {
 	// the bytes of a release that has fallen back, until somebody asks for it.
 	// While Settings.Checks is false it does not, whatever somebody else finds.
 	Automatic bool
-	// Gate may hold a run before it pulls, installs and restarts. Default:
-	// nothing is held.
+	// Window is when a run may install and restart, unless Apply is called.
+	// Default: at any time.
+	Window Window
+	// Gate may hold a run before it pulls, installs and restarts, in the Window
+	// too. Default: nothing is held.
 	Gate Gate
 	// Health decides, in Run, whether a new image is confirmed. It is asked
 	// again until ConfirmWithin is over, which its ctx ends with; it must return
@@ -141,6 +144,7 @@ func New(c Config) (*Service, error) {
 	if c.Gate == nil {
 		c.Gate = func(context.Context, Run, Step) error { return nil }
 	}
+	c.Gate = both(c.Window, c.Gate)
 	if c.OnFinish == nil {
 		c.OnFinish = func(Run) {}
 	}
@@ -178,6 +182,9 @@ func (c Config) check() error {
 		if f.value < f.least {
 			return fmt.Errorf("%w: Config.%s is %s, at least %s is needed", ErrInvalid, f.name, f.value, f.least)
 		}
+	}
+	if err := c.Window.check(); err != nil {
+		return err
 	}
 	for _, f := range []struct{ name, value string }{
 		{"Config.Product", c.Product}, {"Config.Device", c.Device}, {"Config.Hardware", c.Hardware}, {"Config.Owner", c.Owner},

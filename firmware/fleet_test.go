@@ -72,6 +72,14 @@ func TestAVersionThatIsNamedIsForDevicesOutsideItsShareToo(t *testing.T) {
 	require.ErrorIs(t, err, firmware.ErrRestarting)
 }
 
+func TestADeviceAsksItsFeedAsSoonAsItStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t)
+		d.run(d.start(), time.Second)
+		assert.Equal(t, 1, d.shop.count(firmware.CatalogName))
+	})
+}
+
 func TestACheckThatIsYetToComeIsOfAClockThatWasSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, d := t.Context(), newDevice(t)
@@ -83,7 +91,7 @@ func TestACheckThatIsYetToComeIsOfAClockThatWasSetBack(t *testing.T) {
 		assert.Equal(t, 1, d.shop.count(firmware.CatalogName), "it is checked at once, and then as always")
 		st, err := fw.Status(ctx)
 		require.NoError(t, err)
-		assert.WithinDuration(t, time.Now(), st.Check.Time, time.Minute)
+		assert.WithinDuration(t, time.Now(), st.Check.Time, 2*time.Minute)
 	})
 }
 

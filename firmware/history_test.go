@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"slices"
 	"testing"
@@ -254,7 +255,7 @@ func (w *world) upload(r firmware.Release, y int) {
 	}
 	w.note("upload of %s %x, %d of 4", r.Version, r.Digest[:3], y%4)
 	w.call(func(ctx context.Context, fw *firmware.Service) error {
-		_, err := fw.Upload(ctx, bytes.NewReader(file), ann)
+		_, err := fw.Upload(ctx, io.NopCloser(bytes.NewReader(file)), ann)
 		return err
 	})
 }

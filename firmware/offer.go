@@ -105,7 +105,7 @@ func (s *Service) choose(rec Record, req Request) (Release, error) {
 			return r, fmt.Errorf("%w: version %q", ErrUpToDate, rec.Running.Version)
 		}
 		if slices.Contains(rec.RolledBack, r.Digest) {
-			return r, fmt.Errorf("%w: version %q is tried again when it is named", ErrRolledBack, r.Version)
+			return r, fmt.Errorf("%w: version %q, which is tried again when a request names it", ErrRolledBack, r.Version)
 		}
 		return r, nil
 	}

@@ -45,15 +45,21 @@ func (s *Service) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	looked, acts := s.looked, s.live != nil || s.restarting != ""
-	s.mu.Unlock()
+	looked, acts := s.at()
 	if acts {
 		return nil
 	}
 	s.untold(ctx, rec)
-	if live := rec.Run != nil && !rec.Run.State.Done(); !looked || live || rec.Device == DeviceUnavailable {
-		return s.takeUp(ctx)
+	if !looked || rec.unsettled() {
+		if err := s.takeUp(ctx); err != nil {
+			return err
+		}
+		if rec, err = s.load(ctx); err != nil || rec.unsettled() {
+			return err
+		}
+		if looked, _ := s.at(); !looked {
+			return nil // somebody else has the lease
+		}
 	}
 	if s.due(rec, time.Now()) {
 		if _, err := s.Check(ctx); err != nil {
@@ -64,6 +70,19 @@ func (s *Service) round(ctx context.Context) error {
 		}
 	}
 	return s.automatic(ctx, rec)
+}
+
+// at reports whether this process has looked at the slots, and whether it works
+// on a run.
+func (s *Service) at() (looked, acts bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.looked, s.live != nil || s.restarting != ""
+}
+
+// unsettled reports whether there is something to take up before anything new.
+func (r Record) unsettled() bool {
+	return r.Run != nil && !r.Run.State.Done() || r.Device == DeviceUnavailable
 }
 
 // takeUp looks at what runs, and goes on with the live run.

@@ -40,7 +40,11 @@ type Service struct {
 
 // Get returns a run, or ErrNotFound.
 func (s *Service) Get(ctx context.Context, id string) (Run, error) {
-	return s.config.DeviceStore.Get(ctx, id)
+	run, err := s.config.DeviceStore.Get(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		err = fmt.Errorf("device %q: %w", s.config.Device, err)
+	}
+	return run, err
 }
 
 // Status returns the present of the device. It holds no lock and waits for no
@@ -192,6 +196,9 @@ func (s *Service) wish(ctx context.Context, id string, change func(*Record) ([]E
 		}
 		return change(rec)
 	})
+	if errors.Is(err, ErrNotFound) { // it names the run
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("run %q: %w", id, err)
 	}

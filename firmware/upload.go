@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // BundleMagic is what a bundle begins with. After it come the length of the
@@ -22,10 +24,19 @@ const maxHead = 1 << 20 // bytes of a bundle's signed head
 // first byte of image is read; the catalog and its number are left alone. It
 // returns once the image is in the slot; Wait for the end. A bundle that ends
 // early, or goes on behind its end, leaves nothing that could be started. When
-// ctx ends before, the run is
-// cancelled; but it returns only when a Read that is under way does, so that a
-// bundle that comes from a network needs a deadline of its own.
-func (s *Service) Upload(ctx context.Context, bundle io.Reader, by By) (Run, error) {
+// ctx ends before, the run is cancelled.
+//
+// The bundle is closed before Upload returns, and as soon as nobody wants more
+// of it: when ctx ends, the run is cancelled or the Service closes. That has to
+// make a Read that is under way return, as it does with a connection or a pipe.
+// Upload waits for that Read, so that a bundle whose Close does not needs a
+// deadline of its own.
+func (s *Service) Upload(ctx context.Context, bundle io.ReadCloser, by By) (Run, error) {
+	up := &upload{
+		in: bundle, ctx: ctx, received: make(chan error, 1),
+		end: sync.OnceFunc(func() { _ = bundle.Close() }), // what matters of it, its Read tells
+	}
+	defer up.end()
 	if err := fits("RequestID", by.RequestID, maxName); err != nil {
 		return Run{}, err
 	}
@@ -38,16 +49,8 @@ func (s *Service) Upload(ctx context.Context, bundle io.Reader, by By) (Run, err
 	if run, found, err := s.earlier(ctx, by); found || err != nil {
 		return run, err
 	}
-	up := &upload{in: bundle, ctx: ctx, received: make(chan error, 1)}
 	run, begun, err := s.begin(ctx, up, func(ctx context.Context, rec Record, token int64) (Run, progress, error) {
-		release, err := s.readHead(ctx, rec, bundle)
-		if err != nil {
-			return Run{}, progress{}, err
-		}
-		raw, err := readAll(bundle, release.Index.Size, MaxIndex)
-		if err == nil {
-			up.index, err = readIndex(release, raw)
-		}
+		release, err := s.readFront(ctx, rec, up)
 		return newRun(rec, release, Request{Version: release.Version, AllowDowngrade: true, By: by}), progress{Phase: phaseReceive}, err
 	})
 	if err != nil || !begun {
@@ -69,10 +72,26 @@ func (s *Service) Upload(ctx context.Context, bundle io.Reader, by By) (Run, err
 // upload is a bundle on its way into the slot.
 type upload struct {
 	in       io.Reader
+	end      func() // closes it
 	ctx      context.Context
 	index    Index
 	received chan error    // one, when it is in the slot or never will be
 	left     chan struct{} // closed when nobody works on the run any more
+}
+
+// endWith closes the bundle when ctx ends, until the function that it returns is
+// called, which waits for that.
+func (u *upload) endWith(ctx context.Context) (release func()) {
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		u.end()
+	})
+	return func() {
+		if !stop() {
+			<-ended
+		}
+	}
 }
 
 // fail says that the bundle is not in the slot, unless it is known what became
@@ -82,6 +101,21 @@ func (u *upload) fail(err error) {
 	case u.received <- err:
 	default:
 	}
+}
+
+// readFront reads and judges what a bundle has before its image.
+func (s *Service) readFront(ctx context.Context, rec Record, up *upload) (release Release, err error) {
+	defer up.endWith(ctx)()
+	if release, err = s.readHead(ctx, rec, up.in); err == nil {
+		var raw []byte
+		if raw, err = readAll(up.in, release.Index.Size, MaxIndex); err == nil {
+			up.index, err = readIndex(release, raw)
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return release, err
 }
 
 // readHead reads and judges what a bundle says of itself.
@@ -137,7 +171,9 @@ func (r *runner) receive(up *upload) (err error) {
 		return fmt.Errorf("%w: the bundle came only in part", ErrCorrupt)
 	}
 	defer func() { up.received <- err }() // there is room for one
-	defer context.AfterFunc(up.ctx, func() { r.cancel(fmt.Errorf("%w: whoever brought the bundle is gone", ErrCancelled)) })()
+	gone := fmt.Errorf("%w: whoever brought the bundle is gone", ErrCancelled)
+	defer context.AfterFunc(up.ctx, func() { r.cancel(gone) })()
+	defer up.endWith(r.ahead)()
 	if err := r.turn(StateRunning, DeviceUploading, "receive"); err != nil {
 		return err
 	}
@@ -154,10 +190,13 @@ func (r *runner) receive(up *upload) (err error) {
 	if err == nil {
 		err = ended(up.in)
 	}
-	if err != nil && up.ctx.Err() != nil {
-		return fmt.Errorf("%w: whoever brought the bundle is gone: %w", ErrCancelled, err)
-	}
-	if err != nil {
+	if err != nil { // of the reading, perhaps, because it was to end
+		switch cause := context.Cause(r.ahead); {
+		case cause != nil && cause != gone:
+			return cause
+		case up.ctx.Err() != nil && !errors.Is(err, gone):
+			return fmt.Errorf("%w: %w", gone, err)
+		}
 		return err
 	}
 	return r.enterPhase(phaseVerify)

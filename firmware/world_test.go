@@ -114,6 +114,7 @@ func (w *world) start() {
 	p.stop = stop
 	p.ran.Go(func() { _ = p.fw.Run(ctx) })
 	w.procs = append(w.procs, p)
+	synctest.Wait() // it looks at the feed at once
 }
 
 // close ends the processes.

@@ -91,10 +91,14 @@ func TestABundleThatIsRefusedLeavesNothing(t *testing.T) {
 func (l *pipeListener) begun(t *testing.T, body string, bytes int) io.ReadWriteCloser {
 	connection, err := l.dial(t.Context(), "", "")
 	require.NoError(t, err)
-	_, err = fmt.Fprintf(connection, "POST %s/upload HTTP/1.1\r\nHost: site\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+	beginUpload(t, connection, body, bytes)
+	return connection
+}
+
+func beginUpload(t *testing.T, connection io.Writer, body string, bytes int) {
+	_, err := fmt.Fprintf(connection, "POST %s/upload HTTP/1.1\r\nHost: site\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
 		ownFirmware, admin, formMedia, len(body), body[:bytes])
 	require.NoError(t, err)
-	return connection
 }
 
 func TestAClientThatDiesOrStopsInAnUploadLeavesNothing(t *testing.T) {

@@ -6,13 +6,9 @@ import (
 	"io"
 	"iter"
 	"strings"
-	"time"
-	"unicode"
-)
 
-// printPause is how long Print is silent between two lines about the progress
-// of a step.
-const printPause = 5 * time.Second
+	"github.com/upkeep-go/upkeep/internal/printing"
+)
 
 // Print writes what happens to a run, as Follow yields it, for a person at a
 // terminal: a line when it begins, for each step that begins, fails or is
@@ -22,66 +18,52 @@ const printPause = 5 * time.Second
 // for its end. Characters that could act on a terminal are replaced. It returns
 // the error of the events or of w.
 func Print(w io.Writer, events iter.Seq2[Event, error]) error {
-	var progress time.Time // of the last line about that
-	for e, err := range events {
-		if err != nil {
-			return err
-		}
-		if e.Kind == EventStep {
-			progress = time.Time{}
-		}
+	return printing.Print(w, events, func(e Event) printing.Shown {
+		shown := printing.Shown{Lines: e.lines(), Fresh: e.Kind == EventStep}
 		if e.Kind == EventProgress && e.Step != "" {
-			if e.Time.Sub(progress) < printPause {
-				continue
-			}
-			progress = e.Time
+			shown.Progress = e.Time
 		}
-		for _, line := range e.lines() {
-			if _, err := fmt.Fprintln(w, line); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+		return shown
+	})
 }
 
 // lines are what a person wants to know of an event.
 func (e Event) lines() []string {
-	text, step := harmless(e.Message), harmless(e.Step)
+	text, step := printing.Harmless(e.Message), printing.Harmless(e.Step)
 	switch e.Kind {
 	case EventStarted:
-		return []string{also(text, harmless(e.Actor), " (asked for by ", ")")}
+		return []string{printing.Also(text, printing.Harmless(e.Actor), " (asked for by ", ")")}
 	case EventStep:
 		switch e.Phase {
 		case PhaseDoing:
 			return []string{step}
 		case PhaseFailed:
-			return []string{also(step+" failed", text, ": ", "")}
+			return []string{printing.Also(step+" failed", text, ": ", "")}
 		case PhaseUndone:
 			return []string{step + " undone"}
 		}
 		return nil
 	case EventProgress:
 		if e.Step == "" {
-			return []string{also("rolling back", text, ": ", "")}
+			return []string{printing.Also("rolling back", text, ": ", "")}
 		}
-		return []string{fmt.Sprintf("%d%% %s%s", e.Percent, step, also("", text, ": ", ""))}
+		return []string{fmt.Sprintf("%d%% %s%s", e.Percent, step, printing.Also("", text, ": ", ""))}
 	case EventLog:
 		var lines []string
 		for line := range strings.Lines(e.Message) {
-			lines = append(lines, step+"| "+harmless(overwritten(line)))
+			lines = append(lines, step+"| "+printing.Harmless(overwritten(line)))
 		}
 		return lines
 	case EventCancel:
-		return []string{also("cancelled", e.by(), " ", "")}
+		return []string{printing.Also("cancelled", e.by(), " ", "")}
 	case EventBroken:
-		return []string{also("lock broken", e.by(), " ", "")}
+		return []string{printing.Also("lock broken", e.by(), " ", "")}
 	case EventRecovered:
-		return []string{also("taken up", text, ": ", "")}
+		return []string{printing.Also("taken up", text, ": ", "")}
 	case EventStopped:
-		return []string{also("left for the next process", text, ": ", "")}
+		return []string{printing.Also("left for the next process", text, ": ", "")}
 	case EventEnded:
-		return []string{also(strings.ReplaceAll(string(e.State), "_", " "), text, ": ", "")}
+		return []string{printing.Also(strings.ReplaceAll(string(e.State), "_", " "), text, ": ", "")}
 	case EventCorrupt:
 		return []string{"an event that cannot be read"}
 	}
@@ -89,32 +71,11 @@ func (e Event) lines() []string {
 }
 
 // by says who did it, and why.
-func (e Event) by() string { return harmless(By{Actor: e.Actor, Reason: e.Message}.String()) }
-
-// also adds to a text what is known besides.
-func also(text, more, before, after string) string {
-	if more == "" {
-		return text
-	}
-	return text + before + more + after
-}
+func (e Event) by() string { return printing.Harmless(By{Actor: e.Actor, Reason: e.Message}.String()) }
 
 // overwritten is what a terminal would show in the end of a line that was
 // written over and over, as bars of progress are.
 func overwritten(line string) string {
 	line = strings.TrimRight(line, "\r\n")
 	return cmp.Or(line[strings.LastIndexByte(line, '\r')+1:], line)
-}
-
-// harmless replaces what could act on a terminal, or hide something.
-func harmless(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t', r == '\n':
-			return ' '
-		case unicode.IsGraphic(r):
-			return r
-		}
-		return unicode.ReplacementChar
-	}, text)
 }

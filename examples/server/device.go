@@ -75,9 +75,9 @@ func openDevice(
 	}
 	if o.window > 0 {
 		opens := time.Now().Add(o.window)
-		d.config.Gate = firmware.Window{
+		d.config.Window = firmware.Window{
 			Start: time.Duration(opens.Hour())*time.Hour + time.Duration(opens.Minute())*time.Minute, Length: time.Hour,
-		}.Gate
+		}
 	}
 	return d, d.start(ctx)
 }

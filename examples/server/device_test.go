@@ -37,7 +37,7 @@ func TestTheWalkOfTheDeviceRunsWordForWord(t *testing.T) {
 		`object="1.2.0 zstd" range="bytes=`, `"state":"succeeded","percent":100,"pulled":{"chunks":`, // after it
 		"64 1.2.0 0 by admin: to bring it by hand\n", "0 1.1.0 0 \n", `"pulled":{"bundle":`, "0 1.2.0 0 \n",
 		"0 1.1.0 0 the window opens on ", "0 1.2.0 0 \n",
-		"512 1.2.0 0 \n", "not confirmed within 3s: the image in slot b says of itself that it is not well", "rolled back here", `firmware: older catalog than before`,
+		"512 1.2.0 0 \n", "not confirmed within 3s: the image in slot b says of itself that it is not well", "rolled back on this device", `firmware: older catalog than before`,
 	)
 	after := strings.SplitN(out, "\n8 1.1.0 0 \n", 2)
 	require.Len(t, after, 2)
@@ -98,6 +98,27 @@ func TestTheWalkOfTheServiceRunsWordForWord(t *testing.T) {
 		`"errcode":0`, "rolled_back\n", "% of ", "requests failed", "    100 greeter-001 greeter:2 hello\n",
 		"succeeded\n", "    100 greeter-001 greeter:1 hello\n",
 	)
+}
+
+func TestTheWalkOfTheDeviceEndsWhenTheServerDoesNotStart(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	needstest.Tool(t, "sh", err == nil)
+	dir, script := t.TempDir(), "sleep() { :; }\n" // nobody has to wait here
+	for _, name := range []string{"device", "states", "begin"} {
+		for _, block := range walk(t, "## Harm the device") {
+			if f := regexp.MustCompile(`(?ms)^` + name + `\(\) \{.*?\}\n`).FindString(block); f != "" {
+				script += f
+			}
+		}
+	}
+	script += "status() { :; }\ncall() { false; }\nNOW=; device -verbose || states 0 || begin update '{}'; echo \"ended $?\"\n"
+	script = strings.ReplaceAll(script, "/tmp/upkeep", dir)
+	program := "#!/bin/sh\necho 'address already in use'; exit 1\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "server"), []byte(program), 0o755))
+	out, err := exec.CommandContext(t.Context(), sh, "-c", script).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, string(out), "address already in use\n")
+	require.Contains(t, string(out), "ended ")
 }
 
 func requireInOrder(t *testing.T, text string, parts ...string) {

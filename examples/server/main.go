@@ -216,14 +216,15 @@ func handler(
 ) (http.Handler, error) {
 	api, err := httpadapter.New(httpadapter.Config{
 		Update: updates, LV: rows, Rollout: services.controller, Logger: logger,
-		Tables: []lv.TableID{{App: keys.AppID, Schema: keys.SchemaID}, {App: keys.AppID, Schema: itemsSchema}},
-		Auth:   keys.auth(),
+		Firmware: camera.now.Load().service, // for openapi.json: what is asked is answered by the program that runs by then
+		Tables:   []lv.TableID{{App: keys.AppID, Schema: keys.SchemaID}, {App: keys.AppID, Schema: itemsSchema}},
+		Auth:     keys.auth(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	api.Register(mux)
+	mux.Handle("/", api)
 	for _, path := range []string{"/api/update/", "/upkeep/v1/firmware", "/upkeep/v1/firmware/"} {
 		mux.Handle(path, camera)
 	}

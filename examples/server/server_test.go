@@ -117,6 +117,23 @@ func (c client) progress() any {
 	return reply["progress"]
 }
 
+func TestTheDescriptionHasAllThatIsServed(t *testing.T) {
+	c, _, stop := start(t, options{state: t.TempDir()})
+	defer stop()
+	_, described := c.do(http.MethodGet, "/upkeep/v1/openapi.json", nil)
+	paths := described["paths"].(map[string]any)
+	for _, path := range []string{
+		"/api/v1/update", "/lv/prod", "/api/update/status", "/upkeep/v1/updates/runs", "/upkeep/v1/lv/tables", "/upkeep/v1/firmware/status",
+	} {
+		require.Contains(t, paths, path)
+	}
+	status, shown := c.do(http.MethodGet, "/upkeep/v1/firmware/status", nil)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, "1.0.0", shown["version"])
+	status, _ = c.do(http.MethodGet, "/upkeep/v1/nothing", nil)
+	require.Equal(t, http.StatusNotFound, status)
+}
+
 // idle waits for the end of the update that is under way.
 func (c client) idle() {
 	c.t.Helper()

@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -83,10 +84,10 @@ func TestABundleFromBeforeTheLastCheckIsTaken(t *testing.T) {
 		require.ErrorIs(t, d.checks(fw), firmware.ErrSignature, "a bundle is no catalog")
 		d.put(kept)
 		front := append([]byte(firmware.BundleMagic), byte(len(kept)>>24), byte(len(kept)>>16), byte(len(kept)>>8), byte(len(kept)))
-		_, err := fw.Upload(ctx, bytes.NewReader(append(front, kept...)), firmware.By{})
+		_, err := fw.Upload(ctx, io.NopCloser(bytes.NewReader(append(front, kept...))), firmware.By{})
 		require.ErrorIs(t, err, firmware.ErrSignature, "and a catalog no bundle")
 
-		run, err := fw.Upload(ctx, &stick, firmware.By{})
+		run, err := fw.Upload(ctx, io.NopCloser(&stick), firmware.By{})
 		require.NoError(t, err)
 		_, err = fw.Wait(ctx, run.ID)
 		require.ErrorIs(t, err, firmware.ErrRestarting)
@@ -117,7 +118,7 @@ func TestABundleBelowTheFloorIsRefused(t *testing.T) {
 		defer fw.Close()
 		require.NoError(t, fw.Confirm(ctx, firmware.By{}))
 		d.config.Feed = feed.Dir(t.TempDir())
-		_, err = fw.Upload(ctx, &stick, firmware.By{})
+		_, err = fw.Upload(ctx, io.NopCloser(&stick), firmware.By{})
 		require.ErrorIs(t, err, firmware.ErrDowngrade)
 		assert.True(t, bytes.Equal(image, d.sim.Image()))
 	})

@@ -3,6 +3,7 @@ package feed_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -177,12 +178,12 @@ func TestADeviceTakesABundle(t *testing.T) {
 		whole := bytes.Clone(b.Bytes())
 		for _, damaged := range [][]byte{whole[:20], whole[:len(whole)-1], flipped(whole)} {
 			fw := d.start()
-			_, err := fw.Upload(t.Context(), bytes.NewReader(damaged), firmware.By{})
+			_, err := fw.Upload(t.Context(), io.NopCloser(bytes.NewReader(damaged)), firmware.By{})
 			require.Error(t, err)
 			require.NoError(t, fw.Close())
 		}
 		fw := d.start()
-		run, err := fw.Upload(t.Context(), bytes.NewReader(whole), firmware.By{})
+		run, err := fw.Upload(t.Context(), io.NopCloser(bytes.NewReader(whole)), firmware.By{})
 		require.NoError(t, err)
 		run, err = fw.Wait(t.Context(), run.ID)
 		require.ErrorIs(t, err, firmware.ErrRestarting)
@@ -272,7 +273,7 @@ func TestADeviceRefusesACatalogThatHasExpired(t *testing.T) {
 		var b bytes.Buffer
 		d.Expires = time.Hour
 		require.NoError(t, d.Bundle(t.Context(), "1.2.0", &b))
-		_, err := fw.Upload(context.WithoutCancel(t.Context()), &b, firmware.By{})
+		_, err := fw.Upload(context.WithoutCancel(t.Context()), io.NopCloser(&b), firmware.By{})
 		require.ErrorIs(t, err, firmware.ErrExpired)
 	})
 }

@@ -26,8 +26,30 @@ var _ firmware.Verifier = Keys{}
 // with other Trusted keys begins with those, and leaves the trust of the image
 // before as it is for when that runs again.
 type Keys struct {
-	Trusted   []ed25519.PublicKey // required, 1 to 8
+	Trusted   []ed25519.PublicKey // required, 1 to 8, as ParsePublicKey reads them
 	Threshold int                 // default 1
+}
+
+// ParsePublicKey reads a key as upkeep-feed keys writes it, such as the text of
+// upkeep.pub that go:embed has built into a program. Space around it is ignored.
+// Anything else is firmware.ErrInvalid.
+func ParsePublicKey(text string) (ed25519.PublicKey, error) {
+	key, err := signed.ParsePublicKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", firmware.ErrInvalid, err)
+	}
+	return key, nil
+}
+
+// ParsePrivateKey reads a key as upkeep-feed keys writes it, such as
+// upkeep.key, or OpenSSL: in PKCS #8 and PEM. Anything else is
+// firmware.ErrInvalid, and no error repeats any of it.
+func ParsePrivateKey(text []byte) (ed25519.PrivateKey, error) {
+	key, err := signed.ParsePrivateKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", firmware.ErrInvalid, err)
+	}
+	return key, nil
 }
 
 // maxTrusts bounds how many sets of built-in keys a device remembers.

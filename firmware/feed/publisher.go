@@ -26,7 +26,7 @@ import (
 type Publisher struct {
 	Dir     string // required; it is made
 	Product string // required
-	// Keys are required: those that sign, 8 at most.
+	// Keys are required: those that sign, 8 at most, as ParsePrivateKey reads them.
 	Keys []ed25519.PrivateKey
 	// Threshold is how many of them devices want signatures of, and how many must
 	// have signed the catalog that is there: what fewer have written, such as a

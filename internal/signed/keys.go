@@ -21,8 +21,15 @@ const privateBlock = "PRIVATE KEY"
 // unset is what a key is that was never filled in.
 var unset = make(ed25519.PublicKey, ed25519.PublicKeySize)
 
+// ErrPrivate reports a private key where a public one is wanted.
+var ErrPrivate = errors.New("this is a private key: want the public one")
+
 // ParsePublicKey reads what FormatPublicKey writes. Space around it is ignored.
+// No error repeats any of a private key: ErrPrivate.
 func ParsePublicKey(text string) (ed25519.PublicKey, error) {
+	if strings.Contains(text, privateBlock) {
+		return nil, ErrPrivate
+	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(key) != ed25519.PublicKeySize {
 		return nil, fmt.Errorf("%.64q is not a public key: want %d bytes in base64", text, ed25519.PublicKeySize)

@@ -79,7 +79,8 @@ func (t Tool) ReadKeys(texts []string) (public []ed25519.PublicKey, private []ed
 		if err != nil {
 			return nil, nil, err
 		}
-		if key, err := signed.ParsePrivateKey(content); err == nil {
+		key, unread := signed.ParsePrivateKey(content)
+		if unread == nil {
 			if runtime.GOOS != "windows" && mode.Perm()&0o077 != 0 {
 				t.Warn("others may read %s: chmod 600 it", text)
 			}
@@ -87,11 +88,14 @@ func (t Tool) ReadKeys(texts []string) (public []ed25519.PublicKey, private []ed
 			public = append(public, key.Public().(ed25519.PublicKey))
 			continue
 		}
-		key, err := signed.ParsePublicKey(string(content))
+		other, err := signed.ParsePublicKey(string(content))
+		if errors.Is(err, signed.ErrPrivate) {
+			err = unread
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", text, err)
 		}
-		public = append(public, key)
+		public = append(public, other)
 	}
 	return public, private, nil
 }

@@ -8,6 +8,8 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"sync"
+	"time"
 )
 
 // Upload is the file in the body of a route that takes one of any length, as a
@@ -15,8 +17,9 @@ import (
 // of it is kept in memory. The body has at most Route.Body bytes, of which each
 // 64 KiB must come within readTimeout, the file begins in the first 64 KiB, and the
 // body ends with the part. The errors, those of reading too, are
-// refusals; a file without one is whole.
-func (c *Call) Upload() (io.Reader, error) {
+// refusals; a file without one is whole. Close makes a Read that is under way
+// return, if the ResponseWriter has deadlines, and every Read after it.
+func (c *Call) Upload() (io.ReadCloser, error) {
 	header := c.Request.Header.Values("Content-Type")
 	if len(header) != 1 {
 		return nil, notMultipart
@@ -63,6 +66,9 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close implements io.Closer.
+func (u *upload) Close() error { return u.body.stop() }
+
 func (u *upload) read(p []byte) (int, error) {
 	n, err := u.file.Read(p)
 	if err == io.EOF { // of the file: nothing may follow
@@ -98,17 +104,70 @@ type patientReader struct {
 	read int    // bytes since the deadline was set
 	head int    // bytes that may still come before the file begins
 	last []byte // of what has come, the tail at least
+
+	mu      sync.Mutex
+	waits   bool // a read is under way
+	ended   bool // nothing of the body is left
+	stopped bool
 }
 
-func (r *patientReader) Read(p []byte) (int, error) {
+// restTimeout is how long the server goes on to read what is left of a body that
+// nobody wants: a client whose bytes were not read may not see the reply.
+const restTimeout = time.Second
+
+// stop ends a read that is under way, and lets no other begin. The deadline of a
+// body that has been read is left alone: it may be that of the next request.
+func (r *patientReader) stop() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped || r.ended {
+		return nil
+	}
+	r.stopped = true
+	if r.waits {
+		return r.allow(0)
+	}
+	return r.allow(restTimeout)
+}
+
+func (r *patientReader) allow(d time.Duration) error {
+	return http.NewResponseController(r.c.Writer).SetReadDeadline(time.Now().Add(d))
+}
+
+// begin is called before a read, which may be none any more.
+func (r *patientReader) begin() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return unread(http.ErrBodyReadAfterClose)
+	}
 	if r.read >= part {
 		r.c.setReadDeadline()
 		r.read = 0
 	}
+	r.waits = true
+	return nil
+}
+
+// end is called after it.
+func (r *patientReader) end(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waits, r.ended = false, err == io.EOF
+	if r.stopped && !r.ended {
+		_ = r.allow(restTimeout)
+	}
+}
+
+func (r *patientReader) Read(p []byte) (int, error) {
 	if r.head <= 0 {
 		return 0, BodyTooLong
 	}
+	if err := r.begin(); err != nil {
+		return 0, err
+	}
 	n, err := r.body.Read(p)
+	r.end(err)
 	r.read += n
 	r.head -= n
 	if len(r.last) > 2*tail {

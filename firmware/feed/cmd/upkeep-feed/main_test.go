@@ -3,6 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/firmware/feed"
 )
 
 // shop is the folder of somebody who publishes.
@@ -197,4 +205,34 @@ func TestAPrivateKeyThatOthersMayReadIsPointedOut(t *testing.T) {
 	require.NoError(t, os.Chmod("upkeep.key", 0o640))
 	_, diagnostics = s.ok("renew")
 	assert.Contains(t, diagnostics, "upkeep-feed: others may read upkeep.key")
+}
+
+func TestAProgramReadsTheKeysThatTheCommandMakes(t *testing.T) {
+	s := newShop(t)
+	s.ok("keys")
+	text, err := os.ReadFile("upkeep.pub")
+	require.NoError(t, err)
+	public, err := feed.ParsePublicKey(string(text))
+	require.NoError(t, err)
+	text, err = os.ReadFile("upkeep.key")
+	require.NoError(t, err)
+	private, err := feed.ParsePrivateKey(text)
+	require.NoError(t, err)
+
+	s.ok("add", "-product", "encoder", "-version", "1.0.0", s.image("a", 100))
+	require.NoError(t, feed.Publisher{Dir: "feed"}.Verify(t.Context(), feed.Keys{Trusted: []ed25519.PublicKey{public}}))
+	publisher := feed.Publisher{Dir: "feed", Product: "encoder", Keys: []ed25519.PrivateKey{private}}
+	require.NoError(t, publisher.Renew(t.Context()))
+}
+
+func TestAPrivateKeyThatCannotSignIsToldFromAPublicOne(t *testing.T) {
+	s := newShop(t)
+	s.image("a", 100)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	require.NoError(t, os.WriteFile("other.key", text, 0o600))
+	s.fails(1, "other.key: want an ed25519 key", "add", "-product", "encoder", "-version", "1.0.0", "-key", "other.key", "a")
 }
