@@ -14,7 +14,8 @@ import (
 const mask = "***"
 
 // Masked returns s with what may be secret masked: the values of Environment,
-// of headers of Health and of queries in addresses, and credentials in them.
+// of headers of Health and of queries in addresses and Health.Path, and
+// credentials in them.
 func (s Spec) Masked() Spec {
 	s = s.Clone()
 	for name := range s.Environment {
@@ -24,6 +25,7 @@ func (s Spec) Masked() Spec {
 		for name := range s.Health.Headers {
 			s.Health.Headers[name] = mask
 		}
+		s.Health.Path = maskURL(s.Health.Path)
 	}
 	if s.Archive != nil {
 		s.Archive.URL = maskURL(s.Archive.URL)

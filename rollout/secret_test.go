@@ -1,0 +1,63 @@
+package rollout_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/rollout"
+)
+
+// secretive is a content with so many secrets as one can have, all of which end
+// with which.
+func secretive(kind, which string) rollout.Spec {
+	secret := "s3cret-" + which
+	s := rollout.Spec{
+		Environment: map[string]string{"TOKEN": secret, "TOKEN_" + which: secret},
+		Health: &rollout.Health{
+			Path: "/up?token=" + secret + "&" + secret, Headers: map[string]string{"Authorization": "Bearer " + secret},
+		},
+	}
+	address := "https://ann:" + secret + "@example.com/a?signature=" + secret
+	switch kind {
+	case "archive":
+		s.Archive = &rollout.Archive{URL: address, Digest: make([]byte, 32)}
+	case "image":
+		s.Image = &rollout.Image{URL: address}
+	case "source":
+		s.Source = &rollout.Source{URL: address}
+	}
+	return s
+}
+
+func TestAPlanShowsNoSecret(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"archive", "image", "source"} {
+		passes(t, func(t *testing.T, w *world) {
+			c := w.controller()
+			shows := func(r rollout.Request) rollout.Plan {
+				plan, err := c.Plan(t.Context(), r)
+				require.NoError(t, err)
+				written, err := json.Marshal(plan)
+				require.NoError(t, err)
+				require.NotContains(t, string(written), "s3cret")
+				require.NotContains(t, fmt.Sprintf("%+v %+v", plan, plan.Spec.Health), "s3cret")
+				return plan
+			}
+			first := rollout.Request{Service: web, Version: "v1", Spec: secretive(kind, "one")}
+			require.NotEmpty(t, shows(first).Diff)
+			w.rolls(c, first)
+			next := rollout.Request{Service: web, Spec: secretive(kind, "two")}
+			fields := map[string]bool{}
+			for _, d := range shows(next).Diff {
+				fields[d.Field] = true
+			}
+			require.True(t, fields["Health"] && fields["Environment.TOKEN"] && fields["Environment.TOKEN_one"], "what changes is said: %v", fields)
+			next.Spec.Health.Path = "no path of s3cret"
+			_, err := c.Plan(t.Context(), next)
+			require.ErrorIs(t, err, rollout.ErrInvalid)
+		})
+	}
+}
