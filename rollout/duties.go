@@ -100,7 +100,8 @@ func (s *Service) awake() (all []*Revision) {
 }
 
 // sleep finds out whether an idle service stops, or one that is asked for
-// begins.
+// begins. Nothing is idle that has a request or a tunnel open, however long that
+// lasts. This process knows of its own Router only.
 func (c *Controller) sleep(ctx context.Context, svc Service, now time.Time, o *orders) {
 	stats, err := c.config.Router.Stats(ctx, svc.ID)
 	if err != nil {
@@ -116,7 +117,7 @@ func (c *Controller) sleep(ctx context.Context, svc Service, now time.Time, o *o
 	for _, rev := range svc.awake() {
 		running += rev.Replicas
 	}
-	if served != k.served || stats.Waiting > 0 || k.idle.IsZero() {
+	if served != k.served || stats.Waiting > 0 || stats.Open > 0 || k.idle.IsZero() {
 		k.served, k.idle = served, now
 	}
 	k.sleeping = running == 0

@@ -202,6 +202,7 @@ type splitter struct {
 	open    map[string]bool // endpoints whose requests do not end
 	counts  map[string]rollout.Counts
 	waiting int
+	flying  int // requests that are open
 	since   time.Time
 	call    func(name string) error
 	setting func(rollout.Table)
@@ -309,7 +310,7 @@ func (r *splitter) Stats(context.Context, rollout.ServiceID) (rollout.Stats, err
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count()
-	return rollout.Stats{Waiting: r.waiting, Revisions: maps.Clone(r.counts)}, nil
+	return rollout.Stats{Waiting: r.waiting, Open: r.flying, Revisions: maps.Clone(r.counts)}, nil
 }
 
 func (r *splitter) Changed(ctx context.Context) <-chan struct{} {

@@ -60,6 +60,7 @@ func (h RouterHarness) cases() []suitetest.Case {
 		{"drain leaves no connection", (*routerTest).connections},
 		{"what is in the table is not drained", (*routerTest).drainStale},
 		{"what is answered, failed and left is counted", (*routerTest).counts},
+		{"what is open is counted", (*routerTest).open},
 		{"no request is lost while tables change", (*routerTest).lossless},
 	})
 }

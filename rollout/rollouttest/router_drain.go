@@ -207,6 +207,22 @@ func (t *routerTest) counts() {
 	require.Zero(t, t.stats().Revisions["b"].Requests)
 }
 
+func (t *routerTest) open() {
+	old, asked, may := t.gated(&http.Server{})
+	t.set(table(1, map[string][]string{"a": {old}}, 100))
+	require.Zero(t, t.stats().Open)
+	first, second := t.later(), t.later()
+	<-asked
+	<-asked
+	require.Equal(t, 2, t.stats().Open)
+	t.set(table(2, nil, 100))
+	require.Equal(t, 2, t.stats().Open, "though it is in no table any more")
+	close(may)
+	require.Equal(t, "done", <-first)
+	require.Equal(t, "done", <-second)
+	require.Eventually(t, func() bool { return t.stats().Open == 0 }, time.Minute, 10*time.Millisecond)
+}
+
 func (t *routerTest) lossless() {
 	services := t.three()
 	t.set(table(0, services, 100, 0))

@@ -199,6 +199,13 @@ func brokenCalls() []provetest.Mutant {
 				return out, err
 			}
 		}),
+		badRouter("forgets what it has open", "what is open is counted", func(r *traffic.Router, b *brokenRouter) {
+			b.stats = func(ctx context.Context, s id) (rollout.Stats, error) {
+				out, err := r.Stats(ctx, s)
+				out.Open = 0
+				return out, err
+			}
+		}),
 		badRouter("has a gap between two tables", "no request is lost while tables change", func(r *traffic.Router, b *brokenRouter) {
 			b.set = func(ctx context.Context, s id, t rollout.Table) error {
 				gap := t

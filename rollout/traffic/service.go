@@ -182,5 +182,11 @@ func (s *service) stats() rollout.Stats {
 	for run, c := range s.counts {
 		out.Revisions[run] = c.read()
 	}
+	for _, e := range s.endpoints {
+		out.Open += int(e.open.Load())
+	}
+	for _, e := range s.leaving {
+		out.Open += int(e.open.Load())
+	}
 	return out
 }
