@@ -115,6 +115,7 @@ func forgetHistory(t *testing.T, file string) {
 }
 
 func TestAReplicaFollowsAServerThroughARestore(t *testing.T) {
+	t.Parallel()
 	for _, drafts := range []string{"banners", "others"} {
 		for _, file := range []string{"runs on", "restarts", "restarts with a file of an older library"} {
 			t.Run(drafts+", "+file, func(t *testing.T) {

@@ -70,10 +70,28 @@ type rolloutView struct {
 func (v *rolloutView) enter(env string) error {
 	err, known := v.known[env]
 	if !known {
-		err = v.routes.enter(v.call, env)
-		v.known[env] = err
+		if err = v.routes.enter(v.call, env); err == nil || errors.Is(err, ErrForbidden) { // else it is asked again
+			v.known[env] = err
+		}
 	}
 	return err
+}
+
+// Watch ends where an Environments fails: what it did not decide about is told
+// to who comes back.
+func (v *rolloutView) Watch(ctx context.Context, after int64) iter.Seq2[rollout.Event, error] {
+	return func(yield func(rollout.Event, error) bool) {
+		for e, err := range v.Controller.Watch(ctx, after) {
+			if err == nil && e.Kind != rollout.EventCorrupt {
+				if refused := v.enter(e.Service.Env); !errors.Is(refused, ErrForbidden) {
+					err = refused
+				}
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // Get refuses a run in an environment of somebody else.

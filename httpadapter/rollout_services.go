@@ -59,7 +59,7 @@ func (o *rolloutRoutes) named(c *web.Call) (rollout.ServiceID, error) {
 func (o *rolloutRoutes) services(c *web.Call) error {
 	view := o.runs(c).service.(*rolloutView)
 	env := c.Query.Get("env")
-	if env != "" {
+	if c.Query.Has("env") {
 		if err := view.enter(env); err != nil {
 			return err
 		}
@@ -74,7 +74,10 @@ func (o *rolloutRoutes) services(c *web.Call) error {
 	}
 	all := o.controller.Services(c.Context(), rollout.ServiceQuery{Env: env, After: after})
 	mine := within(view, all, func(s rollout.Service) string { return s.ID.Env })
-	return web.Page(c, "services", limit, web.Map(mine, func(s rollout.Service, err error) (serviceReply, error) {
+	asked := web.Keep(mine, func(s rollout.Service, err error) bool {
+		return !c.Query.Has("env") || s.ID.Env == env || err != nil && s.ID.Name == ""
+	})
+	return web.Page(c, "services", limit, web.Map(asked, func(s rollout.Service, err error) (serviceReply, error) {
 		reply := serviceOf(c, s)
 		if s.ID.Name != "" && errors.Is(err, rollout.ErrCorrupt) {
 			reply.Reason, err = "the record is damaged", nil

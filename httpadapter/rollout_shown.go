@@ -3,6 +3,7 @@ package httpadapter
 import (
 	"encoding/hex"
 	"math"
+	"slices"
 
 	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/rollout"
@@ -186,10 +187,19 @@ func replicaOf(c *web.Call, r rollout.Replica) replicaReply {
 	return reply
 }
 
+// changeOf is a difference of contents. Commands, and where replicas are, are for
+// who may see details.
+func changeOf(c *web.Call, d rollout.Difference) specChangeReply {
+	if !details(c) && slices.Contains([]string{"Command", "Archive", "Addresses"}, d.Field) {
+		d.From, d.To = "***", "***"
+	}
+	return specChangeReply(d)
+}
+
 func planOf(c *web.Call, p rollout.Plan) rolloutPlanReply {
 	return rolloutPlanReply{
 		ID: p.ID, From: revisionOf(p.From), Version: p.Version, Spec: specOf(c, p.Spec), UpToDate: p.UpToDate,
-		Diff: each(p.Diff, func(d rollout.Difference) specChangeReply { return specChangeReply(d) }),
+		Diff: each(p.Diff, func(d rollout.Difference) specChangeReply { return changeOf(c, d) }),
 		Steps: each(p.Steps, func(s rollout.PlannedStep) plannedStepReply {
 			return plannedStepReply{stepOf(s.Step), splitOf(s.Split), s.Replicas}
 		}),

@@ -31,10 +31,13 @@ func (s Spec) Masked() Spec {
 		s.Archive.URL = maskURL(s.Archive.URL)
 	}
 	if s.Image != nil {
-		s.Image.URL = maskURL(s.Image.URL)
+		s.Image.URL, s.Image.Repository = maskURL(s.Image.URL), maskURL(s.Image.Repository)
 	}
 	if s.Source != nil {
 		s.Source.URL = maskURL(s.Source.URL)
+	}
+	for name, value := range s.Extra {
+		s.Extra[name] = maskURL(value)
 	}
 	return s
 }
@@ -104,7 +107,7 @@ func (s Spec) fields() []field {
 		all = append(all, field{"Environment." + name, s.Environment[name], mask, false})
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Extra)) {
-		all = append(all, field{"Extra." + name, s.Extra[name], s.Extra[name], false})
+		all = append(all, field{"Extra." + name, s.Extra[name], m.Extra[name], false})
 	}
 	return all
 }

@@ -24,9 +24,12 @@ func TestAddressesShowNoSecret(t *testing.T) {
 		"":                                                 "",
 	} {
 		s := rollout.Spec{
-			Archive: &rollout.Archive{URL: address}, Image: &rollout.Image{URL: address}, Source: &rollout.Source{URL: address},
+			Archive: &rollout.Archive{URL: address}, Image: &rollout.Image{URL: address, Repository: address},
+			Source: &rollout.Source{URL: address}, Extra: map[string]string{"registry": address},
 		}.Masked()
 		assert.Equal(t, want, s.Archive.URL)
+		assert.Equal(t, want, s.Image.Repository)
+		assert.Equal(t, want, s.Extra["registry"])
 		assert.Equal(t, want, s.Image.URL)
 		assert.Equal(t, want, s.Source.URL)
 	}

@@ -1,0 +1,81 @@
+package httpadapter_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/rollout"
+)
+
+func TestCommandsOfAPlanAreShownToAdminsOnly(t *testing.T) {
+	rolling(t, new(site), func(t *testing.T, s *site) {
+		for _, key := range []string{secret, "none"} {
+			s.port.roll(t, rollout.Request{Service: web1, Spec: rollout.Spec{
+				Command: []string{"serve", "--key", key}, Extra: map[string]string{"image_info.server_addr": "https://ann:" + key + "@example.invalid"},
+			}})
+		}
+		back := `{"env_id":"test","server_name":"web","version_name":"v1","rollback":true,"snapshot_name":"run-2"}`
+		for token, told := range map[string]bool{reader: false, admin: true} {
+			plan := s.send("POST", ownRollouts+"/plan", back, as(token))
+			require.Equal(t, http.StatusOK, plan.StatusCode, plan.text)
+			require.Contains(t, plan.text, `"field":"Command"`)
+			require.Contains(t, plan.text, `"field":"Extra.image_info.server_addr"`)
+			require.Equal(t, told, strings.Contains(plan.text, secret), plan.text)
+		}
+		run := s.send("GET", ownRollouts+"/runs/run-2", "", as(reader))
+		require.Contains(t, run.text, "image_info.server_addr")
+		require.NotContains(t, run.text, secret)
+	})
+}
+
+func TestServicesWithoutAnEnvironmentAreListedAlone(t *testing.T) {
+	rolling(t, new(site), func(t *testing.T, s *site) {
+		s.port.roll(t, rollout.Request{Service: rollout.ServiceID{Name: "alone"}, Version: "v1", Spec: imaged()})
+		names := func(query string) (names []any) {
+			for _, one := range s.get(ownRollouts + "/services" + query).json(t)["services"].([]any) {
+				names = append(names, one.(map[string]any)["name"])
+			}
+			return names
+		}
+		require.Equal(t, []any{"alone", "web"}, names(""))
+		require.Equal(t, []any{"alone"}, names("?env="))
+		require.Equal(t, []any{"web"}, names(inTest))
+	})
+}
+
+func TestEventsAreNotPassedOverWhileNobodySaysWhoMaySeeThem(t *testing.T) {
+	var down atomic.Bool
+	s := &site{configure: func(c *httpadapter.Config) {
+		c.Environments = func(context.Context, httpadapter.Principal, string) error {
+			if down.Load() {
+				return errors.New("ldap is down")
+			}
+			return nil
+		}
+	}}
+	rolling(t, s, func(t *testing.T, s *site) {
+		l, _ := s.listen(t)
+		client := &http.Client{Transport: &http.Transport{DialContext: l.dial}}
+		defer client.CloseIdleConnections()
+		down.Store(true)
+		refused := listen(t, client, ownRollouts+"/events?after=0")
+		defer time.AfterFunc(time.Minute, func() { _ = refused.body.Close() }).Stop()
+		text, err := io.ReadAll(refused.text)
+		require.NoError(t, err, "it ends, and a browser comes back")
+		require.NotContains(t, string(text), "id:")
+		require.Contains(t, s.log.String(), "ldap is down")
+		down.Store(false)
+		first, err := listen(t, client, ownRollouts+"/events?after=0").next()
+		require.NoError(t, err)
+		require.Equal(t, []any{"1", "started"}, []any{first.id, first.name})
+	})
+}
