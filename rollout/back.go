@@ -17,7 +17,7 @@ func (r *runner) turnBack(why error) error {
 	}
 	err := r.turnFor(to, reason)
 	if err == nil {
-		r.c.log(slog.LevelWarn, "rolling back", *r.k.run, "err", reason)
+		r.c.log(slog.LevelWarn, "rolling back", *r.k.run)
 	}
 	return err
 }

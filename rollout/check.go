@@ -264,11 +264,19 @@ func (s Strategy) check(field string) error {
 		lasts(field+".DrainTimeout", s.DrainTimeout), lasts(field+".KeepOld", max(s.KeepOld, 0)),
 		within(field+".Tolerance.Requests", s.Tolerance.Requests, 0, math.MaxInt32),
 		within(field+".Tolerance.Errors", s.Tolerance.Errors, 0, 100),
-		within(field+".Tolerance.Slow", s.Tolerance.Slow, 0, 1e6),
+		within(field+".Tolerance.Slow", orOne(s.Tolerance.Slow), 1, 1e6), lasts(field+".Tolerance.SlowBy", s.Tolerance.SlowBy),
 		within(field+".Limits.Fail", s.Limits.Fail, 0, 1000),
 		within(field+".Limits.Inconclusive", s.Limits.Inconclusive, 0, 1000),
 		within(field+".Limits.Error", s.Limits.Error, 0, 1000),
 	)
+}
+
+// orOne is a factor that says something, or 1.
+func orOne(factor float64) float64 {
+	if factor <= 0 {
+		return 1
+	}
+	return factor
 }
 
 func checkMatches(field string, matches []Match) error {

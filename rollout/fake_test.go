@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -199,7 +200,8 @@ type splitter struct {
 	seen    []rollout.Table // as they were set
 	rate    float64         // requests a second
 	bad     map[string]float64
-	open    map[string]bool // endpoints whose requests do not end
+	slow    map[string]time.Duration // by version; default 10 ms
+	open    map[string]bool          // endpoints whose requests do not end
 	counts  map[string]rollout.Counts
 	waiting int
 	flying  int // requests that are open
@@ -236,11 +238,14 @@ func (r *splitter) count() {
 			n := int64(asked * float64(w.Percent) / 100)
 			c.Requests += n
 			c.Errors += int64(float64(n) * r.bad[w.Version])
-			if len(c.Latency) == 0 {
-				c.Latency = []rollout.Bucket{{Within: 10 * time.Millisecond}}
+			if c.Latency = slices.Clone(c.Latency); len(c.Latency) == 0 {
+				for _, within := range []time.Duration{1, 10, 20, 50, 100, 200} {
+					c.Latency = append(c.Latency, rollout.Bucket{Within: within * time.Millisecond})
+				}
 			}
-			c.Latency = slices.Clone(c.Latency)
-			c.Latency[0].Count += n
+			took := cmp.Or(r.slow[w.Version], 10*time.Millisecond)
+			i := slices.IndexFunc(c.Latency, func(b rollout.Bucket) bool { return took <= b.Within })
+			c.Latency[i].Count += n
 			r.counts[w.Run] = c
 		}
 	}

@@ -134,6 +134,7 @@ func (s Strategy) complete(beside bool) Strategy {
 	setDefault(&s.Tolerance.Requests, 50)
 	setDefault(&s.Tolerance.Errors, 1)
 	setDefault(&s.Tolerance.Slow, 1.5)
+	setDefault(&s.Tolerance.SlowBy, 50*time.Millisecond)
 	setDefault(&s.Limits.Fail, 1)
 	setDefault(&s.Limits.Inconclusive, 3)
 	setDefault(&s.Limits.Error, 4)

@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// fewestTimed is how many requests have a 99th percentile.
+const fewestTimed = 100
+
 // handful is how many requests are enough to see that all of them fail.
 const handful = 5
 
@@ -59,7 +62,7 @@ func (r *runner) compare(m Measurement, fresh, stable Counts, beside bool) Measu
 		"requests": float64(fresh.Requests), "errors": fresh.failed(), "slow": fresh.p99(false).Seconds(),
 		"stable_requests": float64(stable.Requests), "stable_errors": stable.failed(), "stable_slow": stable.p99(true).Seconds(),
 	}
-	slow := time.Duration(tolerance.Slow * float64(stable.p99(true)))
+	slow := max(time.Duration(tolerance.Slow*float64(stable.p99(true))), stable.p99(true)+tolerance.SlowBy)
 	worse := tolerance.exceeded(m)
 	few := func(what string, c Counts) {
 		m.Verdict = VerdictInconclusive
@@ -79,7 +82,7 @@ func (r *runner) compare(m Measurement, fresh, stable Counts, beside bool) Measu
 		few("", fresh)
 	case worse:
 		few(" of the stable revision", stable)
-	case stable.Requests >= enough && fresh.p99(false) > slow:
+	case tolerance.Slow > 0 && min(fresh.Requests, stable.Requests) >= max(enough, fewestTimed) && fresh.p99(false) > slow:
 		m.Verdict = VerdictFail
 		m.Reason = fmt.Sprintf("99 %% of the replies began later than %s, those of the stable revision within %s", fresh.p99(false), stable.p99(true))
 	default:

@@ -62,6 +62,7 @@ var strangers = map[string]struct {
 // returns the run.
 func (s *stuck) second(w *world, name string) (*rollout.Controller, rollout.Run) {
 	w.rolls(w.controller(), request("v1"))
+	w.router.asks(100, 0)
 	c := w.controller(func(config *rollout.Config) { strangers[name].config(config, s.call) })
 	w.t.Cleanup(s.release)
 	run, err := c.Start(w.t.Context(), request("v2"))

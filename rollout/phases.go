@@ -287,7 +287,21 @@ func (r *runner) finalising() error {
 		r.retire(svc)
 		svc.Stable = svc.stable(run.Revision)
 		svc.Untold = append(svc.Untold, run.ID)
+		run.Reason = unjudged(run)
 	})
+}
+
+// unjudged says that a run which was to be judged was not, or nothing.
+func unjudged(run *Run) string {
+	s, looked := run.Strategy, false
+	for _, step := range s.Steps {
+		looked = looked || step.Hold > 0 && step.Percent > 0
+	}
+	measured := slices.ContainsFunc(run.States, func(s StateRecord) bool { return len(s.Measurements) > 0 })
+	if s.Tolerance.Off || !looked || measured || run.Undoes != "" || run.From.Run == "" || run.From == run.Revision || run.Split.percent(run.Revision.Run) == 0 {
+		return ""
+	}
+	return "no request came while it was looked at: nothing was judged"
 }
 
 // retire keeps what was replaced, for as long as the Strategy says.

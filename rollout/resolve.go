@@ -147,6 +147,9 @@ func (in *intent) plan(s Strategy) {
 	if surge, full := s.Surge, in.full(); surge == 0 && s.Unavailable >= full {
 		beside = false // there is nothing beside it while it starts
 	}
+	if in.request.Strategy == nil && len(in.service.Split.Weights) == 0 {
+		s.Steps = nil // which are those of a Config
+	}
 	if !in.made {
 		s.Steps = []Step{{Percent: 100, Hold: -1}}
 	}

@@ -31,7 +31,7 @@ func (c *Controller) tell(run Run) {
 func (c *Controller) finish(run Run, told bool) {
 	if !told {
 		level := slog.LevelInfo
-		if run.Err() != nil {
+		if run.Reason != "" {
 			level = slog.LevelWarn
 		}
 		c.log(level, string(run.State), run)

@@ -249,14 +249,14 @@ func (w *watch) conclude(m Measurement) error {
 		return err
 	}
 	strategy := r.k.run.Strategy
-	limits, last := strategy.Limits, r.k.run.Step+1 >= len(strategy.Steps)
+	limits := strategy.Limits
 	why := fmt.Sprintf("analysis %q: %s", m.Name, m.Reason)
 	switch {
 	case m.Verdict == VerdictFail && now.Count >= limits.Fail:
 		return errors.New(why)
 	case m.Verdict == VerdictInconclusive && now.Count >= limits.Inconclusive,
 		m.Verdict == VerdictError && now.Count >= limits.Error,
-		m.Verdict == VerdictInconclusive && m.Name == ownAnalysis && last && strategy.Tolerance.exceeded(m):
+		m.Verdict == VerdictInconclusive && m.Name == ownAnalysis && strategy.Tolerance.exceeded(m):
 		if w.doubt = why; r.k.run.State != StatePaused {
 			r.now.Rows[m.Name] = row{} // who goes on has seen it
 		}

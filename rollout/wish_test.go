@@ -110,7 +110,7 @@ func TestPauseHoldsTheRunAtItsStep(t *testing.T) {
 			require.NoError(t, other.Resume(t.Context(), run.ID, run.Step, ann))
 			run, err = c.Wait(t.Context(), run.ID)
 			require.NoError(t, err)
-			require.Empty(t, run.Reason)
+			require.Equal(t, "no request came while it was looked at: nothing was judged", run.Reason)
 		})
 	}
 }

@@ -46,7 +46,7 @@ const (
 		`"cookie":"C","value":"V"},"priority":1}],"sticky":{"header":"H","cookie":"C","issue":true,"max_age_ns":5}}`
 	storedStrategy = `{"steps":[{"percent":10,"hold_ns":60000000000,"manual":true,"replicas":1,"match":[{"header":"H","value":"V"}]}],"surge":1,` +
 		`"unavailable":2,"min_ready_ns":3,"deadline_ns":4,"drain_timeout_ns":5,"keep_old_ns":-1,"tolerance":{"off":true,"requests":50,"errors":1,` +
-		`"slow":1.5},"limits":{"fail":1,"inconclusive":3,"error":4}}`
+		`"slow":1.5,"slow_by":50000000},"limits":{"fail":1,"inconclusive":3,"error":4}}`
 )
 
 // ofStored are the values of what is stored.
@@ -72,7 +72,7 @@ func ofStored(t *testing.T) (rollout.Spec, rollout.Split, rollout.Strategy, roll
 	strategy := rollout.Strategy{
 		Steps: []rollout.Step{{Percent: 10, Hold: time.Minute, Manual: true, Replicas: 1, Match: []rollout.Match{{Header: "H", Value: "V"}}}},
 		Surge: 1, Unavailable: 2, MinReady: 3, Deadline: 4, DrainTimeout: 5, KeepOld: -1,
-		Tolerance: rollout.Tolerance{Off: true, Requests: 50, Errors: 1, Slow: 1.5}, Limits: rollout.Limits{Fail: 1, Inconclusive: 3, Error: 4},
+		Tolerance: rollout.Tolerance{Off: true, Requests: 50, Errors: 1, Slow: 1.5, SlowBy: 50 * time.Millisecond}, Limits: rollout.Limits{Fail: 1, Inconclusive: 3, Error: 4},
 	}
 	return spec, split, strategy, rollout.RevisionID{Service: rollout.ServiceID{Env: "prod", Name: "web"}, Version: "v1", Run: "before"}
 }

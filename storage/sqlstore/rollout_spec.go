@@ -132,10 +132,11 @@ type rolloutStep struct {
 }
 
 type rolloutTolerance struct {
-	Off      bool   `json:"off,omitzero"`
-	Requests int    `json:"requests,omitzero"`
-	Errors   number `json:"errors,omitzero"`
-	Slow     number `json:"slow,omitzero"`
+	Off      bool          `json:"off,omitzero"`
+	Requests int           `json:"requests,omitzero"`
+	Errors   number        `json:"errors,omitzero"`
+	Slow     number        `json:"slow,omitzero"`
+	SlowBy   time.Duration `json:"slow_by,omitzero"`
 }
 
 type rolloutLimits struct {
@@ -258,7 +259,7 @@ func rolloutStrategyOf(s rollout.Strategy) rolloutStrategy {
 			return rolloutStep{s.Percent, s.Hold, s.Manual, s.Replicas, converted(s.Match, rolloutMatchOf)}
 		}),
 		Surge: s.Surge, Unavailable: s.Unavailable, MinReady: s.MinReady, Deadline: s.Deadline, DrainTimeout: s.DrainTimeout, KeepOld: s.KeepOld,
-		Tolerance: rolloutTolerance{s.Tolerance.Off, s.Tolerance.Requests, number(s.Tolerance.Errors), number(s.Tolerance.Slow)},
+		Tolerance: rolloutTolerance{s.Tolerance.Off, s.Tolerance.Requests, number(s.Tolerance.Errors), number(s.Tolerance.Slow), s.Tolerance.SlowBy},
 		Limits:    rolloutLimits(s.Limits),
 	}
 }
@@ -272,7 +273,7 @@ func (s rolloutStrategy) strategy() rollout.Strategy {
 		}),
 		Surge: s.Surge, Unavailable: s.Unavailable, MinReady: s.MinReady, Deadline: s.Deadline, DrainTimeout: s.DrainTimeout, KeepOld: s.KeepOld,
 		Tolerance: rollout.Tolerance{
-			Off: s.Tolerance.Off, Requests: s.Tolerance.Requests, Errors: float64(s.Tolerance.Errors), Slow: float64(s.Tolerance.Slow),
+			Off: s.Tolerance.Off, Requests: s.Tolerance.Requests, Errors: float64(s.Tolerance.Errors), Slow: float64(s.Tolerance.Slow), SlowBy: s.Tolerance.SlowBy,
 		},
 		Limits: rollout.Limits(s.Limits),
 	}
