@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"mime"
 	"net/http"
 	"net/url"
 	"sync"
@@ -26,7 +28,9 @@ var _ firmware.Feed = (*HTTP)(nil)
 // AllowHTTP over http. It is not to be
 // copied once it is used, and safe for concurrent use.
 //
-// It follows 10 redirects, but not from https to http.
+// It follows 10 redirects, but not from https to http. A page in the place of an
+// object, such as that of a network which wants its users to log in, is
+// firmware.ErrUnavailable, so that a run asks again for as long as its GiveUp.
 type HTTP struct {
 	URL    string       // required; https, or http to a loopback address
 	Client *http.Client // default: one whose clock never runs before the program was built
@@ -94,6 +98,9 @@ func (h *HTTP) Get(ctx context.Context, name string, off, n int64) (io.ReadClose
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
+	if part.Body, err = noPage(part); err != nil {
+		return nil, err
+	}
 	if remembers {
 		return h.remembering(part), nil
 	}
@@ -101,6 +108,27 @@ func (h *HTTP) Get(ctx context.Context, name string, off, n int64) (io.ReadClose
 		return part.Body, nil
 	}
 	return only(part, name, off, n)
+}
+
+var errPage = errors.New("feed: a page of HTML came in its place, of a network where one has to log in, or of a server for what it has not")
+
+// noPage returns the body of an answer that is no page: nothing of a feed begins
+// as one, whatever Content-Type a server gives it.
+func noPage(part fetch.Part) (io.ReadCloser, error) {
+	media, _, _ := mime.ParseMediaType(part.Media)
+	if part.First > 0 || media != "text/html" && media != "application/xhtml+xml" {
+		return part.Body, nil
+	}
+	body := bufio.NewReader(part.Body)
+	front, _ := body.Peek(64) // of a short one there is less, and Read tells why
+	if bytes.HasPrefix(bytes.TrimLeft(front, "\ufeff \t\r\n"), []byte("<")) {
+		_ = part.Body.Close() // nothing was written
+		return nil, &firmware.UnavailableError{Err: errPage}
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{body, part.Body}, nil
 }
 
 // stall is none that counts: the Service looks how long a feed is silent.

@@ -44,6 +44,8 @@ type Part struct {
 	Total int64
 	// ETag is a strong validator of the content, or "".
 	ETag string
+	// Media is the Content-Type of the answer, as the server has it.
+	Media string
 }
 
 // Refusal is an answer without content. One that says that nothing is there is
@@ -88,7 +90,7 @@ func (c *Client) Get(ctx context.Context, u *url.URL, first, n int64, ifRange st
 		return Part{}, err
 	}
 	b.left = part.length
-	part.Body = b
+	part.Body, part.Media = b, resp.Header.Get("Content-Type")
 	return part.Part, nil
 }
 
