@@ -257,15 +257,12 @@ func TestWhoWaitsForAProgramThatCameBackWaitsNoLonger(t *testing.T) {
 		run, err := u.Start(t.Context(), ask)
 		require.NoError(t, err)
 		require.NoError(t, u.Close())
-		start := time.Now()
-		time.AfterFunc(10*time.Second, func() {
-			if err := newUpdaterOn(t, state, p).Recover(t.Context()); err != nil {
-				t.Error(err)
-			}
-		})
+		start, recovered := time.Now(), make(chan error, 1)
+		time.AfterFunc(10*time.Second, func() { recovered <- newUpdaterOn(t, state, p).Recover(t.Context()) })
 		_, err = newUpdaterOn(t, state, tool).Update(t.Context(), update.Request{Package: "tool", Wait: true})
 		require.NoError(t, err)
 		require.Less(t, time.Since(start), 75*time.Second)
+		require.NoError(t, <-recovered)
 		run, err = u.Get(t.Context(), run.ID)
 		require.NoError(t, err)
 		require.Equal(t, update.StateSucceeded, run.State)
