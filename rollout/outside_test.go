@@ -209,3 +209,46 @@ func TestShutdownWaitsForAHookAsLongAsItCan(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+func TestAServiceIsLookedAfterWhileRequestsEnd(t *testing.T) {
+	t.Parallel()
+	for name, drains := range map[string]func(t *testing.T, w *world, c *rollout.Controller){
+		"of what a run has replaced": func(t *testing.T, w *world, c *rollout.Controller) {
+			w.router.open["http://v1-1"] = true
+			r := request("v2")
+			r.Strategy = &rollout.Strategy{DrainTimeout: time.Hour, Steps: []rollout.Step{{Percent: 100, Hold: -1}}}
+			run, err := c.Start(t.Context(), r)
+			require.NoError(t, err)
+			w.state(c, run.ID, rollout.StateDraining)
+		},
+		"of what is kept no longer": func(t *testing.T, w *world, c *rollout.Controller) {
+			w.rolls(c, request("v2"))
+			w.tend(c)
+			w.router.mu.Lock()
+			w.router.open["http://v1-1"] = true
+			w.router.mu.Unlock()
+			time.Sleep(10*time.Minute - 2*time.Second) // less than a minute before
+			w.until("it is to go", func() bool {
+				svc, err := w.db.Rollouts().Service(t.Context(), web)
+				return err == nil && svc.KeptUntil.IsZero()
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			passes(t, func(t *testing.T, w *world) {
+				c := w.controller()
+				w.rolls(c, request("v1"))
+				drains(t, w, c)
+				time.Sleep(5 * time.Second)
+				w.fleet.kill("v2", 1)
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				_, old := w.fleet.count("v1")
+				require.Equal(t, 1, old, "its requests have not ended")
+				ready, _ := w.fleet.count("v2")
+				require.Equal(t, 1, ready)
+				require.NoError(t, c.Close())
+			})
+		})
+	}
+}

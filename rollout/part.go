@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 // ending is a Stop that is under way. Who looks after the service goes on
@@ -90,6 +92,35 @@ func (k *keeper) stop(ctx context.Context, replicas []Replica) error {
 		}
 	}
 	return failed
+}
+
+// partTime is for how long nobody looks after a service while replicas of it are
+// drained and stopped.
+const partTime = 2 * time.Second
+
+// settle looks, and takes away what is surplus, until nothing is, or ctx ends.
+func (k *keeper) settle(ctx context.Context, timeout time.Duration) (view, error) {
+	for wait := time.Duration(0); ; wait = min(max(2*wait, 10*time.Millisecond), time.Second) {
+		if wait > 0 { // what was stopped may still be there
+			if err := pause.For(ctx, wait); err != nil {
+				return view{}, err
+			}
+		}
+		v, err := k.look(ctx, 0)
+		if err != nil {
+			return v, err
+		}
+		if len(v.surplus) == 0 {
+			return v, k.forget(v)
+		}
+		parting, cancel := context.WithTimeout(ctx, partTime)
+		err = k.part(parting, v.surplus, timeout)
+		late := parting.Err() != nil
+		cancel()
+		if err != nil && (!late || ctx.Err() != nil) {
+			return v, err
+		}
+	}
 }
 
 // tidyTime bounds how long a run that has ended looks after what it leaves.

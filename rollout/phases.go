@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/upkeep-go/upkeep/internal/pause"
 )
 
 // step is the one that the run is in.
@@ -237,10 +235,10 @@ func (r *runner) draining() error {
 		if len(endpoints) == 0 {
 			break
 		}
-		ctx, cancel := context.WithDeadline(r.ahead, last)
-		err = r.c.config.Router.Drain(ctx, r.k.svc.ID, endpoints...)
-		cancel()
-		if drained = err == nil; !drained {
+		if drained, err = r.drains(last, endpoints); unwritten(err) {
+			return err
+		}
+		if !drained {
 			if err := r.forward(); err != nil {
 				return err
 			}
@@ -250,6 +248,21 @@ func (r *runner) draining() error {
 		}
 	}
 	return r.turn(StateFinalising, "", nil)
+}
+
+// drains waits until nothing is open at endpoints, but no longer than until, and
+// looks after the service meanwhile.
+func (r *runner) drains(until time.Time, endpoints []string) (drained bool, err error) {
+	ctx, cancel := context.WithDeadline(r.ahead, until)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		drained = r.c.config.Router.Drain(ctx, r.k.svc.ID, endpoints...) == nil
+	}()
+	err = r.upkeep(ctx, ended, never)
+	cancel()
+	<-ended
+	return drained, err
 }
 
 func (s *standing) staying() []Replica {
@@ -328,25 +341,4 @@ func (s *Service) stable(made RevisionID) RevisionID {
 		}
 	}
 	return best
-}
-
-// settle looks, and takes away what is surplus, until nothing is, or ctx ends.
-func (k *keeper) settle(ctx context.Context, timeout time.Duration) (view, error) {
-	for wait := time.Duration(0); ; wait = min(max(2*wait, 10*time.Millisecond), time.Second) {
-		if wait > 0 { // what was stopped may still be there
-			if err := pause.For(ctx, wait); err != nil {
-				return view{}, err
-			}
-		}
-		v, err := k.look(ctx, 0)
-		if err != nil {
-			return v, err
-		}
-		if len(v.surplus) == 0 {
-			return v, k.forget(v)
-		}
-		if err := k.part(ctx, v.surplus, timeout); err != nil {
-			return v, err
-		}
-	}
 }
