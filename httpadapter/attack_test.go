@@ -196,15 +196,17 @@ func (s *site) told(t testing.TB) bool {
 	return true
 }
 
-// recorder records a reply, and ends the request once it is written to, so that
-// streams end.
+// recorder records a reply, and ends the request of a stream once that is written
+// to.
 type recorder struct {
 	*httptest.ResponseRecorder
 	end func()
 }
 
 func (w *recorder) Write(text []byte) (int, error) {
-	defer w.end()
+	if w.Header().Get("Content-Type") == "text/event-stream" {
+		defer w.end()
+	}
 	return w.ResponseRecorder.Write(text)
 }
 
