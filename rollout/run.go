@@ -146,8 +146,8 @@ type EventKind string
 // The kinds of events.
 const (
 	EventStarted     EventKind = "started"
-	EventState       EventKind = "state" // the run is in another one
-	EventProgress    EventKind = "progress"
+	EventState       EventKind = "state"       // the run is in another one, or at another step
+	EventProgress    EventKind = "progress"    // shares, replicas or hooks; Message says which
 	EventMeasurement EventKind = "measurement" // of those that say the same the first ten, and then every second, fourth …
 	EventLog         EventKind = "log"
 	EventWish        EventKind = "wish"

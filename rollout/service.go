@@ -1,6 +1,10 @@
 package rollout
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // ServiceID names a service in an environment.
 type ServiceID struct{ Env, Name string }
@@ -100,4 +104,14 @@ type Status struct {
 type ServiceQuery struct {
 	Env   string    // default: every environment
 	After ServiceID // only services that follow it in the list
+}
+
+// present says for people who has which share, and how many replicas there are
+// to be.
+func (s *Service) present() string {
+	var all []string
+	for _, rev := range s.Revisions {
+		all = append(all, fmt.Sprintf("%s %d %% with %d replicas", rev.ID.Version, s.Split.percent(rev.ID.Run), rev.Replicas))
+	}
+	return strings.Join(all, ", ")
 }

@@ -198,7 +198,7 @@ func (r *runner) way() context.Context {
 // has cancelled meanwhile is not written, nor the last one that somebody has
 // paused.
 func (r *runner) turn(state State, message string, change func(*Run, *Service)) error {
-	kept, from := r.now, r.k.run.State
+	kept, from, step := r.now, r.k.run.State, r.k.run.Step
 	err := r.k.save(func(run *Run, svc *Service) ([]Event, error) {
 		if run.State == state && from != state {
 			return nil, r.written(run)
@@ -216,15 +216,18 @@ func (r *runner) turn(state State, message string, change func(*Run, *Service)) 
 		}
 		run.Split = svc.Split.Clone()
 		r.now.put(run)
-		kind := EventState
-		if run.State.Done() {
+		kind, said := EventState, message
+		switch {
+		case run.State.Done():
 			kind = EventEnded
+		case state == from && run.Step == step:
+			kind, said = EventProgress, cmp.Or(message, svc.present())
 		}
 		actor := ""
 		if run.Wish != nil {
 			actor = run.Wish.By.Actor
 		}
-		return []Event{{Kind: kind, Actor: actor, Message: message}}, nil
+		return []Event{{Kind: kind, Actor: actor, Message: said}}, nil
 	})
 	if err != nil {
 		r.now = kept
@@ -247,8 +250,10 @@ func (r *runner) enter(run *Run, state State, reason string) {
 	if n := len(run.States); n > 0 {
 		run.States[n-1].EndedAt = now
 	}
-	run.State, run.Reason = state, ""
-	if state == StatePaused || state == StateRollingBack {
+	if run.State != state {
+		run.State, run.Reason = state, ""
+	}
+	if reason != "" && (state == StatePaused || state == StateRollingBack) {
 		run.Reason = cut(reason, maxReason)
 	}
 	rec := StateRecord{State: state, Step: run.Step, Reason: run.Reason, StartedAt: now}
