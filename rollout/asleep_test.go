@@ -1,11 +1,52 @@
 package rollout_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/lease"
+	"github.com/upkeep-go/upkeep/rollout"
 )
+
+// late is a Locker that takes its time, in which something happens.
+type late struct {
+	lease.Locker
+	meanwhile func()
+}
+
+func (l late) Acquire(ctx context.Context, item, owner string, ttl time.Duration) (lease.Lease, error) {
+	l.meanwhile()
+	return l.Locker.Acquire(ctx, item, owner, ttl)
+}
+
+func TestWhoComesWhileAServiceIsAboutToSleepIsNotCutOff(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		begun := time.Now()
+		c := w.controller(func(config *rollout.Config) {
+			config.Locker = late{w.db.Locker(), func() {
+				if time.Since(begun) > time.Minute {
+					w.router.mu.Lock()
+					defer w.router.mu.Unlock()
+					w.router.flying = 1
+				}
+			}}
+		})
+		w.tend(c)
+		r := request("v1")
+		r.Spec.MinReplicas = new(0)
+		w.rolls(c, r)
+		time.Sleep(time.Hour)
+		w.router.mu.Lock()
+		require.Equal(t, 1, w.router.flying, "it was about to sleep")
+		w.router.mu.Unlock()
+		ready, _ := w.fleet.count("v1")
+		require.Equal(t, 1, ready)
+	})
+}
 
 func TestNothingIsStoppedThatHasSomethingOpen(t *testing.T) {
 	t.Parallel()

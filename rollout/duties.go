@@ -12,6 +12,7 @@ import (
 // be looked at again though nothing changes.
 type orders struct {
 	replicas map[string]int // by revision
+	sleeps   bool           // some are to have no replica, because nobody asks for the service
 	expire   bool           // what was replaced is kept no more
 	due      time.Time
 }
@@ -126,7 +127,7 @@ func (c *Controller) sleep(ctx context.Context, svc Service, now time.Time, o *o
 		case stats.Waiting > 0 && rev.Replicas == 0:
 			o.replicas[rev.ID.Run] = 1
 		case rev.Replicas > 0 && now.Sub(k.idle) >= calm:
-			o.replicas[rev.ID.Run] = 0
+			o.replicas[rev.ID.Run], o.sleeps = 0, true
 		}
 	}
 	if running == 0 && stats.Waiting == 0 {
@@ -135,6 +136,13 @@ func (c *Controller) sleep(ctx context.Context, svc Service, now time.Time, o *o
 			o.by(k.expires)
 		}
 	}
+}
+
+// idle reports whether nothing is open at this process's Router, and nothing
+// waits.
+func (c *Controller) idle(ctx context.Context, id ServiceID) bool {
+	stats, err := c.config.Router.Stats(ctx, id)
+	return err == nil && stats.Open == 0 && stats.Waiting == 0
 }
 
 // act does under the lease what is to be done for a service without a run.
@@ -158,6 +166,10 @@ func (c *Controller) act(ctx context.Context, seen Service, o orders) error {
 	}
 	k := c.keeper(held, svc, nil)
 	defer k.close()
+	if o.sleeps && !c.idle(ctx, svc.ID) { // it has been asked for meanwhile
+		c.touch(svc.ID)
+		return nil
+	}
 	if svc.Rev == seen.Rev {
 		if err := k.obey(o); err != nil {
 			return err

@@ -55,7 +55,7 @@ func TestTooFewRequestsNeverPromote(t *testing.T) {
 				r.Strategy = &tt.strategy
 				run, err := c.Start(t.Context(), r)
 				require.NoError(t, err)
-				time.Sleep(time.Hour)
+				time.Sleep(15 * time.Minute)
 				synctest.Wait()
 				run, err = c.Get(t.Context(), run.ID)
 				require.NoError(t, err)
