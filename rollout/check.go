@@ -130,8 +130,10 @@ func (s Spec) checkAddresses() error {
 	}
 	for i, a := range s.Addresses {
 		switch {
+		case strings.HasPrefix(a, "https:"):
+			return invalid(fmt.Sprintf("Addresses[%d]", i), "is https, which is not spoken to services: http alone is")
 		case !isAddress(a):
-			return invalid("Addresses", "has one that is no http URL of scheme, host and path alone")
+			return invalid(fmt.Sprintf("Addresses[%d]", i), "is no http URL of scheme, host and path alone")
 		case slices.Contains(s.Addresses[:i], a):
 			return invalid("Addresses", "has %q twice", a)
 		}

@@ -38,7 +38,7 @@ type standing struct {
 func (k *keeper) view(replicas []Replica, minReady time.Duration) view {
 	v := view{of: map[string]*standing{}}
 	slices.SortFunc(replicas, func(a, b Replica) int { return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID)) })
-	refuse(replicas)
+	k.refuse(replicas)
 	slices.SortStableFunc(replicas, func(a, b Replica) int { return cmp.Compare(k.order(a), k.order(b)) })
 	for i := range k.svc.Revisions {
 		v.of[k.svc.Revisions[i].ID.Run] = &standing{}
@@ -77,23 +77,34 @@ func (k *keeper) view(replicas []Replica, minReady time.Duration) view {
 
 // refuse makes replicas failing that a Router could not send anything to: one
 // such endpoint would keep it from all others.
-func refuse(replicas []Replica) {
-	taken := make(map[string]string, len(replicas))
+func (k *keeper) refuse(replicas []Replica) {
+	taken := make(map[string][]Replica, len(replicas)) // by endpoint
 	for i := range replicas {
 		r := &replicas[i]
 		if r.State != ReplicaReady {
 			continue
 		}
-		other, twice := taken[r.Endpoint]
+		others := taken[r.Endpoint]
+		in := slices.IndexFunc(others, func(o Replica) bool { return !k.shares(o.Revision, r.Revision) })
 		switch {
 		case !isAddress(r.Endpoint) || len(r.Endpoint) > maxAddress:
 			r.State, r.Failure = ReplicaFailing, fmt.Sprintf("its endpoint %.80q is no http URL of a host", r.Endpoint)
-		case twice:
-			r.State, r.Failure = ReplicaFailing, fmt.Sprintf("its endpoint %q is that of replica %q", r.Endpoint, other)
+		case in >= 0:
+			r.State, r.Failure = ReplicaFailing, fmt.Sprintf("its endpoint %q is that of replica %q", r.Endpoint, others[in].ID)
 		default:
-			taken[r.Endpoint] = r.ID
+			taken[r.Endpoint] = append(others, *r)
 		}
 	}
+}
+
+// shares reports whether two revisions may have an endpoint in common: what runs
+// elsewhere can be of both. One that has left the record says nothing.
+func (k *keeper) shares(a, b RevisionID) bool {
+	elsewhere := func(id RevisionID) bool {
+		rev := k.svc.revision(id.Run)
+		return rev == nil || len(rev.Spec.Addresses) > 0
+	}
+	return a != b && elsewhere(a) && elsewhere(b)
 }
 
 func (k *keeper) order(r Replica) int {

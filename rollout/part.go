@@ -23,16 +23,9 @@ type ending struct {
 // there is surplus again. A Stop that has begun goes on.
 func (k *keeper) part(ctx context.Context, surplus []Replica, timeout time.Duration) error {
 	last := time.Now().Add(timeout)
-	var endpoints []string
 	for _, r := range surplus {
-		if r.State == ReplicaStopping {
-			continue // its requests had their time
-		}
-		if _, leaves := k.leaving[r.ID]; !leaves {
+		if _, leaves := k.leaving[r.ID]; !leaves && r.State != ReplicaStopping {
 			k.leaving[r.ID] = last
-		}
-		if r.Endpoint != "" {
-			endpoints = append(endpoints, r.Endpoint)
 		}
 	}
 	for _, r := range surplus {
@@ -40,21 +33,41 @@ func (k *keeper) part(ctx context.Context, surplus []Replica, timeout time.Durat
 			last = due
 		}
 	}
-	if len(endpoints) > 0 {
-		draining, cancel := context.WithDeadline(ctx, last)
-		err := k.c.config.Router.Drain(draining, k.svc.ID, endpoints...)
-		cancel()
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil && time.Now().Before(last) {
-			return fmt.Errorf("draining: %w", err)
-		}
+	err := k.drain(ctx, surplus, last)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil && time.Now().Before(last) {
+		return fmt.Errorf("draining: %w", err)
 	}
 	if err := k.act(); err != nil {
 		return err
 	}
 	return k.stop(ctx, surplus)
+}
+
+// drain waits until nothing is open at replicas, or their time is over. What
+// serves another revision too goes on serving it.
+func (k *keeper) drain(ctx context.Context, replicas []Replica, last time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, last)
+	defer cancel()
+	for before := -1; ; {
+		table, _ := k.c.lastTable(k.svc.ID)
+		var endpoints []string
+		for _, r := range replicas { // one that is being stopped had its time
+			if r.State != ReplicaStopping && r.Endpoint != "" && !table.serves(r.Endpoint, r.Revision.Run) {
+				endpoints = append(endpoints, r.Endpoint)
+			}
+		}
+		if len(endpoints) == 0 {
+			return nil
+		}
+		err := k.c.config.Router.Drain(ctx, k.svc.ID, endpoints...)
+		if !errors.Is(err, ErrStale) || len(endpoints) == before {
+			return err
+		}
+		before = len(endpoints) // another revision may have taken one up meanwhile
+	}
 }
 
 // stop ends replicas, unless that has begun, and waits for it.

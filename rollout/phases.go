@@ -228,7 +228,7 @@ func (r *runner) draining() error {
 		table, _ := r.c.lastTable(r.k.svc.ID)
 		var endpoints []string
 		for _, rep := range v.of[from.Run].staying() {
-			if rep.Endpoint != "" && !slices.Contains(table.Endpoints[from.Run], rep.Endpoint) {
+			if rep.Endpoint != "" && !table.serves(rep.Endpoint, "") {
 				endpoints = append(endpoints, rep.Endpoint)
 			}
 		}

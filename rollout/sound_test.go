@@ -153,6 +153,21 @@ func TestAReplicaThatNobodyCanReachFreezesNoTable(t *testing.T) {
 	}
 }
 
+func TestWhatRunsHereSharesNoEndpointWithAnotherRevision(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		c := w.controller()
+		w.rolls(c, request("v1"))
+		run, err := c.Start(t.Context(), request("v2"))
+		require.NoError(t, err)
+		w.until("it is there", func() bool { _, all := w.fleet.count("v2"); return all > 0 })
+		w.fleet.change("v2", func(r *rollout.Replica) { r.Endpoint = "http://v1-1" })
+		run, err = c.Wait(t.Context(), run.ID)
+		require.ErrorIs(t, err, rollout.ErrFailed)
+		require.Contains(t, run.Reason, `its endpoint "http://v1-1" is that of replica "v1-1"`)
+	})
+}
+
 func TestARevisionThatNobodyCanReachIsNotReady(t *testing.T) {
 	t.Parallel()
 	passes(t, func(t *testing.T, w *world) {

@@ -61,6 +61,7 @@ func (h RouterHarness) cases() []suitetest.Case {
 		{"what is in the table is not drained", (*routerTest).drainStale},
 		{"what is answered, failed and left is counted", (*routerTest).counts},
 		{"what is open is counted", (*routerTest).open},
+		{"revisions may have an endpoint in common", (*routerTest).common},
 		{"no request is lost while tables change", (*routerTest).lossless},
 	})
 }

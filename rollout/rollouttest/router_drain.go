@@ -168,6 +168,22 @@ func (t *routerTest) drainStale() {
 	require.Equal(t, map[string]int{"a": 50, "b": 50}, t.asked(100))
 }
 
+func (t *routerTest) common() {
+	both := t.named("both")
+	t.set(table(1, map[string][]string{"a": {both}}, 100, 0))
+	require.Equal(t, map[string]int{"both": 10}, t.asked(10))
+	t.set(table(2, map[string][]string{"a": {both}, "b": {both, t.named("b")}}, 50, 50))
+	before := t.stats().Revisions
+	require.Equal(t, map[string]int{"both": 75, "b": 25}, t.asked(100))
+	after := t.stats().Revisions
+	require.EqualValues(t, 50, after["b"].Requests-before["b"].Requests, "each is counted by its revision")
+	t.set(table(3, map[string][]string{"b": {both}}, 0, 100))
+	require.ErrorIs(t, t.router.Drain(context.Background(), shop, both), rollout.ErrStale)
+	require.Equal(t, map[string]int{"both": 10}, t.asked(10))
+	t.set(table(4, nil, 0, 100))
+	require.NoError(t, t.router.Drain(context.Background(), shop, both))
+}
+
 func (t *routerTest) counts() {
 	answering := t.answering(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {

@@ -206,6 +206,11 @@ func brokenCalls() []provetest.Mutant {
 				return out, err
 			}
 		}),
+		setting("leaves an endpoint to one revision", "revisions may have an endpoint in common", func(t *rollout.Table) {
+			if a, b := t.Endpoints["a"], t.Endpoints["b"]; len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+				t.Endpoints["b"] = b[1:]
+			}
+		}),
 		badRouter("has a gap between two tables", "no request is lost while tables change", func(r *traffic.Router, b *brokenRouter) {
 			b.set = func(ctx context.Context, s id, t rollout.Table) error {
 				gap := t

@@ -43,6 +43,7 @@ func (t *routerTest) invalid() {
 	sticky.Split.Sticky = &rollout.Sticky{Header: "no name"}
 	for what, wrong := range map[string]rollout.Table{
 		"a sum of 99": table(2, nil, 99), "an empty endpoint": table(2, map[string][]string{"a": {""}}, 100), "Sticky": sticky,
+		"an endpoint twice": table(2, map[string][]string{"a": {"http://10.2.0.1:80", "http://10.2.0.1:80"}}, 100),
 	} {
 		require.ErrorIs(t, t.router.Set(context.Background(), shop, wrong), rollout.ErrInvalid, what)
 	}

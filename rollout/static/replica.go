@@ -17,18 +17,21 @@ type replica struct {
 	done   chan struct{} // closed when it is not probed any more
 }
 
+// name is the ID of an address as a replica of a revision.
+func name(id rollout.RevisionID, endpoint string) string { return id.Run + "@" + endpoint }
+
 // use begins to probe an address. The mutex is held.
 func (d *Deployer) use(id rollout.RevisionID, endpoint string, h *rollout.Health) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &replica{
 		Replica: rollout.Replica{
-			ID: id.Run + "@" + endpoint, Revision: id, Endpoint: endpoint,
+			ID: name(id, endpoint), Revision: id, Endpoint: endpoint,
 			State: rollout.ReplicaStarting, StartedAt: time.Now().UTC(),
 		},
 		cancel: cancel, done: make(chan struct{}),
 	}
 	health := rollout.Spec{Health: h}.Clone().Health
-	d.replicas[endpoint] = r
+	d.replicas[r.ID] = r
 	d.board.Tell()
 	go func() {
 		defer close(r.done)

@@ -31,16 +31,18 @@ type Config struct {
 	Transport *http.Transport
 }
 
-// Deployer is a rollout.Deployer. An address is in use by one revision at a
-// time: that with the same addresses as another has to wait until these are no
-// longer in use, as with Strategy.Unavailable.
+// Deployer is a rollout.Deployer. Revisions of one service may have addresses in
+// common, such as when one is added to those that there are: each is a replica
+// of every revision that has it, probed as each wants it, and its requests go
+// on until no revision has it. An address is in use by one service at a time:
+// Check, and so Plan and Start, refuse it to another.
 type Deployer struct {
 	transport *http.Transport
 	board     notice.Board
 
 	mu       sync.Mutex
 	closed   bool
-	replicas map[string]*replica // by endpoint
+	replicas map[string]*replica // by ID
 }
 
 var _ rollout.Deployer = (*Deployer)(nil)
@@ -84,8 +86,16 @@ func (d *Deployer) lock(ctx context.Context) error {
 
 // Check implements rollout.Deployer. What says how a program is to run is not
 // enforced here.
-func (d *Deployer) Check(_ context.Context, _ rollout.RevisionID, s rollout.Spec) (notEnforced []string, err error) {
+func (d *Deployer) Check(ctx context.Context, id rollout.RevisionID, s rollout.Spec) (notEnforced []string, err error) {
 	if err := check(s); err != nil {
+		return nil, err
+	}
+	if err := d.lock(ctx); err != nil {
+		return nil, err
+	}
+	err = d.free(id.Service, s)
+	d.mu.Unlock()
+	if err != nil {
 		return nil, err
 	}
 	for _, f := range []struct {
@@ -115,10 +125,12 @@ func check(s rollout.Spec) error {
 		return fmt.Errorf("static: %w: Addresses", rollout.ErrMissing)
 	}
 	seen := map[string]bool{}
-	for _, a := range s.Addresses {
-		u, err := url.Parse(a)
-		if err != nil || u.Scheme != "http" || u.Host == "" {
-			return fmt.Errorf("static: %w: Addresses has one that is no http URL", rollout.ErrInvalid)
+	for i, a := range s.Addresses {
+		switch u, err := url.Parse(a); {
+		case err == nil && u.Scheme == "https":
+			return fmt.Errorf("static: %w: Addresses[%d] is https, which is not spoken to services", rollout.ErrInvalid, i)
+		case err != nil || u.Scheme != "http" || u.Host == "":
+			return fmt.Errorf("static: %w: Addresses[%d] is no http URL", rollout.ErrInvalid, i)
 		}
 		if seen[endpoint(a)] {
 			return fmt.Errorf("static: %w: Addresses has %q twice", rollout.ErrInvalid, endpoint(a))
@@ -128,6 +140,19 @@ func check(s rollout.Spec) error {
 	for _, n := range []*int{s.MinReplicas, s.MaxReplicas} {
 		if n != nil && *n > len(s.Addresses) {
 			return fmt.Errorf("static: %w: %d replicas need as many Addresses, not %d", rollout.ErrInvalid, *n, len(s.Addresses))
+		}
+	}
+	return nil
+}
+
+// free refuses an address that another service uses. The mutex is held.
+func (d *Deployer) free(id rollout.ServiceID, s rollout.Spec) error {
+	for _, a := range s.Addresses {
+		for _, r := range d.replicas {
+			if r.Endpoint == endpoint(a) && r.Revision.Service != id {
+				return fmt.Errorf("static: %w: Addresses: %q is in use by %s: remove it there, or roll that to others with KeepOld -1",
+					rollout.ErrInvalid, endpoint(a), r.Revision)
+			}
 		}
 	}
 	return nil
@@ -145,32 +170,31 @@ func (d *Deployer) Ensure(ctx context.Context, id rollout.RevisionID, s rollout.
 		return err
 	}
 	defer d.mu.Unlock()
+	if err := d.free(id.Service, s); err != nil {
+		return err
+	}
 	for _, r := range d.replicas {
 		if r.Revision == id && r.State != rollout.ReplicaStopping {
 			replicas--
 		}
 	}
-	var taken error
 	for _, a := range s.Addresses {
 		if replicas <= 0 {
 			return nil
 		}
-		r := d.replicas[endpoint(a)]
-		switch {
-		case r == nil:
+		if d.replicas[name(id, endpoint(a))] == nil {
 			d.use(id, endpoint(a), s.Health)
 			replicas--
-		case r.Revision != id:
-			taken = errors.Join(taken, fmt.Errorf("static: %w: %q is in use by %s", rollout.ErrInvalid, r.Endpoint, r.Revision))
 		}
 	}
 	if replicas <= 0 {
 		return nil
 	}
-	return cmp.Or(taken, fmt.Errorf("static: %w: %s has %d addresses", rollout.ErrInvalid, id, len(s.Addresses)))
+	return fmt.Errorf("static: %w: %s has %d addresses", rollout.ErrInvalid, id, len(s.Addresses))
 }
 
-// Observe implements rollout.Deployer: the order is that of the endpoints.
+// Observe implements rollout.Deployer: the order is that of the
+// endpoints, and of the revisions of each.
 func (d *Deployer) Observe(ctx context.Context, s rollout.ServiceID) ([]rollout.Replica, error) {
 	if err := d.lock(ctx); err != nil {
 		return nil, err
@@ -182,7 +206,9 @@ func (d *Deployer) Observe(ctx context.Context, s rollout.ServiceID) ([]rollout.
 			all = append(all, r.Replica)
 		}
 	}
-	slices.SortFunc(all, func(a, b rollout.Replica) int { return cmp.Compare(a.Endpoint, b.Endpoint) })
+	slices.SortFunc(all, func(a, b rollout.Replica) int {
+		return cmp.Or(cmp.Compare(a.Endpoint, b.Endpoint), cmp.Compare(a.ID, b.ID))
+	})
 	return all, nil
 }
 
@@ -209,8 +235,8 @@ func (d *Deployer) Stop(ctx context.Context, id rollout.RevisionID, replicas []s
 			return ctx.Err()
 		}
 		d.mu.Lock()
-		if d.replicas[r.Endpoint] == r {
-			delete(d.replicas, r.Endpoint)
+		if d.replicas[r.ID] == r {
+			delete(d.replicas, r.ID)
 			d.board.Tell()
 		}
 		d.mu.Unlock()

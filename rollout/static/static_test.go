@@ -119,11 +119,11 @@ func TestAReplicaThatWasReadyFailsAndComesBack(t *testing.T) {
 	})
 }
 
-func TestWhatRunsElsewhereIsCheckedAndSharedByNobody(t *testing.T) {
+func TestWhatRunsElsewhereIsCheckedAndOfOneService(t *testing.T) {
 	d := static.New(static.Config{})
 	ctx, logs := t.Context(), "web.log"
 	for _, s := range []rollout.Spec{
-		{Command: []string{"web"}}, {Image: &rollout.Image{URL: "x"}}, {Addresses: []string{"https://127.0.0.1"}},
+		{Command: []string{"web"}}, {Image: &rollout.Image{URL: "x"}}, {Addresses: []string{"127.0.0.1:1"}},
 		{Addresses: []string{"http://127.0.0.1:1", "http://127.0.0.1:1/"}},
 		{Addresses: []string{"http://127.0.0.1:1"}, MaxReplicas: new(2)}, {},
 	} {
@@ -131,6 +131,8 @@ func TestWhatRunsElsewhereIsCheckedAndSharedByNobody(t *testing.T) {
 		require.True(t, errors.Is(err, rollout.ErrInvalid) || errors.Is(err, errors.ErrUnsupported), s)
 		require.Error(t, d.Ensure(ctx, v1, s, 1))
 	}
+	_, err := d.Check(ctx, v1, rollout.Spec{Addresses: []string{"http://127.0.0.1:1", "https://127.0.0.1"}})
+	require.EqualError(t, err, "static: rollout: invalid request: Addresses[1] is https, which is not spoken to services")
 	notEnforced, err := d.Check(ctx, v1, rollout.Spec{
 		Addresses: []string{"http://127.0.0.1:1"}, Environment: map[string]string{"A": "1"}, Port: new(1), CPU: new(1.0),
 		Memory: new(int64(1)), Logs: &logs, Volumes: []rollout.Volume{{}}, Scaling: []rollout.Scaling{{}},
@@ -140,12 +142,16 @@ func TestWhatRunsElsewhereIsCheckedAndSharedByNobody(t *testing.T) {
 
 	s := rollout.Spec{Addresses: []string{"http://127.0.0.1:1"}, Health: &rollout.Health{Delay: time.Hour}}
 	require.NoError(t, d.Ensure(ctx, v1, s, 1))
-	v2 := v1
-	v2.Run = "two"
-	require.ErrorIs(t, d.Ensure(ctx, v2, s, 1), rollout.ErrInvalid, "it is in use")
+	v2, shop := v1, v1
+	v2.Run, shop.Service.Name = "two", "shop"
+	require.ErrorIs(t, d.Ensure(ctx, shop, s, 1), rollout.ErrInvalid, "it is in use")
 	require.ErrorIs(t, d.Ensure(ctx, v1, s, 2), rollout.ErrInvalid, "there is one")
-	require.NoError(t, d.Stop(ctx, v1, []string{only(t, d).ID}, 0))
+	first := only(t, d).ID
 	require.NoError(t, d.Ensure(ctx, v2, s, 1))
+	require.NoError(t, d.Stop(ctx, v1, []string{first}, 0))
+	require.Equal(t, v2, only(t, d).Revision)
+	require.NoError(t, d.Stop(ctx, v2, []string{only(t, d).ID}, 0))
+	require.NoError(t, d.Ensure(ctx, shop, s, 1))
 	require.NoError(t, d.Close())
 	require.NoError(t, d.Close())
 	require.ErrorIs(t, d.Ensure(ctx, v1, s, 1), rollout.ErrClosed)

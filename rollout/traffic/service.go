@@ -48,7 +48,7 @@ func (s *service) set(t rollout.Table) error {
 	endpoints := make(map[string]*endpoint, len(s.endpoints))
 	for _, urls := range t.Endpoints {
 		for _, url := range urls {
-			e := s.endpoints[url]
+			e := cmp.Or(endpoints[url], s.endpoints[url]) // revisions may have it in common
 			if e == nil {
 				var err error
 				if e, err = s.router.newEndpoint(url); err != nil {
