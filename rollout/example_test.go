@@ -41,7 +41,7 @@ func Example() {
 	for e, err := range c.Follow(ctx, run.ID) {
 		check(err)
 		if e.State == rollout.StateAnalysing {
-			fmt.Println("step", e.Step, shares(e.Split))
+			fmt.Println("step", e.Step, e.Split)
 		}
 	}
 	// Output:
@@ -88,11 +88,11 @@ func ExampleController_Promote() {
 	for e, err := range c.Follow(ctx, run.ID) {
 		check(err)
 		if e.Kind == rollout.EventState && e.State == rollout.StatePaused {
-			fmt.Println(shares(e.Split))
+			fmt.Println(e.Split)
 			check(c.Promote(ctx, run.ID, ann)) // or Resume(ctx, run.ID, e.Step, ann), or Cancel
 		}
 	}
-	fmt.Println(shares(must(c.Wait(ctx, run.ID)).Split))
+	fmt.Println(must(c.Wait(ctx, run.ID)).Split)
 	// Output:
 	// v1 95 v2 5
 	// v2 100
@@ -106,7 +106,7 @@ func ExampleController_Rollback() {
 	for run, err := range c.History(ctx, rollout.Query{Service: web, State: rollout.StateSucceeded}) {
 		check(err)
 		back := must(c.Rollback(ctx, run.ID, rollout.By{Actor: "ann", Reason: "wrong prices"}))
-		fmt.Println(shares(must(c.Wait(ctx, back.ID)).Split))
+		fmt.Println(must(c.Wait(ctx, back.ID)).Split)
 		break // the last one
 	}
 	// Output: v1 100
@@ -124,7 +124,7 @@ func ExampleController_Shift() {
 		Rules:   []rollout.Rule{{Version: "v2", Match: rollout.Match{Header: "X-Preview", Value: "yes"}}},
 		Sticky:  &rollout.Sticky{Cookie: "revision", Issue: true},
 	}, ann))
-	fmt.Println(shares(must(c.Status(ctx, web)).Split))
+	fmt.Println(must(c.Status(ctx, web)).Split)
 	// Output: v1 90 v2 10
 }
 

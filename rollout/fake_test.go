@@ -353,16 +353,7 @@ func (r *splitter) table(s rollout.ServiceID) rollout.Table {
 }
 
 // shares are the percents in force by version, in words.
-func shares(s rollout.Split) string {
-	var words []string
-	for _, w := range s.Weights {
-		if w.Percent == 0 {
-			continue
-		}
-		words = append(words, fmt.Sprintf("%s %d", w.Version, w.Percent))
-	}
-	return strings.Join(words, " ")
-}
+func shares(s rollout.Split) string { return s.String() }
 
 // moves are the shares that were set, one after the other.
 func (r *splitter) moves() []string {
