@@ -17,9 +17,8 @@ func nothing(context.Context, rollout.Run) error { return nil }
 func TestShiftSetsSharesAndRulesWithoutARun(t *testing.T) {
 	t.Parallel()
 	passes(t, func(t *testing.T, w *world) {
-		c, other := w.controller(), w.controller(w.within(&process{at: -1}, newSplitter()))
 		router := newSplitter()
-		other = w.controller(w.within(&process{at: -1}, router))
+		c, other := w.controller(), w.controller(w.within(&process{at: -1}, router))
 		w.tend(c)
 		w.tend(other)
 		w.rolls(c, request("v1"))

@@ -22,13 +22,12 @@ var errDead = errors.New("the process is dead")
 
 // process is one that dies, or whose call fails, at a call that is chosen.
 type process struct {
-	mu     sync.Mutex
-	calls  []string // that had an effect, in order
-	at     int      // the call at which it happens; -1: never
-	after  bool     // the call has its effect
-	fails  error    // of that call alone, in place of death
-	dead   bool
-	silent bool // calls are not counted
+	mu    sync.Mutex
+	calls []string // that had an effect, in order
+	at    int      // the call at which it happens; -1: never
+	after bool     // the call has its effect
+	fails error    // of that call alone, in place of death
+	dead  bool
 }
 
 // do makes a call of the process.
@@ -39,10 +38,8 @@ func (p *process) do(name string, call func() error) error {
 		return errDead
 	}
 	n := len(p.calls)
-	if !p.silent {
-		p.calls = append(p.calls, name)
-	}
-	hit := n == p.at && !p.silent
+	p.calls = append(p.calls, name)
+	hit := n == p.at
 	after, fails := p.after, p.fails
 	if hit && fails == nil {
 		p.dead = true
@@ -72,12 +69,6 @@ func (p *process) ended() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.dead
-}
-
-func (p *process) begin() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.silent = false
 }
 
 // kill ends the process now.

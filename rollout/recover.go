@@ -70,11 +70,10 @@ type minder struct {
 
 func (m *minder) loop() {
 	deployed, asked := m.c.config.Deployer.Changed(m.ctx), m.c.config.Router.Changed(m.ctx)
-	listed := time.NewTimer(0)
-	live := time.NewTimer(0)
+	listed, live := time.NewTimer(m.readAll()), time.NewTimer(m.takeUp())
 	swept := time.Time{}
-	for m.ctx.Err() == nil {
-		due := time.NewTimer(m.untilDue())
+	for m.tendAll(); m.ctx.Err() == nil; m.tendAll() {
+		due := time.NewTimer(max(m.untilDue(), time.Millisecond))
 		select {
 		case <-m.ctx.Done():
 		case _, more := <-deployed:
@@ -92,24 +91,32 @@ func (m *minder) loop() {
 		case <-m.c.wake:
 		case <-due.C:
 		case <-live.C:
-			m.log("taking up runs", m.takeUpAll())
-			live.Reset(min(liveInterval, m.c.config.LockTTL/3))
+			live.Reset(m.takeUp())
 		case <-listed.C:
-			err := m.list()
-			m.log("reading the services", err)
-			listed.Reset(listInterval)
-			if err != nil {
-				listed.Reset(againInterval)
-			}
+			listed.Reset(m.readAll())
 		case <-m.missed: // now, and once more when events come again
 			m.log("reading the services", m.list())
 			listed.Reset(againInterval)
 		}
 		due.Stop()
-		m.tendAll()
 	}
 	listed.Stop()
 	live.Stop()
+}
+
+// takeUp takes up what nobody works on, and returns when it is done again.
+func (m *minder) takeUp() time.Duration {
+	m.log("taking up runs", m.takeUpAll())
+	return min(liveInterval, m.c.config.LockTTL/3)
+}
+
+// readAll reads all services, and returns when it is done again.
+func (m *minder) readAll() time.Duration {
+	err := m.list()
+	if m.log("reading the services", err); err != nil {
+		return againInterval
+	}
+	return listInterval
 }
 
 func (m *minder) wait(d time.Duration) {

@@ -70,7 +70,11 @@ func (w *world) look(t rollout.Table) {
 			w.fails("%s has %d percent and nothing ready", weight.Version, weight.Percent)
 		}
 	}
-	if w.high = w.high || capacity >= w.floor; w.high && capacity < w.floor {
+	w.mu.Lock()
+	w.high = w.high || capacity >= w.floor
+	fallen := w.high && capacity < w.floor
+	w.mu.Unlock()
+	if fallen {
 		w.fails("%d replicas have traffic, not %d", capacity, w.floor)
 	}
 }

@@ -63,7 +63,7 @@ func TestPrometheusIsAskedForOneValue(t *testing.T) {
 		{"a value of another kind", says(200, `{"data":{"resultType":"scalar","result":[1,2]}}`), "", "one"},
 		{"no JSON", says(200, "<html>"), "", "invalid character"},
 		{"a bad query", says(400, `{"status":"error","error":"parse error"}`), "", "answered 400: {\"status\":\"error\",\"error\":\"parse error\"}"},
-		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", 302) }, "", "answered 302"},
+		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) }, "", "answered 302"},
 		{"a reply without end", func(w http.ResponseWriter, _ *http.Request) {
 			for range 3 << 10 {
 				if _, err := w.Write(make([]byte, 1<<10)); err != nil {
@@ -126,7 +126,7 @@ func TestAWebhookJudgesByItsStatus(t *testing.T) {
 		{"a reason that is cut in a letter", says(400, strings.Repeat("x", 1023)+"ü"), rollout.VerdictFail, strings.Repeat("x", 1023)},
 		{"429", says(429, "slow down"), "", "answered 429: slow down"},
 		{"503", says(503, "not now"), "", "answered 503: not now"},
-		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", 307) }, "", "answered 307"},
+		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", http.StatusTemporaryRedirect) }, "", "answered 307"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

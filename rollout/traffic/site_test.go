@@ -135,23 +135,3 @@ func dial(t testing.TB, url string) *net.TCPConn {
 	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
 	return c.(*net.TCPConn)
 }
-
-// refused is the URL of a port where nobody listens.
-func refused(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return "http://" + l.Addr().String()
-}
-
-// counted waits until what is counted of revision a is as wanted, and returns it.
-func counted(t testing.TB, r *traffic.Router, want func(rollout.Counts) bool) (c rollout.Counts) {
-	t.Helper()
-	require.Eventually(t, func() bool {
-		s, err := r.Stats(context.Background(), web)
-		c = s.Revisions["a"]
-		return err == nil && want(c)
-	}, patience, time.Millisecond, "%v", &c)
-	return c
-}
