@@ -18,12 +18,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/upkeep-go/upkeep/examples/internal/load"
 )
 
 // usage tells of the commands, which are for a second terminal.
 const usage = `Usage: server [flags]                                        serves
        server [-state DIR] call [flags] METHOD PATH [JSON]  asks the server that runs, and prints its reply
        server [-state DIR] show NAME                        prints "state", the folder, or a member of credentials.json
+       server load [flags] URL                               asks again and again, and prints each second who answered
 
 `
 
@@ -42,8 +45,11 @@ func command(ctx context.Context, state string, args []string, out io.Writer) er
 		do = func() error { return call(ctx, state, *pick, flags.Args(), out) }
 	case "show":
 		do = func() error { return show(state, flags.Args(), out) }
+	case "load":
+		rate := flags.Int("rate", 50, "so many requests a second")
+		do = func() error { return keepAsking(ctx, *rate, flags.Args(), out) }
 	default:
-		return fmt.Errorf("there is no command %q: want call or show", args[0])
+		return fmt.Errorf("there is no command %q: want call, show or load", args[0])
 	}
 	err := flags.Parse(args[1:])
 	if errors.Is(err, flag.ErrHelp) {
@@ -56,6 +62,16 @@ func command(ctx context.Context, state string, args []string, out io.Writer) er
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
 	return do()
+}
+
+// keepAsking sends requests until ctx ends.
+func keepAsking(ctx context.Context, rate int, args []string, out io.Writer) error {
+	if len(args) != 1 {
+		return errors.New("load: want one URL")
+	}
+	sum, err := load.Run(ctx, load.Config{URL: args[0], Rate: rate}, out)
+	fmt.Fprintln(out, "in all:", sum)
+	return err
 }
 
 // show prints what a script may need to know.

@@ -97,6 +97,7 @@ func TestTheWalkOfTheServiceRunsWordForWord(t *testing.T) {
 		"succeeded\n", "    100 greeter-001 greeter:2 hello\n",
 		`"errcode":0`, "rolled_back\n", "% of ", "requests failed", "    100 greeter-001 greeter:2 hello\n",
 		"succeeded\n", "    100 greeter-001 greeter:1 hello\n",
+		"in all: greeter-001 greeter:1 hello: ", "greeter-001 greeter:2 hello: ", "failed with 500: ", "lost: 0\n",
 	)
 }
 
