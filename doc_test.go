@@ -159,7 +159,7 @@ func wrongArrow(p pkg, imported string) string {
 		}
 	}
 	switch {
-	case within(to, "examples"):
+	case within(to, "examples") && !(within(to, "examples/internal") && p.under("examples")):
 		return "nobody imports an example"
 	case p.under("storage") && within(to, "httpadapter"):
 		return "storage does not know the adapter"
@@ -194,6 +194,8 @@ func TestAWrongArrowIsSeen(t *testing.T) {
 		{"/storage/sqlite", "/httpadapter"},
 		{"/httpadapter", "/storage/memory"},
 		{"/httpadapter", "/examples/server"},
+		{"/httpadapter", "/examples/internal/load"},
+		{"/examples/embed", "/examples/server"},
 		{"/internal/feed", "/update"},
 		{"/internal/feed", "/lease/leasetest"},
 		{"/internal/lv/wire", "/update"},

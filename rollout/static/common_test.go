@@ -23,11 +23,10 @@ import (
 // front is a service behind a router, rolled by a Controller that runs.
 type front struct {
 	*testing.T
-	c       *rollout.Controller
-	router  *traffic.Router
-	url     string
-	client  *http.Transport
-	stopped chan struct{}
+	c      *rollout.Controller
+	router *traffic.Router
+	url    string
+	client *http.Transport
 }
 
 // serving returns a front on a network in memory, until the bubble ends.
