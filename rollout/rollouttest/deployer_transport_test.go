@@ -45,3 +45,8 @@ func TestATransportReachesSimulatedReplicasWhileTheyAreThere(t *testing.T) {
 		require.Equal(t, "refused", get("http://r3.cluster.invalid/"))
 	})
 }
+
+func TestTheExampleRollsForHours(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, rollsForHours)
+}
