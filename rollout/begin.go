@@ -19,7 +19,13 @@ import (
 // scaling and shares change in place, anything else makes a revision.
 //
 // When ctx ends before Start has returned, the run may have begun all the
-// same: repeat the request with its RequestID to learn that.
+// same: repeat the request with its RequestID to learn that. That is how a
+// program goes on after a restart, too: a Start with the RequestID of before
+// returns the run that there is, done or not, and begins none.
+//
+// Start works on its own run alone. Run, begun before or after, does the rest:
+// it sets the Router for services without a run, takes up runs that an earlier
+// process has left, and replaces what dies between runs.
 func (c *Controller) Start(ctx context.Context, r Request) (Run, error) {
 	if err := r.check(); err != nil {
 		return Run{}, err

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,12 +46,17 @@ func New(c Config) (*Controller, error) {
 			c.RunStore = c.Store.Rollouts()
 		}
 	}
-	for name, missing := range map[string]bool{
-		"Store": c.Locker == nil || c.RunStore == nil, "Deployer": c.Deployer == nil, "Router": c.Router == nil,
-	} {
-		if missing {
-			return nil, fmt.Errorf("%w: Config.%s", ErrMissing, name)
+	var missing []string
+	for _, f := range []struct {
+		name string
+		is   bool
+	}{{"Store", c.Locker == nil || c.RunStore == nil}, {"Deployer", c.Deployer == nil}, {"Router", c.Router == nil}} {
+		if f.is {
+			missing = append(missing, "Config."+f.name)
 		}
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%w: %s", ErrMissing, strings.Join(missing, ", "))
 	}
 	if err := c.check(); err != nil {
 		return nil, err
@@ -229,9 +235,14 @@ func (c *Controller) Follow(ctx context.Context, id string) iter.Seq2[Event, err
 
 // Shutdown stops the runs of this Controller between two transitions and waits
 // for them until ctx ends; then it ends their contexts. They are left for Run,
-// here or in another process; services go on as they are. Calls that follow
-// return ErrClosed. It waits for OnFinish too, and for what else of the
-// application has not returned though its context has ended, until ctx ends.
+// here or in another process; services go on as they are. It waits for OnFinish
+// too, and for what else of the application has not returned though its context
+// has ended, until ctx ends.
+//
+// Afterwards what acts returns ErrClosed: Start, Roll, Rollback, Shift, Hold,
+// Open, Remove and Run, and Wait for a run that is left. What reads goes on, and
+// so do Pause, Resume, Promote and Cancel, which write a wish for the process
+// that takes the run up.
 func (c *Controller) Shutdown(ctx context.Context) error {
 	if err := c.door.Shutdown(ctx); err != nil {
 		return err

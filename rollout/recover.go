@@ -34,8 +34,9 @@ const (
 // Run sets this process's Router from the record of every service, takes up
 // runs that nobody works on, and keeps services as they should be: replicas
 // that died, scaling, a service that was asked for while it was stopped. It
-// blocks until ctx ends, and does nothing when nothing changes. What fails is
-// logged and tried again.
+// blocks, and does nothing when nothing changes. What fails is logged and tried
+// again. It returns ctx's cause once ctx has ended, and ErrClosed once the
+// Controller is shut down. Runs that Start has begun do not end with ctx.
 func (c *Controller) Run(ctx context.Context) error {
 	ctx, leave, err := c.door.Enter(ctx)
 	if err != nil {

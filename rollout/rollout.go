@@ -55,9 +55,9 @@ type Request struct {
 	// Replace is the version to replace. Default, and "latest": the newest,
 	// which is resolved once. A service without versions gets its first.
 	Replace string
-	// Version is the name that the new revision goes by. Default: that of the
-	// version replaced, in place. Another name makes a version beside it, and
-	// retires it in the end.
+	// Version is the name that the new revision goes by. Required for the first
+	// of a service. Default: that of the version replaced, in place. Another name
+	// makes a version beside it, and retires it in the end.
 	Version string
 	Spec    Spec // what changes; a nil field keeps the value of the revision replaced
 	// Snapshot is the run whose content is taken up again, in place of that of
