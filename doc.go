@@ -71,8 +71,9 @@
 // # What to read first
 //
 // To use it: the examples of this page, then that of the package you want, then
-// its Config. examples/embed is the smallest program, examples/server the one
-// with everything, examples/selfupdate replaces itself.
+// its Config. examples/embed is the smallest program, examples/roll one that
+// rolls, examples/server the one with everything, examples/selfupdate replaces
+// itself.
 //
 // To change it: CONTRIBUTING.md, then the doc.go of a domain, which names its
 // files in the order in which they are best read. update and lv have the same
