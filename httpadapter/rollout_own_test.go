@@ -144,6 +144,7 @@ func TestAServiceIsChangedByOurOwnRoutes(t *testing.T) {
 		require.Equal(t, http.StatusOK, s.post(ownWeb+"/split"+inTest, `{"weights":[{"version":"v1","percent":100}]}`).StatusCode)
 		require.Equal(t, http.StatusNoContent, remove("v2").StatusCode)
 		require.Equal(t, "not-found", remove("v3").problem(t))
+		require.Equal(t, "invalid-request", remove("v1").problem(t), "it has all of the traffic")
 		require.Equal(t, "invalid-query", remove("").problem(t))
 		require.Equal(t, "not-found", s.post(ownWeb+"/hold", "").problem(t), "there is no web without an environment")
 	})

@@ -140,25 +140,30 @@ func (c *Controller) held(ctx context.Context, s ServiceID, held bool, what stri
 }
 
 // Remove drains and ends a version that no weight and no rule sends traffic to,
-// else ErrInvalid; removing the only version removes the service. It returns
-// ErrBusy while the service has a run.
+// else ErrInvalid: Shift sends it elsewhere first. An empty version is the whole
+// service, with its traffic. It returns ErrBusy while the service has a run.
 func (c *Controller) Remove(ctx context.Context, s ServiceID, version string, by By) error {
-	return c.alter(ctx, s, by, fmt.Sprintf("version %q is removed", version), func(_ *keeper, _ view, svc *Service) error {
+	what := "the service is removed"
+	if version != "" {
+		what = fmt.Sprintf("version %q is removed", version)
+	}
+	return c.alter(ctx, s, by, what, func(_ *keeper, _ view, svc *Service) error {
 		return svc.remove(version)
 	})
 }
 
 func (s *Service) remove(version string) error {
-	rest := slices.ContainsFunc(s.Revisions, func(r Revision) bool { return r.ID.Version != version && !r.Replaced })
+	whole := version == ""
+	rest := !whole && slices.ContainsFunc(s.Revisions, func(r Revision) bool { return r.ID.Version != version && !r.Replaced })
 	found := false
 	for i := range s.Revisions {
 		rev := &s.Revisions[i]
 		if rest && rev.ID.Version != version {
 			continue
 		}
-		found = found || rev.ID.Version == version
-		if rest && s.Split.percent(rev.ID.Run) > 0 {
-			return invalid("version", "%q has %d percent of the traffic", version, s.Split.percent(rev.ID.Run))
+		found = found || whole || rev.ID.Version == version
+		if percent := s.Split.percent(rev.ID.Run); percent > 0 && !whole {
+			return invalid("version", "%q has %d percent of the traffic: Shift it elsewhere first, or remove the whole service", version, percent)
 		}
 		rev.Replaced, rev.Replicas = true, 0
 	}

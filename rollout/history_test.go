@@ -176,7 +176,7 @@ func (h *history) step(s historytest.Step) {
 	case 12:
 		_, _ = h.c.Rollback(ctx, run.ID, ann)
 	case 13:
-		if err := h.c.Remove(ctx, web, fmt.Sprintf("v%d", n%3), ann); err == nil {
+		if err := h.c.Remove(ctx, web, []string{"v0", "v1", "v2", ""}[n%4], ann); err == nil {
 			h.w.high = false
 		}
 	case 14:
