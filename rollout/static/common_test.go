@@ -133,6 +133,10 @@ func TestAddressesThatRevisionsHaveInCommonPassOver(t *testing.T) {
 		{"the same again", func(string, string, rollout.Run) []rollout.Request {
 			return []rollout.Request{{Restart: true}, {Restart: true}}
 		}, []string{"a"}},
+		{"without a surge, and nothing kept", func(a, b string, _ rollout.Run) []rollout.Request {
+			s := &rollout.Strategy{Unavailable: 1, KeepOld: -1}
+			return []rollout.Request{{Spec: content(a, b), Strategy: s}, {Spec: content(b, a), Restart: true, Strategy: s}}
+		}, []string{"a", "b"}},
 		{"back by Roll", func(a, b string, _ rollout.Run) []rollout.Request {
 			return []rollout.Request{{Version: "v2", Spec: content(b)}, {Version: "v3", Spec: content(a)}}
 		}, []string{"a"}},
@@ -164,6 +168,27 @@ func TestAddressesThatRevisionsHaveInCommonPassOver(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAnAddressOutlivesTheRollThatFailsWithIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var network wiretest.Network
+		a := named(t, &network, "a")
+		f := serving(t, &network)
+		f.roll(rollout.Request{Version: "v1", Spec: rollout.Spec{Addresses: []string{a}}})
+		stop := f.asks()
+		run, err := f.c.Roll(t.Context(), rollout.Request{
+			Service: v1.Service, Version: "v2", Spec: rollout.Spec{Addresses: []string{a, "http://10.9.9.9:80"}},
+		})
+		require.ErrorIs(t, err, rollout.ErrFailed)
+		require.Contains(t, run.Reason, "1 of 2 replicas are ready")
+		time.Sleep(time.Minute)
+		require.Len(t, stop(), 1, "a has answered every request")
+		st, err := f.c.Status(t.Context(), v1.Service)
+		require.NoError(t, err)
+		require.Len(t, st.Replicas, 1)
+		require.Equal(t, "v1 100", st.Split.String())
+	})
 }
 
 func TestAnAddressStaysWhileOneRevisionOfTwoHasIt(t *testing.T) {
