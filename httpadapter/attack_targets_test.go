@@ -37,7 +37,7 @@ var goodIDs = strings.NewReplacer(
 
 // goodQueries are those of routes that need one, by pattern.
 var goodQueries = map[string]string{
-	"/upkeep/v1/updates/plan": "package=demo/site", ownRollouts + "/services/{name}": "version=v1", rollPath: "access_token=" + admin,
+	"/upkeep/v1/updates/plan": "package=demo/site", ownRollouts + "/services/{name}": "whole=true", rollPath: "access_token=" + admin,
 }
 
 // goodBodies are those for which {} does not do, by pattern without /api.

@@ -146,7 +146,11 @@ func TestAServiceIsChangedByOurOwnRoutes(t *testing.T) {
 		require.Equal(t, "not-found", remove("v3").problem(t))
 		require.Equal(t, "invalid-request", remove("v1").problem(t), "it has all of the traffic")
 		require.Equal(t, "invalid-query", remove("").problem(t))
+		require.Equal(t, "invalid-query", remove("v1&whole=true").problem(t))
+		require.Equal(t, "invalid-query", remove("&whole=maybe").problem(t))
 		require.Equal(t, "not-found", s.post(ownWeb+"/hold", "").problem(t), "there is no web without an environment")
+		require.Equal(t, http.StatusNoContent, remove("&whole=true").StatusCode)
+		require.Equal(t, "not-found", s.get(ownWeb+inTest).problem(t))
 	})
 }
 

@@ -26,9 +26,10 @@ func (o *rolloutRoutes) serviceRoutes(t web.Table, inEnv web.Field) []web.Route 
 	logs := t.SeeByGet("getRevisionLogs", "/revisions/{run}/logs", "Show the last output of what a run has made", logsReply{}, o.logs,
 		web.Whole("tail", "so many lines at most, and never more than 10,000; default 1,000", 1))
 	logs.Needs = t.Changes
-	remove := t.Change("removeServiceVersion", http.MethodDelete, "", "Drain and end a version without traffic", nil, nil, o.remove).With(http.StatusNoContent)
+	remove := t.Change("removeService", http.MethodDelete, "", "Drain and end a version without traffic, or all of a service", nil, nil, o.remove).With(http.StatusNoContent)
 	remove.Body, remove.Query = 0, append([]web.Field{
-		web.Text("version", "which one").Needed(), web.Text("reason", "why, at most 4,096 bytes"),
+		web.Text("version", "which one"), web.Truth("whole", "the whole service, whatever traffic it has, in place of a version"),
+		web.Text("reason", "why, at most 4,096 bytes"),
 	}, t.Query...)
 	all := []web.Route{
 		t.Post("rollbackService", "/rollback", "Take back the last run that has succeeded", rolloutUndoBody{}, rolloutRunReply{}, o.rollback).With(http.StatusAccepted),
@@ -225,14 +226,23 @@ func (o *rolloutRoutes) remove(c *web.Call) error {
 		return err
 	}
 	version := c.Query.Get("version")
-	if version == "" {
-		return web.BadQuery.With("version is needed")
+	whole, err := c.Flag("whole")
+	if err != nil {
+		return err
+	}
+	if whole == (version != "") {
+		return web.BadQuery.With("one of version and whole is needed")
 	}
 	by, err := c.Because("reason", c.Query.Get("reason"), "")
 	if err != nil {
 		return err
 	}
-	if err := o.controller.Remove(c.Context(), id, version, rollout.By(by)); err != nil {
+	if whole {
+		err = o.controller.RemoveService(c.Context(), id, rollout.By(by))
+	} else {
+		err = o.controller.Remove(c.Context(), id, version, rollout.By(by))
+	}
+	if err != nil {
 		return err
 	}
 	return c.Reply(http.StatusNoContent, nil)

@@ -140,41 +140,44 @@ func (c *Controller) held(ctx context.Context, s ServiceID, held bool, what stri
 }
 
 // Remove drains and ends a version that no weight and no rule sends traffic to,
-// else ErrInvalid: Shift sends it elsewhere first. An empty version is the whole
-// service, with its traffic. It returns ErrBusy while the service has a run.
+// else ErrInvalid: Shift sends it elsewhere first. It returns ErrBusy while the
+// service has a run.
 func (c *Controller) Remove(ctx context.Context, s ServiceID, version string, by By) error {
-	what := "the service is removed"
-	if version != "" {
-		what = fmt.Sprintf("version %q is removed", version)
-	}
-	return c.alter(ctx, s, by, what, func(_ *keeper, _ view, svc *Service) error {
+	return c.alter(ctx, s, by, fmt.Sprintf("version %q is removed", version), func(_ *keeper, _ view, svc *Service) error {
 		return svc.remove(version)
 	})
 }
 
+// RemoveService drains and ends all versions of a service, whatever traffic they
+// have, and forgets it; its runs stay in the history. It returns ErrBusy while
+// the service has a run.
+func (c *Controller) RemoveService(ctx context.Context, s ServiceID, by By) error {
+	return c.alter(ctx, s, by, "the service is removed", func(_ *keeper, _ view, svc *Service) error {
+		for i := range svc.Revisions {
+			svc.Revisions[i].Replaced, svc.Revisions[i].Replicas = true, 0
+		}
+		svc.Split, svc.Stable, svc.KeptUntil, svc.Held, svc.Path = Split{}, RevisionID{}, time.Time{}, false, ""
+		return nil
+	})
+}
+
 func (s *Service) remove(version string) error {
-	whole := version == ""
-	rest := !whole && slices.ContainsFunc(s.Revisions, func(r Revision) bool { return r.ID.Version != version && !r.Replaced })
 	found := false
 	for i := range s.Revisions {
 		rev := &s.Revisions[i]
-		if rest && rev.ID.Version != version {
+		if rev.ID.Version != version {
 			continue
 		}
-		found = found || whole || rev.ID.Version == version
-		if percent := s.Split.percent(rev.ID.Run); percent > 0 && !whole {
-			return invalid("version", "%q has %d percent of the traffic: Shift it elsewhere first, or remove the whole service", version, percent)
+		if percent := s.Split.percent(rev.ID.Run); percent > 0 {
+			return invalid("version", "%q has %d percent of the traffic: Shift it elsewhere first, or RemoveService", version, percent)
 		}
-		rev.Replaced, rev.Replicas = true, 0
+		found, rev.Replaced, rev.Replicas = true, true, 0
 	}
 	if !found {
 		return fmt.Errorf("%w: version %q of service %q", ErrNotFound, version, s.ID)
 	}
-	if rest && slices.ContainsFunc(s.Split.Rules, func(r Rule) bool { return r.Version == version }) {
+	if slices.ContainsFunc(s.Split.Rules, func(r Rule) bool { return r.Version == version }) {
 		return invalid("version", "%q is what a rule sends requests to", version)
-	}
-	if !rest {
-		s.Split, s.Stable, s.KeptUntil, s.Held, s.Path = Split{}, RevisionID{}, time.Time{}, false, ""
 	}
 	return nil
 }
