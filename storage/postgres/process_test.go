@@ -19,6 +19,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/lv"
+	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/storage/postgres"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
 	"github.com/upkeep-go/upkeep/update"
@@ -64,7 +65,7 @@ func child(part string) int {
 // childMigrates uses all stores at once.
 func childMigrates(db *postgres.DB) error {
 	ctx := context.Background()
-	errs := make(chan error, 4)
+	errs := make(chan error, 5)
 	go func() {
 		_, err := db.Locker().Acquire(ctx, fmt.Sprint(os.Getpid()), "me", time.Hour)
 		errs <- err
@@ -82,7 +83,14 @@ func childMigrates(db *postgres.DB) error {
 		}
 		errs <- err
 	}()
-	return errors.Join(<-errs, <-errs, <-errs, <-errs)
+	go func() {
+		_, err := db.Rollouts().Save(ctx, rollout.Transition{Service: &rollout.Service{ID: rollout.ServiceID{Name: "demo"}}})
+		if errors.Is(err, rollout.ErrStale) { // here too
+			err = nil
+		}
+		errs <- err
+	}()
+	return errors.Join(<-errs, <-errs, <-errs, <-errs, <-errs)
 }
 
 func TestManyProcessesMigrateAtOnce(t *testing.T) {
