@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log"
@@ -167,7 +168,7 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		e.failed(x.router.now())
-		if !errors.Is(err, errNotSent) {
+		if !errors.Is(err, errNotSent) || x.in.Context().Err() != nil {
 			return nil, err
 		}
 		if err := x.another(err); err != nil {
@@ -209,8 +210,16 @@ func (e *endpoint) locate(out, in *url.URL) *url.URL {
 
 // left reports whether the client has gone, or sends what is not HTTP.
 func (x *exchange) left() bool {
-	return x.in.Context().Err() != nil || x.upload != nil && x.upload.failure() != nil
+	if ctx := x.in.Context(); ctx.Err() != nil {
+		return gone(ctx)
+	}
+	return x.upload != nil && x.upload.failure() != nil
 }
+
+// gone reports whether the context of a request has ended with its connection:
+// a server gives no cause then. One with a deadline or a cause is ended by the
+// application, whose client is still there.
+func gone(ctx context.Context) bool { return context.Cause(ctx) == context.Canceled }
 
 // answer looks at a reply before it is passed on.
 func (x *exchange) answer(reply *http.Response) error {
@@ -305,6 +314,9 @@ func (x *exchange) end() {
 	if x.cut() {
 		if served.Err = x.reply.err; served.Err == nil {
 			served.Err = errLeft
+			if !x.dropped() {
+				served.Err = context.Cause(x.in.Context())
+			}
 		}
 	}
 	if x.status != http.StatusSwitchingProtocols {
@@ -321,10 +333,19 @@ func (x *exchange) cut() bool {
 	return x.status != 0 && x.status != http.StatusSwitchingProtocols && (!x.whole || x.reply.err != nil)
 }
 
+// dropped reports whether it is the client who did not want the rest of a reply
+// that is cut.
+func (x *exchange) dropped() bool {
+	if ctx := x.in.Context(); ctx.Err() != nil {
+		return gone(ctx)
+	}
+	return x.reply.err == nil
+}
+
 // count adds the request to the counts of its revision.
 func (x *exchange) count() {
 	c := x.choice.revision.counts
-	if x.gone || x.cut() && (x.reply.err == nil || x.in.Context().Err() != nil) {
+	if x.gone || x.cut() && x.dropped() {
 		c.cancelled.Add(1)
 		return
 	}

@@ -126,6 +126,10 @@ func (r *Router) now() time.Duration { return time.Since(r.start) }
 // request is sent again, to another endpoint by the table that is in force then,
 // only if nothing of it was sent; one that may be repeated, such as a GET, also
 // on a new connection where its service has closed a kept one.
+//
+// Where the context of a request ends with a deadline or a cause, as that of
+// http.TimeoutHandler, the service was too late: an error. Where it is just
+// cancelled, the client has left, which is none.
 func (r *Router) Handler(s rollout.ServiceID) http.Handler { return r.service(s) }
 
 // service returns a service, which is new if it is not known.
