@@ -11,7 +11,6 @@ func (r Run) Clone() Run {
 	r.Before, r.Was, r.Progress = r.Before.Clone(), r.Was.Clone(), slices.Clone(r.Progress)
 	r.Split, r.Spec, r.Strategy = r.Split.Clone(), r.Spec.Clone(), r.Strategy.Clone()
 	r.Request = r.Request.Clone()
-	r.Before, r.Was, r.Progress = r.Before.Clone(), r.Was.Clone(), slices.Clone(r.Progress)
 	r.Wish = clone(r.Wish)
 	return r
 }

@@ -29,6 +29,7 @@ type Controller struct {
 	services map[ServiceID]*known // what this process knows of services
 	live     map[string]*runner   // by run: what this process works on
 	given    map[string]error     // by run: why this process works on it no more
+	calls    map[call]*stranger   // of functions of the application, that have not returned
 	telling  map[string]bool      // runs of which OnFinish is told, and true once it was
 	tells    sync.WaitGroup       // of OnFinish, and of other functions of the application
 }
@@ -80,7 +81,7 @@ func New(c Config) (*Controller, error) {
 	}
 	return &Controller{
 		config: c, door: closing.NewDoor(ErrClosed, errClosing), wake: make(chan struct{}, 1), services: map[ServiceID]*known{},
-		live: map[string]*runner{}, given: map[string]error{}, telling: map[string]bool{},
+		live: map[string]*runner{}, given: map[string]error{}, telling: map[string]bool{}, calls: map[call]*stranger{},
 	}, nil
 }
 
@@ -240,7 +241,7 @@ func (c *Controller) Follow(ctx context.Context, id string) iter.Seq2[Event, err
 // has ended, until ctx ends.
 //
 // Afterwards what acts returns ErrClosed: Start, Roll, Rollback, Shift, Hold,
-// Open, Remove and Run, and Wait for a run that is left. What reads goes on, and
+// Open, Remove, RemoveService and Run, and Wait for a run that is left. What reads goes on, and
 // so do Pause, Resume, Promote and Cancel, which write a wish for the process
 // that takes the run up.
 func (c *Controller) Shutdown(ctx context.Context) error {

@@ -26,6 +26,9 @@ func (r *runner) hooks(when string, hooks []Hook, must bool) error {
 }
 
 func (r *runner) hook(name string, h Hook, must bool) error {
+	if err := r.returns("hook "+name, h.timeout()); err != nil {
+		return err
+	}
 	if err := r.forward(); err != nil {
 		return err
 	}

@@ -26,21 +26,43 @@ type stranger struct {
 	err  error // once done
 }
 
-// outside begins a call, unless the last one of that name has not returned: that
-// it returns too. Shutdown waits for it as long as it can.
+// call names a function that is called for a run.
+type call struct{ run, name string }
+
+// outside begins a call, unless the last one of that name has not returned, in
+// this work on the run or an earlier one of this process: that it returns too.
+// Shutdown waits for it as long as it can.
 func (r *runner) outside(name string, f func() error) (s *stranger, begun bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if last := r.calls[name]; last != nil && !last.returned() {
+	c, this := r.c, call{r.id, name}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if last := c.calls[this]; last != nil {
 		return last, false
 	}
 	s = &stranger{done: make(chan struct{})}
-	r.calls[name] = s
-	r.c.tells.Go(func() {
+	c.calls[this] = s
+	c.tells.Go(func() {
 		defer close(s.done)
 		s.err = f()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.calls, this)
 	})
 	return s, true
+}
+
+// returns waits, for a limited time, for a call that an earlier work on the run
+// has left behind.
+func (r *runner) returns(name string, limit time.Duration) error {
+	r.c.mu.Lock()
+	last := r.c.calls[call{r.id, name}]
+	r.c.mu.Unlock()
+	if last == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.ahead, limit)
+	defer cancel()
+	return r.upkeep(ctx, last.done, never)
 }
 
 func (s *stranger) returned() bool {

@@ -30,17 +30,16 @@ type runner struct {
 
 	asking sync.WaitGroup // of measurements
 
-	mu    sync.Mutex
-	wish  *Wish                // as last noticed
-	rev   int64                // of the record that it is of
-	calls map[string]*stranger // the last ones, by name
+	mu   sync.Mutex
+	wish *Wish // as last noticed
+	rev  int64 // of the record that it is of
 }
 
 // begin makes the run one that this process works on; it takes over held.
 func (c *Controller) begin(held *lease.Held, run Run, svc Service) {
 	r := &runner{
 		c: c, k: c.keeper(held, svc, &run), id: run.ID, now: progressOf(run),
-		gone: make(chan struct{}), nudge: make(chan struct{}, 1), calls: map[string]*stranger{},
+		gone: make(chan struct{}), nudge: make(chan struct{}, 1),
 	}
 	ahead, cancel := context.WithCancelCause(held.Context())
 	r.ahead, r.cancel = lease.Watchful(ahead), cancel
