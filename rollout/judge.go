@@ -12,6 +12,9 @@ const fewestTimed = 100
 // handful is how many requests are enough to see that all of them fail.
 const handful = 5
 
+// patient is how many clients may leave for each that does not.
+const patient = 4
+
 // count compares what the Router has counted of both revisions in this step. A
 // verdict that is bad counts at once, any other only at the end. Where the Router
 // does not say, it is asked again.
@@ -55,15 +58,19 @@ func (r *runner) compare(m Measurement, fresh, stable Counts, beside bool) Measu
 	enough := int64(tolerance.Requests)
 	if stable.Requests >= enough {
 		r.now.Stable = &stable
+	} else if beside && r.now.Stable == nil && stable.silent() {
+		r.now.Stable = &Counts{Cancelled: stable.Cancelled} // which is enough to know that it is so
 	} else if !beside && r.now.Stable != nil {
 		stable = *r.now.Stable // as it was when it last had traffic
 	}
 	m.Values = map[string]float64{
 		"requests": float64(fresh.Requests), "errors": fresh.failed(), "slow": fresh.p99(false).Seconds(),
 		"stable_requests": float64(stable.Requests), "stable_errors": stable.failed(), "stable_slow": stable.p99(true).Seconds(),
+		"cancelled": float64(fresh.Cancelled),
 	}
 	slow := max(time.Duration(tolerance.Slow*float64(stable.p99(true))), stable.p99(true)+tolerance.SlowBy)
 	worse := tolerance.exceeded(m)
+	silent := fresh.silent() && !stable.silent()
 	few := func(what string, c Counts) {
 		m.Verdict = VerdictInconclusive
 		m.Reason = fmt.Sprintf("%d requests%s, %d are needed", c.Requests, what, enough)
@@ -72,12 +79,15 @@ func (r *runner) compare(m Measurement, fresh, stable Counts, beside bool) Measu
 		}
 	}
 	switch {
-	case fresh.Requests == 0 && (stable.Requests == 0 || !beside), r.k.run.From.Run == "" && !worse:
+	case fresh.Requests == 0 && (stable.Requests == 0 || !beside) && !silent, r.k.run.From.Run == "" && !worse:
 		return m // nobody asks, or there is nothing to be worse than
 	case worse && (fresh.Requests >= enough && stable.Requests >= enough || fresh.Requests >= enough && beside ||
 		fresh.Requests >= handful && fresh.Errors == fresh.Requests):
 		m.Verdict = VerdictFail
 		m.Reason = fmt.Sprintf("%.1f %% of %d requests failed, %.1f %% of the stable revision's", fresh.failed(), fresh.Requests, stable.failed())
+	case silent:
+		m.Verdict = VerdictInconclusive
+		m.Reason = fmt.Sprintf("%d clients left, %d requests were answered and %d failed", fresh.Cancelled, fresh.Requests-fresh.Errors, fresh.Errors)
 	case fresh.Requests < enough:
 		few("", fresh)
 	case worse:
@@ -111,6 +121,10 @@ func (c Counts) less(before Counts) Counts {
 	}
 	return d
 }
+
+// silent reports whether nearly all clients have left: a service that answers
+// nothing looks so too.
+func (c Counts) silent() bool { return c.Cancelled >= handful && c.Cancelled > patient*c.Requests }
 
 // failed is the share of failed requests in percent.
 func (c Counts) failed() float64 {
