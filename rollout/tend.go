@@ -68,7 +68,9 @@ func (c *Controller) setTable(ctx context.Context, id ServiceID, t Table) error 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.knows(id).table = &t
+	if k := c.knows(id); k.table == nil || k.table.Generation <= t.Generation {
+		k.table = &t
+	}
 	return err
 }
 
@@ -226,18 +228,47 @@ func (c *Controller) tend(ctx context.Context, id ServiceID) (due time.Time, err
 	if err != nil {
 		return due, err
 	}
-	if err := c.mirror(ctx, svc, v); err != nil {
+	v, unknown := see.adopt(ctx, v)
+	if err := c.mirror(ctx, svc, v, live); err != nil {
 		return due, err
 	}
 	if live {
-		return due, nil // who works on it acts
+		return due, unknown // who works on it acts
 	}
 	o := c.duties(ctx, svc, v)
 	if len(o.replicas) > 0 || o.expire || see.lacks(v) {
 		err = c.act(ctx, svc, o)
 	}
+	if errors.Is(err, ErrBusy) {
+		err = errors.Join(err, c.mirror(ctx, svc, v, true))
+	}
 	err = errors.Join(err, c.untold(ctx, svc, &o))
 	return o.due, err
+}
+
+// adopt tells a Deployer that starts nothing which replicas the record has, and
+// returns how the service is then. It needs no lease.
+func (k *keeper) adopt(ctx context.Context, v view) (view, error) {
+	adopter, adopts := k.c.config.Deployer.(Adopter)
+	if !adopts {
+		return v, nil
+	}
+	var failed error
+	told := false
+	for _, rev := range k.svc.Revisions {
+		if v.of[rev.ID.Run].alive < rev.Replicas {
+			told = true
+			failed = errors.Join(failed, adopter.Adopt(ctx, rev.ID, rev.Spec, rev.Replicas))
+		}
+	}
+	if told {
+		now, err := k.see(ctx)
+		if err != nil {
+			return v, errors.Join(failed, err)
+		}
+		v = now
+	}
+	return v, failed
 }
 
 // current returns the record of a service, and whether it has a live run.
@@ -253,6 +284,9 @@ func (c *Controller) current(ctx context.Context, id ServiceID) (Service, bool, 
 	svc, err := c.config.RunStore.Service(ctx, id)
 	if err == nil {
 		_, live, err = c.liveRun(ctx, id)
+		if errors.Is(err, ErrCorrupt) { // nobody can work on that, but the service serves on
+			live, err = true, nil
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -281,15 +315,46 @@ func (k *keeper) lacks(v view) bool {
 	return known && !last.same(table)
 }
 
-// mirror sets this process's Router to a record that is newer than what it has.
-func (c *Controller) mirror(ctx context.Context, svc Service, v view) error {
+// mirror sets this process's Router to a record that is newer than what it has
+// and, where somebody else has the lease, to what is ready here: the Generation
+// is for who has it to raise.
+func (c *Controller) mirror(ctx context.Context, svc Service, v view, others bool) error {
 	last, known := c.lastTable(svc.ID)
-	if known && last.Generation >= svc.Generation || !known && len(svc.Split.Weights) == 0 {
+	table := svc.table(v.ready())
+	switch {
+	case !known && len(svc.Split.Weights) == 0, known && last.Generation > table.Generation:
 		return nil
+	case known && last.Generation == table.Generation && (!others || last.same(table) || c.worksOn(svc.ID)):
+		return nil
+	case known && !table.Held && len(table.Split.Weights) > 0 && !table.serving():
+		if rest := last.among(v.ready()); rest.serving() { // others have seen what this process has not
+			table = rest
+		}
+		if table.Generation == last.Generation && last.same(table) {
+			return nil
+		}
 	}
-	err := c.setTable(ctx, svc.ID, svc.table(v.ready()))
+	err := c.setTable(ctx, svc.ID, table)
 	if errors.Is(err, ErrStale) {
 		return nil // a newer record was faster
 	}
 	return err
+}
+
+// serving reports whether a request that no Rule decides is answered.
+func (t Table) serving() bool {
+	return slices.ContainsFunc(t.Split.Weights, func(w Weight) bool { return w.Percent > 0 && len(t.Endpoints[w.Run]) > 0 })
+}
+
+// among returns t with those endpoints alone that are ready.
+func (t Table) among(ready map[string][]string) Table {
+	all := t.Endpoints
+	t.Endpoints = make(map[string][]string, len(all))
+	for run, endpoints := range all {
+		gone := func(e string) bool { return !slices.Contains(ready[run], e) }
+		if some := slices.DeleteFunc(slices.Clone(endpoints), gone); len(some) > 0 {
+			t.Endpoints[run] = some
+		}
+	}
+	return t
 }

@@ -3,7 +3,8 @@
 // that are in use, and starts and stops nothing, so that a program can split
 // traffic between services that somebody else runs.
 //
-// It keeps nothing: after a restart the Controller tells it what is in use.
+// It keeps nothing: the Controller of each process tells its own what is in use,
+// after a restart too, as it is a rollout.Adopter.
 //
 // Read static.go, then replica.go.
 package static
@@ -45,7 +46,7 @@ type Deployer struct {
 	replicas map[string]*replica // by ID
 }
 
-var _ rollout.Deployer = (*Deployer)(nil)
+var _ rollout.Adopter = (*Deployer)(nil)
 
 // New returns a Deployer that uses nothing yet.
 func New(c Config) *Deployer {
@@ -191,6 +192,11 @@ func (d *Deployer) Ensure(ctx context.Context, id rollout.RevisionID, s rollout.
 		return nil
 	}
 	return fmt.Errorf("static: %w: %s has %d addresses", rollout.ErrInvalid, id, len(s.Addresses))
+}
+
+// Adopt implements rollout.Adopter, as Ensure: to use an address starts nothing.
+func (d *Deployer) Adopt(ctx context.Context, id rollout.RevisionID, s rollout.Spec, replicas int) error {
+	return d.Ensure(ctx, id, s, replicas)
 }
 
 // Observe implements rollout.Deployer: the order is that of the
