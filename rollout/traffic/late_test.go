@@ -43,6 +43,12 @@ func cause(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() { timer.Stop(); cancel(nil) }
 }
 
+func cancels(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	timer := time.AfterFunc(time.Second, cancel)
+	return ctx, func() { timer.Stop(); cancel() }
+}
+
 func timeoutHandler(router http.Handler) http.Handler {
 	return http.TimeoutHandler(router, time.Second, "too late")
 }
@@ -138,4 +144,33 @@ func TestObserveIsToldWhyAReplyIsNotWhole(t *testing.T) {
 		require.ErrorIs(b, served[0], context.DeadlineExceeded)
 		require.Equal(b, rollout.Counts{Requests: 1, Errors: 1}, b.counts())
 	})
+}
+
+func TestWhatTheApplicationEndsWhileItWaitsIsUnavailable(t *testing.T) {
+	for name, wrap := range map[string]func(http.Handler) http.Handler{
+		"by a deadline": within(deadline), "with a cause": within(cause), "without any": within(cancels),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, traffic.Config{}, func(b *bubble) {
+				b.ends(wrap)
+				start := time.Now()
+				status, body := b.ask()
+				require.Equal(b, http.StatusServiceUnavailable, status)
+				require.Equal(b, "the service is not available now\n", body)
+				require.Equal(b, time.Second, time.Since(start))
+			})
+			t.Run("again", func(t *testing.T) {
+				inBubble(t, traffic.Config{}, func(b *bubble) {
+					b.router = traffic.New(traffic.Config{Transport: whileDialled(b, func() { b.set(2, nil, 100) })})
+					b.ends(wrap)
+					b.set(1, map[string][]string{"a": {"http://" + dying}}, 100)
+					start := time.Now()
+					status, _ := b.ask()
+					require.Equal(b, http.StatusServiceUnavailable, status)
+					require.Equal(b, time.Second, time.Since(start))
+					require.Equal(b, rollout.Counts{}, b.counts())
+				})
+			})
+		})
+	}
 }

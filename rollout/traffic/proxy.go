@@ -80,9 +80,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.service, x.w, x.in = s, w, r
 	if err := s.admit(r, &x.choice); err != nil {
 		x.free()
-		if errors.Is(err, errUnavailable) {
-			s.router.config.Unavailable.ServeHTTP(w, r)
-		}
+		s.router.config.Unavailable.ServeHTTP(w, r) // a client that has gone does not read it
 		s.observe(Served{Request: r, Err: err})
 		return
 	}
@@ -283,7 +281,7 @@ func (x *exchange) fail(w http.ResponseWriter, _ *http.Request, err error) {
 		return
 	}
 	x.err = err
-	if errors.Is(err, errUnavailable) {
+	if x.choice.endpoint == nil { // it waited again, and in vain
 		x.router.config.Unavailable.ServeHTTP(w, x.in)
 		return
 	}

@@ -39,8 +39,8 @@ type Config struct {
 	Queue      int           // requests of a service that may wait; default 100
 	QueueTotal int           // requests of all services; default 1000
 	QueueTime  time.Duration // how long; default 30 seconds
-	// Unavailable answers what may not wait, or not any more. Default: 503 with
-	// Retry-After.
+	// Unavailable answers what may not wait, or not any more, as one that the
+	// application ends meanwhile. Default: 503 with Retry-After.
 	Unavailable http.Handler
 
 	// TrustedProxies are where proxies in front ask from: what they say in
