@@ -49,7 +49,7 @@ type goingBack struct {
 	Moved bool  `json:"moved,omitempty"` // the traffic is where it was
 }
 
-// progressOf reads what a run keeps. What cannot be read has not come far.
+// progressOf reads what a run keeps: of a live one that can be read (Run.mend).
 func progressOf(run Run) (p progress) {
 	_ = json.Unmarshal(run.Progress, &p)
 	return p

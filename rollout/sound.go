@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 )
@@ -121,14 +122,29 @@ func (r *Run) mend() error {
 	if err == nil && r.From.Run != "" {
 		err = r.Was.mend()
 	}
-	if len(r.Strategy.Steps) == 0 || r.Strategy.Deadline == 0 || r.Strategy.Limits.Fail == 0 {
-		r.Strategy = r.Strategy.complete(r.From.Run != "")
-	}
-	if err == nil && (r.Step < 0 || r.Step >= len(r.Strategy.Steps)) {
+	r.Strategy = r.Strategy.complete(r.From.Run != "")
+	switch {
+	case err != nil:
+	case r.Step < 0 || r.Step >= len(r.Strategy.Steps):
 		err = fmt.Errorf("%w: step %d of %d", ErrCorrupt, r.Step, len(r.Strategy.Steps))
+	case !r.State.Done():
+		err = r.leads()
 	}
 	if err != nil {
 		return fmt.Errorf("run %q: %w", r.ID, err)
+	}
+	return nil
+}
+
+// leads refuses how far a run has come if that leads nowhere: nobody knows then
+// what split and what replicas it goes on, or back, to.
+func (r *Run) leads() error {
+	var p progress
+	if err := json.Unmarshal(r.Progress, &p); err != nil {
+		return fmt.Errorf("%w: its progress: %v", ErrCorrupt, err)
+	}
+	if p.Aim.To != r.Revision || !shares(p.Aim.After.Weights, r.Revision.Run) {
+		return fmt.Errorf("%w: its progress is not that of %q", ErrCorrupt, r.Revision)
 	}
 	return nil
 }

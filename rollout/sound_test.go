@@ -57,9 +57,11 @@ func TestALiveRunThatLacksSomethingGoesOnOrBack(t *testing.T) {
 		svc   func(*rollout.Service)
 		state rollout.State
 	}{
-		"its contents":    {run: func(r *rollout.Run) { r.Spec, r.Was = rollout.Spec{}, rollout.Spec{} }, state: rollout.StateSucceeded},
-		"its strategy":    {run: func(r *rollout.Run) { r.Strategy = rollout.Strategy{} }, state: rollout.StateSucceeded},
-		"how far it came": {run: func(r *rollout.Run) { r.Progress = nil }, state: rollout.StateSucceeded},
+		"its contents": {run: func(r *rollout.Run) { r.Spec, r.Was = rollout.Spec{}, rollout.Spec{} }, state: rollout.StateSucceeded},
+		"its strategy": {run: func(r *rollout.Run) { r.Strategy = rollout.Strategy{} }, state: rollout.StateSucceeded},
+		"some of its strategy": {run: func(r *rollout.Run) {
+			r.Strategy.DrainTimeout, r.Strategy.MinReady, r.Strategy.Limits.Error, r.Strategy.Tolerance = 0, 0, 0, rollout.Tolerance{}
+		}, state: rollout.StateSucceeded},
 		"its revision": {svc: func(s *rollout.Service) {
 			s.Revisions, s.Split.Weights = s.Revisions[:1], s.Split.Weights[:1]
 			s.Split.Weights[0].Percent = 100
