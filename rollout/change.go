@@ -20,7 +20,7 @@ import (
 // is woken.
 func (c *Controller) Shift(ctx context.Context, s ServiceID, split Split, by By) error {
 	split = split.Clone()
-	return c.alter(ctx, s, by, "shares and rules are set", func(k *keeper, v view, svc *Service) error {
+	return c.alter(ctx, s, by, "shares and rules are set", nothing, func(k *keeper, v view, svc *Service) error {
 		return svc.shift(split, v)
 	})
 }
@@ -130,7 +130,7 @@ func (c *Controller) Open(ctx context.Context, s ServiceID, by By) error {
 }
 
 func (c *Controller) held(ctx context.Context, s ServiceID, held bool, what string, by By) error {
-	return c.alter(ctx, s, by, what, func(_ *keeper, _ view, svc *Service) error {
+	return c.alter(ctx, s, by, what, nothing, func(_ *keeper, _ view, svc *Service) error {
 		if svc.Held == held {
 			return record.ErrSame
 		}
@@ -141,18 +141,22 @@ func (c *Controller) held(ctx context.Context, s ServiceID, held bool, what stri
 
 // Remove drains and ends a version that no weight and no rule sends traffic to,
 // else ErrInvalid: Shift sends it elsewhere first. It returns ErrBusy while the
-// service has a run.
+// service has a run. It waits for a minute and a half at most, and then returns
+// why replicas are still there; and no longer than until somebody else wants to
+// act on the service. What is left is recorded as removed: Run, the next run, or
+// another Remove takes it away.
 func (c *Controller) Remove(ctx context.Context, s ServiceID, version string, by By) error {
-	return c.alter(ctx, s, by, fmt.Sprintf("version %q is removed", version), func(_ *keeper, _ view, svc *Service) error {
+	of := func(r Replica) bool { return r.Revision.Version == version }
+	return c.alter(ctx, s, by, fmt.Sprintf("version %q is removed", version), of, func(_ *keeper, _ view, svc *Service) error {
 		return svc.remove(version)
 	})
 }
 
 // RemoveService drains and ends all versions of a service, whatever traffic they
 // have, and forgets it; its runs stay in the history. It returns ErrBusy while
-// the service has a run.
+// the service has a run, and waits no longer than Remove.
 func (c *Controller) RemoveService(ctx context.Context, s ServiceID, by By) error {
-	return c.alter(ctx, s, by, "the service is removed", func(_ *keeper, _ view, svc *Service) error {
+	return c.alter(ctx, s, by, "the service is removed", everything, func(_ *keeper, _ view, svc *Service) error {
 		for i := range svc.Revisions {
 			svc.Revisions[i].Replaced, svc.Revisions[i].Replicas = true, 0
 		}
@@ -183,9 +187,8 @@ func (s *Service) remove(version string) error {
 }
 
 // alter writes a change of a service that has no run, sets this process's
-// Router, and waits for what the change takes away, until ctx ends or the
-// Controller is shut down.
-func (c *Controller) alter(ctx context.Context, s ServiceID, by By, what string, change func(*keeper, view, *Service) error) error {
+// Router, and waits for the replicas that the change takes away.
+func (c *Controller) alter(ctx context.Context, s ServiceID, by By, what string, takes func(Replica) bool, change func(*keeper, view, *Service) error) error {
 	by = by.bounded()
 	ctx, leave, err := c.door.Enter(ctx)
 	if err != nil {
@@ -221,13 +224,46 @@ func (c *Controller) alter(ctx context.Context, s ServiceID, by By, what string,
 	if err != nil {
 		return fmt.Errorf("service %q: %w", s, err)
 	}
-	ctx, done := c.door.Until(ctx) // what is left is surplus, and found by the next
+	return c.enact(ctx, k, takes)
+}
+
+// nothing and everything are what a change takes away.
+func nothing(Replica) bool    { return false }
+func everything(Replica) bool { return true }
+
+// errYields ends a wait for what somebody else may take away too.
+var errYields = errors.New("somebody wants the lease")
+
+// enact brings a service to a record that was changed, and waits until what the
+// change takes away is gone: until ctx ends, the Controller is shut down,
+// somebody wants the lease, or nothing helps for a time. What is left then is
+// surplus, and taken away by who looks after the service next.
+func (c *Controller) enact(ctx context.Context, k *keeper, takes func(Replica) bool) error {
+	ctx, done := c.door.Until(ctx)
 	defer done()
-	for {
-		if _, err = k.settle(ctx, drainTimeout); err == nil {
+	err := k.insist(ctx, func() error { _, err := k.look(ctx, 0); return err })
+	if err != nil {
+		return err
+	}
+	ctx, yield := context.WithCancelCause(ctx)
+	defer yield(nil)
+	defer c.yielding(k.svc.ID, func() { yield(errYields) })()
+	err = k.insist(ctx, func() error { _, err := k.settle(ctx, drainTimeout, takes); return err })
+	if errors.Is(err, errYields) && !unwritten(err) {
+		return nil
+	}
+	return err
+}
+
+// insist calls f until it succeeds, ctx ends, nobody may act here any more, or it
+// has failed for as long as settle takes at most.
+func (k *keeper) insist(ctx context.Context, f func() error) error {
+	for last := time.Now().Add(drainTimeout + tidyTime); ; {
+		err := f()
+		if err == nil {
 			return nil
 		}
-		if err = errors.Join(err, k.act()); unwritten(err) {
+		if err = errors.Join(err, k.act()); unwritten(err) || time.Now().After(last) {
 			return err
 		}
 		if e := pause.For(ctx, time.Second); e != nil {

@@ -177,7 +177,7 @@ func (c *Controller) act(ctx context.Context, seen Service, o orders) error {
 	} else {
 		c.touch(seen.ID) // and see what there is to do now
 	}
-	v, err := k.settle(ctx, drainTimeout)
+	v, err := k.settle(ctx, drainTimeout, everything)
 	for _, s := range v.of {
 		err = errors.Join(err, s.err)
 	}

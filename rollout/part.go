@@ -111,8 +111,11 @@ func (k *keeper) stop(ctx context.Context, replicas []Replica) error {
 // drained and stopped.
 const partTime = 2 * time.Second
 
-// settle looks, and takes away what is surplus, until nothing is, or ctx ends.
-func (k *keeper) settle(ctx context.Context, timeout time.Duration) (view, error) {
+// settle looks, and takes away what is surplus, until nothing is that takes wants
+// to be gone, or ctx ends. It gives up on what was drained and stopped, and is
+// still there.
+func (k *keeper) settle(ctx context.Context, timeout time.Duration, takes func(Replica) bool) (view, error) {
+	last := time.Now().Add(timeout + tidyTime)
 	for wait := time.Duration(0); ; wait = min(max(2*wait, 10*time.Millisecond), time.Second) {
 		if wait > 0 { // what was stopped may still be there
 			if err := pause.For(ctx, wait); err != nil {
@@ -123,11 +126,15 @@ func (k *keeper) settle(ctx context.Context, timeout time.Duration) (view, error
 		if err != nil {
 			return v, err
 		}
-		if len(v.surplus) == 0 {
+		surplus := slices.DeleteFunc(slices.Clone(v.surplus), func(r Replica) bool { return !takes(r) })
+		if len(surplus) == 0 {
 			return v, k.forget(v)
 		}
+		if time.Now().After(last) {
+			return v, fmt.Errorf("%d replicas are not gone after %s", len(surplus), timeout+tidyTime)
+		}
 		parting, cancel := context.WithTimeout(ctx, partTime)
-		err = k.part(parting, v.surplus, timeout)
+		err = k.part(parting, surplus, timeout)
 		late := parting.Err() != nil
 		cancel()
 		if err != nil && (!late || ctx.Err() != nil) {
@@ -136,7 +143,8 @@ func (k *keeper) settle(ctx context.Context, timeout time.Duration) (view, error
 	}
 }
 
-// tidyTime bounds how long a run that has ended looks after what it leaves.
+// tidyTime bounds how long a run that has ended looks after what it leaves, and
+// how long what was drained may take to end.
 const tidyTime = time.Minute
 
 // tidy takes away what the run does not need any more, until somebody wants the
@@ -146,10 +154,8 @@ func (k *keeper) tidy(run Run) {
 	ctx, cancel := context.WithTimeout(k.held.Context(), tidyTime)
 	defer cancel()
 	defer context.AfterFunc(k.c.door.Stopping(), cancel)()
-	k.c.mu.Lock()
-	k.c.knows(run.Service).tidying = cancel
-	k.c.mu.Unlock()
-	if _, err := k.settle(ctx, run.Strategy.DrainTimeout); err != nil && ctx.Err() == nil {
+	defer k.c.yielding(run.Service, cancel)()
+	if _, err := k.settle(ctx, run.Strategy.DrainTimeout, everything); err != nil && ctx.Err() == nil {
 		k.c.log(slog.LevelWarn, "not tidy yet", run, "err", err)
 	}
 }

@@ -20,7 +20,7 @@ type known struct {
 	due     time.Time
 	tending bool
 	stop    context.CancelFunc // ends what is done for it, for who wants its lease
-	tidying context.CancelFunc // of the last run that this process has worked on
+	yields  func()             // ends a wait under the lease, for who wants it
 	failed  int                // times in a row
 
 	scaled   time.Time // when its use of resources was last looked at
@@ -112,12 +112,25 @@ func (c *Controller) touchAsleep() {
 	}
 }
 
-// interrupt ends what Run does for a service, for who wants its lease.
+// yielding lets who wants the lease of a service end a wait, until it is over.
+func (c *Controller) yielding(id ServiceID, end func()) (over func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.knows(id).yields = end
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.knows(id).yields = nil // who holds the lease is alone
+	}
+}
+
+// interrupt ends what Run does for a service, and who only waits for what goes
+// away, for who wants its lease.
 func (c *Controller) interrupt(id ServiceID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if k := c.services[id]; k != nil {
-		for _, end := range []context.CancelFunc{k.stop, k.tidying} {
+		for _, end := range []func(){k.stop, k.yields} {
 			if end != nil {
 				end()
 			}
