@@ -3,6 +3,7 @@ package rollout
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -68,7 +69,7 @@ func (r *runner) compare(m Measurement, fresh, stable Counts, beside bool) Measu
 		"stable_requests": float64(stable.Requests), "stable_errors": stable.failed(), "stable_slow": stable.p99(true).Seconds(),
 		"cancelled": float64(fresh.Cancelled),
 	}
-	slow := max(time.Duration(tolerance.Slow*float64(stable.p99(true))), stable.p99(true)+tolerance.SlowBy)
+	slow := tolerance.latest(stable.p99(true))
 	worse := tolerance.exceeded(m)
 	silent := fresh.silent() && !stable.silent()
 	few := func(what string, c Counts) {
@@ -104,6 +105,19 @@ func (r *runner) compare(m Measurement, fresh, stable Counts, beside bool) Measu
 // exceeded reports whether more has failed than may, however few that were.
 func (t Tolerance) exceeded(m Measurement) bool {
 	return m.Values["errors"] > m.Values["stable_errors"]+t.Errors
+}
+
+// latest is how late a reply may begin where those of the stable revision begin
+// within a time: at most the longest there is, which none is later than.
+func (t Tolerance) latest(than time.Duration) time.Duration {
+	by, times := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
+	if than <= by-max(t.SlowBy, 0) {
+		by = than + t.SlowBy
+	}
+	if f := t.Slow * float64(than); f < float64(times) {
+		times = time.Duration(f)
+	}
+	return max(by, times)
 }
 
 // less returns what was counted since before.
