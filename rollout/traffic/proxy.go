@@ -46,6 +46,7 @@ type exchange struct {
 	status int           // of the reply
 	err    error         // why there is none
 	gone   bool          // there is none since the client has left, or sends what is not HTTP
+	tried  bool          // there is none since no endpoint is left to try
 	whole  bool          // the proxy has returned
 }
 
@@ -193,6 +194,9 @@ func (x *exchange) another(unreached error) error {
 	err := s.wait(x.in, &x.choice)
 	x.gone = err != nil && x.left()
 	x.began = x.router.now()
+	if x.tried = err == errTried; x.tried {
+		return unreached
+	}
 	return err
 }
 
@@ -281,7 +285,7 @@ func (x *exchange) fail(w http.ResponseWriter, _ *http.Request, err error) {
 		return
 	}
 	x.err = err
-	if x.choice.endpoint == nil { // it waited again, and in vain
+	if x.choice.endpoint == nil && !x.tried { // it waited again, and in vain
 		x.router.config.Unavailable.ServeHTTP(w, x.in)
 		return
 	}
@@ -300,14 +304,18 @@ func (x *exchange) fail(w http.ResponseWriter, _ *http.Request, err error) {
 
 // end counts a request, and frees what it had.
 func (x *exchange) end() {
-	if x.choice.endpoint == nil { // it waited again, and in vain
+	e := x.choice.endpoint
+	switch {
+	case e == nil && x.tried:
+		e = x.choice.tried[len(x.choice.tried)-1]
+	case e == nil: // it waited again, and in vain
 		x.service.observe(Served{Request: x.in, Err: x.err})
 		x.free()
 		return
 	}
 	served := Served{
 		Revision: rollout.RevisionID{Service: x.service.id, Version: x.choice.revision.Version, Run: x.choice.revision.Run},
-		Endpoint: x.choice.endpoint.url, Status: x.status, First: x.first, Err: x.err, Request: x.in,
+		Endpoint: e.url, Status: x.status, First: x.first, Err: x.err, Request: x.in,
 	}
 	if x.cut() {
 		if served.Err = x.reply.err; served.Err == nil {
@@ -321,7 +329,9 @@ func (x *exchange) end() {
 		x.count()
 	}
 	s := x.service
-	s.leave(x.choice.endpoint)
+	if !x.tried { // which it has left
+		s.leave(e)
+	}
 	x.free()
 	s.observe(served)
 }

@@ -12,11 +12,15 @@ import (
 // errUnavailable reports that a request could not wait, or waited too long.
 var errUnavailable = errors.New("traffic: nothing is ready, and the queue is full or took too long")
 
+// errTried reports that all that there is for a request was tried.
+var errTried = errors.New("traffic: no endpoint is left to try")
+
 // waiter is a request in the queue.
 type waiter struct {
 	request *http.Request
 	choice  *choice
-	ready   chan struct{} // closed once it is placed
+	ready   chan struct{} // closed once it waits no more
+	err     error         // why it is not placed then
 }
 
 // admit finds an endpoint for a request that has come, which waits if it has to.
@@ -73,16 +77,27 @@ func (s *service) serveQueue() {
 	for el := s.queue.Front(); el != nil; {
 		next := el.Next()
 		w := el.Value.(*waiter)
-		if s.choose(w.request, w.choice) && !slices.Contains(full, w.choice.revision) {
-			if s.place(w.request, w.choice) {
-				s.drop(el)
-				close(w.ready)
-			} else if len(w.choice.tried) == 0 { // one who has tried some waits for others
+		if s.choose(w.request, w.choice) {
+			switch {
+			case s.exhausted(w.choice):
+				s.end(el, errTried)
+			case slices.Contains(full, w.choice.revision):
+			case s.place(w.request, w.choice):
+				s.end(el, nil)
+			case len(w.choice.tried) == 0: // one who has tried some waits for others
 				full = append(full, w.choice.revision)
 			}
 		}
 		el = next
 	}
+}
+
+// end takes a request out of the queue, which goes on, or fails. The lock is held.
+func (s *service) end(el *list.Element, err error) {
+	s.drop(el)
+	w := el.Value.(*waiter)
+	w.err = err
+	close(w.ready)
 }
 
 // drop takes a request out of the queue. The lock is held.
@@ -92,23 +107,23 @@ func (s *service) drop(el *list.Element) {
 	s.router.waiting.Add(-1)
 }
 
-// push puts a request at the end of the queue and places it if it can be, or
-// returns nil if it may not wait. The lock is held.
+// push puts a request at the end of the queue, out of which it is at once if it
+// need not wait, or returns nil if it may not. The lock is held.
 func (s *service) push(w *waiter) *list.Element {
 	el := s.queue.PushBack(w)
 	s.waiting.Add(1) // who leaves from now on sees it
 	all := s.router.waiting.Add(1)
 	s.serveQueue()
 	config := &s.router.config
-	if w.placed() || s.queue.Len() <= config.Queue && all <= int64(config.QueueTotal) {
+	if w.ended() || s.queue.Len() <= config.Queue && all <= int64(config.QueueTotal) {
 		return el
 	}
 	s.drop(el)
 	return nil
 }
 
-// placed reports whether a request has an endpoint.
-func (w *waiter) placed() bool {
+// ended reports whether a request waits no more.
+func (w *waiter) ended() bool {
 	select {
 	case <-w.ready:
 		return true
@@ -117,13 +132,13 @@ func (w *waiter) placed() bool {
 	}
 }
 
-// wait keeps a request in the queue until it is placed. Nothing of its body is
-// read.
+// wait keeps a request in the queue until it is placed, or there is nothing that
+// it has not tried. Nothing of its body is read.
 func (s *service) wait(r *http.Request, c *choice) error {
-	w := &waiter{r, c, make(chan struct{})}
+	w := &waiter{request: r, choice: c, ready: make(chan struct{})}
 	s.mu.Lock()
 	el := s.push(w)
-	starves := el != nil && !w.placed() && s.starves(c)
+	starves := el != nil && !w.ended() && s.starves(c)
 	s.mu.Unlock()
 	if el == nil {
 		return errUnavailable
@@ -139,15 +154,15 @@ func (s *service) wait(r *http.Request, c *choice) error {
 	err := errUnavailable
 	select {
 	case <-w.ready:
-		return nil
+		return w.err
 	case <-r.Context().Done():
 		err = context.Cause(r.Context())
 	case <-timer.C:
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w.placed() { // meanwhile
-		return nil
+	if w.ended() { // meanwhile
+		return w.err
 	}
 	s.drop(el)
 	return err
