@@ -13,7 +13,7 @@ import (
 func matches(m rollout.Match, r *http.Request) bool {
 	switch {
 	case m.Header != "":
-		if m.Header == "Host" {
+		if isHostHeader(m.Header) {
 			return r.Host == m.Value
 		}
 		for _, v := range r.Header[http.CanonicalHeaderKey(m.Header)] {
@@ -31,11 +31,15 @@ func matches(m rollout.Match, r *http.Request) bool {
 
 // header returns the first value of a header.
 func header(r *http.Request, name string) string {
-	if name == "Host" {
+	if isHostHeader(name) {
 		return r.Host
 	}
 	return r.Header.Get(name)
 }
+
+// isHostHeader reports whether a name is that of the header which a server keeps
+// apart from the others.
+func isHostHeader(name string) bool { return strings.EqualFold(name, "Host") }
 
 // queried reports whether a query has a parameter with a value, read as
 // url.ParseQuery does, which makes a map.
