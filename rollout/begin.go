@@ -259,6 +259,8 @@ func (c *Controller) Wait(ctx context.Context, id string) (Run, error) {
 		r, given := c.live[id], c.given[id]
 		c.mu.Unlock()
 		switch {
+		case err != nil && ctx.Err() != nil:
+			return c.soFar(ctx, run, id), context.Cause(ctx)
 		case err != nil:
 			return run, err
 		case run.State.Done() && r == nil:
@@ -278,9 +280,20 @@ func (c *Controller) Wait(ctx context.Context, id string) (Run, error) {
 			}
 		}
 		if err != nil {
-			return run, err
+			return c.soFar(ctx, run, id), err
 		}
 	}
+}
+
+// soFar reads a run though ctx has ended, as long as that takes no time, else it
+// returns the run as it was last read.
+func (c *Controller) soFar(ctx context.Context, last Run, id string) Run {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer done()
+	if run, err := c.Get(ctx, id); err == nil {
+		return run
+	}
+	return last
 }
 
 // waitInterval is how often Wait looks at a run of another process.

@@ -55,7 +55,7 @@ func (r *runner) decide(w *watch) (moved bool, err error) {
 			return true, r.turn(StateBuilding, "", nil) // and then there is nothing to skip
 		}
 		return true, r.turn(StatePromoting, "", func(run *Run, _ *Service) { run.Wish = unless(run.Wish, WishPromote) })
-	case wish != nil && wish.Kind == WishPause && paused:
+	case wish != nil && wish.Kind == WishPause && paused && r.now.Pause != pauseGate:
 		return false, r.drop(wish.Kind)
 	case wish != nil && wish.Kind == WishPause:
 		return true, r.pauseFor(pauseWish, wish.By.String())
@@ -112,12 +112,12 @@ func (r *runner) gateOpens(w *watch) (moved bool, err error) {
 	switch cause := r.forward(); {
 	case cause != nil:
 		return false, cause
-	case err == nil:
-		return true, r.resume()
 	case unwritten(err):
 		return false, err
-	case errors.Is(err, errWished):
+	case errors.Is(err, errWished), r.wishes(): // which counts more
 		return false, nil
+	case err == nil:
+		return true, r.resume()
 	case cut(err.Error(), maxReason) == r.k.run.Reason:
 		return false, nil
 	}

@@ -8,12 +8,13 @@ import (
 	"github.com/upkeep-go/upkeep/internal/record"
 )
 
-// Pause holds the run at its step. A revision that fails still goes back. It
-// returns ErrStale once there is no step left.
+// Pause holds the run at its step, until Resume or Promote: also one that the
+// Gate holds, whatever that says from then on. A revision that fails still goes
+// back. It returns ErrStale once there is no step left.
 func (c *Controller) Pause(ctx context.Context, id string, by By) error {
 	return c.ask(ctx, id, Wish{Kind: WishPause, By: by}, func(run *Run) error {
-		if run.State == StatePaused {
-			return record.ErrSame
+		if run.State == StatePaused && progressOf(*run).Pause != pauseGate {
+			return record.ErrSame // only a person ends that
 		}
 		return hasSteps(run)
 	})
