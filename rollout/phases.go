@@ -304,13 +304,25 @@ func (r *runner) finalising() error {
 	})
 }
 
-// unjudged says that a run which was to be judged was not, or nothing.
+// unjudged says that a run which was to be judged was not, or that its last
+// traffic could not be, or nothing.
 func unjudged(run *Run) string {
 	s, looked := run.Strategy, false
 	for _, step := range s.Steps {
 		looked = looked || step.Hold > 0 && step.Percent > 0
 	}
-	measured := slices.ContainsFunc(run.States, func(s StateRecord) bool { return len(s.Measurements) > 0 })
+	measured := false
+	var last Measurement // of the Router's counts
+	for _, state := range run.States {
+		for _, m := range state.Measurements {
+			if measured = true; m.Name == ownAnalysis {
+				last = m
+			}
+		}
+	}
+	if last.Verdict == VerdictInconclusive {
+		return cut(fmt.Sprintf("promoted without a verdict: analysis %q: %s", last.Name, last.Reason), maxReason)
+	}
 	if s.Tolerance.Off || !looked || measured || run.Undoes != "" || run.From.Run == "" || run.From == run.Revision || run.Split.percent(run.Revision.Run) == 0 {
 		return ""
 	}
