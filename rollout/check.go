@@ -141,18 +141,6 @@ func (s Spec) checkAddresses() error {
 	return nil
 }
 
-// isAddress reports whether a has what a base URL may have. Who dials it parses
-// it: net/url would bring 70 kB into every program that links an engine.
-func isAddress(a string) bool {
-	rest, is := strings.CutPrefix(a, "http://")
-	host, path, _ := strings.Cut(rest, "/")
-	odd := func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._:[]", r))
-	}
-	return is && host != "" && !strings.ContainsFunc(host, odd) &&
-		!strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`?#\`, r) })
-}
-
 func (s Spec) checkNumbers() error {
 	errs := []error{
 		within("MinReplicas", *s.MinReplicas, 0, maxReplicas),

@@ -87,8 +87,8 @@ func (k *keeper) refuse(replicas []Replica) {
 		others := taken[r.Endpoint]
 		in := slices.IndexFunc(others, func(o Replica) bool { return !k.shares(o.Revision, r.Revision) })
 		switch {
-		case !isAddress(r.Endpoint) || len(r.Endpoint) > maxAddress:
-			r.State, r.Failure = ReplicaFailing, fmt.Sprintf("its endpoint %.80q is no http URL of a host", r.Endpoint)
+		case !isAddress(r.Endpoint): // which may have a password in it
+			r.State, r.Failure = ReplicaFailing, "its endpoint is no http URL of host, port and path alone"
 		case in >= 0:
 			r.State, r.Failure = ReplicaFailing, fmt.Sprintf("its endpoint %q is that of replica %q", r.Endpoint, others[in].ID)
 		default:
@@ -175,6 +175,9 @@ func (k *keeper) act() error {
 	return nil
 }
 
+// errRefused reports a table that the Router does not take, and never will.
+var errRefused = errors.New("rollout: the Router refuses the table")
+
 // route sets this process's Router. What has changed since it was last set, and
 // is no part of the record, raises the Generation first.
 func (k *keeper) route(ctx context.Context, v view) error {
@@ -206,6 +209,9 @@ func (k *keeper) set(ctx context.Context, t Table) error {
 	}
 	last, known := k.c.lastTable(k.svc.ID)
 	err := k.c.setTable(ctx, k.svc.ID, t)
+	if errors.Is(err, ErrInvalid) {
+		err = fmt.Errorf("%w: %w", errRefused, err)
+	}
 	if err == nil && (!known || !slices.Equal(last.Split.Weights, t.Split.Weights)) {
 		k.moves++
 		k.moved = time.Now()

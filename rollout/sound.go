@@ -95,8 +95,32 @@ func (s *Service) mend() error {
 		}
 		seen[rev.ID.Run] = true
 	}
-	if err := s.Split.mend(); err != nil {
+	err := s.Split.mend()
+	if err == nil {
+		err = s.routable()
+	}
+	if err != nil {
 		return fmt.Errorf("service %q: %w", s.ID, err)
+	}
+	return nil
+}
+
+// routable refuses what no Router takes, whatever is ready.
+func (s *Service) routable() error {
+	for _, r := range s.Split.Rules {
+		if one(r.Match.Header, r.Match.Query, r.Match.Cookie) != 1 {
+			return fmt.Errorf("%w: a rule has not one of header, query and cookie", ErrCorrupt)
+		}
+	}
+	if sticky := s.Split.Sticky; sticky != nil {
+		if err := sticky.check(); err != nil {
+			return fmt.Errorf("%w: %v", ErrCorrupt, err)
+		}
+	}
+	if s.Path != "" {
+		if err := checkPath("Path", s.Path); err != nil {
+			return fmt.Errorf("%w: %v", ErrCorrupt, err)
+		}
 	}
 	return nil
 }

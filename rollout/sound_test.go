@@ -181,6 +181,6 @@ func TestARevisionThatNobodyCanReachIsNotReady(t *testing.T) {
 		w.fleet.change("v2", func(r *rollout.Replica) { r.Endpoint = "127.0.0.1:80" })
 		run, err = c.Wait(t.Context(), run.ID)
 		require.ErrorIs(t, err, rollout.ErrFailed)
-		require.Contains(t, run.Reason, `its endpoint "127.0.0.1:80" is no http URL of a host`)
+		require.Contains(t, run.Reason, "its endpoint is no http URL of host, port and path alone")
 	})
 }

@@ -308,6 +308,9 @@ func (r *runner) until(done func(v view) (bool, time.Time, error)) error {
 			return err
 		}
 		v, err := r.look(r.way())
+		if errors.Is(err, errRefused) && r.now.Back != nil && !r.now.Back.Moved {
+			err = nil // what goes back leaves that split
+		}
 		if err != nil {
 			if trouble.IsZero() {
 				trouble = time.Now()

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,11 +64,11 @@ func tuned() *http.Transport {
 	}
 }
 
-// newEndpoint returns the endpoint of a base URL, or ErrInvalid.
+// newEndpoint returns the endpoint of a base URL that Table.Check has passed.
 func (r *Router) newEndpoint(base string) (*endpoint, error) {
 	u, err := url.Parse(base)
-	if err != nil || u.Scheme != "http" || !isHost(u) || u.User != nil || strings.ContainsAny(base, "?#") {
-		return nil, fmt.Errorf("%w: endpoint %.200q is not the http URL of a host", rollout.ErrInvalid, base)
+	if err != nil {
+		return nil, fmt.Errorf("%w: an endpoint is no URL", rollout.ErrInvalid)
 	}
 	u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
 	e := &endpoint{
@@ -95,16 +94,6 @@ func (r *Router) newEndpoint(base string) (*endpoint, error) {
 		return e.keep(c)
 	}
 	return e, nil
-}
-
-// isHost reports whether a URL has a host, and a port that there is if any.
-func isHost(u *url.URL) bool {
-	if strings.HasSuffix(u.Host, ":") {
-		return false
-	}
-	port := u.Port()
-	n, err := strconv.ParseUint(port, 10, 16)
-	return u.Hostname() != "" && (port == "" || err == nil && n > 0)
 }
 
 // fit reports whether an endpoint should get a request that is its turn.

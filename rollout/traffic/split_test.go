@@ -121,7 +121,7 @@ func TestAnEndpointIsTheURLOfAHost(t *testing.T) {
 			wrong := map[string][]string{"a": services["a"], "b": {"http://10.1.1.1", url}}
 			err := b.router.Set(context.Background(), web, tableOf(2, wrong, 0, 100))
 			require.ErrorIs(b, err, rollout.ErrInvalid, url)
-			require.ErrorContains(b, err, fmt.Sprintf("endpoint %q", url))
+			require.ErrorContains(b, err, `endpoint 1 of revision "b" is no http URL`)
 			other := rollout.ServiceID{Name: "other"}
 			require.ErrorIs(b, b.router.Set(context.Background(), other, tableOf(1, wrong, 0, 100)), rollout.ErrInvalid, url)
 			_, err = b.router.Get(context.Background(), other)
