@@ -54,10 +54,12 @@ func (s *Service) shift(split Split, v view) error {
 	if sum != 100 {
 		return invalid("Weights", "sum to %d, not to 100", sum)
 	}
-	for _, r := range split.Rules {
-		if _, err := s.named(r.Version, r.Run); err != nil {
+	for i, r := range split.Rules {
+		rev, err := s.named(r.Version, r.Run)
+		if err != nil {
 			return err
 		}
+		split.Rules[i].Version = rev.ID.Version // without a Run it is for what the version will be
 		if err := checkMatches("Rules", []Match{r.Match}); err != nil {
 			return err
 		}
@@ -180,7 +182,10 @@ func (s *Service) remove(version string) error {
 	if !found {
 		return fmt.Errorf("%w: version %q of service %q", ErrNotFound, version, s.ID)
 	}
-	if slices.ContainsFunc(s.Split.Rules, func(r Rule) bool { return r.Version == version }) {
+	if slices.ContainsFunc(s.Split.Rules, func(r Rule) bool {
+		rev, err := s.named(r.Version, r.Run)
+		return err == nil && rev.ID.Version == version
+	}) {
 		return invalid("version", "%q is what a rule sends requests to", version)
 	}
 	return nil

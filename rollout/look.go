@@ -252,14 +252,18 @@ func (k *keeper) gone(v view) func(version, run string) bool {
 	}
 }
 
-// forget takes the revisions of which nothing is left out of the record.
-func (k *keeper) forget(v view) error {
+// forget takes the revisions of which nothing is left out of the record, and what
+// names them out of this process's Router.
+func (k *keeper) forget(ctx context.Context, v view) error {
 	gone := k.gone(v)
 	if !slices.ContainsFunc(k.svc.Revisions, func(r Revision) bool { return gone("", r.ID.Run) }) {
 		return nil
 	}
-	return k.save(func(run *Run, svc *Service) ([]Event, error) {
-		svc.Split = svc.Split.without(gone)
+	err := k.save(func(run *Run, svc *Service) ([]Event, error) {
+		if left := svc.Split.without(gone); !sameJSON(left, svc.Split) {
+			svc.Split = left
+			svc.Generation++
+		}
 		svc.Revisions = slices.DeleteFunc(svc.Revisions, func(r Revision) bool { return gone("", r.ID.Run) })
 		if !slices.ContainsFunc(svc.Revisions, func(r Revision) bool { return r.Replaced }) {
 			svc.KeptUntil = time.Time{}
@@ -270,4 +274,8 @@ func (k *keeper) forget(v view) error {
 		}
 		return []Event{{Kind: kind, Message: "what was replaced is removed"}}, nil
 	})
+	if err != nil {
+		return err
+	}
+	return k.route(ctx, v)
 }

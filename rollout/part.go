@@ -128,7 +128,7 @@ func (k *keeper) settle(ctx context.Context, timeout time.Duration, takes func(R
 		}
 		surplus := slices.DeleteFunc(slices.Clone(v.surplus), func(r Replica) bool { return !takes(r) })
 		if len(surplus) == 0 {
-			return v, k.forget(v)
+			return v, k.forget(ctx, v)
 		}
 		if time.Now().After(last) {
 			return v, fmt.Errorf("%d replicas are not gone after %s", len(surplus), timeout+tidyTime)
