@@ -30,7 +30,7 @@ type Controller struct {
 	live     map[string]*runner   // by run: what this process works on
 	given    map[string]error     // by run: why this process works on it no more
 	calls    map[call]*stranger   // of functions of the application, that have not returned
-	telling  map[string]bool      // runs of which OnFinish is told, and true once it was
+	telling  map[string]bool      // runs of which OnFinish is told, and true once it was, until that is written
 	tells    sync.WaitGroup       // of OnFinish, and of other functions of the application
 }
 

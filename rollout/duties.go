@@ -235,7 +235,7 @@ func (c *Controller) untold(ctx context.Context, svc Service, o *orders) error {
 		run, err := c.Get(ctx, id)
 		switch {
 		case err == nil:
-			c.tell(run)
+			c.tell(run, false)
 		case errors.Is(err, ErrCorrupt), errors.Is(err, ErrNotFound): // and stays so
 			c.config.Logger.ErrorContext(ctx, "rollout: nobody can be told how a run has ended", "service", svc.ID.String(), "run", id, "err", err)
 			failed = errors.Join(failed, c.forgetUntold(ctx, svc.ID, id))

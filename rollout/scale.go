@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"time"
 )
@@ -85,6 +86,7 @@ func (c *Controller) scaled(svc *Service, v view, now time.Time) map[string]int 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, wanted := c.knows(svc.ID), map[string]int{}
+	maps.DeleteFunc(k.asked, func(run string, _ []sample) bool { return svc.revision(run) == nil })
 	for _, r := range svc.Revisions {
 		if r.Replaced || len(r.Spec.Scaling) == 0 {
 			continue

@@ -17,18 +17,25 @@ func quiet(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // tell begins to tell OnFinish of a run that has ended, and to remember that it
-// was told: only then. The caller has entered, or is the work on the run.
-func (c *Controller) tell(run Run) {
+// was told: only then. The caller has entered, or is the work on the run. Unless
+// it is, somebody else may have told of it meanwhile: then it is over.
+func (c *Controller) tell(run Run, works bool) {
 	c.mu.Lock()
 	told, known := c.telling[run.ID]
 	c.telling[run.ID] = told
 	c.mu.Unlock()
 	if told || !known {
-		c.tells.Go(func() { c.finish(run, told) })
+		c.tells.Go(func() { c.finish(run, told, works) })
 	}
 }
 
-func (c *Controller) finish(run Run, told bool) {
+func (c *Controller) finish(run Run, told, works bool) {
+	ctx, done := quiet(context.Background())
+	defer done()
+	if !told && !works {
+		svc, err := c.config.RunStore.Service(ctx, run.Service)
+		told = err == nil && !slices.Contains(svc.Untold, run.ID)
+	}
 	if !told {
 		level := slog.LevelInfo
 		if run.Reason != "" {
@@ -40,10 +47,14 @@ func (c *Controller) finish(run Run, told bool) {
 		c.telling[run.ID] = true
 		c.mu.Unlock()
 	}
-	ctx, done := quiet(context.Background())
+	ctx, done = quiet(context.Background()) // OnFinish may have taken its time
 	defer done()
 	// What is not written is told once more, after a restart.
-	_ = c.forgetUntold(ctx, run.Service, run.ID)
+	if c.forgetUntold(ctx, run.Service, run.ID) == nil {
+		c.mu.Lock()
+		delete(c.telling, run.ID)
+		c.mu.Unlock()
+	}
 }
 
 // forgetUntold remembers that OnFinish is not to be told of a run any more.

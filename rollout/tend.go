@@ -74,6 +74,16 @@ func (c *Controller) setTable(ctx context.Context, id ServiceID, t Table) error 
 	return err
 }
 
+// removed reports that nothing is left of a service, and nobody waits to be told.
+func (s *Service) removed() bool { return len(s.Revisions) == 0 && len(s.Untold) == 0 }
+
+// forgettable reports that there is nothing to know of a service any more: it is
+// removed, and this process's Router is told. Who begins with it anew reads all.
+func (k *known) forgettable() bool {
+	return k.record != nil && k.record.removed() && !k.live && !k.stale && !k.touched && k.yields == nil && k.failed == 0 &&
+		k.due.IsZero() && (k.table == nil || len(k.table.Split.Weights) == 0)
+}
+
 // touch makes Run look at a service.
 func (c *Controller) touch(id ServiceID) {
 	c.mu.Lock()
@@ -90,6 +100,9 @@ func (c *Controller) touch(id ServiceID) {
 func (c *Controller) learn(svc Service) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.services[svc.ID] == nil && svc.removed() {
+		return
+	}
 	k := c.knows(svc.ID)
 	if k.record == nil || svc.Rev != k.record.Rev {
 		k.stale, k.touched = true, true
@@ -212,7 +225,9 @@ func (m *minder) tend(id ServiceID) {
 		due = time.Now().Add(interruptedPause)
 	}
 	first := k.failed == 1 && err != nil && !interrupted
-	k.due = due
+	if k.due = due; err == nil && !interrupted && k.forgettable() {
+		delete(c.services, id)
+	}
 	c.mu.Unlock()
 	if first && !errors.Is(err, ErrBusy) {
 		c.config.Logger.WarnContext(m.ctx, "rollout: looking after a service", "service", id.String(), "err", err)

@@ -74,7 +74,7 @@ func (r *runner) leave(err error) {
 	c, run := r.c, *r.k.run
 	if err == nil {
 		r.end(nil)
-		c.tell(run)
+		c.tell(run, true)
 		r.k.tidy(run)
 	} else if !errors.Is(err, ErrClosed) {
 		c.log(slog.LevelError, "given up", run, "err", err)
