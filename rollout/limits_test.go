@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,7 +111,7 @@ func TestNamesAndStepsHaveLimits(t *testing.T) {
 			"Weights": {Weights: slices.Repeat([]rollout.Weight{{Version: "v1"}}, 1001)},
 			"Rules": {
 				Weights: []rollout.Weight{{Version: "v1", Percent: 100}},
-				Rules:   []rollout.Rule{{Version: "v1", Match: rollout.Match{Header: "A"}, Priority: 1 << 40}},
+				Rules:   []rollout.Rule{{Version: "v1", Match: rollout.Match{Header: "A"}, Priority: math.MinInt32}},
 			},
 		} {
 			err := c.Shift(t.Context(), web, split, ann)
