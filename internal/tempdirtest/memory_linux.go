@@ -2,6 +2,8 @@ package tempdirtest
 
 import (
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -14,10 +16,11 @@ const (
 
 // InMemory is for the init of tests that kill processes, and not the machine: they
 // need no disk that takes its time to sync. They use one in memory unless they run
-// in full or need much, somebody has chosen another, or the one there is too small,
-// runs no programs, or cannot be written.
+// in full or need much, measure something, somebody has chosen another, or the one
+// there is too small, runs no programs, or cannot be written.
 func InMemory() {
-	if os.Getenv("UPKEEP_FULL") == "1" || os.Getenv("UPKEEP_HUGE") == "1" || os.Getenv("TMPDIR") != "" {
+	measures := slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "-test.bench=") })
+	if measures || os.Getenv("UPKEEP_FULL") == "1" || os.Getenv("UPKEEP_HUGE") == "1" || os.Getenv("TMPDIR") != "" {
 		return
 	}
 	var fs syscall.Statfs_t

@@ -22,6 +22,17 @@ func TestWhoNeedsADiskOrHasChosenOneKeepsIt(t *testing.T) {
 	}
 }
 
+func TestWhatMeasuresNeedsADisk(t *testing.T) {
+	for _, name := range []string{"UPKEEP_FULL", "UPKEEP_HUGE", "TMPDIR"} {
+		t.Setenv(name, "")
+	}
+	args := os.Args
+	defer func() { os.Args = args }()
+	os.Args = []string{args[0], "-test.bench=."}
+	tempdirtest.InMemory()
+	require.Empty(t, os.Getenv("TMPDIR"))
+}
+
 func TestFilesCanBeMadeWhereTestsWork(t *testing.T) {
 	for _, name := range []string{"UPKEEP_FULL", "UPKEEP_HUGE", "TMPDIR"} {
 		t.Setenv(name, "")
