@@ -2,7 +2,6 @@ package firmwaretest
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"slices"
 	"testing"
@@ -178,17 +177,7 @@ func collect(t testing.TB, d firmware.DeviceStore, after int64, n int) []firmwar
 // log returns all events so far, which must be those that the case wrote.
 func (t *storeTest) log() []firmware.Event {
 	t.Helper()
-	events := t.events(0, t.wrote)
-	var last int64
-	if t.wrote > 0 {
-		last = events[t.wrote-1].Seq
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), suitetest.Soon)
-	defer cancel()
-	for _, err := range t.Watch(ctx, last+1) { // it would wait if this event were there
-		require.True(t, errors.Is(err, firmware.ErrCompacted), "there are events that were not written: %v", err)
-	}
-	return events
+	return suitetest.Log(t, t.wrote, t.Watch, func(e firmware.Event) int64 { return e.Seq }, firmware.ErrCompacted)
 }
 
 // refused checks that a call changes neither the record nor the history, and

@@ -2,7 +2,6 @@ package rollouttest
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"slices"
 	"testing"
@@ -214,17 +213,7 @@ func collect(t testing.TB, s rollout.RunStore, after int64, n int) []rollout.Eve
 // log returns all events so far, which must be those that the case wrote.
 func (t *storeTest) log() []rollout.Event {
 	t.Helper()
-	events := t.events(0, t.wrote)
-	var last int64
-	if t.wrote > 0 {
-		last = events[t.wrote-1].Seq
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), suitetest.Soon)
-	defer cancel()
-	for _, err := range t.Watch(ctx, last+1) { // it would wait if this event were there
-		require.True(t, errors.Is(err, rollout.ErrCompacted), "there are events that were not written: %v", err)
-	}
-	return events
+	return suitetest.Log(t, t.wrote, t.Watch, func(e rollout.Event) int64 { return e.Seq }, rollout.ErrCompacted)
 }
 
 // refused checks that a call changes nothing.
