@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -69,9 +68,12 @@ func (s *Service) Upload(ctx context.Context, bundle io.ReadCloser, by By) (Run,
 	return now, nil
 }
 
+var errGone = fmt.Errorf("%w: whoever brought the bundle is gone", ErrCancelled)
+
 // upload is a bundle on its way into the slot.
 type upload struct {
 	in       io.Reader
+	failed   error  // of reading it, the last
 	end      func() // closes it
 	ctx      context.Context
 	index    Index
@@ -103,16 +105,39 @@ func (u *upload) fail(err error) {
 	}
 }
 
+// Read implements io.Reader.
+func (u *upload) Read(p []byte) (int, error) {
+	n, err := u.in.Read(p)
+	if err != nil && err != io.EOF {
+		u.failed = err
+	}
+	return n, err
+}
+
+// gone is why a bundle whose context has ended is not installed. A server ends
+// the context when a read fails, and a read fails when the context ends: which
+// came first cannot be told, and both are said.
+func (u *upload) gone(why error) error {
+	if u.failed != nil {
+		return fmt.Errorf("%w: %w", why, u.failed)
+	}
+	return why
+}
+
 // readFront reads and judges what a bundle has before its image.
 func (s *Service) readFront(ctx context.Context, rec Record, up *upload) (release Release, err error) {
 	defer up.endWith(ctx)()
-	if release, err = s.readHead(ctx, rec, up.in); err == nil {
+	if release, err = s.readHead(ctx, rec, up); err == nil {
 		var raw []byte
-		if raw, err = readAll(up.in, release.Index.Size, MaxIndex); err == nil {
+		if raw, err = readAll(up, release.Index.Size, MaxIndex); err == nil {
 			up.index, err = readIndex(release, raw)
 		}
 	}
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err == nil || ctx.Err() == nil:
+	case up.ctx.Err() != nil:
+		err = up.gone(context.Cause(ctx))
+	default:
 		err = context.Cause(ctx)
 	}
 	return release, err
@@ -171,8 +196,7 @@ func (r *runner) receive(up *upload) (err error) {
 		return fmt.Errorf("%w: the bundle came only in part", ErrCorrupt)
 	}
 	defer func() { up.received <- err }() // there is room for one
-	gone := fmt.Errorf("%w: whoever brought the bundle is gone", ErrCancelled)
-	defer context.AfterFunc(up.ctx, func() { r.cancel(gone) })()
+	defer context.AfterFunc(up.ctx, func() { r.cancel(errGone) })()
 	defer up.endWith(r.ahead)()
 	if err := r.turn(StateRunning, DeviceUploading, "receive"); err != nil {
 		return err
@@ -185,17 +209,17 @@ func (r *runner) receive(up *upload) (err error) {
 	defer file.Close()
 	f := newFetcher(r.ahead, r.s, up.index, nil, [32]byte{}, nil)
 	err = r.segments(file, up.index, func(ctx context.Context, i int) ([]byte, error) {
-		return f.received(up.in, i)
+		return f.received(up, i)
 	}, f, false)
 	if err == nil {
-		err = ended(up.in)
+		err = ended(up)
 	}
-	if err != nil { // of the reading, perhaps, because it was to end
+	if err != nil {
 		switch cause := context.Cause(r.ahead); {
-		case cause != nil && cause != gone:
+		case cause != nil && cause != errGone:
 			return cause
-		case up.ctx.Err() != nil && !errors.Is(err, gone):
-			return fmt.Errorf("%w: %w", gone, err)
+		case up.ctx.Err() != nil:
+			return up.gone(errGone)
 		}
 		return err
 	}

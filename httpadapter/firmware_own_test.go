@@ -137,6 +137,23 @@ func TestAClientThatDiesOrStopsInAnUploadLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestAClientThatStopsInAnUploadIsToldSoWhereverItStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(site).open(t)
+		l, _ := s.listen(t)
+		body := formOf(s.gadget.shelf.bundle(s.gadget.newest()))
+		for _, bytes := range []int{0, 50, 150, 250, len(body) / 2, len(body) - 100, len(body) - 1} {
+			client := l.begun(t, body, bytes)
+			time.Sleep(31 * time.Second)
+			text, err := io.ReadAll(client)
+			require.NoError(t, err)
+			require.Contains(t, string(text), "400 Bad Request", bytes)
+			require.Contains(t, string(text), "cut short", bytes)
+		}
+		s.untouched(t)
+	})
+}
+
 func TestSettingsOfFirmwareAreChangedOneByOne(t *testing.T) {
 	s := new(site).open(t)
 	for _, tt := range []struct{ body, want string }{
