@@ -14,15 +14,6 @@ import (
 	"github.com/upkeep-go/upkeep/firmware"
 )
 
-// bootID is the default of Config.Start.
-func bootID() string {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(id))
-}
-
 // rootSlot is the default of Config.Running.
 func rootSlot(at paths) (string, error) {
 	var root syscall.Stat_t

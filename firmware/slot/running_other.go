@@ -8,8 +8,6 @@ import (
 	"github.com/upkeep-go/upkeep/firmware"
 )
 
-func bootID() string { return "" }
-
 func rootSlot(paths) (string, error) {
 	return "", fmt.Errorf("%w: Config.Running has to tell which slot runs", firmware.ErrInvalid)
 }

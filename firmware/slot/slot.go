@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/internal/proc"
 )
 
 // The two slots, as Vars name them.
@@ -93,7 +94,7 @@ func Open(c Config) (*Slots, error) {
 	switch {
 	case c.Start != nil:
 	case device:
-		c.Start = bootID
+		c.Start = proc.BootID
 	default:
 		c.Start = func() string { return "" }
 	}

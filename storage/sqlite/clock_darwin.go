@@ -10,11 +10,3 @@ func bootMicros() int64 {
 	}
 	return t.Nano() / 1000
 }
-
-func bootID() string {
-	id, err := unix.Sysctl("kern.bootsessionuuid")
-	if err != nil {
-		return ""
-	}
-	return id
-}

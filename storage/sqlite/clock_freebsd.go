@@ -10,8 +10,3 @@ func bootMicros() int64 {
 	}
 	return t.Nano() / 1000
 }
-
-// bootID is unknown: the time of the boot changes with the wall clock. A lease
-// of an earlier boot is recognised when it has more time left than it ever
-// had; else it lasts once more for as long as it had left.
-func bootID() string { return "" }

@@ -50,12 +50,3 @@ func monotonicOffset(offsets string) int64 {
 	}
 	return 0
 }
-
-// bootID is "" where a sandbox hides it.
-func bootID() string {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(id))
-}

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/proc"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
 )
 
@@ -12,10 +13,12 @@ import (
 // time namespace, never jumps, and starts anew with each boot, which ends every
 // lease.
 //
-// Each system has files of its own: clock_*.go and process_*.go.
+// Each system has a clock_*.go of its own. Where the boot has no name a lease of
+// an earlier one is recognised when it has more time left than it ever had; else
+// it lasts once more for as long as it had left.
 var thisHost = sync.OnceValue(func() sqlstore.Host {
 	name, ended := identify()
-	return sqlstore.Host{Boot: bootID(), Tick: tick, Process: name, Ended: ended}
+	return sqlstore.Host{Boot: proc.BootID(), Tick: tick, Process: name, Ended: ended}
 })
 
 // started is one moment by two clocks: the one that all processes share, and

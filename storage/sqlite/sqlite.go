@@ -8,7 +8,7 @@
 // the SQL, a writer.go and what lend.go lends to readers; both run statements on
 // a session.go. open.go and log.go make sure that a file is ours and whole,
 // place.go that it stays where it is, origin.go that a restored one is known.
-// host.go is the machine whose clock judges leases (clock_*.go, process_*.go),
+// host.go is the machine whose clock judges leases (clock_*.go, process.go),
 // notice.go the news of commits, within.go the transaction of a caller,
 // backup.go the copy.
 package sqlite
