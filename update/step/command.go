@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/upkeep-go/upkeep/internal/procgroup"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -139,7 +140,7 @@ func (c Exec) run(ctx context.Context, t *update.Task, template []string) error 
 		return err
 	}
 	if a.ID != "" && os.Getenv(attemptVariable) != a.ID { // else we are what it started
-		if err := endOrphans(ctx, attemptVariable+"="+a.ID); err != nil {
+		if err := endOrphans(ctx, a.ID); err != nil {
 			return fmt.Errorf("ending an earlier attempt: %w", err)
 		}
 	}
@@ -168,29 +169,38 @@ func (c Exec) start(ctx context.Context, t *update.Task, args []string, id strin
 	}
 	cmd.Env = append(cmd.Env, attemptVariable+"="+id)
 	cmd.Stdout, cmd.Stderr = out, out
-	g, err := newGroup(cmd)
+	g, err := procgroup.New(cmd, procgroup.Options{EndsWithParent: true})
 	if err != nil {
 		return err
 	}
-	defer g.close()
-	cmd.Cancel = g.terminate
+	defer g.Close()
+	cmd.Cancel = g.Terminate
 	cmd.WaitDelay = c.Grace
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	if err := g.started(); err != nil {
-		g.kill()
+	if err := g.Started(); err != nil {
+		g.Kill()
 		return errors.Join(err, cmd.Wait())
 	}
 	err = cmd.Wait()
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
 		return nil
 	}
-	g.kill()
+	g.Kill()
 	// What has made a session of its own is not in the group any more.
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Grace)
 	defer cancel()
-	return errors.Join(err, endOrphans(late, attemptVariable+"="+id))
+	return errors.Join(err, endOrphans(late, id))
+}
+
+// endOrphans ends what is left of an attempt, where that can be found.
+func endOrphans(ctx context.Context, id string) error {
+	err := procgroup.EndMarked(ctx, attemptVariable+"="+id)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
 }
 
 // output passes on what a program writes and remembers the end of it.

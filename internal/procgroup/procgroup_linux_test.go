@@ -1,0 +1,86 @@
+package procgroup_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/internal/needstest"
+	"github.com/upkeep-go/upkeep/internal/procgroup"
+)
+
+func init() {
+	// parent starts one that is deaf in a group that ends with it.
+	children["parent"] = func(file string) {
+		cmd := child("deaf", file)
+		g, err := procgroup.New(cmd, procgroup.Options{EndsWithParent: true})
+		if err != nil {
+			panic(err)
+		}
+		defer g.Close()
+		if err := cmd.Start(); err != nil {
+			panic(err)
+		}
+		time.Sleep(2 * hangs)
+	}
+}
+
+func TestAProgramEndsWithAKilledParentIfItIsTo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pid")
+	parent := child("parent", file)
+	require.NoError(t, parent.Start())
+	g := procgroup.Adopt(told(t, file))
+	require.False(t, empty(t, g))
+	require.NoError(t, parent.Process.Kill())
+	require.Error(t, parent.Wait())
+	require.NoError(t, g.Wait(t.Context()))
+}
+
+func TestAZombieIsNotCounted(t *testing.T) {
+	cmd := exec.Command("sh", "-c", "exit 0")
+	g := begin(t, cmd, procgroup.Options{})
+	require.NoError(t, g.Wait(t.Context()))
+	require.NoError(t, syscall.Kill(cmd.Process.Pid, 0), "it is still there")
+	require.True(t, empty(t, g))
+}
+
+func TestWhatIsMarkedIsFoundAndNothingElse(t *testing.T) {
+	_, err := exec.LookPath("setsid")
+	needstest.Tool(t, "setsid", err == nil)
+	const name = "UPKEEP_PROCGROUP_TEST"
+	dir := t.TempDir()
+	start := func(file, mark string, program ...string) int {
+		cmd := child("deaf", filepath.Join(dir, file))
+		if len(program) > 0 {
+			cmd = exec.Command(program[0], append(program[1:], cmd.Args...)...)
+		}
+		cmd.Env = append(os.Environ(), mark)
+		begin(t, cmd, procgroup.Options{})
+		return told(t, filepath.Join(dir, file))
+	}
+	own := []int{
+		start("own", name+"=one"),
+		start("apart", name+"=one", "setsid", "--fork"), // not in the group any more
+	}
+	start("other value", name+"=other")
+	start("longer value", name+"=one more")
+	start("longer name", "X"+name+"=one")
+	start("in a value", "OTHER="+name+"=one")
+
+	marked := func() []int {
+		pids, err := procgroup.Marked(name + "=one")
+		require.NoError(t, err)
+		return pids
+	}
+	require.ElementsMatch(t, own, marked())
+	require.NoError(t, procgroup.EndMarked(t.Context(), name+"=one"))
+	require.Empty(t, marked())
+	left, err := procgroup.Marked(name + "=other")
+	require.NoError(t, err)
+	require.Len(t, left, 1, "others live")
+}
