@@ -31,6 +31,7 @@ type endpoint struct {
 	url       string
 	base      *url.URL
 	transport *http.Transport
+	once      *http.Transport // for what cannot be sent twice: each connection has one request
 
 	most   int64 // requests at a time; 0: any number
 	open   atomic.Int64
@@ -93,7 +94,22 @@ func (r *Router) newEndpoint(base string) (*endpoint, error) {
 		}
 		return e.keep(c)
 	}
+	e.once = e.transport.Clone()
+	e.once.MaxIdleConnsPerHost = -1 // without telling the service, which may then read no more
 	return e, nil
+}
+
+// carrier returns who carries a request. A service that closes an idle connection
+// while a request comes may have seen of it what it will: one that changes
+// something is lost then, and is not sent where that can happen.
+func (e *endpoint) carrier(r *http.Request) *http.Transport {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		if r.Body == nil {
+			return e.transport
+		}
+	}
+	return e.once
 }
 
 // fit reports whether an endpoint should get a request that is its turn.

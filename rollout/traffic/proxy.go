@@ -159,7 +159,7 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	for {
 		e := x.choice.endpoint
 		out.URL = e.locate(out.URL, x.in.URL)
-		reply, err := e.transport.RoundTrip(out)
+		reply, err := e.carrier(out).RoundTrip(out)
 		if err == nil {
 			return reply, nil
 		}

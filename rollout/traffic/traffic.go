@@ -26,7 +26,8 @@ type Config struct {
 	// seconds, and takes a megabyte of a reply's headers.
 	Transport *http.Transport
 	// Idle is how long a connection to a service is kept. Default 4 seconds,
-	// which is less than what services keep theirs.
+	// which is less than what services keep theirs. Requests with a body, and of
+	// other methods than GET, HEAD, OPTIONS and TRACE, get a connection each.
 	Idle   time.Duration
 	Stream time.Duration // an upgraded connection's time to end when drained; default 30 seconds
 
