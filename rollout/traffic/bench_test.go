@@ -38,8 +38,9 @@ func choices() map[string]struct {
 	table   rollout.Table
 	request *http.Request
 } {
-	plain, sticky, ruled := split90(1), split90(1), split90(1)
-	sticky.Split.Sticky = &rollout.Sticky{Cookie: "visitor", Issue: true}
+	plain, issued, own, ruled := split90(1), split90(1), split90(1), split90(1)
+	issued.Split.Sticky = &rollout.Sticky{Cookie: "visitor", Issue: true}
+	own.Split.Sticky = &rollout.Sticky{Cookie: "session"}
 	ruled.Split.Rules = []rollout.Rule{{Run: "b", Match: rollout.Match{Header: "X-Canary", Value: "1"}}}
 	of := func(h http.Header) *http.Request {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -51,7 +52,8 @@ func choices() map[string]struct {
 		request *http.Request
 	}{
 		"weights": {plain, of(http.Header{})},
-		"sticky":  {sticky, of(http.Header{"Cookie": {"theme=dark; visitor=" + strings.Repeat("A7", 13)}})},
+		"issued":  {issued, of(http.Header{"Cookie": {"theme=dark; visitor=" + strings.Repeat("A7", 13)}})},
+		"own":     {own, of(http.Header{"Cookie": {"theme=dark; session=" + strings.Repeat("9f0c", 8)}})},
 		"rule":    {ruled, of(http.Header{"X-Canary": {"1"}})},
 	}
 }

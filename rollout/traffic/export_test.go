@@ -40,11 +40,17 @@ func (c *Chooser) Leave(before func()) {
 	c.service.serveQueue()
 }
 
-// What is parsed.
-var (
-	Queried = queried
-	Cookie  = cookie
-)
+// Queried reports what a query has.
+var Queried = queried
+
+// Cookie returns the first value that a cookie may have.
+func Cookie(lines []string, name string) (string, bool) { return cookie(lines, name, printable) }
+
+// Issued reports whether a name may be one that a Router gives.
+var Issued = issued
+
+// Hash is that of a visitor and of a run.
+var Hash = hash
 
 // Late returns what a request does that has read the table of now and goes on
 // later: it is let in at an endpoint, or gets nil. When it leaves it tells whether

@@ -23,7 +23,7 @@ func matches(m rollout.Match, r *http.Request) bool {
 		}
 		return false
 	case m.Cookie != "":
-		v, ok := cookie(r.Header["Cookie"], m.Cookie)
+		v, ok := cookie(r.Header["Cookie"], m.Cookie, printable)
 		return ok && v == m.Value
 	}
 	return queried(r.URL.RawQuery, m.Query, m.Value)
@@ -67,21 +67,27 @@ func unescaped(s, want string) bool {
 	return err == nil && s == want
 }
 
-// cookie returns the first value that a cookie has in the lines of a request,
-// read as http.Request.CookiesNamed does, which makes a list.
-func cookie(lines []string, name string) (value string, ok bool) {
+// cookie returns the first valid value that a cookie has in the lines of a
+// request, read as http.Request.CookiesNamed does, which makes a list.
+func cookie(lines []string, name string, valid func(string) bool) (value string, ok bool) {
 	for _, line := range lines {
 		for line != "" {
-			var pair string
-			pair, line, _ = strings.Cut(line, ";")
-			k, v, _ := strings.Cut(textproto.TrimString(pair), "=")
-			if textproto.TrimString(k) != name {
+			end := strings.IndexByte(line, ';')
+			if end < 0 {
+				end = len(line)
+			}
+			pair := textproto.TrimString(line[:end])
+			line = line[min(end+1, len(line)):]
+			rest, named := strings.CutPrefix(pair, name)
+			rest = textproto.TrimString(rest)
+			if !named || rest != "" && rest[0] != '=' {
 				continue
 			}
+			v := strings.TrimPrefix(rest, "=")
 			if len(v) > 1 && v[0] == '"' && v[len(v)-1] == '"' {
 				v = v[1 : len(v)-1]
 			}
-			if printable(v) {
+			if valid(v) {
 				return v, true
 			}
 		}
@@ -91,10 +97,22 @@ func cookie(lines []string, name string) (value string, ok bool) {
 
 // printable reports whether a cookie may have this value.
 func printable(v string) bool {
-	for i := range len(v) {
-		if c := v[i]; c < 0x20 || c >= 0x7f || c == '"' || c == ';' || c == '\\' {
+	if len(v) < 8 {
+		return allPrintable(short(v) | 'a'*ones<<(8*len(v)))
+	}
+	last := v[len(v)-8:]
+	for ; len(v) > 8; v = v[8:] {
+		if !allPrintable(word(v)) {
 			return false
 		}
 	}
-	return true
+	return allPrintable(word(last))
+}
+
+// allPrintable reports whether a cookie may have these 8 bytes: none is below a
+// space, above a tilde, or one of " ; \.
+func allPrintable(w uint64) bool {
+	yes := (w + (0x80-' ')*ones) & differ(w, '"') & differ(w, ';') & differ(w, '\\')
+	no := w | (w + (0x80-0x7f)*ones)
+	return yes&^no&highs == highs
 }

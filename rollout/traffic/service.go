@@ -95,7 +95,7 @@ func (s *service) compile(t rollout.Table) *table {
 	revisions := make([]revision, n)
 	for i, w := range t.Split.Weights {
 		v := &revisions[i]
-		v.Weight, v.hash, v.counts = w, fnv(w.Run), s.counts[w.Run]
+		v.Weight, v.hash, v.counts = w, hash(w.Run), s.counts[w.Run]
 		if v.counts == nil {
 			v.counts = new(counts)
 			s.counts[w.Run] = v.counts

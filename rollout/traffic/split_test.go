@@ -248,6 +248,10 @@ func TestGarbageInACookieIsANewVisitor(t *testing.T) {
 			b.router.Handler(web).ServeHTTP(w, r)
 			require.Len(b, w.Result().Cookies(), 1, garbage)
 			require.Equal(b, "/", w.Result().Cookies()[0].Path)
+			r.Header.Set("Cookie", "visitor="+garbage+"; visitor="+w.Result().Cookies()[0].Value)
+			w = httptest.NewRecorder()
+			b.router.Handler(web).ServeHTTP(w, r)
+			require.Empty(b, w.Result().Cookies(), "who has a name keeps it, be there garbage of another path before it")
 		}
 	})
 }

@@ -1,9 +1,7 @@
 package traffic
 
 import (
-	"crypto/rand"
 	"maps"
-	"math"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -80,67 +78,6 @@ func (t *table) choose(r *http.Request) (to *revision, visitor string) {
 		}
 	}
 	return t.slots[(t.turn.Add(1)-1)%100], ""
-}
-
-// visitor returns what tells the visitor from others, and again if it is new.
-func (t *table) visitor(r *http.Request) (key, first string) {
-	sticky := t.Split.Sticky
-	if sticky.Header != "" {
-		return header(r, sticky.Header), ""
-	}
-	key, _ = cookie(r.Header["Cookie"], sticky.Cookie)
-	if !sticky.Issue || issued(key) {
-		return key, ""
-	}
-	key = rand.Text()
-	return key, key
-}
-
-// issued reports whether a name may be one of rand.Text.
-func issued(key string) bool {
-	if len(key) != 26 {
-		return false
-	}
-	for i := range len(key) {
-		if c := key[i]; (c < 'A' || c > 'Z') && (c < '2' || c > '7') {
-			return false
-		}
-	}
-	return true
-}
-
-// of returns the revision of a visitor: that which has the smallest waiting time
-// of those drawn for the visitor with the shares as rates. A share that grows
-// makes times smaller for one revision, so that visitors only move to it, and
-// nothing need be remembered.
-func (t *table) of(key string) (to *revision) {
-	h := fnv(key)
-	least := math.Inf(1)
-	for _, v := range t.revisions {
-		if v.Percent == 0 {
-			continue
-		}
-		uniform := float64(mix(h^v.hash)>>11|1) / (1 << 53)
-		if wait := -math.Log(uniform) / float64(v.Percent); wait < least {
-			least, to = wait, v
-		}
-	}
-	return to
-}
-
-func fnv(s string) uint64 {
-	h := uint64(14695981039346656037)
-	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * 1099511628211
-	}
-	return h
-}
-
-// mix spreads the bits, as the end of splitmix64 does.
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 // enter takes the next endpoint that a request may go to, but for those tried:

@@ -1,9 +1,10 @@
 // Package traffic is a reverse proxy that splits traffic exactly, drains by
 // counting, and counts what it serves.
 //
-// Read traffic.go; then table.go and service.go for who gets a request, queue.go
-// for those that wait, endpoint.go for what is counted and drained, proxy.go,
-// forward.go, body.go and tunnel.go for the way there and back.
+// Read traffic.go; then table.go, match.go, visitor.go and service.go for who
+// gets a request, queue.go for those that wait, endpoint.go for what is counted
+// and drained, proxy.go, forward.go, body.go and tunnel.go for the way there and
+// back.
 package traffic
 
 import (
