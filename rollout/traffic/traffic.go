@@ -77,7 +77,10 @@ type Router struct {
 	exchange sync.Pool    // of *exchange
 	waiting  atomic.Int64 // requests of all services
 
-	mu       sync.RWMutex
+	mu sync.RWMutex
+	// services stay when they are removed: a Handler goes on with its service if
+	// that comes back, the generation refuses tables of before, and what was open
+	// is still counted. It is 2 to 14 kB of each, most of it counts.
 	services map[rollout.ServiceID]*service
 	watchers map[chan struct{}]bool
 }
