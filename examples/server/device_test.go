@@ -92,8 +92,9 @@ func TestTheWalkOfTheServiceRunsWordForWord(t *testing.T) {
 	out, _ := walkThrough(t, "## Roll a service", "## Update a device")
 	shares := "     90 greeter-001 greeter:1 hello\n     10 greeter-001 greeter:2 hello\n" // as the README shows
 	requireInOrder(t, out,
-		"    100 greeter-001 greeter:1 hello\n", `"errcode":0`, "paused\n", shares, "greeter-001 greeter:2 hello\n",
-		"greeter-001 greeter:2 hello\n", shares, "paused\n", // after the kill
+		"    100 greeter-001 greeter:1 hello\n", "http://127.0.0.1:", " greeter-001 greeter:1 hello\n", "http://127.0.0.1:",
+		`"errcode":0`, "paused\n", shares, "greeter-001 greeter:2 hello\n",
+		"greeter-001 greeter:2 hello\n", shares, "http://127.0.0.1:", " greeter-001 greeter:2 hello\n", "paused\n", // after the kill
 		"succeeded\n", "    100 greeter-001 greeter:2 hello\n",
 		`"errcode":0`, "rolled_back\n", "% of ", "requests failed", "    100 greeter-001 greeter:2 hello\n",
 		"succeeded\n", "    100 greeter-001 greeter:1 hello\n",
@@ -105,7 +106,7 @@ func TestTheWalkOfTheDeviceEndsWhenTheServerDoesNotStart(t *testing.T) {
 	sh, err := exec.LookPath("sh")
 	needstest.Tool(t, "sh", err == nil)
 	dir, script := t.TempDir(), "sleep() { :; }\n" // nobody has to wait here
-	for _, name := range []string{"device", "states", "begin"} {
+	for _, name := range []string{"halt", "device", "states", "begin"} {
 		for _, block := range walk(t, "## Harm the device") {
 			if f := regexp.MustCompile(`(?ms)^` + name + `\(\) \{.*?\}\n`).FindString(block); f != "" {
 				script += f
