@@ -107,7 +107,7 @@ func (v *rolloutView) Get(ctx context.Context, id string) (rollout.Run, error) {
 }
 
 // tell passes over what happens in an environment of somebody else. What is
-// logged, and all messages, are for who may see details.
+// logged, all messages, and what rules look for, are for who may see details.
 func (v *rolloutView) tell(e rollout.Event) runEvent {
 	told := runEvent{
 		Event: web.Event{ID: e.Seq, Name: string(e.Kind), Data: rolloutEventOf(e)},
@@ -118,7 +118,7 @@ func (v *rolloutView) tell(e rollout.Event) runEvent {
 		return told
 	}
 	if e.Kind != rollout.EventLog {
-		e.Message = ""
+		e.Message, e.Split = "", e.Split.Masked()
 		told.outline = rolloutEventOf(e)
 	}
 	return told
@@ -126,7 +126,7 @@ func (v *rolloutView) tell(e rollout.Event) runEvent {
 
 func rolloutEventOf(e rollout.Event) rolloutEventReply {
 	return rolloutEventReply{
-		e.Seq, e.Time, e.Run, e.Service.Env, e.Service.Name, e.Kind, e.State, e.Step, e.Percent, splitOf(e.Split), e.Actor, e.Message,
+		e.Seq, e.Time, e.Run, e.Service.Env, e.Service.Name, e.Kind, e.State, e.Step, e.Percent, splitReplyOf(e.Split), e.Actor, e.Message,
 	}
 }
 

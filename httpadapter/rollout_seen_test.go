@@ -16,7 +16,7 @@ import (
 	"github.com/upkeep-go/upkeep/rollout"
 )
 
-func TestCommandsOfAPlanAreShownToAdminsOnly(t *testing.T) {
+func TestArgumentsOfCommandsAreShownToAdminsOnly(t *testing.T) {
 	rolling(t, new(site), func(t *testing.T, s *site) {
 		for _, key := range []string{secret, "none"} {
 			s.port.roll(t, rollout.Request{Service: web1, Spec: rollout.Spec{
@@ -29,11 +29,37 @@ func TestCommandsOfAPlanAreShownToAdminsOnly(t *testing.T) {
 			require.Equal(t, http.StatusOK, plan.StatusCode, plan.text)
 			require.Contains(t, plan.text, `"field":"Command"`)
 			require.Contains(t, plan.text, `"field":"Extra.image_info.server_addr"`)
-			require.Equal(t, told, strings.Contains(plan.text, secret), plan.text)
+			require.NotContains(t, plan.text, secret, "a plan shows them to nobody")
+			run := s.send("GET", ownRollouts+"/runs/run-2", "", as(token))
+			require.Contains(t, run.text, "image_info.server_addr")
+			require.Contains(t, run.text, `"command":["serve",`, "the program is for all to see")
+			require.Equal(t, told, strings.Contains(run.text, secret), run.text)
 		}
-		run := s.send("GET", ownRollouts+"/runs/run-2", "", as(reader))
-		require.Contains(t, run.text, "image_info.server_addr")
-		require.NotContains(t, run.text, secret)
+	})
+}
+
+func TestWhatRulesLookForIsShownToAdminsOnly(t *testing.T) {
+	rolling(t, new(site), func(t *testing.T, s *site) {
+		split := `{"weights":[{"version":"v1","percent":100}],"rules":[{"version":"v1","header":"X-Key","value":"looked-for"}]}`
+		done := s.send("POST", ownRollouts+"/services/web/split"+inTest, split, as(admin))
+		require.Equal(t, http.StatusOK, done.StatusCode, done.text)
+		run := s.port.roll(t, rollout.Request{Service: web1, Spec: imaged(), Restart: true, Strategy: &rollout.Strategy{Steps: []rollout.Step{
+			{Percent: 50, Hold: -1, Match: []rollout.Match{{Cookie: "key", Value: "looked-for"}}}, {Percent: 100, Hold: -1},
+		}}})
+		body := `{"env_id":"test","server_name":"web","version_name":"v1","upload_type":"image","image_info":{"image_url":"web:9"}}`
+		for token, told := range map[string]bool{reader: false, admin: true} {
+			for _, path := range []string{
+				"/runs/" + run.ID, "/runs", "/services", "/services/web" + inTest, "/events?run=" + run.ID,
+			} {
+				r := s.send("GET", ownRollouts+path, "", as(token))
+				require.Equal(t, http.StatusOK, r.StatusCode, r.text)
+				require.Equal(t, told, strings.Contains(r.text, "looked-for"), "%s: %s", path, r.text)
+				require.Contains(t, r.text, "X-Key", "what they look at is for all to see: %s", path)
+			}
+			plan := s.send("POST", ownRollouts+"/plan", body, as(token))
+			require.Equal(t, http.StatusOK, plan.StatusCode, plan.text)
+			require.NotContains(t, plan.text, "looked-for")
+		}
 	})
 }
 

@@ -25,7 +25,15 @@ func revisionOf(id rollout.RevisionID) *revisionReply {
 	return &revisionReply{id.Version, id.Run}
 }
 
-func splitOf(s rollout.Split) splitReply {
+// splitOf is what a caller may see of a split.
+func splitOf(c *web.Call, s rollout.Split) splitReply {
+	if !details(c) {
+		s = s.Masked()
+	}
+	return splitReplyOf(s)
+}
+
+func splitReplyOf(s rollout.Split) splitReply {
 	reply := splitReply{
 		Weights: each(s.Weights, func(w rollout.Weight) weightReply { return weightReply(w) }),
 		Rules: each(s.Rules, func(r rollout.Rule) ruleReply {
@@ -38,7 +46,15 @@ func splitOf(s rollout.Split) splitReply {
 	return reply
 }
 
-func stepOf(s rollout.Step) rolloutStepReply {
+// stepsOf is what a caller may see of steps.
+func stepsOf(c *web.Call, steps []rollout.Step) []rolloutStepReply {
+	return each(steps, func(s rollout.Step) rolloutStepReply { return stepOf(c, s) })
+}
+
+func stepOf(c *web.Call, s rollout.Step) rolloutStepReply {
+	if !details(c) {
+		s = s.Masked()
+	}
 	return rolloutStepReply{
 		s.Percent, max(0, s.Hold.Milliseconds()), s.Manual, s.Replicas,
 		each(s.Match, func(m rollout.Match) matchReply { return matchReply(m) }),
@@ -49,10 +65,6 @@ func stepOf(s rollout.Step) rolloutStepReply {
 func specOf(c *web.Call, s rollout.Spec) specReply {
 	if !details(c) {
 		s = s.Masked()
-		s.Command = nil
-		if s.Archive != nil {
-			s.Archive.Command = nil
-		}
 	}
 	reply := specReply{
 		Command: s.Command, Environment: s.Environment, Port: s.Port, CPU: s.CPU, Memory: s.Memory, Logs: s.Logs, Path: s.Path,
@@ -98,7 +110,7 @@ func rolloutRunOf(c *web.Call, r rollout.Run) rolloutRunReply {
 	reply := rolloutRunReply{
 		ID: r.ID, Env: r.Service.Env, Service: r.Service.Name, From: revisionOf(r.From),
 		Revision: revisionReply{r.Revision.Version, r.Revision.Run}, State: r.State, Status: statusOf(r.State), Percent: r.Percent,
-		Step: r.Step, Steps: each(r.Strategy.Steps, stepOf), Split: splitOf(r.Split), Before: splitOf(r.Before), Spec: specOf(c, r.Spec),
+		Step: r.Step, Steps: stepsOf(c, r.Strategy.Steps), Split: splitOf(c, r.Split), Before: splitOf(c, r.Before), Spec: specOf(c, r.Spec),
 		Reason: r.Reason, Remark: r.Request.Remark, Actor: r.Request.By.Actor, Because: r.Request.By.Reason,
 		RequestID: r.Request.By.RequestID, Undoes: r.Undoes, Owner: r.Owner,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, EndedAt: r.EndedAt,
@@ -146,7 +158,7 @@ func measurementOf(c *web.Call, m rollout.Measurement) measurementReply {
 // serviceOf is what a caller may see of a service.
 func serviceOf(c *web.Call, s rollout.Service) serviceReply {
 	return serviceReply{
-		Env: s.ID.Env, Name: s.ID.Name, Split: splitOf(s.Split), Generation: s.Generation, Stable: revisionOf(s.Stable),
+		Env: s.ID.Env, Name: s.ID.Name, Split: splitOf(c, s.Split), Generation: s.Generation, Stable: revisionOf(s.Stable),
 		KeptUntil: s.KeptUntil, Held: s.Held, Path: s.Path, UpdatedAt: s.UpdatedAt,
 		Revisions: each(s.Revisions, func(r rollout.Revision) serviceRevisionReply {
 			return serviceRevisionReply{revisionReply{r.ID.Version, r.ID.Run}, r.Replicas, r.Remark, r.Replaced, specOf(c, r.Spec)}
@@ -157,7 +169,8 @@ func serviceOf(c *web.Call, s rollout.Service) serviceReply {
 // serviceStatusOf is what a caller may see of the present of a service.
 func serviceStatusOf(c *web.Call, st rollout.Status) serviceStatusReply {
 	reply := serviceStatusReply{
-		Service: serviceOf(c, st.Service), InForce: splitOf(st.Split), Stats: statsReply{st.Stats.Waiting, map[string]countsReply{}},
+		Service: serviceOf(c, st.Service), InForce: splitOf(c, st.Split),
+		Stats:    statsReply{st.Stats.Waiting, map[string]countsReply{}},
 		Replicas: each(st.Replicas, func(r rollout.Replica) replicaReply { return replicaOf(c, r) }),
 	}
 	if st.Run != nil {
@@ -187,10 +200,10 @@ func replicaOf(c *web.Call, r rollout.Replica) replicaReply {
 	return reply
 }
 
-// changeOf is a difference of contents. Commands, and where replicas are, are for
-// who may see details.
+// changeOf is a difference of contents. What an archive is, and where replicas
+// are, are for who may see details.
 func changeOf(c *web.Call, d rollout.Difference) specChangeReply {
-	if !details(c) && slices.Contains([]string{"Command", "Archive", "Addresses"}, d.Field) {
+	if !details(c) && slices.Contains([]string{"Archive", "Addresses"}, d.Field) {
 		d.From, d.To = "***", "***"
 	}
 	return specChangeReply(d)
@@ -201,7 +214,7 @@ func planOf(c *web.Call, p rollout.Plan) rolloutPlanReply {
 		ID: p.ID, From: revisionOf(p.From), Version: p.Version, Spec: specOf(c, p.Spec), UpToDate: p.UpToDate,
 		Diff: each(p.Diff, func(d rollout.Difference) specChangeReply { return changeOf(c, d) }),
 		Steps: each(p.Steps, func(s rollout.PlannedStep) plannedStepReply {
-			return plannedStepReply{stepOf(s.Step), splitOf(s.Split), s.Replicas}
+			return plannedStepReply{stepOf(c, s.Step), splitOf(c, s.Split), s.Replicas}
 		}),
 		Hooks: append([]string{}, p.Hooks...), LongestMS: p.Longest.Milliseconds(), NotEnforced: append([]string{}, p.NotEnforced...),
 	}

@@ -264,8 +264,8 @@ type stickyReply struct {
 	MaxAgeMS int64  `json:"max_age_ms"`
 }
 
-// specReply is a content. Below Admin, values that may be secret are masked, and
-// there is no command.
+// specReply is a content. Below Admin, what may be secret is masked: values, and
+// the arguments of a command.
 type specReply struct {
 	Command     []string          `json:"command,omitempty"`
 	Archive     *archiveReply     `json:"archive,omitempty"`

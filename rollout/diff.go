@@ -13,11 +13,12 @@ import (
 // mask stands for a value that may be secret.
 const mask = "***"
 
-// Masked returns s with what may be secret masked: the values of Environment,
-// of headers of Health and of queries in addresses and Health.Path, and
-// credentials in them.
+// Masked returns s with what may be secret masked: the arguments of commands,
+// but for the program, the values of Environment, of headers of Health and of
+// queries in addresses and Health.Path, and credentials in them.
 func (s Spec) Masked() Spec {
 	s = s.Clone()
+	maskArguments(s.Command)
 	for name := range s.Environment {
 		s.Environment[name] = mask
 	}
@@ -29,6 +30,7 @@ func (s Spec) Masked() Spec {
 	}
 	if s.Archive != nil {
 		s.Archive.URL = maskURL(s.Archive.URL)
+		maskArguments(s.Archive.Command)
 	}
 	if s.Image != nil {
 		s.Image.URL, s.Image.Repository = maskURL(s.Image.URL), maskURL(s.Image.Repository)
@@ -40,6 +42,35 @@ func (s Spec) Masked() Spec {
 		s.Extra[name] = maskURL(value)
 	}
 	return s
+}
+
+// maskArguments leaves what names the program.
+func maskArguments(command []string) {
+	for i := range command[min(1, len(command)):] {
+		command[i+1] = mask
+	}
+}
+
+// Masked returns s with the values that Rules look for masked: they may be secret.
+func (s Split) Masked() Split {
+	s = s.Clone()
+	for i := range s.Rules {
+		s.Rules[i].Match = s.Rules[i].Match.masked()
+	}
+	return s
+}
+
+// Masked returns s with the values that Match looks for masked: they may be secret.
+func (s Step) Masked() Step {
+	s.Match = each(s.Match, Match.masked)
+	return s
+}
+
+func (m Match) masked() Match {
+	if m.Value != "" {
+		m.Value = mask
+	}
+	return m
 }
 
 // maskURL masks credentials and the values of a query. It knows URLs, the

@@ -8,6 +8,20 @@ import (
 	"github.com/upkeep-go/upkeep/rollout"
 )
 
+func TestOfACommandTheProgramIsShown(t *testing.T) {
+	for _, command := range [][]string{nil, {"bin/web"}, {"bin/web", "--token", "secret", ""}} {
+		s := rollout.Spec{Command: command, Archive: &rollout.Archive{Command: command}}
+		masked := s.Masked()
+		assert.NotContains(t, masked.Command, "secret")
+		assert.Equal(t, masked.Command, masked.Archive.Command)
+		assert.Len(t, masked.Command, len(command))
+		if len(command) > 0 {
+			assert.Equal(t, "bin/web", masked.Command[0])
+			assert.Equal(t, command, s.Command, "the content itself keeps its arguments")
+		}
+	}
+}
+
 func TestAddressesShowNoSecret(t *testing.T) {
 	for address, want := range map[string]string{
 		"https://example.com/a.tar":                        "https://example.com/a.tar",

@@ -210,8 +210,9 @@ func (c *Controller) Plan(ctx context.Context, r Request) (Plan, error) {
 func (in *intent) step(i int) PlannedStep {
 	step := in.strategy.Steps[i]
 	share := in.aim.share(step.Percent)
-	p := PlannedStep{Step: step, Split: in.aim.at(share), Replicas: map[string]int{}}
+	p := PlannedStep{Step: step.Masked(), Split: in.aim.at(share), Replicas: map[string]int{}}
 	p.Split.Rules = append(p.Split.Rules, matches(in.to, step)...)
+	p.Split = p.Split.Masked()
 	n := need(step, in.full(), share, in.share)
 	p.Replicas[in.to.Run] = n
 	for _, r := range in.service.Revisions {
