@@ -136,7 +136,8 @@ type replicaReply struct {
 }
 
 type statsReply struct {
-	Waiting   int                    `json:"waiting"`
+	Waiting   int                    `json:"waiting"`   // requests, now
+	Open      int                    `json:"open"`      // requests and tunnels that replicas have, now
 	Revisions map[string]countsReply `json:"revisions"` // by run
 }
 

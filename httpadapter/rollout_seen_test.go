@@ -63,6 +63,25 @@ func TestWhatRulesLookForIsShownToAdminsOnly(t *testing.T) {
 	})
 }
 
+// busy is a Router that has open what one has of a service that is asked.
+type busy struct{ rollout.Router }
+
+func (b busy) Stats(ctx context.Context, id rollout.ServiceID) (rollout.Stats, error) {
+	stats, err := b.Router.Stats(ctx, id)
+	stats.Waiting, stats.Open = 2, 3
+	return stats, err
+}
+
+func TestAServiceSaysWhatItHasOpen(t *testing.T) {
+	s := &site{prepareRollout: func(c *rollout.Config) { c.Router = busy{c.Router} }}
+	rolling(t, s, func(t *testing.T, s *site) {
+		r := s.send("GET", ownWeb+inTest, "", as(reader))
+		require.Equal(t, http.StatusOK, r.StatusCode, r.text)
+		stats := r.json(t)["stats"].(map[string]any)
+		require.Equal(t, []any{2.0, 3.0}, []any{stats["waiting"], stats["open"]})
+	})
+}
+
 func TestServicesWithoutAnEnvironmentAreListedAlone(t *testing.T) {
 	rolling(t, new(site), func(t *testing.T, s *site) {
 		s.port.roll(t, rollout.Request{Service: rollout.ServiceID{Name: "alone"}, Version: "v1", Spec: imaged()})

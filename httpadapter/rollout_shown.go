@@ -170,7 +170,7 @@ func serviceOf(c *web.Call, s rollout.Service) serviceReply {
 func serviceStatusOf(c *web.Call, st rollout.Status) serviceStatusReply {
 	reply := serviceStatusReply{
 		Service: serviceOf(c, st.Service), InForce: splitOf(c, st.Split),
-		Stats:    statsReply{st.Stats.Waiting, map[string]countsReply{}},
+		Stats:    statsReply{st.Stats.Waiting, st.Stats.Open, map[string]countsReply{}},
 		Replicas: each(st.Replicas, func(r rollout.Replica) replicaReply { return replicaOf(c, r) }),
 	}
 	if st.Run != nil {
