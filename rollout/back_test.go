@@ -39,19 +39,21 @@ func TestWhatNeverGetsReadyLeavesTheStableRevisionAlone(t *testing.T) {
 
 func TestWhatTheDeployerCannotRunFailsAtOnce(t *testing.T) {
 	t.Parallel()
-	passes(t, func(t *testing.T, w *world) {
-		w.fleet.refuses = func(rollout.RevisionID) error { return errors.Join(rollout.ErrInvalid, errors.New("no such program")) }
-		c := w.controller()
-		begun := time.Now()
-		run, err := c.Roll(t.Context(), request("v1"))
-		require.ErrorIs(t, err, rollout.ErrFailed)
-		require.Contains(t, run.Reason, "no such program")
-		require.Less(t, time.Since(begun), 2*time.Second)
-		_, err = c.Status(t.Context(), web)
-		require.ErrorIs(t, err, rollout.ErrNotFound)
-		w.fleet.refuses = nil
-		w.rolls(c, request("v1"))
-	})
+	for _, kind := range []error{rollout.ErrInvalid, errors.ErrUnsupported} {
+		passes(t, func(t *testing.T, w *world) {
+			w.fleet.refuses = func(rollout.RevisionID) error { return errors.Join(kind, errors.New("no such program")) }
+			c := w.controller()
+			begun := time.Now()
+			run, err := c.Roll(t.Context(), request("v1"))
+			require.ErrorIs(t, err, rollout.ErrFailed)
+			require.Contains(t, run.Reason, "no such program")
+			require.Less(t, time.Since(begun), 2*time.Second)
+			_, err = c.Status(t.Context(), web)
+			require.ErrorIs(t, err, rollout.ErrNotFound)
+			w.fleet.refuses = nil
+			w.rolls(c, request("v1"))
+		})
+	}
 }
 
 func TestWhatIsReadyAndThenFailsGoesBack(t *testing.T) {

@@ -102,8 +102,8 @@ func (s *Service) bears(rev *Revision, percent int, at *standing) error {
 	}
 	needed := min(ceil(full*percent, 100), *rev.Spec.MaxReplicas)
 	if at.ready < needed {
-		return invalid("Weights", "give version %q %d percent, for which %d replicas are to be ready: %d are",
-			rev.ID.Version, percent, needed, at.ready)
+		return invalid("Weights", "give version %q %d percent, for which %s %s to be ready: %d %s",
+			rev.ID.Version, percent, many(needed, "replica"), are(needed), at.ready, are(at.ready))
 	}
 	return nil
 }

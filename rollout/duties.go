@@ -193,7 +193,7 @@ func (k *keeper) obey(o orders) error {
 		message := "what was replaced is kept no more"
 		for run, n := range o.replicas {
 			if rev := svc.revision(run); rev != nil {
-				message = fmt.Sprintf("version %q has %d replicas, not %d", rev.ID.Version, n, rev.Replicas)
+				message = fmt.Sprintf("version %q has %s, not %d", rev.ID.Version, many(n, "replica"), rev.Replicas)
 				rev.Replicas = n
 			}
 		}

@@ -30,7 +30,7 @@ func TestShiftGivesNobodyMoreThanItCanBear(t *testing.T) { // A4
 		for _, percent := range []int{26, 50, 100} {
 			err := c.Shift(t.Context(), web, split(percent), ann)
 			require.ErrorIs(t, err, rollout.ErrInvalid)
-			require.ErrorContains(t, err, "replicas are to be ready: 1 are")
+			require.ErrorContains(t, err, "replicas are to be ready: 1 is")
 		}
 		require.Equal(t, before, w.router.table(web), "nothing has changed")
 		require.NoError(t, c.Shift(t.Context(), web, split(25), ann))

@@ -141,7 +141,7 @@ func (r *runner) settled() error {
 			if time.Now().Before(last) {
 				return false, last, nil
 			}
-			err := fmt.Errorf("%d replicas are not gone after %s", n, s.DrainTimeout+s.Deadline)
+			err := fmt.Errorf("%s %s not gone after %s", many(n, "replica"), are(n), s.DrainTimeout+s.Deadline)
 			if s.Surge == 0 && r.now.Back == nil {
 				return false, last, err
 			}

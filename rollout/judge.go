@@ -74,7 +74,7 @@ func (r *runner) compare(m Measurement, fresh, stable Counts, beside bool) Measu
 	silent := fresh.silent() && !stable.silent()
 	few := func(what string, c Counts) {
 		m.Verdict = VerdictInconclusive
-		m.Reason = fmt.Sprintf("%d requests%s, %d are needed", c.Requests, what, enough)
+		m.Reason = fmt.Sprintf("%s%s, %d %s needed", many(c.Requests, "request"), what, enough, are(enough))
 		if worse {
 			m.Reason += fmt.Sprintf("; %d of %d failed", fresh.Errors, fresh.Requests)
 		}
@@ -85,10 +85,10 @@ func (r *runner) compare(m Measurement, fresh, stable Counts, beside bool) Measu
 	case worse && (fresh.Requests >= enough && stable.Requests >= enough || fresh.Requests >= enough && beside ||
 		fresh.Requests >= handful && fresh.Errors == fresh.Requests):
 		m.Verdict = VerdictFail
-		m.Reason = fmt.Sprintf("%.1f %% of %d requests failed, %.1f %% of the stable revision's", fresh.failed(), fresh.Requests, stable.failed())
+		m.Reason = fmt.Sprintf("%.1f %% of %s failed, %.1f %% of the stable revision's", fresh.failed(), many(fresh.Requests, "request"), stable.failed())
 	case silent:
 		m.Verdict = VerdictInconclusive
-		m.Reason = fmt.Sprintf("%d clients left, %d requests were answered and %d failed", fresh.Cancelled, fresh.Requests-fresh.Errors, fresh.Errors)
+		m.Reason = fmt.Sprintf("%s left, %d got an answer and %d an error", many(fresh.Cancelled, "client"), fresh.Requests-fresh.Errors, fresh.Errors)
 	case fresh.Requests < enough:
 		few("", fresh)
 	case worse:

@@ -131,7 +131,7 @@ func (k *keeper) settle(ctx context.Context, timeout time.Duration, takes func(R
 			return v, k.forget(ctx, v)
 		}
 		if time.Now().After(last) {
-			return v, fmt.Errorf("%d replicas are not gone after %s", len(surplus), timeout+tidyTime)
+			return v, fmt.Errorf("%s %s not gone after %s", many(len(surplus), "replica"), are(len(surplus)), timeout+tidyTime)
 		}
 		parting, cancel := context.WithTimeout(ctx, partTime)
 		err = k.part(parting, surplus, timeout)

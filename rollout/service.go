@@ -111,7 +111,7 @@ type ServiceQuery struct {
 func (s *Service) present() string {
 	var all []string
 	for _, rev := range s.Revisions {
-		all = append(all, fmt.Sprintf("%s %d %% with %d replicas", rev.ID.Version, s.Split.percent(rev.ID.Run), rev.Replicas))
+		all = append(all, fmt.Sprintf("%s %d %% with %s", rev.ID.Version, s.Split.percent(rev.ID.Run), many(rev.Replicas, "replica")))
 	}
 	return strings.Join(all, ", ")
 }

@@ -25,6 +25,22 @@ func fits(field, value string, most int) error {
 	return nil
 }
 
+// many is a number of things, in words: "1 replica", "2 replicas".
+func many[N int | int64](n N, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
+// are is the verb for a number of things.
+func are[N int | int64](n N) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}
+
 // isToken reports whether a header or a cookie may have this name.
 func isToken(name string) bool {
 	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {

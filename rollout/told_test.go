@@ -51,7 +51,7 @@ func TestAStateIsToldOnceAndWhatChangesWithinItIsProgress(t *testing.T) {
 				require.NotEqual(t, last, place{e.State, e.Step}, "%+v", e)
 				last = place{e.State, e.Step}
 			}
-			progress = progress || e.Kind == rollout.EventProgress && e.Message == "v1 75 % with 3 replicas, v2 25 % with 1 replicas"
+			progress = progress || e.Kind == rollout.EventProgress && e.Message == "v1 75 % with 3 replicas, v2 25 % with 1 replica"
 		}
 		require.True(t, progress)
 	})
