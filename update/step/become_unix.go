@@ -4,8 +4,6 @@ package step
 
 import (
 	"errors"
-	"fmt"
-	"net"
 	"os"
 	"syscall"
 	"time"
@@ -23,43 +21,6 @@ func become(path string, env []string) error {
 		}
 		time.Sleep(20 * time.Millisecond) // a process that was just forked still has it open
 	}
-}
-
-// openListener returns a listener on the socket fd, which stays open.
-func openListener(fd int) (net.Listener, error) {
-	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	f := os.NewFile(uintptr(own), "listener")
-	defer f.Close()
-	return net.FileListener(f)
-}
-
-// duplicate returns another descriptor of a listener's socket. The name of a
-// Unix socket stays when the listener is closed.
-func duplicate(l net.Listener) (fd int, err error) {
-	var conn syscall.RawConn
-	switch l := l.(type) {
-	case *net.TCPListener:
-		conn, err = l.SyscallConn()
-	case *net.UnixListener:
-		conn, err = l.SyscallConn()
-	default:
-		err = fmt.Errorf("step: a %T cannot be handed over", l)
-	}
-	if err != nil {
-		return 0, err
-	}
-	var failed error
-	err = conn.Control(func(own uintptr) { fd, failed = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0) })
-	if err = errors.Join(err, failed); err != nil {
-		return 0, err
-	}
-	if l, ok := l.(*net.UnixListener); ok {
-		l.SetUnlinkOnClose(false)
-	}
-	return fd, nil
 }
 
 // inheritable says whether the programs that this process starts or becomes

@@ -1,8 +1,6 @@
 package step
 
 import (
-	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"syscall"
@@ -23,10 +21,8 @@ func become(path string, env []string) error {
 
 // Listeners cannot be handed over here.
 
-func openListener(int) (net.Listener, error) { return nil, errors.ErrUnsupported }
-func duplicate(net.Listener) (int, error)    { return 0, errors.ErrUnsupported }
-func inheritable(int, bool) error            { return nil }
-func closeListener(int)                      {}
+func inheritable(int, bool) error { return nil }
+func closeListener(int)           {}
 
 // unread cannot tell here.
 func unread(syscall.RawConn) bool { return false }

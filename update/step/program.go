@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/handover"
 )
 
 // listenersVariable has what a process hands over to the program that it
@@ -208,7 +209,7 @@ func (p *Program) Listen(network, address string) (net.Listener, error) {
 	var socket net.Listener
 	var err error
 	if fd, found := p.take(network, address); found {
-		socket, err = openListener(fd)
+		socket, err = handover.Open(fd)
 	} else {
 		socket, err = net.Listen(network, address)
 	}
@@ -267,7 +268,7 @@ func (p *Program) handOver() []inherited {
 		if known[[2]string{l.network, l.address}] {
 			continue
 		}
-		if fd, err := duplicate(l.Listener); err == nil { // else it is closed
+		if fd, err := handover.Descriptor(l.Listener); err == nil { // else it is closed
 			all = append(all, inherited{FD: fd, Network: l.network, Address: l.address})
 		}
 	}
