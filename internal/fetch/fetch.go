@@ -1,5 +1,6 @@
 // Package fetch has what all who ask a server over HTTP need: a [Client] that
-// fetches parts of files and distrusts who sends them, when to [Retry],
+// fetches parts of files and distrusts who sends them, a [Transfer] that puts
+// them together, when to [Retry],
 // addresses that are [Secure], errors that repeat no secret, and how long the
 // server wants to be left alone.
 package fetch

@@ -173,7 +173,7 @@ func TestDownloadWaitsBetweenAttemptsAndForNoReasonTheSameTime(t *testing.T) {
 		for range 20 {
 			at = nil
 			err := step.Download(step.Artifact{Dir: dir, Client: client, Attempts: 10}).Do(t.Context(), releaseTask(releaseOf(nil)))
-			require.ErrorContains(t, err, "given up after 10 attempts: step: the server answered 502 Bad Gateway")
+			require.ErrorContains(t, err, "given up after 10 attempts: the server answered 502 Bad Gateway")
 			require.Len(t, at, 10)
 			for i := range at[1:] {
 				pause := at[i+1].Sub(at[i])

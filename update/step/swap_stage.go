@@ -27,6 +27,8 @@ import (
 // tryTime is how long a new program may take to show that it starts.
 const tryTime = 10 * time.Second
 
+const bufferSize = 1 << 20 // bytes that are copied at once
+
 // stage writes the new program, durably, beside the old one, and returns what
 // it is. What an earlier attempt has left is written anew.
 func (s *swapper) stage(ctx context.Context, t *update.Task, p place) (fileID, error) {

@@ -126,7 +126,8 @@ func (s *sums) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (s *sums) reset() {
+// Reset forgets what has passed.
+func (s *sums) Reset() {
 	s.sha256.Reset()
 	if s.blake != nil {
 		s.blake.Reset()
