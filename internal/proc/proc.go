@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ID names a process. Two IDs are equal only if they are of one process; a
@@ -19,6 +20,13 @@ type ID struct {
 	PID       int
 	Start     string // clock ticks after the boot, as the time namespace has them
 	Boot      string // BootID; "" where a sandbox hides it
+}
+
+// Usage is what processes use: processor time until now, and memory that is
+// resident, in bytes, of which what they share counts for each.
+type Usage struct {
+	CPU    time.Duration
+	Memory int64
 }
 
 var errID = errors.New("proc: not the name of a process")

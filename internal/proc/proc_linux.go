@@ -91,18 +91,41 @@ func (id ID) Ended() bool {
 	return s.start != id.Start || s.zombie
 }
 
-// Usage returns the processor time that a process has used until now, without
-// that of other processes, and the bytes of memory that it has resident. A
-// zombie, which uses nothing any more, is an os.ErrProcessDone.
-func Usage(pid int) (cpu time.Duration, rss int64, err error) {
-	s, err := readStat(pid)
+// StartedAt returns when the process was started, to a hundredth of a second, by
+// this clock as it goes now.
+func (id ID) StartedAt() time.Time {
+	ticks, err := strconv.ParseInt(id.Start, 10, 64)
+	var now unix.Timespec
+	if err != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(ticks)*tick - time.Duration(now.Nano()))
+}
+
+// Groups returns what the process groups use, by their numbers, but for what
+// /proc hides.
+func Groups() (map[int]Usage, error) {
+	if _, err := self(); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
-	if s.zombie {
-		return 0, 0, os.ErrProcessDone
+	groups := make(map[int]Usage)
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if s, err := readStat(pid); err == nil && !s.zombie {
+			u := groups[s.group]
+			u.CPU += time.Duration(s.ticks) * tick
+			u.Memory += s.pages * int64(os.Getpagesize())
+			groups[s.group] = u
+		}
 	}
-	return time.Duration(s.ticks) * tick, s.pages * int64(os.Getpagesize()), nil
+	return groups, nil
 }
 
 // stat is what /proc says of a process.

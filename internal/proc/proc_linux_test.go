@@ -86,14 +86,10 @@ func TestAZombieHasEnded(t *testing.T) {
 	require.Eventually(t, child.Ended, hangs, time.Millisecond)
 	require.NoError(t, syscall.Kill(cmd.Process.Pid, 0), "it is still there")
 	require.Equal(t, child, of(t, cmd.Process.Pid))
-	_, _, err := proc.Usage(cmd.Process.Pid)
-	require.ErrorIs(t, err, os.ErrProcessDone)
 
 	require.NoError(t, cmd.Wait())
 	require.True(t, child.Ended())
-	_, err = proc.Of(cmd.Process.Pid)
-	require.ErrorIs(t, err, os.ErrNotExist)
-	_, _, err = proc.Usage(cmd.Process.Pid)
+	_, err := proc.Of(cmd.Process.Pid)
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
@@ -109,23 +105,36 @@ func TestAProcessThatExecutesAnotherProgramStaysTheSame(t *testing.T) {
 	require.Equal(t, before, of(t, cmd.Process.Pid))
 }
 
-func TestTheUsageOfABusyProcessGrows(t *testing.T) {
-	cmd := start(t, "while :; do :; done")
+func TestTheUsageOfABusyGroupGrows(t *testing.T) {
+	group := func(script string) int {
+		cmd := exec.Command("sh", "-c", script)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		require.NoError(t, cmd.Start())
+		t.Cleanup(func() {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			_ = cmd.Wait()
+		})
+		return cmd.Process.Pid
+	}
+	busy, idle := group("(while :; do :; done) & exec sleep 600"), group("exec sleep 600")
 	var last time.Duration
 	for range 3 {
 		require.Eventually(t, func() bool {
-			cpu, rss, err := proc.Usage(cmd.Process.Pid)
+			groups, err := proc.Groups()
 			require.NoError(t, err)
-			require.Positive(t, rss)
-			require.Less(t, rss, int64(1<<30))
-			grown := cpu > last
-			last = cpu
+			require.Less(t, groups[busy].Memory, int64(1<<30))
+			require.Less(t, groups[idle].CPU, time.Second)
+			grown := groups[busy].CPU > last && groups[busy].Memory > groups[idle].Memory
+			last = max(last, groups[busy].CPU)
 			return grown
 		}, hangs, time.Millisecond)
 	}
-	idle, _, err := proc.Usage(start(t, "exec sleep 600").Process.Pid)
-	require.NoError(t, err)
-	require.Less(t, idle, time.Second)
+}
+
+func TestAProcessSaysWhenItBegan(t *testing.T) {
+	before := time.Now()
+	id := of(t, start(t, "exec sleep 600").Process.Pid)
+	require.WithinRange(t, id.StartedAt(), before.Add(-100*time.Millisecond), time.Now().Add(100*time.Millisecond))
 }
 
 func TestAGroupIsItsProcesses(t *testing.T) {

@@ -16,8 +16,11 @@ func Of(int) (ID, error) { return ID{}, errors.ErrUnsupported }
 // Ended reports that the process has certainly ended, which is not known here.
 func (id ID) Ended() bool { return false }
 
-// Usage is an errors.ErrUnsupported on this system.
-func Usage(int) (cpu time.Duration, rss int64, err error) { return 0, 0, errors.ErrUnsupported }
+// StartedAt returns the zero Time: it is not known here.
+func (id ID) StartedAt() time.Time { return time.Time{} }
+
+// Groups is an errors.ErrUnsupported on this system.
+func Groups() (map[int]Usage, error) { return nil, errors.ErrUnsupported }
 
 // Group is an errors.ErrUnsupported on this system.
 func Group(int) (pids []int, err error) { return nil, errors.ErrUnsupported }

@@ -1,13 +1,13 @@
 package procgroup
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -31,47 +31,36 @@ func (g *Group) Close() {
 	}
 }
 
-// Marked returns the processes, which may be this one, that had variable,
-// "NAME=value", in their environment when their program began. It finds those
-// that this user may look into. On other systems than Linux it is an
-// errors.ErrUnsupported.
-func Marked(variable string) (pids []int, err error) {
-	err = eachMarked(variable, func(pid int) error {
-		pids = append(pids, pid)
-		return nil
-	})
-	return pids, err
-}
-
-func killMarked(variable string) (found int, err error) {
-	err = eachMarked(variable, func(pid int) error {
-		found++
-		if err := syscall.Kill(pid, syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
-			return err
-		}
-		return nil
-	})
-	return found, err
-}
-
-func eachMarked(variable string, do func(pid int) error) error {
-	wanted := []byte("\x00" + variable + "\x00")
+// Marked returns the processes, which may be this one, that had a variable in
+// their environment when their program began, and its value. It finds those that
+// this user may look into, zombies not among them. On other systems than Linux it
+// is an errors.ErrUnsupported.
+func Marked(name string) (values map[int]string, err error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return err
+		return nil, err
 	}
+	values = make(map[int]string)
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
 		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		if err != nil || !bytes.Contains(append([]byte{0}, environ...), wanted) {
+		if err != nil {
 			continue // it has ended, or is somebody else's
 		}
-		if err := do(pid); err != nil {
-			return err
+		_, rest, found := strings.Cut("\x00"+string(environ), "\x00"+name+"=")
+		if found {
+			values[pid], _, _ = strings.Cut(rest, "\x00")
 		}
+	}
+	return values, nil
+}
+
+func kill(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
+		return err
 	}
 	return nil
 }

@@ -19,6 +19,6 @@ func New(cmd *exec.Cmd, _ Options) (*Group, error) {
 func (g *Group) Close() {}
 
 // Marked is an errors.ErrUnsupported: it cannot look into other processes here.
-func Marked(string) (pids []int, err error) { return nil, errors.ErrUnsupported }
+func Marked(string) (values map[int]string, err error) { return nil, errors.ErrUnsupported }
 
-func killMarked(string) (int, error) { return 0, errors.ErrUnsupported }
+func kill(int) error { return errors.ErrUnsupported }

@@ -97,6 +97,6 @@ func (g *Group) Close() {
 func (g *Group) Empty() (bool, error) { return false, errors.ErrUnsupported }
 
 // Marked is an errors.ErrUnsupported: it cannot look into other processes here.
-func Marked(string) (pids []int, err error) { return nil, errors.ErrUnsupported }
+func Marked(string) (values map[int]string, err error) { return nil, errors.ErrUnsupported }
 
-func killMarked(string) (int, error) { return 0, errors.ErrUnsupported }
+func kill(int) error { return errors.ErrUnsupported }

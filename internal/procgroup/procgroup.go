@@ -33,12 +33,26 @@ func (g *Group) Wait(ctx context.Context) error {
 	}
 }
 
-// EndMarked kills all that Marked finds, and returns when there is none.
-func EndMarked(ctx context.Context, variable string) error {
+// EndMarked kills all that Marked finds with a value that is to end, and returns
+// when there is none.
+func EndMarked(ctx context.Context, name string, ends func(value string) bool) error {
 	for {
-		found, err := killMarked(variable)
-		if err != nil || found == 0 {
+		marked, err := Marked(name)
+		if err != nil {
 			return err
+		}
+		found := false
+		for pid, value := range marked {
+			if !ends(value) {
+				continue
+			}
+			found = true
+			if err := kill(pid); err != nil {
+				return err
+			}
+		}
+		if !found {
+			return nil
 		}
 		if err := pause.For(ctx, 10*time.Millisecond); err != nil {
 			return err

@@ -72,15 +72,19 @@ func TestWhatIsMarkedIsFoundAndNothingElse(t *testing.T) {
 	start("longer name", "X"+name+"=one")
 	start("in a value", "OTHER="+name+"=one")
 
-	marked := func() []int {
-		pids, err := procgroup.Marked(name + "=one")
+	marked := func(value string) (pids []int) {
+		values, err := procgroup.Marked(name)
 		require.NoError(t, err)
+		for pid, v := range values {
+			if v == value {
+				pids = append(pids, pid)
+			}
+		}
 		return pids
 	}
-	require.ElementsMatch(t, own, marked())
-	require.NoError(t, procgroup.EndMarked(t.Context(), name+"=one"))
-	require.Empty(t, marked())
-	left, err := procgroup.Marked(name + "=other")
-	require.NoError(t, err)
-	require.Len(t, left, 1, "others live")
+	require.ElementsMatch(t, own, marked("one"))
+	require.Len(t, marked("one more"), 1)
+	require.NoError(t, procgroup.EndMarked(t.Context(), name, func(value string) bool { return value == "one" }))
+	require.Empty(t, marked("one"))
+	require.Len(t, marked("other"), 1, "others live")
 }

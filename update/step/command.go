@@ -196,7 +196,7 @@ func (c Exec) start(ctx context.Context, t *update.Task, args []string, id strin
 
 // endOrphans ends what is left of an attempt, where that can be found.
 func endOrphans(ctx context.Context, id string) error {
-	err := procgroup.EndMarked(ctx, attemptVariable+"="+id)
+	err := procgroup.EndMarked(ctx, attemptVariable, func(value string) bool { return value == id })
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil
 	}
