@@ -1,0 +1,164 @@
+package process
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/filelock"
+	"github.com/upkeep-go/upkeep/internal/owned"
+	"github.com/upkeep-go/upkeep/internal/proc"
+	"github.com/upkeep-go/upkeep/internal/procgroup"
+	"github.com/upkeep-go/upkeep/rollout"
+	"github.com/upkeep-go/upkeep/rollout/process/internal/archive"
+	"github.com/upkeep-go/upkeep/rollout/process/internal/output"
+)
+
+// The folders of a Deployer, and the file that makes it the only one.
+const (
+	logsDir     = "logs"
+	archivesDir = "archives"
+	buildsDir   = "builds"
+	lockFile    = "lock"
+)
+
+// lockTime is how long another Deployer has to end that is just ending.
+const lockTime = 10 * time.Second
+
+// Open takes up what an earlier process left running, ends what it left half
+// started, and starts supervision, which Close ends. Another Deployer of the
+// folder is waited for, for ten seconds.
+func Open(c Config) (*Deployer, error) {
+	d, err := prepared(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.takeUp(context.Background()); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	d.working.Go(d.tidy)
+	return d, nil
+}
+
+// prepared returns a Deployer that supervises nothing yet.
+func prepared(c Config) (*Deployer, error) {
+	if err := supported(); err != nil {
+		return nil, err
+	}
+	if c.Dir == "" || c.Store == nil {
+		return nil, fmt.Errorf("process: %w: Config.Dir and Config.Store", rollout.ErrMissing)
+	}
+	for _, e := range c.Environment {
+		if name, _, ok := strings.Cut(e, "="); !ok || name == "" {
+			return nil, fmt.Errorf("process: %w: Config.Environment: want NAME=value", rollout.ErrInvalid)
+		}
+	}
+	host, err := hostName(c.Host)
+	if err != nil {
+		return nil, err
+	}
+	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := owned.Folder(c.Dir); err != nil {
+		return nil, fmt.Errorf("process: Config.Dir: %w", err)
+	}
+	c.LogSize = cmp.Or(max(c.LogSize, 0), 8<<20)
+	c.LogFiles = cmp.Or(max(c.LogFiles, 0), 4)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	waiting, done := context.WithTimeoutCause(context.Background(), lockTime, fmt.Errorf("process: another Deployer has %s", c.Dir))
+	defer done()
+	unlock, err := filelock.Acquire(waiting, filepath.Join(c.Dir, lockFile))
+	if err != nil {
+		return nil, err
+	}
+	d := &Deployer{
+		config: c, store: c.Store.Instances(host), name: c.Dir, unlock: unlock,
+		transport: &http.Transport{DisableCompression: true, MaxResponseHeaderBytes: 64 << 10},
+		replicas:  make(map[string]*replica), commands: make(map[rollout.RevisionID]*preparation),
+	}
+	d.supervision, d.end = context.WithCancel(context.Background())
+	if err := d.openFolders(); err != nil {
+		return nil, errors.Join(err, unlock())
+	}
+	return d, nil
+}
+
+func (d *Deployer) openFolders() (err error) {
+	if d.root, err = os.OpenRoot(d.config.Dir); err != nil {
+		return err
+	}
+	d.roots = append(d.roots, d.root)
+	folders := map[string]*os.Root{}
+	for _, name := range []string{logsDir, archivesDir} {
+		if err = d.root.MkdirAll(name, 0o700); err == nil {
+			folders[name], err = d.root.OpenRoot(name)
+		}
+		if err != nil {
+			return errors.Join(err, d.closeFolders())
+		}
+		d.roots = append(d.roots, folders[name])
+	}
+	d.output = output.New(folders[logsDir], output.Config{Size: d.config.LogSize, Files: d.config.LogFiles})
+	d.archives = archive.New(folders[archivesDir], archive.Config{Client: d.config.Client})
+	return nil
+}
+
+func (d *Deployer) closeFolders() error {
+	var errs []error
+	for _, r := range d.roots {
+		errs = append(errs, r.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// takeUp adopts what runs, and ends and forgets the rest.
+func (d *Deployer) takeUp(ctx context.Context) error {
+	for i, err := range d.store.List(ctx) {
+		if err != nil && !errors.Is(err, rollout.ErrCorrupt) {
+			return err
+		}
+		if err == nil && d.adopt(i) {
+			continue
+		}
+		if err := procgroup.EndMarked(ctx, markName, func(value string) bool { return value == d.mark(i.ID) }); err != nil {
+			return err
+		}
+		if err := d.store.Remove(ctx, i.ID); err != nil {
+			return err
+		}
+	}
+	return procgroup.EndMarked(ctx, markName, func(value string) bool {
+		id, whose, _ := strings.Cut(value, "@")
+		return whose == d.name && d.replicas[id] == nil
+	})
+}
+
+// adopt takes up a replica whose process still runs, and reports whether it does.
+func (d *Deployer) adopt(i rollout.Instance) bool {
+	id, err := proc.ParseID(i.Process)
+	if err != nil || i.Endpoint == "" {
+		return false
+	}
+	c, err := take(id)
+	if err != nil {
+		return false
+	}
+	r := d.newReplica(i, id.StartedAt())
+	r.Endpoint = i.Endpoint
+	r.log = d.output.Adopt(i.Revision, logFolder(i.Spec), i.ID, c.output())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.supervise(r, c)
+	return true
+}

@@ -1,0 +1,209 @@
+// Package process is a rollout.Deployer of processes of this machine. They
+// outlive the program that started them: each has a session and a group of its
+// own, prints into a file and never into a pipe, and is taken up again by the
+// next Open. It needs Linux 5.10 or newer.
+//
+// A program is told where to serve in two ways, and may take either. Its
+// descriptor 3 is a listener, as systemd passes them (LISTEN_FDS, LISTEN_PID),
+// that stays open while the program is started again: Listener takes it. Or it
+// listens itself on the port in PORT, with SO_REUSEADDR as most do. Where it
+// answers first is its endpoint. It has to stay in the foreground, and end on
+// SIGTERM.
+//
+// A program gets a clean environment: PATH, HOME and LANG of this one, PORT,
+// what passes the listener on, UPKEEP_INSTANCE, which tells whose it is,
+// Config.Environment and Spec.Environment. Its folder is that of its archive, or
+// this program's.
+//
+// Read process.go, then replica.go, start.go, stop.go and open.go.
+package process
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/upkeep-go/upkeep/internal/notice"
+	"github.com/upkeep-go/upkeep/rollout"
+	"github.com/upkeep-go/upkeep/rollout/process/internal/archive"
+	"github.com/upkeep-go/upkeep/rollout/process/internal/output"
+)
+
+// Config configures a Deployer. A zero field means its documented default.
+type Config struct {
+	Dir   string // required: where archives are unpacked and output is kept; of one Deployer at a time
+	Store Store  // required: what it has started
+	Host  string // names this machine in Store; default: the host name
+	// Build makes a program of an image, a package or a source, in dir, and
+	// returns its command. It is called again for the same dir when a program is
+	// to be started and this process has not built it. Default: such a revision
+	// is refused with errors.ErrUnsupported.
+	Build func(ctx context.Context, id rollout.RevisionID, s rollout.Spec, dir string) (command []string, err error)
+	// Environment is given to every program, as "NAME=value". Default: none.
+	Environment []string
+	LogSize     int64        // bytes of one file of output; default 8 MiB
+	LogFiles    int          // of each revision; default 4
+	Client      *http.Client // fetches archives; default: one of its own
+	Logger      *slog.Logger // what happens by itself; default slog.Default()
+}
+
+// Store is what a Deployer needs of an engine; every engine is one.
+type Store interface {
+	Instances(host string) rollout.InstanceStore
+}
+
+// Deployer is a rollout.Deployer: it starts, watches and stops processes. Those
+// that end are started again, after a pause that grows to a minute.
+type Deployer struct {
+	config    Config
+	store     rollout.InstanceStore
+	root      *os.Root
+	roots     []*os.Root // that one, and those below
+	name      string     // of Dir, in the mark of what it starts
+	unlock    func() error
+	output    *output.Keeper
+	archives  *archive.Shelf
+	transport *http.Transport
+	board     notice.Board
+	usage     usage
+
+	supervision context.Context // of all goroutines
+	end         context.CancelFunc
+	working     sync.WaitGroup
+
+	adding   sync.Mutex // of replicas
+	mu       sync.Mutex
+	closed   bool
+	left     bool // by a revision's last replica: there may be something to delete
+	replicas map[string]*replica
+	commands map[rollout.RevisionID]*preparation
+}
+
+var _ rollout.Deployer = (*Deployer)(nil)
+
+// Close ends supervision, and waits for that. The processes run on, and the next
+// Open takes them up. Calls that follow are rollout.ErrClosed. It may be called
+// twice.
+func (d *Deployer) Close() error {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil
+	}
+	d.closed = true
+	d.mu.Unlock()
+	d.end()
+	d.adding.Lock() // nothing is being added
+	defer d.adding.Unlock()
+	d.working.Wait()
+	var errs []error
+	for _, r := range d.replicas {
+		errs = append(errs, r.leave())
+	}
+	d.transport.CloseIdleConnections()
+	return errors.Join(append(errs, d.closeFolders(), d.unlock())...)
+}
+
+func (d *Deployer) lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return errClosed
+	}
+	return nil
+}
+
+var errClosed = fmt.Errorf("process: %w", rollout.ErrClosed)
+
+// Ensure implements rollout.Deployer. What a replica is in store for is durable
+// before it is started, so that a process is never forgotten.
+func (d *Deployer) Ensure(ctx context.Context, id rollout.RevisionID, s rollout.Spec, replicas int) error {
+	if err := d.check(s); err != nil {
+		return err
+	}
+	d.adding.Lock()
+	defer d.adding.Unlock()
+	for {
+		if err := d.lock(ctx); err != nil {
+			return err
+		}
+		alive := 0
+		for _, r := range d.replicas {
+			if r.Revision == id && r.State != rollout.ReplicaStopping {
+				alive++
+			}
+		}
+		d.mu.Unlock()
+		if alive >= replicas {
+			return nil
+		}
+		if err := d.add(ctx, id, s.Clone()); err != nil {
+			return err
+		}
+	}
+}
+
+// Observe implements rollout.Deployer. The order is that in which they were
+// started. CPU and Memory are those of a replica's whole group, two seconds old at
+// most.
+func (d *Deployer) Observe(ctx context.Context, s rollout.ServiceID) ([]rollout.Replica, error) {
+	used := d.usage.look()
+	if err := d.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer d.mu.Unlock()
+	var all []rollout.Replica
+	for _, r := range d.replicas {
+		if r.Revision.Service != s {
+			continue
+		}
+		seen := r.Replica
+		if r.running != nil {
+			now := used[r.running.id.PID]
+			seen.CPU, seen.Memory = now.cores, now.memory
+		}
+		all = append(all, seen)
+	}
+	slices.SortFunc(all, func(a, b rollout.Replica) int {
+		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return all, nil
+}
+
+// Logs implements rollout.Deployer: of what a revision's replicas have printed,
+// those that have ended included, as long as it is kept.
+func (d *Deployer) Logs(ctx context.Context, id rollout.RevisionID, q rollout.LogQuery) (io.ReadCloser, error) {
+	if err := d.lock(ctx); err != nil {
+		return nil, err
+	}
+	folder := ""
+	for _, r := range d.replicas {
+		if r.Revision == id {
+			folder = logFolder(r.spec)
+		}
+	}
+	d.mu.Unlock()
+	return d.output.Read(ctx, id, folder, q)
+}
+
+// Changed implements rollout.Deployer.
+func (d *Deployer) Changed(ctx context.Context) <-chan struct{} { return d.board.Listen(ctx) }
+
+// logFolder is where the output of a content is kept, "" for the default.
+func logFolder(s rollout.Spec) string {
+	if s.Logs == nil || *s.Logs == "stdout" {
+		return ""
+	}
+	return filepath.ToSlash(filepath.Clean(filepath.FromSlash(*s.Logs)))
+}

@@ -1,0 +1,280 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/rollout"
+	"github.com/upkeep-go/upkeep/rollout/internal/probe"
+	"github.com/upkeep-go/upkeep/rollout/process/internal/output"
+)
+
+// replica is a process that is to run. The embedded Replica, running and until
+// are guarded by the mutex of the Deployer.
+type replica struct {
+	rollout.Replica
+	d       *Deployer
+	spec    rollout.Spec
+	ctx     context.Context // of its supervision
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when it is not supervised any more
+	log     *output.Log
+	sockets sockets       // of the supervising goroutine, and then of who stops it
+	running *child        // nil if there is none
+	turn    chan struct{} // full while somebody stops it
+
+	until time.Time // when it is ended hard; zero if it is not being stopped
+	asked bool      // to end
+}
+
+// A process that has run for steady is started again at once when it ends; one
+// that ends sooner after a pause, which doubles from minPause to maxPause.
+const (
+	steady   = time.Minute
+	minPause = 100 * time.Millisecond
+	maxPause = time.Minute
+)
+
+// newReplica returns a replica that is not supervised yet.
+func (d *Deployer) newReplica(i rollout.Instance, now time.Time) *replica {
+	r := &replica{
+		Replica: rollout.Replica{ID: i.ID, Revision: i.Revision, State: rollout.ReplicaStarting, StartedAt: now.UTC()},
+		d:       d, spec: i.Spec, done: make(chan struct{}), turn: make(chan struct{}, 1),
+	}
+	r.ctx, r.cancel = context.WithCancel(d.supervision)
+	return r
+}
+
+// add adds a replica. The caller holds d.adding.
+func (d *Deployer) add(ctx context.Context, id rollout.RevisionID, s rollout.Spec) error {
+	i := rollout.Instance{ID: newID(), Revision: id, Spec: s}
+	if err := d.store.Put(ctx, i); err != nil {
+		return err
+	}
+	r := d.newReplica(i, time.Now())
+	r.log = d.output.Start(id, logFolder(s), r.ID)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed { // what is in store and was not started is forgotten by the next Open
+		return errors.Join(errClosed, r.log.Close())
+	}
+	d.supervise(r, nil)
+	return nil
+}
+
+// supervise begins to supervise a replica, which may run. The mutex is held.
+func (d *Deployer) supervise(r *replica, c *child) {
+	d.replicas[r.ID] = r
+	r.running = c
+	d.working.Go(func() {
+		defer close(r.done)
+		r.supervised(c)
+	})
+	d.board.Tell()
+}
+
+// supervised keeps a process running until its context ends, and then leaves it
+// as it is.
+func (r *replica) supervised(c *child) {
+	wait := minPause
+	for {
+		begun := time.Now()
+		err := r.life(c)
+		if r.ctx.Err() != nil {
+			return
+		}
+		c = nil
+		r.fell(err)
+		if time.Since(begun) >= steady {
+			wait = minPause
+		}
+		if pause.For(r.ctx, wait) != nil {
+			return
+		}
+		wait = min(2*wait, maxPause)
+	}
+}
+
+// life starts a process, unless it is there, and returns why it has ended.
+func (r *replica) life(c *child) error {
+	adopted := c != nil
+	if !adopted {
+		var err error
+		if c, err = r.start(); err != nil {
+			return err
+		}
+	}
+	probing, stop := context.WithCancel(r.ctx)
+	probed := make(chan struct{})
+	go func() {
+		defer close(probed)
+		r.probe(probing, c, adopted)
+	}()
+	begun := time.Now()
+	how, err := c.wait(r.ctx)
+	stop()
+	<-probed
+	if err != nil {
+		return err
+	}
+	c.kill(r.ctx, r.d.mark(r.ID)) // what it has left
+	return fmt.Errorf("it %s after %s", how, time.Since(begun).Round(time.Millisecond))
+}
+
+// fell says that a process has ended, or could not be started.
+func (r *replica) fell(err error) {
+	end := r.log.End()
+	r.d.mu.Lock()
+	defer r.d.mu.Unlock()
+	r.running = nil
+	if r.State == rollout.ReplicaStopping {
+		return
+	}
+	r.State, r.Failure = rollout.ReplicaFailing, failure(err, end)
+	r.Restarts++
+	r.d.board.Tell()
+	r.d.config.Logger.Warn("process: a replica is started again",
+		"service", r.Revision.Service.String(), "version", r.Revision.Version, "run", r.Revision.Run, "replica", r.ID, "reason", err.Error())
+}
+
+// failure is what was bad, with the end of the output.
+func failure(err error, end string) string {
+	if end = strings.TrimSpace(end); end != "" {
+		return err.Error() + "\n" + end
+	}
+	return err.Error()
+}
+
+// probe asks the process until ctx ends: often until it answers for the first
+// time. One answer makes it ready, and one bad answer unready.
+func (r *replica) probe(ctx context.Context, c *child, adopted bool) {
+	h := probe.Complete(r.spec.Clone().Health)
+	if !adopted && h.Delay > 0 && pause.For(ctx, h.Delay) != nil {
+		return
+	}
+	wait := min(20*time.Millisecond, h.Interval)
+	for {
+		endpoint, err := r.ask(ctx, h)
+		if err == nil {
+			err = r.settle(ctx, c, endpoint)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		r.answered(err)
+		if err == nil {
+			wait = h.Interval
+		}
+		if pause.For(ctx, wait) != nil {
+			return
+		}
+		wait = min(2*wait, h.Interval)
+	}
+}
+
+// ask asks the process where it is known to answer, or else both where its
+// listener is and at its port.
+func (r *replica) ask(ctx context.Context, h rollout.Health) (endpoint string, err error) {
+	if e := r.Endpoint; e != "" { // which this goroutine alone changes
+		return e, probe.Once(ctx, r.d.transport, e, h)
+	}
+	listener, port := r.sockets.addresses()
+	if h.TCP { // a listener that is passed on accepts connections by itself
+		return port, probe.Once(ctx, r.d.transport, port, h)
+	}
+	asked, cancel := context.WithCancel(ctx)
+	defer cancel()
+	passed := make(chan error, 1)
+	go func() { passed <- probe.Once(asked, r.d.transport, listener, h) }()
+	err = probe.Once(asked, r.d.transport, port, h)
+	if err == nil {
+		cancel()
+		<-passed
+		return port, nil
+	}
+	switch second := <-passed; {
+	case second == nil:
+		return listener, nil
+	case !refused(err):
+		return "", err
+	case errors.Is(second, context.DeadlineExceeded):
+		return "", fmt.Errorf("it answers neither on the listener that it was passed nor on PORT (%s): %w", strings.TrimPrefix(port, "http://"), err)
+	default:
+		return "", second
+	}
+}
+
+// refused reports that nobody listens.
+func refused(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// settle remembers the process and where it answers, so that the next Open takes
+// it up.
+func (r *replica) settle(ctx context.Context, c *child, endpoint string) error {
+	if c.settled {
+		return nil
+	}
+	err := r.d.store.Put(ctx, rollout.Instance{
+		ID: r.ID, Revision: r.Revision, Process: c.id.String(), Endpoint: endpoint, Spec: r.spec,
+	})
+	if err != nil {
+		return fmt.Errorf("it answers, but cannot be remembered: %w", err)
+	}
+	c.settled = true
+	r.d.mu.Lock()
+	r.Endpoint = endpoint
+	r.d.mu.Unlock()
+	return r.sockets.settle(endpoint)
+}
+
+func (r *replica) answered(err error) {
+	end := ""
+	if err != nil {
+		end = r.log.End()
+	}
+	r.d.mu.Lock()
+	defer r.d.mu.Unlock()
+	was := r.Replica
+	switch {
+	case r.State == rollout.ReplicaStopping:
+	case err == nil:
+		r.State, r.Failure = rollout.ReplicaReady, ""
+	default:
+		r.Failure = failure(err, end)
+		if r.State == rollout.ReplicaReady {
+			r.State = rollout.ReplicaFailing
+		}
+	}
+	if r.Replica != was {
+		r.d.board.Tell()
+	}
+}
+
+// began says that a process runs.
+func (r *replica) began(c *child, at time.Time) {
+	r.d.mu.Lock()
+	defer r.d.mu.Unlock()
+	r.running = c
+	if r.State == rollout.ReplicaFailing {
+		r.State = rollout.ReplicaStarting
+	}
+	r.StartedAt = at.UTC()
+	r.d.board.Tell()
+}
+
+// leave lets go of what this process has of a replica that is not supervised
+// any more.
+func (r *replica) leave() error {
+	var err error
+	if r.running != nil {
+		err = r.running.close()
+	}
+	return errors.Join(err, r.sockets.close(), r.log.Close())
+}

@@ -1,0 +1,161 @@
+//go:build linux
+
+package process_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/upkeep-go/upkeep/rollout/process"
+)
+
+// role is the variable that makes this test program a service, or whatever a
+// test starts.
+const role = "UPKEEP_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	play, ok := roles[os.Getenv(role)]
+	if !ok {
+		os.Exit(m.Run())
+	}
+	if err := play(); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+var roles = map[string]func() error{
+	"passed":   func() error { return serves(process.Listener) },
+	"port":     func() error { return serves(onPort) },
+	"sick":     func() error { fmt.Println("I am sick"); return serves(process.Listener) },
+	"exits":    func() error { return fmt.Errorf("no such database") },
+	"slow end": stubborn,
+	"family":   family,
+	"child":    child,
+	"leaves":   leaves,
+	"picky": func() error {
+		fmt.Println("picky about its visitors")
+		l, err := process.Listener()
+		if err != nil {
+			return err
+		}
+		return (&http.Server{Handler: http.HandlerFunc(picky), ReadHeaderTimeout: 10 * time.Second}).Serve(l)
+	},
+	"busy": func() error {
+		go func() {
+			for {
+			}
+		}()
+		return serves(process.Listener)
+	},
+	"deploys": deploys,
+	"counter": counter,
+	"silent":  func() error { time.Sleep(time.Hour); return nil },
+}
+
+func onPort() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT")) }
+
+// serves is a service that answers with its name, prints what it is told to, and
+// ends on SIGTERM once nothing is in flight.
+func serves(listen func() (net.Listener, error)) error { return serve(service(), time.Minute, listen) }
+
+// stubborn is a service that does not end on SIGTERM.
+func stubborn() error {
+	signal.Ignore(syscall.SIGTERM)
+	l, err := process.Listener()
+	if err != nil {
+		return err
+	}
+	return (&http.Server{Handler: service(), ReadHeaderTimeout: 10 * time.Second}).Serve(l)
+}
+
+func service() http.Handler {
+	var failing atomic.Bool
+	failing.Store(os.Getenv(role) == "sick")
+	var counted atomic.Int64
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
+		if failing.Load() {
+			http.Error(w, "failing", http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprint(w, os.Getenv("NAME"))
+	})
+	mux.HandleFunc("GET /pid", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })
+	mux.HandleFunc("GET /environment", func(w http.ResponseWriter, _ *http.Request) {
+		for _, e := range os.Environ() {
+			fmt.Fprintln(w, e)
+		}
+	})
+	mux.HandleFunc("POST /fail", func(http.ResponseWriter, *http.Request) { failing.Store(true) })
+	mux.HandleFunc("POST /exit", func(http.ResponseWriter, *http.Request) { os.Exit(3) })
+	mux.HandleFunc("POST /print", func(_ http.ResponseWriter, r *http.Request) {
+		line, _ := io.ReadAll(r.Body)
+		fmt.Println(string(line))
+	})
+	mux.HandleFunc("POST /count", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, counted.Add(1))
+	})
+	return mux
+}
+
+// serve serves until SIGTERM, and then answers what it has begun to read.
+func serve(h http.Handler, idle time.Duration, listen func() (net.Listener, error)) error {
+	l, err := listen()
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: idle}
+	ends, ended := make(chan os.Signal, 1), make(chan error, 1)
+	signal.Notify(ends, syscall.SIGTERM)
+	go func() {
+		<-ends
+		ended <- server.Shutdown(context.Background())
+	}()
+	if err := server.Serve(l); err != http.ErrServerClosed {
+		return err
+	}
+	return <-ended
+}
+
+// family is a service whose child holds on when it ends.
+func family() error {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), role+"=child")
+	if err := c.Start(); err != nil {
+		return err
+	}
+	fmt.Println("child", c.Process.Pid)
+	return serves(process.Listener)
+}
+
+// child ignores SIGTERM.
+func child() error {
+	signal.Ignore(syscall.SIGTERM)
+	time.Sleep(time.Hour)
+	return nil
+}
+
+// leaves starts a service in a session of its own, and ends, as a daemon does.
+func leaves() error {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), role+"=silent")
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := c.Start(); err != nil {
+		return err
+	}
+	fmt.Println("daemon " + strconv.Itoa(c.Process.Pid))
+	return nil
+}

@@ -1,0 +1,101 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/upkeep-go/upkeep/rollout"
+)
+
+// Stop implements rollout.Deployer: SIGTERM for the whole group, SIGKILL after
+// grace, and for what has left the group at once. A replica is gone, and
+// forgotten, when nothing of it is left.
+func (d *Deployer) Stop(ctx context.Context, id rollout.RevisionID, replicas []string, grace time.Duration) error {
+	if err := d.lock(ctx); err != nil {
+		return err
+	}
+	d.working.Add(1)
+	defer d.working.Done()
+	var leaving []*replica
+	for _, r := range d.replicas {
+		if r.Revision != id || !slices.Contains(replicas, r.ID) {
+			continue
+		}
+		leaving = append(leaving, r)
+		if r.State != rollout.ReplicaStopping {
+			r.State, r.Failure, r.until = rollout.ReplicaStopping, "", time.Now().Add(max(grace, 0))
+			r.cancel()
+			d.board.Tell()
+		}
+	}
+	d.mu.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(d.supervision, func() { cancel(errClosed) })()
+	failed := make(chan error, len(leaving))
+	for _, r := range leaving {
+		go func() { failed <- r.stop(ctx) }()
+	}
+	var errs []error
+	for range leaving {
+		errs = append(errs, <-failed)
+	}
+	return errors.Join(errs...)
+}
+
+// stop ends a replica that is not to be supervised any more.
+func (r *replica) stop(ctx context.Context) error {
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-r.turn }()
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return r.finish(ctx)
+}
+
+// finish ends what is left of a replica, and forgets it. The caller has its turn.
+func (r *replica) finish(ctx context.Context) error {
+	d := r.d
+	d.mu.Lock()
+	c, there := r.running, d.replicas[r.ID] == r
+	d.mu.Unlock()
+	if !there {
+		return nil // somebody else has done it
+	}
+	if c != nil {
+		asked := r.asked
+		r.asked = true
+		if err := c.end(ctx, r.until, asked, d.mark(r.ID)); err != nil {
+			return err
+		}
+	}
+	if err := d.store.Remove(ctx, r.ID); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	delete(d.replicas, r.ID)
+	d.forget(r.Revision)
+	d.mu.Unlock()
+	d.board.Tell()
+	return r.leave()
+}
+
+// forget lets go of what was prepared for a revision that has no replicas. The
+// mutex is held.
+func (d *Deployer) forget(id rollout.RevisionID) {
+	for _, r := range d.replicas {
+		if r.Revision == id {
+			return
+		}
+	}
+	delete(d.commands, id)
+	d.left = true
+}

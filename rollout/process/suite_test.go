@@ -1,0 +1,43 @@
+//go:build linux
+
+package process_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/rollout"
+	"github.com/upkeep-go/upkeep/rollout/process"
+	"github.com/upkeep-go/upkeep/rollout/rollouttest"
+)
+
+func TestDeployer(t *testing.T) {
+	for _, play := range []string{"passed", "port"} {
+		t.Run(play, func(t *testing.T) {
+			rollouttest.RunDeployer(t, rollouttest.DeployerHarness{
+				Open: func(t testing.TB) rollout.Deployer { return open(t, process.Config{}).d },
+				Spec: func(_ testing.TB, id rollout.RevisionID) rollout.Spec {
+					if id.Version == rollouttest.Sick {
+						return spec("sick")
+					}
+					return spec(play)
+				},
+				Refused: &rollout.Spec{Addresses: []string{"http://127.0.0.1:1"}},
+				Fail: func(t testing.TB, _ rollout.Deployer, r rollout.Replica) {
+					reply, err := http.Post(r.Endpoint+"/fail", "", nil)
+					require.NoError(t, err)
+					require.NoError(t, reply.Body.Close())
+				},
+				Print: func(t testing.TB, _ rollout.Deployer, r rollout.Replica, line string) {
+					reply, err := http.Post(r.Endpoint+"/print", "text/plain", strings.NewReader(line))
+					require.NoError(t, err)
+					require.NoError(t, reply.Body.Close())
+				},
+				RealTime: true,
+			})
+		})
+	}
+}
