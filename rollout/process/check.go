@@ -23,7 +23,7 @@ func (d *Deployer) Check(ctx context.Context, id rollout.RevisionID, s rollout.S
 		return nil, err
 	}
 	if len(s.Command) > 0 {
-		if _, err := program(s.Command[0]); err != nil {
+		if _, err := lookPath(s.Command[0]); err != nil {
 			return nil, fmt.Errorf("process: %w: Command: %w", rollout.ErrInvalid, err)
 		}
 	}
@@ -35,8 +35,8 @@ func (d *Deployer) Check(ctx context.Context, id rollout.RevisionID, s rollout.S
 		name string
 		set  bool
 	}{
-		{"CPU", s.CPU != nil},
-		{"Memory", s.Memory != nil},
+		{"CPU", s.CPU != nil && !d.cgroups.cpu},
+		{"Memory", s.Memory != nil && !d.cgroups.memory},
 		{"Volumes", len(s.Volumes) > 0},
 	} {
 		if f.set {
@@ -93,9 +93,9 @@ func checkArchive(a *rollout.Archive) error {
 	return nil
 }
 
-// program returns the absolute path of a program, which is looked for in PATH if
+// lookPath returns the absolute path of a program, which is looked for in PATH if
 // it has no slash.
-func program(name string) (string, error) {
+func lookPath(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err != nil && !errors.Is(err, exec.ErrDot) {
 		return "", err

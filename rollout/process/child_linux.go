@@ -24,13 +24,15 @@ type child struct {
 	settled bool // it is in store
 }
 
-// shell starts a program that is told its own process id, which is not known
-// before.
-const shell = "/bin/sh"
+// A shell enters the control group and says its own process id, which is not
+// known before, to the program that it becomes.
+const (
+	shell  = "/bin/sh"
+	script = `[ -z "$1" ] || echo $$ >"$1" || exit 126; shift; LISTEN_PID=$$ exec "$@"`
+)
 
-// startChild starts a program as the leader of a session, with output for what
-// it prints and passed as descriptor 3.
-func startChild(command []string, dir string, environment []string, output, passed *os.File) (*child, error) {
+// startChild starts a program as the leader of a session.
+func startChild(p program) (*child, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return nil, err
@@ -38,14 +40,21 @@ func startChild(command []string, dir string, environment []string, output, pass
 	defer null.Close()
 	pidfd := -1
 	a := &syscall.ProcAttr{
-		Dir: dir, Env: environment,
-		Files: []uintptr{null.Fd(), output.Fd(), output.Fd()},
+		Dir: p.dir, Env: p.environment,
+		Files: []uintptr{null.Fd(), p.output.Fd(), p.output.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
 	}
-	if _, err := os.Stat(shell); err == nil && passed != nil {
-		command = append([]string{shell, "-c", `LISTEN_PID=$$ exec "$0" "$@"`}, command...)
+	command := p.command
+	_, missing := os.Stat(shell)
+	if missing == nil && (p.passed != nil || p.group != "") {
+		command = append([]string{shell, "-c", script, shell, p.group}, command...)
+	}
+	switch {
+	case missing != nil && p.group != "":
+		return nil, fmt.Errorf("limits need %s: %w", shell, missing)
+	case missing == nil && p.passed != nil:
 		a.Env = append(a.Env, "LISTEN_FDS=1", "LISTEN_FDNAMES=http")
-		a.Files = append(a.Files, passed.Fd())
+		a.Files = append(a.Files, p.passed.Fd())
 	}
 	pid, err := forkExec(command, a)
 	if err != nil {

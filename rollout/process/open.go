@@ -88,8 +88,11 @@ func prepared(c Config) (*Deployer, error) {
 		replicas:  make(map[string]*replica), commands: make(map[rollout.RevisionID]*preparation),
 	}
 	d.supervision, d.end = context.WithCancel(context.Background())
-	if err := d.openFolders(); err != nil {
+	if d.cgroups, err = openCgroups(c.Cgroup); err != nil {
 		return nil, errors.Join(err, unlock())
+	}
+	if err := d.openFolders(); err != nil {
+		return nil, errors.Join(err, d.cgroups.close(), unlock())
 	}
 	return d, nil
 }
@@ -134,7 +137,7 @@ func (d *Deployer) takeUp(ctx context.Context) error {
 		if err := procgroup.EndMarked(ctx, markName, func(value string) bool { return value == d.mark(i.ID) }); err != nil {
 			return err
 		}
-		if err := d.store.Remove(ctx, i.ID); err != nil {
+		if err := errors.Join(d.cgroups.remove(i.ID), d.store.Remove(ctx, i.ID)); err != nil {
 			return err
 		}
 	}

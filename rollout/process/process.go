@@ -49,10 +49,14 @@ type Config struct {
 	Build func(ctx context.Context, id rollout.RevisionID, s rollout.Spec, dir string) (command []string, err error)
 	// Environment is given to every program, as "NAME=value". Default: none.
 	Environment []string
-	LogSize     int64        // bytes of one file of output; default 8 MiB
-	LogFiles    int          // of each revision; default 4
-	Client      *http.Client // fetches archives; default: one of its own
-	Logger      *slog.Logger // what happens by itself; default slog.Default()
+	// Cgroup is a folder of control groups, version 2, that this program may
+	// divide and that has no processes, such as one that systemd delegates. CPU and
+	// Memory of a Spec are limits there. Default: none, and they are not enforced.
+	Cgroup   string
+	LogSize  int64        // bytes of one file of output; default 8 MiB
+	LogFiles int          // of each revision; default 4
+	Client   *http.Client // fetches archives; default: one of its own
+	Logger   *slog.Logger // what happens by itself; default slog.Default()
 }
 
 // Store is what a Deployer needs of an engine; every engine is one.
@@ -71,6 +75,7 @@ type Deployer struct {
 	unlock    func() error
 	output    *output.Keeper
 	archives  *archive.Shelf
+	cgroups   cgroups
 	transport *http.Transport
 	board     notice.Board
 	usage     usage
@@ -109,7 +114,7 @@ func (d *Deployer) Close() error {
 		errs = append(errs, r.leave())
 	}
 	d.transport.CloseIdleConnections()
-	return errors.Join(append(errs, d.closeFolders(), d.unlock())...)
+	return errors.Join(append(errs, d.cgroups.close(), d.closeFolders(), d.unlock())...)
 }
 
 func (d *Deployer) lock(ctx context.Context) error {

@@ -25,13 +25,21 @@ func newID() string { return strings.ToLower(rand.Text()[:12]) }
 // mark is the value of markName for a replica.
 func (d *Deployer) mark(id string) string { return id + "@" + d.name }
 
+// program is what is started, and with what.
+type program struct {
+	command        []string // with an absolute path
+	dir, group     string   // group: the file by which it enters a control group, or ""
+	environment    []string
+	output, passed *os.File // passed: what it gets as descriptor 3, or nil
+}
+
 // start starts the program of a replica.
 func (r *replica) start() (*child, error) {
 	command, dir, err := r.d.prepare(r.ctx, r.Revision, r.spec)
 	if err != nil {
 		return nil, err
 	}
-	path, err := program(command[0])
+	path, err := lookPath(command[0])
 	if err != nil {
 		return nil, err
 	}
@@ -43,8 +51,15 @@ func (r *replica) start() (*child, error) {
 		r.Endpoint = ""
 		r.d.mu.Unlock()
 	}
+	group, err := r.d.cgroups.enter(r.ID, r.spec)
+	if err != nil {
+		return nil, err
+	}
 	at := time.Now()
-	c, err := startChild(append([]string{path}, command[1:]...), dir, r.environment(), r.log.File(), r.sockets.passed())
+	c, err := startChild(program{
+		command: append([]string{path}, command[1:]...), dir: dir, environment: r.environment(),
+		output: r.log.File(), passed: r.sockets.passed(), group: group,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("it cannot be started: %w", err)
 	}

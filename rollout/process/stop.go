@@ -77,6 +77,9 @@ func (r *replica) finish(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := d.cgroups.remove(r.ID); err != nil {
+		return err
+	}
 	if err := d.store.Remove(ctx, r.ID); err != nil {
 		return err
 	}
