@@ -10,7 +10,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/rollout"
-	"github.com/upkeep-go/upkeep/rollout/internal/probe"
+	"github.com/upkeep-go/upkeep/rollout/internal/ready"
 	"github.com/upkeep-go/upkeep/rollout/process/internal/output"
 )
 
@@ -153,7 +153,7 @@ func failure(err error, end string) string {
 // probe asks the process until ctx ends: often until it answers for the first
 // time. One answer makes it ready, and one bad answer unready.
 func (r *replica) probe(ctx context.Context, c *child, adopted bool) {
-	h := probe.Complete(r.spec.Clone().Health)
+	h := ready.Complete(r.spec.Clone().Health)
 	if !adopted && h.Delay > 0 && pause.For(ctx, h.Delay) != nil {
 		return
 	}
@@ -181,17 +181,17 @@ func (r *replica) probe(ctx context.Context, c *child, adopted bool) {
 // listener is and at its port.
 func (r *replica) ask(ctx context.Context, h rollout.Health) (endpoint string, err error) {
 	if e := r.Endpoint; e != "" { // which this goroutine alone changes
-		return e, probe.Once(ctx, r.d.transport, e, h)
+		return e, ready.Once(ctx, r.d.transport, e, h)
 	}
 	listener, port := r.sockets.addresses()
 	if h.TCP { // a listener that is passed on accepts connections by itself
-		return port, probe.Once(ctx, r.d.transport, port, h)
+		return port, ready.Once(ctx, r.d.transport, port, h)
 	}
 	asked, cancel := context.WithCancel(ctx)
 	defer cancel()
 	passed := make(chan error, 1)
-	go func() { passed <- probe.Once(asked, r.d.transport, listener, h) }()
-	err = probe.Once(asked, r.d.transport, port, h)
+	go func() { passed <- ready.Once(asked, r.d.transport, listener, h) }()
+	err = ready.Once(asked, r.d.transport, port, h)
 	if err == nil {
 		cancel()
 		<-passed

@@ -6,7 +6,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/rollout"
-	"github.com/upkeep-go/upkeep/rollout/internal/probe"
+	"github.com/upkeep-go/upkeep/rollout/internal/ready"
 )
 
 // replica is an address in use. The embedded Replica is guarded by the mutex of
@@ -35,7 +35,7 @@ func (d *Deployer) use(id rollout.RevisionID, endpoint string, h *rollout.Health
 	d.board.Tell()
 	go func() {
 		defer close(r.done)
-		d.probe(ctx, r, endpoint, probe.Complete(health))
+		d.probe(ctx, r, endpoint, ready.Complete(health))
 	}()
 }
 
@@ -46,7 +46,7 @@ func (d *Deployer) probe(ctx context.Context, r *replica, endpoint string, h rol
 		return
 	}
 	for {
-		err := probe.Once(ctx, d.transport, endpoint, h)
+		err := ready.Once(ctx, d.transport, endpoint, h)
 		if ctx.Err() != nil {
 			return
 		}

@@ -1,19 +1,17 @@
 package step
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/fetch"
 	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/internal/probe"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -65,9 +63,9 @@ func (h Health) poll(ctx context.Context, t *update.Task) error {
 	if err != nil {
 		return err
 	}
-	client, text := h.client(), fill(h.Contains, t, plain)
+	text := fill(h.Contains, t, plain)
 	for i := 1; ; i++ {
-		err := h.ask(ctx, client, address, text)
+		err := h.ask(ctx, address, text)
 		if err == nil {
 			t.Progress(int64(h.Attempts), int64(h.Attempts), "healthy")
 			return nil
@@ -85,56 +83,32 @@ func (h Health) poll(ctx context.Context, t *update.Task) error {
 	}
 }
 
-func (h Health) ask(ctx context.Context, client *http.Client, address, text string) error {
+func (h Health) ask(ctx context.Context, address *url.URL, text string) error {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
+	var client http.Client
+	if h.Client != nil {
+		client = *h.Client
+	}
+	err := probe.HTTP(ctx, client, probe.Request{URL: address, Status: h.Status, MaxBody: maxHealthBody, Contains: text})
+	wrong, answered := errors.AsType[*probe.Answer](err)
+	switch {
+	case err == nil || answered && wrong.Lacks != "":
 		return err
+	case answered:
+		return fmt.Errorf("answered %s, not %d", wrong.Status, h.Status)
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("asking %q: %w", fetch.Redacted(req.URL), fetch.Cause(err)) // which the history keeps
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != h.Status {
-		return fmt.Errorf("answered %s, not %d", resp.Status, h.Status)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxHealthBody))
-	if err != nil {
-		return err
-	}
-	if !bytes.Contains(body, []byte(text)) {
-		return fmt.Errorf("the answer does not contain %q", text)
-	}
-	return nil
+	return fmt.Errorf("asking %q: %w", fetch.Redacted(address), err) // which the history keeps
 }
 
 // address returns the URL to ask.
-func (h Health) address(t *update.Task) (string, error) {
+func (h Health) address(t *update.Task) (*url.URL, error) {
 	u, err := url.Parse(fill(h.URL, t, url.QueryEscape))
 	if err != nil {
-		return "", errors.New("step: health URL cannot be parsed")
+		return nil, errors.New("step: health URL cannot be parsed")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return "", fmt.Errorf("step: health URL %q is not an http or https URL", fetch.Redacted(u))
+		return nil, fmt.Errorf("step: health URL %q is not an http or https URL", fetch.Redacted(u))
 	}
-	return u.String(), nil
-}
-
-func (h Health) client() *http.Client {
-	var c http.Client
-	if h.Client != nil {
-		c = *h.Client
-	}
-	c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
-		if h.Status/100 == 3 || !strings.EqualFold(req.URL.Host, via[0].URL.Host) {
-			return http.ErrUseLastResponse
-		}
-		if len(via) >= 10 {
-			return errors.New("redirected 10 times")
-		}
-		return nil
-	}
-	return &c
+	return u, nil
 }
