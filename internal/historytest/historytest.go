@@ -39,11 +39,16 @@ func Run(t testing.TB, n int, play, fresh Player) {
 // Unraced is n, or 300 with the race detector: for histories that it makes so
 // dear that the others are played without it.
 func Unraced(n int) int {
-	built, _ := debug.ReadBuildInfo()
-	if slices.Contains(built.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if Raced() {
 		return min(n, 300)
 	}
 	return n
+}
+
+// Raced reports whether this program has the race detector.
+func Raced() bool {
+	built, _ := debug.ReadBuildInfo()
+	return slices.Contains(built.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // Random returns the history of a seed.
