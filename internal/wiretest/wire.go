@@ -130,9 +130,11 @@ func (c *conn) CloseWrite() error {
 	return nil
 }
 
+// Close ends reading first: who sees that this end is closed may answer, and
+// nothing of that is read.
 func (c *conn) Close() error {
-	c.out.change(func(s *stream) { s.ended, s.left = true, true })
 	c.in.change(func(s *stream) { s.broken = true })
+	c.out.change(func(s *stream) { s.ended, s.left = true, true })
 	return nil
 }
 
