@@ -24,9 +24,11 @@ import (
 
 // usage tells of the commands, which are for a second terminal.
 const usage = `Usage: server [flags]                                        serves
+       server [-state DIR] -stop                            ends the processes of the service, when no server runs
        server [-state DIR] call [flags] METHOD PATH [JSON]  asks the server that runs, and prints its reply
        server [-state DIR] show NAME                        prints "state", the folder, or a member of credentials.json
        server load [flags] URL                               asks again and again, and prints each second who answered
+       server greet IMAGE VERSION                           is a replica of the service, as the server starts it
 
 `
 
@@ -48,8 +50,10 @@ func command(ctx context.Context, state string, args []string, out io.Writer) er
 	case "load":
 		rate := flags.Int("rate", 50, "so many requests a second")
 		do = func() error { return keepAsking(ctx, *rate, flags.Args(), out) }
+	case "greet":
+		do = func() error { return greet(ctx, flags.Args(), out) }
 	default:
-		return fmt.Errorf("there is no command %q: want call, show or load", args[0])
+		return fmt.Errorf("there is no command %q: want call, show, load or greet", args[0])
 	}
 	err := flags.Parse(args[1:])
 	if errors.Is(err, flag.ErrHelp) {

@@ -133,7 +133,8 @@ func (c credentials) print(out io.Writer, state string) {
 	fmt.Fprintf(out, `
 The site:  http://%[1]s/site/
 The state: %[2]s
-Stop it with Ctrl-C.
+Stop it with Ctrl-C. Its service goes on then, until this ends it too:
+  %[3]s -stop
 
 In a second terminal, in the same folder as here, this updates the site:
   %[3]s call POST /api/v1/update '{"package": "demo/site"}'

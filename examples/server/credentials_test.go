@@ -81,7 +81,7 @@ func TestASecondServerOnAFolderIsRefused(t *testing.T) {
 	c, _, stop := start(t, options{state: state})
 	ctx, cancel := context.WithTimeout(t.Context(), waitAtMost)
 	defer cancel()
-	err := serve(ctx, options{state: state, addr: "127.0.0.1:0", deviceOptions: asleep}, writer(cancel), io.Discard)
+	err := serve(ctx, options{state: state, addr: "127.0.0.1:0", still: true, deviceOptions: asleep}, writer(cancel), io.Discard)
 	require.ErrorContains(t, err, "another server")
 	keys, _, err := loadCredentials(state, c.keys.Addr)
 	require.NoError(t, err)
@@ -95,7 +95,7 @@ func TestTheServerLogsItsStartAndItsEnd(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var log bytes.Buffer
-	require.NoError(t, serve(ctx, options{state: t.TempDir(), addr: "127.0.0.1:0", deviceOptions: asleep}, writer(stop), &log))
+	require.NoError(t, serve(ctx, options{state: t.TempDir(), addr: "127.0.0.1:0", still: true, deviceOptions: asleep}, writer(stop), &log))
 	require.Regexp(t, `level=INFO msg="server: started" addr=127.0.0.1:\d+ state=`, log.String())
 	require.Contains(t, log.String(), `level=INFO msg="server: stopped"`)
 }
@@ -115,7 +115,7 @@ func TestTheCredentialsAreShownBeforeAnythingIsInstalled(t *testing.T) {
 		installed = append(installed, err)
 		stop()
 	})
-	require.NoError(t, serve(ctx, options{state: state, addr: "127.0.0.1:0", deviceOptions: asleep}, shown, io.Discard))
+	require.NoError(t, serve(ctx, options{state: state, addr: "127.0.0.1:0", still: true, deviceOptions: asleep}, shown, io.Discard))
 	require.NotEmpty(t, installed)
 	require.NotContains(t, installed, nil)
 }

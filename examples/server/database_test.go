@@ -22,7 +22,7 @@ func TestNoNewDatabaseIsMadeForAServerThatHadOne(t *testing.T) {
 			path := filepath.Join(state, "upkeep.db")
 			require.NoError(t, lose(path))
 			before, _ := os.Stat(path)
-			err := serve(t.Context(), options{state: state, addr: "127.0.0.1:0", deviceOptions: asleep}, io.Discard, io.Discard)
+			err := serve(t.Context(), options{state: state, addr: "127.0.0.1:0", still: true, deviceOptions: asleep}, io.Discard, io.Discard)
 			require.ErrorContains(t, err, path)
 			require.ErrorContains(t, err, "credentials.json")
 			after, _ := os.Stat(path)

@@ -45,7 +45,7 @@ func TestTheWalkOfTheDeviceRunsWordForWord(t *testing.T) {
 }
 
 // walkThrough runs what the README says from one heading up to another, with
-// what it defines before "Roll a service", in one shell.
+// what it defines before "Kill it", and cleans up as it says, in one shell.
 func walkThrough(t *testing.T, from, until string) (said, wrong string) {
 	t.Helper()
 	sh, err := exec.LookPath("sh")
@@ -65,9 +65,18 @@ func walkThrough(t *testing.T, from, until string) (said, wrong string) {
 	program := fmt.Sprintf("#!/bin/sh\nexec '%s' -state '%s' -addr %s \"$@\"\n", filepath.Join(dir, "program"), state, addr)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "server"), []byte(program), 0o755))
 
-	before, all := walk(t, from), walk(t, until)
-	script := "set -u; NOW=; trap 'kill -9 $SERVER' EXIT; trap 'exit 1' INT; sleep 300 & SERVER=$!\n" +
-		before[0] + strings.Join(all[len(before):], "\n") + "true\n"
+	before, all, whole := walk(t, from), walk(t, until), walk(t, "")
+	script := "set -u; NOW=; trap 'test -z \"$SERVER\" || kill -9 $SERVER' EXIT; trap 'exit 1' INT; sleep 300 & SERVER=$!\n" +
+		before[0] + strings.Join(all[len(before):], "\n") + whole[len(whole)-1]
+	t.Cleanup(func() {
+		left := running(t, state)
+		if _, err := os.Stat(state); err == nil { // it did not get so far
+			said, err := exec.Command(filepath.Join(dir, "server"), "-stop").CombinedOutput()
+			require.NoError(t, err, "%s", said)
+		}
+		require.True(t, len(left) == 0 || t.Failed(), left)
+		require.Empty(t, running(t, state))
+	})
 	script = regexp.MustCompile("(?m)^go build .*$").ReplaceAllString(script, "")
 	script = strings.NewReplacer("/tmp/upkeep", dir, "127.0.0.1:8080", addr).Replace(script)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*waitAtMost)
@@ -89,17 +98,33 @@ func TestTheWalkOfTheServiceRunsWordForWord(t *testing.T) {
 		t.Skip("UPKEEP_FULL=1 runs it: it waits so that people can watch, for half a minute")
 	}
 	t.Parallel()
-	out, _ := walkThrough(t, "## Roll a service", "## Update a device")
+	out, wrong := walkThrough(t, "## Roll a service", "## Update a device")
+	require.NotContains(t, wrong, "server: ", "no command is refused")
 	shares := "     90 greeter-001 greeter:1 hello\n     10 greeter-001 greeter:2 hello\n" // as the README shows
 	requireInOrder(t, out,
-		"    100 greeter-001 greeter:1 hello\n", "http://127.0.0.1:", " greeter-001 greeter:1 hello\n", "http://127.0.0.1:",
-		`"errcode":0`, "paused\n", shares, "greeter-001 greeter:2 hello\n",
-		"greeter-001 greeter:2 hello\n", shares, "http://127.0.0.1:", " greeter-001 greeter:2 hello\n", "paused\n", // after the kill
-		"succeeded\n", "    100 greeter-001 greeter:2 hello\n",
+		"    100 greeter-001 greeter:1 hello\n", "http://127.0.0.1:", " greeter-001 greeter:1 hello process ",
+		`"errcode":0`, "paused\n", shares, "greeter-001 greeter:2 hello\n", // the header leads to it
+		"greeter-001 greeter:2 hello process ", "greeter-001 greeter:2 hello\n", shares, "greeter-001 greeter:2 hello process ", "paused\n", // the kill
+		"succeeded\n", "    100 greeter-001 greeter:2 hello\n", "300\n",
 		`"errcode":0`, "rolled_back\n", "% of ", "requests failed", "    100 greeter-001 greeter:2 hello\n",
 		"succeeded\n", "    100 greeter-001 greeter:1 hello\n",
 		"in all: greeter-001 greeter:1 hello: ", "greeter-001 greeter:2 hello: ", "failed with 500: ", "lost: 0\n",
+		`"errcode":0`, "rolled_back\n", "it ended with status 1", "no such database", `"server: no such database"`,
+		"greeter-001 greeter:1 hello process ", // after the fall of one
+		"greeter-001 greeter:1 hello process ", "ended ", " replicas\n",
 	)
+	pids := regexp.MustCompile(`greeter:[12] hello process \d+`).FindAllString(out, -1)
+	require.Len(t, pids, 2+3*3+3*4, "none answers at the end:\n%s", out)
+	require.Equal(t, pids[2:5], pids[5:8], "the same processes are asked without the server")
+	require.Equal(t, pids[2:5], pids[8:11], "and go on with the next one")
+	changed := 0
+	for i, pid := range pids[11:15] {
+		if pid != pids[15+i] {
+			changed++
+		}
+	}
+	require.Equal(t, 1, changed, "one has been killed:\n%s", out)
+	require.Equal(t, pids[15:19], pids[19:23], "and no server runs any more")
 }
 
 func TestTheWalkOfTheDeviceEndsWhenTheServerDoesNotStart(t *testing.T) {

@@ -1,7 +1,8 @@
 // The server keeps a small web site and a Go tool up to date, keeps versions of
 // the site's banners and pages, simulates a device with firmware and the feed
-// that it comes from, rolls new versions of a service (package rollout) whose
-// machines are simulated, and serves the APIs for all of that beside the site.
+// that it comes from, rolls new versions of a service (package rollout), which
+// is this program in processes of their own, and serves the APIs for all of that
+// beside the site.
 // Its commands ask a server that runs.
 //
 //	go run ./examples/server
@@ -42,6 +43,7 @@ type options struct {
 	addr  string        // where it listens
 	pace  time.Duration // how long an update of the site rests, to be looked at
 	rows  int           // how many rows the table of items has at least
+	still bool          // begin no service, for tests that are not about one
 	deviceOptions
 }
 
@@ -53,6 +55,7 @@ func main() {
 	flag.IntVar(&o.rows, "rows", 0, "load so `many` rows into a table of their own, schemaid "+itemsSchema)
 	flag.Int64Var(&o.rate, "firmware-rate", 0, "let the device pull so many `bytes` a second, and take its time with all else, so that you can watch it")
 	flag.DurationVar(&o.window, "firmware-window", 0, "let the device install only in one hour of the day, which begins so `long` from now")
+	stopping := flag.Bool("stop", false, "end the processes of the service, which outlive the server, and exit")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
@@ -68,7 +71,11 @@ func main() {
 		return
 	}
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	if err := serve(ctx, o, os.Stdout, os.Stderr); err != nil {
+	do := func() error { return serve(ctx, o, os.Stdout, os.Stderr) }
+	if *stopping {
+		do = func() error { return stopServices(ctx, o.state, os.Stdout, slog.Default()) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "server:", err)
 		os.Exit(1)
 	}
@@ -142,7 +149,7 @@ func serveOn(
 	if err != nil {
 		return err
 	}
-	services, err := openGreeter(db, logger)
+	services, err := openGreeter(o.state, db, logger)
 	if err != nil {
 		return err
 	}
@@ -156,7 +163,7 @@ func serveOn(
 	live := together(
 		func(ctx context.Context) { _ = updates.Run(ctx) }, // ends with ctx
 		func(ctx context.Context) { _ = rows.Run(ctx) },    // likewise
-		camera.live, services.live,
+		camera.live, func(ctx context.Context) { services.live(ctx, !o.still) },
 	)
 	return run(ctx, listener, routes, updates, live, func() {
 		if first { // before anything can go wrong
@@ -230,7 +237,9 @@ func handler(
 	}
 	mux.Handle("/feed/", camera.shop.serve(camera.pause))
 	mux.Handle("/site/", site)
-	mux.Handle("/greeter/", services.router.Handler(greeterID))
+	if services.router != nil {
+		mux.Handle("/greeter/", services.router.Handler(greeterID))
+	}
 	mux.Handle("/{$}", http.RedirectHandler("/site/", http.StatusFound))
 	return mux, nil
 }

@@ -23,7 +23,7 @@ import (
 const stateVariable = "UPKEEP_TEST_SERVER_STATE"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(mainVariable) != "" {
+	if os.Getenv(mainVariable) != "" || len(os.Args) > 1 && os.Args[1] == "greet" { // as a replica
 		main()
 		os.Exit(0)
 	}
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	if state == "" {
 		os.Exit(m.Run())
 	}
-	err := serve(context.Background(), options{state: state, addr: "127.0.0.1:0", pace: 2 * time.Second, deviceOptions: asleep}, io.Discard, io.Discard)
+	err := serve(context.Background(), options{state: state, addr: "127.0.0.1:0", pace: 2 * time.Second, still: true, deviceOptions: asleep}, io.Discard, io.Discard)
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
 }
@@ -53,8 +53,16 @@ type client struct {
 	keys credentials
 }
 
-// start runs a server until stop, and waits for its first release.
+// start runs a server without a service until stop, and waits for its first
+// release.
 func start(t *testing.T, o options) (c client, out *bytes.Buffer, stop func()) {
+	t.Helper()
+	o.still = true
+	return startAll(t, o)
+}
+
+// startAll is start with a service, which has to be ended too.
+func startAll(t *testing.T, o options) (c client, out *bytes.Buffer, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	out = &bytes.Buffer{}
@@ -231,7 +239,7 @@ func TestAServerThatIsStoppedWhileItInstallsTheSiteSaysNothingOfAFailure(t *test
 	defer cancel()
 	state, log, ended := t.TempDir(), &bytes.Buffer{}, make(chan error, 1)
 	go func() {
-		ended <- serve(ctx, options{state: state, addr: "127.0.0.1:0", pace: 2 * time.Second, deviceOptions: asleep}, io.Discard, log)
+		ended <- serve(ctx, options{state: state, addr: "127.0.0.1:0", pace: 2 * time.Second, still: true, deviceOptions: asleep}, io.Discard, log)
 	}()
 	c := client{t: t}
 	c.await(state, "/site/healthz")
