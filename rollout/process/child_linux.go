@@ -116,7 +116,7 @@ func take(id proc.ID) (*child, error) {
 
 // output is the file that it prints into, or nil if that cannot be known.
 func (c *child) output() *os.File {
-	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/1", c.id.PID), os.O_RDWR|os.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/1", c.id.PID), os.O_RDWR|os.O_APPEND|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil
 	}

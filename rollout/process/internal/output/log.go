@@ -33,6 +33,10 @@ func (l *Log) name() fileName { return fileName{stem: l.stream.stem, number: cur
 // take opens the files.
 func (l *Log) take(running *os.File) {
 	l.keep()
+	if running != nil && isRegular(running) && !l.rev.k.owns(running) {
+		running.Close()
+		running = nil
+	}
 	switch {
 	case running != nil && isRegular(running) && l.kept != nil && isAt(l.rev.k.root, l.rev.path(l.name()), running):
 		running.Close() // the same

@@ -50,7 +50,8 @@ func (k *Keeper) Start(id rollout.RevisionID, folder, replica string) *Log {
 
 // Adopt takes up the file that a running process prints to: running, which
 // becomes the Log's and is opened to read and to append, or nil if it is not
-// known. It may have been deleted: what is in it is carried over.
+// known. It may have been deleted: what is in it is carried over. One that was
+// never below the folder of all logs is the process's own, and left alone.
 func (k *Keeper) Adopt(id rollout.RevisionID, folder, replica string, running *os.File) *Log {
 	return k.open(id, folder, replica, running)
 }
