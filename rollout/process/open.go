@@ -127,11 +127,15 @@ func (d *Deployer) closeFolders() error {
 
 // takeUp adopts what runs, and ends and forgets the rest.
 func (d *Deployer) takeUp(ctx context.Context) error {
+	elsewhere, err := d.elsewhere()
+	if err != nil {
+		return err
+	}
 	for i, err := range d.store.List(ctx) {
 		if err != nil && !errors.Is(err, rollout.ErrCorrupt) {
 			return err
 		}
-		if err == nil && d.adopt(i) {
+		if elsewhere[i.ID] || err == nil && d.adopt(i) {
 			continue
 		}
 		if err := procgroup.EndMarked(ctx, markName, func(value string) bool { return value == d.mark(i.ID) }); err != nil {
@@ -145,6 +149,24 @@ func (d *Deployer) takeUp(ctx context.Context) error {
 		id, whose, _ := strings.Cut(value, "@")
 		return whose == d.name && d.replicas[id] == nil
 	})
+}
+
+// elsewhere are the replicas that run for Deployers of other folders, which may
+// have this Store and Host too.
+func (d *Deployer) elsewhere() (map[string]bool, error) {
+	own, err := os.Stat(d.name)
+	if err != nil {
+		return nil, err
+	}
+	marked, err := procgroup.Marked(markName)
+	all := make(map[string]bool)
+	for _, value := range marked {
+		id, whose, _ := strings.Cut(value, "@")
+		if folder, err := os.Stat(whose); err == nil && !os.SameFile(own, folder) {
+			all[id] = true
+		}
+	}
+	return all, err
 }
 
 // adopt takes up a replica whose process still runs, and reports whether it does.

@@ -39,34 +39,33 @@ func (d *Deployer) tidy() {
 
 // prune deletes archives, builds and output that no replica needs.
 func (d *Deployer) prune() error {
-	var digests [][]byte
-	runs := map[string]bool{}
-	d.mu.Lock()
-	for _, r := range d.replicas {
-		runs[r.Revision.Run] = true
-		if r.spec.Archive != nil {
-			digests = append(digests, r.spec.Archive.Digest)
-		}
-	}
-	d.mu.Unlock()
 	err := d.archives.Prune(func(digest []byte) bool {
-		for _, used := range digests {
-			if bytes.Equal(used, digest) {
-				return true
-			}
-		}
-		return false
+		return d.needs(func(r *replica) bool { return r.spec.Archive != nil && bytes.Equal(r.spec.Archive.Digest, digest) })
 	})
-	return errors.Join(err, d.output.Prune(keptLogs), d.pruneBuilds(runs))
+	return errors.Join(err, d.output.Prune(keptLogs), d.pruneBuilds())
 }
 
-func (d *Deployer) pruneBuilds(used map[string]bool) error {
+// needs reports whether a replica, now, is such a one.
+func (d *Deployer) needs(is func(*replica) bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, r := range d.replicas {
+		if is(r) {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *Deployer) pruneBuilds() error {
 	builds, err := fs.ReadDir(d.root.FS(), buildsDir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
+	d.adding.Lock() // nobody begins to build there
+	defer d.adding.Unlock()
 	for _, b := range builds {
-		if !used[b.Name()] {
+		if !d.needs(func(r *replica) bool { return r.Revision.Run == b.Name() }) {
 			err = errors.Join(err, d.root.RemoveAll(path.Join(buildsDir, b.Name())))
 		}
 	}
