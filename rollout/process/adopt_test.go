@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -62,6 +63,63 @@ func TestAProcessThatHasEndedMeanwhileIsNotTakenUp(t *testing.T) {
 	m.reopen()
 	require.Empty(t, m.all(), "who wants it asks for it again")
 	require.Empty(t, m.instances())
+	require.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH, "it is no zombie any more")
+}
+
+func TestALogThatIsDeletedMeanwhileGoesOn(t *testing.T) {
+	m, v1 := open(t, process.Config{}), revision("v1")
+	m.ensure(v1, spec("passed"), 1)
+	r := m.one(ready)
+	require.NoError(t, m.d.Close())
+	logs, err := filepath.Glob(filepath.Join(m.config.Dir, "logs/revisions/*/*/*.log"))
+	require.NoError(t, err)
+	require.Len(t, logs, 1)
+	require.NoError(t, os.Remove(logs[0]))
+	m.post(r, "/print", "printed meanwhile")
+	m.reopen()
+	m.eventually(func() bool { return strings.Contains(m.output(v1), "printed meanwhile") }, func() any { return m.output(v1) })
+}
+
+func TestAFileThatIsNoLogIsNotCut(t *testing.T) {
+	m, s, own := open(t, process.Config{}), spec("diverts"), filepath.Join(t.TempDir(), "own")
+	s.Environment["OWN"] = own
+	m.ensure(revision("v1"), s, 1)
+	m.one(ready)
+	m.reopen()
+	m.one(ready)
+	require.NoError(t, m.d.Close()) // which tidies once more
+	text, err := os.ReadFile(own)
+	require.NoError(t, err)
+	require.Equal(t, "own\n", string(text))
+	m.reopen()
+}
+
+func TestWhatWasTakenUpHasNoEndpointOnceItHasEnded(t *testing.T) {
+	m, s := open(t, process.Config{}), spec("passed")
+	s.Command[0] = filepath.Join(t.TempDir(), "program")
+	require.NoError(t, os.Symlink(os.Args[0], s.Command[0]))
+	m.ensure(revision("v1"), s, 1)
+	pid := m.pid(m.one(ready))
+	m.reopen()
+	m.one(ready)
+	require.NoError(t, os.Remove(s.Command[0]))
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	r := m.one(func(r rollout.Replica) bool { return r.Restarts >= 2 })
+	require.Equal(t, rollout.ReplicaFailing, r.State)
+	require.Empty(t, r.Endpoint)
+}
+
+func TestTheGroupOfSomebodyElseIsNotEnded(t *testing.T) {
+	other := exec.Command(os.Args[0])
+	other.Env = []string{role + "=silent"}
+	other.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	require.NoError(t, other.Start())
+	t.Cleanup(func() { _ = other.Process.Kill(); _ = other.Wait() })
+	id, err := proc.Of(other.Process.Pid)
+	require.NoError(t, err)
+	id.Start += "0" // that of the one that had the number before
+	require.NoError(t, process.End(t.Context(), id, "gone@here"))
+	require.True(t, alive(other.Process.Pid))
 }
 
 // instances are the rows of the machine.

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/internal/proc"
 	"github.com/upkeep-go/upkeep/internal/procgroup"
 )
@@ -21,7 +23,8 @@ type child struct {
 	id      proc.ID
 	ends    *os.File // readable when it has ended
 	group   *procgroup.Group
-	settled bool // it is in store
+	mark    string // of all that it starts
+	settled bool   // it is in store
 }
 
 // A shell enters the control group and says its own process id, which is not
@@ -60,7 +63,7 @@ func startChild(p program) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	return known(pid, pidfd)
+	return known(pid, pidfd, p.mark)
 }
 
 // forkExec starts a program. One that was just written may still be open in a
@@ -77,14 +80,14 @@ func forkExec(command []string, a *syscall.ProcAttr) (pid int, err error) {
 
 // known returns a child that has just been started. If it cannot be told from
 // others, it is ended.
-func known(pid, pidfd int) (*child, error) {
+func known(pid, pidfd int, mark string) (*child, error) {
 	if pidfd < 0 {
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
 		_, _ = syscall.Wait4(pid, nil, 0, nil)
 		return nil, fmt.Errorf("process: a kernel without pidfd: %w", errors.ErrUnsupported)
 	}
 	id, err := proc.Of(pid)
-	c := &child{id: id, group: procgroup.Adopt(pid)}
+	c := &child{id: id, group: procgroup.Adopt(pid), mark: mark}
 	if e := unix.SetNonblock(pidfd, true); err == nil {
 		err = e
 	}
@@ -97,16 +100,25 @@ func known(pid, pidfd int) (*child, error) {
 	return c, nil
 }
 
-// take returns the child that another process has started, if it still runs.
-func take(id proc.ID) (*child, error) {
+// take returns the child that another process has started, or this one under
+// another Deployer. If it has ended, that is an os.ErrProcessDone.
+func take(id proc.ID, mark string) (*child, error) {
 	pidfd, err := unix.PidfdOpen(id.PID, unix.PIDFD_NONBLOCK)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT): // the last two are of a thread
+		return nil, os.ErrProcessDone
+	case err != nil:
 		return nil, os.NewSyscallError("pidfd_open", err)
 	}
-	c := &child{id: id, ends: os.NewFile(uintptr(pidfd), "pidfd"), group: procgroup.Adopt(id.PID), settled: true}
-	now, err := proc.Of(id.PID)
-	if err == nil && (now != id || id.Ended()) {
+	c := &child{id: id, ends: os.NewFile(uintptr(pidfd), "pidfd"), group: procgroup.Adopt(id.PID), mark: mark, settled: true}
+	switch now, e := proc.Of(id.PID); {
+	case errors.Is(e, os.ErrNotExist), e == nil && now != id:
 		err = os.ErrProcessDone
+	case e != nil:
+		err = e
+	case id.Ended():
+		err = os.ErrProcessDone
+		c.reap()
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.ends.Close())
@@ -114,9 +126,14 @@ func take(id proc.ID) (*child, error) {
 	return c, nil
 }
 
-// output is the file that it prints into, or nil if that cannot be known.
-func (c *child) output() *os.File {
-	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/1", c.id.PID), os.O_RDWR|os.O_APPEND|unix.O_NONBLOCK, 0)
+// output is the file below the folder of logs, deleted or not, that it prints
+// into, or nil: other files are not the Deployer's to cut.
+func (c *child) output(logs string) *os.File {
+	name := fmt.Sprintf("/proc/%d/fd/1", c.id.PID)
+	if to, err := os.Readlink(name); err != nil || !strings.HasPrefix(to, logs+"/") {
+		return nil
+	}
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_APPEND|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil
 	}
@@ -155,48 +172,95 @@ func (c *child) wait(ctx context.Context) (how string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return "ended" + ending(c.id.PID), nil
+	return "ended" + c.ending(), nil
 }
 
-// reap lets the process go, if it is a child of this one: its number may be
-// another's from then on.
+// reap lets the process go, and what else of its group is a child of this one,
+// as that of a process 1 may be: the number may be another's from then on.
 func (c *child) reap() {
-	_, _ = syscall.Wait4(c.id.PID, nil, syscall.WNOHANG, nil)
+	if now, err := proc.Of(c.id.PID); err != nil || now != c.id {
+		return // somebody else has
+	}
+	for {
+		pid, err := syscall.Wait4(-c.id.PID, nil, syscall.WNOHANG, nil)
+		if !errors.Is(err, syscall.EINTR) && pid <= 0 {
+			return
+		}
+	}
+}
+
+// owns reports whether the number of the group is this child's still, and not
+// another's by now: the leader has it, be it a zombie, or a member has the mark.
+func (c *child) owns() (bool, error) {
+	now, err := proc.Of(c.id.PID)
+	if !errors.Is(err, os.ErrNotExist) {
+		return now == c.id, err
+	}
+	members, err := proc.Group(c.id.PID)
+	if err != nil || len(members) == 0 {
+		return false, err
+	}
+	marked, err := procgroup.Marked(markName)
+	return slices.ContainsFunc(members, func(pid int) bool { return marked[pid] == c.mark }), err
 }
 
 // end asks the group to end, until the given time, and then ends it. It returns
 // when there is nothing left, nor of what has left the group.
-func (c *child) end(ctx context.Context, until time.Time, asked bool, mark string) error {
-	if !asked {
+func (c *child) end(ctx context.Context, until time.Time, asked bool) error {
+	owns, err := c.owns()
+	if err != nil {
+		return err
+	}
+	if owns && !asked {
 		if err := c.group.Terminate(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return err
 		}
 	}
 	gentle, done := context.WithDeadline(ctx, until)
-	err := c.group.Wait(gentle)
-	done()
-	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
+	defer done()
+	if err := c.empty(gentle); err != nil && (ctx.Err() != nil || gentle.Err() == nil) {
+		return err
 	}
-	return c.kill(ctx, mark)
+	return c.kill(ctx)
 }
 
 // kill ends the group, and what has left it.
-func (c *child) kill(ctx context.Context, mark string) error {
-	c.group.Kill()
-	if err := c.group.Wait(ctx); err != nil {
+func (c *child) kill(ctx context.Context) error {
+	owns, err := c.owns()
+	if err != nil {
+		return err
+	}
+	if owns {
+		c.group.Kill()
+	}
+	if err := c.empty(ctx); err != nil {
 		return err
 	}
 	c.reap()
-	return procgroup.EndMarked(ctx, markName, func(value string) bool { return value == mark })
+	return procgroup.EndMarked(ctx, markName, func(value string) bool { return value == c.mark })
+}
+
+// empty waits until nothing is left of the group.
+func (c *child) empty(ctx context.Context) error {
+	const first, most = 10 * time.Millisecond, 250 * time.Millisecond
+	for wait := first; ; wait = min(wait*5/4, most) {
+		if owns, err := c.owns(); err != nil || !owns {
+			return err
+		}
+		if empty, err := c.group.Empty(); err != nil || empty {
+			return err
+		}
+		if err := pause.For(ctx, wait); err != nil {
+			return err
+		}
+	}
 }
 
 func (c *child) close() error { return c.ends.Close() }
 
-// ending is how a process has ended, as long as its parent, this one, has not
-// let it go.
-func ending(pid int) string {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// ending is how the process has ended, as long as its parent has not let it go.
+func (c *child) ending() string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.id.PID))
 	if err != nil {
 		return ""
 	}
@@ -204,6 +268,9 @@ func ending(pid int) string {
 	var code int
 	if _, err := fmt.Sscan(fields[len(fields)-1], &code); err != nil {
 		return ""
+	}
+	if now, err := proc.Of(c.id.PID); err != nil || now != c.id {
+		return "" // it was of another
 	}
 	status := syscall.WaitStatus(code)
 	if status.Signaled() {

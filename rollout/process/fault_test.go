@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/rollout/process"
@@ -48,6 +51,28 @@ func TestAProgramThatIsKilledStartsAgainWhereItWas(t *testing.T) {
 	}
 }
 
+func TestAServiceOnItsPortIsReadyAsSoonAsItAnswers(t *testing.T) {
+	m, s := open(t, process.Config{}), spec("port")
+	s.Health = &rollout.Health{Timeout: 10 * time.Minute}
+	m.ensure(revision("v1"), s, 1)
+	m.one(ready)
+}
+
+func TestOneThatEndedKeepsNoDescriptor(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	m := open(t, process.Config{})
+	m.ensure(revision("v1"), spec("exits"), 1)
+	r := m.one(func(r rollout.Replica) bool { return r.Restarts >= 3 })
+	require.NoError(t, m.d.Stop(t.Context(), revision("v1"), []string{r.ID}, 0))
+	fds, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	for _, fd := range fds {
+		to, _ := os.Readlink("/proc/self/fd/" + fd.Name())
+		require.NotContains(t, to, "pidfd")
+		require.NotContains(t, to, m.config.Dir+"/logs/")
+	}
+}
+
 func TestWhoConnectsWhileAPassedListenerIsStartedAgainIsAnswered(t *testing.T) {
 	m := open(t, process.Config{})
 	m.ensure(revision("v1"), spec("passed"), 1)
@@ -69,9 +94,8 @@ func TestStopEndsTheWholeGroup(t *testing.T) {
 			m.ensure(v1, spec(tt.play), 1)
 			r := m.one(ready)
 			pids := []int{m.pid(r)}
-			if found := regexp.MustCompile(`child (\d+)`).FindStringSubmatch(m.output(v1)); found != nil {
-				pid, _ := strconv.Atoi(found[1])
-				pids = append(pids, pid)
+			if tt.play == "family" {
+				pids = append(pids, m.child(v1))
 			}
 			begun := time.Now()
 			require.NoError(t, m.d.Stop(t.Context(), v1, []string{r.ID}, tt.grace))
@@ -85,6 +109,32 @@ func TestStopEndsTheWholeGroup(t *testing.T) {
 			require.NoError(t, m.d.Stop(t.Context(), v1, []string{r.ID}, 0))
 			require.Empty(t, m.instances())
 		})
+	}
+}
+
+// child is the process that a family has started, once it ignores SIGTERM.
+func (m *machine) child(id rollout.RevisionID) (pid int) {
+	m.Helper()
+	m.eventually(func() bool {
+		_, rest, _ := strings.Cut(m.output(id), "child ")
+		_, err := fmt.Sscan(rest, &pid)
+		return err == nil
+	}, func() any { return m.output(id) })
+	return pid
+}
+
+// What a process leaves is a child of this one if that is the process 1 of a
+// container, or takes up orphans as one.
+func TestNothingOfAGroupStaysAZombie(t *testing.T) {
+	require.NoError(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+	t.Cleanup(func() { require.NoError(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)) })
+	m, v1 := open(t, process.Config{}), revision("v1")
+	m.ensure(v1, spec("family"), 1)
+	r := m.one(ready)
+	leader, child := m.pid(r), m.child(v1)
+	require.NoError(t, m.d.Stop(t.Context(), v1, []string{r.ID}, 100*time.Millisecond))
+	for _, pid := range []int{leader, child} {
+		require.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH)
 	}
 }
 

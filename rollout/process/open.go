@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/filelock"
@@ -85,9 +86,11 @@ func prepared(c Config) (*Deployer, error) {
 	d := &Deployer{
 		config: c, store: c.Store.Instances(host), name: c.Dir, unlock: unlock,
 		transport: &http.Transport{DisableCompression: true, MaxResponseHeaderBytes: 64 << 10},
+		adding:    make(chan struct{}, 1),
 		replicas:  make(map[string]*replica), commands: make(map[rollout.RevisionID]*preparation),
 	}
 	d.supervision, d.end = context.WithCancel(context.Background())
+	d.close = sync.OnceValue(d.closeAll)
 	if d.cgroups, err = openCgroups(c.Cgroup); err != nil {
 		return nil, errors.Join(err, unlock())
 	}
@@ -131,24 +134,38 @@ func (d *Deployer) takeUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	logs, err := filepath.EvalSymlinks(filepath.Join(d.config.Dir, logsDir))
+	if err != nil {
+		return err
+	}
+	var gone []string
 	for i, err := range d.store.List(ctx) {
-		if err != nil && !errors.Is(err, rollout.ErrCorrupt) {
-			return err
-		}
-		if elsewhere[i.ID] || err == nil && d.adopt(i) {
+		if elsewhere[i.ID] {
 			continue
 		}
-		if err := procgroup.EndMarked(ctx, markName, func(value string) bool { return value == d.mark(i.ID) }); err != nil {
-			return err
+		if err == nil {
+			err = d.adopt(i, logs)
 		}
-		if err := errors.Join(d.cgroups.remove(i.ID), d.store.Remove(ctx, i.ID)); err != nil {
+		switch {
+		case errors.Is(err, os.ErrProcessDone), errors.Is(err, rollout.ErrCorrupt):
+			gone = append(gone, i.ID)
+		case err != nil:
 			return err
 		}
 	}
-	return procgroup.EndMarked(ctx, markName, func(value string) bool {
+	err = procgroup.EndMarked(ctx, markName, func(value string) bool {
 		id, whose, _ := strings.Cut(value, "@")
 		return whose == d.name && d.replicas[id] == nil
 	})
+	if err != nil {
+		return err
+	}
+	for _, id := range gone {
+		if err := errors.Join(d.cgroups.remove(id), d.store.Remove(ctx, id)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // elsewhere are the replicas that run for Deployers of other folders, which may
@@ -169,21 +186,22 @@ func (d *Deployer) elsewhere() (map[string]bool, error) {
 	return all, err
 }
 
-// adopt takes up a replica whose process still runs, and reports whether it does.
-func (d *Deployer) adopt(i rollout.Instance) bool {
+// adopt takes up a replica whose process still runs and has answered. Of others
+// it is an os.ErrProcessDone.
+func (d *Deployer) adopt(i rollout.Instance, logs string) error {
 	id, err := proc.ParseID(i.Process)
 	if err != nil || i.Endpoint == "" {
-		return false
+		return os.ErrProcessDone
 	}
-	c, err := take(id)
+	c, err := take(id, d.mark(i.ID))
 	if err != nil {
-		return false
+		return err
 	}
 	r := d.newReplica(i, id.StartedAt())
 	r.Endpoint = i.Endpoint
-	r.log = d.output.Adopt(i.Revision, logFolder(i.Spec), i.ID, c.output())
+	r.log = d.output.Adopt(i.Revision, logFolder(i.Spec), i.ID, c.output(logs))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.supervise(r, c)
-	return true
+	return nil
 }

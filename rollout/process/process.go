@@ -83,8 +83,9 @@ type Deployer struct {
 	supervision context.Context // of all goroutines
 	end         context.CancelFunc
 	working     sync.WaitGroup
+	close       func() error // closeAll, once
 
-	adding   sync.Mutex // of replicas
+	adding   chan struct{} // full while somebody adds replicas
 	mu       sync.Mutex
 	closed   bool
 	left     bool // by a revision's last replica: there may be something to delete
@@ -97,17 +98,14 @@ var _ rollout.Deployer = (*Deployer)(nil)
 // Close ends supervision, and waits for that. The processes run on, and the next
 // Open takes them up. Calls that follow are rollout.ErrClosed. It may be called
 // twice.
-func (d *Deployer) Close() error {
+func (d *Deployer) Close() error { return d.close() }
+
+func (d *Deployer) closeAll() error {
 	d.mu.Lock()
-	if d.closed {
-		d.mu.Unlock()
-		return nil
-	}
 	d.closed = true
 	d.mu.Unlock()
 	d.end()
-	d.adding.Lock() // nothing is being added
-	defer d.adding.Unlock()
+	d.adding <- struct{}{} // nothing is being added, nor will be
 	d.working.Wait()
 	var errs []error
 	for _, r := range d.replicas {
@@ -118,8 +116,8 @@ func (d *Deployer) Close() error {
 }
 
 func (d *Deployer) lock(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	d.mu.Lock()
 	if d.closed {
@@ -127,6 +125,22 @@ func (d *Deployer) lock(ctx context.Context) error {
 		return errClosed
 	}
 	return nil
+}
+
+// within returns a context that ends with ctx, and with supervision. The caller
+// calls done.
+func (d *Deployer) within(ctx context.Context) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(d.supervision, func() { cancel(errClosed) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// because is err, or errClosed if that is why ctx has ended.
+func because(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), errClosed) {
+		return errClosed
+	}
+	return err
 }
 
 var errClosed = fmt.Errorf("process: %w", rollout.ErrClosed)
@@ -137,8 +151,14 @@ func (d *Deployer) Ensure(ctx context.Context, id rollout.RevisionID, s rollout.
 	if err := d.check(s); err != nil {
 		return err
 	}
-	d.adding.Lock()
-	defer d.adding.Unlock()
+	ctx, done := d.within(ctx)
+	defer done()
+	select {
+	case d.adding <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-d.adding }()
 	for {
 		if err := d.lock(ctx); err != nil {
 			return err
@@ -154,7 +174,7 @@ func (d *Deployer) Ensure(ctx context.Context, id rollout.RevisionID, s rollout.
 			return nil
 		}
 		if err := d.add(ctx, id, s.Clone()); err != nil {
-			return err
+			return because(ctx, err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/pause"
@@ -39,6 +40,9 @@ const (
 	minPause = 100 * time.Millisecond
 	maxPause = time.Minute
 )
+
+// firstWait is between the first two probes of a process.
+const firstWait = 20 * time.Millisecond
 
 // newReplica returns a replica that is not supervised yet.
 func (d *Deployer) newReplica(i rollout.Instance, now time.Time) *replica {
@@ -83,16 +87,10 @@ func (d *Deployer) supervise(r *replica, c *child) {
 func (r *replica) supervised(c *child) {
 	wait := minPause
 	for {
-		begun := time.Now()
-		err := r.life(c)
-		if r.ctx.Err() != nil {
-			return
-		}
-		c = nil
-		r.fell(err)
-		if time.Since(begun) >= steady {
+		if r.life(c) >= steady {
 			wait = minPause
 		}
+		c = nil
 		if pause.For(r.ctx, wait) != nil {
 			return
 		}
@@ -100,13 +98,15 @@ func (r *replica) supervised(c *child) {
 	}
 }
 
-// life starts a process, unless it is there, and returns why it has ended.
-func (r *replica) life(c *child) error {
+// life starts a process, unless it is there, and returns when nothing is left of
+// it, or supervision ends, how long it has run.
+func (r *replica) life(c *child) time.Duration {
 	adopted := c != nil
 	if !adopted {
 		var err error
 		if c, err = r.start(); err != nil {
-			return err
+			r.fell(err)
+			return 0
 		}
 	}
 	probing, stop := context.WithCancel(r.ctx)
@@ -115,24 +115,53 @@ func (r *replica) life(c *child) error {
 		defer close(probed)
 		r.probe(probing, c, adopted)
 	}()
-	begun := time.Now()
 	how, err := c.wait(r.ctx)
 	stop()
 	<-probed
-	if err != nil {
-		return err
+	ran := time.Since(r.StartedAt)
+	if r.ctx.Err() != nil {
+		return ran // it is left as it is
 	}
-	c.kill(r.ctx, r.d.mark(r.ID)) // what it has left
-	return fmt.Errorf("it %s after %s", how, time.Since(begun).Round(time.Millisecond))
+	if err != nil {
+		r.fell(fmt.Errorf("it cannot be watched: %w", err))
+	} else {
+		r.fell(fmt.Errorf("it %s after %s", how, ran.Round(time.Millisecond)))
+	}
+	r.bury(c)
+	return ran
 }
 
-// fell says that a process has ended, or could not be started.
+// bury ends what a process has left: nothing is started beside that.
+func (r *replica) bury(c *child) {
+	for wait := minPause; ; wait = min(2*wait, maxPause) {
+		err := c.kill(r.ctx)
+		if err == nil {
+			break
+		}
+		if r.ctx.Err() != nil {
+			return // and who stops it ends the rest
+		}
+		r.answered(fmt.Errorf("what it has left cannot be ended: %w", err))
+		if pause.For(r.ctx, wait) != nil {
+			return
+		}
+	}
+	r.d.mu.Lock()
+	r.running = nil
+	if !r.sockets.open {
+		r.Endpoint = "" // that of one that was taken up has gone with it
+	}
+	r.d.mu.Unlock()
+	_ = c.close()
+}
+
+// fell says that a process has ended, or could not be started, unless that is
+// because supervision ends.
 func (r *replica) fell(err error) {
 	end := r.log.End()
 	r.d.mu.Lock()
 	defer r.d.mu.Unlock()
-	r.running = nil
-	if r.State == rollout.ReplicaStopping {
+	if r.ctx.Err() != nil {
 		return
 	}
 	r.State, r.Failure = rollout.ReplicaFailing, failure(err, end)
@@ -157,7 +186,7 @@ func (r *replica) probe(ctx context.Context, c *child, adopted bool) {
 	if !adopted && h.Delay > 0 && pause.For(ctx, h.Delay) != nil {
 		return
 	}
-	wait := min(20*time.Millisecond, h.Interval)
+	wait := min(firstWait, h.Interval)
 	for {
 		endpoint, err := r.ask(ctx, h)
 		if err == nil {
@@ -187,26 +216,38 @@ func (r *replica) ask(ctx context.Context, h rollout.Health) (endpoint string, e
 	if h.TCP { // a listener that is passed on accepts connections by itself
 		return port, ready.Once(ctx, r.d.transport, port, h)
 	}
-	asked, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	passed := make(chan error, 1)
-	go func() { passed <- ready.Once(asked, r.d.transport, listener, h) }()
-	err = ready.Once(asked, r.d.transport, port, h)
-	if err == nil {
-		cancel()
-		<-passed
-		return port, nil
+	asking.Go(func() { passed <- ready.Once(ctx, r.d.transport, listener, h) })
+	// It is accepted on the listener, and perhaps never answered, as soon as on
+	// the port.
+	for wait := firstWait; ; wait = min(2*wait, h.Interval) {
+		if err = ready.Once(ctx, r.d.transport, port, h); err == nil {
+			return port, nil
+		}
+		select {
+		case second := <-passed:
+			if second == nil {
+				return listener, nil
+			}
+			return "", neither(strings.TrimPrefix(port, "http://"), err, second)
+		case <-time.After(wait):
+		}
 	}
-	switch second := <-passed; {
-	case second == nil:
-		return listener, nil
+}
+
+// neither is why a process answers neither at its port nor on its listener.
+func neither(port string, err, passed error) error {
+	switch {
 	case !refused(err):
-		return "", err
-	case errors.Is(second, context.DeadlineExceeded):
-		return "", fmt.Errorf("it answers neither on the listener that it was passed nor on PORT (%s): %w", strings.TrimPrefix(port, "http://"), err)
-	default:
-		return "", second
+		return err
+	case errors.Is(passed, context.DeadlineExceeded):
+		return fmt.Errorf("it answers neither on the listener that it was passed nor on PORT (%s): %w", port, err)
 	}
+	return passed
 }
 
 // refused reports that nobody listens.

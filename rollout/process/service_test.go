@@ -61,6 +61,7 @@ var roles = map[string]func() error{
 	},
 	"deploys": deploys,
 	"counter": counter,
+	"diverts": diverts,
 	"silent":  func() error { time.Sleep(time.Hour); return nil },
 }
 
@@ -134,18 +135,32 @@ func serve(h http.Handler, idle time.Duration, listen func() (net.Listener, erro
 func family() error {
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), role+"=child")
+	c.Stdout = os.Stdout
 	if err := c.Start(); err != nil {
 		return err
 	}
-	fmt.Println("child", c.Process.Pid)
 	return serves(process.Listener)
 }
 
-// child ignores SIGTERM.
+// child ignores SIGTERM, and then says so.
 func child() error {
 	signal.Ignore(syscall.SIGTERM)
+	fmt.Println("child", os.Getpid())
 	time.Sleep(time.Hour)
 	return nil
+}
+
+// diverts is a service that prints into a file of its own.
+func diverts() error {
+	f, err := os.OpenFile(os.Getenv("OWN"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Dup3(int(f.Fd()), 1, 0); err != nil {
+		return err
+	}
+	fmt.Println("own")
+	return serves(process.Listener)
 }
 
 // leaves starts a service in a session of its own, and ends, as a daemon does.

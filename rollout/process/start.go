@@ -30,6 +30,7 @@ type program struct {
 	command        []string // with an absolute path
 	dir, group     string   // group: the file by which it enters a control group, or ""
 	environment    []string
+	mark           string   // which is in environment
 	output, passed *os.File // passed: what it gets as descriptor 3, or nil
 }
 
@@ -47,9 +48,6 @@ func (r *replica) start() (*child, error) {
 		if err := r.sockets.make(r.spec.Port); err != nil {
 			return nil, err
 		}
-		r.d.mu.Lock()
-		r.Endpoint = ""
-		r.d.mu.Unlock()
 	}
 	group, err := r.d.cgroups.enter(r.ID, r.spec)
 	if err != nil {
@@ -57,7 +55,7 @@ func (r *replica) start() (*child, error) {
 	}
 	at := time.Now()
 	c, err := startChild(program{
-		command: append([]string{path}, command[1:]...), dir: dir, environment: r.environment(),
+		command: append([]string{path}, command[1:]...), dir: dir, environment: r.environment(), mark: r.d.mark(r.ID),
 		output: r.log.File(), passed: r.sockets.passed(), group: group,
 	})
 	if err != nil {

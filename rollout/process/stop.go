@@ -31,9 +31,8 @@ func (d *Deployer) Stop(ctx context.Context, id rollout.RevisionID, replicas []s
 		}
 	}
 	d.mu.Unlock()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(d.supervision, func() { cancel(errClosed) })()
+	ctx, done := d.within(ctx)
+	defer done()
 	failed := make(chan error, len(leaving))
 	for _, r := range leaving {
 		go func() { failed <- r.stop(ctx) }()
@@ -42,7 +41,7 @@ func (d *Deployer) Stop(ctx context.Context, id rollout.RevisionID, replicas []s
 	for range leaving {
 		errs = append(errs, <-failed)
 	}
-	return errors.Join(errs...)
+	return because(ctx, errors.Join(errs...))
 }
 
 // stop ends a replica that is not to be supervised any more.
@@ -73,7 +72,7 @@ func (r *replica) finish(ctx context.Context) error {
 	if c != nil {
 		asked := r.asked
 		r.asked = true
-		if err := c.end(ctx, r.until, asked, d.mark(r.ID)); err != nil {
+		if err := c.end(ctx, r.until, asked); err != nil {
 			return err
 		}
 	}

@@ -26,13 +26,13 @@ type child struct {
 
 func startChild(program) (*child, error) { return nil, supported() }
 
-func take(proc.ID) (*child, error) { return nil, supported() }
+func take(proc.ID, string) (*child, error) { return nil, supported() }
 
-func (c *child) output() *os.File                                   { return nil }
-func (c *child) wait(context.Context) (string, error)               { return "", supported() }
-func (c *child) end(context.Context, time.Time, bool, string) error { return supported() }
-func (c *child) kill(context.Context, string) error                 { return supported() }
-func (c *child) close() error                                       { return nil }
+func (c *child) output(string) *os.File                     { return nil }
+func (c *child) wait(context.Context) (string, error)       { return "", supported() }
+func (c *child) end(context.Context, time.Time, bool) error { return supported() }
+func (c *child) kill(context.Context) error                 { return supported() }
+func (c *child) close() error                               { return nil }
 
 // sockets are where a replica may serve.
 type sockets struct {

@@ -62,8 +62,12 @@ func (d *Deployer) pruneBuilds() error {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	d.adding.Lock() // nobody begins to build there
-	defer d.adding.Unlock()
+	select {
+	case d.adding <- struct{}{}: // nobody begins to build there
+	case <-d.supervision.Done():
+		return err
+	}
+	defer func() { <-d.adding }()
 	for _, b := range builds {
 		if !d.needs(func(r *replica) bool { return r.Revision.Run == b.Name() }) {
 			err = errors.Join(err, d.root.RemoveAll(path.Join(buildsDir, b.Name())))
