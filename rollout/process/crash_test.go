@@ -147,9 +147,10 @@ func (d *deployer) running() (pids []int) {
 }
 
 func TestAKillAnywhereInAStartLeavesOneProcess(t *testing.T) {
-	for _, plays := range []string{"passed", "port"} {
+	for _, plays := range listening() {
 		for _, dies := range []string{"", "put 1 before", "put 1 after", "put 2 before", "put 2 after"} {
 			t.Run(plays+" "+dies, func(t *testing.T) {
+				t.Parallel()
 				d := &deployer{t, t.TempDir()}
 				t.Cleanup(func() { d.run("stop", "", "") })
 				said := d.run("start", plays, dies)
@@ -171,6 +172,7 @@ func TestAKillAnywhereInAStopLeavesWhatStopsAgain(t *testing.T) {
 	for _, plays := range []string{"passed", "slow end"} {
 		for _, dies := range []string{"", "remove 1 before", "remove 1 after"} {
 			t.Run(plays+" "+dies, func(t *testing.T) {
+				t.Parallel()
 				d := &deployer{t, t.TempDir()}
 				d.run("start", plays, "")
 				require.Len(t, d.running(), 1)

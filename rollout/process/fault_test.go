@@ -185,7 +185,7 @@ func TestAProgramGetsACleanEnvironment(t *testing.T) {
 	for name := range got {
 		require.Contains(t, []string{
 			"PATH", "HOME", "LANG", "PORT", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "UPKEEP_INSTANCE",
-			"FROM_CONFIG", "FROM_SPEC", "NAME", role, "PWD", "OLDPWD", "SHLVL", "_", // the last four are the shell's
+			"FROM_CONFIG", "FROM_SPEC", "NAME", "GORACE", role, "PWD", "OLDPWD", "SHLVL", "_", // the last four are the shell's
 		}, name)
 	}
 }
