@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -59,11 +60,30 @@ func startChild(p program) (*child, error) {
 		a.Env = append(a.Env, "LISTEN_FDS=1", "LISTEN_FDNAMES=http")
 		a.Files = append(a.Files, p.passed.Fd())
 	}
+	for range inherits() - len(a.Files) {
+		a.Files = append(a.Files, ^uintptr(0)) // closed
+	}
 	pid, err := forkExec(command, a)
 	if err != nil {
 		return nil, err
 	}
 	return known(pid, pidfd, p.mark)
+}
+
+// inherits is one more than the highest descriptor that programs would get from
+// this one: it was itself started with it, as by a script that holds a lock.
+func inherits() (n int) {
+	entries, _ := os.ReadDir("/proc/self/fd") // none, as good as
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			n = max(n, fd+1)
+		}
+	}
+	return n
 }
 
 // forkExec starts a program. One that was just written may still be open in a
