@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,21 +54,6 @@ func TestAServiceOnItsPortIsReadyAsSoonAsItAnswers(t *testing.T) {
 	s.Health = &rollout.Health{Timeout: 10 * time.Minute}
 	m.ensure(revision("v1"), s, 1)
 	m.one(ready)
-}
-
-func TestOneThatEndedKeepsNoDescriptor(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	m := open(t, process.Config{})
-	m.ensure(revision("v1"), spec("exits"), 1)
-	r := m.one(func(r rollout.Replica) bool { return r.Restarts >= 3 })
-	require.NoError(t, m.d.Stop(t.Context(), revision("v1"), []string{r.ID}, 0))
-	fds, err := os.ReadDir("/proc/self/fd")
-	require.NoError(t, err)
-	for _, fd := range fds {
-		to, _ := os.Readlink("/proc/self/fd/" + fd.Name())
-		require.NotContains(t, to, "pidfd")
-		require.NotContains(t, to, m.config.Dir+"/logs/")
-	}
 }
 
 func TestWhoConnectsWhileAPassedListenerIsStartedAgainIsAnswered(t *testing.T) {
