@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,9 @@ type cgroups struct {
 func openCgroups(dir string) (g cgroups, err error) {
 	if dir == "" {
 		return g, nil
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return g, err
 	}
 	if g.root, err = os.OpenRoot(dir); err != nil {
 		return g, fmt.Errorf("process: Config.Cgroup: %w", err)

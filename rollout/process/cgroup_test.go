@@ -31,6 +31,23 @@ func limited(cpu float64, memory int64) rollout.Spec {
 	return s
 }
 
+// A program may run in another folder than this one.
+func TestAControlGroupMayBeGivenByARelativePath(t *testing.T) {
+	dir := cgroupFolder(t, "memory")
+	t.Chdir(filepath.Dir(dir))
+	m := open(t, process.Config{Cgroup: filepath.Base(dir)})
+	t.Chdir("/")
+	s := limited(1, 64<<20)
+	s.Command[0] = "/proc/" + strconv.Itoa(os.Getpid()) + "/exe"
+	m.ensure(revision("v1"), s, 1)
+	r := m.one(func(r rollout.Replica) bool { return strings.Contains(r.Failure, "the limits cannot be set") })
+	for _, name := range []string{"memory.max", "cgroup.procs"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, r.ID, name), nil, 0o600))
+	}
+	m.one(ready)
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, r.ID)))
+}
+
 func TestLimitsAreThoseOfAControlGroup(t *testing.T) {
 	dir := cgroupFolder(t, "cpuset cpu memory pids")
 	m := open(t, process.Config{Cgroup: dir})
