@@ -79,6 +79,7 @@ func TestStopEndsTheWholeGroup(t *testing.T) {
 			pids := []int{m.pid(r)}
 			if tt.play == "family" {
 				pids = append(pids, m.child(v1))
+				require.NotContains(t, m.output(v1), "has socket:", "the listener is the service's alone")
 			}
 			begun := time.Now()
 			require.NoError(t, m.d.Stop(t.Context(), v1, []string{r.ID}, tt.grace))

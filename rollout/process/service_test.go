@@ -133,19 +133,24 @@ func serve(h http.Handler, idle time.Duration, listen func() (net.Listener, erro
 
 // family is a service whose child holds on when it ends.
 func family() error {
+	l, err := process.Listener()
+	if err != nil {
+		return err
+	}
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), role+"=child")
 	c.Stdout = os.Stdout
 	if err := c.Start(); err != nil {
 		return err
 	}
-	return serves(process.Listener)
+	return serves(func() (net.Listener, error) { return l, nil })
 }
 
 // child ignores SIGTERM, and then says so.
 func child() error {
 	signal.Ignore(syscall.SIGTERM)
-	fmt.Println("child", os.Getpid())
+	to, _ := os.Readlink("/proc/self/fd/3")
+	fmt.Println("child", os.Getpid(), "has", to)
 	time.Sleep(time.Hour)
 	return nil
 }

@@ -2,10 +2,16 @@ package process
 
 import (
 	"net"
+	"syscall"
 
 	"github.com/upkeep-go/upkeep/internal/handover"
 )
 
 func supported() error { return nil }
 
-func inherited(fd int) (net.Listener, error) { return handover.Open(fd) }
+// inherited returns the listener that is passed as fd, which the programs that
+// this one starts do not get.
+func inherited(fd int) (net.Listener, error) {
+	syscall.CloseOnExec(fd)
+	return handover.Open(fd)
+}
