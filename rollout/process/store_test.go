@@ -156,3 +156,22 @@ func TestCloseEndsCallsThatWaitForTheStore(t *testing.T) {
 	m.reopen()
 	require.Empty(t, m.all(), "what had ended is not taken up")
 }
+
+func TestWhatIsStoppedWhileItIsBuiltIsStopping(t *testing.T) {
+	store, v1 := &moody{Store: memory.New()}, revision("v1")
+	building := make(chan struct{})
+	m := open(t, process.Config{Store: store, Build: func(ctx context.Context, _ rollout.RevisionID, _ rollout.Spec, _ string) ([]string, error) {
+		close(building)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	m.ensure(v1, rollout.Spec{Image: &rollout.Image{Repository: "shop"}}, 1)
+	<-building
+	store.removeFail.Store(true)
+	require.ErrorIs(t, m.d.Stop(t.Context(), v1, []string{m.all()[0].ID}, 0), errMoody)
+	r := m.all()[0]
+	require.Equal(t, rollout.ReplicaStopping, r.State)
+	require.Empty(t, r.Failure)
+	require.Zero(t, r.Restarts)
+	store.removeFail.Store(false)
+}
