@@ -76,6 +76,7 @@ func (s *shelf) spec() rollout.Spec {
 const web = "#!/bin/sh\nread line <page\necho \"web runs with $1 and $line\"\nexec \"$PROGRAM\"\n"
 
 func TestAnArchiveRuns(t *testing.T) {
+	t.Parallel()
 	s := offering(t, map[string]string{"bin/web": web, "page": "a page\n"})
 	m, v1 := breakable(t, process.Config{}), revision("v1")
 	m.ensure(v1, s.spec(), 2)
@@ -104,6 +105,7 @@ func TestAnArchiveRuns(t *testing.T) {
 }
 
 func TestAnArchiveWithAnotherDigestNeverRuns(t *testing.T) {
+	t.Parallel()
 	ran := filepath.Join(t.TempDir(), "ran")
 	s := offering(t, map[string]string{"bin/web": "#!/bin/sh\ntouch " + ran + "\n"})
 	is := s.spec()
@@ -120,6 +122,7 @@ func TestAnArchiveWithAnotherDigestNeverRuns(t *testing.T) {
 }
 
 func TestAnArchiveWhoseServerIsAwayComesLater(t *testing.T) {
+	t.Parallel()
 	s := offering(t, map[string]string{"bin/web": web, "page": "a page\n"})
 	s.away.Store(true)
 	m := breakable(t, process.Config{})
@@ -132,6 +135,7 @@ func TestAnArchiveWhoseServerIsAwayComesLater(t *testing.T) {
 }
 
 func TestAStopDoesNotWaitForAnArchiveOrABuild(t *testing.T) {
+	t.Parallel()
 	hangs := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		select {
@@ -234,6 +238,7 @@ func (b *builder) times() int {
 }
 
 func TestABuildIsOnceForAllReplicas(t *testing.T) {
+	t.Parallel()
 	b := &builder{dirs: map[string]bool{}}
 	m, v1 := breakable(t, process.Config{Build: b.build}), revision("v1")
 	s := spec("passed")

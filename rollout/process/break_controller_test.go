@@ -213,6 +213,7 @@ func visits(all []rollout.Instance) (over func() (sent int, lost []string)) {
 }
 
 func TestAControllerThatIsKilledInMidRoll(t *testing.T) {
+	t.Parallel()
 	for _, then := range []string{"promote", "cancel"} {
 		t.Run(then, func(t *testing.T) {
 			t.Parallel()
@@ -266,6 +267,7 @@ func TestAControllerThatIsKilledInMidRoll(t *testing.T) {
 // TestAControllerThatIsKilledAtAnyTime kills it again and again while a roll
 // goes on.
 func TestAControllerThatIsKilledAtAnyTime(t *testing.T) {
+	t.Parallel()
 	long(t)
 	c := &control{T: t, dir: t.TempDir()}
 	sweeping(t, c.folder())

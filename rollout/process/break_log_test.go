@@ -112,6 +112,7 @@ func beating(t *testing.T) *pulse {
 }
 
 func TestLogsNeitherEndNorHoldUpAService(t *testing.T) {
+	t.Parallel()
 	away := 500 * time.Millisecond
 	if full() {
 		away = 2 * time.Second

@@ -23,6 +23,7 @@ import (
 )
 
 func TestTwentyReplicasAtOnce(t *testing.T) {
+	t.Parallel()
 	m, v1 := breakable(t, process.Config{}), revision("v1")
 	var all sync.WaitGroup
 	for range 4 {
@@ -61,6 +62,7 @@ func TestTwentyReplicasAtOnce(t *testing.T) {
 // TestEnsureAndStopRace has both at once, of the same revision: what there is in
 // the end is what is in store and what runs.
 func TestEnsureAndStopRace(t *testing.T) {
+	t.Parallel()
 	m, v1 := breakable(t, process.Config{}), revision("v1")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -118,6 +120,7 @@ func TestEnsureAndStopRace(t *testing.T) {
 }
 
 func TestNamesMayBeStrange(t *testing.T) {
+	t.Parallel()
 	names := []string{"größe 版本 🎈", strings.Repeat("v", 200), "../../v", "v 1", "a/b", "%2F", "-rf", "v\nw", "@", "CON"}
 	folders := []string{`größe "b'$(d)`, "a@b", "with space"}
 	if !full() {
@@ -171,6 +174,7 @@ func (f *failing) fault(op string, call func() error) error {
 }
 
 func TestAStoreThatFailsOnceAnywhere(t *testing.T) {
+	t.Parallel()
 	for _, after := range []bool{false, true} {
 		for _, at := range []struct {
 			does string
@@ -222,6 +226,7 @@ func TestAStoreThatFailsOnceAnywhere(t *testing.T) {
 // TestTwoFoldersOnOneStoreAndHost has two Deployers that know nothing of each
 // other.
 func TestTwoFoldersOnOneStoreAndHost(t *testing.T) {
+	t.Parallel()
 	db := memory.New()
 	one := breakable(t, process.Config{Store: db})
 	one.ensure(revision("v1"), spec("passed"), 1)

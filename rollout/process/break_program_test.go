@@ -113,6 +113,7 @@ func fills() error {
 }
 
 func TestWhatAServiceHasLeftBehindEndsWithIt(t *testing.T) {
+	t.Parallel()
 	for _, play := range []string{"regroups", "forks twice"} {
 		t.Run(play, func(t *testing.T) {
 			m, v1 := breakable(t, process.Config{}), revision("v1")
@@ -149,6 +150,7 @@ func TestWhatAServiceHasLeftBehindEndsWithIt(t *testing.T) {
 }
 
 func TestAFileThatIsTheServicesOwnIsNoLog(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		spec func(data string) rollout.Spec
@@ -184,6 +186,7 @@ func TestAFileThatIsTheServicesOwnIsNoLog(t *testing.T) {
 }
 
 func TestAServiceThatPrintsALotIsNotHeldUp(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"lines", "binary"} {
 		t.Run(how, func(t *testing.T) {
 			m, v1 := breakable(t, process.Config{LogSize: 1 << 20, LogFiles: 3}), revision("v1")

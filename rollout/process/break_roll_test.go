@@ -197,6 +197,7 @@ func TestAnEndpointThatIsKilledLosesOnlyWhatItHad(t *testing.T) {
 }
 
 func TestAProcessThatIsKilledInMidDrain(t *testing.T) {
+	t.Parallel()
 	for victim, drains := range map[string]time.Duration{"v1": 9 * time.Second, "v2": 5 * time.Second} {
 		t.Run(victim, func(t *testing.T) {
 			t.Parallel()
