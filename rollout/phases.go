@@ -254,10 +254,10 @@ func (r *runner) draining() error {
 // looks after the service meanwhile.
 func (r *runner) drains(until time.Time, endpoints []string) (drained bool, err error) {
 	ctx, cancel := context.WithDeadline(r.ahead, until)
-	ended := make(chan struct{})
+	ended, id := make(chan struct{}), r.k.svc.ID
 	go func() {
 		defer close(ended)
-		drained = r.c.config.Router.Drain(ctx, r.k.svc.ID, endpoints...) == nil
+		drained = r.c.config.Router.Drain(ctx, id, endpoints...) == nil
 	}()
 	err = r.upkeep(ctx, ended, never)
 	cancel()
