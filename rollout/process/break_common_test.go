@@ -3,7 +3,6 @@
 package process_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -106,20 +105,6 @@ func script(before string) rollout.Spec {
 	s := spec("passed")
 	s.Command = []string{"/bin/sh", "-c", before + ` exec "$0"`, os.Args[0]}
 	return s
-}
-
-// status is a field of /proc/pid/status.
-func status(t testing.TB, pid int, field string) string {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	require.NoError(t, err)
-	for line := range bytes.Lines(text) {
-		if value, ok := bytes.CutPrefix(line, []byte(field+":")); ok {
-			return string(bytes.TrimSpace(value))
-		}
-	}
-	require.Fail(t, "no such field", field)
-	return ""
 }
 
 // named waits for the replica of a revision that is as wanted.

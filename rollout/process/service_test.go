@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -54,7 +55,8 @@ var roles = map[string]func() error{
 	},
 	"busy": func() error {
 		go func() {
-			for {
+			for n := 0; ; n++ {
+				runtime.KeepAlive(n)
 			}
 		}()
 		return serves(process.Listener)
