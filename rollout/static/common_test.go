@@ -266,7 +266,7 @@ func TestOneMoreAddressOfRealServers(t *testing.T) {
 		require.NoError(t, c.Close())
 		require.NoError(t, addresses.Close())
 	})
-	got := map[string]int{}
+	got := map[string]bool{}
 	for i, urls := range [][]string{{a}, {a, b}, {a}, {b, a}} {
 		run, err := c.Roll(t.Context(), rollout.Request{
 			Service: v1.Service, Version: fmt.Sprintf("v%d", i), Spec: rollout.Spec{Addresses: urls},
@@ -277,8 +277,8 @@ func TestOneMoreAddressOfRealServers(t *testing.T) {
 			w := httptest.NewRecorder()
 			router.Handler(v1.Service).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 			require.Equal(t, http.StatusOK, w.Code)
-			got[fmt.Sprintf("%d%s", i, w.Body)]++
+			got[fmt.Sprintf("%d%s", i, w.Body)] = true
 		}
 	}
-	require.Equal(t, map[string]int{"0a": 4, "1a": 2, "1b": 2, "2a": 4, "3a": 2, "3b": 2}, got)
+	require.Equal(t, map[string]bool{"0a": true, "1a": true, "1b": true, "2a": true, "3a": true, "3b": true}, got)
 }
