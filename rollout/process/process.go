@@ -5,7 +5,7 @@
 //
 // A program is told where to serve in two ways, and may take either. Its
 // descriptor 3 is a listener, as systemd passes them (LISTEN_FDS, LISTEN_PID),
-// that stays open while the program is started again: Listener takes it. Or it
+// that one Deployer keeps open while it starts the program again: Listener takes it. Or it
 // listens itself on the port in PORT, with SO_REUSEADDR as most do. Where it
 // answers first is its endpoint. It has to stay in the foreground, and end on
 // SIGTERM.
