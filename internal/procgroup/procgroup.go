@@ -5,9 +5,12 @@ package procgroup
 import (
 	"context"
 	"errors"
+	"maps"
+	"os"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/pause"
+	"github.com/upkeep-go/upkeep/internal/proc"
 )
 
 // Options says how a group is made. A zero field means its documented default.
@@ -34,24 +37,33 @@ func (g *Group) Wait(ctx context.Context) error {
 }
 
 // EndMarked kills all that Marked finds with a value that is to end, and returns
-// when there is none.
+// when there is none, and when what it has killed has ended: a process that is
+// ending has lost its environment before it lets go of its files and ports.
 func EndMarked(ctx context.Context, name string, ends func(value string) bool) error {
+	killed := make(map[proc.ID]bool)
 	for {
 		marked, err := Marked(name)
 		if err != nil {
 			return err
 		}
-		found := false
 		for pid, value := range marked {
 			if !ends(value) {
 				continue
 			}
-			found = true
-			if err := kill(pid); err != nil {
+			id, err := proc.Of(pid)
+			if errors.Is(err, os.ErrNotExist) {
+				continue
+			}
+			if err == nil {
+				err = kill(pid)
+			}
+			if err != nil {
 				return err
 			}
+			killed[id] = true
 		}
-		if !found {
+		maps.DeleteFunc(killed, func(id proc.ID, _ bool) bool { return id.Ended() })
+		if len(killed) == 0 {
 			return nil
 		}
 		if err := pause.For(ctx, 10*time.Millisecond); err != nil {

@@ -1,6 +1,8 @@
 package procgroup_test
 
 import (
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/upkeep-go/upkeep/internal/needstest"
 	"github.com/upkeep-go/upkeep/internal/procgroup"
@@ -28,7 +31,23 @@ func init() {
 		}
 		time.Sleep(2 * hangs)
 	}
+	// large listens, and has so much memory that its end takes a while.
+	children["large"] = func(file string) {
+		memory, err := unix.Mmap(-1, 0, large, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_POPULATE)
+		if err != nil {
+			panic(err)
+		}
+		defer func() { _ = unix.Munmap(memory) }()
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			panic(err)
+		}
+		tell(file, ln.Addr().(*net.TCPAddr).Port)
+		time.Sleep(2 * hangs)
+	}
 }
+
+const large = 400 << 20
 
 func TestAProgramEndsWithAKilledParentIfItIsTo(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pid")
@@ -87,4 +106,17 @@ func TestWhatIsMarkedIsFoundAndNothingElse(t *testing.T) {
 	require.NoError(t, procgroup.EndMarked(t.Context(), name, func(value string) bool { return value == "one" }))
 	require.Empty(t, marked("one"))
 	require.Len(t, marked("other"), 1, "others live")
+}
+
+func TestWhatWasMarkedHasLetGoOfItsPort(t *testing.T) {
+	const name = "UPKEEP_PROCGROUP_TEST_PORT"
+	file := filepath.Join(t.TempDir(), "port")
+	cmd := child("large", file)
+	cmd.Env = append(os.Environ(), name+"=one")
+	begin(t, cmd, procgroup.Options{})
+	port := told(t, file)
+	require.NoError(t, procgroup.EndMarked(t.Context(), name, func(value string) bool { return value == "one" }))
+	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	require.NoError(t, err)
+	require.NoError(t, ln.Close())
 }
