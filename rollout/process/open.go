@@ -199,6 +199,7 @@ func (d *Deployer) adopt(i rollout.Instance, logs string) error {
 	}
 	r := d.newReplica(i, id.StartedAt())
 	r.Endpoint = i.Endpoint
+	r.sockets.adopt(c, i.Endpoint)
 	r.log = d.output.Adopt(i.Revision, logFolder(i.Spec), i.ID, c.output(logs))
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -5,10 +5,15 @@
 //
 // A program is told where to serve in two ways, and may take either. Its
 // descriptor 3 is a listener, as systemd passes them (LISTEN_FDS, LISTEN_PID),
-// that one Deployer keeps open while it starts the program again: Listener takes it. Or it
+// that is kept open while the program is started again: Listener takes it. Or it
 // listens itself on the port in PORT, with SO_REUSEADDR as most do. Where it
 // answers first is its endpoint. It has to stay in the foreground, and end on
 // SIGTERM.
+//
+// A Deployer takes the listener of what it takes up from the process itself, which
+// has to be of the same user, and in a system that lets nobody look into others
+// (kernel.yama.ptrace_scope) of one with CAP_SYS_PTRACE. Otherwise a program that
+// falls then refuses connections until it is started again, where it was.
 //
 // A program gets a clean environment: PATH, HOME and LANG of this one, PORT,
 // what passes the listener on, UPKEEP_INSTANCE, which tells whose it is,

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -15,34 +17,98 @@ import (
 // processes, and a port that is kept for them to listen on, by a socket that
 // does not listen itself.
 type sockets struct {
-	open      bool
+	open      bool     // kept is
 	listener  *os.File // nil once the process has chosen the port
 	listening int      // its port
-	kept      int      // the descriptor that keeps the port, -1 if none does
+	kept      int      // the descriptor that keeps the port
 	port      int
 }
 
-// make makes the sockets, with the given port or a free one.
-func (s *sockets) make(port *int) error {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+var local = [4]byte{127, 0, 0, 1}
+
+// make makes what there is not, with the given port, or else where the process
+// before was. If that is taken, the next attempt takes any.
+func (s *sockets) make(port *int) (err error) {
+	if s.listener == nil {
+		if s.listener, s.listening, err = listen(s.listening); err != nil {
+			return err
+		}
+	}
+	if port != nil {
+		s.port = *port
+	}
+	s.kept, s.port, err = keep(s.port)
+	s.open = err == nil
+	return err
+}
+
+func listen(port int) (listener *os.File, chosen int, err error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:"+strconv.Itoa(port))
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	defer l.Close()
-	listener, err := handover.Duplicate(l)
+	listener, err = handover.Duplicate(l)
+	return listener, l.Addr().(*net.TCPAddr).Port, err
+}
+
+// adopt takes up where a process is that another Deployer has started and that
+// answers at endpoint: if that is the listener that it was passed, this one is to
+// keep it open from now on. The system may refuse that; a new one is made then
+// when the process has ended.
+func (s *sockets) adopt(c *child, endpoint string) {
+	port, err := strconv.Atoi(c.variable("PORT"))
 	if err != nil {
-		return err
+		return
 	}
-	wanted := 0
-	if port != nil {
-		wanted = *port
+	s.port = port
+	answers, err := strconv.Atoi(strings.TrimPrefix(endpoint, "http://127.0.0.1:"))
+	if err == nil && answers != port {
+		s.listening, s.listener = answers, c.listener(answers)
 	}
-	kept, chosen, err := keep(wanted)
+}
+
+// variable is one of the environment that a process began with.
+func (c *child) variable(name string) string {
+	environ, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", c.id.PID)) // of another process, it does no harm
+	_, rest, _ := strings.Cut("\x00"+string(environ), "\x00"+name+"=")
+	value, _, _ := strings.Cut(rest, "\x00")
+	return value
+}
+
+// listener is what a process listens on at a port of this machine, or nil: it need
+// not be its descriptor 3 any more.
+func (c *child) listener(port int) (found *os.File) {
+	entries, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.id.PID))
+	conn, err := c.ends.SyscallConn()
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return nil
 	}
-	*s = sockets{open: true, listener: listener, listening: l.Addr().(*net.TCPAddr).Port, kept: kept, port: chosen}
-	return nil
+	_ = conn.Control(func(pidfd uintptr) {
+		for _, e := range entries {
+			n, _ := strconv.Atoi(e.Name())
+			fd, err := unix.PidfdGetfd(int(pidfd), n, 0)
+			if err != nil {
+				continue
+			}
+			if listens(fd, port) {
+				found = os.NewFile(uintptr(fd), "listener")
+				return
+			}
+			_ = unix.Close(fd)
+		}
+	})
+	return found
+}
+
+func listens(fd, port int) bool {
+	does, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil || does == 0 {
+		return false
+	}
+	name, err := unix.Getsockname(fd)
+	at, ok := name.(*unix.SockaddrInet4)
+	return err == nil && ok && at.Port == port && at.Addr == local
 }
 
 // keep keeps a port from others, but not from who listens there with
@@ -52,7 +118,7 @@ func keep(port int) (fd, chosen int, err error) {
 	if err != nil {
 		return -1, 0, os.NewSyscallError("socket", err)
 	}
-	address := &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}
+	address := &unix.SockaddrInet4{Port: port, Addr: local}
 	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	if err == nil {
 		err = unix.Bind(fd, address)
@@ -84,13 +150,14 @@ func (s *sockets) settle(endpoint string) error {
 }
 
 func (s *sockets) close() error {
-	if !s.open {
-		return nil
+	var err error
+	if s.open {
+		s.open = false
+		err = unix.Close(s.kept)
 	}
-	s.open = false
-	err := unix.Close(s.kept)
 	if s.listener != nil {
 		err = errors.Join(err, s.listener.Close())
+		s.listener = nil
 	}
 	return err
 }

@@ -40,7 +40,8 @@ type sockets struct {
 	listening, port int
 }
 
-func (s *sockets) make(*int) error     { return supported() }
-func (s *sockets) passed() *os.File    { return nil }
-func (s *sockets) settle(string) error { return nil }
-func (s *sockets) close() error        { return nil }
+func (s *sockets) make(*int) error      { return supported() }
+func (s *sockets) passed() *os.File     { return nil }
+func (s *sockets) adopt(*child, string) {}
+func (s *sockets) settle(string) error  { return nil }
+func (s *sockets) close() error         { return nil }

@@ -1,0 +1,110 @@
+//go:build linux
+
+package process_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/internal/handover"
+	"github.com/upkeep-go/upkeep/rollout"
+	"github.com/upkeep-go/upkeep/rollout/process"
+)
+
+func init() {
+	roles["passed elsewhere"] = func() error { return serves(elsewhere) }
+	roles["late"] = func() error { time.Sleep(300 * time.Millisecond); return serves(process.Listener) }
+}
+
+// elsewhere is the passed listener at another descriptor.
+func elsewhere() (net.Listener, error) {
+	l, err := handover.Open(3)
+	return l, errors.Join(err, syscall.Close(3))
+}
+
+func TestWhatWasTakenUpFallsAndNoConnectionIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, play := range []string{"late", "passed elsewhere"} {
+		t.Run(play, func(t *testing.T) {
+			t.Parallel()
+			m, v1 := open(t, process.Config{}), revision("v1")
+			m.ensure(v1, spec(play), 1)
+			before := m.one(ready)
+			for falls := range 2 { // and of what this Deployer has started itself
+				m.reopen()
+				m.one(ready)
+				require.NoError(t, syscall.Kill(m.pid(before), syscall.SIGKILL))
+				for range 20 {
+					m.answers(before, play)
+				}
+				after := m.one(func(r rollout.Replica) bool { return ready(r) && r.Restarts == 1 })
+				require.Equal(t, before.Endpoint, after.Endpoint, "fall %d", falls)
+			}
+			require.NoError(t, m.d.Stop(t.Context(), v1, []string{before.ID}, time.Second))
+			_, err := net.Dial("tcp", strings.TrimPrefix(before.Endpoint, "http://"))
+			require.ErrorIs(t, err, syscall.ECONNREFUSED, "it is let go of")
+		})
+	}
+}
+
+// answers asks over a connection of its own, which may wait for a process.
+func (m *machine) answers(r rollout.Replica, name string) {
+	m.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(r.Endpoint, "http://"))
+	require.NoError(m, err)
+	defer c.Close()
+	require.NoError(m, c.SetDeadline(time.Now().Add(time.Minute)))
+	_, err = fmt.Fprintf(c, "GET / HTTP/1.0\r\n\r\n")
+	require.NoError(m, err)
+	text, err := io.ReadAll(c)
+	if errors.Is(err, syscall.ECONNRESET) {
+		return // it was accepted by the one that was just killed
+	}
+	require.NoError(m, err)
+	require.True(m, len(text) == 0 || strings.HasSuffix(string(text), name), "%s", text)
+}
+
+func TestWhatWasTakenUpIsStartedAgainAtItsPort(t *testing.T) {
+	t.Parallel()
+	m, v1 := open(t, process.Config{}), revision("v1")
+	m.ensure(v1, spec("port"), 1)
+	before := m.one(ready)
+	m.reopen()
+	m.one(ready)
+	require.NoError(t, syscall.Kill(m.pid(before), syscall.SIGKILL))
+	after := m.one(func(r rollout.Replica) bool { return ready(r) && r.Restarts == 1 })
+	require.Equal(t, before.Endpoint, after.Endpoint)
+}
+
+// TestAPortThatIsTakenMeanwhileIsNotWaitedFor: what was taken up need not come
+// back where it was.
+func TestAPortThatIsTakenMeanwhileIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	m, v1 := open(t, process.Config{}), revision("v1")
+	s := spec("port")
+	s.Command[0] = t.TempDir() + "/program"
+	require.NoError(t, os.Symlink(os.Args[0], s.Command[0]))
+	m.ensure(v1, s, 1)
+	before := m.one(ready)
+	m.reopen()
+	m.one(ready)
+	pid := m.pid(before)
+	require.NoError(t, os.Remove(s.Command[0]))
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	m.one(func(r rollout.Replica) bool { return r.Restarts >= 1 })
+	l, err := net.Listen("tcp", strings.TrimPrefix(before.Endpoint, "http://"))
+	require.NoError(t, err)
+	defer l.Close()
+	require.NoError(t, os.Symlink(os.Args[0], s.Command[0]))
+	after := m.one(ready)
+	require.NotEqual(t, before.Endpoint, after.Endpoint)
+}
