@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"cmp"
 	"context"
 	"testing"
 	"time"
@@ -73,4 +74,31 @@ func TestNothingIsStoppedThatHasSomethingOpen(t *testing.T) {
 		_, all := w.fleet.count("v1")
 		require.Zero(t, all)
 	})
+}
+
+func TestHowLongAServiceIsIdleBeforeItSleepsIsAChoice(t *testing.T) {
+	t.Parallel()
+	const look = 15 * time.Second
+	for _, after := range []time.Duration{time.Second, 20 * time.Second, time.Hour, 0} {
+		t.Run(after.String(), func(t *testing.T) {
+			passes(t, func(t *testing.T, w *world) {
+				c := w.controller(func(config *rollout.Config) { config.SleepAfter = after })
+				w.tend(c)
+				r := request("v1")
+				r.Spec.MinReplicas = new(0)
+				w.rolls(c, r)
+				asked := time.Now()
+				for range 2 { // awake since its roll, and since it was woken
+					idle := cmp.Or(after, 5*time.Minute)
+					w.until("it sleeps", func() bool { _, all := w.fleet.count("v1"); return all == 0 })
+					require.GreaterOrEqual(t, time.Since(asked), idle)
+					require.LessOrEqual(t, time.Since(asked), idle+min(idle, look)+time.Second)
+					w.router.wait(1)
+					w.until("it is awake", func() bool { ready, _ := w.fleet.count("v1"); return ready == 1 })
+					w.router.wait(0)
+					asked = time.Now()
+				}
+			})
+		})
+	}
 }

@@ -34,8 +34,10 @@ type Controller struct {
 	tells    sync.WaitGroup       // of OnFinish, and of other functions of the application
 }
 
-// defaultLockTTL is how long the lease of a dead process lasts.
-const defaultLockTTL = 30 * time.Second
+const (
+	defaultLockTTL    = 30 * time.Second
+	defaultSleepAfter = 5 * time.Minute
+)
 
 // New returns a Controller. It starts nothing: see Run.
 func New(c Config) (*Controller, error) {
@@ -66,6 +68,9 @@ func New(c Config) (*Controller, error) {
 	if c.LockTTL == 0 {
 		c.LockTTL = defaultLockTTL
 	}
+	if c.SleepAfter == 0 {
+		c.SleepAfter = defaultSleepAfter
+	}
 	if c.Owner == "" {
 		host, _ := os.Hostname()
 		c.Owner = fmt.Sprintf("%s:%d", host, os.Getpid())
@@ -89,6 +94,9 @@ func New(c Config) (*Controller, error) {
 func (c Config) check() error {
 	if c.LockTTL != 0 && c.LockTTL < time.Second {
 		return fmt.Errorf("%w: Config.LockTTL %s is shorter than a second", ErrInvalid, c.LockTTL)
+	}
+	if c.SleepAfter != 0 && (c.SleepAfter < time.Second || c.SleepAfter > maxDuration) {
+		return invalid("Config.SleepAfter", "%s is not from %s to %s", c.SleepAfter, time.Second, maxDuration)
 	}
 	names := map[string]bool{}
 	if len(c.Analyses) > maxFunctions {

@@ -126,8 +126,10 @@ func (c *Controller) sleep(ctx context.Context, svc Service, now time.Time, o *o
 		switch {
 		case stats.Waiting > 0 && rev.Replicas == 0:
 			o.replicas[rev.ID.Run] = 1
-		case rev.Replicas > 0 && now.Sub(k.idle) >= calm:
+		case rev.Replicas > 0 && now.Sub(k.idle) >= c.config.SleepAfter:
 			o.replicas[rev.ID.Run], o.sleeps = 0, true
+		case rev.Replicas > 0:
+			o.by(k.idle.Add(c.config.SleepAfter))
 		}
 	}
 	if running == 0 && stats.Waiting == 0 {

@@ -39,6 +39,13 @@ type Config struct {
 	// NewID names runs. Default: 14 characters of [0-9A-Za-z].
 	NewID func() string
 
+	// SleepAfter is for how long nobody must have asked for a service whose
+	// Spec.MinReplicas is 0 before it stops, from a second to 30 days. It should
+	// be longer than a replica takes to become ready. A service is looked at every
+	// 15 seconds, or as often as it may stop, so that it may stop so much later.
+	// Default 5 minutes.
+	SleepAfter time.Duration
+
 	LockTTL time.Duration // how long the lease of a dead process lasts; default 30 seconds
 	Owner   string        // names this process in leases and runs; default: host name and process id
 	// OnFinish is told of every run that has ended, at least once, in a

@@ -11,8 +11,7 @@ const (
 	// scaleInterval is how often the use of resources is looked at.
 	scaleInterval = 15 * time.Second
 	// calm is for how long fewer replicas must have been enough before one is
-	// taken away, and for how long nobody must have asked for a service that
-	// stops when it is idle.
+	// taken away.
 	calm = 5 * time.Minute
 	// slack is how far use may be from its threshold without an effect.
 	slack = 0.1
