@@ -21,8 +21,10 @@ import (
 )
 
 func TestAServiceOutlivesItsDeployer(t *testing.T) {
+	t.Parallel()
 	for _, play := range []string{"passed", "port"} {
 		t.Run(play, func(t *testing.T) {
+			t.Parallel()
 			m, v1 := open(t, process.Config{}), revision("v1")
 			m.ensure(v1, spec(play), 1)
 			before := m.one(ready)
@@ -50,6 +52,7 @@ func TestAServiceOutlivesItsDeployer(t *testing.T) {
 }
 
 func TestAProcessThatHasEndedMeanwhileIsNotTakenUp(t *testing.T) {
+	t.Parallel()
 	m, v1 := open(t, process.Config{}), revision("v1")
 	m.ensure(v1, spec("passed"), 1)
 	pid := m.pid(m.one(ready))
@@ -67,6 +70,7 @@ func TestAProcessThatHasEndedMeanwhileIsNotTakenUp(t *testing.T) {
 }
 
 func TestALogThatIsDeletedMeanwhileGoesOn(t *testing.T) {
+	t.Parallel()
 	m, v1 := open(t, process.Config{}), revision("v1")
 	m.ensure(v1, spec("passed"), 1)
 	r := m.one(ready)
@@ -81,6 +85,7 @@ func TestALogThatIsDeletedMeanwhileGoesOn(t *testing.T) {
 }
 
 func TestAFileThatIsNoLogIsNotCut(t *testing.T) {
+	t.Parallel()
 	m, s, own := open(t, process.Config{}), spec("diverts"), filepath.Join(t.TempDir(), "own")
 	s.Environment["OWN"] = own
 	m.ensure(revision("v1"), s, 1)
@@ -95,6 +100,7 @@ func TestAFileThatIsNoLogIsNotCut(t *testing.T) {
 }
 
 func TestWhatWasTakenUpHasNoEndpointOnceItHasEnded(t *testing.T) {
+	t.Parallel()
 	m, s := open(t, process.Config{}), spec("passed")
 	s.Command[0] = filepath.Join(t.TempDir(), "program")
 	require.NoError(t, os.Symlink(os.Args[0], s.Command[0]))
@@ -110,6 +116,7 @@ func TestWhatWasTakenUpHasNoEndpointOnceItHasEnded(t *testing.T) {
 }
 
 func TestTheGroupOfSomebodyElseIsNotEnded(t *testing.T) {
+	t.Parallel()
 	other := exec.Command(os.Args[0])
 	other.Env = []string{role + "=silent"}
 	other.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -133,6 +140,7 @@ func (m *machine) instances() (all []rollout.Instance) {
 }
 
 func TestAProcessOfSomebodyElseIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		change func(words []string)
@@ -143,6 +151,7 @@ func TestAProcessOfSomebodyElseIsLeftAlone(t *testing.T) {
 		{"nonsense", func(words []string) { words[1] = "-1" }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			m, v1 := open(t, process.Config{}), revision("v1")
 			m.ensure(v1, spec("passed"), 1)
 			m.one(ready)
@@ -168,6 +177,7 @@ func TestAProcessOfSomebodyElseIsLeftAlone(t *testing.T) {
 }
 
 func TestWhatIsOfAnotherFolderIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	one, two := open(t, process.Config{}), open(t, process.Config{})
 	one.ensure(revision("v1"), spec("passed"), 1)
 	two.ensure(revision("v1"), spec("passed"), 1)
@@ -179,6 +189,7 @@ func TestWhatIsOfAnotherFolderIsLeftAlone(t *testing.T) {
 }
 
 func TestAFolderIsOfOneDeployer(t *testing.T) {
+	t.Parallel()
 	m := open(t, process.Config{})
 	opened := make(chan error, 1)
 	second := m.config
@@ -200,6 +211,7 @@ func TestAFolderIsOfOneDeployer(t *testing.T) {
 }
 
 func TestOpenRefusesWhatItCannotDoWith(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o777))
 	m := open(t, process.Config{})

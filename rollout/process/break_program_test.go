@@ -116,6 +116,7 @@ func TestWhatAServiceHasLeftBehindEndsWithIt(t *testing.T) {
 	t.Parallel()
 	for _, play := range []string{"regroups", "forks twice"} {
 		t.Run(play, func(t *testing.T) {
+			t.Parallel()
 			m, v1 := breakable(t, process.Config{}), revision("v1")
 			m.ensure(v1, spec(play), 1)
 			r := m.one(ready)
@@ -163,6 +164,7 @@ func TestAFileThatIsTheServicesOwnIsNoLog(t *testing.T) {
 		{"it prints into a file of its own", func(data string) rollout.Spec { return script("exec >>" + data + ";") }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			data := filepath.Join(t.TempDir(), "data")
 			text := strings.Repeat("precious\n", 10_000)
 			require.NoError(t, os.WriteFile(data, []byte(text), 0o600))
@@ -189,6 +191,7 @@ func TestAServiceThatPrintsALotIsNotHeldUp(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"lines", "binary"} {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			m, v1 := breakable(t, process.Config{LogSize: 1 << 20, LogFiles: 3}), revision("v1")
 			m.ensure(v1, spec("fills"), 1)
 			r := m.one(ready)

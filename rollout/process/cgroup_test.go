@@ -49,6 +49,7 @@ func TestAControlGroupMayBeGivenByARelativePath(t *testing.T) {
 }
 
 func TestLimitsAreThoseOfAControlGroup(t *testing.T) {
+	t.Parallel()
 	dir := cgroupFolder(t, "cpuset cpu memory pids")
 	m := open(t, process.Config{Cgroup: dir})
 	left, err := m.d.Check(t.Context(), revision("v1"), limited(0.5, 64<<20))
@@ -76,6 +77,7 @@ func TestLimitsAreThoseOfAControlGroup(t *testing.T) {
 }
 
 func TestALimitThatIsNotEnforcedIsSaid(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		cgroup string
 		left   []string

@@ -147,6 +147,7 @@ func (d *deployer) running() (pids []int) {
 }
 
 func TestAKillAnywhereInAStartLeavesOneProcess(t *testing.T) {
+	t.Parallel()
 	for _, plays := range listening() {
 		for _, dies := range []string{"", "put 1 before", "put 1 after", "put 2 before", "put 2 after"} {
 			t.Run(plays+" "+dies, func(t *testing.T) {
@@ -169,6 +170,7 @@ func TestAKillAnywhereInAStartLeavesOneProcess(t *testing.T) {
 }
 
 func TestAKillAnywhereInAStopLeavesWhatStopsAgain(t *testing.T) {
+	t.Parallel()
 	for _, plays := range []string{"passed", "slow end"} {
 		for _, dies := range []string{"", "remove 1 before", "remove 1 after"} {
 			t.Run(plays+" "+dies, func(t *testing.T) {

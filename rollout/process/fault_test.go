@@ -24,6 +24,7 @@ import (
 )
 
 func TestAProgramThatEndsAtOnceIsQuotedAndTriedAgain(t *testing.T) {
+	t.Parallel()
 	m := open(t, process.Config{})
 	m.ensure(revision("v1"), spec("exits"), 1)
 	begun := time.Now()
@@ -35,8 +36,10 @@ func TestAProgramThatEndsAtOnceIsQuotedAndTriedAgain(t *testing.T) {
 }
 
 func TestAProgramThatIsKilledStartsAgainWhereItWas(t *testing.T) {
+	t.Parallel()
 	for _, play := range []string{"passed", "port"} {
 		t.Run(play, func(t *testing.T) {
+			t.Parallel()
 			m := open(t, process.Config{})
 			m.ensure(revision("v1"), spec(play), 1)
 			before := m.one(ready)
@@ -50,6 +53,7 @@ func TestAProgramThatIsKilledStartsAgainWhereItWas(t *testing.T) {
 }
 
 func TestAServiceOnItsPortIsReadyAsSoonAsItAnswers(t *testing.T) {
+	t.Parallel()
 	m, s := open(t, process.Config{}), spec("port")
 	s.Health = &rollout.Health{Timeout: 10 * time.Minute}
 	m.ensure(revision("v1"), s, 1)
@@ -57,6 +61,7 @@ func TestAServiceOnItsPortIsReadyAsSoonAsItAnswers(t *testing.T) {
 }
 
 func TestWhoConnectsWhileAPassedListenerIsStartedAgainIsAnswered(t *testing.T) {
+	t.Parallel()
 	m := open(t, process.Config{})
 	m.ensure(revision("v1"), spec("passed"), 1)
 	r := m.one(ready)
@@ -68,11 +73,13 @@ func TestWhoConnectsWhileAPassedListenerIsStartedAgainIsAnswered(t *testing.T) {
 }
 
 func TestStopEndsTheWholeGroup(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		play  string
 		grace time.Duration
 	}{{"family", 300 * time.Millisecond}, {"slow end", 300 * time.Millisecond}} {
 		t.Run(tt.play, func(t *testing.T) {
+			t.Parallel()
 			m, v1 := open(t, process.Config{}), revision("v1")
 			m.ensure(v1, spec(tt.play), 1)
 			r := m.one(ready)
@@ -123,6 +130,7 @@ func TestNothingOfAGroupStaysAZombie(t *testing.T) {
 }
 
 func TestAStopThatIsCutShortGoesOn(t *testing.T) {
+	t.Parallel()
 	m, v1 := open(t, process.Config{}), revision("v1")
 	m.ensure(v1, spec("slow end"), 1)
 	r := m.one(ready)
@@ -139,6 +147,7 @@ func TestAStopThatIsCutShortGoesOn(t *testing.T) {
 }
 
 func TestWhatLeavesItsGroupIsEndedToo(t *testing.T) {
+	t.Parallel()
 	m, v1 := open(t, process.Config{}), revision("v1")
 	m.ensure(v1, spec("leaves"), 1)
 	r := m.one(func(r rollout.Replica) bool { return r.Restarts >= 2 })
@@ -175,6 +184,7 @@ func TestAProgramGetsACleanEnvironment(t *testing.T) {
 }
 
 func TestAPortThatIsTakenIsSaid(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
@@ -190,6 +200,7 @@ func TestAPortThatIsTakenIsSaid(t *testing.T) {
 }
 
 func TestReadinessIsAnAnswerAsTheServiceWantsToBeAsked(t *testing.T) {
+	t.Parallel()
 	m := open(t, process.Config{})
 	for _, tt := range []struct {
 		name    string
@@ -221,6 +232,7 @@ func TestReadinessIsAnAnswerAsTheServiceWantsToBeAsked(t *testing.T) {
 }
 
 func TestWhatCannotRunIsRefused(t *testing.T) {
+	t.Parallel()
 	m, two, port, outside := open(t, process.Config{}), 2, 8080, "../outside"
 	for _, tt := range []struct {
 		spec  rollout.Spec
@@ -250,6 +262,7 @@ func TestWhatCannotRunIsRefused(t *testing.T) {
 }
 
 func TestWhatAGroupUsesIsSeen(t *testing.T) {
+	t.Parallel()
 	m := open(t, process.Config{})
 	m.ensure(revision("v1"), spec("busy"), 1)
 	m.one(ready)

@@ -51,6 +51,7 @@ func TestNoDescriptorIsKept(t *testing.T) {
 }
 
 func TestAProgramGetsNoDescriptorOfOthers(t *testing.T) {
+	t.Parallel()
 	m, v1, v2 := open(t, process.Config{}), revision("v1"), revision("v2")
 	m.ensure(v1, spec("passed"), 2)
 	m.ensure(v2, spec("silent"), 1)
@@ -79,6 +80,7 @@ func TestAProgramGetsNoDescriptorOfOthers(t *testing.T) {
 }
 
 func TestAPortThatWasChosenIsTheOnlyPlaceToServe(t *testing.T) {
+	t.Parallel()
 	m := open(t, process.Config{})
 	m.ensure(revision("v1"), spec("port"), 1)
 	before := m.one(ready)
@@ -90,6 +92,7 @@ func TestAPortThatWasChosenIsTheOnlyPlaceToServe(t *testing.T) {
 }
 
 func TestAConnectionIsAnAnswerOfAPortAlone(t *testing.T) {
+	t.Parallel()
 	m, v1, v2 := open(t, process.Config{}), revision("v1"), revision("v2")
 	s := spec("port")
 	s.Health = &rollout.Health{TCP: true}
@@ -104,6 +107,7 @@ func TestAConnectionIsAnAnswerOfAPortAlone(t *testing.T) {
 }
 
 func TestADelayIsOfWhatIsStarted(t *testing.T) {
+	t.Parallel()
 	m, s := open(t, process.Config{}), spec("passed")
 	s.Health = &rollout.Health{Delay: 300 * time.Millisecond}
 	begun := time.Now()

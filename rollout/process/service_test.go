@@ -4,6 +4,7 @@ package process_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -25,9 +26,19 @@ import (
 // test starts.
 const role = "UPKEEP_TEST_ROLE"
 
+// atOnce is how many tests run at once, unless -parallel says so: nearly all of
+// their time is waiting, for other programs and for pauses.
+const atOnce = 8
+
 func TestMain(m *testing.M) {
 	play, ok := roles[os.Getenv(role)]
 	if !ok {
+		flag.Parse()
+		given := false
+		flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+		if !given {
+			_ = flag.Set("test.parallel", strconv.Itoa(max(atOnce, runtime.GOMAXPROCS(0))))
+		}
 		os.Exit(m.Run())
 	}
 	if err := play(); err != nil {

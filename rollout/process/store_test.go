@@ -64,6 +64,7 @@ func (m *moody) List(ctx context.Context) iter.Seq2[rollout.Instance, error] {
 }
 
 func TestNothingStartsThatIsNotInStore(t *testing.T) {
+	t.Parallel()
 	store := &moody{Store: memory.New(), putFails: func(rollout.Instance) bool { return true }}
 	m := open(t, process.Config{Store: store})
 	require.ErrorIs(t, m.d.Ensure(t.Context(), revision("v1"), spec("passed"), 1), errMoody)
@@ -72,6 +73,7 @@ func TestNothingStartsThatIsNotInStore(t *testing.T) {
 }
 
 func TestWhatAnswersIsReadyOnceItIsRemembered(t *testing.T) {
+	t.Parallel()
 	var fails atomic.Bool
 	fails.Store(true)
 	store := &moody{Store: memory.New(), putFails: func(i rollout.Instance) bool { return i.Process != "" && fails.Load() }}
@@ -90,6 +92,7 @@ func TestWhatAnswersIsReadyOnceItIsRemembered(t *testing.T) {
 }
 
 func TestWhatCannotBeForgottenIsStoppedAgain(t *testing.T) {
+	t.Parallel()
 	store, v1 := &moody{Store: memory.New()}, revision("v1")
 	m := open(t, process.Config{Store: store})
 	m.ensure(v1, spec("passed"), 1)
@@ -108,6 +111,7 @@ func TestWhatCannotBeForgottenIsStoppedAgain(t *testing.T) {
 }
 
 func TestWhoCannotListEndsNothing(t *testing.T) {
+	t.Parallel()
 	store := &moody{Store: memory.New()}
 	m := open(t, process.Config{Store: store})
 	m.ensure(revision("v1"), spec("passed"), 1)
@@ -123,6 +127,7 @@ func TestWhoCannotListEndsNothing(t *testing.T) {
 }
 
 func TestCloseEndsCallsThatWaitForTheStore(t *testing.T) {
+	t.Parallel()
 	store, v1 := &moody{Store: memory.New()}, revision("v1")
 	m := open(t, process.Config{Store: store})
 	m.ensure(v1, spec("passed"), 1)
@@ -158,6 +163,7 @@ func TestCloseEndsCallsThatWaitForTheStore(t *testing.T) {
 }
 
 func TestWhatIsStoppedWhileItIsBuiltIsStopping(t *testing.T) {
+	t.Parallel()
 	store, v1 := &moody{Store: memory.New()}, revision("v1")
 	building := make(chan struct{})
 	m := open(t, process.Config{Store: store, Build: func(ctx context.Context, _ rollout.RevisionID, _ rollout.Spec, _ string) ([]string, error) {

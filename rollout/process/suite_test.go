@@ -25,10 +25,15 @@ func listening() []string {
 }
 
 func TestDeployer(t *testing.T) {
+	t.Parallel()
 	for _, play := range listening() {
 		t.Run(play, func(t *testing.T) {
+			t.Parallel()
 			rollouttest.RunDeployer(t, rollouttest.DeployerHarness{
-				Open: func(t testing.TB) rollout.Deployer { return open(t, process.Config{}).d },
+				Open: func(t testing.TB) rollout.Deployer {
+					t.(*testing.T).Parallel() // each case has its own, and most of them wait
+					return open(t, process.Config{}).d
+				},
 				Spec: func(_ testing.TB, id rollout.RevisionID) rollout.Spec {
 					if id.Version == rollouttest.Sick {
 						return spec("sick")

@@ -182,6 +182,7 @@ func (c *crowd) rush(ctx context.Context) {
 // load, 500 requests a second: 3 times, or 100 with UPKEEP_FULL=1, which the race
 // detector makes 10.
 func TestNoRequestIsLostInAnySwitchOfMany(t *testing.T) {
+	t.Parallel()
 	switches := 3
 	if os.Getenv("UPKEEP_FULL") == "1" {
 		switches = 100
