@@ -3,7 +3,6 @@
 package process_test
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,36 +68,6 @@ func TestAProcessThatHasEndedMeanwhileIsNotTakenUp(t *testing.T) {
 	require.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH, "it is no zombie any more")
 }
 
-func TestALogThatIsDeletedMeanwhileGoesOn(t *testing.T) {
-	t.Parallel()
-	m, v1 := open(t, process.Config{}), revision("v1")
-	m.ensure(v1, spec("passed"), 1)
-	r := m.one(ready)
-	require.NoError(t, m.d.Close())
-	logs, err := filepath.Glob(filepath.Join(m.config.Dir, "logs/revisions/*/*/*.log"))
-	require.NoError(t, err)
-	require.Len(t, logs, 1)
-	require.NoError(t, os.Remove(logs[0]))
-	m.post(r, "/print", "printed meanwhile")
-	m.reopen()
-	m.eventually(func() bool { return strings.Contains(m.output(v1), "printed meanwhile") }, func() any { return m.output(v1) })
-}
-
-func TestAFileThatIsNoLogIsNotCut(t *testing.T) {
-	t.Parallel()
-	m, s, own := open(t, process.Config{}), spec("diverts"), filepath.Join(t.TempDir(), "own")
-	s.Environment["OWN"] = own
-	m.ensure(revision("v1"), s, 1)
-	m.one(ready)
-	m.reopen()
-	m.one(ready)
-	require.NoError(t, m.d.Close()) // which tidies once more
-	text, err := os.ReadFile(own)
-	require.NoError(t, err)
-	require.Equal(t, "own\n", string(text))
-	m.reopen()
-}
-
 func TestWhatWasTakenUpHasNoEndpointOnceItHasEnded(t *testing.T) {
 	t.Parallel()
 	m, s := open(t, process.Config{}), spec("passed")
@@ -127,16 +96,6 @@ func TestTheGroupOfSomebodyElseIsNotEnded(t *testing.T) {
 	id.Start += "0" // that of the one that had the number before
 	require.NoError(t, process.End(t.Context(), id, "gone@here"))
 	require.True(t, alive(other.Process.Pid))
-}
-
-// instances are the rows of the machine.
-func (m *machine) instances() (all []rollout.Instance) {
-	m.Helper()
-	for i, err := range m.config.Store.Instances(m.host()).List(m.Context()) {
-		require.NoError(m, err)
-		all = append(all, i)
-	}
-	return all
 }
 
 func TestAProcessOfSomebodyElseIsLeftAlone(t *testing.T) {
@@ -174,61 +133,4 @@ func TestAProcessOfSomebodyElseIsLeftAlone(t *testing.T) {
 			require.True(t, alive(other.Process.Pid))
 		})
 	}
-}
-
-func TestWhatIsOfAnotherFolderIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	one, two := open(t, process.Config{}), open(t, process.Config{})
-	one.ensure(revision("v1"), spec("passed"), 1)
-	two.ensure(revision("v1"), spec("passed"), 1)
-	pid := one.pid(one.one(ready))
-	two.one(ready)
-	two.stopAll()
-	two.reopen()
-	require.Equal(t, pid, one.pid(one.one(ready)))
-}
-
-func TestAFolderIsOfOneDeployer(t *testing.T) {
-	t.Parallel()
-	m := open(t, process.Config{})
-	opened := make(chan error, 1)
-	second := m.config
-	go func() {
-		d, err := process.Open(second)
-		if err == nil {
-			err = d.Close()
-		}
-		opened <- err
-	}()
-	select {
-	case err := <-opened:
-		require.Fail(t, "two Deployers of one folder", "%v", err)
-	case <-time.After(300 * time.Millisecond):
-	}
-	require.NoError(t, m.d.Close())
-	require.NoError(t, <-opened)
-	m.reopen()
-}
-
-func TestOpenRefusesWhatItCannotDoWith(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	require.NoError(t, os.Chmod(dir, 0o777))
-	m := open(t, process.Config{})
-	for _, c := range []process.Config{
-		{}, {Dir: t.TempDir()}, {Store: m.config.Store}, {Dir: dir, Store: m.config.Store},
-		{Dir: t.TempDir(), Store: m.config.Store, Environment: []string{"novalue"}},
-	} {
-		_, err := process.Open(c)
-		require.Error(t, err)
-	}
-	require.NoError(t, m.d.Close())
-	require.NoError(t, m.d.Close())
-	for _, err := range []error{
-		m.d.Ensure(t.Context(), revision("v1"), spec("passed"), 1),
-		m.d.Stop(context.Background(), revision("v1"), nil, 0),
-	} {
-		require.ErrorIs(t, err, rollout.ErrClosed)
-	}
-	m.reopen()
 }

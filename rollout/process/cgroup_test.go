@@ -5,9 +5,11 @@ package process_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -89,4 +91,26 @@ func TestALimitThatIsNotEnforcedIsSaid(t *testing.T) {
 	}
 	_, err := process.Open(process.Config{Dir: t.TempDir(), Store: open(t, process.Config{}).config.Store, Cgroup: t.TempDir()})
 	require.ErrorContains(t, err, "Config.Cgroup")
+}
+
+// busy is a service that computes for a tenth of its time.
+func busy() error {
+	go func() {
+		for n := 0; ; n++ {
+			for begun := time.Now(); time.Since(begun) < 5*time.Millisecond; {
+				runtime.KeepAlive(n)
+			}
+			time.Sleep(45 * time.Millisecond)
+		}
+	}()
+	return serves(process.Listener)
+}
+
+func TestWhatAGroupUsesIsSeen(t *testing.T) {
+	t.Parallel()
+	m := open(t, process.Config{})
+	m.ensure(revision("v1"), spec("busy"), 1)
+	m.one(ready)
+	r := m.one(func(r rollout.Replica) bool { return r.CPU > 0.01 })
+	require.Greater(t, r.Memory, int64(1<<20))
 }

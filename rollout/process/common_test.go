@@ -3,7 +3,6 @@
 package process_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -33,6 +32,13 @@ func spec(play string) rollout.Spec {
 	}}
 }
 
+// script is the content of a service that /bin/sh prepares and then is.
+func script(before string) rollout.Spec {
+	s := spec("passed")
+	s.Command = []string{"/bin/sh", "-c", before + ` exec "$0"`, os.Args[0]}
+	return s
+}
+
 // machine is where Deployers open one after the other.
 type machine struct {
 	testing.TB
@@ -40,8 +46,10 @@ type machine struct {
 	d      *process.Deployer
 }
 
-// open opens a Deployer, after the test of which nothing runs on.
+// open opens a Deployer, after the test of which nothing runs on that it has
+// started, whatever has failed.
 func open(t testing.TB, config process.Config) *machine {
+	t.Helper()
 	m := &machine{TB: t, config: config}
 	if m.config.Store == nil {
 		m.config.Store = memory.New()
@@ -49,6 +57,7 @@ func open(t testing.TB, config process.Config) *machine {
 	if m.config.Dir == "" {
 		m.config.Dir = t.TempDir()
 	}
+	sweep(t, m.config.Dir)
 	m.reopen()
 	t.Cleanup(func() {
 		m.stopAll()
@@ -83,12 +92,28 @@ func (m *machine) host() string {
 	return name
 }
 
+// instances are the rows of the machine.
+func (m *machine) instances() (all []rollout.Instance) {
+	m.Helper()
+	for i, err := range m.config.Store.Instances(m.host()).List(m.Context()) {
+		require.NoError(m, err)
+		all = append(all, i)
+	}
+	return all
+}
+
 func (m *machine) ensure(id rollout.RevisionID, s rollout.Spec, n int) {
 	m.Helper()
 	require.NoError(m, m.d.Ensure(m.Context(), id, s, n))
 }
 
-// of are the replicas of the shop.
+// stop stops a replica.
+func (m *machine) stop(r rollout.Replica, grace time.Duration) {
+	m.Helper()
+	require.NoError(m, m.d.Stop(m.Context(), r.Revision, []string{r.ID}, grace))
+}
+
+// all are the replicas of the shop.
 func (m *machine) all() []rollout.Replica {
 	m.Helper()
 	all, err := m.d.Observe(m.Context(), shop)
@@ -110,7 +135,46 @@ func (m *machine) one(wanted func(rollout.Replica) bool) (r rollout.Replica) {
 	return r
 }
 
+// named waits for the replica of a revision that is as wanted.
+func (m *machine) named(id rollout.RevisionID, wanted func(rollout.Replica) bool) (r rollout.Replica) {
+	m.Helper()
+	m.eventually(func() bool {
+		all, err := m.d.Observe(m.Context(), id.Service)
+		require.NoError(m, err)
+		for _, one := range all {
+			if one.Revision == id && wanted(one) {
+				r = one
+				return true
+			}
+		}
+		return false
+	}, func() any { all, _ := m.d.Observe(m.Context(), id.Service); return all })
+	return r
+}
+
 func ready(r rollout.Replica) bool { return r.State == rollout.ReplicaReady }
+
+// restarts counts the restarts of the shop, and those of its replicas that are
+// ready.
+func (m *machine) restarts() (restarts, well int) {
+	for _, r := range m.all() {
+		if restarts += r.Restarts; ready(r) {
+			well++
+		}
+	}
+	return restarts, well
+}
+
+// again kills a replica, and waits until it is started again and all are ready.
+func (m *machine) again(r rollout.Replica) {
+	m.Helper()
+	restarts, _ := m.restarts()
+	slay(m, m.pid(r))
+	m.eventually(func() bool {
+		now, well := m.restarts()
+		return now > restarts && well == len(m.all())
+	}, func() any { return m.all() })
+}
 
 // eventually waits for a minute until ok, and says what there is otherwise.
 func (m *machine) eventually(ok func() bool, is func() any) {
@@ -163,8 +227,13 @@ func (m *machine) output(id rollout.RevisionID) string {
 	return string(text)
 }
 
-// alive reports whether a process runs, and is no zombie.
-func alive(pid int) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	return err == nil && !bytes.Contains(stat, []byte(") Z "))
+// full reports whether tests that have a short form are run in their long one.
+func full() bool { return os.Getenv("UPKEEP_FULL") == "1" }
+
+// long leaves a test out that takes long.
+func long(t *testing.T) {
+	t.Helper()
+	if !full() {
+		t.Skip("it takes long: UPKEEP_FULL=1")
+	}
 }

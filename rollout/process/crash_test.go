@@ -3,13 +3,9 @@
 package process_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/upkeep-go/upkeep/internal/procgroup"
 	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/rollout/process"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
@@ -106,44 +101,14 @@ func deploys() error {
 	select {}
 }
 
-// deployer is a program that deploys, and ends when it is to die.
-type deployer struct {
-	*testing.T
-	dir string
-}
-
-// run runs the program until it dies by itself, or has said that it is ready, and
-// returns that. Then it is killed.
-func (d *deployer) run(does, plays, dies string) (said string) {
-	d.Helper()
-	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), role+"=deploys", "DIR="+filepath.Join(d.dir, "services"), "DB="+filepath.Join(d.dir, "upkeep.db"),
-		"DOES="+does, "PLAYS="+plays, "DIES="+dies)
-	c.Stderr = os.Stderr
-	out, err := c.StdoutPipe()
-	require.NoError(d, err)
-	require.NoError(d, c.Start())
-	lines := bufio.NewScanner(out)
-	if lines.Scan() {
-		said = lines.Text()
-	}
-	require.NoError(d, c.Process.Kill())
-	_ = c.Wait()
+// deploys runs the program until it dies by itself, or has said that it is ready,
+// and returns that. Then it is killed.
+func (c *control) deploys(does, plays, dies string) (said string) {
+	c.Helper()
+	c.begins("deploys", "DOES="+does, "PLAYS="+plays, "DIES="+dies)
+	said = <-c.out
+	c.dies()
 	return said
-}
-
-// running are the pids of what is marked as the deployer's.
-func (d *deployer) running() (pids []int) {
-	d.Helper()
-	marks, err := procgroup.Marked("UPKEEP_INSTANCE")
-	require.NoError(d, err)
-	for pid, value := range marks {
-		if strings.HasSuffix(value, "@"+filepath.Join(d.dir, "services")) && alive(pid) {
-			pids = append(pids, pid)
-		}
-	}
-	slices.Sort(pids)
-	return pids
 }
 
 func TestAKillAnywhereInAStartLeavesOneProcess(t *testing.T) {
@@ -152,14 +117,14 @@ func TestAKillAnywhereInAStartLeavesOneProcess(t *testing.T) {
 		for _, dies := range []string{"", "put 1 before", "put 1 after", "put 2 before", "put 2 after"} {
 			t.Run(plays+" "+dies, func(t *testing.T) {
 				t.Parallel()
-				d := &deployer{t, t.TempDir()}
-				t.Cleanup(func() { d.run("stop", "", "") })
-				said := d.run("start", plays, dies)
+				c := controlled(t)
+				t.Cleanup(func() { c.deploys("stop", "", "") })
+				said := c.deploys("start", plays, dies)
 				require.Equal(t, dies == "", strings.HasPrefix(said, "ready http://"), said)
-				before := d.running()
-				again := d.run("start", plays, "")
+				before := c.pids()
+				again := c.deploys("start", plays, "")
 				require.True(t, strings.HasPrefix(again, "ready http://"), again)
-				after := d.running()
+				after := c.pids()
 				require.Len(t, after, 1)
 				if dies == "" || dies == "put 2 after" {
 					require.Equal(t, before, after, "it is not started again")
@@ -175,13 +140,13 @@ func TestAKillAnywhereInAStopLeavesWhatStopsAgain(t *testing.T) {
 		for _, dies := range []string{"", "remove 1 before", "remove 1 after"} {
 			t.Run(plays+" "+dies, func(t *testing.T) {
 				t.Parallel()
-				d := &deployer{t, t.TempDir()}
-				d.run("start", plays, "")
-				require.Len(t, d.running(), 1)
-				said := d.run("stop", "", dies)
+				c := controlled(t)
+				c.deploys("start", plays, "")
+				require.Len(t, c.pids(), 1)
+				said := c.deploys("stop", "", dies)
 				require.Equal(t, dies == "", said == "stopped <nil>", said)
-				require.Equal(t, "stopped <nil>", d.run("stop", "", ""))
-				require.Empty(t, d.running())
+				require.Equal(t, "stopped <nil>", c.deploys("stop", "", ""))
+				require.Empty(t, c.pids())
 			})
 		}
 	}

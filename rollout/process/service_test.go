@@ -14,11 +14,13 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/rollout/process"
 )
 
@@ -33,12 +35,8 @@ const atOnce = 8
 func TestMain(m *testing.M) {
 	play, ok := roles[os.Getenv(role)]
 	if !ok {
+		_ = flag.Set("test.parallel", strconv.Itoa(max(atOnce, runtime.GOMAXPROCS(0)))) // for want of -parallel
 		flag.Parse()
-		given := false
-		flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-		if !given {
-			_ = flag.Set("test.parallel", strconv.Itoa(max(atOnce, runtime.GOMAXPROCS(0))))
-		}
 		os.Exit(m.Run())
 	}
 	if err := play(); err != nil {
@@ -56,26 +54,24 @@ var roles = map[string]func() error{
 	"family":   family,
 	"child":    child,
 	"leaves":   leaves,
-	"picky": func() error {
-		fmt.Println("picky about its visitors")
-		l, err := process.Listener()
-		if err != nil {
-			return err
-		}
-		return (&http.Server{Handler: http.HandlerFunc(picky), ReadHeaderTimeout: 10 * time.Second}).Serve(l)
-	},
-	"busy": func() error {
-		go func() {
-			for n := 0; ; n++ {
-				runtime.KeepAlive(n)
-			}
-		}()
-		return serves(process.Listener)
-	},
-	"deploys": deploys,
-	"counter": counter,
-	"diverts": diverts,
-	"silent":  func() error { time.Sleep(time.Hour); return nil },
+	"picky":    picky,
+	"busy":     busy,
+	"deploys":  deploys,
+	"counter":  counter,
+	"diverts":  diverts,
+	"silent":   func() error { time.Sleep(time.Hour); return nil },
+
+	"controls":              controls,
+	"beats":                 beats,
+	"regroups":              regroups,
+	"daemon":                daemon,
+	"forks twice":           forksTwice,
+	"closes stdout":         closesStdout,
+	"fills":                 fills,
+	"worker holds the port": holds,
+	"worker":                worker,
+	"child that takes":      takes,
+	"takes time":            takesTime,
 }
 
 func onPort() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT")) }
@@ -84,14 +80,23 @@ func onPort() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:"+os.G
 // ends on SIGTERM once nothing is in flight.
 func serves(listen func() (net.Listener, error)) error { return serve(service(), time.Minute, listen) }
 
-// stubborn is a service that does not end on SIGTERM.
-func stubborn() error {
-	signal.Ignore(syscall.SIGTERM)
-	l, err := process.Listener()
+// serve serves until SIGTERM, and then answers what it has begun to read.
+func serve(h http.Handler, idle time.Duration, listen func() (net.Listener, error)) error {
+	l, err := listen()
 	if err != nil {
 		return err
 	}
-	return (&http.Server{Handler: service(), ReadHeaderTimeout: 10 * time.Second}).Serve(l)
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: idle}
+	ends, ended := make(chan os.Signal, 1), make(chan error, 1)
+	signal.Notify(ends, syscall.SIGTERM)
+	go func() {
+		<-ends
+		ended <- server.Shutdown(context.Background())
+	}()
+	if err := server.Serve(l); err != http.ErrServerClosed {
+		return err
+	}
+	return <-ended
 }
 
 func service() http.Handler {
@@ -125,23 +130,14 @@ func service() http.Handler {
 	return mux
 }
 
-// serve serves until SIGTERM, and then answers what it has begun to read.
-func serve(h http.Handler, idle time.Duration, listen func() (net.Listener, error)) error {
-	l, err := listen()
+// stubborn is a service that does not end on SIGTERM.
+func stubborn() error {
+	signal.Ignore(syscall.SIGTERM)
+	l, err := process.Listener()
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: idle}
-	ends, ended := make(chan os.Signal, 1), make(chan error, 1)
-	signal.Notify(ends, syscall.SIGTERM)
-	go func() {
-		<-ends
-		ended <- server.Shutdown(context.Background())
-	}()
-	if err := server.Serve(l); err != http.ErrServerClosed {
-		return err
-	}
-	return <-ended
+	return (&http.Server{Handler: service(), ReadHeaderTimeout: 10 * time.Second}).Serve(l)
 }
 
 // family is a service whose child holds on when it ends.
@@ -159,6 +155,17 @@ func family() error {
 	return serves(func() (net.Listener, error) { return l, nil })
 }
 
+// child is the process that a family has started, once it ignores SIGTERM.
+func (m *machine) child(id rollout.RevisionID) (pid int) {
+	m.Helper()
+	m.eventually(func() bool {
+		_, rest, _ := strings.Cut(m.output(id), "child ")
+		_, err := fmt.Sscan(rest, &pid)
+		return err == nil
+	}, func() any { return m.output(id) })
+	return pid
+}
+
 // child ignores SIGTERM, and then says so.
 func child() error {
 	signal.Ignore(syscall.SIGTERM)
@@ -166,19 +173,6 @@ func child() error {
 	fmt.Println("child", os.Getpid(), "has", to)
 	time.Sleep(time.Hour)
 	return nil
-}
-
-// diverts is a service that prints into a file of its own.
-func diverts() error {
-	f, err := os.OpenFile(os.Getenv("OWN"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	if err := syscall.Dup3(int(f.Fd()), 1, 0); err != nil {
-		return err
-	}
-	fmt.Println("own")
-	return serves(process.Listener)
 }
 
 // leaves starts a service in a session of its own, and ends, as a daemon does.

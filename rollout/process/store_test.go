@@ -5,6 +5,7 @@ package process_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/rollout/process"
 	"github.com/upkeep-go/upkeep/storage/memory"
+	"github.com/upkeep-go/upkeep/storage/storagetest"
 )
 
 var errMoody = errors.New("no space left in store")
@@ -162,22 +164,77 @@ func TestCloseEndsCallsThatWaitForTheStore(t *testing.T) {
 	require.Empty(t, m.all(), "what had ended is not taken up")
 }
 
-func TestWhatIsStoppedWhileItIsBuiltIsStopping(t *testing.T) {
+var errStore = errors.New("the store is away")
+
+// failing is a fault that fails once at the nth call of a name, before it or, so
+// that only the reply is lost, after it.
+type failing struct {
+	op     string
+	n      int64
+	after  bool
+	count  atomic.Int64
+	failed atomic.Bool
+}
+
+func (f *failing) fault(op string, call func() error) error {
+	if op != f.op || f.count.Add(1) != f.n {
+		return call()
+	}
+	f.failed.Store(true)
+	if f.after {
+		if err := call(); err != nil {
+			return err
+		}
+	}
+	return errStore
+}
+
+func TestAStoreThatFailsOnceAnywhere(t *testing.T) {
 	t.Parallel()
-	store, v1 := &moody{Store: memory.New()}, revision("v1")
-	building := make(chan struct{})
-	m := open(t, process.Config{Store: store, Build: func(ctx context.Context, _ rollout.RevisionID, _ rollout.Spec, _ string) ([]string, error) {
-		close(building)
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}})
-	m.ensure(v1, rollout.Spec{Image: &rollout.Image{Repository: "shop"}}, 1)
-	<-building
-	store.removeFail.Store(true)
-	require.ErrorIs(t, m.d.Stop(t.Context(), v1, []string{m.all()[0].ID}, 0), errMoody)
-	r := m.all()[0]
-	require.Equal(t, rollout.ReplicaStopping, r.State)
-	require.Empty(t, r.Failure)
-	require.Zero(t, r.Restarts)
-	store.removeFail.Store(false)
+	for _, after := range []bool{false, true} {
+		for _, at := range []struct {
+			does string
+			op   string
+			n    int64
+		}{{"start", "Put", 1}, {"readiness", "Put", 2}, {"stop", "Remove", 1}, {"open", "List", 1}} {
+			t.Run(fmt.Sprint(at.does, " ", after), func(t *testing.T) {
+				t.Parallel()
+				db := memory.New()
+				f := &failing{op: at.op, n: at.n, after: after}
+				if at.does == "open" {
+					f.n = -1 // not yet
+				}
+				m, v1 := open(t, process.Config{Store: storagetest.NewFaulty(db, f.fault)}), revision("v1")
+				err := m.d.Ensure(t.Context(), v1, spec("passed"), 1)
+				if at.does == "start" {
+					require.ErrorIs(t, err, errStore)
+					require.Empty(t, m.all())
+					m.ensure(v1, spec("passed"), 1)
+				}
+				r := m.one(ready)
+				pid := m.pid(r)
+				require.Zero(t, r.Restarts, "it is not the program's fault")
+				if at.does == "open" {
+					require.NoError(t, m.d.Close())
+					f.count.Store(0)
+					f.n = 1
+					_, err := process.Open(m.config)
+					require.ErrorIs(t, err, errStore)
+				}
+				m.reopen()
+				r = m.one(ready)
+				require.Equal(t, pid, m.pid(r))
+				err = m.d.Stop(t.Context(), v1, []string{r.ID}, time.Second)
+				if at.does == "stop" {
+					require.ErrorIs(t, err, errStore)
+					require.Equal(t, rollout.ReplicaStopping, m.all()[0].State)
+					require.NoError(t, m.d.Stop(t.Context(), v1, []string{r.ID}, time.Second))
+				}
+				require.True(t, f.failed.Load())
+				require.Empty(t, m.all())
+				require.False(t, alive(pid))
+				require.Empty(t, m.instances())
+			})
+		}
+	}
 }

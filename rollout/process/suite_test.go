@@ -4,7 +4,6 @@ package process_test
 
 import (
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
@@ -18,7 +17,7 @@ import (
 // listening are the ways in which a service may listen: with UPKEEP_FULL=1 both,
 // where what is to be shown hardly depends on that.
 func listening() []string {
-	if os.Getenv("UPKEEP_FULL") == "1" {
+	if full() {
 		return []string{"passed", "port"}
 	}
 	return []string{"passed"}

@@ -8,10 +8,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,8 +23,6 @@ import (
 	"github.com/upkeep-go/upkeep/internal/historytest"
 	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/rollout/process"
-	"github.com/upkeep-go/upkeep/rollout/traffic"
-	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
 
 // counter is a service under load: it counts each POST once in a file that all
@@ -184,40 +180,24 @@ func (c *crowd) rush(ctx context.Context) {
 func TestNoRequestIsLostInAnySwitchOfMany(t *testing.T) {
 	t.Parallel()
 	switches := 3
-	if os.Getenv("UPKEEP_FULL") == "1" {
+	if full() {
 		switches = 100
 		if historytest.Raced() {
 			switches = 10
 		}
 	}
-	dir := t.TempDir()
-	db, err := sqlite.Open(sqlite.Config{Path: filepath.Join(dir, "upkeep.db")})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	m := open(t, process.Config{Store: db, Dir: filepath.Join(dir, "services")})
-	router := traffic.New(traffic.Config{})
-	c, err := rollout.New(rollout.Config{
-		Store: db, Deployer: m.d, Router: router, Logger: slog.New(slog.DiscardHandler),
-		Strategy: rollout.Strategy{
-			Steps: []rollout.Step{{Percent: 50, Hold: 50 * time.Millisecond}}, MinReady: 50 * time.Millisecond, KeepOld: -1,
-			Tolerance: rollout.Tolerance{Off: true},
-		},
-	})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, c.Close()) })
-	counts := filepath.Join(dir, "counts")
+	s := newSite(t)
+	counts := filepath.Join(t.TempDir(), "counts")
 	roll := func(i, replicas int) {
 		t.Helper()
-		s := spec("counter")
-		s.Environment["COUNTS"], s.Environment["NAME"] = counts, fmt.Sprint(i)
-		s.MinReplicas, s.MaxReplicas = &replicas, &replicas
-		_, err := c.Roll(t.Context(), rollout.Request{Service: shop, Version: "v1", Spec: s})
+		is := spec("counter")
+		is.Environment["COUNTS"], is.Environment["NAME"] = counts, fmt.Sprint(i)
+		is.MinReplicas, is.MaxReplicas = &replicas, &replicas
+		_, err := s.c.Roll(t.Context(), rollout.Request{Service: shop, Version: "v1", Spec: is})
 		require.NoError(t, err)
 	}
 	roll(0, 2)
-	server := httptest.NewServer(router.Handler(shop))
-	t.Cleanup(server.Close)
-	clients := &crowd{T: t, url: server.URL, host: server.Listener.Addr().String(), client: &http.Client{
+	clients := &crowd{T: t, url: s.url, host: strings.TrimPrefix(s.url, "http://"), client: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
 	}}
 	ctx, cancel := context.WithCancel(t.Context())

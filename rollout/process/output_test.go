@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,50 +21,17 @@ import (
 	"github.com/upkeep-go/upkeep/rollout/process"
 )
 
-func init() {
-	roles["regroups"] = regroups
-	roles["daemon"] = daemon
-	roles["forks twice"] = forksTwice
-	roles["closes stdout"] = closesStdout
-	roles["fills"] = fills
-}
-
-// regroups is a service whose child is in a group of its own, and ignores
-// SIGTERM.
-func regroups() error {
-	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), role+"=child")
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := c.Start(); err != nil {
+// diverts is a service that prints into a file of its own.
+func diverts() error {
+	f, err := os.OpenFile(os.Getenv("OWN"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
 		return err
 	}
-	fmt.Println("pid", c.Process.Pid)
+	if err := syscall.Dup3(int(f.Fd()), 1, 0); err != nil {
+		return err
+	}
+	fmt.Println("own")
 	return serves(process.Listener)
-}
-
-// forksTwice is a service that leaves a daemon behind, as one that starts a helper
-// does, and serves on.
-func forksTwice() error {
-	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), role+"=daemon")
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	c.Stdout = os.Stdout
-	if err := c.Run(); err != nil {
-		return err
-	}
-	return serves(process.Listener)
-}
-
-// daemon is the first of two forks: its child is nobody's.
-func daemon() error {
-	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), role+"=child")
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := c.Start(); err != nil {
-		return err
-	}
-	fmt.Println("pid", c.Process.Pid)
-	return nil
 }
 
 // closesStdout is a service that closes what it prints into, and then opens a file
@@ -112,42 +77,33 @@ func fills() error {
 	return serve(mux, time.Minute, process.Listener)
 }
 
-func TestWhatAServiceHasLeftBehindEndsWithIt(t *testing.T) {
-	t.Parallel()
-	for _, play := range []string{"regroups", "forks twice"} {
-		t.Run(play, func(t *testing.T) {
-			t.Parallel()
-			m, v1 := breakable(t, process.Config{}), revision("v1")
-			m.ensure(v1, spec(play), 1)
-			r := m.one(ready)
-			leader := m.pid(r)
-			left := func() (pids []int) {
-				for _, p := range regexp.MustCompile(`pid (\d+)`).FindAllStringSubmatch(m.output(v1), -1) {
-					pid, err := strconv.Atoi(p[1])
-					require.NoError(t, err)
-					pids = append(pids, pid)
-				}
-				return pids
-			}
-			first := left()
-			require.Len(t, first, 1)
-			require.True(t, alive(first[0]))
-
-			slain(t, leader)
-			r = m.one(func(r rollout.Replica) bool { return ready(r) && r.Restarts == 1 })
-			require.False(t, alive(first[0]), "it ends before the next one begins")
-			second := m.pid(r)
-
-			m.reopen()
-			r = m.one(ready)
-			require.Equal(t, second, m.pid(r))
-			m.stop(r, 100*time.Millisecond)
-			for _, pid := range append(left(), second) {
-				require.False(t, alive(pid), pid)
-			}
-			require.Empty(t, marked(t, m.config.Dir))
-		})
+// used is what all output of a revision takes, on the disk too.
+func used(t testing.TB, dir string, id rollout.RevisionID) (n int64) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "logs", "revisions", id.Service.Name, id.Version+"@"+id.Run, "*"))
+	require.NoError(t, err)
+	for _, path := range found {
+		var s unix.Stat_t
+		if unix.Lstat(path, &s) == nil { // it may have been deleted just now
+			n += s.Size
+		}
 	}
+	return n
+}
+
+func TestAFileThatIsNoLogIsNotCut(t *testing.T) {
+	t.Parallel()
+	m, s, own := open(t, process.Config{}), spec("diverts"), filepath.Join(t.TempDir(), "own")
+	s.Environment["OWN"] = own
+	m.ensure(revision("v1"), s, 1)
+	m.one(ready)
+	m.reopen()
+	m.one(ready)
+	require.NoError(t, m.d.Close()) // which tidies once more
+	text, err := os.ReadFile(own)
+	require.NoError(t, err)
+	require.Equal(t, "own\n", string(text))
+	m.reopen()
 }
 
 func TestAFileThatIsTheServicesOwnIsNoLog(t *testing.T) {
@@ -168,7 +124,7 @@ func TestAFileThatIsTheServicesOwnIsNoLog(t *testing.T) {
 			data := filepath.Join(t.TempDir(), "data")
 			text := strings.Repeat("precious\n", 10_000)
 			require.NoError(t, os.WriteFile(data, []byte(text), 0o600))
-			m, v1 := breakable(t, process.Config{LogSize: 1000, LogFiles: 2}), revision("v1")
+			m, v1 := open(t, process.Config{LogSize: 1000, LogFiles: 2}), revision("v1")
 			m.ensure(v1, tt.spec(data), 1)
 			r := m.one(ready)
 			pid := m.pid(r)
@@ -192,7 +148,7 @@ func TestAServiceThatPrintsALotIsNotHeldUp(t *testing.T) {
 	for _, how := range []string{"lines", "binary"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			m, v1 := breakable(t, process.Config{LogSize: 1 << 20, LogFiles: 3}), revision("v1")
+			m, v1 := open(t, process.Config{LogSize: 1 << 20, LogFiles: 3}), revision("v1")
 			m.ensure(v1, spec("fills"), 1)
 			r := m.one(ready)
 			pid := m.pid(r)
@@ -218,16 +174,22 @@ func TestAServiceThatPrintsALotIsNotHeldUp(t *testing.T) {
 	}
 }
 
-// used is what all output of a revision takes, on the disk too.
-func used(t *testing.T, dir string, id rollout.RevisionID) (n int64) {
-	t.Helper()
-	found, err := filepath.Glob(filepath.Join(dir, "logs", "revisions", id.Service.Name, id.Version+"@"+id.Run, "*"))
-	require.NoError(t, err)
-	for _, path := range found {
-		var s unix.Stat_t
-		if unix.Lstat(path, &s) == nil { // it may have been deleted just now
-			n += s.Size
-		}
-	}
-	return n
+// hashicorp/nomad#8893: a program sends its output through tee, and is lost with a
+// restart of the supervisor.
+func TestAServiceThatPrintsThroughAPipeOfItsOwn(t *testing.T) {
+	t.Parallel()
+	m, v1 := open(t, process.Config{}), revision("v1")
+	s := script("")
+	s.Command = []string{"/bin/sh", "-c", `"$0" 2>&1 | tee -i "$COPY"`, os.Args[0]}
+	s.Environment["COPY"] = t.TempDir() + "/copy"
+	m.ensure(v1, s, 1)
+	r := m.one(ready)
+	pid := m.pid(r)
+	m.reopen()
+	r = m.one(ready)
+	require.Equal(t, pid, m.pid(r))
+	m.post(r, "/print", "through the pipe")
+	m.eventually(func() bool { return strings.Contains(m.output(v1), "through the pipe") }, func() any { return m.output(v1) })
+	m.stop(r, 5*time.Second)
+	require.Empty(t, marked(t, m.config.Dir))
 }

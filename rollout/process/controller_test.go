@@ -10,8 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -25,8 +23,6 @@ import (
 	"github.com/upkeep-go/upkeep/rollout/traffic"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
-
-func init() { roles["controls"] = controls }
 
 // controls is a program that rolls what it is told to, and takes up what an
 // earlier one has left. It says what there is when that changes, and does what it
@@ -90,126 +86,54 @@ func says(ctx context.Context, c *rollout.Controller) {
 	}
 }
 
-// control is a program that controls.
-type control struct {
-	*testing.T
-	dir string
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out chan string
+// visitors ask services where they are.
+type visitors struct {
+	cancel context.CancelFunc
+	all    sync.WaitGroup
+	client *http.Client
+	mu     sync.Mutex
+	sent   int
+	lost   []string
 }
 
-func (c *control) folder() string { return filepath.Join(c.dir, "services") }
-
-// begins starts it.
-func (c *control) begins() {
-	c.Helper()
-	c.cmd = exec.Command(os.Args[0])
-	c.cmd.Env = append(os.Environ(), role+"=controls", "DIR="+c.folder(), "DB="+filepath.Join(c.dir, "upkeep.db"))
-	var err error
-	c.in, err = c.cmd.StdinPipe()
-	require.NoError(c, err)
-	out, err := c.cmd.StdoutPipe()
-	require.NoError(c, err)
-	require.NoError(c, c.cmd.Start())
-	lines := make(chan string, 1000)
-	c.out = lines
-	go func() {
-		defer close(lines)
-		for in := bufio.NewScanner(out); in.Scan(); {
-			lines <- in.Text()
-		}
-	}()
-}
-
-func (c *control) does(what string) {
-	c.Helper()
-	_, err := io.WriteString(c.in, what+"\n")
-	require.NoError(c, err)
-}
-
-// until reads what it says until a word, and returns what follows.
-func (c *control) until(word string) string {
-	c.Helper()
-	late := time.After(time.Minute)
-	var said []string
-	for {
-		select {
-		case line, ok := <-c.out:
-			if rest, is := strings.CutPrefix(line, word+" "); is {
-				return rest
-			}
-			said = append(said, line)
-			require.True(c, ok, "%q instead of %s", said, word)
-			require.NotContains(c, line, "failed", said)
-		case <-late:
-			require.Fail(c, "it never says so", "%s, but %q", word, said)
-		}
-	}
-}
-
-func (c *control) dies() {
-	c.Helper()
-	require.NoError(c, c.cmd.Process.Kill())
-	_ = c.cmd.Wait()
-}
-
-// instances are what is in store, by the version.
-func (c *control) instances() map[string][]rollout.Instance {
-	c.Helper()
-	db, err := sqlite.Open(sqlite.Config{Path: filepath.Join(c.dir, "upkeep.db")})
-	require.NoError(c, err)
-	defer db.Close()
-	host, err := os.Hostname()
-	require.NoError(c, err)
-	all := map[string][]rollout.Instance{}
-	for i, err := range db.Instances(host).List(c.Context()) {
-		require.NoError(c, err)
-		all[i.Revision.Version] = append(all[i.Revision.Version], i)
-	}
-	return all
-}
-
-func (c *control) pids() (pids []int) {
-	for pid := range marked(c, c.folder()) {
-		pids = append(pids, pid)
-	}
-	slices.Sort(pids)
-	return pids
-}
-
-// visits asks services where they are, until the returned function is called,
-// which says what was lost.
-func visits(all []rollout.Instance) (over func() (sent int, lost []string)) {
+// visit begins to ask.
+func visit(services []rollout.Instance) *visitors {
 	ctx, cancel := context.WithCancel(context.Background())
-	var wait sync.WaitGroup
-	var mu sync.Mutex
-	var sent int
-	var lost []string
-	client := &http.Client{Timeout: 30 * time.Second}
-	for _, i := range all {
-		wait.Go(func() {
+	v := &visitors{cancel: cancel, client: &http.Client{Timeout: time.Minute}}
+	for _, i := range services {
+		v.all.Go(func() {
 			for ctx.Err() == nil {
-				reply, err := client.Get(i.Endpoint + "/")
-				if err == nil {
-					_, err = io.Copy(io.Discard, reply.Body)
-					_ = reply.Body.Close()
-				}
-				mu.Lock()
-				if sent++; err != nil {
-					lost = append(lost, err.Error())
-				}
-				mu.Unlock()
+				v.ask(i.Endpoint)
 				time.Sleep(3 * time.Millisecond)
 			}
 		})
 	}
-	return func() (int, []string) {
-		cancel()
-		wait.Wait()
-		client.CloseIdleConnections()
-		return sent, lost
+	return v
+}
+
+func (v *visitors) ask(endpoint string) {
+	reply, err := v.client.Get(endpoint + "/")
+	if err == nil {
+		_, err = io.Copy(io.Discard, reply.Body)
+		_ = reply.Body.Close()
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.sent++; err != nil {
+		v.lost = append(v.lost, err.Error())
+	}
+}
+
+// leave ends the visits once there were a hundred, and returns what was lost.
+func (v *visitors) leave() (lost []string) {
+	enough := func() bool { v.mu.Lock(); defer v.mu.Unlock(); return v.sent > 100 }
+	for late := time.Now().Add(time.Minute); !enough() && time.Now().Before(late); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	v.cancel()
+	v.all.Wait()
+	v.client.CloseIdleConnections()
+	return v.lost
 }
 
 func TestAControllerThatIsKilledInMidRoll(t *testing.T) {
@@ -217,10 +141,8 @@ func TestAControllerThatIsKilledInMidRoll(t *testing.T) {
 	for _, then := range []string{"promote", "cancel"} {
 		t.Run(then, func(t *testing.T) {
 			t.Parallel()
-			c := &control{T: t, dir: t.TempDir()}
-			sweeping(t, c.folder())
-			c.begins()
-			t.Cleanup(func() { _ = c.cmd.Process.Kill(); _ = c.cmd.Wait() })
+			c := controlled(t)
+			c.begins("controls")
 			c.does("roll v1")
 			c.until("succeeded")
 			c.does("roll v2")
@@ -229,28 +151,25 @@ func TestAControllerThatIsKilledInMidRoll(t *testing.T) {
 			require.Len(t, before["v1"], 2)
 			require.NotEmpty(t, before["v2"])
 			require.Len(t, pids, len(before["v1"])+len(before["v2"]))
-			over := visits(slices.Concat(before["v1"], before["v2"]))
+			visitors := visit(slices.Concat(before["v1"], before["v2"]))
 
 			c.dies()
 			time.Sleep(300 * time.Millisecond)
 			require.Equal(t, pids, c.pids(), "they go on")
-			c.begins()
+			c.begins("controls")
 			require.Equal(t, run, c.until("paused"))
 			time.Sleep(2500 * time.Millisecond) // the lease of the dead one is over
 			require.Equal(t, pids, c.pids(), "nothing is started again, and nothing a second time")
-			sent, lost := over()
-			require.Empty(t, lost)
-			require.Greater(t, sent, 100)
+			require.Empty(t, visitors.leave())
 
 			stays, goes, state := "v2", "v1", "succeeded"
 			if then == "cancel" {
 				stays, goes, state = "v1", "v2", "cancelled"
 			}
-			over = visits(before[stays])
+			visitors = visit(before[stays])
 			c.does(then + " " + run)
 			require.Equal(t, run, c.until(state))
-			_, lost = over()
-			require.Empty(t, lost)
+			require.Empty(t, visitors.leave())
 			after := c.instances()
 			for late := time.Now().Add(time.Minute); len(after[goes]) > 0 || len(after[stays]) != 2; after = c.instances() {
 				require.True(t, time.Now().Before(late), "%v", after)
@@ -269,18 +188,16 @@ func TestAControllerThatIsKilledInMidRoll(t *testing.T) {
 func TestAControllerThatIsKilledAtAnyTime(t *testing.T) {
 	t.Parallel()
 	long(t)
-	c := &control{T: t, dir: t.TempDir()}
-	sweeping(t, c.folder())
-	c.begins()
-	t.Cleanup(func() { _ = c.cmd.Process.Kill(); _ = c.cmd.Wait() })
+	c := controlled(t)
+	c.begins("controls")
 	c.does("roll v1")
 	c.until("succeeded")
-	over := visits(c.instances()["v1"])
+	visitors := visit(c.instances()["v1"])
 	for i := range 12 {
 		c.does(fmt.Sprint("roll v", i+2))
 		time.Sleep(time.Duration(i) * 60 * time.Millisecond)
 		c.dies()
-		c.begins()
+		c.begins("controls")
 		run := ""
 		for run == "" {
 			select {
@@ -302,6 +219,5 @@ func TestAControllerThatIsKilledAtAnyTime(t *testing.T) {
 		c.until("cancelled")
 		require.Len(t, c.pids(), 2, i)
 	}
-	_, lost := over()
-	require.Empty(t, lost)
+	require.Empty(t, visitors.leave())
 }

@@ -9,13 +9,11 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -78,7 +76,7 @@ const web = "#!/bin/sh\nread line <page\necho \"web runs with $1 and $line\"\nex
 func TestAnArchiveRuns(t *testing.T) {
 	t.Parallel()
 	s := offering(t, map[string]string{"bin/web": web, "page": "a page\n"})
-	m, v1 := breakable(t, process.Config{}), revision("v1")
+	m, v1 := open(t, process.Config{}), revision("v1")
 	m.ensure(v1, s.spec(), 2)
 	m.eventually(func() bool {
 		all := m.all()
@@ -110,7 +108,7 @@ func TestAnArchiveWithAnotherDigestNeverRuns(t *testing.T) {
 	s := offering(t, map[string]string{"bin/web": "#!/bin/sh\ntouch " + ran + "\n"})
 	is := s.spec()
 	is.Archive.Digest[0] ^= 1
-	m := breakable(t, process.Config{})
+	m := open(t, process.Config{})
 	m.ensure(revision("v1"), is, 1)
 	r := m.one(func(r rollout.Replica) bool { return r.Restarts >= 2 })
 	require.Equal(t, rollout.ReplicaFailing, r.State)
@@ -125,7 +123,7 @@ func TestAnArchiveWhoseServerIsAwayComesLater(t *testing.T) {
 	t.Parallel()
 	s := offering(t, map[string]string{"bin/web": web, "page": "a page\n"})
 	s.away.Store(true)
-	m := breakable(t, process.Config{})
+	m := open(t, process.Config{})
 	m.ensure(revision("v1"), s.spec(), 1)
 	r := m.one(func(r rollout.Replica) bool { return r.Restarts >= 1 })
 	require.Contains(t, r.Failure, "404")
@@ -146,7 +144,7 @@ func TestAStopDoesNotWaitForAnArchiveOrABuild(t *testing.T) {
 	defer server.Close()
 	defer close(hangs)
 	began := make(chan struct{}, 9)
-	m := breakable(t, process.Config{Build: func(ctx context.Context, _ rollout.RevisionID, _ rollout.Spec, _ string) ([]string, error) {
+	m := open(t, process.Config{Build: func(ctx context.Context, _ rollout.RevisionID, _ rollout.Spec, _ string) ([]string, error) {
 		began <- struct{}{}
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -166,26 +164,6 @@ func TestAStopDoesNotWaitForAnArchiveOrABuild(t *testing.T) {
 	require.Empty(t, m.all())
 }
 
-// again kills a replica, and waits until it is started again and all are ready.
-func (m *machine) again(r rollout.Replica) {
-	m.Helper()
-	restarts, before := m.restarts()
-	slain(m, m.pid(r))
-	m.eventually(func() bool {
-		now, well := m.restarts()
-		return now > restarts && well == before
-	}, func() any { return m.all() })
-}
-
-func (m *machine) restarts() (restarts, well int) {
-	for _, r := range m.all() {
-		if restarts += r.Restarts; ready(r) {
-			well++
-		}
-	}
-	return restarts, well
-}
-
 func TestAFullDiskIsSaidAndTriedAgain(t *testing.T) {
 	long(t)
 	mounttest.Run(t, func(t *testing.T) {
@@ -195,7 +173,7 @@ func TestAFullDiskIsSaidAndTriedAgain(t *testing.T) {
 		s := offering(t, map[string]string{"bin/web": web, "page": "a page\n", "noise": string(noise)})
 		dir := t.TempDir()
 		mounttest.Mount(t, "none", dir, "tmpfs", 0, "size=7m,mode=700")
-		m := breakable(t, process.Config{Dir: dir})
+		m := open(t, process.Config{Dir: dir})
 		m.ensure(revision("v1"), s.spec(), 1)
 		r := m.one(func(r rollout.Replica) bool { return r.Failure != "" })
 		require.Contains(t, r.Failure, syscall.ENOSPC.Error())
@@ -206,67 +184,4 @@ func TestAFullDiskIsSaidAndTriedAgain(t *testing.T) {
 		require.NoError(t, m.d.Close()) // before its folder is gone
 		m.reopen()
 	})
-}
-
-// builder counts what it builds.
-type builder struct {
-	mu      sync.Mutex
-	built   []string
-	dirs    map[string]bool
-	failing atomic.Bool
-}
-
-func (b *builder) build(_ context.Context, id rollout.RevisionID, s rollout.Spec, dir string) ([]string, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.built = append(b.built, id.Version)
-	b.dirs[dir] = true
-	if b.failing.Load() {
-		return nil, fmt.Errorf("no room for %s", s.Image.Repository)
-	}
-	path := filepath.Join(dir, "web")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\nexec \"$PROGRAM\"\n"), 0o700); err != nil {
-		return nil, err
-	}
-	return []string{path}, nil
-}
-
-func (b *builder) times() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.built)
-}
-
-func TestABuildIsOnceForAllReplicas(t *testing.T) {
-	t.Parallel()
-	b := &builder{dirs: map[string]bool{}}
-	m, v1 := breakable(t, process.Config{Build: b.build}), revision("v1")
-	s := spec("passed")
-	s.Command, s.Image = nil, &rollout.Image{Repository: "registry.example/shop"}
-	s.Environment["PROGRAM"] = os.Args[0]
-	b.failing.Store(true)
-	m.ensure(v1, s, 3)
-	m.eventually(func() bool {
-		return strings.HasPrefix(m.all()[0].Failure, "no room for registry.example/shop")
-	}, func() any { return m.all() })
-	b.failing.Store(false)
-	m.eventually(func() bool {
-		all := m.all()
-		return ready(all[0]) && ready(all[1]) && ready(all[2])
-	}, func() any { return m.all() })
-	built := b.times()
-	m.ensure(v1, s, 5)
-	m.eventually(func() bool { return len(m.all()) == 5 && ready(m.all()[4]) }, func() any { return m.all() })
-	m.again(m.all()[0])
-	require.Equal(t, built, b.times(), "once it is built it is not built again")
-	require.Len(t, b.dirs, 1)
-	m.reopen()
-	require.Equal(t, built, b.times(), "what runs is not built")
-	for dir := range b.dirs {
-		require.FileExists(t, filepath.Join(dir, "web"))
-		for _, r := range m.all() {
-			m.stop(r, time.Second)
-		}
-		m.eventually(func() bool { _, err := os.Stat(dir); return os.IsNotExist(err) }, func() any { return dir })
-	}
 }
