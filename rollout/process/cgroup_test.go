@@ -43,7 +43,7 @@ func TestAControlGroupMayBeGivenByARelativePath(t *testing.T) {
 	s.Command[0] = "/proc/" + strconv.Itoa(os.Getpid()) + "/exe"
 	m.ensure(revision("v1"), s, 1)
 	r := m.one(func(r rollout.Replica) bool { return strings.Contains(r.Failure, "the limits cannot be set") })
-	for _, name := range []string{"memory.max", "cgroup.procs"} {
+	for _, name := range []string{"cgroup.procs", "memory.max"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, r.ID, name), nil, 0o600))
 	}
 	m.one(ready)
@@ -59,7 +59,7 @@ func TestLimitsAreThoseOfAControlGroup(t *testing.T) {
 	require.Empty(t, left)
 	m.ensure(revision("v1"), limited(0.5, 64<<20), 1)
 	r := m.one(func(r rollout.Replica) bool { return strings.Contains(r.Failure, "the limits cannot be set") })
-	for _, name := range []string{"cpu.max", "memory.max", "cgroup.procs"} { // as the system does
+	for _, name := range []string{"cgroup.procs", "cpu.max", "memory.max"} { // as the system does, and the first before a shell does
 		require.NoError(t, os.WriteFile(filepath.Join(dir, r.ID, name), nil, 0o600))
 	}
 	r = m.one(ready)
