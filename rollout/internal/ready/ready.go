@@ -28,8 +28,9 @@ func Complete(h *rollout.Health) rollout.Health {
 	return c
 }
 
-// Once asks a replica once, over a connection of its own. The error says what
-// it answered in place of what is wanted.
+// Once asks a replica once, over a connection of its own: one that is kept would
+// hold a worker of a service that has few, and not tell that nobody accepts
+// others. The error says what it answered in place of what is wanted.
 func Once(ctx context.Context, t *http.Transport, endpoint string, h rollout.Health) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, h.Timeout, fmt.Errorf("no answer within %s", h.Timeout))
 	defer cancel()
