@@ -22,9 +22,6 @@ func greet(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) != 2 {
 		return errors.New("greet: want an image and a version")
 	}
-	if args[0] == "greeter:0" {
-		return errors.New("no such database") // it ends at once, as bad programs do
-	}
 	fails, err := strconv.Atoi(cmp.Or(os.Getenv("FAIL"), "0"))
 	if err != nil || fails < 0 || fails > 100 {
 		return errors.New("greet: FAIL is no number from 0 to 100")
@@ -36,6 +33,7 @@ func greet(ctx context.Context, args []string, out io.Writer) error {
 	g := &greeting{
 		line:  fmt.Sprintln(args[1], args[0], cmp.Or(os.Getenv("GREETING"), "hello")),
 		fails: int64(fails), posts: cmp.Or(os.Getenv("POSTS"), os.DevNull), log: log.New(out, "", 0),
+		broken: args[0] == "greeter:0",
 	}
 	server := newServer(g)
 	answered := make(chan error, 1)
@@ -56,18 +54,31 @@ func greet(ctx context.Context, args []string, out io.Writer) error {
 
 // greeting is what a replica answers.
 type greeting struct {
-	line  string
-	fails int64  // so many of a hundred answers are errors
-	posts string // a file that gets a line for each POST
-	log   *log.Logger
-	asked atomic.Int64
+	line   string
+	fails  int64  // so many of a hundred answers are errors
+	posts  string // a file that gets a line for each POST
+	broken bool   // it is not healthy, and answers nothing else
+	log    *log.Logger
+	asked  atomic.Int64
 }
 
 // ServeHTTP says version, image and a greeting, and in a second line which
 // process it is. The answers that are errors come at equal distances: at 5 of a
 // hundred each 20th.
 func (g *greeting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if n := g.asked.Add(1); n*g.fails/100 > (n-1)*g.fails/100 {
+	n := g.asked.Add(1)
+	if g.broken {
+		if n == 1 {
+			g.log.Print("not healthy: no such database")
+		}
+		http.Error(w, "no such database", http.StatusServiceUnavailable)
+		return
+	}
+	if r.Header.Get("Upgrade") == ticks {
+		g.tick(w)
+		return
+	}
+	if n*g.fails/100 > (n-1)*g.fails/100 {
 		g.log.Printf("request %d fails", n)
 		http.Error(w, "this one fails", http.StatusInternalServerError)
 		return
@@ -80,6 +91,27 @@ func (g *greeting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	fmt.Fprintf(w, "%sprocess %d\n", g.line, os.Getpid())
+}
+
+// ticks is a protocol: a line each second, and nothing from the client.
+const ticks = "ticks"
+
+// tick speaks it, until the client has gone.
+func (g *greeting) tick(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		g.log.Print(err)
+		http.Error(w, "no ticks here", http.StatusInternalServerError)
+		return
+	}
+	defer conn.Close()
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+ticks+"\r\n\r\n")
+	for n := 1; err == nil; n++ {
+		_, err = fmt.Fprintf(conn, "tick %d of %s", n, g.line)
+		<-second.C
+	}
 }
 
 func (g *greeting) count() error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -89,8 +90,42 @@ func TestAReplicaServesAtItsPortUntilItIsAskedToEnd(t *testing.T) {
 	require.Contains(t, out.String(), "greeter:7 ends, after 2 requests\n")
 }
 
+func TestAReplicaTicks(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(&greeting{line: "v1 greeter:1 hello\n", log: log.New(io.Discard, "", 0)})
+	defer server.Close()
+	ask, err := http.NewRequest(http.MethodGet, server.URL, nil)
+	require.NoError(t, err)
+	ask.Header.Set("Connection", "Upgrade")
+	ask.Header.Set("Upgrade", ticks)
+	reply, err := http.DefaultClient.Do(ask)
+	require.NoError(t, err)
+	defer reply.Body.Close()
+	require.Equal(t, http.StatusSwitchingProtocols, reply.StatusCode)
+	lines := bufio.NewReader(reply.Body)
+	for _, want := range []string{"tick 1 of v1 greeter:1 hello\n", "tick 2 of v1 greeter:1 hello\n"} {
+		line, err := lines.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, want, line)
+	}
+	w := httptest.NewRecorder() // which cannot be taken over
+	(&greeting{log: log.New(io.Discard, "", 0)}).ServeHTTP(w, ask)
+	require.Equal(t, http.StatusInternalServerError, w.Code)
+}
+
+func TestAReplicaThatIsNotHealthySaysWhy(t *testing.T) {
+	var out bytes.Buffer
+	g := &greeting{line: "v1 greeter:0 hello\n", broken: true, log: log.New(&out, "", 0)}
+	for range 2 {
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		require.Equal(t, http.StatusServiceUnavailable, w.Code)
+		require.Equal(t, "no such database\n", w.Body.String())
+	}
+	require.Equal(t, "not healthy: no such database\n", out.String(), "once")
+}
+
 func TestAReplicaSaysWhatIsWrong(t *testing.T) {
-	require.ErrorContains(t, greet(t.Context(), []string{"greeter:0", "v1"}, io.Discard), "no such database")
 	require.Error(t, greet(t.Context(), []string{"greeter:1"}, io.Discard))
 	for _, wrong := range []string{"-1", "101", "some"} {
 		t.Setenv("FAIL", wrong)

@@ -42,14 +42,14 @@ func openGreeter(state string, db *sqlite.DB, log *slog.Logger) (*greeter, error
 	if err != nil {
 		return nil, err
 	}
-	g := &greeter{programs: programs, router: traffic.New(traffic.Config{}), log: log}
+	g := &greeter{programs: programs, router: traffic.New(traffic.Config{Stream: 3 * time.Second}), log: log}
 	g.controller, err = rollout.New(rollout.Config{
-		Store: db, Deployer: programs, Router: g.router, Logger: log,
+		Store: db, Deployer: programs, Router: g.router, Logger: log, SleepAfter: 2 * time.Second,
 		Strategy: rollout.Strategy{
 			Steps: []rollout.Step{
 				{Percent: 10, Hold: 5 * time.Second, Manual: true, Match: preview}, {Percent: 50, Hold: 2 * time.Second}, {Percent: 100, Hold: time.Second},
 			},
-			MinReady: time.Second, Tolerance: rollout.Tolerance{Requests: 20, Slow: -1}, // all is on this machine, however busy
+			MinReady: time.Second, Deadline: 8 * time.Second, Tolerance: rollout.Tolerance{Requests: 20, Slow: -1}, // all is on this machine, however busy
 		},
 	})
 	if err != nil {
