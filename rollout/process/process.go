@@ -49,8 +49,10 @@ type Config struct {
 	Host  string // names this machine in Store; default: the host name
 	// Build makes a program of an image, a package or a source, in dir, and
 	// returns its command. It is called again for the same dir when a program is
-	// to be started and this process has not built it. Default: such a revision
-	// is refused with errors.ErrUnsupported.
+	// to be started and this process has not built it. An error that is a
+	// rollout.ErrInvalid or an errors.ErrUnsupported fails a run at once, as an
+	// archive with another digest does; others are tried again, five times in all.
+	// Default: such a revision is refused with errors.ErrUnsupported.
 	Build func(ctx context.Context, id rollout.RevisionID, s rollout.Spec, dir string) (command []string, err error)
 	// Environment is given to every program, as "NAME=value". Default: none.
 	Environment []string

@@ -41,6 +41,10 @@ const (
 	maxPause = time.Minute
 )
 
+// hopeless is after how many restarts a Controller gives a new replica up. One that
+// can never be started has them at once.
+const hopeless = 5
+
 // firstWait is between the first two probes of a process.
 const firstWait = 20 * time.Millisecond
 
@@ -87,8 +91,12 @@ func (d *Deployer) supervise(r *replica, c *child) {
 func (r *replica) supervised(c *child) {
 	wait := minPause
 	for {
-		if r.life(c) >= steady {
+		ran, err := r.life(c)
+		switch {
+		case ran >= steady:
 			wait = minPause
+		case final(err):
+			wait = maxPause
 		}
 		c = nil
 		if pause.For(r.ctx, wait) != nil {
@@ -99,14 +107,13 @@ func (r *replica) supervised(c *child) {
 }
 
 // life starts a process, unless it is there, and returns when nothing is left of
-// it, or supervision ends, how long it has run.
-func (r *replica) life(c *child) time.Duration {
+// it, or supervision ends, how long it has run, or why it could not be started.
+func (r *replica) life(c *child) (ran time.Duration, err error) {
 	adopted := c != nil
 	if !adopted {
-		var err error
 		if c, err = r.start(); err != nil {
 			r.fell(err)
-			return 0
+			return 0, err
 		}
 	}
 	probing, stop := context.WithCancel(r.ctx)
@@ -118,9 +125,9 @@ func (r *replica) life(c *child) time.Duration {
 	how, err := c.wait(r.ctx)
 	stop()
 	<-probed
-	ran := time.Since(r.StartedAt)
+	ran = time.Since(r.StartedAt)
 	if r.ctx.Err() != nil {
-		return ran // it is left as it is
+		return ran, nil // it is left as it is
 	}
 	if err != nil {
 		r.fell(fmt.Errorf("it cannot be watched: %w", err))
@@ -128,7 +135,12 @@ func (r *replica) life(c *child) time.Duration {
 		r.fell(fmt.Errorf("it %s after %s", how, ran.Round(time.Millisecond)))
 	}
 	r.bury(c)
-	return ran
+	return ran, nil
+}
+
+// final reports an error that another attempt would meet again.
+func final(err error) bool {
+	return errors.Is(err, rollout.ErrInvalid) || errors.Is(err, errors.ErrUnsupported)
 }
 
 // bury ends what a process has left: nothing is started beside that.
@@ -165,7 +177,9 @@ func (r *replica) fell(err error) {
 		return
 	}
 	r.State, r.Failure = rollout.ReplicaFailing, failure(err, end)
-	r.Restarts++
+	if r.Restarts++; final(err) {
+		r.Restarts = max(r.Restarts, hopeless)
+	}
 	r.d.board.Tell()
 	r.d.config.Logger.Warn("process: a replica is started again",
 		"service", r.Revision.Service.String(), "version", r.Revision.Version, "run", r.Revision.Run, "replica", r.ID, "reason", err.Error())
