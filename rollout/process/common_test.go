@@ -32,6 +32,14 @@ func spec(play string) rollout.Spec {
 	}}
 }
 
+// patient is the content of one that is ready as long as it answers, be it that
+// the machine is slow.
+func patient(play string) rollout.Spec {
+	s := spec(play)
+	s.Health = &rollout.Health{Timeout: time.Minute}
+	return s
+}
+
 // script is the content of a service that /bin/sh prepares and then is.
 func script(before string) rollout.Spec {
 	s := spec("passed")

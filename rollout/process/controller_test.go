@@ -57,7 +57,7 @@ func controls() error {
 		switch does {
 		case "roll":
 			two := 2
-			s := spec("passed")
+			s := patient("passed")
 			s.Environment["NAME"], s.MinReplicas, s.MaxReplicas = what, &two, &two
 			_, err = c.Start(ctx, rollout.Request{Service: shop, Version: what, Spec: s})
 		case "promote":

@@ -66,21 +66,26 @@ func (s *site) asks(path string) {
 	}
 }
 
-// load asks 200 times a second until the returned function is called, which waits
-// for the answers.
+// load asks 200 times a second, or less where fifty wait for an answer, until the
+// returned function is called, which waits for the answers.
 func (s *site) load() (over func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
+		waiting := make(chan struct{}, 50)
 		for n := 0; ctx.Err() == nil; n++ {
 			<-tick.C
+			waiting <- struct{}{}
 			path := "/"
 			if n%20 == 0 {
 				path = "/slow?ms=100"
 			}
-			all.Go(func() { s.asks(path) })
+			all.Go(func() {
+				defer func() { <-waiting }()
+				s.asks(path)
+			})
 		}
 	})
 	return func() { cancel(); all.Wait() }

@@ -30,7 +30,7 @@ const role = "UPKEEP_TEST_ROLE"
 
 // atOnce is how many tests run at once, unless -parallel says so: nearly all of
 // their time is waiting, for other programs and for pauses.
-const atOnce = 8
+const atOnce = 12
 
 func TestMain(m *testing.M) {
 	play, ok := roles[os.Getenv(role)]

@@ -76,7 +76,7 @@ func newSite(t *testing.T) *site {
 }
 
 func (s *site) request(version string, replicas int) rollout.Request {
-	is := spec("takes time")
+	is := patient("takes time")
 	is.Environment["NAME"] = version
 	is.MinReplicas, is.MaxReplicas = &replicas, &replicas
 	return rollout.Request{Service: shop, Version: version, Spec: is}
