@@ -36,7 +36,7 @@ const (
 )
 
 // startChild starts a program as the leader of a session.
-func startChild(p program) (*child, error) {
+func startChild(ctx context.Context, p program) (*child, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func startChild(p program) (*child, error) {
 	for range inherits() - len(a.Files) {
 		a.Files = append(a.Files, ^uintptr(0)) // closed
 	}
-	pid, err := forkExec(command, a)
+	pid, err := forkExec(ctx, command, a)
 	if err != nil {
 		return nil, err
 	}
@@ -87,14 +87,13 @@ func inherits() (n int) {
 }
 
 // forkExec starts a program. One that was just written may still be open in a
-// process that is just being started.
-func forkExec(command []string, a *syscall.ProcAttr) (pid int, err error) {
+// process that is just being started, which is waited for as long as ctx lasts.
+func forkExec(ctx context.Context, command []string, a *syscall.ProcAttr) (pid int, err error) {
 	for i := 0; ; i++ {
 		pid, err = syscall.ForkExec(command[0], command, a)
-		if !errors.Is(err, syscall.ETXTBSY) || i == 50 {
+		if !errors.Is(err, syscall.ETXTBSY) || i == 50 || pause.For(ctx, 20*time.Millisecond) != nil {
 			return pid, err
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 

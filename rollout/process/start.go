@@ -54,7 +54,7 @@ func (r *replica) start() (*child, error) {
 		return nil, err
 	}
 	at := time.Now()
-	c, err := startChild(program{
+	c, err := startChild(r.ctx, program{
 		command: append([]string{path}, command[1:]...), dir: dir, environment: r.environment(), mark: r.d.mark(r.ID),
 		output: r.log.File(), passed: r.sockets.passed(), group: group,
 	})

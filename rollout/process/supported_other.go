@@ -24,7 +24,7 @@ type child struct {
 	settled bool
 }
 
-func startChild(program) (*child, error) { return nil, supported() }
+func startChild(context.Context, program) (*child, error) { return nil, supported() }
 
 func take(proc.ID, string) (*child, error) { return nil, supported() }
 
