@@ -39,7 +39,7 @@ func TestTwoFoldersOnOneStoreAndHost(t *testing.T) {
 	one.ensure(revision("v1"), spec("passed"), 1)
 	first := one.one(ready)
 	pid := one.pid(first)
-	listener := descriptors(t, pid)[3]
+	listener := listenerAt(t, first.Endpoint)
 	two := open(t, process.Config{Store: db})
 	require.Empty(t, two.all(), "it is not its own")
 	two.ensure(revision("v1"), spec("passed"), 1)
@@ -57,7 +57,7 @@ func TestTwoFoldersOnOneStoreAndHost(t *testing.T) {
 	require.Zero(t, one.all()[0].Restarts)
 	one.stop(first, time.Second)
 	require.False(t, alive(pid))
-	one.eventually(func() bool { return !listens(t, listener) }, func() any { return "its port is free" })
+	one.closes(listener)
 }
 
 func TestAFolderIsOfOneDeployer(t *testing.T) {

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,21 +29,42 @@ func alive(pid int) bool {
 	return err == nil && !bytes.Contains(stat, []byte(") Z "))
 }
 
-// listens reports whether a process has a listener still that one had as
-// descriptor 3, such as "socket:[4711]". Its port may be another's by then.
-func listens(t testing.TB, socket string) bool {
+// listenerAt is the number of the socket that listens at an endpoint.
+func listenerAt(t testing.TB, endpoint string) (inode string) {
 	t.Helper()
-	var inode int
-	_, err := fmt.Sscanf(socket, "socket:[%d]", &inode)
-	require.NoError(t, err, socket)
+	u, err := url.Parse(endpoint)
+	require.NoError(t, err)
+	port, err := strconv.Atoi(u.Port())
+	require.NoError(t, err)
+	for _, s := range tcpSockets(t) {
+		if s[1] == fmt.Sprintf("0100007F:%04X", port) && s[3] == "0A" { // it listens
+			return s[9]
+		}
+	}
+	require.Fail(t, "nobody listens", endpoint)
+	return ""
+}
+
+// closes waits until nobody has a socket any more, such as a process that is just
+// being started. Its port may be another's by then.
+func (m *machine) closes(inode string) {
+	m.Helper()
+	m.eventually(func() bool {
+		return !slices.ContainsFunc(tcpSockets(m), func(s []string) bool { return s[9] == inode })
+	}, func() any { return "socket " + inode + " is open" })
+}
+
+// tcpSockets are the lines of /proc/net/tcp, in their fields.
+func tcpSockets(t testing.TB) (all [][]string) {
+	t.Helper()
 	table, err := os.ReadFile("/proc/net/tcp")
 	require.NoError(t, err)
 	for line := range strings.Lines(string(table)) {
-		if fields := strings.Fields(line); len(fields) > 9 && fields[9] == strconv.Itoa(inode) {
-			return true
+		if fields := strings.Fields(line); len(fields) > 11 && fields[0] != "sl" {
+			all = append(all, fields)
 		}
 	}
-	return false
+	return all
 }
 
 // listener listens on a port that nobody gets who lets the system choose.

@@ -61,6 +61,8 @@ var roles = map[string]func() error{
 	"diverts":  diverts,
 	"silent":   func() error { time.Sleep(time.Hour); return nil },
 
+	"passed elsewhere":      func() error { return serves(elsewhere) },
+	"late":                  func() error { time.Sleep(300 * time.Millisecond); return serves(process.Listener) },
 	"controls":              controls,
 	"beats":                 beats,
 	"regroups":              regroups,

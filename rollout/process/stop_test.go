@@ -29,8 +29,7 @@ func TestStopEndsTheWholeGroup(t *testing.T) {
 			m.ensure(v1, spec(tt.play), 1)
 			r := m.one(ready)
 			pids := []int{m.pid(r)}
-			listener := descriptors(t, pids[0])[3]
-			require.True(t, listens(t, listener))
+			listener := listenerAt(t, r.Endpoint)
 			if tt.play == "family" {
 				pids = append(pids, m.child(v1))
 				require.NotContains(t, m.output(v1), "has socket:", "the listener is the service's alone")
@@ -41,7 +40,7 @@ func TestStopEndsTheWholeGroup(t *testing.T) {
 			for _, pid := range pids {
 				require.False(t, alive(pid), pid)
 			}
-			m.eventually(func() bool { return !listens(t, listener) }, func() any { return "its port is free" }) // once nobody is just being started by this process
+			m.closes(listener) // its port is free
 			require.NoError(t, m.d.Stop(t.Context(), v1, []string{r.ID}, 0))
 			require.Empty(t, m.instances())
 		})
