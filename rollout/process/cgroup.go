@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,7 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/rollout"
 )
 
@@ -89,13 +93,25 @@ func (g *cgroups) enter(id string, s rollout.Spec) (procs string, err error) {
 	return g.root.Name() + "/" + id + "/cgroup.procs", nil
 }
 
-// remove removes the group of a replica of which nothing is left.
-func (g *cgroups) remove(id string) error {
+// emptyTime is how long the system may take to end what is in a group.
+const emptyTime = 10 * time.Second
+
+// remove removes the group of a replica of which nothing is left, but perhaps what
+// nothing else tells to be of it any more: the system ends that, since Linux 5.14.
+func (g *cgroups) remove(ctx context.Context, id string) error {
 	if g.root == nil {
 		return nil
 	}
-	if err := g.root.Remove(id); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	ctx, done := context.WithTimeout(ctx, emptyTime)
+	defer done()
+	ends := g.write(id+"/cgroup.kill", "1") == nil
+	for {
+		err := g.root.Remove(id)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case !ends || !errors.Is(err, syscall.EBUSY) || pause.For(ctx, 10*time.Millisecond) != nil:
+			return err
+		}
 	}
-	return nil
 }

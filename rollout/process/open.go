@@ -161,7 +161,7 @@ func (d *Deployer) takeUp(ctx context.Context) error {
 		return err
 	}
 	for _, id := range gone {
-		if err := errors.Join(d.cgroups.remove(id), d.store.Remove(ctx, id)); err != nil {
+		if err := errors.Join(d.cgroups.remove(ctx, id), d.store.Remove(ctx, id)); err != nil {
 			return err
 		}
 	}

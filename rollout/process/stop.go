@@ -76,7 +76,7 @@ func (r *replica) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := d.cgroups.remove(r.ID); err != nil {
+	if err := d.cgroups.remove(ctx, r.ID); err != nil {
 		return err
 	}
 	if err := d.store.Remove(ctx, r.ID); err != nil {
