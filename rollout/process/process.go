@@ -59,9 +59,13 @@ type Config struct {
 	// Cgroup is a folder of control groups, version 2, that this program may
 	// divide and that has no processes, such as one that systemd delegates. CPU and
 	// Memory of a Spec are limits there. Default: none, and they are not enforced.
-	Cgroup   string
-	LogSize  int64        // bytes of one file of output; default 8 MiB
-	LogFiles int          // of each revision; default 4
+	Cgroup  string
+	LogSize int64 // bytes of one file of output; default 8 MiB
+	// LogFiles is how many files of output a revision has, below Dir/logs. When it has
+	// no replicas any more they are kept until 20 newer ones of its service have none
+	// either; but what is in a folder that Spec.Logs names is the application's to
+	// delete, then or later. Default 4.
+	LogFiles int
 	Client   *http.Client // fetches archives; default: one of its own
 	Logger   *slog.Logger // what happens by itself; default slog.Default()
 }
