@@ -111,8 +111,8 @@ func TestTheWalkOfTheServiceRunsWordForWord(t *testing.T) {
 		"succeeded\n", "    100 greeter-001 greeter:1 hello\n",
 		"in all: greeter-001 greeter:1 hello: ", "greeter-001 greeter:2 hello: ", "failed with 500: ", "lost: 0\n", " of greeter-001 greeter:2 hello\n",
 		`"errcode":0`, "rolled_back\n", "503 Service Unavailable: no such database", "not healthy: no such database", `"greeter:0 ends, after `,
-		"greeter-001 greeter:1 hello process ",                                                                                  // after the fall of one
-		`"errcode":0`, "succeeded\n", "greeter-001 greeter:4 hello\nprocess ", "after ", "greeter-001 greeter:4 hello process ", // it was asleep
+		"greeter-001 greeter:1 hello process ",                                                                                     // after the fall of one
+		`"errcode":0`, "succeeded\n0\n", "greeter-001 greeter:4 hello\nprocess ", "after ", "greeter-001 greeter:4 hello process ", // it was asleep
 		"succeeded\n", "greeter-001 greeter:1 hello process ",
 		"greeter-001 greeter:1 hello process ", "ended ", " replicas\n",
 	)
