@@ -44,12 +44,17 @@ import (
 
 // Config configures a Deployer. A zero field means its documented default.
 type Config struct {
-	Dir   string // required: where archives are unpacked and output is kept; of one Deployer at a time
+	// Dir, of one Deployer at a time, has output, archives that are unpacked, and what
+	// is built. An archive or a build goes with the last replica that needs it; of a
+	// service that sleeps (MinReplicas 0) the last one stays for a week, as long as
+	// the Deployer is open. Required.
+	Dir   string
 	Store Store  // required: what it has started
 	Host  string // names this machine in Store; default: the host name
 	// Build makes a program of an image, a package or a source, in dir, and
 	// returns its command. It is called again for the same dir when a program is
-	// to be started and this process has not built it. An error that is a
+	// to be started and this process has not built it, or what it built has gone.
+	// An error that is a
 	// rollout.ErrInvalid or an errors.ErrUnsupported fails a run at once, as an
 	// archive with another digest does; others are tried again, five times in all.
 	// Default: such a revision is refused with errors.ErrUnsupported.
@@ -102,6 +107,7 @@ type Deployer struct {
 	left     bool // by a revision's last replica: there may be something to delete
 	replicas map[string]*replica
 	commands map[rollout.RevisionID]*preparation
+	asleep   map[rollout.ServiceID]asleep
 }
 
 var _ rollout.Deployer = (*Deployer)(nil)

@@ -84,20 +84,26 @@ func (r *replica) finish(ctx context.Context) error {
 	}
 	d.mu.Lock()
 	delete(d.replicas, r.ID)
-	d.forget(r.Revision)
+	d.forget(r)
 	d.mu.Unlock()
 	d.board.Tell()
 	return r.leave()
 }
 
-// forget lets go of what was prepared for a revision that has no replicas. The
-// mutex is held.
-func (d *Deployer) forget(id rollout.RevisionID) {
+// forget lets go of what was prepared for a revision that has no replicas, unless
+// its service sleeps. The mutex is held.
+func (d *Deployer) forget(last *replica) {
+	alone := true
 	for _, r := range d.replicas {
-		if r.Revision == id {
+		switch {
+		case r.Revision == last.Revision:
 			return
+		case r.Revision.Service == last.Revision.Service:
+			alone = false
 		}
 	}
-	delete(d.commands, id)
+	if least := last.spec.MinReplicas; alone && least != nil && *least == 0 {
+		d.asleep[last.Revision.Service] = asleep{last, time.Now().Add(keptAsleep)}
+	}
 	d.left = true
 }

@@ -13,6 +13,15 @@ import (
 // kept.
 const keptLogs = 20
 
+// keptAsleep is how long a service that sleeps keeps what its last replica needed.
+const keptAsleep = 7 * 24 * time.Hour
+
+// asleep is a service without replicas, which may wake.
+type asleep struct {
+	last  *replica
+	until time.Time // by when it is given up
+}
+
 // tidy keeps output in its bounds until supervision ends, and lets go of what no
 // replica needs any more.
 func (d *Deployer) tidy() {
@@ -26,6 +35,12 @@ func (d *Deployer) tidy() {
 		}
 		d.output.Tidy()
 		d.mu.Lock()
+		for id, s := range d.asleep {
+			if time.Now().After(s.until) {
+				delete(d.asleep, id)
+				d.left = true
+			}
+		}
 		left := d.left
 		d.left = false
 		d.mu.Unlock()
@@ -39,18 +54,36 @@ func (d *Deployer) tidy() {
 
 // prune deletes archives, builds and output that no replica needs.
 func (d *Deployer) prune() error {
+	d.mu.Lock()
+	for id := range d.commands {
+		if !d.needed(func(r *replica) bool { return r.Revision == id }) {
+			delete(d.commands, id)
+		}
+	}
+	d.mu.Unlock()
 	err := d.archives.Prune(func(digest []byte) bool {
 		return d.needs(func(r *replica) bool { return r.spec.Archive != nil && bytes.Equal(r.spec.Archive.Digest, digest) })
 	})
 	return errors.Join(err, d.output.Prune(keptLogs), d.pruneBuilds())
 }
 
-// needs reports whether a replica, now, is such a one.
+// needs reports whether a replica, now, or the last of a service that sleeps is
+// such a one.
 func (d *Deployer) needs(is func(*replica) bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.needed(is)
+}
+
+// needed is needs while the mutex is held.
+func (d *Deployer) needed(is func(*replica) bool) bool {
 	for _, r := range d.replicas {
 		if is(r) {
+			return true
+		}
+	}
+	for _, s := range d.asleep {
+		if is(s.last) {
 			return true
 		}
 	}
