@@ -23,7 +23,7 @@ func picky() error {
 	if err != nil {
 		return err
 	}
-	return (&http.Server{Handler: http.HandlerFunc(behindProxy), ReadHeaderTimeout: 10 * time.Second}).Serve(l)
+	return (&http.Server{Handler: http.HandlerFunc(behindProxy)}).Serve(l)
 }
 
 func behindProxy(w http.ResponseWriter, r *http.Request) {

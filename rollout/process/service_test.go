@@ -88,7 +88,7 @@ func serve(h http.Handler, idle time.Duration, listen func() (net.Listener, erro
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: idle}
+	server := &http.Server{Handler: h, IdleTimeout: idle} // and it waits for a machine that stands still
 	ends, ended := make(chan os.Signal, 1), make(chan error, 1)
 	signal.Notify(ends, syscall.SIGTERM)
 	go func() {
@@ -139,7 +139,7 @@ func stubborn() error {
 	if err != nil {
 		return err
 	}
-	return (&http.Server{Handler: service(), ReadHeaderTimeout: 10 * time.Second}).Serve(l)
+	return (&http.Server{Handler: service()}).Serve(l)
 }
 
 // family is a service whose child holds on when it ends.

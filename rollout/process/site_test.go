@@ -54,7 +54,7 @@ func newSite(t *testing.T) *site {
 		Store: db, Deployer: s.d, Router: router, Logger: slog.New(slog.DiscardHandler),
 		Strategy: rollout.Strategy{
 			Steps: []rollout.Step{{Percent: 50, Hold: 50 * time.Millisecond}}, MinReady: 50 * time.Millisecond, KeepOld: -1,
-			Tolerance: rollout.Tolerance{Off: true},
+			Tolerance: rollout.Tolerance{Off: true}, DrainTimeout: 10 * time.Minute,
 		},
 	})
 	require.NoError(t, err)
