@@ -54,10 +54,9 @@ type Config struct {
 	// Build makes a program of an image, a package or a source, in dir, and
 	// returns its command. It is called again for the same dir when a program is
 	// to be started and this process has not built it, or what it built has gone.
-	// An error that is a
-	// rollout.ErrInvalid or an errors.ErrUnsupported fails a run at once, as an
-	// archive with another digest does; others are tried again, five times in all.
-	// Default: such a revision is refused with errors.ErrUnsupported.
+	// An error that is a rollout.ErrInvalid or an errors.ErrUnsupported fails a run
+	// at once, as an archive with another digest does; others are tried again, five
+	// times in all. Default: such a revision is refused with errors.ErrUnsupported.
 	Build func(ctx context.Context, id rollout.RevisionID, s rollout.Spec, dir string) (command []string, err error)
 	// Environment is given to every program, as "NAME=value". Default: none.
 	Environment []string
