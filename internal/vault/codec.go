@@ -1,0 +1,100 @@
+package vault
+
+import (
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	window     = 1 << 20  // bytes in which zstd looks for what was there before
+	probeFrom  = 64 << 10 // bytes that content has at least for a part of it to be tried first
+	probeSize  = 4 << 10
+	maxScratch = 5 << 20 // that is kept for the next
+	// slack is what zstd may have after its output: with less it is slower.
+	slack = 32
+)
+
+// codec compresses and decompresses, one content at a time, in memory that is
+// used again.
+type codec struct {
+	encoder *zstd.Encoder
+	decoder *zstd.Decoder
+	scratch []byte
+}
+
+// codec returns one that nobody uses.
+func (k *Keys) codec() *codec {
+	if c, ok := k.codecs.Get().(*codec); ok {
+		return c
+	}
+	// Neither has goroutines. What they make and read is sealed: no sum is needed.
+	return &codec{encoder: must(zstd.NewWriter(nil,
+		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderCRC(false), zstd.WithWindowSize(window), zstd.WithSingleSegment(true)))} // says its size
+}
+
+// release gives a codec to the next.
+func (k *Keys) release(c *codec) {
+	if cap(c.scratch) > maxScratch {
+		c.scratch = nil
+	}
+	k.codecs.Put(c)
+}
+
+// most is how many bytes pack takes for content of so many, while it works.
+func (c *codec) most(size int) int { return c.encoder.MaxEncodedSize(size) }
+
+// pack appends content, compressed if that makes it shorter: by its length it is
+// told from content as it is. There is room for most in b.
+func (c *codec) pack(b, content []byte) []byte {
+	if c.shrinks(b, content) {
+		if packed := c.encoder.EncodeAll(content, b); len(packed)-len(b) < len(content) {
+			return packed
+		}
+	}
+	return append(b, content...)
+}
+
+// shrinks tries a part of content, from the middle, where a picture in a frame of
+// text has the picture. It uses the room after b.
+func (c *codec) shrinks(b, content []byte) bool {
+	if len(content) < probeFrom {
+		return true
+	}
+	middle := (len(content) - probeSize) / 2
+	tried := c.encoder.EncodeAll(content[middle:middle+probeSize], b)
+	return len(tried)-len(b) < probeSize
+}
+
+// unpack appends content of a size from what pack has made of it.
+func (c *codec) unpack(b, packed []byte, size int) (content []byte, err error) {
+	if len(packed) >= size {
+		if len(packed) > size {
+			return nil, fmt.Errorf("%w: it is longer than its content", ErrCorrupt)
+		}
+		return append(grow(b, size), packed...), nil
+	}
+	if c.decoder == nil {
+		c.decoder = must(zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true)))
+	}
+	var says zstd.Header
+	if says.Decode(packed) != nil || says.FrameContentSize != uint64(size) {
+		return nil, fmt.Errorf("%w: it is not compressed, or not from %d bytes", ErrCorrupt, size)
+	}
+	b = grow(b, size+slack)
+	got, err := c.decoder.DecodeAll(packed, b[len(b):len(b):len(b)+size+slack])
+	if err != nil || len(got) != size || &got[0] != &b[:len(b)+1][len(b)] { // in other memory than it was given
+		c.decoder = nil // whatever has become of it
+		return nil, fmt.Errorf("%w: it does not decompress", ErrCorrupt)
+	}
+	return b[:len(b)+size], nil
+}
+
+// grow is slices.Grow without more room than is asked for.
+func grow(b []byte, n int) []byte {
+	if cap(b)-len(b) >= n {
+		return b
+	}
+	return append(make([]byte, 0, len(b)+n), b...)
+}
