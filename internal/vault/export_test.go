@@ -1,9 +1,33 @@
 package vault
 
-import "encoding/binary"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+)
 
 // NewKeysFrom draws from random what is drawn at random.
 var NewKeysFrom = newKeys
+
+// QuickSlot is Slot at next to no cost.
+func (k *Keys) QuickSlot(passphrase, name string) ([]byte, error) {
+	return k.slot(cost{memory: 8, passes: 1, threads: 1}, passphrase, name)
+}
+
+// Resum makes the sum of a slot right again, and tells what opening it costs: 0 if
+// nothing, since it is refused.
+func Resum(slot []byte) (resummed []byte, kib int) {
+	if len(slot) < sumSize {
+		return slot, 0
+	}
+	b := append([]byte(nil), slot[:len(slot)-sumSize]...)
+	sum := sha256.Sum256(b)
+	b = append(b, sum[:]...)
+	s, err := parseSlot(b)
+	if err != nil {
+		return b, 0
+	}
+	return b, int(s.memory * s.passes)
+}
 
 // SealPacked is Seal for what says that it has a size and is packed as it is
 // given: who has the keys may lie.

@@ -4,7 +4,7 @@
 // many objects there are, and of which sizes, and no more; he can withhold and
 // bring back what was put, but make nothing that opens.
 //
-// Read keys.go and object.go.
+// Read keys.go, slot.go and object.go.
 package vault
 
 import (
@@ -29,6 +29,8 @@ var (
 	// ErrEpoch is the ErrCorrupt of what was sealed, or so it says, under a later
 	// master key than these Keys have. Another slot may have that key.
 	ErrEpoch = fmt.Errorf("%w: its key is a later one", ErrCorrupt)
+	// ErrPassphrase reports a passphrase that does not open a slot.
+	ErrPassphrase = errors.New("vault: wrong passphrase")
 )
 
 const (
