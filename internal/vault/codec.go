@@ -20,6 +20,8 @@ const (
 type codec struct {
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder
+	nonce   [nonceSize]byte // of what is opened, and its ID
+	id      [32]byte
 	scratch []byte
 }
 

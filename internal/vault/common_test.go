@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/vault"
 )
@@ -62,4 +65,34 @@ func xor(a, b []byte) []byte {
 		c[i] = a[i] ^ b[i]
 	}
 	return c
+}
+
+// pack makes a pack of contents.
+func pack(t testing.TB, k *vault.Keys, contents ...[]byte) (vault.Header, []vault.Blob, []byte) {
+	t.Helper()
+	p := k.NewPacker(nil)
+	var blobs []vault.Blob
+	for _, c := range contents {
+		b, err := p.Add(k.ID(c), c)
+		require.NoError(t, err)
+		blobs = append(blobs, b)
+	}
+	all, err := p.Finish()
+	require.NoError(t, err)
+	return p.Header(), blobs, all
+}
+
+// blob opens a blob of a pack.
+func blob(t testing.TB, k *vault.Keys, h vault.Header, b vault.Blob, sealed []byte) ([]byte, error) {
+	t.Helper()
+	u, err := k.NewUnpacker(h)
+	require.NoError(t, err)
+	return u.Open(nil, b, sealed)
+}
+
+// of is what a pack has of a blob.
+func of(pack []byte, b vault.Blob) []byte { return pack[b.Offset : b.Offset+b.Length] }
+
+func footer(k *vault.Keys, pack []byte) (vault.Header, []vault.Blob, error) {
+	return k.Footer(bytes.NewReader(pack), int64(len(pack)))
 }

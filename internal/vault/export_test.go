@@ -36,3 +36,22 @@ func (k *Keys) SealPacked(kind Kind, name string, size uint64, packed []byte) []
 	object := append(binary.AppendUvarint(h[:], size), packed...)
 	return must(k.cipher(h, purposeOf(kind))).Seal(object[:headerSize:headerSize], make([]byte, nonceSize), object[headerSize:], bound(kind, name))
 }
+
+// PackOf is a pack with these bytes for blobs and this footer, as somebody may
+// make one who has the keys.
+func (k *Keys) PackOf(blobs, footer []byte) []byte {
+	p := k.NewPacker(nil)
+	pack := append(p.pack, blobs...)
+	pack = append(pack, p.seal.Seal(nil, nonceOf(&p.nonce, footerNonce, len(pack)), footer, nil)...)
+	return binary.BigEndian.AppendUint32(pack, uint32(len(footer)+tagSize))
+}
+
+// AddPacked is Add for what says that it is content of a size and is packed as it
+// is given.
+func (p *Packer) AddPacked(id [32]byte, size int, packed []byte) (Blob, []byte) {
+	sealed := p.seal.Seal(nil, nonceOf(&p.nonce, blobNonce, len(p.pack)), packed, id[:])
+	return Blob{ID: id, Offset: len(p.pack), Length: len(sealed), Size: size}, sealed
+}
+
+// Have makes it as if there were so many blobs.
+func (p *Packer) Have(blobs uint64) { p.blobs = blobs }

@@ -4,7 +4,7 @@
 // many objects there are, and of which sizes, and no more; he can withhold and
 // bring back what was put, but make nothing that opens.
 //
-// Read keys.go, slot.go and object.go.
+// Read keys.go, slot.go and object.go, then pack.go and unpack.go.
 package vault
 
 import (
