@@ -108,8 +108,8 @@ func (s *site) onlyAt(endpoint string, killed time.Time) {
 	for _, l := range s.lost {
 		require.True(s, l.begun.Before(killed), "%s, killed %s", l, killed.Format("05.000"))
 	}
-	for i, at := range s.at {
-		require.Equal(s, endpoint, at, s.failed[i])
+	for _, served := range s.failed {
+		require.Equal(s, endpoint, served.Endpoint, served)
 	}
 	s.TB.Logf("%d requests, %d of them lost in flight", s.sent, len(s.lost))
 }

@@ -28,8 +28,7 @@ type site struct {
 	client *http.Client
 
 	mu     sync.Mutex
-	failed []rollout.RevisionID // what the Router has seen fail
-	at     []string
+	failed []traffic.Served // what the Router has seen fail
 	lost   []lost
 	sent   int
 }
@@ -47,8 +46,7 @@ func newSite(t *testing.T) *site {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.failed = append(s.failed, served.Revision)
-		s.at = append(s.at, served.Endpoint)
+		s.failed = append(s.failed, served)
 	}})
 	s.c, err = rollout.New(rollout.Config{
 		Store: db, Deployer: s.d, Router: router, Logger: slog.New(slog.DiscardHandler),

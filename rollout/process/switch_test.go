@@ -219,7 +219,7 @@ func TestNoRequestIsLostInAnySwitchOfMany(t *testing.T) {
 	}
 	cancel()
 	<-rushed
-	require.Empty(t, clients.lost)
+	require.Empty(t, clients.lost, "%+v", s.failed)
 	counted, err := os.Stat(counts)
 	require.NoError(t, err)
 	require.Equal(t, clients.posted.Load(), counted.Size(), "each POST is counted once")
