@@ -38,6 +38,7 @@ type Blob struct {
 type Packer struct {
 	keys   *Keys
 	seal   cipher.AEAD
+	codec  *codec // until the pack is finished
 	header Header
 	pack   []byte
 	footer []byte // without the count, which comes first
@@ -54,34 +55,34 @@ var errDone = errors.New("vault: the pack is finished")
 // beyond.
 func (k *Keys) NewPacker(buf []byte) *Packer {
 	h := k.header()
-	return &Packer{keys: k, seal: must(k.cipher(h, packPurpose)), header: h, pack: append(buf[:0], h[:]...)}
+	return &Packer{keys: k, seal: must(k.cipher(h, packPurpose)), codec: k.codec(), header: h, pack: append(buf[:0], h[:]...)}
 }
 
 // Header is that of the pack, by which its blobs open.
 func (p *Packer) Header() Header { return p.header }
 
-// Len is how many bytes the pack has if it is finished now.
+// Len is how many bytes the pack has if it is finished now, and 0 once it is.
 func (p *Packer) Len() int {
 	if p.done {
-		return len(p.pack)
+		return 0
 	}
 	return len(p.pack) + len(binary.AppendUvarint(nil, p.blobs)) + len(p.footer) + tagSize + lengthSize
 }
 
 // Add seals content, whose ID is id, as the next blob.
 func (p *Packer) Add(id [32]byte, content []byte) (Blob, error) {
-	c := p.keys.codec()
-	defer p.keys.release(c)
-	switch most := c.most(len(content)) + 2*tagSize + keySize + 2*binary.MaxVarintLen64; {
-	case p.done:
+	if p.done {
 		return Blob{}, errDone
+	}
+	most := p.codec.most(len(content)) + tagSize
+	switch {
 	case len(content) > MaxBlob:
 		return Blob{}, fmt.Errorf("vault: a blob of %d bytes, at most %d are allowed", len(content), MaxBlob)
-	case p.blobs == MaxBlobs, p.Len()+most > MaxPack:
+	case p.blobs == MaxBlobs, p.Len()+most+keySize+2*binary.MaxVarintLen64 > MaxPack:
 		return Blob{}, errors.New("vault: the pack is full")
 	}
 	start := len(p.pack)
-	p.pack = c.pack(slices.Grow(p.pack, c.most(len(content))+tagSize), content)
+	p.pack = p.codec.pack(slices.Grow(p.pack, most), content)
 	p.footer = append(p.footer, id[:]...)
 	as := p.footer[len(p.footer)-len(id):]
 	p.pack = p.seal.Seal(p.pack[:start], nonceOf(&p.nonce, blobNonce, start), p.pack[start:], as)
@@ -103,7 +104,8 @@ func (p *Packer) Finish() ([]byte, error) {
 	pack = append(pack, p.footer...)
 	pack = p.seal.Seal(pack[:start], nonceOf(&p.nonce, footerNonce, start), pack[start:], nil)
 	pack = binary.BigEndian.AppendUint32(pack, uint32(len(pack)-start))
-	p.done, p.pack, p.footer = true, nil, nil
+	p.keys.release(p.codec)
+	p.done, p.codec, p.pack, p.footer = true, nil, nil, nil
 	return pack, nil
 }
 

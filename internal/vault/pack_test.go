@@ -51,6 +51,7 @@ func TestAPackerTellsHowLongThePackWillBe(t *testing.T) {
 		all, err := p.Finish()
 		require.NoError(t, err)
 		require.Len(t, all, length)
+		require.Zero(t, p.Len())
 	}
 }
 
