@@ -25,6 +25,7 @@ type notice struct {
 	watcher watcher
 	stop    chan struct{} // closed by close
 	polling sync.WaitGroup
+	watch   sync.Mutex // held by the poll that uses watcher
 
 	mu      sync.Mutex
 	channel chan struct{} // closed at the next commit
@@ -96,6 +97,8 @@ func (n *notice) close() {
 // poll tells of the commits of other processes until nobody waits. Those who
 // are told have until the next tick to come again.
 func (n *notice) poll() {
+	n.watch.Lock() // the one before may be just closing it
+	defer n.watch.Unlock()
 	watching := n.watcher.open() == nil
 	if watching {
 		defer n.watcher.close()

@@ -139,3 +139,23 @@ func TestAWatcherThatWritesSeesItsOwnEvents(t *testing.T) {
 	}
 	require.Equal(t, 20, n)
 }
+
+// TestAWatchBeginsAsTheLastOneEnds is for the race detector.
+func TestAWatchBeginsAsTheLastOneEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := open(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "state.db")})
+		watch := func(d time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			for _, err := range db.Journal().Watch(ctx, -1) {
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+			}
+		}
+		for range 50 {
+			go watch(100 * time.Millisecond)
+			time.Sleep(200 * time.Millisecond) // now nobody waits, and the poll ends
+			watch(time.Millisecond)
+			time.Sleep(time.Second)
+		}
+	})
+}
