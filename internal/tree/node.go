@@ -232,3 +232,27 @@ func (r *reader) take(n int) []byte {
 	r.rest = r.rest[n:]
 	return taken
 }
+
+// Pages returns the objects that a large folder is made of, besides its own.
+func Pages(object []byte) (ids []ID, err error) {
+	n, err := decode(object)
+	for _, p := range n.pages {
+		ids = append(ids, p.id)
+	}
+	return ids, err
+}
+
+// Below returns the objects that an object refers to: the pages of a folder, or
+// the folders in it, but for empty ones.
+func Below(object []byte) (ids []ID, err error) {
+	n, err := decode(object)
+	for _, p := range n.pages {
+		ids = append(ids, p.id)
+	}
+	for _, e := range n.entries {
+		if e.Kind == Folder && e.Folder != (ID{}) {
+			ids = append(ids, e.Folder)
+		}
+	}
+	return ids, err
+}

@@ -2,11 +2,12 @@
 // what they have, compares them, and merges two that come from a third. It knows
 // no disk and no network, and no clock decides anything.
 //
-// Read tree.go, then node.go, diff.go and merge.go.
+// Read tree.go, then node.go, diff.go, merge.go and with.go.
 package tree
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -134,4 +135,20 @@ func (t Trees) Find(ctx context.Context, root ID, path string) (*Entry, error) {
 
 func find(entries []Entry, name string) (int, bool) {
 	return slices.BinarySearchFunc(entries, name, func(e Entry, name string) int { return strings.Compare(e.Name, name) })
+}
+
+// String is the ID in hexadecimal digits.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText makes String the form of an ID in JSON.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText is the reverse of MarshalText. What is no ID is an ErrCorrupt.
+func (id *ID) UnmarshalText(text []byte) error {
+	b, err := hex.DecodeString(string(text))
+	if err != nil || len(b) != len(id) {
+		return ErrCorrupt
+	}
+	copy(id[:], b)
+	return nil
 }

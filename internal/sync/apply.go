@@ -1,0 +1,320 @@
+package sync
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/tree"
+)
+
+// apply makes the folder, which is as ours, as merged, and notes that.
+func (w *work) apply(ctx context.Context, ours, merged tree.ID, u *upload) error {
+	w.result.Commit = w.head.id
+	if w.head.Seq == 0 || ours == merged && w.head.id == w.known.id && w.unchanged(ctx, merged) {
+		return nil
+	}
+	i := intent{Head: w.head.object, Seq: w.head.Seq, Put: true, Ours: ours, Merged: merged, Base: w.base}
+	if err := w.note(ctx, i); err != nil {
+		return err
+	}
+	if err := w.change(ctx, i); err != nil {
+		return err
+	}
+	return w.settle(ctx, u, merged)
+}
+
+// unchanged reports whether a tree is the base already.
+func (w *work) unchanged(ctx context.Context, merged tree.ID) bool {
+	root, err := w.basis(ctx, merged)
+	return err == nil && root == w.base && !w.request.Fresh
+}
+
+// change does what differs between the trees of an intent. What has changed
+// meanwhile is left alone, and goes into the next sync. After a crash, parts may
+// be done.
+func (w *work) change(ctx context.Context, i intent) error {
+	var all []tree.Change
+	for c, err := range w.trees.Diff(ctx, i.Ours, i.Merged) {
+		if err != nil {
+			return err
+		}
+		bothFolders := c.Old != nil && c.New != nil && c.Old.Kind == tree.Folder && c.New.Kind == tree.Folder
+		switch {
+		case bothFolders: // their permissions are those they were made with
+		case !w.under(c):
+			all = append(all, c)
+		case w.recovers: // it was not masked then
+			for _, name := range []string{w.staged(c.Path), w.taken(c.Path)} {
+				if err := w.inspect(ctx, c, name); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if !i.Staged {
+		if err := w.stage(ctx, all); err != nil {
+			return err
+		}
+		i.Staged = true
+		if err := w.note(ctx, i); err != nil {
+			return err
+		}
+	}
+	for _, c := range all {
+		if c.Old != nil && (c.New == nil || (c.Old.Kind == tree.Folder) != (c.New.Kind == tree.Folder)) && !w.failed(c.Path) {
+			if err := w.take(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+	for _, c := range all {
+		var err error
+		switch {
+		case c.New == nil:
+		case w.failed(c.Path):
+			err = w.inspect(ctx, c, w.staged(c.Path))
+		default:
+			err = w.place(ctx, c)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return w.Files.Flush(ctx)
+}
+
+// under reports whether a change is of what is masked here, and notes that.
+func (w *work) under(c tree.Change) bool {
+	for i, b := range []byte(c.Path + "/") {
+		if b != '/' {
+			continue
+		}
+		path, folder := c.Path[:i], i < len(c.Path) || either(c.New, c.Old).Kind == tree.Folder
+		if _, already := w.masked[path]; already {
+			return true
+		}
+		if reason := w.mask(path, folder); reason != "" {
+			w.keep(path, nil, reason)
+			return true
+		}
+	}
+	if c.New != nil && c.New.Kind == tree.Link && !w.caps.Symlinks {
+		w.keep(c.Path, nil, "links cannot be had here")
+		return true
+	}
+	return false
+}
+
+// failed reports whether a path, or a folder above, could not be made.
+func (w *work) failed(path string) bool {
+	for i, b := range []byte(path + "/") {
+		if _, ok := w.masked[path[:i]]; ok && b == '/' {
+			return true
+		}
+	}
+	return false
+}
+
+// staged is the name by which the new content of a path is staged.
+func (w *work) staged(path string) string {
+	id := w.Sealer.ID([]byte(path))
+	return Staging + "/" + hex.EncodeToString(id[:16])
+}
+
+// taken is the name by which what is removed from a path is staged.
+func (w *work) taken(path string) string { return w.staged(path) + "-out" }
+
+// stage writes what is to be placed, so that all of it is there before anything
+// is changed.
+func (w *work) stage(ctx context.Context, all []tree.Change) error {
+	here := newSources(w, all)
+	for _, c := range all {
+		if c.New == nil {
+			continue
+		}
+		name := w.staged(c.Path)
+		f := File{Path: name, Size: c.New.Size, Link: c.New.Link, ModTime: time.Unix(0, c.New.Time), Mode: fs.FileMode(c.New.Mode)}
+		var content io.Reader
+		switch c.New.Kind {
+		case tree.Folder:
+			f.Mode |= fs.ModeDir
+		case tree.Link:
+			f.Mode |= fs.ModeSymlink
+		default:
+			content = here.open(ctx, c.New)
+		}
+		if err := w.Files.Stage(ctx, f, content); err != nil {
+			return fmt.Errorf("file %q: %w", c.Path, err)
+		}
+	}
+	return w.Files.Flush(ctx)
+}
+
+// read returns what is at a path now, or nil.
+func (w *work) read(ctx context.Context, path string) (*tree.Entry, error) {
+	f, err := w.Files.Stat(ctx, path)
+	if isNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	e := &tree.Entry{Kind: tree.File, Mode: uint32(f.Mode.Perm()), Size: f.Size, Link: f.Link, Time: f.ModTime.UnixNano()}
+	switch {
+	case f.Mode.IsDir():
+		e.Kind, e.Size = tree.Folder, 0
+		return e, nil
+	case f.Mode&fs.ModeSymlink != 0:
+		e.Kind, e.Size, e.Mode, e.Time = tree.Link, 0, 0o777, 0
+		return e, nil
+	}
+	err = w.chunks(ctx, path, func(id tree.ID, _ []byte) error {
+		e.Chunks = append(e.Chunks, id)
+		return nil
+	})
+	if isNotFound(err) {
+		return nil, nil
+	}
+	return e, err
+}
+
+// is reports whether what is at a path now has the content of an entry.
+func is(now, e *tree.Entry) bool {
+	if now == nil || e == nil {
+		return now == nil && e == nil
+	}
+	return now.Kind == e.Kind && now.Link == e.Link && slices.Equal(now.Chunks, e.Chunks)
+}
+
+// take removes what is deleted, or gives way to a folder or a file.
+func (w *work) take(ctx context.Context, c tree.Change) error {
+	now, err := w.read(ctx, c.Path)
+	if err != nil {
+		return err
+	}
+	out := w.taken(c.Path)
+	if now == nil || c.New != nil && (now.Kind == tree.Folder) == (c.New.Kind == tree.Folder) {
+		return w.inspect(ctx, c, out) // it was taken already
+	}
+	if w.recovers {
+		if taken, err := w.read(ctx, out); err != nil || taken != nil {
+			return errors.Join(err, w.inspect(ctx, c, out)) // what is there has come since
+		}
+	}
+	if !is(now, c.Old) {
+		w.leave(c.Path, "it has changed meanwhile")
+		return nil
+	}
+	err = w.Files.Remove(ctx, c.Path, out)
+	switch {
+	case isNotFound(err):
+		return nil
+	case errors.Is(err, ErrNotEmpty):
+		w.leave(c.Path, "its folder is not empty")
+		return nil
+	case errors.Is(err, fs.ErrPermission):
+		w.leave(c.Path, err.Error())
+		return nil
+	case err != nil:
+		return err
+	}
+	return w.inspect(ctx, c, out)
+}
+
+// place puts what is staged for a path there.
+func (w *work) place(ctx context.Context, c tree.Change) error {
+	now, err := w.read(ctx, c.Path)
+	if err != nil {
+		return err
+	}
+	name := w.staged(c.Path)
+	if w.recovers {
+		staged, err := w.read(ctx, name)
+		if err != nil || !is(staged, c.New) { // placed: what has been done to it since is an edit
+			return errors.Join(err, w.inspect(ctx, c, name))
+		}
+	}
+	switch {
+	case now != nil && is(now, c.New) && (c.New.Kind != tree.File || !w.caps.Modes || now.Mode == c.New.Mode):
+		return w.inspect(ctx, c, name) // by an earlier attempt, or by somebody
+	case now != nil && !is(now, c.Old) && !is(now, c.New):
+		w.leave(c.Path, "it has changed meanwhile")
+		return w.inspect(ctx, c, name)
+	}
+	_, err = w.Files.Place(ctx, name, c.Path)
+	switch {
+	case isNotFound(err), errors.Is(err, fs.ErrPermission), errors.Is(err, ErrExists):
+		w.leave(c.Path, err.Error())
+		return w.inspect(ctx, c, name)
+	case err != nil:
+		return fmt.Errorf("file %q: %w", c.Path, err)
+	}
+	return w.inspect(ctx, c, name)
+}
+
+// leave notes that a path is not as the commit has it: its base stays as it is.
+func (w *work) leave(path, reason string) { w.keep(path, nil, reason) }
+
+// inspect looks at what came out of a path. If it is not what was scanned,
+// somebody has edited it in the last moment: it is kept beside.
+func (w *work) inspect(ctx context.Context, c tree.Change, out string) error {
+	was, err := w.read(ctx, out)
+	if err != nil || was == nil {
+		return err
+	}
+	if was.Kind != tree.Folder && !is(was, c.Old) && !is(was, c.New) {
+		return w.rescue(ctx, c, out, was)
+	}
+	err = w.Files.Remove(ctx, out, "")
+	if isNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// rescue keeps an edit that came out of a path: there, if the path is free, or
+// beside.
+func (w *work) rescue(ctx context.Context, c tree.Change, out string, was *tree.Entry) error {
+	folder, name := "", c.Path
+	if i := strings.LastIndexByte(c.Path, '/'); i >= 0 {
+		folder, name = c.Path[:i], c.Path[i+1:]
+	}
+	to := c.Path
+	for try := uint64(0); ; try++ {
+		there, err := w.read(ctx, to)
+		if err != nil {
+			return err
+		}
+		if there == nil || is(there, was) {
+			if _, err := w.Files.Place(ctx, out, to); err != nil {
+				return err
+			}
+			break
+		}
+		to = join(folder, tree.CopyName(name, *was, try))
+	}
+	if to == c.Path {
+		w.leave(c.Path, "it has changed meanwhile")
+	} else {
+		w.result.Conflicts = append(w.result.Conflicts, tree.Conflict{Path: c.Path, Copy: to, Ours: true})
+	}
+	err := w.Files.Remove(ctx, out, "") // the same, if it was there
+	if isNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+func either(a, b *tree.Entry) *tree.Entry {
+	if a != nil {
+		return a
+	}
+	return b
+}

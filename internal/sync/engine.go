@@ -1,0 +1,235 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/tree"
+)
+
+// Config configures an Engine. A zero field means its documented default.
+type Config struct {
+	Device string      // required: the name of this device
+	Files  Files       // required: the local side
+	Remote Remote      // required: where the folder is kept
+	Store  FolderStore // required: what this device notes
+	Token  int64       // of the lease that the caller holds on the folder
+	Sealer Sealer      // required: the keys of the repository
+	// Ignore masks paths on this device: what is ignored is neither looked at,
+	// nor deleted, here or on the remote. Default: nothing.
+	Ignore func(path string, folder bool) bool
+	// MaxDelete refuses what deletes more, with ErrGuard.
+	MaxDelete MaxDelete
+}
+
+// MaxDelete is how much one sync may delete: more than both is refused. Renames
+// do not count.
+type MaxDelete struct {
+	Share float64 // of the files; default 0.5, 1 for no limit
+	Files int     // default 20
+}
+
+// Mode says which side wins.
+type Mode string
+
+// The modes. All of them keep history.
+const (
+	ModeTwoWay    Mode = ""
+	ModeForcePush Mode = "force_push" // the remote becomes like the folder
+	ModeForcePull Mode = "force_pull" // the folder becomes like the remote
+)
+
+// Request asks for a sync.
+type Request struct {
+	Mode Mode
+	// Fresh forgets the base: both sides are united and nothing is deleted. It
+	// is the way out of ErrForked.
+	Fresh bool
+	// Approved lets a sync past the guards.
+	Approved bool
+}
+
+// Result is what a sync has done.
+type Result struct {
+	Commit    string // what the folder equals now, "" for nothing at all
+	Committed bool   // it is of this sync
+	Conflicts []tree.Conflict
+	Problems  []Problem
+}
+
+// Problem is a file that stays as it is on all other devices.
+type Problem struct{ Path, Reason string }
+
+// Engine syncs one folder of one device. Its calls are made one at a time.
+type Engine struct{ c Config }
+
+// NewEngine returns an Engine. It starts nothing.
+func NewEngine(c Config) *Engine {
+	if c.Ignore == nil {
+		c.Ignore = func(string, bool) bool { return false }
+	}
+	if c.MaxDelete.Share == 0 {
+		c.MaxDelete.Share = 0.5
+	}
+	if c.MaxDelete.Files == 0 {
+		c.MaxDelete.Files = 20
+	}
+	return &Engine{c}
+}
+
+// maxTries is how often a sync begins anew because others were faster.
+const maxTries = 16
+
+// Sync makes the folder and the remote the same. After an error nothing is lost,
+// and another call goes on.
+func (e *Engine) Sync(ctx context.Context, q Request) (Result, error) {
+	w, err := e.begin(ctx, q)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := w.recover(ctx); err != nil {
+		return Result{}, fmt.Errorf("going on with an earlier sync: %w", err)
+	}
+	if err := w.look(ctx); err != nil {
+		return Result{}, err
+	}
+	for range maxTries {
+		var again bool
+		if again, err = w.try(ctx); !again {
+			break
+		}
+		err = fmt.Errorf("%w: others commit too often", ErrUnavailable)
+	}
+	return w.result, err
+}
+
+// work is one sync.
+type work struct {
+	Config
+	request Request
+	caps    Caps
+	r       *repository
+	book    *book
+	forest  *forest
+	trees   tree.Trees
+
+	known head // what the folder equalled, or the zero head
+	base  tree.ID
+	head  head // the newest, as far as is known
+	put   time.Time
+
+	recovers bool // what a sync has begun that did not end
+
+	masked map[string]string // paths that are as in the reference, and why
+	moved  map[string]string // of conflicts: where the content of a new path is
+	result Result
+}
+
+func (e *Engine) begin(ctx context.Context, q Request) (*work, error) {
+	b, err := openBook(ctx, e.c.Store, e.c.Token)
+	if err != nil {
+		return nil, err
+	}
+	w := &work{Config: e.c, request: q, book: b}
+	w.r = &repository{Remote: e.c.Remote, seal: e.c.Sealer, indexes: make(map[string]*index), notes: b}
+	w.forest = &forest{r: w.r, made: make(map[tree.ID][]byte)}
+	w.trees = tree.Trees{Objects: w.forest}
+	if w.caps, err = e.c.Files.Caps(ctx); err != nil {
+		return nil, err
+	}
+	return w, w.remember()
+}
+
+// remember reads what this device knew when its last sync was over.
+func (w *work) remember() error {
+	w.known, w.base = head{}, tree.ID{}
+	if w.request.Fresh {
+		return nil
+	}
+	if id, ok := w.book.notes[keyBase]; ok {
+		if err := w.base.UnmarshalText(id); err != nil {
+			return err
+		}
+	}
+	var err error
+	if object, ok := w.book.notes[keyHead]; ok {
+		w.known, err = openKnown(w.Sealer, object)
+	}
+	return err
+}
+
+// look finds the newest head. One that has gone back, or is of another history,
+// is an ErrForked.
+func (w *work) look(ctx context.Context) error {
+	seq, put, err := w.r.newest(ctx)
+	if err != nil {
+		return err
+	}
+	w.head, w.put = w.known, put
+	if seq < w.known.Seq { // the list may be behind
+		there, err := w.r.there(ctx, headName(w.known.Seq))
+		if err != nil || there {
+			return err
+		}
+		return fmt.Errorf("%w: it had commit %d, and has %d", ErrForked, w.known.Seq, seq)
+	}
+	if seq == w.known.Seq {
+		return nil
+	}
+	if w.head, err = w.r.head(ctx, seq); err != nil {
+		return err
+	}
+	return w.sameHistory(ctx)
+}
+
+// sameHistory looks that the newest head comes from the one that is known.
+func (w *work) sameHistory(ctx context.Context) error {
+	if w.known.Seq == 0 {
+		return nil
+	}
+	same := w.head.follows(w.known.Seq, w.known.id)
+	if !w.head.reaches(w.known.Seq) {
+		object, err := w.r.get(ctx, headName(w.known.Seq), maxHead)
+		if isNotFound(err) {
+			return nil // it was forgotten
+		}
+		if err != nil {
+			return err
+		}
+		same = commitID(object) == w.known.id
+	}
+	if !same {
+		return fmt.Errorf("%w: commit %d is another one", ErrForked, w.known.Seq)
+	}
+	return nil
+}
+
+// try merges the folder with the newest head, commits that, and applies it.
+// Again is true if somebody else has committed meanwhile.
+func (w *work) try(ctx context.Context) (again bool, err error) {
+	u, err := w.r.beginUpload(ctx, w.head)
+	if err != nil {
+		return false, err
+	}
+	w.forest.live = u.live
+	ours, err := w.scan(ctx, u)
+	if err != nil {
+		return false, err
+	}
+	merged, err := w.merge(ctx, ours)
+	if err != nil {
+		return false, err
+	}
+	if err := w.guard(ctx, ours, merged); err != nil {
+		return false, err
+	}
+	if merged == w.head.Root {
+		return false, w.apply(ctx, ours, merged, u)
+	}
+	again, err = w.commit(ctx, u, ours, merged)
+	if again || err != nil {
+		return again, err
+	}
+	return false, w.apply(ctx, ours, merged, u)
+}

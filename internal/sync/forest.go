@@ -1,0 +1,109 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/upkeep-go/upkeep/internal/tree"
+)
+
+// forest has the folders of all trees that one sync looks at: what it has made,
+// the base, and what is in the remote.
+type forest struct {
+	r    *repository
+	live places
+	made map[tree.ID][]byte // or read
+}
+
+// Get implements tree.Objects.
+func (f *forest) Get(ctx context.Context, id tree.ID) ([]byte, error) {
+	if object, ok := f.made[id]; ok {
+		return object, nil
+	}
+	if object, ok := f.r.notes.notes[keyTree+id.String()]; ok {
+		return object, nil
+	}
+	if err := f.read(ctx, id); err != nil {
+		return nil, err
+	}
+	return f.made[id], nil
+}
+
+// read reads the whole pack that has a folder: there will be others of its tree.
+func (f *forest) read(ctx context.Context, id tree.ID) error {
+	name, _, ok := f.live.find(id)
+	if !ok {
+		return fmt.Errorf("%w: no index has folder %s", ErrCorrupt, id)
+	}
+	pack, err := f.r.get(ctx, name, maxPack)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	for _, b := range f.live.blobs(name) {
+		if b.Offset+int64(b.Length) > int64(len(pack)) {
+			return fmt.Errorf("%w: %s has %d bytes", ErrCorrupt, name, len(pack))
+		}
+		content, err := f.r.seal.OpenBlob(b, pack[b.Offset:b.Offset+int64(b.Length)])
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		f.made[b.ID] = content
+	}
+	return nil
+}
+
+// Put implements tree.Objects.
+func (f *forest) Put(_ context.Context, object []byte) (tree.ID, error) {
+	id := tree.ID(f.r.seal.ID(object))
+	f.made[id] = object
+	return id, nil
+}
+
+// save are the notes by which a tree is the base: its folders, and no others.
+func (f *forest) save(ctx context.Context, root tree.ID) ([]Entry, error) {
+	needed := make(map[string]bool)
+	entries := []Entry{{keyBase, []byte(root.String())}}
+	err := f.walk(ctx, root, func(id tree.ID, object []byte) (bool, error) {
+		key := keyTree + id.String()
+		if needed[key] {
+			return false, nil
+		}
+		needed[key] = true
+		if _, kept := f.r.notes.notes[key]; !kept {
+			entries = append(entries, Entry{key, object})
+		}
+		return true, nil
+	})
+	for key := range f.r.notes.notes {
+		if len(key) == len(keyTree)+64 && key[:len(keyTree)] == keyTree && !needed[key] {
+			entries = append(entries, Entry{Key: key})
+		}
+	}
+	return entries, err
+}
+
+// walk calls visit with each object of a tree, and with those below where it
+// wants more.
+func (f *forest) walk(ctx context.Context, root tree.ID, visit func(tree.ID, []byte) (more bool, err error)) error {
+	if root == (tree.ID{}) {
+		return nil
+	}
+	object, err := f.Get(ctx, root)
+	if err != nil {
+		return err
+	}
+	more, err := visit(root, object)
+	if err != nil || !more {
+		return err
+	}
+	below, err := tree.Below(object)
+	if err != nil {
+		return err
+	}
+	for _, id := range below {
+		if err := f.walk(ctx, id, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package sync
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"slices"
+)
+
+// index says where contents are: those of some packs. It is immutable.
+type index struct {
+	packs []packed
+	blobs []located // by ID
+}
+
+// packed is a pack that an index tells of.
+type packed struct {
+	name string // of the object
+	salt [24]byte
+	size int64 // bytes
+}
+
+// located is a content, and where it is.
+type located struct {
+	id      [32]byte
+	pack    uint32 // its place in packs
+	ordinal uint32
+	offset  uint32
+	length  uint32
+	size    uint32
+}
+
+const (
+	maxIndex    = 1 << 30 // bytes
+	maxPack     = 64 << 20
+	packNameLen = 32 // digits
+	blobLength  = 32 + 5*4
+)
+
+// add enters a pack. Blobs that the index has already stay where they are.
+func (x *index) add(p packed, blobs []Blob) {
+	n := uint32(len(x.packs))
+	x.packs = append(x.packs, p)
+	for _, b := range blobs {
+		x.blobs = append(x.blobs, located{b.ID, n, uint32(b.Ordinal), uint32(b.Offset), uint32(b.Length), uint32(b.Size)})
+	}
+	x.sort()
+}
+
+// join enters all packs of another index.
+func (x *index) join(other *index) {
+	first := uint32(len(x.packs))
+	x.packs = append(x.packs, other.packs...)
+	for _, l := range other.blobs {
+		l.pack += first
+		x.blobs = append(x.blobs, l)
+	}
+	x.sort()
+}
+
+// sort keeps of each content the place that was entered first.
+func (x *index) sort() {
+	slices.SortStableFunc(x.blobs, func(a, b located) int { return bytes.Compare(a.id[:], b.id[:]) })
+	x.blobs = slices.CompactFunc(x.blobs, func(a, b located) bool { return a.id == b.id })
+}
+
+// find returns where a content is, and the name of its pack.
+func (x *index) find(id [32]byte) (pack string, b Blob, ok bool) {
+	i, ok := slices.BinarySearchFunc(x.blobs, id, func(l located, id [32]byte) int { return bytes.Compare(l.id[:], id[:]) })
+	if !ok {
+		return "", Blob{}, false
+	}
+	p := x.packs[x.blobs[i].pack]
+	return p.name, x.blobs[i].in(p), true
+}
+
+func (l located) in(p packed) Blob {
+	return Blob{ID: l.id, Salt: p.salt, Ordinal: int(l.ordinal), Offset: int64(l.offset), Length: int(l.length), Size: int(l.size)}
+}
+
+// without is the index but for some packs, or nil if there is nothing left.
+func (x *index) without(gone map[string]bool) *index {
+	var rest index
+	places := make(map[uint32]uint32)
+	for i, p := range x.packs {
+		if !gone[p.name] {
+			places[uint32(i)] = uint32(len(rest.packs))
+			rest.packs = append(rest.packs, p)
+		}
+	}
+	if len(rest.packs) == 0 {
+		return nil
+	}
+	for _, b := range x.blobs {
+		if place, stays := places[b.pack]; stays {
+			b.pack = place
+			rest.blobs = append(rest.blobs, b)
+		}
+	}
+	return &rest
+}
+
+// encode writes an index in its one form: numbers of four bytes, big-endian.
+func (x *index) encode() []byte {
+	b := binary.BigEndian.AppendUint32([]byte{1}, uint32(len(x.packs)))
+	for _, p := range x.packs {
+		b = append(b, p.name[len(p.name)-packNameLen:]...)
+		b = append(b, p.salt[:]...)
+		b = binary.BigEndian.AppendUint32(b, uint32(p.size))
+	}
+	b = slices.Grow(b, len(x.blobs)*blobLength)
+	for _, l := range x.blobs {
+		b = append(b, l.id[:]...)
+		for _, n := range []uint32{l.pack, l.ordinal, l.offset, l.length, l.size} {
+			b = binary.BigEndian.AppendUint32(b, n)
+		}
+	}
+	return b
+}
+
+// decodeIndex reads what encode has written, and nothing else.
+func decodeIndex(b []byte) (*index, error) {
+	const packLength = packNameLen + 24 + 4
+	if len(b) < 5 || b[0] != 1 {
+		return nil, ErrCorrupt
+	}
+	n, rest := int(binary.BigEndian.Uint32(b[1:])), b[5:]
+	if n > len(rest)/packLength {
+		return nil, ErrCorrupt
+	}
+	x := &index{packs: make([]packed, n)}
+	for i := range x.packs {
+		p := &x.packs[i]
+		p.name = packName(string(rest[:packNameLen]))
+		copy(p.salt[:], rest[packNameLen:])
+		p.size = int64(binary.BigEndian.Uint32(rest[packNameLen+24:]))
+		if !isHex(string(rest[:packNameLen])) {
+			return nil, ErrCorrupt
+		}
+		rest = rest[packLength:]
+	}
+	if len(rest)%blobLength != 0 {
+		return nil, ErrCorrupt
+	}
+	x.blobs = make([]located, len(rest)/blobLength)
+	for i := range x.blobs {
+		l := &x.blobs[i]
+		copy(l.id[:], rest)
+		for j, n := range []*uint32{&l.pack, &l.ordinal, &l.offset, &l.length, &l.size} {
+			*n = binary.BigEndian.Uint32(rest[32+4*j:])
+		}
+		rest = rest[blobLength:]
+		sorted := i == 0 || bytes.Compare(x.blobs[i-1].id[:], l.id[:]) < 0
+		if !sorted || int(l.pack) >= n || int64(l.offset)+int64(l.length) > x.packs[l.pack].size {
+			return nil, ErrCorrupt
+		}
+	}
+	return x, nil
+}
+
+// packName is the name of the pack with these digits.
+func packName(digits string) string { return packFolder + digits[:2] + "/" + digits }
+
+func isHex(s string) bool {
+	return !slices.ContainsFunc([]byte(s), func(b byte) bool { return (b < '0' || b > '9') && (b < 'a' || b > 'f') })
+}
+
+// places are the live indexes of a head, by their names.
+type places map[string]*index
+
+// find returns where a content is.
+func (p places) find(id [32]byte) (pack string, b Blob, ok bool) {
+	for _, x := range p {
+		if pack, b, ok := x.find(id); ok {
+			return pack, b, true
+		}
+	}
+	return "", Blob{}, false
+}
+
+// blobs are what the pack of a name has.
+func (p places) blobs(name string) (all []Blob) {
+	for _, x := range p {
+		i := slices.IndexFunc(x.packs, func(k packed) bool { return k.name == name })
+		if i < 0 {
+			continue
+		}
+		for _, l := range x.blobs {
+			if int(l.pack) == i {
+				all = append(all, l.in(x.packs[i]))
+			}
+		}
+		return all
+	}
+	return nil
+}
+
+// packs are the names of all packs, in order.
+func (p places) packs() (names []string) {
+	for _, x := range p {
+		for _, k := range x.packs {
+			names = append(names, k.name)
+		}
+	}
+	slices.SortFunc(names, cmp.Compare)
+	return slices.Compact(names)
+}

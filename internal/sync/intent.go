@@ -1,0 +1,127 @@
+package sync
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/upkeep-go/upkeep/internal/tree"
+)
+
+// intent is what a sync is about to do, in the words of a note: to put a head,
+// and then to make the folder, which is as Ours says, as Merged says.
+type intent struct {
+	Head   []byte  `json:"head"` // the object
+	Seq    int64   `json:"seq"`
+	Put    bool    `json:"put"`    // it is the newest, or was
+	Staged bool    `json:"staged"` // all that is to be placed: what is not there any more has been placed
+	Ours   tree.ID `json:"ours"`
+	Merged tree.ID `json:"merged"`
+	Base   tree.ID `json:"base"`
+}
+
+// intend notes that a head is about to be put.
+func (w *work) intend(ctx context.Context, next *head, ours, merged tree.ID) error {
+	object, err := next.seal(w.Sealer)
+	if err != nil {
+		return err
+	}
+	next.object = object
+	return w.note(ctx, intent{Head: object, Seq: next.Seq, Ours: ours, Merged: merged, Base: w.base})
+}
+
+// note keeps an intent, and the folders of its trees.
+func (w *work) note(ctx context.Context, i intent) error {
+	text, err := json.Marshal(i)
+	if err != nil {
+		return err
+	}
+	entries := []Entry{{keyJournal, text}}
+	for _, root := range []tree.ID{i.Ours, i.Merged} {
+		err := w.forest.walk(ctx, root, func(id tree.ID, object []byte) (bool, error) {
+			if key := keyTree + id.String(); w.book.notes[key] == nil {
+				entries = append(entries, Entry{key, object})
+			}
+			return true, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return w.book.save(ctx, entries...)
+}
+
+// recover goes on with what a sync has begun that did not end.
+func (w *work) recover(ctx context.Context) error {
+	text, ok := w.book.notes[keyJournal]
+	if !ok {
+		return nil
+	}
+	var i intent
+	if err := json.Unmarshal(text, &i); err != nil {
+		return fmt.Errorf("%w: what was under way", ErrCorrupt)
+	}
+	h, err := openHead(w.Sealer, i.Seq, i.Head)
+	if err != nil {
+		return err
+	}
+	if !i.Put {
+		there, err := w.r.get(ctx, headName(i.Seq), maxHead)
+		if err != nil && !isNotFound(err) {
+			return err
+		}
+		if !bytes.Equal(there, i.Head) || errors.Is(w.r.counts(ctx, h), ErrStale) {
+			return w.book.save(ctx, Entry{Key: keyJournal})
+		}
+	}
+	w.head, w.base = h, i.Base
+	u, err := w.r.beginUpload(ctx, h)
+	if err != nil {
+		return err
+	}
+	w.forest.live, w.masked = u.live, make(map[string]string)
+	w.recovers = true
+	i.Put = true
+	if err := w.change(ctx, i); err != nil {
+		return err
+	}
+	if err := w.settle(ctx, u, i.Merged); err != nil {
+		return err
+	}
+	w.result, w.recovers = Result{}, false
+	return w.remember()
+}
+
+// basis is the base for what the folder equals now: what is masked, or could not
+// be placed, keeps the entry that it had; what is ignored has none.
+func (w *work) basis(ctx context.Context, merged tree.ID) (tree.ID, error) {
+	at := make(map[string]*tree.Entry)
+	for path, reason := range w.masked {
+		if reason == ignored {
+			at[path] = nil
+			continue
+		}
+		was, err := w.trees.Find(ctx, w.base, path)
+		if err != nil {
+			return tree.ID{}, err
+		}
+		at[path] = was
+	}
+	return w.trees.With(ctx, merged, at)
+}
+
+// settle notes what the folder equals now: the last act of a sync.
+func (w *work) settle(ctx context.Context, u *upload, merged tree.ID) error {
+	base, err := w.basis(ctx, merged)
+	if err != nil {
+		return err
+	}
+	entries, err := w.forest.save(ctx, base)
+	if err != nil {
+		return err
+	}
+	entries = append(entries, Entry{keyHead, known(w.head)}, Entry{Key: keyJournal})
+	return w.book.save(ctx, append(entries, u.committed()...)...)
+}

@@ -1,0 +1,291 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/upkeep-go/upkeep/internal/tree"
+)
+
+// merge returns what the folder and the remote are to be.
+func (w *work) merge(ctx context.Context, ours tree.ID) (tree.ID, error) {
+	w.moved, w.result.Conflicts = make(map[string]string), nil
+	theirs := w.head.Root
+	m := tree.Merger{Trees: w.trees, Kept: func(c tree.Conflict) {
+		w.result.Conflicts = append(w.result.Conflicts, c)
+		if c.Ours {
+			w.moved[c.Copy] = c.Path
+		}
+	}}
+	switch w.request.Mode {
+	case ModeForcePush:
+		return ours, nil
+	case ModeForcePull:
+		return theirs, nil
+	}
+	return m.Merge(ctx, w.base, ours, theirs)
+}
+
+// guard refuses what would delete too much.
+func (w *work) guard(ctx context.Context, ours, merged tree.ID) error {
+	if w.request.Approved {
+		return nil
+	}
+	for _, side := range []struct {
+		name string
+		root tree.ID
+	}{{"here", ours}, {"in the remote", w.head.Root}} {
+		deleted, err := w.deleted(ctx, side.root, merged)
+		if err != nil {
+			return err
+		}
+		if deleted <= w.MaxDelete.Files {
+			continue
+		}
+		all, err := w.count(ctx, side.root)
+		if err != nil {
+			return err
+		}
+		if float64(deleted) > w.MaxDelete.Share*float64(all.files) {
+			return fmt.Errorf("%w: it would delete %d of %d files %s", ErrGuard, deleted, all.files, side.name)
+		}
+	}
+	return nil
+}
+
+// deleted counts the files that go from one tree to another, but for those whose
+// content appears elsewhere.
+func (w *work) deleted(ctx context.Context, from, to tree.ID) (n int, err error) {
+	gone := make(map[string]int)
+	for c, err := range w.trees.Diff(ctx, from, to) {
+		if err != nil {
+			return 0, err
+		}
+		if c.Old != nil && c.Old.Kind != tree.Folder && (c.New == nil || c.New.Kind == tree.Folder) {
+			gone[contentOf(c.Old)]++
+		}
+		if c.New != nil && c.New.Kind != tree.Folder && (c.Old == nil || c.Old.Kind == tree.Folder) {
+			gone[contentOf(c.New)]--
+		}
+	}
+	for _, k := range gone {
+		n += max(k, 0)
+	}
+	return n, nil
+}
+
+// contentOf is the same for files that have the same.
+func contentOf(e *tree.Entry) string {
+	text := string(e.Kind) + e.Link
+	for _, id := range e.Chunks {
+		text += string(id[:])
+	}
+	return text
+}
+
+type total struct{ files, bytes int64 }
+
+// count counts the files of a tree.
+func (w *work) count(ctx context.Context, root tree.ID) (all total, err error) {
+	entries, err := w.trees.Entries(ctx, root)
+	if err != nil {
+		return all, err
+	}
+	for _, e := range entries {
+		if e.Kind != tree.Folder {
+			all.files++
+			all.bytes += e.Size
+			continue
+		}
+		below, err := w.count(ctx, e.Folder)
+		if err != nil {
+			return all, err
+		}
+		all.files += below.files
+		all.bytes += below.bytes
+	}
+	return all, nil
+}
+
+// commit puts the next head. Again is true if somebody else was faster, or if a
+// file has changed since it was scanned.
+func (w *work) commit(ctx context.Context, u *upload, ours, merged tree.ID) (again bool, err error) {
+	err = w.send(ctx, u, merged)
+	if errors.Is(err, ErrStale) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	next := w.head.next(w.Device, w.put)
+	if next.Index, err = u.finish(ctx); err != nil {
+		return false, err
+	}
+	all, err := w.count(ctx, merged)
+	if err != nil {
+		return false, err
+	}
+	next.Root, next.Files, next.Bytes = merged, all.files, all.bytes
+	if err := w.intend(ctx, &next, ours, merged); err != nil {
+		return false, err
+	}
+	done, err := w.r.commit(ctx, next)
+	switch {
+	case errors.Is(err, ErrStale):
+		return true, w.behind(ctx)
+	case err != nil:
+		return false, err
+	}
+	w.head, w.result.Committed = done, true
+	w.forest.live, err = w.r.places(ctx, done)
+	return false, err
+}
+
+// behind finds the head that was put meanwhile: by its name, since a list may be
+// behind, or, if what was put does not count, as the newest of the list.
+func (w *work) behind(ctx context.Context) error {
+	was := w.head
+	seq, put, err := w.r.newest(ctx)
+	if err != nil {
+		return err
+	}
+	if seq <= was.Seq {
+		seq = was.Seq + 1
+	}
+	if w.head, err = w.r.head(ctx, seq); err == nil {
+		w.put = put
+	}
+	return err
+}
+
+// send adds to an upload what the newest head lacks of a tree.
+func (w *work) send(ctx context.Context, u *upload, merged tree.ID) error {
+	for c, err := range w.trees.Diff(ctx, w.head.Root, merged) {
+		if err != nil {
+			return err
+		}
+		if c.New == nil || c.New.Kind != tree.File {
+			continue
+		}
+		if err := w.sendFile(ctx, u, c.Path, c.New); err != nil {
+			return fmt.Errorf("file %q: %w", c.Path, err)
+		}
+	}
+	if err := u.between(ctx); err != nil {
+		return err
+	}
+	return w.sendTree(ctx, u, w.head.Root, merged)
+}
+
+// sendTree sends the folders of a tree that another one lacks, which is there.
+func (w *work) sendTree(ctx context.Context, u *upload, there, merged tree.ID) error {
+	if merged == there || merged == (tree.ID{}) {
+		return nil
+	}
+	objects := []tree.ID{merged}
+	object, err := w.forest.Get(ctx, merged)
+	if err == nil {
+		var pages []tree.ID
+		pages, err = tree.Pages(object)
+		objects = append(objects, pages...)
+	}
+	for _, id := range objects {
+		if err != nil {
+			return err
+		}
+		if object, err = w.forest.Get(ctx, id); err == nil {
+			err = u.add(ctx, id, object)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	was, err := w.trees.Entries(ctx, there)
+	if err != nil {
+		return err
+	}
+	entries, err := w.trees.Entries(ctx, merged)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		var before tree.ID
+		if old := entryOf(was, e.Name); old != nil {
+			before = old.Folder
+		}
+		if e.Kind != tree.Folder {
+			continue
+		}
+		if err := w.sendTree(ctx, u, before, e.Folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendFile sends what is missing of a file, from where it is in the folder.
+func (w *work) sendFile(ctx context.Context, u *upload, path string, e *tree.Entry) error {
+	missing := make(map[tree.ID]bool)
+	for _, id := range e.Chunks {
+		if !u.has(id) {
+			missing[id] = true
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if from, ok := w.moved[path]; ok {
+		path = from
+	}
+	err := w.chunks(ctx, path, func(id tree.ID, chunk []byte) error {
+		if !missing[id] {
+			return nil
+		}
+		delete(missing, id)
+		return u.add(ctx, id, chunk)
+	})
+	if isNotFound(err) || err == nil && len(missing) > 0 {
+		return fmt.Errorf("%w: it is not as it was scanned", ErrStale)
+	}
+	return err
+}
+
+func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func join(folder, name string) string {
+	if folder == "" {
+		return name
+	}
+	return folder + "/" + name
+}
+
+// entryOf returns the entry of a name, or nil.
+func entryOf(entries []tree.Entry, name string) *tree.Entry {
+	if i, ok := place(entries, name); ok {
+		return &entries[i]
+	}
+	return nil
+}
+
+// insert puts an entry at its place.
+func insert(entries []tree.Entry, e tree.Entry) []tree.Entry {
+	i, _ := place(entries, e.Name)
+	return slices.Insert(entries, i, e)
+}
+
+func place(entries []tree.Entry, name string) (int, bool) {
+	return slices.BinarySearchFunc(entries, name, func(e tree.Entry, name string) int {
+		switch {
+		case e.Name < name:
+			return -1
+		case e.Name > name:
+			return 1
+		}
+		return 0
+	})
+}

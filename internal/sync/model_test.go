@@ -1,0 +1,238 @@
+package sync_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/internal/historytest"
+	cloudsync "github.com/upkeep-go/upkeep/internal/sync"
+)
+
+// model plays what people and the world do to a folder on some devices, and
+// knows what must come of it. Each edit has a content of its own, so that what
+// became of it can be told.
+type model struct {
+	*world
+	edits   int
+	gone    map[string]bool   // contents that somebody has replaced or deleted, who saw them
+	freed   map[string]bool   // those of copies that somebody has deleted
+	at      map[string]string // where a content was written
+	ignored map[string]bool   // paths that some device has ignored: a union follows
+	perms   map[string]bool   // paths that got other permissions: that goes together with any content
+}
+
+// paths are few, so that edits meet.
+var paths = []string{"a", "b.md", "d/a", "d/b", "d/e/a", "d", "e", "e/x.md"}
+
+// sees notes that the contents at a path, and below it, are replaced or deleted.
+func (m *model) sees(d *device, path string) {
+	for other, n := range d.disk.all {
+		if (other == path || strings.HasPrefix(other, path+"/")) && !n.mode.IsDir() {
+			m.gone[n.content] = true
+		}
+	}
+}
+
+func (m *model) content() string {
+	m.edits++
+	return fmt.Sprintf("%03d", m.edits) // all have one size
+}
+
+// person does what somebody may do to a folder.
+func (m *model) person(d *device, what, which byte) {
+	path := paths[int(which)%len(paths)]
+	n := d.disk.all[path]
+	switch what % 8 {
+	case 0, 1, 2:
+		m.sees(d, path)
+		for i, b := range []byte(path) { // a file above gives way
+			if above := d.disk.all[path[:i]]; b == '/' && above != nil && !above.mode.IsDir() {
+				m.sees(d, path[:i])
+			}
+		}
+		content := m.content()
+		d.disk.write(path, content)
+		m.at[content] = path
+		m.tell("%s writes %s=%s", d.name, path, content)
+	case 3:
+		m.sees(d, path)
+		d.disk.remove(path)
+		m.tell("%s removes %s", d.name, path)
+	case 4:
+		to := paths[int(which/8)%len(paths)]
+		if n == nil || to == path || strings.HasPrefix(to, path+"/") || strings.HasPrefix(path, to+"/") {
+			return
+		}
+		for i, b := range []byte(to) {
+			if above := d.disk.all[to[:i]]; b == '/' && above != nil && !above.mode.IsDir() {
+				return
+			}
+		}
+		m.sees(d, to)
+		for other, moved := range d.disk.all {
+			if other == path || strings.HasPrefix(other, path+"/") {
+				m.touched[moved.content] = true
+			}
+		}
+		d.disk.rename(path, to)
+		m.tell("%s renames %s to %s", d.name, path, to)
+	case 5:
+		if n != nil && n.mode.IsRegular() {
+			n.mode ^= 0o100
+			d.disk.now++
+			n.changed = d.disk.tick()
+			m.perms[path], m.perms[m.at[n.content]] = true, true
+			m.tell("%s changes the permissions of %s", d.name, path)
+		}
+	case 6:
+		if n != nil && n.mode.IsRegular() { // later, with nothing new
+			d.disk.now++
+			n.changed, n.mtime = d.disk.tick(), d.disk.tick()+1000
+			m.tell("%s touches %s", d.name, path)
+		}
+	case 7:
+		if i := slices.IndexFunc(copies(d), func(string) bool { return true }); i >= 0 {
+			path := copies(d)[i]
+			m.sees(d, path)
+			m.freed[d.disk.all[path].content] = true
+			d.disk.remove(path)
+			m.tell("%s removes the copy %s", d.name, path)
+		}
+	}
+}
+
+// copies are the paths of conflict copies that are there.
+func copies(d *device) (all []string) {
+	for path := range d.disk.all {
+		if strings.Contains(path, " (conflict ") {
+			all = append(all, path)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// step plays one step of a history.
+func (m *model) step(s historytest.Step) {
+	d := m.devices[int(s[1])%len(m.devices)]
+	other := m.devices[(int(s[1])+1+int(s[2])%max(1, len(m.devices)-1))%len(m.devices)]
+	switch s[0] % 16 {
+	case 0, 1, 2, 3, 4, 5, 6:
+		m.person(d, s[0]/16, s[2])
+	case 7, 8, 9, 10:
+		d.disk.now += int64(s[2])
+		m.run(d, new(process))
+	case 11: // it dies
+		m.run(d, &process{dies: 1 + int(s[2])/2, after: s[2]%2 == 0})
+	case 12: // another one syncs meanwhile
+		m.run(d, &process{during: map[int]func(){1 + int(s[2])%100: func() { m.run(other, new(process)) }}})
+	case 13: // somebody edits meanwhile
+		m.run(d, &process{during: map[int]func(){1 + int(s[2])%100: func() { m.person(d, s[0]/16+s[2]/32, s[2]) }}})
+	case 14: // the weather
+		kind := []string{"put", "put+", "get", "list"}[s[2]%4]
+		m.cloud.fails[kind] = 1 + int(s[2]/4)%9
+		m.tell("%d times %s fails", m.cloud.fails[kind], kind)
+	case 15:
+		switch s[2] % 4 {
+		case 0, 1:
+			path := paths[int(s[2]/4)%len(paths)]
+			if d.ignores[path] = !d.ignores[path]; d.ignores[path] {
+				m.ignored[path] = true
+			}
+			m.tell("%s ignores %s: %t", d.name, path, d.ignores[path])
+			return
+		case 2:
+			name := []string{"b.md", "e", "x.md"}[int(s[2]/4)%3]
+			if d.refuses == "" {
+				d.refuses = name
+			} else {
+				d.refuses = ""
+			}
+			m.tell("%s refuses names %q", d.name, d.refuses)
+			return
+		}
+		m.cloud.hidden = 1 + int(s[2])%3
+		m.tell("%d lists are behind", m.cloud.hidden)
+	}
+}
+
+func (m *model) run(d *device, p *process) {
+	m.tell("%s syncs (dies at %d)", d.name, p.dies)
+	r, err := m.world.sync(d, p, cloudsync.Request{})
+	m.tell("%s has synced: commit %.4s, conflicts %v, problems %v, %v", d.name, r.Commit, r.Conflicts, r.Problems, err)
+}
+
+// judge checks what must hold when all is quiet.
+func (m *model) judge() {
+	m.calm()
+	for _, d := range m.devices { // first with what they cannot hold, then with all
+		m.must(d)
+	}
+	for _, d := range m.devices {
+		clear(d.ignores)
+		d.refuses = ""
+	}
+	m.tell("all is allowed")
+	m.settle()
+	m.equal()
+	puts := m.cloud.puts
+	for _, d := range m.devices {
+		m.must(d)
+	}
+	require.Equal(m, puts, m.cloud.puts, "nothing is put when nothing has changed\n%s", m)
+	there := m.devices[0].disk
+	united := func(content string) bool {
+		return slices.ContainsFunc(slices.Collect(maps.Keys(m.ignored)), func(path string) bool {
+			at := m.at[content]
+			return strings.HasPrefix(at+"/", path+"/") || strings.HasPrefix(path+"/", at+"/")
+		})
+	}
+	for i := range m.edits {
+		content := fmt.Sprintf("%03d", i+1)
+		kept, beside := false, false
+		for path, n := range there.all {
+			is := n.content == content && !strings.HasPrefix(path, cloudsync.Staging)
+			kept = kept || is
+			beside = beside || is && strings.Contains(path, " (conflict ")
+		}
+		switch {
+		case !m.gone[content]:
+			require.True(m, kept, "content %s is lost: %s\n%s", content, there, m)
+		case united(content):
+		case !m.touched[content] && !m.perms[m.at[content]] && !beside:
+			require.False(m, kept, "content %s comes back: %s\n%s", content, there, m)
+		case !m.touched[content] && !m.perms[m.at[content]] && m.freed[content]:
+			require.False(m, beside, "the copy of content %s comes back: %s\n%s", content, there, m)
+		}
+	}
+	for _, d := range m.devices {
+		for path := range d.disk.all {
+			require.False(m, strings.HasPrefix(path, cloudsync.Staging+"/"), "%s has %s\n%s", d.name, path, m)
+		}
+	}
+}
+
+func playModel(t *testing.T) historytest.Player {
+	return func(steps []historytest.Step) (why string) {
+		synctest.Test(t, func(t *testing.T) {
+			why = historytest.Failure(t, func(t testing.TB) {
+				m := &model{world: newWorld(t, 2+len(steps)%2), gone: make(map[string]bool), freed: make(map[string]bool), at: make(map[string]string), perms: make(map[string]bool), ignored: make(map[string]bool)}
+				for _, s := range steps {
+					m.step(s)
+				}
+				m.judge()
+			})
+		})
+		return why
+	}
+}
+
+func TestNothingIsLostInRandomHistories(t *testing.T) {
+	historytest.Run(t, historytest.Unraced(10_000), playModel(t), playModel(t))
+}

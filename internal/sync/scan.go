@@ -1,0 +1,333 @@
+package sync
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/upkeep-go/upkeep/internal/cdc"
+	"github.com/upkeep-go/upkeep/internal/tree"
+)
+
+// Files below chunkMin bytes are one chunk.
+var chunks = cdc.Sizes{Min: 256 << 10, Average: 1 << 20, Max: 4 << 20}
+
+// scan returns the tree of the folder. What is masked is as in the reference:
+// the base, or in a push what the remote has, which a push leaves alone too.
+// Contents that the commit will need are sent on the way.
+func (w *work) scan(ctx context.Context, u *upload) (tree.ID, error) {
+	reference := w.base
+	if w.request.Mode == ModeForcePush {
+		reference = w.head.Root
+	}
+	w.masked = make(map[string]string)
+	w.result.Problems = nil
+	s := &scan{work: w, u: u}
+	root, err := s.folder(ctx, "", reference)
+	if err != nil {
+		return tree.ID{}, err
+	}
+	return root, w.book.save(ctx, s.seen...)
+}
+
+type scan struct {
+	*work
+	u    *upload
+	seen []Entry
+}
+
+// folder returns the tree of one folder.
+func (s *scan) folder(ctx context.Context, path string, reference tree.ID) (tree.ID, error) {
+	was, err := s.trees.Entries(ctx, reference)
+	if err != nil {
+		return tree.ID{}, err
+	}
+	known, fresh := openSeen(s.book.notes[keyScan+path]), make(seen)
+	var entries []tree.Entry
+	here := make(map[string]bool)
+	for f, err := range s.Files.List(ctx, path) {
+		if err != nil {
+			return tree.ID{}, fmt.Errorf("folder %q: %w", path, err)
+		}
+		name := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
+		here[name] = true
+		e, err := s.entry(ctx, f, name, entryOf(was, name), known, fresh)
+		if err != nil {
+			return tree.ID{}, err
+		}
+		if e != nil {
+			entries = append(entries, *e)
+		}
+	}
+	for i := range was {
+		if e := &was[i]; !here[e.Name] {
+			if e, err = s.absent(ctx, join(path, e.Name), e); err != nil {
+				return tree.ID{}, err
+			}
+			if e != nil {
+				entries = insert(entries, *e)
+			}
+		}
+	}
+	if text := fresh.encode(); string(text) != string(s.book.notes[keyScan+path]) {
+		s.seen = append(s.seen, Entry{keyScan + path, text})
+	}
+	return s.trees.Make(ctx, entries)
+}
+
+// entry returns what a file is in the tree, or nil.
+func (s *scan) entry(ctx context.Context, f File, name string, was *tree.Entry, known, fresh seen) (*tree.Entry, error) {
+	isFolder := f.Mode.IsDir()
+	if reason := s.mask(f.Path, isFolder); reason != "" {
+		return s.keep(f.Path, was, reason), nil
+	}
+	e := tree.Entry{Name: name, Mode: uint32(f.Mode.Perm())}
+	switch {
+	case isFolder:
+		var below tree.ID
+		if e.Kind, e.Mode = tree.Folder, 0o755; was != nil && was.Kind == tree.Folder {
+			below, e.Mode = was.Folder, was.Mode
+		}
+		id, err := s.folder(ctx, f.Path, below)
+		if errors.Is(err, ErrNotFound) {
+			return nil, nil // it has gone meanwhile
+		}
+		e.Folder = id
+		return &e, err
+	case f.Mode&fs.ModeSymlink != 0:
+		e.Kind, e.Mode, e.Link = tree.Link, 0o777, f.Link
+	case f.Mode.IsRegular():
+		e.Kind, e.Size, e.Time = tree.File, f.Size, f.ModTime.UnixNano()
+		if !s.caps.Modes {
+			if e.Mode = 0o644; was != nil && was.Kind == tree.File {
+				e.Mode = was.Mode
+			}
+		}
+		ids, err := s.content(ctx, f, name, known)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil, nil
+		case errors.Is(err, ErrStale), errors.Is(err, fs.ErrPermission):
+			return s.keep(f.Path, was, err.Error()), nil
+		case err != nil:
+			return nil, err
+		}
+		e.Chunks = ids
+		if !f.Recent {
+			fresh[name] = look(f, ids)
+		}
+	default:
+		return s.keep(f.Path, was, "it is neither a file, nor a folder, nor a link"), nil
+	}
+	if tree.Same(was, &e) {
+		return was, nil // its time makes no difference
+	}
+	return &e, nil
+}
+
+// absent returns what is kept of an entry that is not here: what is masked.
+func (s *scan) absent(ctx context.Context, path string, was *tree.Entry) (*tree.Entry, error) {
+	if reason := s.mask(path, was.Kind == tree.Folder); reason != "" {
+		return s.keep(path, was, reason), nil
+	}
+	if was.Kind != tree.Folder {
+		return nil, nil
+	}
+	below, err := s.trees.Entries(ctx, was.Folder)
+	if err != nil {
+		return nil, err
+	}
+	var entries []tree.Entry
+	for i := range below {
+		e, err := s.absent(ctx, join(path, below[i].Name), &below[i])
+		if err != nil {
+			return nil, err
+		}
+		if e != nil {
+			entries = append(entries, *e)
+		}
+	}
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	folder := *was
+	folder.Folder, err = s.trees.Make(ctx, entries)
+	return &folder, err
+}
+
+const ignored = "ignored"
+
+// mask says why a path is not looked at, or "".
+func (w *work) mask(path string, folder bool) string {
+	if w.Ignore(path, folder) {
+		return ignored
+	}
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	if w.caps.MaxName > 0 && len(name) > w.caps.MaxName {
+		return fmt.Sprintf("its name has more than %d bytes", w.caps.MaxName)
+	}
+	if w.caps.Refuses != nil {
+		return w.caps.Refuses(name)
+	}
+	return ""
+}
+
+// keep notes that a path is masked, and returns what it is instead.
+func (w *work) keep(path string, was *tree.Entry, reason string) *tree.Entry {
+	w.masked[path] = reason
+	w.problem(path, reason)
+	return was
+}
+
+func (w *work) problem(path, reason string) {
+	if reason != ignored {
+		w.result.Problems = append(w.result.Problems, Problem{path, reason})
+	}
+}
+
+// content returns the chunks of a file. If it changes while it is read, that is
+// an ErrStale.
+func (s *scan) content(ctx context.Context, f File, name string, known seen) ([]tree.ID, error) {
+	if was, ok := known[name]; ok && was.same(f) {
+		if !s.missing(was.chunks) {
+			return was.chunks, nil
+		}
+	}
+	var ids []tree.ID
+	size := int64(0)
+	err := s.chunks(ctx, f.Path, func(id tree.ID, chunk []byte) error {
+		ids, size = append(ids, id), size+int64(len(chunk))
+		return s.u.add(ctx, id, chunk)
+	})
+	if err != nil {
+		return nil, err
+	}
+	now, err := s.Files.Stat(ctx, f.Path)
+	if err == nil && (size != f.Size || !look(f, nil).equals(now)) {
+		err = fmt.Errorf("%w: it changed while it was read", ErrStale)
+	}
+	return ids, err
+}
+
+// missing reports whether a commit could not refer to all of the chunks.
+func (s *scan) missing(ids []tree.ID) bool {
+	for _, id := range ids {
+		if !s.u.has(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// chunks reads a file, and calls use with each chunk, which is valid until it
+// returns.
+func (w *work) chunks(ctx context.Context, path string, use func(id tree.ID, chunk []byte) error) error {
+	r, err := w.Files.Open(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer r.Close() // nothing was written
+	small := make([]byte, 2*chunks.Min)
+	n, err := io.ReadFull(r, small)
+	small = small[:n]
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return use(w.Sealer.ID(small), small)
+	case err != nil:
+		return err
+	}
+	var failed error
+	err = chunks.Each(ctx, io.MultiReader(strings.NewReader(string(small)), r), func(chunk []byte, _ int64) bool {
+		failed = use(w.Sealer.ID(chunk), chunk)
+		return failed == nil
+	})
+	return errors.Join(err, failed)
+}
+
+// seen is what files of a folder looked like when they were read, by name.
+type seen map[string]looked
+
+type looked struct {
+	size, time int64
+	tag        string
+	chunks     []tree.ID
+}
+
+func look(f File, ids []tree.ID) looked {
+	return looked{f.Size, f.ModTime.UnixNano(), f.Tag, ids}
+}
+
+// same reports whether a file has certainly not been changed since.
+func (l looked) same(f File) bool { return !f.Recent && l.equals(f) }
+
+func (l looked) equals(f File) bool {
+	return l.size == f.Size && l.time == f.ModTime.UnixNano() && l.tag == f.Tag
+}
+
+func (s seen) encode() []byte {
+	if len(s) == 0 {
+		return nil
+	}
+	var b []byte
+	for _, name := range sortedKeys(s) {
+		l := s[name]
+		b = appendText(appendText(b, name), l.tag)
+		b = binary.AppendVarint(b, l.size)
+		b = binary.AppendVarint(b, l.time)
+		b = binary.AppendUvarint(b, uint64(len(l.chunks)))
+		for _, id := range l.chunks {
+			b = append(b, id[:]...)
+		}
+	}
+	return b
+}
+
+func appendText(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+// openSeen reads what encode has written. What cannot be read is as if it had
+// never been seen.
+func openSeen(b []byte) seen {
+	all := make(seen)
+	text := func() string {
+		n, used := binary.Uvarint(b)
+		if used <= 0 || n > uint64(len(b)-used) {
+			b = nil
+			return ""
+		}
+		t := string(b[used : used+int(n)])
+		b = b[used+int(n):]
+		return t
+	}
+	number := func() int64 {
+		n, used := binary.Varint(b)
+		if used <= 0 {
+			b = nil
+			return 0
+		}
+		b = b[used:]
+		return n
+	}
+	for len(b) > 0 {
+		name, l := text(), looked{}
+		l.tag, l.size, l.time = text(), number(), number()
+		n, used := binary.Uvarint(b)
+		if used <= 0 || n > uint64(len(b)-used)/uint64(len(tree.ID{})) {
+			return all
+		}
+		b = b[used:]
+		for range n {
+			l.chunks = append(l.chunks, tree.ID(b[:len(tree.ID{})]))
+			b = b[len(tree.ID{}):]
+		}
+		all[name] = l
+	}
+	return all
+}
