@@ -96,7 +96,11 @@ func (e *Engine) Sync(ctx context.Context, q Request) (Result, error) {
 	}
 	for range maxTries {
 		var again bool
-		if again, err = w.try(ctx); !again {
+		again, err = w.try(ctx)
+		if isNotFound(err) { // what a compaction has deleted meanwhile
+			again, err = w.overtaken(ctx, err)
+		}
+		if !again {
 			break
 		}
 		err = fmt.Errorf("%w: others commit too often", ErrUnavailable)
@@ -167,12 +171,10 @@ func (w *work) look(ctx context.Context) error {
 		return err
 	}
 	w.head, w.put = w.known, put
-	if seq < w.known.Seq { // the list may be behind
-		there, err := w.r.there(ctx, headName(w.known.Seq))
-		if err != nil || there {
+	if seq < w.known.Seq {
+		if seq, err = w.behindList(ctx, seq); err != nil {
 			return err
 		}
-		return fmt.Errorf("%w: it had commit %d, and has %d", ErrForked, w.known.Seq, seq)
 	}
 	if seq == w.known.Seq {
 		return nil
@@ -181,6 +183,19 @@ func (w *work) look(ctx context.Context) error {
 		return err
 	}
 	return w.sameHistory(ctx)
+}
+
+// behindList looks for the newest head where the list does not have the one that
+// is known: the list may be behind, and that head forgotten. If there is none, the
+// remote has gone back: ErrForked.
+func (w *work) behindList(ctx context.Context, listed int64) (int64, error) {
+	const further = 32 // commits that a list may lack
+	for seq := w.known.Seq; seq <= w.known.Seq+further; seq++ {
+		if there, err := w.r.there(ctx, headName(seq)); err != nil || there {
+			return seq, err
+		}
+	}
+	return 0, fmt.Errorf("%w: it had commit %d, and has %d", ErrForked, w.known.Seq, listed)
 }
 
 // sameHistory looks that the newest head comes from the one that is known.
@@ -203,6 +218,21 @@ func (w *work) sameHistory(ctx context.Context) error {
 		return fmt.Errorf("%w: commit %d is another one", ErrForked, w.known.Seq)
 	}
 	return nil
+}
+
+// overtaken reports whether there is a newer head, after an object of this one
+// was not found. If there is none, it is damage.
+func (w *work) overtaken(ctx context.Context, missing error) (bool, error) {
+	seq, put, err := w.r.newest(ctx)
+	if err != nil {
+		return false, err
+	}
+	if seq <= w.head.Seq {
+		return false, fmt.Errorf("%w: %w", ErrCorrupt, missing)
+	}
+	w.put = put
+	w.head, err = w.r.head(ctx, seq)
+	return err == nil, err
 }
 
 // try merges the folder with the newest head, commits that, and applies it.

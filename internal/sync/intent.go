@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
@@ -68,11 +70,11 @@ func (w *work) recover(ctx context.Context) error {
 		return err
 	}
 	if !i.Put {
-		there, err := w.r.get(ctx, headName(i.Seq), maxHead)
-		if err != nil && !isNotFound(err) {
+		counted, err := w.counted(ctx, h)
+		if err != nil {
 			return err
 		}
-		if !bytes.Equal(there, i.Head) || errors.Is(w.r.counts(ctx, h), ErrStale) {
+		if !counted {
 			return w.book.save(ctx, Entry{Key: keyJournal})
 		}
 	}
@@ -84,7 +86,11 @@ func (w *work) recover(ctx context.Context) error {
 	w.forest.live, w.masked = u.live, make(map[string]string)
 	w.recovers = true
 	i.Put = true
-	if err := w.change(ctx, i); err != nil {
+	err = w.change(ctx, i)
+	if !i.Staged && isNotFound(err) { // a compaction has deleted what is needed, and nothing is changed yet
+		return w.abandon(ctx, i)
+	}
+	if err != nil {
 		return err
 	}
 	if err := w.settle(ctx, u, i.Merged); err != nil {
@@ -92,6 +98,42 @@ func (w *work) recover(ctx context.Context) error {
 	}
 	w.result, w.recovers = Result{}, false
 	return w.remember()
+}
+
+// counted reports whether a head was put, and counts: it is there, or the newest
+// one comes from it.
+func (w *work) counted(ctx context.Context, h head) (bool, error) {
+	there, err := w.r.get(ctx, headName(h.Seq), maxHead)
+	if err != nil && !isNotFound(err) {
+		return false, err
+	}
+	if err == nil && bytes.Equal(there, h.object) {
+		err := w.r.counts(ctx, h)
+		if errors.Is(err, ErrStale) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	seq, _, err := w.r.newest(ctx)
+	if err != nil || seq < h.Seq {
+		return false, err
+	}
+	newest, err := w.r.head(ctx, seq)
+	return err == nil && newest.follows(h.Seq, h.id), err
+}
+
+// abandon forgets what was begun, of which nothing is placed.
+func (w *work) abandon(ctx context.Context, i intent) error {
+	for c, err := range w.trees.Diff(ctx, i.Ours, i.Merged) {
+		if err != nil {
+			return err
+		}
+		if err := w.Files.Remove(ctx, w.staged(c.Path), ""); err != nil && !isNotFound(err) {
+			return err
+		}
+	}
+	w.recovers = false
+	return errors.Join(w.book.save(ctx, Entry{Key: keyJournal}), w.remember())
 }
 
 // basis is the base for what the folder equals now: what is masked, or could not
@@ -121,6 +163,11 @@ func (w *work) settle(ctx context.Context, u *upload, merged tree.ID) error {
 	entries, err := w.forest.save(ctx, base)
 	if err != nil {
 		return err
+	}
+	for key := range w.book.notes {
+		if name, ok := strings.CutPrefix(key, keyIndex); ok && !slices.Contains(w.head.Index, name) {
+			entries = append(entries, Entry{Key: key})
+		}
 	}
 	entries = append(entries, Entry{keyHead, known(w.head)}, Entry{Key: keyJournal})
 	return w.book.save(ctx, append(entries, u.committed()...)...)

@@ -134,7 +134,25 @@ func (m *model) step(s historytest.Step) {
 		m.run(d, &process{during: map[int]func(){1 + int(s[2])%100: func() { m.run(other, new(process)) }}})
 	case 13: // somebody edits meanwhile
 		m.run(d, &process{during: map[int]func(){1 + int(s[2])%100: func() { m.person(d, s[0]/16+s[2]/32, s[2]) }}})
-	case 14: // the weather
+	case 14: // the weather, and what is compacted
+		if s[2]%2 == 0 {
+			p := &process{}
+			switch s[2] / 2 % 4 {
+			case 0:
+				p = &process{dies: 1 + int(s[2])/4, after: s[2]%8 == 0}
+			case 1:
+				p.during = map[int]func(){1 + int(s[2])/4: func() { m.run(other, new(process)) }}
+			case 2: // a sync sleeps while others commit and all is compacted
+				m.run(d, &process{during: map[int]func(){1 + int(s[2])/2: func() {
+					m.person(other, 0, s[2])
+					m.run(other, new(process))
+					m.compact(other, new(process), 1)
+				}}})
+				return
+			}
+			m.compact(d, p, 1+int(s[2]/8)%3)
+			return
+		}
 		kind := []string{"put", "put+", "get", "list"}[s[2]%4]
 		m.cloud.fails[kind] = 1 + int(s[2]/4)%9
 		m.tell("%d times %s fails", m.cloud.fails[kind], kind)
@@ -168,6 +186,12 @@ func (m *model) run(d *device, p *process) {
 	m.tell("%s has synced: commit %.4s, conflicts %v, problems %v, %v", d.name, r.Commit, r.Conflicts, r.Problems, err)
 }
 
+func (m *model) compact(d *device, p *process, commits int) {
+	m.tell("%s compacts (dies at %d)", d.name, p.dies)
+	c, err := m.engine(d, p).Compact(m.Context(), cloudsync.Retention{Commits: commits, Young: -1})
+	m.tell("%s has compacted: %+v, %v", d.name, c, err)
+}
+
 // judge checks what must hold when all is quiet.
 func (m *model) judge() {
 	m.calm()
@@ -186,6 +210,11 @@ func (m *model) judge() {
 		m.must(d)
 	}
 	require.Equal(m, puts, m.cloud.puts, "nothing is put when nothing has changed\n%s", m)
+	m.compact(m.devices[0], new(process), 1)
+	fresh := newWorld(m, 1)
+	fresh.cloud = m.cloud
+	fresh.must(fresh.devices[0])
+	require.Equal(m, m.devices[0].disk.String(), fresh.devices[0].disk.String(), "a new device has another folder\n%s", m)
 	there := m.devices[0].disk
 	united := func(content string) bool {
 		return slices.ContainsFunc(slices.Collect(maps.Keys(m.ignored)), func(path string) bool {

@@ -101,6 +101,11 @@ func (u *upload) add(ctx context.Context, id [32]byte, content []byte) error {
 	if u.has(id) {
 		return nil
 	}
+	return u.again(ctx, id, content)
+}
+
+// again sends a content though it is there.
+func (u *upload) again(ctx context.Context, id [32]byte, content []byte) error {
 	if u.packer == nil {
 		u.packer = u.r.seal.NewPacker()
 	}

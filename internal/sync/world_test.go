@@ -50,6 +50,10 @@ func (w *world) tell(format string, args ...any) {
 
 // sync runs a sync of a device as a process of its own.
 func (w *world) sync(d *device, p *process, q cloudsync.Request) (cloudsync.Result, error) {
+	return w.engine(d, p).Sync(w.Context(), q)
+}
+
+func (w *world) engine(d *device, p *process) *cloudsync.Engine {
 	caps := d.caps
 	caps.Refuses = func(name string) string {
 		if name == d.refuses {
@@ -57,12 +61,11 @@ func (w *world) sync(d *device, p *process, q cloudsync.Request) (cloudsync.Resu
 		}
 		return ""
 	}
-	e := cloudsync.NewEngine(cloudsync.Config{
+	return cloudsync.NewEngine(cloudsync.Config{
 		Device: d.name, Files: mount{d.disk, p, caps}, Remote: use{w.cloud, p}, Store: &notes{d.notes, p}, Sealer: plain{},
 		Ignore:    func(path string, _ bool) bool { return d.ignores[path] },
 		MaxDelete: cloudsync.MaxDelete{Share: 1},
 	})
-	return e.Sync(w.Context(), q)
 }
 
 // calm ends all that the world does.
@@ -130,7 +133,7 @@ func (w *world) must(d *device) cloudsync.Result {
 	w.Helper()
 	d.disk.now += 8
 	r, err := w.sync(d, new(process), cloudsync.Request{})
-	require.NoError(w, err)
+	require.NoError(w, err, "device %s\n%s", d.name, w)
 	return r
 }
 

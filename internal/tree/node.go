@@ -256,3 +256,12 @@ func Below(object []byte) (ids []ID, err error) {
 	}
 	return ids, err
 }
+
+// Chunks returns the contents of the files in an object.
+func Chunks(object []byte) (ids []ID, err error) {
+	n, err := decode(object)
+	for _, e := range n.entries {
+		ids = append(ids, e.Chunks...)
+	}
+	return ids, err
+}
