@@ -98,7 +98,7 @@ func (p paths) String() string {
 	var words []string
 	for _, path := range slices.Sorted(maps.Keys(p)) {
 		e, usual := p[path], uint32(0o644)
-		word := path
+		var word string
 		switch e.Kind {
 		case tree.Folder:
 			word, usual = path+"/", 0o755
