@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -28,12 +29,16 @@ type process struct {
 	after  bool
 	dead   bool
 	during map[int]func() // what happens at calls
+	turn   func()         // waits until it is its turn
 }
 
 // call makes an effect, unless the process is dead.
 func (p *process) call(effect func() error) error {
 	if p.dead {
 		return errCrash
+	}
+	if p.turn != nil {
+		p.turn()
 	}
 	p.calls++
 	if f := p.during[p.calls]; f != nil {
@@ -47,6 +52,51 @@ func (p *process) call(effect func() error) error {
 		_ = effect()
 	}
 	return errCrash
+}
+
+// interleave runs work of two processes, call by call as the bits of a random
+// number say: those of both go on by turns.
+func interleave(random *rand.Rand, works ...func(p *process)) {
+	type state struct{ ready, goes, done chan struct{} }
+	states := make([]state, len(works))
+	for i, work := range works {
+		s := state{make(chan struct{}), make(chan struct{}), make(chan struct{})}
+		states[i] = s
+		go func() {
+			defer close(s.done)
+			work(&process{turn: func() { s.ready <- struct{}{}; <-s.goes }})
+		}()
+	}
+	waits := make([]bool, len(works))
+	for live := len(works); live > 0; {
+		for i, s := range states {
+			if s.done == nil || waits[i] {
+				continue
+			}
+			select {
+			case <-s.ready:
+				waits[i] = true
+			case <-s.done:
+				states[i].done = nil
+				live--
+			}
+		}
+		if next := random.IntN(len(works)); waits[next] {
+			for range 1 + random.IntN(12) { // steps in a row
+				waits[next] = false
+				states[next].goes <- struct{}{}
+				select {
+				case <-states[next].ready:
+					waits[next] = true
+					continue
+				case <-states[next].done:
+					states[next].done = nil
+					live--
+				}
+				break
+			}
+		}
+	}
 }
 
 // cloud is a remote that all devices use.

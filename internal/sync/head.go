@@ -57,7 +57,7 @@ func headName(seq int64) string { return fmt.Sprintf("%s%016x", headFolder, math
 func headSeq(name string) (int64, error) {
 	digits, ok := strings.CutPrefix(name, headFolder)
 	n, err := strconv.ParseInt(digits, 16, 64)
-	if !ok || err != nil || len(digits) != 16 || n == math.MaxInt64 {
+	if !ok || err != nil || len(digits) != 16 || !isHex(digits) || n == math.MaxInt64 {
 		return 0, fmt.Errorf("%w: %q is no head", ErrCorrupt, name)
 	}
 	return math.MaxInt64 - n, nil

@@ -124,8 +124,8 @@ func decodeIndex(b []byte) (*index, error) {
 	if len(b) < 5 || b[0] != 1 {
 		return nil, ErrCorrupt
 	}
-	n, rest := int(binary.BigEndian.Uint32(b[1:])), b[5:]
-	if n > len(rest)/packLength {
+	n, rest := binary.BigEndian.Uint32(b[1:]), b[5:]
+	if uint64(n) > uint64(len(rest)/packLength) {
 		return nil, ErrCorrupt
 	}
 	x := &index{packs: make([]packed, n)}
@@ -151,7 +151,7 @@ func decodeIndex(b []byte) (*index, error) {
 		}
 		rest = rest[blobLength:]
 		sorted := i == 0 || bytes.Compare(x.blobs[i-1].id[:], l.id[:]) < 0
-		if !sorted || int(l.pack) >= n || int64(l.offset)+int64(l.length) > x.packs[l.pack].size {
+		if !sorted || l.pack >= n || int64(l.offset)+int64(l.length) > x.packs[l.pack].size {
 			return nil, ErrCorrupt
 		}
 	}

@@ -3,6 +3,7 @@ package sync_test
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -130,8 +131,19 @@ func (m *model) step(s historytest.Step) {
 		m.run(d, new(process))
 	case 11: // it dies
 		m.run(d, &process{dies: 1 + int(s[2])/2, after: s[2]%2 == 0})
-	case 12: // another one syncs meanwhile
-		m.run(d, &process{during: map[int]func(){1 + int(s[2])%100: func() { m.run(other, new(process)) }}})
+	case 12: // another one syncs or compacts meanwhile
+		random := rand.New(rand.NewPCG(uint64(s[1]), uint64(s[2])))
+		if s[2]%4 == 0 { // its packs are in no commit yet
+			m.person(d, 0, s[1])
+			m.unlucky(d)
+		}
+		interleave(random, func(p *process) { m.run(d, p) }, func(p *process) {
+			if s[2]%2 == 0 {
+				m.compact(other, p, 1)
+			} else {
+				m.run(other, p)
+			}
+		})
 	case 13: // somebody edits meanwhile
 		m.run(d, &process{during: map[int]func(){1 + int(s[2])%100: func() { m.person(d, s[0]/16+s[2]/32, s[2]) }}})
 	case 14: // the weather, and what is compacted
@@ -182,13 +194,52 @@ func (m *model) step(s historytest.Step) {
 
 func (m *model) run(d *device, p *process) {
 	m.tell("%s syncs (dies at %d)", d.name, p.dies)
+	before := m.masked(d)
 	r, err := m.world.sync(d, p, cloudsync.Request{})
 	m.tell("%s has synced: commit %.4s, conflicts %v, problems %v, %v", d.name, r.Commit, r.Conflicts, r.Problems, err)
+	if p.during == nil {
+		require.Equal(m, before, m.masked(d), "what %s ignores is as it was\n%s", d.name, m)
+	}
+}
+
+// unlucky lets a sync die before its head is put.
+func (m *model) unlucky(d *device) {
+	p := new(process)
+	for n := range 200 {
+		p = &process{dies: n + 1}
+		before := len(m.cloud.objects)
+		heads := func() (n int) {
+			for name := range m.cloud.objects {
+				if strings.HasPrefix(name, "heads/") {
+					n++
+				}
+			}
+			return n
+		}
+		was := heads()
+		m.run(d, p)
+		if len(m.cloud.objects) > before && heads() == was || !p.dead {
+			return
+		}
+	}
+}
+
+// masked is what a device has of what it ignores.
+func (m *model) masked(d *device) map[string]string {
+	all := make(map[string]string)
+	for path, n := range d.disk.all {
+		for i, b := range []byte(path + "/") {
+			if b == '/' && d.ignores[path[:i]] {
+				all[path] = n.content
+			}
+		}
+	}
+	return all
 }
 
 func (m *model) compact(d *device, p *process, commits int) {
 	m.tell("%s compacts (dies at %d)", d.name, p.dies)
-	c, err := m.engine(d, p).Compact(m.Context(), cloudsync.Retention{Commits: commits, Young: -1})
+	c, err := m.engine(d, p, true).Compact(m.Context(), cloudsync.Retention{Commits: commits, Young: -1})
 	m.tell("%s has compacted: %+v, %v", d.name, c, err)
 }
 
@@ -250,16 +301,22 @@ func (m *model) judge() {
 func playModel(t *testing.T) historytest.Player {
 	return func(steps []historytest.Step) (why string) {
 		synctest.Test(t, func(t *testing.T) {
-			why = historytest.Failure(t, func(t testing.TB) {
-				m := &model{world: newWorld(t, 2+len(steps)%2), gone: make(map[string]bool), freed: make(map[string]bool), at: make(map[string]string), perms: make(map[string]bool), ignored: make(map[string]bool)}
-				for _, s := range steps {
-					m.step(s)
-				}
-				m.judge()
-			})
+			why = play(t, steps, nil)
 		})
 		return why
 	}
+}
+
+// play plays one history, with a bug or without.
+func play(t *testing.T, steps []historytest.Step, planted func(*cloudsync.Config, use, mount, bool)) string {
+	return historytest.Failure(t, func(t testing.TB) {
+		m := &model{world: newWorld(t, 2+len(steps)%2), gone: make(map[string]bool), freed: make(map[string]bool), at: make(map[string]string), perms: make(map[string]bool), ignored: make(map[string]bool)}
+		m.planted = planted
+		for _, s := range steps {
+			m.step(s)
+		}
+		m.judge()
+	})
 }
 
 func TestNothingIsLostInRandomHistories(t *testing.T) {

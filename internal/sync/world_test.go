@@ -29,8 +29,9 @@ type world struct {
 	testing.TB
 	cloud   *cloud
 	devices []*device
-	told    []string        // what has happened
-	touched map[string]bool // contents that are the work of more than one: renamed, or with other permissions
+	told    []string                                                 // what has happened
+	planted func(c *cloudsync.Config, u use, f mount, compacts bool) // a bug
+	touched map[string]bool                                          // contents that are the work of more than one: renamed, or with other permissions
 }
 
 func newWorld(t testing.TB, devices int) *world {
@@ -50,10 +51,10 @@ func (w *world) tell(format string, args ...any) {
 
 // sync runs a sync of a device as a process of its own.
 func (w *world) sync(d *device, p *process, q cloudsync.Request) (cloudsync.Result, error) {
-	return w.engine(d, p).Sync(w.Context(), q)
+	return w.engine(d, p, false).Sync(w.Context(), q)
 }
 
-func (w *world) engine(d *device, p *process) *cloudsync.Engine {
+func (w *world) engine(d *device, p *process, compacts bool) *cloudsync.Engine {
 	caps := d.caps
 	caps.Refuses = func(name string) string {
 		if name == d.refuses {
@@ -61,11 +62,16 @@ func (w *world) engine(d *device, p *process) *cloudsync.Engine {
 		}
 		return ""
 	}
-	return cloudsync.NewEngine(cloudsync.Config{
-		Device: d.name, Files: mount{d.disk, p, caps}, Remote: use{w.cloud, p}, Store: &notes{d.notes, p}, Sealer: plain{},
+	files, remote := mount{d.disk, p, caps}, use{w.cloud, p}
+	c := cloudsync.Config{
+		Device: d.name, Files: files, Remote: remote, Store: &notes{d.notes, p}, Sealer: plain{},
 		Ignore:    func(path string, _ bool) bool { return d.ignores[path] },
 		MaxDelete: cloudsync.MaxDelete{Share: 1},
-	})
+	}
+	if w.planted != nil {
+		w.planted(&c, remote, files, compacts)
+	}
+	return cloudsync.NewEngine(c)
 }
 
 // calm ends all that the world does.
