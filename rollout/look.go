@@ -22,11 +22,12 @@ type view struct {
 
 // standing is how a revision is.
 type standing struct {
-	alive     int // not being stopped, surplus included
-	ending    int // being stopped: nothing is gone before they are
-	ready     int // of those that stay
-	steady    int // of these: for long enough, without a restart
-	restarts  int // the most of one that is not ready
+	alive     int  // not being stopped, surplus included
+	ending    int  // being stopped: nothing is gone before they are
+	ready     int  // of those that stay
+	steady    int  // of these: for long enough, without a restart
+	restarts  int  // the most of one that is not ready
+	hopeless  bool // one that is not ready is
 	failure   string
 	err       error     // of the Deployer, when something was missing
 	endpoints []string  // of what is ready
@@ -120,11 +121,22 @@ func (k *keeper) order(r Replica) int {
 	return 2
 }
 
+// vain says why waiting for the revision is in vain, after "a replica", or "".
+func (s *standing) vain() string {
+	switch {
+	case s.hopeless:
+		return "can never begin: " + s.failure
+	case s.restarts >= maxRestarts:
+		return fmt.Sprintf("began anew %d times: %s", s.restarts, s.failure)
+	}
+	return ""
+}
+
 // count counts a replica that stays.
 func (k *keeper) count(v *view, s *standing, r Replica, minReady time.Duration) {
 	if r.State != ReplicaReady {
 		delete(k.steady, r.ID)
-		s.restarts = max(s.restarts, r.Restarts)
+		s.restarts, s.hopeless = max(s.restarts, r.Restarts), s.hopeless || r.Hopeless
 		s.failure = cmp.Or(s.failure, r.Failure)
 		return
 	}

@@ -181,8 +181,8 @@ func (w *watch) health(v view) error {
 	case time.Since(w.dead) >= deadTime:
 		return fmt.Errorf("no replica of version %q is ready: %s", w.r.k.run.Revision.Version, s.failure)
 	}
-	if s != nil && s.restarts >= maxRestarts {
-		return fmt.Errorf("a replica of version %q began anew %d times: %s", w.r.k.run.Revision.Version, s.restarts, s.failure)
+	if s != nil && s.vain() != "" {
+		return fmt.Errorf("a replica of version %q %s", w.r.k.run.Revision.Version, s.vain())
 	}
 	return nil
 }

@@ -110,7 +110,7 @@ func TestAnArchiveWithAnotherDigestNeverRuns(t *testing.T) {
 	is.Archive.Digest[0] ^= 1
 	m := open(t, process.Config{})
 	m.ensure(revision("v1"), is, 1)
-	r := m.one(func(r rollout.Replica) bool { return r.Restarts >= 2 })
+	r := m.one(func(r rollout.Replica) bool { return r.Hopeless })
 	require.Equal(t, rollout.ReplicaFailing, r.State)
 	require.Contains(t, r.Failure, "wrong SHA-256")
 	require.NoFileExists(t, ran)

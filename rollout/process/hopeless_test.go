@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -63,6 +64,7 @@ func TestWhatCanNeverBeStartedFailsARunAtOnce(t *testing.T) {
 			run, err := c.Roll(t.Context(), rollout.Request{Service: shop, Version: tt.name, Spec: tt.spec})
 			require.ErrorIs(t, err, rollout.ErrFailed)
 			require.Contains(t, run.Reason, tt.want)
+			require.Equal(t, tt.attempts == 1, strings.Contains(run.Reason, "a replica can never begin: "), run.Reason)
 			require.Equal(t, tt.attempts, tt.count.Load()-before, run.Reason)
 		})
 	}

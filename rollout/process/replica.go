@@ -41,10 +41,6 @@ const (
 	maxPause = time.Minute
 )
 
-// hopeless is after how many restarts a Controller gives a new replica up. One that
-// can never be started has them at once.
-const hopeless = 5
-
 // firstWait is between the first two probes of a process.
 const firstWait = 20 * time.Millisecond
 
@@ -177,9 +173,8 @@ func (r *replica) fell(err error) {
 		return
 	}
 	r.State, r.Failure = rollout.ReplicaFailing, failure(err, end)
-	if r.Restarts++; final(err) {
-		r.Restarts = max(r.Restarts, hopeless)
-	}
+	r.Hopeless = final(err)
+	r.Restarts++
 	r.d.board.Tell()
 	r.d.config.Logger.Warn("process: a replica is started again",
 		"service", r.Revision.Service.String(), "version", r.Revision.Version, "run", r.Revision.Run, "replica", r.ID, "reason", err.Error())
@@ -300,7 +295,7 @@ func (r *replica) answered(err error) {
 	switch {
 	case r.State == rollout.ReplicaStopping:
 	case err == nil:
-		r.State, r.Failure = rollout.ReplicaReady, ""
+		r.State, r.Failure, r.Hopeless = rollout.ReplicaReady, "", false
 	default:
 		r.Failure = failure(err, end)
 		if r.State == rollout.ReplicaReady {

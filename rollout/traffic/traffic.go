@@ -29,8 +29,10 @@ type Config struct {
 	// Idle is how long a connection to a service is kept. Default 4 seconds,
 	// which is less than what services keep theirs. Requests with a body, and of
 	// other methods than GET, HEAD, OPTIONS and TRACE, get a connection each.
-	Idle   time.Duration
-	Stream time.Duration // an upgraded connection's time to end when drained; default 30 seconds
+	Idle time.Duration
+	// Stream is the time that an upgraded connection has to end when it is
+	// drained. Default 25 seconds, which is less than a run waits by default.
+	Stream time.Duration
 
 	MaxConcurrent int           // requests of one endpoint; more go to the next, or wait; default: no limit
 	Warm          time.Duration // in which the share of a new endpoint grows to its part; default 0
@@ -96,7 +98,7 @@ func New(c Config) *Router {
 		c.Idle = 4 * time.Second
 	}
 	if c.Stream <= 0 {
-		c.Stream = 30 * time.Second
+		c.Stream = 25 * time.Second
 	}
 	if c.Queue <= 0 {
 		c.Queue = 100

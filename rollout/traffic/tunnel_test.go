@@ -230,7 +230,7 @@ func TestAnUpgradeOutlivesChangesThatAreNotItsOwn(t *testing.T) {
 			echoes(b, c, r)
 			time.Sleep(time.Second)
 		}
-		require.Equal(b, 30*time.Second, b.drained(200, mine))
+		require.Equal(b, 25*time.Second, b.drained(200, mine))
 		_, err := r.ReadByte()
 		require.ErrorIs(b, err, io.EOF)
 	})
@@ -288,7 +288,7 @@ func TestAClientThatReadsNothingDoesNotHoldADrainUp(t *testing.T) {
 		b.set(1, map[string][]string{"a": {flood}}, 100)
 		c, _ := b.upgraded()
 		synctest.Wait()
-		require.Equal(b, 30*time.Second, b.drained(2, flood))
+		require.Equal(b, 25*time.Second, b.drained(2, flood))
 		require.NoError(b, c.SetDeadline(time.Now().Add(time.Second)))
 		_, err := io.Copy(io.Discard, c)
 		require.NotErrorIs(b, err, os.ErrDeadlineExceeded)
