@@ -125,7 +125,7 @@ func (c *compaction) condemn(ctx context.Context, u *upload) error {
 	going := make(map[string]bool)
 	for _, name := range u.live.packs() {
 		var used, all int64
-		blobs := u.live.blobs(name)
+		_, blobs := u.live.blobs(name)
 		for _, b := range blobs {
 			if all += int64(b.Length); c.needed[b.ID] {
 				used += int64(b.Length)
@@ -213,9 +213,7 @@ func (c *compaction) announce(ctx context.Context, u *upload) error {
 
 // putHead commits, and notes what follows from that.
 func (c *compaction) putHead(ctx context.Context, next head, notes ...Entry) (err error) {
-	if next.object, err = next.seal(c.Sealer); err != nil {
-		return err
-	}
+	next.object = next.seal(c.Sealer)
 	done, err := c.r.commit(ctx, next)
 	if err != nil {
 		return err

@@ -12,5 +12,5 @@
 //
 // Read remote.go, files.go, store.go and vault.go, which are what it stands on;
 // then head.go, index.go, repository.go and upload.go; then engine.go, scan.go,
-// merge.go, intent.go and apply.go.
+// merge.go, intent.go and apply.go; local.go is a folder of the system.
 package sync

@@ -17,9 +17,9 @@ func NewIndex(packs, blobs int) []byte {
 	for i := range packs {
 		var all []Blob
 		for j := range blobs {
-			all = append(all, Blob{ID: [32]byte{byte(j), byte(i), 1}, Ordinal: j, Offset: int64(10 * j), Length: 10, Size: 20 + j})
+			all = append(all, Blob{ID: [32]byte{byte(j), byte(i), 1}, Offset: int64(10 * j), Length: 10, Size: 20 + j})
 		}
-		x.add(packed{name: packName(fmt.Sprintf("%032x", i)), salt: [24]byte{byte(i)}, size: int64(10 * blobs)}, all)
+		x.add(packed{name: packName(fmt.Sprintf("%032x", i)), header: [32]byte{byte(i)}, size: int64(10 * blobs)}, all)
 	}
 	return x.encode()
 }

@@ -64,7 +64,9 @@ func interleave(random *rand.Rand, works ...func(p *process)) {
 		states[i] = s
 		go func() {
 			defer close(s.done)
-			work(&process{turn: func() { s.ready <- struct{}{}; <-s.goes }})
+			p := &process{turn: func() { s.ready <- struct{}{}; <-s.goes }}
+			p.turn()
+			work(p)
 		}()
 	}
 	waits := make([]bool, len(works))
@@ -245,9 +247,9 @@ func (plain) Repository() string { return "plain" }
 
 func (plain) ID(content []byte) [32]byte { return sha256.Sum256(content) }
 
-func (plain) Seal(kind cloudsync.Kind, name string, content []byte) ([]byte, error) {
+func (plain) Seal(kind cloudsync.Kind, name string, content []byte) []byte {
 	sum := sha256.Sum256(slices.Concat([]byte(kind), []byte(name), content))
-	return slices.Concat(sum[:8], content), nil
+	return slices.Concat(sum[:8], content)
 }
 
 func (p plain) Open(kind cloudsync.Kind, name string, object []byte, most int) ([]byte, error) {
@@ -255,7 +257,7 @@ func (p plain) Open(kind cloudsync.Kind, name string, object []byte, most int) (
 		return nil, cloudsync.ErrCorrupt
 	}
 	content := object[8:]
-	if again, _ := p.Seal(kind, name, content); !bytes.Equal(again, object) {
+	if !bytes.Equal(p.Seal(kind, name, content), object) {
 		return nil, fmt.Errorf("%w: %s", cloudsync.ErrCorrupt, name)
 	}
 	return content, nil
@@ -263,7 +265,7 @@ func (p plain) Open(kind cloudsync.Kind, name string, object []byte, most int) (
 
 func (plain) NewPacker() cloudsync.Packer { return new(plainPack) }
 
-func (plain) OpenBlob(b cloudsync.Blob, sealed []byte) ([]byte, error) {
+func (plain) OpenBlob(_ [32]byte, b cloudsync.Blob, sealed []byte) ([]byte, error) {
 	if len(sealed) != b.Size || sha256.Sum256(sealed) != b.ID {
 		return nil, cloudsync.ErrCorrupt
 	}
@@ -276,13 +278,15 @@ type plainPack struct {
 }
 
 func (p *plainPack) Add(id [32]byte, content []byte) (cloudsync.Blob, error) {
-	b := cloudsync.Blob{ID: id, Ordinal: p.n, Offset: int64(len(p.bytes)), Length: len(content), Size: len(content)}
+	b := cloudsync.Blob{ID: id, Offset: int64(len(p.bytes)), Length: len(content), Size: len(content)}
 	p.n++
 	p.bytes = append(p.bytes, content...)
 	return b, nil
 }
 
-func (p *plainPack) Size() int { return len(p.bytes) }
+func (p *plainPack) Header() [32]byte { return [32]byte{1} }
+
+func (p *plainPack) Len() int { return len(p.bytes) }
 
 func (p *plainPack) Finish() ([]byte, error) {
 	return binary.BigEndian.AppendUint32(p.bytes, uint32(p.n)), nil

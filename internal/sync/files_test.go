@@ -1,7 +1,9 @@
 package sync_test
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -105,6 +107,13 @@ func (d *disk) file(path string, n *node) cloudsync.File {
 	return f
 }
 
+func valid(path string) error {
+	if path == "." || !fs.ValidPath(path) {
+		return fmt.Errorf("%w: path %q", cloudsync.ErrInvalid, path)
+	}
+	return nil
+}
+
 // mount is a disk as a process sees it.
 type mount struct {
 	*disk
@@ -146,6 +155,9 @@ func (m mount) List(_ context.Context, folder string) iter.Seq2[cloudsync.File, 
 
 func (m mount) Stat(_ context.Context, path string) (f cloudsync.File, err error) {
 	err = m.p.call(func() error {
+		if err := valid(path); err != nil {
+			return err
+		}
 		n := m.all[path]
 		if n == nil {
 			return cloudsync.ErrNotFound
@@ -159,6 +171,9 @@ func (m mount) Stat(_ context.Context, path string) (f cloudsync.File, err error
 func (m mount) Open(_ context.Context, path string) (r io.ReadCloser, err error) {
 	err = m.p.call(func() error {
 		n := m.all[path]
+		if err := valid(path); err != nil {
+			return err
+		}
 		if n == nil || !n.mode.IsRegular() {
 			return cloudsync.ErrNotFound
 		}
@@ -170,6 +185,9 @@ func (m mount) Open(_ context.Context, path string) (r io.ReadCloser, err error)
 
 func (m mount) Stage(_ context.Context, f cloudsync.File, content io.Reader) error {
 	text := f.Link
+	if err := valid(f.Path); err != nil {
+		return err
+	}
 	if content != nil {
 		data, err := io.ReadAll(content)
 		if err != nil {
@@ -189,6 +207,9 @@ func (m mount) Stage(_ context.Context, f cloudsync.File, content io.Reader) err
 func (m mount) Place(_ context.Context, staged, path string) (f cloudsync.File, err error) {
 	err = m.p.call(func() error {
 		n := m.all[staged]
+		if err := valid(path); err != nil {
+			return err
+		}
 		if n == nil {
 			return fmt.Errorf("%w: %s", cloudsync.ErrNotFound, staged)
 		}
@@ -218,6 +239,9 @@ func (m mount) Place(_ context.Context, staged, path string) (f cloudsync.File, 
 func (m mount) Remove(_ context.Context, path, staged string) error {
 	return m.p.call(func() error {
 		n := m.all[path]
+		if err := errors.Join(valid(path), valid(cmp.Or(staged, "x"))); err != nil {
+			return err
+		}
 		if n == nil {
 			return cloudsync.ErrNotFound
 		}

@@ -31,21 +31,22 @@ func (f *forest) Get(ctx context.Context, id tree.ID) ([]byte, error) {
 
 // read reads the whole pack that has a folder: there will be others of its tree.
 func (f *forest) read(ctx context.Context, id tree.ID) error {
-	name, _, ok := f.live.find(id)
+	in, _, ok := f.live.find(id)
 	if !ok {
 		return fmt.Errorf("%w: no index has folder %s", ErrCorrupt, id)
 	}
-	pack, err := f.r.get(ctx, name, maxPack)
+	pack, err := f.r.get(ctx, in.name, maxPack)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", in.name, err)
 	}
-	for _, b := range f.live.blobs(name) {
+	_, blobs := f.live.blobs(in.name)
+	for _, b := range blobs {
 		if b.Offset+int64(b.Length) > int64(len(pack)) {
-			return fmt.Errorf("%w: %s has %d bytes", ErrCorrupt, name, len(pack))
+			return fmt.Errorf("%w: %s has %d bytes", ErrCorrupt, in.name, len(pack))
 		}
-		content, err := f.r.seal.OpenBlob(b, pack[b.Offset:b.Offset+int64(b.Length)])
+		content, err := f.r.seal.OpenBlob(in.header, b, pack[b.Offset:b.Offset+int64(b.Length)])
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", in.name, err)
 		}
 		f.made[b.ID] = content
 	}

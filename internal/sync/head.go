@@ -69,10 +69,10 @@ func commitID(object []byte) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func (h head) seal(s Sealer) ([]byte, error) {
+func (h head) seal(s Sealer) []byte {
 	content, err := json.Marshal(h)
 	if err != nil {
-		return nil, err
+		panic(err) // it has nothing that JSON has not
 	}
 	return s.Seal(KindHead, headName(h.Seq), content)
 }

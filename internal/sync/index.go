@@ -15,26 +15,25 @@ type index struct {
 
 // packed is a pack that an index tells of.
 type packed struct {
-	name string // of the object
-	salt [24]byte
-	size int64 // bytes
+	name   string // of the object
+	header [32]byte
+	size   int64 // bytes
 }
 
 // located is a content, and where it is.
 type located struct {
-	id      [32]byte
-	pack    uint32 // its place in packs
-	ordinal uint32
-	offset  uint32
-	length  uint32
-	size    uint32
+	id     [32]byte
+	pack   uint32 // its place in packs
+	offset uint32
+	length uint32
+	size   uint32
 }
 
 const (
 	maxIndex    = 1 << 30 // bytes
 	maxPack     = 64 << 20
 	packNameLen = 32 // digits
-	blobLength  = 32 + 5*4
+	blobLength  = 32 + 4*4
 )
 
 // add enters a pack. Blobs that the index has already stay where they are.
@@ -42,7 +41,7 @@ func (x *index) add(p packed, blobs []Blob) {
 	n := uint32(len(x.packs))
 	x.packs = append(x.packs, p)
 	for _, b := range blobs {
-		x.blobs = append(x.blobs, located{b.ID, n, uint32(b.Ordinal), uint32(b.Offset), uint32(b.Length), uint32(b.Size)})
+		x.blobs = append(x.blobs, located{b.ID, n, uint32(b.Offset), uint32(b.Length), uint32(b.Size)})
 	}
 	x.sort()
 }
@@ -64,18 +63,17 @@ func (x *index) sort() {
 	x.blobs = slices.CompactFunc(x.blobs, func(a, b located) bool { return a.id == b.id })
 }
 
-// find returns where a content is, and the name of its pack.
-func (x *index) find(id [32]byte) (pack string, b Blob, ok bool) {
+// find returns where a content is, and its pack.
+func (x *index) find(id [32]byte) (p packed, b Blob, ok bool) {
 	i, ok := slices.BinarySearchFunc(x.blobs, id, func(l located, id [32]byte) int { return bytes.Compare(l.id[:], id[:]) })
 	if !ok {
-		return "", Blob{}, false
+		return packed{}, Blob{}, false
 	}
-	p := x.packs[x.blobs[i].pack]
-	return p.name, x.blobs[i].in(p), true
+	return x.packs[x.blobs[i].pack], x.blobs[i].blob(), true
 }
 
-func (l located) in(p packed) Blob {
-	return Blob{ID: l.id, Salt: p.salt, Ordinal: int(l.ordinal), Offset: int64(l.offset), Length: int(l.length), Size: int(l.size)}
+func (l located) blob() Blob {
+	return Blob{ID: l.id, Offset: int64(l.offset), Length: int(l.length), Size: int(l.size)}
 }
 
 // without is the index but for some packs, or nil if there is nothing left.
@@ -105,13 +103,13 @@ func (x *index) encode() []byte {
 	b := binary.BigEndian.AppendUint32([]byte{1}, uint32(len(x.packs)))
 	for _, p := range x.packs {
 		b = append(b, p.name[len(p.name)-packNameLen:]...)
-		b = append(b, p.salt[:]...)
+		b = append(b, p.header[:]...)
 		b = binary.BigEndian.AppendUint32(b, uint32(p.size))
 	}
 	b = slices.Grow(b, len(x.blobs)*blobLength)
 	for _, l := range x.blobs {
 		b = append(b, l.id[:]...)
-		for _, n := range []uint32{l.pack, l.ordinal, l.offset, l.length, l.size} {
+		for _, n := range []uint32{l.pack, l.offset, l.length, l.size} {
 			b = binary.BigEndian.AppendUint32(b, n)
 		}
 	}
@@ -120,7 +118,7 @@ func (x *index) encode() []byte {
 
 // decodeIndex reads what encode has written, and nothing else.
 func decodeIndex(b []byte) (*index, error) {
-	const packLength = packNameLen + 24 + 4
+	const packLength = packNameLen + 32 + 4
 	if len(b) < 5 || b[0] != 1 {
 		return nil, ErrCorrupt
 	}
@@ -132,8 +130,8 @@ func decodeIndex(b []byte) (*index, error) {
 	for i := range x.packs {
 		p := &x.packs[i]
 		p.name = packName(string(rest[:packNameLen]))
-		copy(p.salt[:], rest[packNameLen:])
-		p.size = int64(binary.BigEndian.Uint32(rest[packNameLen+24:]))
+		copy(p.header[:], rest[packNameLen:])
+		p.size = int64(binary.BigEndian.Uint32(rest[packNameLen+32:]))
 		if !isHex(string(rest[:packNameLen])) {
 			return nil, ErrCorrupt
 		}
@@ -146,7 +144,7 @@ func decodeIndex(b []byte) (*index, error) {
 	for i := range x.blobs {
 		l := &x.blobs[i]
 		copy(l.id[:], rest)
-		for j, n := range []*uint32{&l.pack, &l.ordinal, &l.offset, &l.length, &l.size} {
+		for j, n := range []*uint32{&l.pack, &l.offset, &l.length, &l.size} {
 			*n = binary.BigEndian.Uint32(rest[32+4*j:])
 		}
 		rest = rest[blobLength:]
@@ -169,17 +167,17 @@ func isHex(s string) bool {
 type places map[string]*index
 
 // find returns where a content is.
-func (p places) find(id [32]byte) (pack string, b Blob, ok bool) {
+func (p places) find(id [32]byte) (pack packed, b Blob, ok bool) {
 	for _, x := range p {
 		if pack, b, ok := x.find(id); ok {
 			return pack, b, true
 		}
 	}
-	return "", Blob{}, false
+	return packed{}, Blob{}, false
 }
 
 // blobs are what the pack of a name has.
-func (p places) blobs(name string) (all []Blob) {
+func (p places) blobs(name string) (in packed, all []Blob) {
 	for _, x := range p {
 		i := slices.IndexFunc(x.packs, func(k packed) bool { return k.name == name })
 		if i < 0 {
@@ -187,12 +185,12 @@ func (p places) blobs(name string) (all []Blob) {
 		}
 		for _, l := range x.blobs {
 			if int(l.pack) == i {
-				all = append(all, l.in(x.packs[i]))
+				all = append(all, l.blob())
 			}
 		}
-		return all
+		return x.packs[i], all
 	}
-	return nil
+	return packed{}, nil
 }
 
 // packs are the names of all packs, in order.

@@ -26,12 +26,8 @@ type intent struct {
 
 // intend notes that a head is about to be put.
 func (w *work) intend(ctx context.Context, next *head, ours, merged tree.ID) error {
-	object, err := next.seal(w.Sealer)
-	if err != nil {
-		return err
-	}
-	next.object = object
-	return w.note(ctx, intent{Head: object, Seq: next.Seq, Ours: ours, Merged: merged, Base: w.base})
+	next.object = next.seal(w.Sealer)
+	return w.note(ctx, intent{Head: next.object, Seq: next.Seq, Ours: ours, Merged: merged, Base: w.base})
 }
 
 // note keeps an intent, and the folders of its trees.

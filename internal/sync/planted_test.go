@@ -36,7 +36,7 @@ func bugs() []bug {
 	}
 	all := func(head map[string]any) { head["index"] = slices.Sorted(maps.Keys(seen)) }
 	return []bug{
-		{"dedup through a stale cache", 1, func(c *cloudsync.Config, u use, _ mount, compacts bool) {
+		{"dedup through a stale cache", 2, func(c *cloudsync.Config, u use, _ mount, compacts bool) {
 			c.Remote = hoarding{u}
 			if compacts {
 				c.Sealer = sealing{write: note}
@@ -52,7 +52,7 @@ func bugs() []bug {
 				}
 			}}
 		}},
-		{"own packs are not looked for", 28, func(c *cloudsync.Config, u use, _ mount, _ bool) { c.Remote = blind{u} }},
+		{"own packs are not looked for", 178, func(c *cloudsync.Config, u use, _ mount, _ bool) { c.Remote = blind{u} }},
 		{"what is condemned is not named", 104, func(c *cloudsync.Config, _ use, _ mount, compacts bool) {
 			if compacts {
 				c.Sealer = sealing{write: func(head map[string]any) { delete(head, "pending") }}
@@ -79,7 +79,7 @@ type sealing struct {
 	write, read func(head map[string]any)
 }
 
-func (s sealing) Seal(kind cloudsync.Kind, name string, content []byte) ([]byte, error) {
+func (s sealing) Seal(kind cloudsync.Kind, name string, content []byte) []byte {
 	if kind == cloudsync.KindHead && s.write != nil {
 		content = changed(content, s.write)
 	}

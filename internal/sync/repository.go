@@ -108,7 +108,7 @@ func (r *repository) blob(ctx context.Context, in places, id [32]byte) ([]byte, 
 	}
 	var sealed []byte
 	err := again(ctx, func() error {
-		body, err := r.Get(ctx, pack, b.Offset, int64(b.Length))
+		body, err := r.Get(ctx, pack.name, b.Offset, int64(b.Length))
 		if err != nil {
 			return err
 		}
@@ -116,11 +116,11 @@ func (r *repository) blob(ctx context.Context, in places, id [32]byte) ([]byte, 
 		return errors.Join(err, body.Close())
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", pack, err)
+		return nil, fmt.Errorf("%s: %w", pack.name, err)
 	}
-	content, err := r.seal.OpenBlob(b, sealed)
+	content, err := r.seal.OpenBlob(pack.header, b, sealed)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", pack, err)
+		return nil, fmt.Errorf("%s: %w", pack.name, err)
 	}
 	return content, nil
 }

@@ -114,7 +114,7 @@ func (u *upload) again(ctx context.Context, id [32]byte, content []byte) error {
 		return err
 	}
 	u.blobs, u.packing[id] = append(u.blobs, b), true
-	if u.packer.Size() >= packSize {
+	if u.packer.Len() >= packSize {
 		return u.flush(ctx)
 	}
 	return nil
@@ -124,7 +124,7 @@ func (u *upload) again(ctx context.Context, id [32]byte, content []byte) error {
 // files, since who reads one reads all of it.
 func (u *upload) between(ctx context.Context) error {
 	const few = 1 << 20
-	if u.packer == nil || u.packer.Size() < few {
+	if u.packer == nil || u.packer.Len() < few {
 		return nil
 	}
 	return u.flush(ctx)
@@ -144,7 +144,7 @@ func (u *upload) flush(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	x := new(index)
-	x.add(packed{name: name, salt: u.blobs[0].Salt, size: int64(len(pack))}, u.blobs)
+	x.add(packed{name: name, header: u.packer.Header(), size: int64(len(pack))}, u.blobs)
 	u.own[name] = x
 	u.sent++
 	u.packer, u.blobs = nil, nil
@@ -182,11 +182,8 @@ func (u *upload) finish(ctx context.Context) (indexes []string, err error) {
 // putIndex puts an index, and returns its name.
 func (r *repository) putIndex(ctx context.Context, x *index) (name string, err error) {
 	name = indexFolder + draw()
-	object, err := r.seal.Seal(KindIndex, name, x.encode())
-	if err == nil {
-		err = r.put(ctx, name, object)
-	}
-	if err != nil {
+	object := r.seal.Seal(KindIndex, name, x.encode())
+	if err := r.put(ctx, name, object); err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	r.indexes[name] = x

@@ -1,0 +1,308 @@
+package sync
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// LocalFiles are a folder of the system. No path leads out of it, nor through a
+// link, whatever somebody puts into its place meanwhile.
+type LocalFiles struct {
+	path string
+
+	mu   sync.Mutex
+	root *os.Root  // once it was used
+	now  time.Time // by the file system's clock, when Caps was called
+	disk flusher
+}
+
+var _ Files = (*LocalFiles)(nil)
+
+// Dir returns the folder at path, which has to be there. It is opened when it is
+// first used.
+func Dir(path string) *LocalFiles { return &LocalFiles{path: path} }
+
+// Close ends the use of the folder. It may be called twice.
+func (l *LocalFiles) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.root == nil {
+		return nil
+	}
+	err := l.root.Close()
+	l.root = nil
+	return err
+}
+
+// open opens the folder, and Staging in it.
+func (l *LocalFiles) open() (*os.Root, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.root != nil {
+		return l.root, nil
+	}
+	root, err := os.OpenRoot(l.path)
+	if err != nil {
+		return nil, named(err)
+	}
+	if err := root.Mkdir(Staging, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, errors.Join(named(err), root.Close())
+	}
+	l.root = root
+	return root, nil
+}
+
+// tick is the coarsest clock of a file system that is in use, that of FAT.
+const tick = 2 * time.Second
+
+// Caps implements Files. What is changed from then on, or was shortly before, is
+// Recent.
+func (l *LocalFiles) Caps(context.Context) (Caps, error) {
+	root, err := l.open()
+	if err != nil {
+		return Caps{}, err
+	}
+	probe := Staging + "/probe-" + rand.Text()
+	now, err := touch(root, probe)
+	if err != nil {
+		return Caps{}, named(err)
+	}
+	caps, err := probed(root, probe)
+	if e := root.Remove(probe); err == nil {
+		err = e
+	}
+	if err != nil {
+		return Caps{}, named(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now = now
+	return caps, nil
+}
+
+// touch makes a file, and returns when that was, by the file system's clock.
+func touch(root *os.Root, name string) (time.Time, error) {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return time.Time{}, err
+	}
+	info, err := f.Stat()
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return info.ModTime(), nil
+}
+
+// probed finds what a file system can hold, by a file that is there.
+func probed(root *os.Root, probe string) (c Caps, err error) {
+	c = Caps{MaxName: 255, Refuses: refuses}
+	_, err = root.Lstat(strings.ToUpper(probe))
+	c.CaseSensitive = errors.Is(err, fs.ErrNotExist)
+	if err := root.Chmod(probe, 0o711); err == nil {
+		info, err := root.Lstat(probe)
+		if err != nil {
+			return c, err
+		}
+		c.Modes = info.Mode().Perm() == 0o711
+	}
+	if err := root.Symlink("nowhere", probe+"-link"); err == nil {
+		c.Symlinks = true
+		if err := root.Remove(probe + "-link"); err != nil {
+			return c, err
+		}
+	}
+	c.Free, err = free(root)
+	return c, err
+}
+
+// above returns the folder that has a path, and the last name of that. No link is
+// followed.
+func (l *LocalFiles) above(name string) (folder *os.Root, base string, err error) {
+	root, err := l.open()
+	if err != nil {
+		return nil, "", err
+	}
+	if err := sound(name); err != nil {
+		return nil, "", err
+	}
+	folder, err = root.OpenRoot(".")
+	for rest := name; err == nil; {
+		var deeper bool
+		if base, rest, deeper = strings.Cut(rest, "/"); !deeper {
+			return folder, base, nil
+		}
+		var inner *os.Root
+		inner, err = enter(folder, base)
+		err = errors.Join(err, folder.Close())
+		folder = inner
+	}
+	return nil, "", err
+}
+
+// sound is an error for a path that is not one of an entry.
+func sound(path string) error {
+	if path == "." || !fs.ValidPath(path) {
+		return fmt.Errorf("%w: path %q", ErrInvalid, path)
+	}
+	return nil
+}
+
+// enter opens a folder that is no link.
+func enter(folder *os.Root, name string) (*os.Root, error) {
+	info, err := folder.Lstat(name)
+	if err != nil {
+		return nil, named(err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%w: %q is no folder", ErrNotFound, name)
+	}
+	inner, err := folder.OpenRoot(name)
+	if err != nil {
+		return nil, named(err)
+	}
+	if now, err := inner.Stat("."); err != nil || !os.SameFile(info, now) {
+		return nil, errors.Join(fmt.Errorf("%w: %q has been exchanged", ErrNotFound, name), err, inner.Close())
+	}
+	return inner, nil
+}
+
+// List implements Files.
+func (l *LocalFiles) List(_ context.Context, folder string) iter.Seq2[File, error] {
+	return func(yield func(File, error) bool) {
+		files, err := l.list(folder)
+		if err != nil {
+			yield(File{}, err)
+			return
+		}
+		for _, f := range files {
+			if !yield(f, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (l *LocalFiles) list(name string) ([]File, error) {
+	in, _, err := l.above(join(name, "x")) // the folder that has something
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close() // nothing was written
+	f, err := in.Open(".")
+	if err != nil {
+		return nil, named(err)
+	}
+	entries, err := f.ReadDir(-1)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, named(err)
+	}
+	var files []File
+	for _, e := range entries {
+		if name == "" && e.Name() == Staging {
+			continue
+		}
+		file, err := l.file(in, e.Name(), join(name, e.Name()))
+		switch {
+		case isNotFound(err): // it has gone meanwhile
+		case err != nil:
+			return nil, err
+		default:
+			files = append(files, file)
+		}
+	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return files, nil
+}
+
+// file describes an entry of a folder.
+func (l *LocalFiles) file(in *os.Root, name, path string) (File, error) {
+	info, err := in.Lstat(name)
+	if err != nil {
+		return File{}, named(err)
+	}
+	f := File{Path: path, Mode: info.Mode(), ModTime: info.ModTime()}
+	var changed time.Time
+	f.Tag, changed = tagOf(info)
+	l.mu.Lock()
+	f.Recent = !later(changed, f.ModTime).Add(tick).Before(l.now)
+	l.mu.Unlock()
+	switch {
+	case info.Mode().IsRegular():
+		f.Size = info.Size()
+	case info.Mode()&fs.ModeSymlink != 0:
+		if f.Link, err = in.Readlink(name); err != nil {
+			return File{}, named(err)
+		}
+	}
+	return f, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Stat implements Files.
+func (l *LocalFiles) Stat(_ context.Context, path string) (File, error) {
+	in, base, err := l.above(path)
+	if err != nil {
+		return File{}, err
+	}
+	f, err := l.file(in, base, path)
+	return f, errors.Join(err, in.Close())
+}
+
+// Open implements Files.
+func (l *LocalFiles) Open(_ context.Context, path string) (io.ReadCloser, error) {
+	in, base, err := l.above(path)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close() // nothing was written
+	info, err := in.Lstat(base)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: %q is no file", ErrNotFound, path)
+	}
+	if err != nil {
+		return nil, named(err)
+	}
+	f, err := in.OpenFile(base, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, named(err)
+	}
+	if now, err := f.Stat(); err != nil || !os.SameFile(info, now) {
+		return nil, errors.Join(fmt.Errorf("%w: %q has been exchanged", ErrNotFound, path), err, f.Close())
+	}
+	return f, nil
+}
+
+// named gives errors of the system the names that they have here.
+func named(err error) error {
+	switch {
+	case err == nil, errors.Is(err, ErrNotFound):
+		return err
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%w: %w", ErrNotFound, err)
+	case errors.Is(err, syscall.ENOTEMPTY):
+		return fmt.Errorf("%w: %w", ErrNotEmpty, err)
+	case slices.ContainsFunc(fullErrors, func(full error) bool { return errors.Is(err, full) }):
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
+}

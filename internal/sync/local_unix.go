@@ -1,0 +1,30 @@
+//go:build unix
+
+package sync
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const nonblock = unix.O_NONBLOCK
+
+var fullErrors = []error{unix.ENOSPC, unix.EDQUOT}
+
+// refuses refuses no name.
+var refuses func(name string) string
+
+// free is how many bytes there are for others than root.
+func free(root *os.Root) (int64, error) {
+	f, err := root.Open(".")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close() // nothing was written
+	var s unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &s); err != nil {
+		return 0, err
+	}
+	return int64(s.Bavail) * int64(s.Bsize), nil
+}

@@ -1,0 +1,6 @@
+package syncertest
+
+import "github.com/upkeep-go/upkeep/internal/suitetest"
+
+// Cases returns the cases of RunFiles.
+func (h FilesHarness) Cases() []suitetest.Case { return h.cases() }
