@@ -134,7 +134,7 @@ func (w *work) taken(path string) string { return w.staged(path) + "-out" }
 // stage writes what is to be placed, so that all of it is there before anything
 // is changed.
 func (w *work) stage(ctx context.Context, all []tree.Change) error {
-	here := newSources(w, all)
+	here, all := newSources(w, all)
 	for _, c := range all {
 		if c.New == nil {
 			continue

@@ -66,23 +66,7 @@ func (m *model) person(d *device, what, which byte) {
 		d.disk.remove(path)
 		m.tell("%s removes %s", d.name, path)
 	case 4:
-		to := paths[int(which/8)%len(paths)]
-		if n == nil || to == path || strings.HasPrefix(to, path+"/") || strings.HasPrefix(path, to+"/") {
-			return
-		}
-		for i, b := range []byte(to) {
-			if above := d.disk.all[to[:i]]; b == '/' && above != nil && !above.mode.IsDir() {
-				return
-			}
-		}
-		m.sees(d, to)
-		for other, moved := range d.disk.all {
-			if other == path || strings.HasPrefix(other, path+"/") {
-				m.touched[moved.content] = true
-			}
-		}
-		d.disk.rename(path, to)
-		m.tell("%s renames %s to %s", d.name, path, to)
+		m.rename(d, path, paths[int(which/8)%len(paths)])
 	case 5:
 		if n != nil && n.mode.IsRegular() {
 			n.mode ^= 0o100
@@ -108,6 +92,25 @@ func (m *model) person(d *device, what, which byte) {
 	}
 }
 
+func (m *model) rename(d *device, path, to string) {
+	if d.disk.all[path] == nil || to == path || strings.HasPrefix(to, path+"/") || strings.HasPrefix(path, to+"/") {
+		return
+	}
+	for i, b := range []byte(to) {
+		if above := d.disk.all[to[:i]]; b == '/' && above != nil && !above.mode.IsDir() {
+			return
+		}
+	}
+	m.sees(d, to)
+	for other, moved := range d.disk.all {
+		if other == path || strings.HasPrefix(other, path+"/") {
+			m.touched[moved.content] = true
+		}
+	}
+	d.disk.rename(path, to)
+	m.tell("%s renames %s to %s", d.name, path, to)
+}
+
 // copies are the paths of conflict copies that are there.
 func copies(d *device) (all []string) {
 	for path := range d.disk.all {
@@ -129,6 +132,14 @@ func (m *model) step(s historytest.Step) {
 	case 7, 8, 9, 10:
 		d.disk.now += int64(s[2])
 		m.run(d, new(process))
+	default:
+		m.accident(d, other, s)
+	}
+}
+
+// accident is what does not happen every day.
+func (m *model) accident(d, other *device, s historytest.Step) {
+	switch s[0] % 16 {
 	case 11: // it dies
 		m.run(d, &process{dies: 1 + int(s[2])/2, after: s[2]%2 == 0})
 	case 12: // another one syncs or compacts meanwhile
@@ -148,21 +159,7 @@ func (m *model) step(s historytest.Step) {
 		m.run(d, &process{during: map[int]func(){1 + int(s[2])%100: func() { m.person(d, s[0]/16+s[2]/32, s[2]) }}})
 	case 14: // the weather, and what is compacted
 		if s[2]%2 == 0 {
-			p := &process{}
-			switch s[2] / 2 % 4 {
-			case 0:
-				p = &process{dies: 1 + int(s[2])/4, after: s[2]%8 == 0}
-			case 1:
-				p.during = map[int]func(){1 + int(s[2])/4: func() { m.run(other, new(process)) }}
-			case 2: // a sync sleeps while others commit and all is compacted
-				m.run(d, &process{during: map[int]func(){1 + int(s[2])/2: func() {
-					m.person(other, 0, s[2])
-					m.run(other, new(process))
-					m.compact(other, new(process), 1)
-				}}})
-				return
-			}
-			m.compact(d, p, 1+int(s[2]/8)%3)
+			m.compactOddly(d, other, s[2])
 			return
 		}
 		kind := []string{"put", "put+", "get", "list"}[s[2]%4]
@@ -190,6 +187,25 @@ func (m *model) step(s historytest.Step) {
 		m.cloud.hidden = 1 + int(s[2])%3
 		m.tell("%d lists are behind", m.cloud.hidden)
 	}
+}
+
+// compactOddly lets a compaction meet an accident.
+func (m *model) compactOddly(d, other *device, how byte) {
+	p := &process{}
+	switch how / 2 % 4 {
+	case 0:
+		p = &process{dies: 1 + int(how)/4, after: how%8 == 0}
+	case 1:
+		p.during = map[int]func(){1 + int(how)/4: func() { m.run(other, new(process)) }}
+	case 2: // a sync sleeps while others commit and all is compacted
+		m.run(d, &process{during: map[int]func(){1 + int(how)/2: func() {
+			m.person(other, 0, how)
+			m.run(other, new(process))
+			m.compact(other, new(process), 1)
+		}}})
+		return
+	}
+	m.compact(d, p, 1+int(how/8)%3)
 }
 
 func (m *model) run(d *device, p *process) {
