@@ -12,5 +12,6 @@
 //
 // Read remote.go, files.go, store.go and vault.go, which are what it stands on;
 // then head.go, index.go, repository.go and upload.go; then engine.go, scan.go,
-// merge.go, intent.go and apply.go; local.go is a folder of the system.
+// merge.go, plan.go, intent.go and apply.go; compact.go is a commit of another
+// kind, and local.go a folder of the system.
 package sync

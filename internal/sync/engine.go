@@ -46,8 +46,7 @@ type Request struct {
 	// Fresh forgets the base: both sides are united and nothing is deleted. It
 	// is the way out of ErrForked.
 	Fresh bool
-	// Approved lets a sync past the guards.
-	Approved bool
+	Plan  string // the ID of a Plan, to do exactly that, past the guards; else ErrStale
 }
 
 // Result is what a sync has done.
@@ -251,7 +250,7 @@ func (w *work) try(ctx context.Context) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := w.guard(ctx, ours, merged); err != nil {
+	if err := w.allowed(ctx, ours, merged); err != nil {
 		return false, err
 	}
 	if merged == w.head.Root {

@@ -29,11 +29,19 @@ func (w *work) merge(ctx context.Context, ours tree.ID) (tree.ID, error) {
 	return m.Merge(ctx, w.base, ours, theirs)
 }
 
-// guard refuses what would delete too much.
-func (w *work) guard(ctx context.Context, ours, merged tree.ID) error {
-	if w.request.Approved {
+// allowed refuses what is not as it was planned, or what no plan allows.
+func (w *work) allowed(ctx context.Context, ours, merged tree.ID) error {
+	switch w.request.Plan {
+	case "":
+		return w.guard(ctx, ours, merged)
+	case w.planID(ours, merged):
 		return nil
 	}
+	return fmt.Errorf("%w: a side is not as it was when plan %q was made", ErrStale, w.request.Plan)
+}
+
+// guard refuses what would delete too much.
+func (w *work) guard(ctx context.Context, ours, merged tree.ID) error {
 	for _, side := range []struct {
 		name string
 		root tree.ID

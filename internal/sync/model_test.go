@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -129,12 +130,31 @@ func (m *model) step(s historytest.Step) {
 	switch s[0] % 16 {
 	case 0, 1, 2, 3, 4, 5, 6:
 		m.person(d, s[0]/16, s[2])
-	case 7, 8, 9, 10:
+	case 7, 8, 9:
 		d.disk.now += int64(s[2])
 		m.run(d, new(process))
+	case 10:
+		m.planned(d)
 	default:
 		m.accident(d, other, s)
 	}
+}
+
+// planned does what a plan says, which changes nothing itself.
+func (m *model) planned(d *device) {
+	m.cloud.hidden = 0 // else the two may see different heads
+	_, begun := d.notes["journal/"]
+	before, puts := d.disk.String(), m.cloud.puts
+	plan, err := m.engine(d, new(process), false).Plan(m.Context(), cloudsync.Request{})
+	m.tell("%s plans %v, %v", d.name, plan.Actions, err)
+	require.Equal(m, before, d.disk.String(), "a plan changes the folder\n%s", m)
+	require.Equal(m, puts, m.cloud.puts, "a plan changes the remote\n%s", m)
+	if err != nil {
+		return
+	}
+	r, err := m.world.sync(d, new(process), cloudsync.Request{Plan: plan.ID})
+	m.tell("%s has synced: commit %.4s, conflicts %v, problems %v, %v", d.name, r.Commit, r.Conflicts, r.Problems, err)
+	require.False(m, !begun && errors.Is(err, cloudsync.ErrStale), "it is not as it was planned\n%s", m)
 }
 
 // accident is what does not happen every day.

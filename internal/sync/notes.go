@@ -24,10 +24,11 @@ type book struct {
 	notes
 	store FolderStore
 	token int64
+	dry   bool // nothing is kept
 }
 
 func openBook(ctx context.Context, store FolderStore, token int64) (*book, error) {
-	b := &book{make(notes), store, token}
+	b := &book{notes: make(notes), store: store, token: token}
 	for e, err := range store.List(ctx, "") {
 		if err != nil {
 			return nil, err
@@ -42,8 +43,10 @@ func (b *book) save(ctx context.Context, entries ...Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if err := b.store.Update(ctx, b.token, entries); err != nil {
-		return err
+	if !b.dry {
+		if err := b.store.Update(ctx, b.token, entries); err != nil {
+			return err
+		}
 	}
 	for _, e := range entries {
 		b.notes[e.Key] = e.Value

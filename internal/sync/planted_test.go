@@ -53,7 +53,7 @@ func bugs() []bug {
 			}}
 		}},
 		{"own packs are not looked for", 178, func(c *cloudsync.Config, u use, _ mount, _ bool) { c.Remote = blind{u} }},
-		{"what is condemned is not named", 104, func(c *cloudsync.Config, _ use, _ mount, compacts bool) {
+		{"what is condemned is not named", 162, func(c *cloudsync.Config, _ use, _ mount, compacts bool) {
 			if compacts {
 				c.Sealer = sealing{write: func(head map[string]any) { delete(head, "pending") }}
 			}

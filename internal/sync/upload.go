@@ -27,7 +27,7 @@ type upload struct {
 	packer  Packer
 	blobs   []Blob            // of packer
 	packing map[[32]byte]bool // in packer
-	sent    int               // packs
+	dry     bool              // nothing is sent
 }
 
 // beginUpload prepares what a commit on a head needs.
@@ -101,6 +101,10 @@ func (u *upload) add(ctx context.Context, id [32]byte, content []byte) error {
 	if u.has(id) {
 		return nil
 	}
+	if u.dry {
+		u.packing[id] = true
+		return nil
+	}
 	return u.again(ctx, id, content)
 }
 
@@ -146,7 +150,6 @@ func (u *upload) flush(ctx context.Context) error {
 	x := new(index)
 	x.add(packed{name: name, header: u.packer.Header(), size: int64(len(pack))}, u.blobs)
 	u.own[name] = x
-	u.sent++
 	u.packer, u.blobs = nil, nil
 	clear(u.packing)
 	return u.r.notes.save(ctx, Entry{keyPack + name, x.encode()})

@@ -1,7 +1,6 @@
 package sync_test
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -187,7 +186,15 @@ func TestAMassDeletionIsRefused(t *testing.T) {
 	_, err := e.Sync(t.Context(), cloudsync.Request{})
 	require.ErrorIs(t, err, cloudsync.ErrGuard)
 	require.ErrorContains(t, err, "50 of 50 files in the remote")
-	_, err = e.Sync(t.Context(), cloudsync.Request{Approved: true})
+	plan, err := e.Plan(t.Context(), cloudsync.Request{})
 	require.NoError(t, err)
-	require.False(t, errors.Is(err, cloudsync.ErrGuard))
+	require.Equal(t, "it would delete 50 of 50 files in the remote", plan.Guard)
+	require.Len(t, plan.Actions, 50)
+	require.Equal(t, "delete_remote d/0 (1 byte)", plan.Actions[0].String())
+	d.disk.write("new", "1")
+	_, err = e.Sync(t.Context(), cloudsync.Request{Plan: plan.ID})
+	require.ErrorIs(t, err, cloudsync.ErrStale)
+	d.disk.remove("new")
+	_, err = e.Sync(t.Context(), cloudsync.Request{Plan: plan.ID})
+	require.NoError(t, err)
 }
