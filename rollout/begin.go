@@ -138,7 +138,7 @@ func (c *Controller) free(ctx context.Context, r Request) (*lease.Held, error) {
 			return nil, fmt.Errorf("%w: run %q to version %q is %s", ErrBusy, busy.ID, busy.Revision.Version, busy.State)
 		}
 		by := r.By
-		by.Reason = cut("superseded "+by.Reason, maxReason)
+		by.Reason = cut(said("superseded", by.Reason), maxReason)
 		if err := c.Cancel(ctx, busy.ID, by); err != nil && !errors.Is(err, ErrStale) {
 			return nil, err
 		}
@@ -169,7 +169,7 @@ func (c *Controller) create(ctx context.Context, held *lease.Held, in *intent, i
 	run.Owner, run.Token = l.Owner, l.Token
 	svc := in.service.Clone()
 	svc.Token = max(svc.Token, l.Token)
-	what := fmt.Sprintf("version %q %s", run.Revision.Version, run.Request.By.Reason)
+	what := said(fmt.Sprintf("version %q", run.Revision.Version), run.Request.By.Reason)
 	events := c.dress([]Event{{Kind: EventStarted, Actor: run.Request.By.Actor, Message: what}}, &run, svc)
 	t := Transition{Run: &run, Service: &svc, Events: events}
 	var stored Transition

@@ -224,7 +224,7 @@ func (c *Controller) alter(ctx context.Context, s ServiceID, by By, what string,
 			return nil, err
 		}
 		svc.Generation++
-		return []Event{{Kind: EventService, Actor: by.Actor, Message: what + " " + by.Reason}}, nil
+		return []Event{{Kind: EventService, Actor: by.Actor, Message: said(what, by.Reason)}}, nil
 	})
 	if err != nil {
 		return fmt.Errorf("service %q: %w", s, err)

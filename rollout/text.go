@@ -25,6 +25,14 @@ func fits(field, value string, most int) error {
 	return nil
 }
 
+// said is what happened, and why if somebody said so.
+func said(what, why string) string {
+	if why == "" {
+		return what
+	}
+	return what + " " + why
+}
+
 // many is a number of things, in words: "1 replica", "2 replicas".
 func many[N int | int64](n N, one string) string {
 	if n == 1 {

@@ -1,7 +1,10 @@
 package rollout_test
 
 import (
+	"context"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -54,5 +57,39 @@ func TestAStateIsToldOnceAndWhatChangesWithinItIsProgress(t *testing.T) {
 			progress = progress || e.Kind == rollout.EventProgress && e.Message == "v1 75 % with 3 replicas, v2 25 % with 1 replica"
 		}
 		require.True(t, progress)
+	})
+}
+
+func TestWhatIsToldEndsWithNoSpace(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		c := w.controller()
+		r := request("v1")
+		r.By = rollout.By{}
+		w.rolls(c, r)
+		w.router.asks(100, 0)
+		r = manual("v2")
+		r.By = rollout.By{}
+		run, err := c.Start(t.Context(), r)
+		require.NoError(t, err)
+		run = w.state(c, run.ID, rollout.StatePaused)
+		require.NoError(t, c.Promote(t.Context(), run.ID, rollout.By{}))
+		_, err = c.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.NoError(t, c.Hold(t.Context(), web, rollout.By{}))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		told := map[rollout.EventKind]bool{}
+		for e, err := range c.Watch(ctx, 0) {
+			if err != nil {
+				break
+			}
+			require.Equal(t, strings.TrimSpace(e.Message), e.Message, "%+v", e)
+			told[e.Kind] = true
+		}
+		for _, kind := range []rollout.EventKind{rollout.EventStarted, rollout.EventMeasurement, rollout.EventWish, rollout.EventService} {
+			require.True(t, told[kind], kind)
+		}
 	})
 }

@@ -231,7 +231,7 @@ func (w *watch) conclude(m Measurement) error {
 	if !told(now.Count) {
 		kind = ""
 	}
-	message := fmt.Sprintf("%s: %s %s", m.Name, m.Verdict, m.Reason)
+	message := said(fmt.Sprintf("%s: %s", m.Name, m.Verdict), m.Reason)
 	if now.Count > mostAlike {
 		message = fmt.Sprintf("%s: %s, %d times in a row: %s", m.Name, m.Verdict, now.Count, m.Reason)
 	}

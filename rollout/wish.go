@@ -78,7 +78,7 @@ func (c *Controller) ask(ctx context.Context, id string, w Wish, refuse func(*Ru
 		}
 		wish := w
 		run.Wish = &wish
-		return []Event{{Kind: EventWish, Actor: w.By.Actor, Message: cut(fmt.Sprintf("%s %s", w.Kind, w.By.Reason), maxReason)}}, nil
+		return []Event{{Kind: EventWish, Actor: w.By.Actor, Message: cut(said(string(w.Kind), w.By.Reason), maxReason)}}, nil
 	})
 	if err != nil {
 		return fmt.Errorf("%s run %q: %w", w.Kind, id, err)
