@@ -49,6 +49,11 @@ func (r *runner) wishes() bool {
 func (r *runner) decide(w *watch) (moved bool, err error) {
 	wish := r.wished()
 	paused := r.k.run.State == StatePaused
+	if wish != nil && (wish.Kind == WishPromote || wish.Kind == WishResume && paused && r.now.Pause != pauseWish) {
+		if err := w.final(); err != nil {
+			return false, err
+		}
+	}
 	switch {
 	case wish != nil && wish.Kind == WishPromote:
 		if r.k.revision() == nil {

@@ -320,11 +320,17 @@ func unjudged(run *Run) string {
 			}
 		}
 	}
-	if last.Verdict == VerdictInconclusive {
+	switch last.Verdict {
+	case VerdictInconclusive, VerdictError:
 		return cut(fmt.Sprintf("promoted without a verdict: analysis %q: %s", last.Name, last.Reason), maxReason)
+	case VerdictFail: // fewer than Limits say, or somebody knew better
+		return cut(fmt.Sprintf("promoted all the same: analysis %q: %s", last.Name, last.Reason), maxReason)
 	}
 	if s.Tolerance.Off || !looked || measured || run.Undoes != "" || run.From.Run == "" || run.From == run.Revision || run.Split.percent(run.Revision.Run) == 0 {
 		return ""
+	}
+	if !slices.ContainsFunc(run.States, func(s StateRecord) bool { return s.State == StateAnalysing }) {
+		return "promoted before it was looked at: nothing was judged"
 	}
 	return "no request came while it was looked at: nothing was judged"
 }

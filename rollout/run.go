@@ -54,7 +54,7 @@ type Run struct {
 	Before   Split  // of the service, when the run began
 	Was      Spec   // of From, when the run began
 	Split    Split  // as last set
-	Reason   string // why it is paused, or did not succeed, or that nothing was judged, or its last traffic not
+	Reason   string // why it is paused, or did not succeed, or that nothing was judged, or its last traffic not, or was a fail
 	Spec     Spec   // complete; the snapshot, once the run has succeeded
 	Strategy Strategy
 	Request  Request

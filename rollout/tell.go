@@ -37,9 +37,9 @@ func (c *Controller) finish(run Run, told, works bool) {
 		told = err == nil && !slices.Contains(svc.Untold, run.ID)
 	}
 	if !told {
-		level := slog.LevelInfo
-		if run.Reason != "" {
-			level = slog.LevelWarn
+		level := slog.LevelWarn
+		if run.State == StateSucceeded {
+			level = slog.LevelInfo
 		}
 		c.log(level, string(run.State), run)
 		c.config.OnFinish(run.Clone())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -218,6 +219,24 @@ func (w *watch) take() error {
 		}
 	}
 	return w.grow()
+}
+
+// final writes how the new revision is when somebody goes on, where nothing has
+// measured it before. Whatever that says, it is theirs to decide.
+func (w *watch) final() error {
+	if !w.judges() || w.r.k.run.Strategy.Tolerance.Off || w.r.k.run.measured() {
+		return nil
+	}
+	w.count(true)
+	if err := w.take(); unwritten(err) {
+		return err
+	}
+	return nil
+}
+
+// measured reports whether a run has been, by anything.
+func (r *Run) measured() bool {
+	return slices.ContainsFunc(r.States, func(s StateRecord) bool { return len(s.Measurements) > 0 })
 }
 
 func (w *watch) conclude(m Measurement) error {
