@@ -150,7 +150,7 @@ func (c *Controller) Status(ctx context.Context, s ServiceID) (Status, error) {
 	case live:
 		st.Run = &run
 	case len(svc.Revisions) == 0:
-		return Status{}, fmt.Errorf("%w: service %q", ErrNotFound, s)
+		return Status{}, noService(s)
 	}
 	switch table, err := c.config.Router.Get(ctx, s); {
 	case err == nil:
@@ -172,7 +172,7 @@ func (c *Controller) Status(ctx context.Context, s ServiceID) (Status, error) {
 func (c *Controller) service(ctx context.Context, id ServiceID) (Service, error) {
 	svc, err := c.config.RunStore.Service(ctx, id)
 	if err == nil && len(svc.Revisions) == 0 {
-		err = fmt.Errorf("%w: service %q", ErrNotFound, id)
+		err = noService(id)
 	}
 	return svc, err
 }

@@ -64,6 +64,9 @@ func (in *intent) findVersions() error {
 		replaced = ""
 	}
 	if in.from = in.service.newest(replaced); in.from == nil && replaced != "" {
+		if len(in.service.Revisions) == 0 {
+			return noService(r.Service)
+		}
 		return fmt.Errorf("%w: version %q of service %q", ErrNotFound, replaced, r.Service)
 	}
 	in.from = clone(in.from)

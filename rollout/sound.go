@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 )
@@ -47,8 +48,11 @@ func (s sound) History(ctx context.Context, q Query) iter.Seq2[Run, error] {
 // Service implements RunStore.
 func (s sound) Service(ctx context.Context, id ServiceID) (Service, error) {
 	svc, err := s.RunStore.Service(ctx, id)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = svc.mend()
+	case errors.Is(err, ErrNotFound):
+		err = noService(id)
 	}
 	return svc, err
 }
