@@ -186,7 +186,8 @@ func (c *Controller) deployable(ctx context.Context, in *intent) error {
 }
 
 // Plan resolves the request and tells what would happen. It changes nothing,
-// and shows no secret.
+// and shows no secret. While the service has a run it is about what there is in
+// the middle of that: see Plan.Live.
 func (c *Controller) Plan(ctx context.Context, r Request) (Plan, error) {
 	in, err := c.resolve(ctx, r)
 	if err != nil {
@@ -198,6 +199,13 @@ func (c *Controller) Plan(ctx context.Context, r Request) (Plan, error) {
 	}
 	if in.from != nil {
 		p.From = in.from.ID
+	}
+	run, live, err := c.liveRun(ctx, r.Service)
+	if err != nil {
+		return Plan{}, err
+	}
+	if live {
+		p.Live = run.ID
 	}
 	if p.UpToDate {
 		return p, nil

@@ -118,12 +118,15 @@ const (
 
 // Plan is what a rollout would do.
 type Plan struct {
-	ID          string // for Request.Plan: the same as long as it would do the same
-	From        RevisionID
-	Version     string
-	Spec        Spec // complete
-	Diff        []Difference
-	UpToDate    bool // nothing would change
+	ID       string // for Request.Plan: the same as long as it would do the same
+	From     RevisionID
+	Version  string
+	Spec     Spec // complete
+	Diff     []Difference
+	UpToDate bool // nothing would change
+	// Live is the run that the service has, or "". While it lasts Start returns
+	// ErrBusy, unless Request.Supersede cancels it: then the plan is another one.
+	Live        string
 	Steps       []PlannedStep
 	Hooks       []string      // in the order in which they would run
 	Longest     time.Duration // unless it is paused
@@ -166,7 +169,7 @@ type Event struct {
 	Kind    EventKind
 	State   State // of the run, after the event
 	Step    int
-	Percent int
+	Percent int // of the work, as in Run
 	Split   Split
 	Actor   string // who asked, where somebody did
 	Message string
