@@ -144,14 +144,14 @@ func (o *rolloutRoutes) succeeded(ctx context.Context, s rollout.ServiceID, id s
 	if id != "" {
 		run, err := o.controller.Get(ctx, id)
 		if err == nil && run.Service != s {
-			err = fmt.Errorf("%w: run %q of service %q", rollout.ErrNotFound, id, s)
+			err = fmt.Errorf("%w: run %q of service %q in environment %q", rollout.ErrNotFound, id, s.Name, s.Env)
 		}
 		return id, err
 	}
 	for run, err := range o.controller.History(ctx, rollout.Query{Service: s, State: rollout.StateSucceeded}) {
 		return run.ID, err
 	}
-	return "", fmt.Errorf("%w: no run of service %q has succeeded", rollout.ErrNotFound, s)
+	return "", fmt.Errorf("%w: no run of service %q in environment %q has succeeded", rollout.ErrNotFound, s.Name, s.Env)
 }
 
 // alter is a route that changes a service without a run.
@@ -262,7 +262,7 @@ func (o *rolloutRoutes) logs(c *web.Call) error {
 	}
 	run, err := o.controller.Get(c.Context(), c.ID("run"))
 	if err == nil && (run.Service != id || run.Revision.Run != run.ID) {
-		err = fmt.Errorf("%w: run %q has made nothing of service %q", rollout.ErrNotFound, run.ID, id)
+		err = fmt.Errorf("%w: run %q has made nothing of service %q in environment %q", rollout.ErrNotFound, run.ID, id.Name, id.Env)
 	}
 	if err != nil {
 		return err
