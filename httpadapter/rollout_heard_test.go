@@ -26,3 +26,16 @@ func TestWhatIsNotFoundOfAServiceNamesItsEnvironment(t *testing.T) {
 		}
 	})
 }
+
+func TestTheDescriptionOfRolloutsSaysWhatIsAccepted(t *testing.T) {
+	d := described(t)
+	body := d.body("/componenttcb/rollupdatecloudbaserunserverversion", "post")["properties"].(map[string]any)
+	for _, name := range []string{"cpu", "mem", "min_num", "max_num", "policy_threshold"} {
+		require.Equal(t, []any{map[string]any{"type": "string"}, map[string]any{"type": "number"}}, body[name].(map[string]any)["anyOf"], name)
+	}
+	require.Equal(t, "string", body["upload_type"].(map[string]any)["type"])
+	for _, schema := range []string{"RolloutRun", "RolloutEvent"} {
+		percent := d.at("components", "schemas", schema, "properties", "percent")
+		require.Equal(t, "of the work: what share of the requests it has is in split", percent["description"], schema)
+	}
+}

@@ -19,7 +19,7 @@ type rolloutRunReply struct {
 	Revision  revisionReply      `json:"revision"`
 	State     rollout.State      `json:"state"`
 	Status    string             `json:"status" openapi:"enum=running|stopped|finished|failed"` // as siblings of the document have it
-	Percent   int                `json:"percent"`
+	Percent   int                `json:"percent" openapi:"description=of the work: what share of the requests it has is in split"`
 	Step      int                `json:"step"` // index in steps
 	Steps     []rolloutStepReply `json:"steps"`
 	States    []stateReply       `json:"states"`
@@ -82,7 +82,7 @@ type rolloutEventReply struct {
 	Kind    rollout.EventKind `json:"kind"`
 	State   rollout.State     `json:"state"`
 	Step    int               `json:"step"`
-	Percent int               `json:"percent"`
+	Percent int               `json:"percent" openapi:"description=of the work: what share of the requests it has is in split"`
 	Split   splitReply        `json:"split"`
 	Actor   string            `json:"actor,omitempty"`
 	Message string            `json:"message,omitempty"`

@@ -211,7 +211,7 @@ func changeOf(c *web.Call, d rollout.Difference) specChangeReply {
 
 func planOf(c *web.Call, p rollout.Plan) rolloutPlanReply {
 	return rolloutPlanReply{
-		ID: p.ID, From: revisionOf(p.From), Version: p.Version, Spec: specOf(c, p.Spec), UpToDate: p.UpToDate,
+		ID: p.ID, From: revisionOf(p.From), Version: p.Version, Spec: specOf(c, p.Spec), UpToDate: p.UpToDate, Live: p.Live,
 		Diff: each(p.Diff, func(d rollout.Difference) specChangeReply { return changeOf(c, d) }),
 		Steps: each(p.Steps, func(s rollout.PlannedStep) plannedStepReply {
 			return plannedStepReply{stepOf(c, s.Step), splitOf(c, s.Split), s.Replicas}

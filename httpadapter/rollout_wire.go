@@ -51,7 +51,8 @@ import (
 // such fields in not_enforced, and has all that would be done.
 //
 // The status is always 200. A service that has a run, and whatever else passes,
-// is -1.
+// is -1. There is no room for a reason: Config.Logger has it, and the answer of
+// plan, which names a run that is in the way in live.
 const RolloutAPI API = "rollout"
 
 // rollBody is the documented body. Siblings of the document have numbers where
@@ -207,6 +208,7 @@ type rolloutPlanReply struct {
 	Spec        specReply          `json:"spec"`
 	Diff        []specChangeReply  `json:"diff"`
 	UpToDate    bool               `json:"up_to_date"`
+	Live        string             `json:"live" openapi:"description=the run that the service has; while it lasts the request is refused"`
 	Steps       []plannedStepReply `json:"steps"`
 	Hooks       []string           `json:"hooks"`
 	LongestMS   int64              `json:"longest_ms"` // unless it is paused

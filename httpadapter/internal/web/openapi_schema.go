@@ -45,6 +45,10 @@ func (s *schemas) of(t reflect.Type) object {
 		return s.refer(t, func(t reflect.Type) object { return object{"type": jsonKind(t), "enum": s.words[t]} })
 	}
 	switch t.Kind() {
+	case reflect.String:
+		if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) { // a text that may come as a number
+			return object{"anyOf": []object{{"type": "string"}, {"type": "number"}}}
+		}
 	case reflect.Pointer:
 		if t.Elem().Kind() == reflect.Struct && t.Elem().NumField() == 0 { // there is nothing to point to
 			return object{"type": "null"}
