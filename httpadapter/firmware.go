@@ -57,7 +57,7 @@ const magewellMedia = "application/json; charset=UTF-8"
 
 // magewell is how the documented route is spoken.
 var magewell = &web.Dialect{
-	API: string(FirmwareAPI), Credential: magewellCredential, Failures: magewellFailures, Say: magewellSay,
+	API: string(FirmwareAPI), Credential: magewellCredential, Failures: magewellFailures, Say: magewellSay, Terse: true,
 	Speech: web.Speech{Name: "magewell", Media: magewellMedia, Words: firmwareWords, Security: map[string]any{
 		"mwcloud-sid": map[string]any{"type": "apiKey", "in": "cookie", "name": "mwcloud-sid"},
 		"mwcloud-uid": map[string]any{"type": "apiKey", "in": "cookie", "name": "mwcloud-uid"},

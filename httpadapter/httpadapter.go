@@ -79,8 +79,10 @@ type Config struct {
 	// request, and the methods of r for an unknown path. For metrics and
 	// traces. Default: nothing.
 	Observe func(ctx context.Context, r Route, p Principal) (context.Context, func(status int))
-	// Logger receives errors that are not told to callers, and a warning when
-	// Limits.Logins begins to slow down an address. Default: slog.Default.
+	// Logger receives errors that are not told to callers, why a documented route
+	// refuses where its document has no room for that (not of who is not known),
+	// and a warning when Limits.Logins begins to slow down an address. Default:
+	// slog.Default.
 	Logger *slog.Logger
 }
 

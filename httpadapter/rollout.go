@@ -70,7 +70,7 @@ func (o *rolloutRoutes) documentedRoute() web.Route {
 
 // wechat is how the documented route is spoken: the status is always 200.
 var wechat = &web.Dialect{
-	API: string(RolloutAPI), Credential: wechatCredential, Failures: wechatFailures, Say: wechatSay,
+	API: string(RolloutAPI), Credential: wechatCredential, Failures: wechatFailures, Say: wechatSay, Terse: true,
 	Speech: web.Speech{Name: "wechat", Words: rolloutWords, Security: map[string]any{
 		"access_token": map[string]any{"type": "apiKey", "in": "query", "name": "access_token"},
 	}},

@@ -2,10 +2,42 @@ package httpadapter_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
+
+func TestWhyADocumentedRouteRefusesIsInTheLog(t *testing.T) {
+	rolling(t, new(site), func(t *testing.T, s *site) {
+		run := s.rolls(t)
+		for _, tt := range []struct {
+			path, body, reason string
+		}{
+			{rollPath + "?access_token=" + admin, rollBody(`"env_params":"{\"PASSWORD\":\"other\"}"`), "is paused"},
+			{rollPath + "?access_token=" + admin, rollBody(`"flow_ratio":101`), "flow_ratio is no whole number from 0 to 100"},
+			{rollPath + "?access_token=" + admin, rollBody(`"upload_type":null`), "missing field: upload_type"},
+			{"/api/v1/update", `{"api_token":"` + admin + `","package":"demo/none"}`, "demo/none"},
+		} {
+			before := len(s.log.String())
+			require.NotContains(t, s.post(tt.path, tt.body).text, tt.reason)
+			said := s.log.String()[before:]
+			require.Equal(t, 1, strings.Count(said, "\n"), said)
+			require.Contains(t, said, `level=INFO msg="httpadapter: refused"`)
+			require.Contains(t, said, tt.reason)
+			require.Contains(t, said, "principal=ann")
+			require.NotContains(t, said, "other")
+			require.NotContains(t, said, admin)
+		}
+		quiet := s.log.String()
+		s.post(rollPath+"?access_token=nobody", rollBody(""))
+		require.Equal(t, "invalid-request", s.post(ownRollouts+"/plan", rollBody(`"flow_ratio":101`)).problem(t), "says it itself")
+		require.Equal(t, quiet, s.log.String())
+
+		plan := s.post(ownRollouts+"/plan", rollBody("")).json(t)
+		require.Equal(t, run.ID, plan["live"], "which says why it is refused")
+	})
+}
 
 func TestWhatIsNotFoundOfAServiceNamesItsEnvironment(t *testing.T) {
 	rolling(t, new(site), func(t *testing.T, s *site) {

@@ -110,7 +110,7 @@ type progressReply struct {
 
 // wncms is how the documented routes are spoken.
 var wncms = &web.Dialect{
-	API: string(UpdateAPI), Credential: wncmsCredential, Failures: wncmsFailures, Say: wncmsSay,
+	API: string(UpdateAPI), Credential: wncmsCredential, Failures: wncmsFailures, Say: wncmsSay, Terse: true,
 	Speech: web.Speech{Name: "wncms", Words: updateWords},
 }
 

@@ -119,6 +119,8 @@ func (c *Call) fail(err error) {
 		reply, _ = c.speaks.failure(internal(c.Report(err)))
 	} else if ofEngine(err) {
 		c.Report(err)
+	} else if c.speaks.Terse && c.By.ID != "" && !c.HasLeft(err) {
+		c.server.log.InfoContext(c.Request.Context(), "httpadapter: refused", c.about(err)...)
 	}
 	if reply.Retry > 0 {
 		c.Writer.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(reply.Retry.Seconds()))))

@@ -56,6 +56,9 @@ type Dialect struct {
 	Refuse   func(error) *Refusal
 	// Say puts a refusal into the API's own envelope. Err is what it is for.
 	Say func(r *Refusal, err error) Answer
+	// Terse tells that the envelope has no room for what happened: the log has
+	// it, once it is known who asks.
+	Terse bool
 	Speech
 }
 
