@@ -180,7 +180,7 @@ type rolloutShiftBody struct {
 
 type rolloutWeightBody struct {
 	Version string `json:"version"`
-	Run     string `json:"run"`
+	Run     string `json:"run" openapi:"description=which revision of the version; default: the one with the most traffic"`
 	Percent int    `json:"percent"`
 }
 

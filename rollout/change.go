@@ -18,6 +18,10 @@ import (
 // are ready can bear: they are to be as large a part of what a version with
 // traffic has at most, or of Spec.MinReplicas if that is more. What is only asleep
 // is woken.
+//
+// A version without a Run is its revision with the most traffic; of several the one
+// that nothing has replaced, and then the newest. Every other revision has 0. A
+// Rule without a Run goes on to follow its version, among what is ready.
 func (c *Controller) Shift(ctx context.Context, s ServiceID, split Split, by By) error {
 	split = split.Clone()
 	return c.alter(ctx, s, by, "shares and rules are set", nothing, func(k *keeper, v view, svc *Service) error {

@@ -64,7 +64,7 @@ type Split struct {
 // Weight is the share of a revision.
 type Weight struct {
 	Version string
-	Run     string // which revision of the version; "": the one that serves
+	Run     string // which revision of the version; "": the one that serves, as Controller.Shift says
 	Percent int    // all of a split sum to 100
 }
 
