@@ -124,6 +124,7 @@ type work struct {
 
 	recovers bool // what a sync has begun that did not end
 
+	buffer []byte            // of a small file
 	masked map[string]string // paths that are as in the reference, and why
 	moved  map[string]string // of conflicts: where the content of a new path is
 	result Result

@@ -24,6 +24,7 @@ type LocalFiles struct {
 	mu   sync.Mutex
 	root *os.Root  // once it was used
 	now  time.Time // by the file system's clock, when Caps was called
+	near near      // the folder that was read from last
 	disk flusher
 }
 
@@ -40,7 +41,7 @@ func (l *LocalFiles) Close() error {
 	if l.root == nil {
 		return nil
 	}
-	err := l.root.Close()
+	err := errors.Join(l.leave(), l.root.Close())
 	l.root = nil
 	return err
 }
@@ -88,7 +89,7 @@ func (l *LocalFiles) Caps(context.Context) (Caps, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.now = now
-	return caps, nil
+	return caps, l.leave()
 }
 
 // touch makes a file, and returns when that was, by the file system's clock.
@@ -180,6 +181,54 @@ func enter(folder *os.Root, name string) (*os.Root, error) {
 	return inner, nil
 }
 
+// near is a folder that stays open while one reads what is in it.
+type near struct {
+	path string
+	root *os.Root // nil for none
+}
+
+// leave lets go of the folder that was read from last. The mutex is held.
+func (l *LocalFiles) leave() error {
+	if l.near.root == nil {
+		return nil
+	}
+	err := l.near.root.Close()
+	l.near = near{}
+	return err
+}
+
+// reading calls f with the folder that has a path, for what changes nothing, and
+// the last name of that. The folder may be the one that was there before.
+func (l *LocalFiles) reading(name string, f func(folder *os.Root, base string) error) error {
+	if err := sound(name); err != nil {
+		return err
+	}
+	above, base := "", name
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		above, base = name[:i], name[i+1:]
+	}
+	l.mu.Lock()
+	if l.near.root == nil || l.near.path != above {
+		err := l.leave()
+		l.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		in, _, err := l.above(name)
+		if err != nil {
+			return err
+		}
+		l.mu.Lock()
+		if err := l.leave(); err != nil {
+			l.mu.Unlock()
+			return errors.Join(err, in.Close())
+		}
+		l.near = near{above, in}
+	}
+	defer l.mu.Unlock()
+	return f(l.near.root, base)
+}
+
 // List implements Files.
 func (l *LocalFiles) List(_ context.Context, folder string) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
@@ -197,38 +246,36 @@ func (l *LocalFiles) List(_ context.Context, folder string) iter.Seq2[File, erro
 }
 
 func (l *LocalFiles) list(name string) ([]File, error) {
-	in, _, err := l.above(join(name, "x")) // the folder that has something
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close() // nothing was written
-	f, err := in.Open(".")
-	if err != nil {
-		return nil, named(err)
-	}
-	entries, err := f.ReadDir(-1)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, named(err)
-	}
 	var files []File
-	for _, e := range entries {
-		if name == "" && e.Name() == Staging {
-			continue
+	err := l.reading(join(name, "x"), func(in *os.Root, _ string) error {
+		f, err := in.Open(".")
+		if err != nil {
+			return named(err)
 		}
-		file, err := l.file(in, e.Name(), join(name, e.Name()))
-		switch {
-		case isNotFound(err): // it has gone meanwhile
-		case err != nil:
-			return nil, err
-		default:
-			files = append(files, file)
+		entries, err := f.ReadDir(-1)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return named(err)
 		}
-	}
+		for _, e := range entries {
+			if name == "" && e.Name() == Staging {
+				continue
+			}
+			file, err := l.file(in, e.Name(), join(name, e.Name()))
+			switch {
+			case isNotFound(err): // it has gone meanwhile
+			case err != nil:
+				return err
+			default:
+				files = append(files, file)
+			}
+		}
+		return nil
+	})
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	return files, nil
+	return files, err
 }
 
-// file describes an entry of a folder.
+// file describes an entry of a folder. The mutex is held.
 func (l *LocalFiles) file(in *os.Root, name, path string) (File, error) {
 	info, err := in.Lstat(name)
 	if err != nil {
@@ -237,9 +284,7 @@ func (l *LocalFiles) file(in *os.Root, name, path string) (File, error) {
 	f := File{Path: path, Mode: info.Mode(), ModTime: info.ModTime()}
 	var changed time.Time
 	f.Tag, changed = tagOf(info)
-	l.mu.Lock()
 	f.Recent = !later(changed, f.ModTime).Add(tick).Before(l.now)
-	l.mu.Unlock()
 	switch {
 	case info.Mode().IsRegular():
 		f.Size = info.Size()
@@ -260,21 +305,29 @@ func later(a, b time.Time) time.Time {
 
 // Stat implements Files.
 func (l *LocalFiles) Stat(_ context.Context, path string) (File, error) {
-	in, base, err := l.above(path)
-	if err != nil {
-		return File{}, err
-	}
-	f, err := l.file(in, base, path)
-	return f, errors.Join(err, in.Close())
+	var f File
+	err := l.reading(path, func(in *os.Root, base string) (err error) {
+		f, err = l.file(in, base, path)
+		return err
+	})
+	return f, err
 }
 
 // Open implements Files.
 func (l *LocalFiles) Open(_ context.Context, path string) (io.ReadCloser, error) {
-	in, base, err := l.above(path)
+	var f *os.File
+	err := l.reading(path, func(in *os.Root, base string) (err error) {
+		f, err = openFile(in, base, path)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer in.Close() // nothing was written
+	return f, nil
+}
+
+// openFile opens a file that is no link.
+func openFile(in *os.Root, base, path string) (*os.File, error) {
 	info, err := in.Lstat(base)
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%w: %q is no file", ErrNotFound, path)

@@ -109,7 +109,13 @@ func (l *LocalFiles) Place(_ context.Context, staged, path string) (File, error)
 	}
 	l.disk.changed(from)
 	l.disk.changed(to)
-	return l.file(to, base, path)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f, err := l.file(to, base, path)
+	if f.Mode.IsDir() { // in the place of one that may be open
+		err = errors.Join(err, l.leave())
+	}
+	return f, err
 }
 
 // Remove implements Files.
@@ -125,7 +131,9 @@ func (l *LocalFiles) Remove(_ context.Context, path, staged string) error {
 	}
 	l.disk.changed(in)
 	if info.IsDir() || staged == "" {
-		return named(in.Remove(base))
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return named(errors.Join(in.Remove(base), l.leave()))
 	}
 	root, err := l.open()
 	if err == nil {

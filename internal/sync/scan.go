@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -13,7 +14,10 @@ import (
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
 
-// Files below chunkMin bytes are one chunk.
+// Files of less than smallFile bytes are one chunk, others are cut where their
+// content says so.
+const smallFile = 512 << 10
+
 var chunks = cdc.Sizes{Min: 256 << 10, Average: 1 << 20, Max: 4 << 20}
 
 // scan returns the tree of the folder. What is masked is as in the reference:
@@ -231,9 +235,11 @@ func (w *work) chunks(ctx context.Context, path string, use func(id tree.ID, chu
 		return err
 	}
 	defer r.Close() // nothing was written
-	small := make([]byte, 2*chunks.Min)
-	n, err := io.ReadFull(r, small)
-	small = small[:n]
+	if w.buffer == nil {
+		w.buffer = make([]byte, smallFile)
+	}
+	n, err := io.ReadFull(r, w.buffer)
+	small := w.buffer[:n]
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil
@@ -243,7 +249,7 @@ func (w *work) chunks(ctx context.Context, path string, use func(id tree.ID, chu
 		return err
 	}
 	var failed error
-	err = chunks.Each(ctx, io.MultiReader(strings.NewReader(string(small)), r), func(chunk []byte, _ int64) bool {
+	err = chunks.Each(ctx, io.MultiReader(bytes.NewReader(small), r), func(chunk []byte, _ int64) bool {
 		failed = use(w.Sealer.ID(chunk), chunk)
 		return failed == nil
 	})

@@ -7,9 +7,7 @@ import (
 )
 
 const (
-	window     = 1 << 20  // bytes in which zstd looks for what was there before
-	probeFrom  = 64 << 10 // bytes that content has at least for a part of it to be tried first
-	probeSize  = 4 << 10
+	window     = 1 << 20 // bytes in which zstd looks for what was there before
 	maxScratch = 5 << 20 // that is kept for the next
 	// slack is what zstd may have after its output: with less it is slower.
 	slack = 32
@@ -50,23 +48,10 @@ func (c *codec) most(size int) int { return c.encoder.MaxEncodedSize(size) }
 // pack appends content, compressed if that makes it shorter: by its length it is
 // told from content as it is. There is room for most in b.
 func (c *codec) pack(b, content []byte) []byte {
-	if c.shrinks(b, content) {
-		if packed := c.encoder.EncodeAll(content, b); len(packed)-len(b) < len(content) {
-			return packed
-		}
+	if packed := c.encoder.EncodeAll(content, b); len(packed)-len(b) < len(content) {
+		return packed
 	}
 	return append(b, content...)
-}
-
-// shrinks tries a part of content, from the middle, where a picture in a frame of
-// text has the picture. It uses the room after b.
-func (c *codec) shrinks(b, content []byte) bool {
-	if len(content) < probeFrom {
-		return true
-	}
-	middle := (len(content) - probeSize) / 2
-	tried := c.encoder.EncodeAll(content[middle:middle+probeSize], b)
-	return len(tried)-len(b) < probeSize
 }
 
 // unpack appends content of a size from what pack has made of it.
