@@ -17,7 +17,7 @@ import (
 // apply makes the folder, which is as ours, as merged, and notes that.
 func (w *work) apply(ctx context.Context, ours, merged tree.ID, u *upload) error {
 	w.result.Commit = w.head.id
-	if w.head.Seq == 0 || ours == merged && w.head.id == w.known.id && w.unchanged(ctx, merged) {
+	if w.head.Seq == 0 || ours == merged && w.head.id == w.known.id && w.stranger == nil && w.unchanged(ctx, merged) {
 		return nil
 	}
 	i := intent{Head: w.head.object, Seq: w.head.Seq, Put: true, Ours: ours, Merged: merged, Base: w.base}

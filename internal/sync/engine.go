@@ -93,6 +93,9 @@ func (e *Engine) Sync(ctx context.Context, q Request) (Result, error) {
 	if err := w.look(ctx); err != nil {
 		return Result{}, err
 	}
+	if err := w.agree(ctx); err != nil {
+		return Result{}, err
+	}
 	for range maxTries {
 		var again bool
 		again, err = w.try(ctx)
@@ -122,7 +125,8 @@ type work struct {
 	head  head // the newest, as far as is known
 	put   time.Time
 
-	recovers bool // what a sync has begun that did not end
+	recovers bool  // what a sync has begun that did not end
+	stranger error // the folder may not be the one that is known
 
 	buffer []byte            // of a small file
 	masked map[string]string // paths that are as in the reference, and why

@@ -156,6 +156,9 @@ func (w *work) settle(ctx context.Context, u *upload, merged tree.ID) error {
 	if err != nil {
 		return err
 	}
+	if err := w.mark(ctx, w.head.id); err != nil {
+		return err
+	}
 	entries, err := w.forest.save(ctx, base)
 	if err != nil {
 		return err

@@ -42,6 +42,9 @@ func (w *work) allowed(ctx context.Context, ours, merged tree.ID) error {
 
 // guard refuses what would delete too much.
 func (w *work) guard(ctx context.Context, ours, merged tree.ID) error {
+	if w.stranger != nil {
+		return w.stranger
+	}
 	for _, side := range []struct {
 		name string
 		root tree.ID

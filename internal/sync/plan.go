@@ -71,6 +71,9 @@ func (e *Engine) Plan(ctx context.Context, q Request) (Plan, error) {
 	if err := w.look(ctx); err != nil {
 		return Plan{}, err
 	}
+	if err := w.agree(ctx); err != nil {
+		return Plan{}, err
+	}
 	u, err := w.r.beginUpload(ctx, w.head)
 	if err != nil {
 		return Plan{}, err

@@ -1,0 +1,92 @@
+package sync
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/upkeep-go/upkeep/internal/tree"
+)
+
+// marker lies in the folder and says which commit it equals. By it the folder is
+// told from one that is not mounted, and from one that was restored, or copied,
+// without what this device has noted.
+type marker struct {
+	Commit string `json:"commit"`
+}
+
+const (
+	markerName = Staging + "/equals"
+	maxMarker  = 1 << 10 // bytes
+)
+
+// mark writes the marker.
+func (w *work) mark(ctx context.Context, commit string) error {
+	text, err := json.Marshal(marker{commit})
+	if err != nil {
+		return err
+	}
+	f := File{Path: markerName, Mode: 0o600, Size: int64(len(text)), ModTime: w.put}
+	if err := w.Files.Stage(ctx, f, strings.NewReader(string(text))); err != nil {
+		return err
+	}
+	return w.Files.Flush(ctx)
+}
+
+// marked reads the marker: "" is that there is none.
+func (w *work) marked(ctx context.Context) (commit string, err error) {
+	r, err := w.Files.Open(ctx, markerName)
+	if isNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(io.LimitReader(r, maxMarker))
+	if err = errors.Join(err, r.Close()); err != nil {
+		return "", err
+	}
+	var m marker
+	if json.Unmarshal(text, &m) != nil {
+		return "", nil // as good as none
+	}
+	return m.Commit, nil
+}
+
+// agree looks that the folder is the one of which this device has notes. If its
+// marker says another commit, that is what it comes from, or else nothing is
+// known of it. One without a marker is refused: it may not be mounted.
+func (w *work) agree(ctx context.Context) error {
+	if w.request.Fresh {
+		return nil
+	}
+	commit, err := w.marked(ctx)
+	switch {
+	case err != nil, commit == w.known.id:
+		return err
+	case commit == "":
+		w.stranger = fmt.Errorf("%w: the folder is not the one that equalled commit %.8s: it has no mark", ErrGuard, w.known.id)
+		return nil
+	}
+	w.base = tree.ID{}
+	log := slices.Concat([]entry{{ID: w.head.id, Root: w.head.Root}}, w.head.Log)
+	i := slices.IndexFunc(log, func(e entry) bool { return e.ID == commit })
+	if i < 0 {
+		return nil
+	}
+	if w.forest.live, err = w.r.places(ctx, w.head); err != nil {
+		return err
+	}
+	err = w.forest.walk(ctx, log[i].Root, func(tree.ID, []byte) (bool, error) { return true, nil })
+	switch {
+	case errors.Is(err, ErrCorrupt), isNotFound(err):
+		return nil // it was forgotten
+	case err == nil:
+		w.base = log[i].Root
+	}
+	return err
+}
