@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/tree"
@@ -17,14 +16,18 @@ import (
 // apply makes the folder, which is as ours, as merged, and notes that.
 func (w *work) apply(ctx context.Context, ours, merged tree.ID, u *upload) error {
 	w.result.Commit = w.head.id
-	if w.head.Seq == 0 || ours == merged && w.head.id == w.known.id && w.stranger == nil && w.unchanged(ctx, merged) {
+	if w.head.Seq == 0 {
 		return nil
 	}
 	i := intent{Head: w.head.object, Seq: w.head.Seq, Put: true, Ours: ours, Merged: merged, Base: w.base}
+	all, err := w.changes(ctx, i)
+	if err != nil || len(all) == 0 && w.head.id == w.known.id && w.stranger == nil && w.unchanged(ctx, merged) {
+		return err
+	}
 	if err := w.note(ctx, i); err != nil {
 		return err
 	}
-	if err := w.change(ctx, i); err != nil {
+	if err := w.change(ctx, i, all); err != nil {
 		return err
 	}
 	return w.settle(ctx, u, merged)
@@ -36,28 +39,10 @@ func (w *work) unchanged(ctx context.Context, merged tree.ID) bool {
 	return err == nil && root == w.base && !w.request.Fresh
 }
 
-// change does what differs between the trees of an intent. What has changed
+// change does the changes of an intent. What has changed
 // meanwhile is left alone, and goes into the next sync. After a crash, parts may
 // be done.
-func (w *work) change(ctx context.Context, i intent) error {
-	var all []tree.Change
-	for c, err := range w.trees.Diff(ctx, i.Ours, i.Merged) {
-		if err != nil {
-			return err
-		}
-		bothFolders := c.Old != nil && c.New != nil && c.Old.Kind == tree.Folder && c.New.Kind == tree.Folder
-		switch {
-		case bothFolders: // their permissions are those they were made with
-		case !w.under(c):
-			all = append(all, c)
-		case w.recovers: // it was not masked then
-			for _, name := range []string{w.staged(c.Path), w.taken(c.Path)} {
-				if err := w.inspect(ctx, c, name); err != nil {
-					return err
-				}
-			}
-		}
-	}
+func (w *work) change(ctx context.Context, i intent, all []tree.Change) error {
 	if !i.Staged {
 		if err := w.stage(ctx, all); err != nil {
 			return err
@@ -88,6 +73,38 @@ func (w *work) change(ctx context.Context, i intent) error {
 		}
 	}
 	return w.Files.Flush(ctx)
+}
+
+// changes are what differs between the trees of an intent, but for what is masked
+// here.
+func (w *work) changes(ctx context.Context, i intent) (all []tree.Change, err error) {
+	var every []tree.Change
+	for c, err := range w.trees.Diff(ctx, i.Ours, i.Merged) {
+		if err != nil {
+			return nil, err
+		}
+		if c.Old == nil || c.New == nil || c.Old.Kind != tree.Folder || c.New.Kind != tree.Folder {
+			every = append(every, c) // permissions of folders are those they were made with
+		}
+	}
+	if err := w.clashes(ctx, i.Ours, i.Merged, every); err != nil {
+		return nil, err
+	}
+	for _, c := range every {
+		if !w.under(c) {
+			all = append(all, c)
+			continue
+		}
+		if !w.recovers {
+			continue
+		}
+		for _, name := range []string{w.staged(c.Path), w.taken(c.Path)} { // it was not masked then
+			if err := w.inspect(ctx, c, name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
 }
 
 // under reports whether a change is of what is masked here, and notes that.
@@ -246,13 +263,13 @@ func (w *work) place(ctx context.Context, c tree.Change) error {
 		return w.inspect(ctx, c, name) // by an earlier attempt, or by somebody
 	case now != nil && !is(now, c.Old) && !is(now, c.New):
 		w.leave(c.Path, "it has changed meanwhile")
-		return w.inspect(ctx, c, name)
+		return nil
 	}
 	_, err = w.Files.Place(ctx, name, c.Path)
 	switch {
 	case isNotFound(err), errors.Is(err, fs.ErrPermission), errors.Is(err, ErrExists):
 		w.leave(c.Path, err.Error())
-		return w.inspect(ctx, c, name)
+		return nil
 	case err != nil:
 		return fmt.Errorf("file %q: %w", c.Path, err)
 	}
@@ -263,29 +280,42 @@ func (w *work) place(ctx context.Context, c tree.Change) error {
 func (w *work) leave(path, reason string) { w.keep(path, nil, reason) }
 
 // inspect looks at what came out of a path. If it is not what was scanned,
-// somebody has edited it in the last moment: it is kept beside.
+// somebody has edited it in the last moment: it is kept beside. All else stays
+// staged until the sync is over, so that after a crash it tells what was done.
 func (w *work) inspect(ctx context.Context, c tree.Change, out string) error {
 	was, err := w.read(ctx, out)
-	if err != nil || was == nil {
+	if err != nil || was == nil || was.Kind == tree.Folder || is(was, c.Old) || is(was, c.New) {
 		return err
 	}
-	if was.Kind != tree.Folder && !is(was, c.Old) && !is(was, c.New) {
-		return w.rescue(ctx, c, out, was)
+	return w.rescue(ctx, c, out, was)
+}
+
+// tidy deletes what is staged, once nothing is under way.
+func (w *work) tidy(ctx context.Context) error {
+	var names []string
+	for f, err := range w.Files.List(ctx, Staging) {
+		if isNotFound(err) {
+			return nil // nothing was ever staged
+		}
+		if err != nil {
+			return err
+		}
+		if f.Path != markerName {
+			names = append(names, f.Path)
+		}
 	}
-	err = w.Files.Remove(ctx, out, "")
-	if isNotFound(err) {
-		return nil
+	for _, name := range names {
+		if err := w.Files.Remove(ctx, name, ""); err != nil && !isNotFound(err) {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // rescue keeps an edit that came out of a path: there, if the path is free, or
 // beside.
 func (w *work) rescue(ctx context.Context, c tree.Change, out string, was *tree.Entry) error {
-	folder, name := "", c.Path
-	if i := strings.LastIndexByte(c.Path, '/'); i >= 0 {
-		folder, name = c.Path[:i], c.Path[i+1:]
-	}
+	folder, name := split(c.Path)
 	to := c.Path
 	for try := uint64(0); ; try++ {
 		there, err := w.read(ctx, to)
@@ -305,11 +335,7 @@ func (w *work) rescue(ctx context.Context, c tree.Change, out string, was *tree.
 	} else {
 		w.result.Conflicts = append(w.result.Conflicts, tree.Conflict{Path: c.Path, Copy: to, Ours: true})
 	}
-	err := w.Files.Remove(ctx, out, "") // the same, if it was there
-	if isNotFound(err) {
-		return nil
-	}
-	return err
+	return nil
 }
 
 func either(a, b *tree.Entry) *tree.Entry {

@@ -12,6 +12,6 @@
 //
 // Read remote.go, files.go, store.go and vault.go, which are what it stands on;
 // then head.go, index.go, repository.go and upload.go; then engine.go, scan.go,
-// merge.go, plan.go, intent.go and apply.go; compact.go is a commit of another
+// merge.go, plan.go, marker.go, intent.go and apply.go; compact.go is a commit of another
 // kind, and local.go a folder of the system.
 package sync

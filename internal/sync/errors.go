@@ -52,7 +52,7 @@ var (
 	ErrCancelled = errors.New("sync: cancelled")
 	// ErrCompacted reports that events after the given one are no longer kept.
 	ErrCompacted = errors.New("sync: events are no longer kept")
-	// ErrClosed reports a call on a closed Folder.
+	// ErrClosed reports a call on a closed Folder or Remote.
 	ErrClosed = errors.New("sync: closed")
 )
 

@@ -20,6 +20,7 @@ import (
 // may have one time, as on a real one.
 type disk struct {
 	all  map[string]*node
+	dull bool  // it knows no case
 	now  int64 // ticks of the clock, times eight
 	born int   // files so far
 }
@@ -38,6 +39,7 @@ func (d *disk) tick() int64 { return d.now / 8 }
 
 // write makes or changes a file, in place if it is there.
 func (d *disk) write(path, content string) {
+	path = d.real(path)
 	d.now++
 	n := d.all[path]
 	if n == nil || !n.mode.IsRegular() {
@@ -48,6 +50,24 @@ func (d *disk) write(path, content string) {
 		d.all[path] = n
 	}
 	n.content, n.changed, n.mtime = content, d.tick(), d.tick()
+}
+
+// real is a path as it is spelt here, as far as it is there.
+func (d *disk) real(path string) string {
+	if !d.dull || d.all[path] != nil {
+		return path
+	}
+	for i := range len(path) + 1 {
+		if i < len(path) && path[i] != '/' {
+			continue
+		}
+		for other := range d.all {
+			if len(other) == i && strings.EqualFold(other, path[:i]) {
+				path = other + path[i:]
+			}
+		}
+	}
+	return path
 }
 
 // above makes the folders above a path.
@@ -69,12 +89,14 @@ func (d *disk) folder(path string) {
 
 // remove deletes a path and what is below.
 func (d *disk) remove(path string) {
+	path = d.real(path)
 	d.now++
 	maps.DeleteFunc(d.all, func(other string, _ *node) bool { return other == path || strings.HasPrefix(other, path+"/") })
 }
 
 // rename moves a path and what is below.
 func (d *disk) rename(from, to string) {
+	from, to = d.real(from), d.real(to)
 	moved := make(map[string]*node)
 	for path, n := range d.all {
 		if path == from || strings.HasPrefix(path, from+"/") {
@@ -127,6 +149,7 @@ func (m mount) List(_ context.Context, folder string) iter.Seq2[cloudsync.File, 
 	return func(yield func(cloudsync.File, error) bool) {
 		var files []cloudsync.File
 		err := m.p.call(func() error {
+			folder := m.real(folder)
 			if n := m.all[folder]; folder != "" && (n == nil || !n.mode.IsDir()) {
 				return cloudsync.ErrNotFound
 			}
@@ -158,7 +181,7 @@ func (m mount) Stat(_ context.Context, path string) (f cloudsync.File, err error
 		if err := valid(path); err != nil {
 			return err
 		}
-		n := m.all[path]
+		n := m.all[m.real(path)]
 		if n == nil {
 			return cloudsync.ErrNotFound
 		}
@@ -170,7 +193,7 @@ func (m mount) Stat(_ context.Context, path string) (f cloudsync.File, err error
 
 func (m mount) Open(_ context.Context, path string) (r io.ReadCloser, err error) {
 	err = m.p.call(func() error {
-		n := m.all[path]
+		n := m.all[m.real(path)]
 		if err := valid(path); err != nil {
 			return err
 		}
@@ -213,6 +236,7 @@ func (m mount) Place(_ context.Context, staged, path string) (f cloudsync.File, 
 		if n == nil {
 			return fmt.Errorf("%w: %s", cloudsync.ErrNotFound, staged)
 		}
+		path := m.real(path)
 		if i := strings.LastIndexByte(path, '/'); i > 0 {
 			if above := m.all[path[:i]]; above == nil || !above.mode.IsDir() {
 				return cloudsync.ErrNotFound
@@ -238,6 +262,7 @@ func (m mount) Place(_ context.Context, staged, path string) (f cloudsync.File, 
 
 func (m mount) Remove(_ context.Context, path, staged string) error {
 	return m.p.call(func() error {
+		path := m.real(path)
 		n := m.all[path]
 		if err := errors.Join(valid(path), valid(cmp.Or(staged, "x"))); err != nil {
 			return err

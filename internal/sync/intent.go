@@ -55,7 +55,7 @@ func (w *work) note(ctx context.Context, i intent) error {
 func (w *work) recover(ctx context.Context) error {
 	text, ok := w.book.notes[keyJournal]
 	if !ok {
-		return nil
+		return w.tidy(ctx)
 	}
 	var i intent
 	if err := json.Unmarshal(text, &i); err != nil {
@@ -82,9 +82,12 @@ func (w *work) recover(ctx context.Context) error {
 	w.forest.live, w.masked = u.live, make(map[string]string)
 	w.recovers = true
 	i.Put = true
-	err = w.change(ctx, i)
+	all, err := w.changes(ctx, i)
+	if err == nil {
+		err = w.change(ctx, i, all)
+	}
 	if !i.Staged && isNotFound(err) { // a compaction has deleted what is needed, and nothing is changed yet
-		return w.abandon(ctx, i)
+		return w.abandon(ctx)
 	}
 	if err != nil {
 		return err
@@ -119,15 +122,7 @@ func (w *work) counted(ctx context.Context, h head) (bool, error) {
 }
 
 // abandon forgets what was begun, of which nothing is placed.
-func (w *work) abandon(ctx context.Context, i intent) error {
-	for c, err := range w.trees.Diff(ctx, i.Ours, i.Merged) {
-		if err != nil {
-			return err
-		}
-		if err := w.Files.Remove(ctx, w.staged(c.Path), ""); err != nil && !isNotFound(err) {
-			return err
-		}
-	}
+func (w *work) abandon(ctx context.Context) error {
 	w.recovers = false
 	return errors.Join(w.book.save(ctx, Entry{Key: keyJournal}), w.remember())
 }
@@ -169,5 +164,8 @@ func (w *work) settle(ctx context.Context, u *upload, merged tree.ID) error {
 		}
 	}
 	entries = append(entries, Entry{keyHead, known(w.head)}, Entry{Key: keyJournal})
-	return w.book.save(ctx, append(entries, u.committed()...)...)
+	if err := w.book.save(ctx, append(entries, u.committed()...)...); err != nil {
+		return err
+	}
+	return w.tidy(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
@@ -273,6 +274,12 @@ func join(folder, name string) string {
 		return name
 	}
 	return folder + "/" + name
+}
+
+// split is the reverse of join.
+func split(path string) (folder, name string) {
+	i := strings.LastIndexByte(path, '/')
+	return path[:max(i, 0)], path[i+1:]
 }
 
 // entryOf returns the entry of a name, or nil.

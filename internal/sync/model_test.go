@@ -30,10 +30,11 @@ type model struct {
 }
 
 // paths are few, so that edits meet.
-var paths = []string{"a", "b.md", "d/a", "d/b", "d/e/a", "d", "e", "e/x.md"}
+var paths = []string{"a", "b.md", "d/a", "d/b", "d/e/a", "d", "e", "e/x.md", "B.md", "D/a"}
 
 // sees notes that the contents at a path, and below it, are replaced or deleted.
 func (m *model) sees(d *device, path string) {
+	path = d.disk.real(path)
 	for other, n := range d.disk.all {
 		if (other == path || strings.HasPrefix(other, path+"/")) && !n.mode.IsDir() {
 			m.gone[n.content] = true
@@ -48,7 +49,7 @@ func (m *model) content() string {
 
 // person does what somebody may do to a folder.
 func (m *model) person(d *device, what, which byte) {
-	path := paths[int(which)%len(paths)]
+	path := d.disk.real(paths[int(which)%len(paths)])
 	n := d.disk.all[path]
 	switch what % 8 {
 	case 0, 1, 2:
@@ -67,7 +68,7 @@ func (m *model) person(d *device, what, which byte) {
 		d.disk.remove(path)
 		m.tell("%s removes %s", d.name, path)
 	case 4:
-		m.rename(d, path, paths[int(which/8)%len(paths)])
+		m.rename(d, path, d.disk.real(paths[int(which/8)%len(paths)]))
 	case 5:
 		if n != nil && n.mode.IsRegular() {
 			n.mode ^= 0o100
@@ -347,6 +348,9 @@ func playModel(t *testing.T) historytest.Player {
 func play(t *testing.T, steps []historytest.Step, planted func(*cloudsync.Config, use, mount, bool)) string {
 	return historytest.Failure(t, func(t testing.TB) {
 		m := &model{world: newWorld(t, 2+len(steps)%2), gone: make(map[string]bool), freed: make(map[string]bool), at: make(map[string]string), perms: make(map[string]bool), ignored: make(map[string]bool)}
+		if last := m.devices[len(m.devices)-1]; len(steps) > 0 && steps[0][2]%4 == 0 {
+			last.caps.CaseSensitive, last.disk.dull = false, true
+		}
 		m.planted = planted
 		for _, s := range steps {
 			m.step(s)

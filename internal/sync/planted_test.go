@@ -36,7 +36,7 @@ func bugs() []bug {
 	}
 	all := func(head map[string]any) { head["index"] = slices.Sorted(maps.Keys(seen)) }
 	return []bug{
-		{"dedup through a stale cache", 2, func(c *cloudsync.Config, u use, _ mount, compacts bool) {
+		{"dedup through a stale cache", 3, func(c *cloudsync.Config, u use, _ mount, compacts bool) {
 			c.Remote = hoarding{u}
 			if compacts {
 				c.Sealer = sealing{write: note}
@@ -63,13 +63,13 @@ func bugs() []bug {
 				c.Remote = deaf{u}
 			}
 		}},
-		{"a head replaces another one", 1, func(c *cloudsync.Config, u use, _ mount, _ bool) { c.Remote = rude{u} }},
-		{"what comes out is thrown away", 1579, func(c *cloudsync.Config, _ use, f mount, _ bool) { c.Files = hasty{f} }},
+		{"a head replaces another one", 8, func(c *cloudsync.Config, u use, _ mount, _ bool) { c.Remote = rude{u} }},
+		{"what comes out is thrown away", 3711, func(c *cloudsync.Config, _ use, f mount, _ bool) { c.Files = hasty{f} }},
 		{"size and time are trusted", 0, func(c *cloudsync.Config, _ use, f mount, _ bool) { c.Files = trusting{f} }},
-		{"what is begun is not noted", 149, func(c *cloudsync.Config, _ use, _ mount, _ bool) { c.Store = forgetful{c.Store, "journal/"} }},
+		{"what is begun is not noted", 159, func(c *cloudsync.Config, _ use, _ mount, _ bool) { c.Store = forgetful{c.Store, "journal/"} }},
 		{"the base is not noted", 1, func(c *cloudsync.Config, _ use, _ mount, _ bool) { c.Store = forgetful{c.Store, "base"} }},
 		{"the newest head is not noted", 1022, func(c *cloudsync.Config, _ use, _ mount, _ bool) { c.Store = forgetful{c.Store, "head"} }},
-		{"masks are ignored", 2, func(c *cloudsync.Config, _ use, _ mount, _ bool) { c.Ignore = nil }},
+		{"masks are ignored", 33, func(c *cloudsync.Config, _ use, _ mount, _ bool) { c.Ignore = nil }},
 	}
 }
 

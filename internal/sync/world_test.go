@@ -101,12 +101,51 @@ func (w *world) settle() {
 	require.Fail(w, "it does not come to rest", "%s", w)
 }
 
-// equal checks that all devices have the same.
+// equal checks that all devices have the same, but for what one that knows no
+// case cannot hold.
 func (w *world) equal() {
 	w.Helper()
+	first := w.devices[0].disk
 	for _, d := range w.devices[1:] {
-		require.Equal(w, w.devices[0].disk.String(), d.disk.String(), "%s and %s\n%s", w.devices[0].name, d.name, w)
+		if !d.disk.dull {
+			require.Equal(w, first.String(), d.disk.String(), "%s and %s\n%s", w.devices[0].name, d.name, w)
+			continue
+		}
+		for path, n := range d.disk.visible() {
+			there := first.all[path]
+			require.NotNil(w, there, "%s alone has %s\n%s", d.name, path, w)
+			require.Equal(w, there.content, n.content, "%s\n%s", path, w)
+		}
+		for path := range first.visible() {
+			if d.disk.all[path] == nil {
+				require.NotNil(w, d.disk.clash(path), "%s lacks %s: %s\n%s", d.name, path, d.disk, w)
+			}
+		}
 	}
+}
+
+// visible is what people see.
+func (d *disk) visible() map[string]*node {
+	return maps.Collect(func(yield func(string, *node) bool) {
+		for path, n := range d.all {
+			if path != cloudsync.Staging && !strings.HasPrefix(path, cloudsync.Staging+"/") && !yield(path, n) {
+				return
+			}
+		}
+	})
+}
+
+// clash is what is here by a name that differs only in case from that of a path,
+// or of a folder above.
+func (d *disk) clash(path string) *node {
+	for other, n := range d.all {
+		for i := range len(path) + 1 {
+			if (i == len(path) || path[i] == '/') && other != path[:i] && strings.EqualFold(other, path[:i]) {
+				return n
+			}
+		}
+	}
+	return nil
 }
 
 func (w *world) String() string { return strings.Join(w.told, "\n") }
