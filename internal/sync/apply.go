@@ -39,9 +39,8 @@ func (w *work) unchanged(ctx context.Context, merged tree.ID) bool {
 	return err == nil && root == w.base && !w.request.Fresh
 }
 
-// change does the changes of an intent. What has changed
-// meanwhile is left alone, and goes into the next sync. After a crash, parts may
-// be done.
+// change does the changes of an intent. What has changed meanwhile is left alone,
+// and goes into the next sync. After a crash, parts may be done.
 func (w *work) change(ctx context.Context, i intent, all []tree.Change) error {
 	if !i.Staged {
 		if err := w.stage(ctx, all); err != nil {

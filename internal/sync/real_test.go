@@ -150,3 +150,18 @@ func TestFewRequestsAreMade(t *testing.T) {
 	require.Equal(t, "list heads, put packs, put index, put heads, list heads", a.sync())
 	require.Equal(t, "list heads, get heads, get index, get packs", b.sync(), "what moves is not sent again")
 }
+
+func TestNotesOfFoldersThatHaveGoneGoToo(t *testing.T) {
+	f := newFolder(t, newCloud())
+	f.write("a/one", "1")
+	f.write("b/c/two", "2")
+	f.sync()
+	before := len(f.notes)
+	require.NoError(t, os.RemoveAll(filepath.Join(f.dir, "b")))
+	f.sync()
+	f.sync()
+	for key := range f.notes {
+		require.NotContains(t, key, "scan/b")
+	}
+	require.LessOrEqual(t, len(f.notes), before)
+}

@@ -30,18 +30,24 @@ func (w *work) scan(ctx context.Context, u *upload) (tree.ID, error) {
 	}
 	w.masked = make(map[string]string)
 	w.result.Problems = nil
-	s := &scan{work: w, u: u}
+	s := &scan{work: w, u: u, there: make(map[string]bool)}
 	root, err := s.folder(ctx, "", reference)
 	if err != nil {
 		return tree.ID{}, err
+	}
+	for key := range w.book.notes {
+		if strings.HasPrefix(key, keyScan) && !s.there[key] {
+			s.seen = append(s.seen, Entry{Key: key})
+		}
 	}
 	return root, w.book.save(ctx, s.seen...)
 }
 
 type scan struct {
 	*work
-	u    *upload
-	seen []Entry
+	u     *upload
+	seen  []Entry
+	there map[string]bool // the notes of folders that are there
 }
 
 // folder returns the tree of one folder.
@@ -50,7 +56,9 @@ func (s *scan) folder(ctx context.Context, path string, reference tree.ID) (tree
 	if err != nil {
 		return tree.ID{}, err
 	}
-	known, fresh := openSeen(s.book.notes[keyScan+path]), make(seen)
+	key := keyScan + path
+	s.there[key] = true
+	known, fresh := openSeen(s.book.notes[key]), make(seen)
 	var entries []tree.Entry
 	here := make(map[string]bool)
 	for f, err := range s.Files.List(ctx, path) {
@@ -77,8 +85,8 @@ func (s *scan) folder(ctx context.Context, path string, reference tree.ID) (tree
 			}
 		}
 	}
-	if text := fresh.encode(); string(text) != string(s.book.notes[keyScan+path]) {
-		s.seen = append(s.seen, Entry{keyScan + path, text})
+	if text := fresh.encode(); string(text) != string(s.book.notes[key]) {
+		s.seen = append(s.seen, Entry{key, text})
 	}
 	return s.trees.Make(ctx, entries)
 }
