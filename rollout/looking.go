@@ -33,10 +33,17 @@ func (r *runner) looking() error {
 		if err != nil {
 			return err
 		}
-		if err := w.take(); err != nil {
+		if err := w.take(); unwritten(err) || err != nil && !r.goesOn() {
 			return err
 		}
 	}
+}
+
+// goesOn reports whether somebody wishes the run to go on, whatever is found.
+func (r *runner) goesOn() bool {
+	w := r.wished()
+	return w != nil && (w.Kind == WishPromote ||
+		w.Kind == WishResume && r.k.run.State == StatePaused && r.now.Pause != pauseWish)
 }
 
 // wishes reports whether there is a wish to be looked at.
@@ -49,8 +56,8 @@ func (r *runner) wishes() bool {
 func (r *runner) decide(w *watch) (moved bool, err error) {
 	wish := r.wished()
 	paused := r.k.run.State == StatePaused
-	if wish != nil && (wish.Kind == WishPromote || wish.Kind == WishResume && paused && r.now.Pause != pauseWish) {
-		if err := w.final(); err != nil {
+	if r.goesOn() {
+		if err := w.parting(); err != nil {
 			return false, err
 		}
 	}

@@ -130,9 +130,9 @@ func (r *runner) gate() error {
 	return err
 }
 
-// measured asks an analysis, for a limited time. The last call of it may be one
+// verdict asks an analysis, for a limited time. The last call of it may be one
 // of an earlier step that has not returned yet.
-func (r *runner) measured(ctx context.Context, a Analysis, s Scope) (m Measurement) {
+func (r *runner) verdict(ctx context.Context, a Analysis, s Scope) (m Measurement) {
 	var found Measurement
 	name, call := "analysis "+a.Name, func() (err error) { found, err = a.Measure(ctx, s); return err }
 	asked, begun := r.outside(name, call)

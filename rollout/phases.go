@@ -112,7 +112,7 @@ func (r *runner) provisioning() error {
 		switch {
 		case s.alive >= r.k.revision().Replicas:
 			return true, time.Time{}, nil
-		case final(s.err) != nil:
+		case refusal(s.err) != nil:
 			return false, time.Time{}, s.err
 		}
 		return false, deadline, r.late(s, deadline)
@@ -138,8 +138,8 @@ func (r *runner) needed() int {
 // id2 is the run that names the new revision.
 func (r *runner) id2() string { return r.k.run.Revision.Run }
 
-// final reports an error of a Deployer that another try would meet again.
-func final(err error) error {
+// refusal is an error of a Deployer that another try would meet again, or nil.
+func refusal(err error) error {
 	if errors.Is(err, ErrInvalid) || errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
@@ -172,7 +172,7 @@ func (r *runner) well() error {
 		switch {
 		case s.steady >= rev.Replicas:
 			return true, time.Time{}, nil
-		case final(s.err) != nil:
+		case refusal(s.err) != nil:
 			return false, time.Time{}, s.err
 		case s.vain() != "":
 			return false, time.Time{}, fmt.Errorf("a replica %s", s.vain())
@@ -329,7 +329,9 @@ func unjudged(run *Run) string {
 	if s.Tolerance.Off || !looked || measured || run.Undoes != "" || run.From.Run == "" || run.From == run.Revision || run.Split.percent(run.Revision.Run) == 0 {
 		return ""
 	}
-	if !slices.ContainsFunc(run.States, func(s StateRecord) bool { return s.State == StateAnalysing }) {
+	if !slices.ContainsFunc(run.States, func(r StateRecord) bool {
+		return r.State == StateAnalysing && r.Step < len(s.Steps) && s.Steps[r.Step].Hold > 0 && s.Steps[r.Step].Percent > 0
+	}) {
 		return "promoted before it was looked at: nothing was judged"
 	}
 	return "no request came while it was looked at: nothing was judged"

@@ -2,10 +2,13 @@ package rollout_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/rollout"
@@ -62,6 +65,99 @@ func TestWhoPromotesIsNotOverruled(t *testing.T) {
 		run, err = c.Wait(t.Context(), run.ID)
 		require.NoError(t, err)
 		require.Contains(t, run.Reason, "promoted all the same: analysis \"traffic\": 50.0 % of ")
+	})
+}
+
+func TestWhoPromotesAsTheVerdictComesIsNotOverruled(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		c := w.controller()
+		w.rolls(c, request("v1"))
+		run, err := c.Start(t.Context(), request("v2"))
+		require.NoError(t, err)
+		w.state(c, run.ID, rollout.StateAnalysing)
+		w.router.asks(1000, 0.5)
+		time.Sleep(time.Second)
+		var once sync.Once
+		w.router.mu.Lock()
+		w.router.call = func(name string) error {
+			if name == "Stats" { // the verdict is bad, and nobody knows yet
+				once.Do(func() { assert.NoError(t, c.Promote(context.Background(), run.ID, ann)) })
+			}
+			return nil
+		}
+		w.router.mu.Unlock()
+		run, err = c.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Contains(t, run.Reason, "promoted all the same: analysis \"traffic\": 50.0 % of ")
+	})
+}
+
+func TestWhatCameInAStepIsJudgedWhateverAnEarlierOneWas(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		c := w.controller()
+		w.rolls(c, request("v1"))
+		w.router.asks(100, 0)
+		r := request("v2")
+		r.Strategy = &rollout.Strategy{Steps: []rollout.Step{
+			{Percent: 10, Hold: 20 * time.Second, Manual: true}, {Percent: 50, Hold: time.Minute}, {Percent: 100},
+		}}
+		run, err := c.Start(t.Context(), r)
+		require.NoError(t, err)
+		w.state(c, run.ID, rollout.StatePaused)
+		require.NoError(t, c.Resume(t.Context(), run.ID, 0, ann))
+		run = w.state(c, run.ID, rollout.StateAnalysing)
+		require.Equal(t, 1, run.Step)
+		w.router.asks(1000, 1)
+		time.Sleep(4 * time.Second)
+		require.NoError(t, c.Promote(t.Context(), run.ID, ann))
+		run, err = c.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Contains(t, run.Reason, "promoted all the same: analysis \"traffic\": ")
+	})
+}
+
+func TestAStepThatPassedStaysSoWhereFewCameInItsPause(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		bad    float64
+		reason string
+	}{
+		"and were answered": {0, ""},
+		"and failed":        {1, "promoted all the same: analysis \"traffic\": 100.0 % of "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			passes(t, func(t *testing.T, w *world) {
+				c := w.controller()
+				w.rolls(c, request("v1"))
+				w.router.asks(100, 0)
+				run, err := c.Start(t.Context(), manual("v2"))
+				require.NoError(t, err)
+				w.state(c, run.ID, rollout.StatePaused)
+				w.router.asks(100, tt.bad)
+				time.Sleep(time.Second)
+				require.NoError(t, c.Promote(t.Context(), run.ID, ann))
+				run, err = c.Wait(t.Context(), run.ID)
+				require.NoError(t, err)
+				if tt.reason == "" {
+					require.Empty(t, run.Reason)
+				}
+				require.Contains(t, run.Reason, tt.reason)
+			})
+		})
+	}
+}
+
+func TestAPauseOfAStepWithoutAHoldIsNotLookedAt(t *testing.T) {
+	t.Parallel()
+	passes(t, func(t *testing.T, w *world) {
+		c := w.controller()
+		w.rolls(c, request("v1"))
+		r := request("v2")
+		r.Strategy = &rollout.Strategy{Steps: []rollout.Step{{Percent: 10, Hold: -1, Manual: true}, {Percent: 100, Hold: time.Minute}}}
+		run := w.promoted(c, r, rollout.StatePaused, 10*time.Minute)
+		require.Equal(t, "promoted before it was looked at: nothing was judged", run.Reason)
 	})
 }
 

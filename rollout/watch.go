@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -153,7 +152,7 @@ func (w *watch) measure(a Analysis) {
 	moves, r := w.moves, w.r
 	r.asking.Go(func() {
 		defer cancel()
-		w.results <- result{r.measured(ctx, a, scope), moves}
+		w.results <- result{r.verdict(ctx, a, scope), moves}
 		select {
 		case r.nudge <- struct{}{}:
 		default:
@@ -221,22 +220,32 @@ func (w *watch) take() error {
 	return w.grow()
 }
 
-// final writes how the new revision is when somebody goes on, where nothing has
-// measured it before. Whatever that says, it is theirs to decide.
-func (w *watch) final() error {
-	if !w.judges() || w.r.k.run.Strategy.Tolerance.Off || w.r.k.run.measured() {
+// parting writes how the new revision is when somebody goes on, where nobody has
+// looked in this window. A step that has a verdict keeps it, unless what came
+// since is bad. Whatever it says, it is theirs to decide.
+func (w *watch) parting() error {
+	if !w.judges() || w.r.k.run.Strategy.Tolerance.Off || w.looked[ownAnalysis] {
 		return nil
 	}
-	w.count(true)
+	w.count(!w.r.k.run.knows())
 	if err := w.take(); unwritten(err) {
 		return err
 	}
 	return nil
 }
 
-// measured reports whether a run has been, by anything.
-func (r *Run) measured() bool {
-	return slices.ContainsFunc(r.States, func(s StateRecord) bool { return len(s.Measurements) > 0 })
+// knows reports whether the Router's counts have said of the step that the run is
+// in that it is good, or bad.
+func (r *Run) knows() bool {
+	var last Verdict
+	for _, s := range r.States {
+		for _, m := range s.Measurements {
+			if s.Step == r.Step && m.Name == ownAnalysis {
+				last = m.Verdict
+			}
+		}
+	}
+	return last == VerdictPass || last == VerdictFail
 }
 
 func (w *watch) conclude(m Measurement) error {
