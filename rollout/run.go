@@ -50,12 +50,14 @@ type Run struct {
 	// long 400 are kept, and 100 measurements: the first and the newest, and
 	// before others those with a verdict that was no pass, and those with
 	// another one than the next.
-	States   []StateRecord
-	Before   Split  // of the service, when the run began
-	Was      Spec   // of From, when the run began
-	Split    Split  // as last set
-	Reason   string // why it is paused, or did not succeed, or that nothing was judged, or its last traffic not, or was a fail
-	Spec     Spec   // complete; the snapshot, once the run has succeeded
+	States []StateRecord
+	Before Split // of the service, when the run began
+	Was    Spec  // of From, when the run began
+	Split  Split // as last set
+	// Reason is why it is paused, or did not succeed. Of one that has succeeded it
+	// says that nothing was judged, or that the last verdict was none, or bad.
+	Reason   string
+	Spec     Spec // complete; the snapshot, once the run has succeeded
 	Strategy Strategy
 	Request  Request
 	Undoes   string // the run that this run takes back, or ""
