@@ -21,6 +21,7 @@ type fleet struct {
 	startUp  time.Duration
 	slow     time.Duration                             // of a Stop
 	sick     map[string]string                         // by version: why it never gets ready
+	begins   func(*rollout.Replica)                    // after startUp, with the mutex held
 	refuses  func(rollout.RevisionID) error            // of Ensure
 	stopping func(id rollout.RevisionID, ids []string) // before a Stop
 	call     func(name string) error                   // before each call
@@ -94,6 +95,9 @@ func (f *fleet) ready(name string) {
 		r.State = rollout.ReplicaReady
 		if why := f.sick[r.Revision.Version]; why != "" {
 			r.State, r.Failure = rollout.ReplicaFailing, why
+		}
+		if f.begins != nil {
+			f.begins(r)
 		}
 		f.tell()
 	}

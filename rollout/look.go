@@ -22,13 +22,14 @@ type view struct {
 
 // standing is how a revision is.
 type standing struct {
-	alive     int  // not being stopped, surplus included
-	ending    int  // being stopped: nothing is gone before they are
-	ready     int  // of those that stay
-	steady    int  // of these: for long enough, without a restart
-	restarts  int  // the most of one that is not ready
-	hopeless  bool // one that is not ready is
-	failure   string
+	alive     int       // not being stopped, surplus included
+	ending    int       // being stopped: nothing is gone before they are
+	ready     int       // of those that stay
+	steady    int       // of these: for long enough, without a restart
+	restarts  int       // the most of one that is not ready
+	hopeless  bool      // one that is not ready is
+	vain      string    // why waiting for the revision is in vain, after "a replica", or ""
+	failure   string    // of one that is not ready
 	err       error     // of the Deployer, when something was missing
 	endpoints []string  // of what is ready
 	stay      []Replica // as many as there should be
@@ -121,23 +122,24 @@ func (k *keeper) order(r Replica) int {
 	return 2
 }
 
-// vain says why waiting for the revision is in vain, after "a replica", or "".
-func (s *standing) vain() string {
+// fails counts a replica that stays and is not ready.
+func (s *standing) fails(r Replica) {
 	switch {
 	case s.hopeless:
-		return "can never begin: " + s.failure
-	case s.restarts >= maxRestarts:
-		return fmt.Sprintf("began anew %d times: %s", s.restarts, s.failure)
+	case r.Hopeless:
+		s.hopeless, s.vain = true, "can never begin: "+r.Failure
+	case r.Restarts >= maxRestarts && r.Restarts > s.restarts:
+		s.vain = fmt.Sprintf("began anew %d times: %s", r.Restarts, r.Failure)
 	}
-	return ""
+	s.restarts = max(s.restarts, r.Restarts)
+	s.failure = cmp.Or(s.failure, r.Failure)
 }
 
 // count counts a replica that stays.
 func (k *keeper) count(v *view, s *standing, r Replica, minReady time.Duration) {
 	if r.State != ReplicaReady {
 		delete(k.steady, r.ID)
-		s.restarts, s.hopeless = max(s.restarts, r.Restarts), s.hopeless || r.Hopeless
-		s.failure = cmp.Or(s.failure, r.Failure)
+		s.fails(r)
 		return
 	}
 	s.ready++

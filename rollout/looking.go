@@ -193,8 +193,8 @@ func (w *watch) health(v view) error {
 	case time.Since(w.dead) >= deadTime:
 		return fmt.Errorf("no replica of version %q is ready: %s", w.r.k.run.Revision.Version, s.failure)
 	}
-	if s != nil && s.vain() != "" {
-		return fmt.Errorf("a replica of version %q %s", w.r.k.run.Revision.Version, s.vain())
+	if s != nil && s.vain != "" {
+		return fmt.Errorf("a replica of version %q %s", w.r.k.run.Revision.Version, s.vain)
 	}
 	return nil
 }

@@ -174,8 +174,8 @@ func (r *runner) well() error {
 			return true, time.Time{}, nil
 		case refusal(s.err) != nil:
 			return false, time.Time{}, s.err
-		case s.vain() != "":
-			return false, time.Time{}, fmt.Errorf("a replica %s", s.vain())
+		case s.vain != "":
+			return false, time.Time{}, fmt.Errorf("a replica %s", s.vain)
 		}
 		return false, deadline, r.late(s, deadline)
 	})
