@@ -81,7 +81,9 @@ type Config struct {
 	Observe func(ctx context.Context, r Route, p Principal) (context.Context, func(status int))
 	// Logger receives errors that are not told to callers, why a documented route
 	// refuses where its document has no room for that (not of who is not known),
-	// and a warning when Limits.Logins begins to slow down an address. Default:
+	// and a warning when Limits.Logins begins to slow down an address. Of the
+	// refusals of one principal and route it gets each once in a minute, and at
+	// most ten; the next says how many were left out (left_out). Default:
 	// slog.Default.
 	Logger *slog.Logger
 }

@@ -1,9 +1,12 @@
 package httpadapter_test
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -36,6 +39,46 @@ func TestWhyADocumentedRouteRefusesIsInTheLog(t *testing.T) {
 
 		plan := s.post(ownRollouts+"/plan", rollBody("")).json(t)
 		require.Equal(t, run.ID, plan["live"], "which says why it is refused")
+	})
+}
+
+func TestRefusalsThatComeAgainDoNotFillTheLog(t *testing.T) {
+	rolling(t, new(site), func(t *testing.T, s *site) {
+		s.rolls(t)
+		said := func(do func()) []string {
+			before := len(s.log.String())
+			do()
+			return slices.Collect(strings.Lines(s.log.String()[before:]))
+		}
+		again := func() {
+			for range 100 {
+				s.post(rollPath+"?access_token="+admin, rollBody(`"env_params":"{\"PASSWORD\":\"other\"}"`))
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		require.Len(t, said(again), 1, "who is told to come again later")
+		require.Empty(t, said(again))
+		other := said(func() { s.post(rollPath+"?access_token="+admin, rollBody(`"flow_ratio":101`)) })
+		require.Len(t, other, 1, "another reason")
+		require.Contains(t, other[0], "left_out=199")
+		time.Sleep(time.Minute)
+		lines := said(again)
+		require.Len(t, lines, 1)
+		require.NotContains(t, lines[0], "left_out")
+		time.Sleep(time.Minute)
+		lines = said(again)
+		require.Len(t, lines, 1)
+		require.Contains(t, lines[0], "left_out=99")
+
+		many := func() {
+			for n := range 100 {
+				s.post("/api/v1/update", fmt.Sprintf(`{"api_token":%q,"package":"demo/none%d"}`, admin, n))
+			}
+		}
+		require.Len(t, said(many), 10, "whatever the caller writes into it")
+		require.Empty(t, said(many))
+		time.Sleep(time.Minute)
+		require.Len(t, said(many), 10)
 	})
 }
 

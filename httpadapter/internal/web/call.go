@@ -120,12 +120,25 @@ func (c *Call) fail(err error) {
 	} else if ofEngine(err) {
 		c.Report(err)
 	} else if c.speaks.Terse && c.By.ID != "" && !c.HasLeft(err) {
-		c.server.log.InfoContext(c.Request.Context(), "httpadapter: refused", c.about(err)...)
+		c.heard(err)
 	}
 	if reply.Retry > 0 {
 		c.Writer.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(reply.Retry.Seconds()))))
 	}
 	c.Send(reply)
+}
+
+// heard logs why the caller, whom nothing else tells, was refused.
+func (c *Call) heard(err error) {
+	left, ok := c.server.heard.tell(refusedTo{c.By.ID, c.Route.Pattern}, err.Error())
+	if !ok {
+		return
+	}
+	about := c.about(err)
+	if left > 0 {
+		about = append(about, slog.Int("left_out", left))
+	}
+	c.server.log.InfoContext(c.Request.Context(), "httpadapter: refused", about...)
 }
 
 // Report logs what nobody outside may know, and returns the id under which.

@@ -68,6 +68,7 @@ type Server struct {
 	logins  *loginLimiter
 	streams *limiter
 	replies *limiter // the long ones
+	heard   hearing  // that the log has
 
 	description func() Encoded // openapi.json, made once
 }
