@@ -13,8 +13,12 @@ import (
 // each folder that was changed.
 type flusher struct {
 	mu      sync.Mutex
-	folders []*os.File
+	folders []*os.File // that are not durable, open
+	failed  error      // of those that were closed
 }
+
+// maxOpen is how many folders stay open at most.
+const maxOpen = 64
 
 func (*flusher) written(f *os.File) error { return f.Sync() }
 
@@ -25,7 +29,9 @@ func (d *flusher) changed(in *os.Root) {
 	if f, err := in.Open("."); err == nil { // else it has gone
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.folders = append(d.folders, f)
+		if d.folders = append(d.folders, f); len(d.folders) == maxOpen {
+			d.failed = errors.Join(d.failed, d.sync())
+		}
 	}
 }
 
@@ -33,6 +39,13 @@ func (d *flusher) flush(root *os.Root) error {
 	d.changed(root)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	err := errors.Join(d.failed, d.sync())
+	d.failed = nil
+	return err
+}
+
+// sync makes the open folders durable, and closes them. The mutex is held.
+func (d *flusher) sync() error {
 	var errs []error
 	for _, f := range d.folders {
 		errs = append(errs, f.Sync(), f.Close())
