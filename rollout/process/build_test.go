@@ -43,6 +43,14 @@ func (b *builder) build(_ context.Context, id rollout.RevisionID, s rollout.Spec
 	return []string{path}, nil
 }
 
+// imaged is the content of a service that a builder builds.
+func imaged() rollout.Spec {
+	s := spec("passed")
+	s.Command, s.Image = nil, &rollout.Image{Repository: "registry.example/shop"}
+	s.Environment["PROGRAM"] = os.Args[0]
+	return s
+}
+
 func (b *builder) times() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -53,9 +61,7 @@ func TestABuildIsOnceForAllReplicas(t *testing.T) {
 	t.Parallel()
 	b := &builder{dirs: map[string]bool{}}
 	m, v1 := open(t, process.Config{Build: b.build}), revision("v1")
-	s := spec("passed")
-	s.Command, s.Image = nil, &rollout.Image{Repository: "registry.example/shop"}
-	s.Environment["PROGRAM"] = os.Args[0]
+	s := imaged()
 	b.failing.Store(true)
 	m.ensure(v1, s, 3)
 	m.eventually(func() bool {

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,6 +101,19 @@ type preparation struct {
 	dir     string        // "": that of this program
 }
 
+// there reports whether it is done, and what came of it has not gone since: who
+// deletes what nothing needs may do so just when somebody needs it again.
+func (p *preparation) there() bool {
+	if p.command == nil {
+		return false
+	}
+	_, err := os.Stat(p.dir)
+	if err == nil && filepath.IsAbs(p.command[0]) {
+		_, err = os.Stat(p.command[0])
+	}
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // prepare returns the command of a revision, and its folder.
 func (d *Deployer) prepare(ctx context.Context, id rollout.RevisionID, s rollout.Spec) (command []string, dir string, err error) {
 	if s.Archive == nil && len(s.Command) > 0 {
@@ -117,7 +132,7 @@ func (d *Deployer) prepare(ctx context.Context, id rollout.RevisionID, s rollout
 		return nil, "", context.Cause(ctx)
 	}
 	defer func() { <-p.turn }()
-	if p.command != nil {
+	if p.there() {
 		return p.command, p.dir, nil
 	}
 	if s.Archive != nil {
