@@ -88,7 +88,7 @@ func prepared(c Config) (*Deployer, error) {
 		transport: &http.Transport{DisableCompression: true, MaxResponseHeaderBytes: 64 << 10},
 		adding:    make(chan struct{}, 1),
 		replicas:  make(map[string]*replica), commands: make(map[rollout.RevisionID]*preparation),
-		asleep: make(map[rollout.ServiceID]asleep),
+		asleep: make(map[rollout.RevisionID]asleep),
 	}
 	d.supervision, d.end = context.WithCancel(context.Background())
 	d.close = sync.OnceValue(d.closeAll)

@@ -45,9 +45,10 @@ import (
 // Config configures a Deployer. A zero field means its documented default.
 type Config struct {
 	// Dir, of one Deployer at a time, has output, archives that are unpacked, and what
-	// is built. An archive or a build goes with the last replica that needs it; of a
-	// service that sleeps (MinReplicas 0) the last one stays for a week, as long as
-	// the Deployer is open. Required.
+	// is built. An archive or a build goes with the last replica that needs it. A
+	// service that sleeps (MinReplicas 0) keeps those of its last two revisions that
+	// no newer one had replaced when they went, for a week, as long as the Deployer
+	// is open. Required.
 	Dir   string
 	Store Store  // required: what it has started
 	Host  string // names this machine in Store; default: the host name
@@ -106,7 +107,7 @@ type Deployer struct {
 	left     bool // by a revision's last replica: there may be something to delete
 	replicas map[string]*replica
 	commands map[rollout.RevisionID]*preparation
-	asleep   map[rollout.ServiceID]asleep
+	asleep   map[rollout.RevisionID]asleep
 }
 
 var _ rollout.Deployer = (*Deployer)(nil)

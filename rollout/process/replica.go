@@ -15,12 +15,13 @@ import (
 	"github.com/upkeep-go/upkeep/rollout/process/internal/output"
 )
 
-// replica is a process that is to run. The embedded Replica, running and until
-// are guarded by the mutex of the Deployer.
+// replica is a process that is to run. The embedded Replica, since, running
+// and until are guarded by the mutex of the Deployer.
 type replica struct {
 	rollout.Replica
 	d       *Deployer
 	spec    rollout.Spec
+	since   time.Time       // its revision has had replicas without a break
 	ctx     context.Context // of its supervision
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when it is not supervised any more
@@ -73,6 +74,13 @@ func (d *Deployer) add(ctx context.Context, id rollout.RevisionID, s rollout.Spe
 
 // supervise begins to supervise a replica, which may run. The mutex is held.
 func (d *Deployer) supervise(r *replica, c *child) {
+	r.since = r.StartedAt
+	for _, other := range d.replicas {
+		if other.Revision == r.Revision && other.since.Before(r.since) {
+			r.since = other.since
+		}
+	}
+	delete(d.asleep, r.Revision)
 	d.replicas[r.ID] = r
 	r.running = c
 	d.working.Go(func() {

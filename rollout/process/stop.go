@@ -91,19 +91,39 @@ func (r *replica) finish(ctx context.Context) error {
 }
 
 // forget lets go of what was prepared for a revision that has no replicas, unless
-// its service sleeps. The mutex is held.
+// it sleeps: nothing that came later has replaced it. What it has replaced itself
+// may be kept for a while, and still run. The mutex is held.
 func (d *Deployer) forget(last *replica) {
-	alone := true
+	replaced := false
 	for _, r := range d.replicas {
 		switch {
 		case r.Revision == last.Revision:
 			return
-		case r.Revision.Service == last.Revision.Service:
-			alone = false
+		case r.Revision.Service == last.Revision.Service && r.State != rollout.ReplicaStopping && r.since.After(last.since):
+			replaced = true
 		}
 	}
-	if least := last.spec.MinReplicas; alone && least != nil && *least == 0 {
-		d.asleep[last.Revision.Service] = asleep{last, time.Now().Add(keptAsleep)}
+	if least := last.spec.MinReplicas; !replaced && least != nil && *least == 0 {
+		d.fallAsleep(last)
 	}
 	d.left = true
+}
+
+// fallAsleep keeps what a revision needs that may wake, and lets go of the oldest
+// of its service if there are too many. The mutex is held.
+func (d *Deployer) fallAsleep(last *replica) {
+	d.asleep[last.Revision] = asleep{last, time.Now().Add(keptAsleep)}
+	var oldest rollout.RevisionID
+	kept := 0
+	for id, s := range d.asleep {
+		if id.Service != last.Revision.Service {
+			continue
+		}
+		if kept++; kept == 1 || s.until.Before(d.asleep[oldest].until) {
+			oldest = id
+		}
+	}
+	if kept > mostAsleep {
+		delete(d.asleep, oldest)
+	}
 }

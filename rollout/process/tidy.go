@@ -13,10 +13,15 @@ import (
 // kept.
 const keptLogs = 20
 
-// keptAsleep is how long a service that sleeps keeps what its last replica needed.
-const keptAsleep = 7 * 24 * time.Hour
+// Of a service, mostAsleep revisions that sleep keep what they need, each for
+// keptAsleep: nothing here tells which of two that have gone will wake, the one
+// that replaced the other or the one to which others came back.
+const (
+	mostAsleep = 2
+	keptAsleep = 7 * 24 * time.Hour
+)
 
-// asleep is a service without replicas, which may wake.
+// asleep is a revision without replicas, which may wake.
 type asleep struct {
 	last  *replica
 	until time.Time // by when it is given up
@@ -67,8 +72,8 @@ func (d *Deployer) prune() error {
 	return errors.Join(err, d.output.Prune(keptLogs), d.pruneBuilds())
 }
 
-// needs reports whether a replica, now, or the last of a service that sleeps is
-// such a one.
+// needs reports whether a replica, now, or the last of a revision that sleeps
+// is such a one.
 func (d *Deployer) needs(is func(*replica) bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
