@@ -35,7 +35,8 @@ type replica struct {
 }
 
 // A process that has run for steady is started again at once when it ends; one
-// that ends sooner after a pause, which doubles from minPause to maxPause.
+// that ends sooner after a pause, which doubles from minPause to maxPause. What
+// nothing can start is tried again after maxPause.
 const (
 	steady   = time.Minute
 	minPause = 100 * time.Millisecond
@@ -96,17 +97,17 @@ func (r *replica) supervised(c *child) {
 	wait := minPause
 	for {
 		ran, err := r.life(c)
-		switch {
-		case ran >= steady:
+		if ran >= steady {
 			wait = minPause
-		case final(err):
-			wait = maxPause
 		}
-		c = nil
-		if pause.For(r.ctx, wait) != nil {
+		now, next := wait, min(2*wait, maxPause)
+		if final(err) { // and what comes then is another matter
+			now, next = maxPause, minPause
+		}
+		if pause.For(r.ctx, now) != nil {
 			return
 		}
-		wait = min(2*wait, maxPause)
+		c, wait = nil, next
 	}
 }
 
@@ -321,7 +322,7 @@ func (r *replica) began(c *child, at time.Time) {
 	defer r.d.mu.Unlock()
 	r.running = c
 	if r.State == rollout.ReplicaFailing {
-		r.State = rollout.ReplicaStarting
+		r.State, r.Hopeless = rollout.ReplicaStarting, false
 	}
 	r.StartedAt = at.UTC()
 	r.d.board.Tell()
