@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/upkeep-go/upkeep/internal/handover"
 	"github.com/upkeep-go/upkeep/rollout"
@@ -28,18 +29,26 @@ func elsewhere() (net.Listener, error) {
 
 func TestWhatWasTakenUpFallsAndNoConnectionIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, play := range []string{"late", "passed elsewhere"} {
-		t.Run(play, func(t *testing.T) {
+	for _, tt := range []struct {
+		name, answer string
+		spec         rollout.Spec
+	}{
+		{"late", "late", spec("late")},
+		{"passed elsewhere", "passed elsewhere", spec("passed elsewhere")},
+		{"without PORT", "passed", script("unset PORT;")},
+		{"with another PORT", "passed", script("export PORT=3000;")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			m, v1 := open(t, process.Config{}), revision("v1")
-			m.ensure(v1, spec(play), 1)
+			m.ensure(v1, tt.spec, 1)
 			before := m.one(ready)
 			for falls := range 2 { // and of what this Deployer has started itself
 				m.reopen()
 				m.one(ready)
 				require.NoError(t, syscall.Kill(m.pid(before), syscall.SIGKILL))
 				for range 20 {
-					m.answers(before, play)
+					m.answers(before, tt.answer)
 				}
 				after := m.one(func(r rollout.Replica) bool { return ready(r) && r.Restarts == 1 })
 				require.Equal(t, before.Endpoint, after.Endpoint, "fall %d", falls)
@@ -77,6 +86,43 @@ func TestWhatWasTakenUpIsStartedAgainAtItsPort(t *testing.T) {
 	m.one(ready)
 	require.NoError(t, syscall.Kill(m.pid(before), syscall.SIGKILL))
 	after := m.one(func(r rollout.Replica) bool { return ready(r) && r.Restarts == 1 })
+	require.Equal(t, before.Endpoint, after.Endpoint)
+}
+
+// TestOneThatListensWithoutPortComesBackElsewhere: its listener is taken for the
+// one that it was passed.
+func TestOneThatListensWithoutPortComesBackElsewhere(t *testing.T) {
+	t.Parallel()
+	m, s := open(t, process.Config{}), script("export AT=$PORT; unset PORT;")
+	s.Environment[role], s.Environment["NAME"] = "unnamed port", "named"
+	m.ensure(revision("v1"), s, 1)
+	before := m.one(ready)
+	m.reopen()
+	m.one(ready)
+	require.NoError(t, syscall.Kill(m.pid(before), syscall.SIGKILL))
+	after := m.one(func(r rollout.Replica) bool { return ready(r) && r.Restarts == 1 })
+	require.NotEqual(t, before.Endpoint, after.Endpoint)
+	require.Equal(t, "named", m.get(after, "/"))
+}
+
+// closely is a service of whose descriptors and environment the system tells
+// nobody but root.
+func closely() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return err
+	}
+	return serves(process.Listener)
+}
+
+func TestWhatCannotBeLookedIntoComesBackWhereItWas(t *testing.T) {
+	t.Parallel()
+	m := open(t, process.Config{})
+	m.ensure(revision("v1"), spec("closely"), 1)
+	before := m.one(ready)
+	m.reopen()
+	m.one(ready)
+	require.NoError(t, syscall.Kill(m.pid(before), syscall.SIGKILL))
+	after := m.one(func(r rollout.Replica) bool { return ready(r) && r.Restarts >= 1 })
 	require.Equal(t, before.Endpoint, after.Endpoint)
 }
 

@@ -13,7 +13,10 @@
 // A Deployer takes the listener of what it takes up from the process itself, which
 // has to be of the same user, and in a system that lets nobody look into others
 // (kernel.yama.ptrace_scope) of one with CAP_SYS_PTRACE. Otherwise a program that
-// falls then refuses connections until it is started again, where it was.
+// falls then refuses connections until it is started again, where it was. One that
+// was started without PORT, as by a script that unsets it, is taken to use the
+// listener: if it listens for itself it comes back at another port, and who
+// connects until then has no answer.
 //
 // A program gets a clean environment: PATH, HOME and LANG of this one, PORT,
 // what passes the listener on, UPKEEP_INSTANCE, which tells whose it is,

@@ -61,6 +61,10 @@ var roles = map[string]func() error{
 	"diverts":  diverts,
 	"silent":   func() error { time.Sleep(time.Hour); return nil },
 
+	"closely": closely,
+	"unnamed port": func() error {
+		return serves(func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:"+os.Getenv("AT")) })
+	},
 	"passed elsewhere":      func() error { return serves(elsewhere) },
 	"late":                  func() error { time.Sleep(300 * time.Millisecond); return serves(process.Listener) },
 	"controls":              controls,

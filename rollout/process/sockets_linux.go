@@ -55,15 +55,17 @@ func listen(port int) (listener *os.File, chosen int, err error) {
 // adopt takes up where a process is that another Deployer has started and that
 // answers at endpoint: if that is the listener that it was passed, this one is to
 // keep it open from now on. The system may refuse that; a new one is made then
-// when the process has ended.
+// when the process has ended. One without PORT is taken to use the listener.
 func (s *sockets) adopt(c *child, endpoint string) {
-	port, err := strconv.Atoi(c.variable("PORT"))
+	answers, err := strconv.Atoi(strings.TrimPrefix(endpoint, "http://127.0.0.1:"))
 	if err != nil {
 		return
 	}
-	s.port = port
-	answers, err := strconv.Atoi(strings.TrimPrefix(endpoint, "http://127.0.0.1:"))
-	if err == nil && answers != port {
+	port, err := strconv.Atoi(c.variable("PORT"))
+	if err == nil {
+		s.port = port
+	}
+	if answers != s.port {
 		s.listening, s.listener = answers, c.listener(answers)
 	}
 }
