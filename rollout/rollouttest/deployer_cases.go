@@ -86,6 +86,7 @@ func (t *deployerTest) getsReady() {
 	require.NotEmpty(t, r.ID)
 	require.Empty(t, r.Failure)
 	require.Zero(t, r.Restarts)
+	require.False(t, r.Hopeless, "what is ready")
 	require.Equal(t, time.UTC, r.StartedAt.Location())
 	require.False(t, r.StartedAt.Before(begun.Add(-time.Second)) || r.StartedAt.After(time.Now().Add(time.Second)), r.StartedAt)
 	u, err := url.Parse(r.Endpoint)
@@ -105,6 +106,7 @@ func (t *deployerTest) saysWhy() {
 	for _, r := range t.of(id) {
 		require.NotEqual(t, rollout.ReplicaReady, r.State)
 		require.NotEmpty(t, r.Failure)
+		require.True(t, !r.Hopeless || r.State == rollout.ReplicaFailing, "it may still get ready")
 	}
 }
 

@@ -224,6 +224,9 @@ func brokenViews() []provetest.Mutant {
 			r.StartedAt = r.StartedAt.In(time.FixedZone("", 3600))
 		}),
 		observing("has no address", "a replica gets ready", func(r *rollout.Replica) { r.Endpoint = strings.TrimPrefix(r.Endpoint, "http://") }),
+		observing("gives up what is ready", "a replica gets ready", func(r *rollout.Replica) { r.Hopeless = true }),
+		observing("gives up what it still tries", "a replica that does not get ready says why",
+			func(r *rollout.Replica) { r.State, r.Hopeless = rollout.ReplicaStarting, true }),
 		observing("takes what has started for ready", "a replica that does not get ready says why",
 			func(r *rollout.Replica) { r.State = rollout.ReplicaReady }),
 		observing("says nothing", "a replica that does not get ready says why", func(r *rollout.Replica) { r.Failure = "" }),
