@@ -120,26 +120,27 @@ func TestOneHopelessAttemptIsForgotten(t *testing.T) {
 	})
 }
 
+// TestWhatHasBegunIsNotHopeless is not in fake time, which stands still while a
+// process is waited for.
 func TestWhatHasBegunIsNotHopeless(t *testing.T) {
+	long(t)
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var attempts atomic.Int64
-		m := open(t, process.Config{Store: memory.New(), Build: func(context.Context, rollout.RevisionID, rollout.Spec, string) ([]string, error) {
-			if attempts.Add(1) == 1 {
-				return nil, rollout.ErrInvalid
-			}
-			return []string{os.Args[0]}, nil
-		}})
-		s := imaged()
-		s.Environment[role] = "silent"
-		m.ensure(revision("v1"), s, 1)
-		for {
-			changed := m.d.Changed(t.Context())
-			if r := m.all()[0]; r.State == rollout.ReplicaStarting && r.Restarts == 1 {
-				require.False(t, r.Hopeless)
-				return
-			}
-			<-changed
+	var attempts atomic.Int64
+	m := open(t, process.Config{Build: func(context.Context, rollout.RevisionID, rollout.Spec, string) ([]string, error) {
+		if attempts.Add(1) == 1 {
+			return nil, rollout.ErrInvalid
 		}
-	})
+		return []string{os.Args[0]}, nil
+	}})
+	s := imaged()
+	s.Environment[role] = "silent"
+	m.ensure(revision("v1"), s, 1)
+	for {
+		changed := m.d.Changed(t.Context())
+		if r := m.all()[0]; r.State == rollout.ReplicaStarting && r.Restarts == 1 {
+			require.False(t, r.Hopeless)
+			return
+		}
+		<-changed
+	}
 }
