@@ -2,25 +2,14 @@ package sync
 
 import (
 	"errors"
-	"io/fs"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// tagOf tells one state of an entry from another, and when it was changed in any
-// way.
-func tagOf(info fs.FileInfo) (tag string, changed time.Time) {
-	s, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return "", time.Time{}
-	}
-	changed = time.Unix(s.Ctim.Unix())
-	return strconv.FormatUint(uint64(s.Dev), 36) + " " + strconv.FormatUint(s.Ino, 36) + " " + strconv.FormatInt(changed.UnixNano(), 36), changed
-}
+func changedAt(s *syscall.Stat_t) time.Time { return time.Unix(s.Ctim.Unix()) }
 
 func renameNew(a int, from string, b int, to string) error {
 	return unix.Renameat2(a, from, b, to, unix.RENAME_NOREPLACE)

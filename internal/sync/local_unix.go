@@ -3,7 +3,11 @@
 package sync
 
 import (
+	"io/fs"
 	"os"
+	"strconv"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,4 +31,15 @@ func free(root *os.Root) (int64, error) {
 		return 0, err
 	}
 	return int64(s.Bavail) * int64(s.Bsize), nil
+}
+
+// tagOf tells one state of an entry from another, and when it was changed in any
+// way.
+func tagOf(info fs.FileInfo) (tag string, changed time.Time) {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "", time.Time{}
+	}
+	changed = changedAt(s)
+	return strconv.FormatUint(uint64(s.Dev), 36) + " " + strconv.FormatUint(s.Ino, 36) + " " + strconv.FormatInt(changed.UnixNano(), 36), changed
 }
