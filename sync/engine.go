@@ -1,0 +1,240 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/tree"
+)
+
+// engineConfig configures an engine. A zero field means its documented default.
+type engineConfig struct {
+	Device string      // required: the name of this device
+	Files  Files       // required: the local side
+	Remote Remote      // required: where the folder is kept
+	Store  FolderStore // required: what this device notes
+	Token  int64       // of the lease that the caller holds on the folder
+	Sealer Sealer      // required: the keys of the repository
+	// Ignore masks paths on this device: what is ignored is neither looked at,
+	// nor deleted, here or on the remote. Default: nothing.
+	Ignore func(path string, folder bool) bool
+	// MaxDelete refuses what deletes more, with ErrGuard.
+	MaxDelete MaxDelete
+}
+
+// engineResult is what a sync has done.
+type engineResult struct {
+	Commit    string // what the folder equals now, "" for nothing at all
+	Committed bool   // it is of this sync
+	Conflicts []tree.Conflict
+	Problems  []Problem
+}
+
+// engine syncs one folder of one device. Its calls are made one at a time.
+type engine struct{ c engineConfig }
+
+// newEngine returns an engine. It starts nothing.
+func newEngine(c engineConfig) *engine {
+	if c.Ignore == nil {
+		c.Ignore = func(string, bool) bool { return false }
+	}
+	if c.MaxDelete.Share == 0 {
+		c.MaxDelete.Share = 0.5
+	}
+	if c.MaxDelete.Files == 0 {
+		c.MaxDelete.Files = 20
+	}
+	return &engine{c}
+}
+
+// maxTries is how often a sync begins anew because others were faster.
+const maxTries = 16
+
+// Sync makes the folder and the remote the same. After an error nothing is lost,
+// and another call goes on.
+func (e *engine) Sync(ctx context.Context, q Request) (engineResult, error) {
+	w, err := e.begin(ctx, q)
+	if err != nil {
+		return engineResult{}, err
+	}
+	if err := w.recover(ctx); err != nil {
+		return engineResult{}, fmt.Errorf("going on with an earlier sync: %w", err)
+	}
+	if err := w.look(ctx); err != nil {
+		return engineResult{}, err
+	}
+	if err := w.agree(ctx); err != nil {
+		return engineResult{}, err
+	}
+	for range maxTries {
+		var again bool
+		again, err = w.try(ctx)
+		if isNotFound(err) { // what a compaction has deleted meanwhile
+			again, err = w.overtaken(ctx, err)
+		}
+		if !again {
+			break
+		}
+		err = fmt.Errorf("%w: others commit too often", ErrUnavailable)
+	}
+	return w.result, err
+}
+
+// work is one sync.
+type work struct {
+	engineConfig
+	request Request
+	caps    Caps
+	r       *repository
+	book    *book
+	forest  *forest
+	trees   tree.Trees
+
+	known head // what the folder equalled, or the zero head
+	base  tree.ID
+	head  head // the newest, as far as is known
+	put   time.Time
+
+	recovers bool  // what a sync has begun that did not end
+	stranger error // the folder may not be the one that is known
+
+	buffer []byte            // of a small file
+	masked map[string]string // paths that are as in the reference, and why
+	moved  map[string]string // of conflicts: where the content of a new path is
+	result engineResult
+}
+
+func (e *engine) begin(ctx context.Context, q Request) (*work, error) {
+	b, err := openBook(ctx, e.c.Store, e.c.Token)
+	if err != nil {
+		return nil, err
+	}
+	w := &work{engineConfig: e.c, request: q, book: b}
+	w.r = &repository{Remote: e.c.Remote, seal: e.c.Sealer, indexes: make(map[string]*index), notes: b}
+	w.forest = &forest{r: w.r, made: make(map[tree.ID][]byte)}
+	w.trees = tree.Trees{Objects: w.forest}
+	if w.caps, err = e.c.Files.Caps(ctx); err != nil {
+		return nil, err
+	}
+	return w, w.remember()
+}
+
+// remember reads what this device knew when its last sync was over.
+func (w *work) remember() error {
+	w.known, w.base = head{}, tree.ID{}
+	if w.request.Fresh {
+		return nil
+	}
+	if id, ok := w.book.notes[keyBase]; ok {
+		if err := w.base.UnmarshalText(id); err != nil {
+			return err
+		}
+	}
+	var err error
+	if object, ok := w.book.notes[keyHead]; ok {
+		w.known, err = openKnown(w.Sealer, object)
+	}
+	return err
+}
+
+// look finds the newest head. One that has gone back, or is of another history,
+// is an ErrForked.
+func (w *work) look(ctx context.Context) error {
+	seq, put, err := w.r.newest(ctx)
+	if err != nil {
+		return err
+	}
+	w.head, w.put = w.known, put
+	if seq < w.known.Seq {
+		if seq, err = w.behindList(ctx, seq); err != nil {
+			return err
+		}
+	}
+	if seq == w.known.Seq {
+		return nil
+	}
+	if w.head, err = w.r.head(ctx, seq); err != nil {
+		return err
+	}
+	return w.sameHistory(ctx)
+}
+
+// behindList looks for the newest head where the list does not have the one that
+// is known: the list may be behind, and that head forgotten. If there is none, the
+// remote has gone back: ErrForked.
+func (w *work) behindList(ctx context.Context, listed int64) (int64, error) {
+	const further = 32 // commits that a list may lack
+	for seq := w.known.Seq; seq <= w.known.Seq+further; seq++ {
+		if there, err := w.r.there(ctx, headName(seq)); err != nil || there {
+			return seq, err
+		}
+	}
+	return 0, fmt.Errorf("%w: it had commit %d, and has %d", ErrForked, w.known.Seq, listed)
+}
+
+// sameHistory looks that the newest head comes from the one that is known.
+func (w *work) sameHistory(ctx context.Context) error {
+	if w.known.Seq == 0 {
+		return nil
+	}
+	same := w.head.follows(w.known.Seq, w.known.id)
+	if !w.head.reaches(w.known.Seq) {
+		object, err := w.r.get(ctx, headName(w.known.Seq), maxHead)
+		if isNotFound(err) {
+			return nil // it was forgotten
+		}
+		if err != nil {
+			return err
+		}
+		same = commitID(object) == w.known.id
+	}
+	if !same {
+		return fmt.Errorf("%w: commit %d is another one", ErrForked, w.known.Seq)
+	}
+	return nil
+}
+
+// overtaken reports whether there is a newer head, after an object of this one
+// was not found. If there is none, it is damage.
+func (w *work) overtaken(ctx context.Context, missing error) (bool, error) {
+	seq, put, err := w.r.newest(ctx)
+	if err != nil {
+		return false, err
+	}
+	if seq <= w.head.Seq {
+		return false, fmt.Errorf("%w: %w", ErrCorrupt, missing)
+	}
+	w.put = put
+	w.head, err = w.r.head(ctx, seq)
+	return err == nil, err
+}
+
+// try merges the folder with the newest head, commits that, and applies it.
+// Again is true if somebody else has committed meanwhile.
+func (w *work) try(ctx context.Context) (again bool, err error) {
+	u, err := w.r.beginUpload(ctx, w.head)
+	if err != nil {
+		return false, err
+	}
+	w.forest.live = u.live
+	ours, err := w.scan(ctx, u)
+	if err != nil {
+		return false, err
+	}
+	merged, err := w.merge(ctx, ours)
+	if err != nil {
+		return false, err
+	}
+	if err := w.allowed(ctx, ours, merged); err != nil {
+		return false, err
+	}
+	if merged == w.head.Root {
+		return false, w.apply(ctx, ours, merged, u)
+	}
+	again, err = w.commit(ctx, u, ours, merged)
+	if again || err != nil {
+		return again, err
+	}
+	return false, w.apply(ctx, ours, merged, u)
+}

@@ -1,0 +1,135 @@
+package sync
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/tree"
+)
+
+// head is a commit, and with it all that is live in the repository: what the
+// newest one does not name is not there.
+type head struct {
+	Seq    int64    `json:"seq"` // from 1
+	Parent string   `json:"parent,omitempty"`
+	Device string   `json:"device"`
+	Root   tree.ID  `json:"root"`
+	Files  int64    `json:"files"`
+	Bytes  int64    `json:"bytes"`
+	Index  []string `json:"index,omitempty"`   // the objects that say where contents are
+	Gone   []string `json:"pending,omitempty"` // packs that are to be deleted, and may be deleted already
+	Log    []entry  `json:"log,omitempty"`     // the commits before, newest first
+
+	id     string // of the commit: of the object that was put
+	object []byte
+}
+
+// entry is an earlier commit.
+type entry struct {
+	ID     string    `json:"id"`
+	Seq    int64     `json:"seq"`
+	Device string    `json:"device"`
+	Time   time.Time `json:"time"` // when it was put, by the remote's clock
+	Root   tree.ID   `json:"root"`
+	Files  int64     `json:"files"`
+	Bytes  int64     `json:"bytes"`
+}
+
+const (
+	headFolder  = "heads/"
+	indexFolder = "index/"
+	packFolder  = "packs/"
+
+	maxHead = 4 << 20 // bytes
+)
+
+// headName is the name of the head of a commit: the newest is listed first.
+func headName(seq int64) string { return fmt.Sprintf("%s%016x", headFolder, math.MaxInt64-seq) }
+
+// headSeq is the reverse of headName.
+func headSeq(name string) (int64, error) {
+	digits, ok := strings.CutPrefix(name, headFolder)
+	n, err := strconv.ParseInt(digits, 16, 64)
+	if !ok || err != nil || len(digits) != 16 || !isHex(digits) || n == math.MaxInt64 {
+		return 0, fmt.Errorf("%w: %q is no head", ErrCorrupt, name)
+	}
+	return math.MaxInt64 - n, nil
+}
+
+// commitID names a commit by the object that was put.
+func commitID(object []byte) string {
+	sum := sha256.Sum256(object)
+	return hex.EncodeToString(sum[:16])
+}
+
+func (h head) seal(s Sealer) []byte {
+	content, err := json.Marshal(h)
+	if err != nil {
+		panic(err) // it has nothing that JSON has not
+	}
+	return s.Seal(ObjectHead, headName(h.Seq), content)
+}
+
+func openHead(s Sealer, seq int64, object []byte) (head, error) {
+	content, err := s.Open(ObjectHead, headName(seq), object, maxHead)
+	if err != nil {
+		return head{}, fmt.Errorf("head %d: %w", seq, err)
+	}
+	var h head
+	if err := json.Unmarshal(content, &h); err != nil || h.Seq != seq {
+		return head{}, fmt.Errorf("%w: head %d", ErrCorrupt, seq)
+	}
+	h.id, h.object = commitID(object), object
+	return h, nil
+}
+
+// known is how a head is noted: its number, and the object.
+func known(h head) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(h.Seq)), h.object...)
+}
+
+func openKnown(s Sealer, note []byte) (head, error) {
+	if len(note) < 8 {
+		return head{}, ErrCorrupt
+	}
+	return openHead(s, int64(binary.BigEndian.Uint64(note)), note[8:])
+}
+
+// maxLog is how many earlier commits a head lists.
+const maxLog = 32
+
+// next is a head that follows h, with what stays the same. When h was put is by
+// the remote's clock.
+func (h head) next(device string, put time.Time) head {
+	n := head{Seq: h.Seq + 1, Parent: h.id, Device: device, Root: h.Root, Files: h.Files, Bytes: h.Bytes, Index: h.Index, Gone: h.Gone}
+	if h.Seq > 0 {
+		was := entry{ID: h.id, Seq: h.Seq, Device: h.Device, Time: put, Root: h.Root, Files: h.Files, Bytes: h.Bytes}
+		n.Log = append([]entry{was}, h.Log[:min(len(h.Log), maxLog-1)]...)
+	}
+	return n
+}
+
+// follows reports whether a commit is h or among those that it lists.
+func (h head) follows(seq int64, id string) bool {
+	if h.Seq == seq {
+		return h.id == id
+	}
+	for _, e := range h.Log {
+		if e.Seq == seq {
+			return e.ID == id
+		}
+	}
+	return false
+}
+
+// reaches reports whether h knows the commit of a number.
+func (h head) reaches(seq int64) bool {
+	return seq == h.Seq || len(h.Log) > 0 && seq < h.Seq && seq >= h.Log[len(h.Log)-1].Seq
+}

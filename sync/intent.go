@@ -1,0 +1,171 @@
+package sync
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/upkeep-go/upkeep/internal/tree"
+)
+
+// intent is what a sync is about to do, in the words of a note: to put a head,
+// and then to make the folder, which is as Ours says, as Merged says.
+type intent struct {
+	Head   []byte  `json:"head"` // the object
+	Seq    int64   `json:"seq"`
+	Put    bool    `json:"put"`    // it is the newest, or was
+	Staged bool    `json:"staged"` // all that is to be placed: what is not there any more has been placed
+	Ours   tree.ID `json:"ours"`
+	Merged tree.ID `json:"merged"`
+	Base   tree.ID `json:"base"`
+}
+
+// intend notes that a head is about to be put.
+func (w *work) intend(ctx context.Context, next *head, ours, merged tree.ID) error {
+	next.object = next.seal(w.Sealer)
+	return w.note(ctx, intent{Head: next.object, Seq: next.Seq, Ours: ours, Merged: merged, Base: w.base})
+}
+
+// note keeps an intent, and the folders of its trees.
+func (w *work) note(ctx context.Context, i intent) error {
+	text, err := json.Marshal(i)
+	if err != nil {
+		return err
+	}
+	entries := []Entry{{keyJournal, text}}
+	for _, root := range []tree.ID{i.Ours, i.Merged} {
+		err := w.forest.walk(ctx, root, func(id tree.ID, object []byte) (bool, error) {
+			if key := keyTree + id.String(); w.book.notes[key] == nil {
+				entries = append(entries, Entry{key, object})
+			}
+			return true, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return w.book.save(ctx, entries...)
+}
+
+// recover goes on with what a sync has begun that did not end.
+func (w *work) recover(ctx context.Context) error {
+	text, ok := w.book.notes[keyJournal]
+	if !ok {
+		return w.tidy(ctx)
+	}
+	var i intent
+	if err := json.Unmarshal(text, &i); err != nil {
+		return fmt.Errorf("%w: what was under way", ErrCorrupt)
+	}
+	h, err := openHead(w.Sealer, i.Seq, i.Head)
+	if err != nil {
+		return err
+	}
+	if !i.Put {
+		counted, err := w.counted(ctx, h)
+		if err != nil {
+			return err
+		}
+		if !counted {
+			return w.book.save(ctx, Entry{Key: keyJournal})
+		}
+	}
+	w.head, w.base = h, i.Base
+	u, err := w.r.beginUpload(ctx, h)
+	if err != nil {
+		return err
+	}
+	w.forest.live, w.masked = u.live, make(map[string]string)
+	w.recovers = true
+	i.Put = true
+	all, err := w.changes(ctx, i)
+	if err == nil {
+		err = w.change(ctx, i, all)
+	}
+	if !i.Staged && isNotFound(err) { // a compaction has deleted what is needed, and nothing is changed yet
+		return w.abandon(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if err := w.settle(ctx, u, i.Merged); err != nil {
+		return err
+	}
+	w.result, w.recovers = engineResult{}, false
+	return w.remember()
+}
+
+// counted reports whether a head was put, and counts: it is there, or the newest
+// one comes from it.
+func (w *work) counted(ctx context.Context, h head) (bool, error) {
+	there, err := w.r.get(ctx, headName(h.Seq), maxHead)
+	if err != nil && !isNotFound(err) {
+		return false, err
+	}
+	if err == nil && bytes.Equal(there, h.object) {
+		err := w.r.counts(ctx, h)
+		if errors.Is(err, ErrStale) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	seq, _, err := w.r.newest(ctx)
+	if err != nil || seq < h.Seq {
+		return false, err
+	}
+	newest, err := w.r.head(ctx, seq)
+	return err == nil && newest.follows(h.Seq, h.id), err
+}
+
+// abandon forgets what was begun, of which nothing is placed.
+func (w *work) abandon(ctx context.Context) error {
+	w.recovers = false
+	return errors.Join(w.book.save(ctx, Entry{Key: keyJournal}), w.remember())
+}
+
+// basis is the base for what the folder equals now: what is masked, or could not
+// be placed, keeps the entry that it had; what is ignored has none.
+func (w *work) basis(ctx context.Context, merged tree.ID) (tree.ID, error) {
+	at := make(map[string]*tree.Entry)
+	for path, reason := range w.masked {
+		if reason == ignored {
+			at[path] = nil
+			continue
+		}
+		was, err := w.trees.Find(ctx, w.base, path)
+		if err != nil {
+			return tree.ID{}, err
+		}
+		at[path] = was
+	}
+	return w.trees.With(ctx, merged, at)
+}
+
+// settle notes what the folder equals now: the last act of a sync.
+func (w *work) settle(ctx context.Context, u *upload, merged tree.ID) error {
+	base, err := w.basis(ctx, merged)
+	if err != nil {
+		return err
+	}
+	if err := w.mark(ctx, w.head.id); err != nil {
+		return err
+	}
+	entries, err := w.forest.save(ctx, base)
+	if err != nil {
+		return err
+	}
+	for key := range w.book.notes {
+		if name, ok := strings.CutPrefix(key, keyIndex); ok && !slices.Contains(w.head.Index, name) {
+			entries = append(entries, Entry{Key: key})
+		}
+	}
+	entries = append(entries, Entry{keyHead, known(w.head)}, Entry{Key: keyJournal})
+	if err := w.book.save(ctx, append(entries, u.committed()...)...); err != nil {
+		return err
+	}
+	return w.tidy(ctx)
+}

@@ -1,0 +1,208 @@
+package sync
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/pause"
+)
+
+// repository is a Remote and the keys of what is in it.
+type repository struct {
+	Remote
+	seal    Sealer
+	indexes map[string]*index // those that were read, by name: they never change
+	notes   *book             // where they are kept
+}
+
+// get reads an object as a whole.
+func (r *repository) get(ctx context.Context, name string, most int64) ([]byte, error) {
+	var data []byte
+	err := again(ctx, func() error {
+		body, err := r.Get(ctx, name, 0, -1)
+		if err != nil {
+			return err
+		}
+		data, err = io.ReadAll(io.LimitReader(body, most+1))
+		return errors.Join(err, body.Close())
+	})
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("%w: %s has more than %d bytes", ErrCorrupt, name, most)
+	}
+	return data, err
+}
+
+// newest returns the newest head there is, after a head that is known, and when
+// it was put. Of an empty remote it is the head of number 0.
+func (r *repository) newest(ctx context.Context) (seq int64, put time.Time, err error) {
+	err = again(ctx, func() error {
+		next, stop := iter.Pull2(r.List(ctx, headFolder, ""))
+		defer stop()
+		seq, put = 0, time.Time{}
+		o, err, ok := next()
+		if !ok || err != nil {
+			return err
+		}
+		put = o.Time
+		seq, err = headSeq(o.Name)
+		return err
+	})
+	return seq, put, err
+}
+
+// head reads the head of a number.
+func (r *repository) head(ctx context.Context, seq int64) (head, error) {
+	if seq == 0 {
+		return head{}, nil
+	}
+	object, err := r.get(ctx, headName(seq), maxHead)
+	if err != nil {
+		return head{}, err
+	}
+	return openHead(r.seal, seq, object)
+}
+
+// places reads the indexes of a head, as far as they are not known.
+func (r *repository) places(ctx context.Context, h head) (places, error) {
+	all := make(places, len(h.Index))
+	var fresh []Entry
+	for _, name := range h.Index {
+		if x, known := r.indexes[name]; known {
+			all[name] = x
+			continue
+		}
+		object, kept := r.notes.notes[keyIndex+name]
+		if !kept {
+			var err error
+			if object, err = r.get(ctx, name, maxIndex); err != nil {
+				return nil, err
+			}
+			fresh = append(fresh, Entry{keyIndex + name, object})
+		}
+		content, err := r.seal.Open(ObjectIndex, name, object, maxIndex)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		x, err := decodeIndex(content)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all[name], r.indexes[name] = x, x
+	}
+	return all, r.notes.save(ctx, fresh...)
+}
+
+// blob reads a content.
+func (r *repository) blob(ctx context.Context, in places, id [32]byte) ([]byte, error) {
+	pack, b, ok := in.find(id)
+	if !ok {
+		return nil, fmt.Errorf("%w: no index has %x", ErrCorrupt, id[:8])
+	}
+	var sealed []byte
+	err := again(ctx, func() error {
+		body, err := r.Get(ctx, pack.name, b.Offset, int64(b.Length))
+		if err != nil {
+			return err
+		}
+		sealed, err = io.ReadAll(io.LimitReader(body, int64(b.Length)+1))
+		return errors.Join(err, body.Close())
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", pack.name, err)
+	}
+	content, err := r.seal.OpenBlob(pack.header, b, sealed)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", pack.name, err)
+	}
+	return content, nil
+}
+
+// put creates an object under a name that nobody else can have drawn.
+func (r *repository) put(ctx context.Context, name string, object []byte) error {
+	err := again(ctx, func() error { return r.PutIfAbsent(ctx, name, body{bytes.NewReader(object)}) })
+	if errors.Is(err, ErrExists) {
+		return nil // by an attempt of which the answer was lost
+	}
+	return err
+}
+
+// commit puts a head, which is sealed. It returns ErrStale if the number is another commit's, and
+// when what it has put does not count: a number that was free because the commit
+// of that number has been forgotten.
+func (r *repository) commit(ctx context.Context, h head) (head, error) {
+	object, name := h.object, headName(h.Seq)
+	h.id = commitID(object)
+	err := again(ctx, func() error { return r.PutIfAbsent(ctx, name, body{bytes.NewReader(object)}) })
+	if errors.Is(err, ErrExists) {
+		there, e := r.get(ctx, name, maxHead)
+		if e != nil {
+			return head{}, e
+		}
+		if err = nil; !bytes.Equal(there, object) {
+			err = ErrStale
+		}
+	}
+	if err != nil {
+		return head{}, err
+	}
+	return h, r.counts(ctx, h)
+}
+
+// counts looks that a head that was put is the newest, or that the newest comes
+// from it.
+func (r *repository) counts(ctx context.Context, h head) error {
+	seq, _, err := r.newest(ctx)
+	if err != nil || seq <= h.Seq {
+		return err // a list may be behind
+	}
+	n, err := r.head(ctx, seq)
+	if err != nil {
+		return err
+	}
+	if !n.follows(h.Seq, h.id) {
+		return ErrStale
+	}
+	return nil
+}
+
+// body is a Body in memory.
+type body struct{ *bytes.Reader }
+
+func (b body) Size() int64 { return b.Reader.Size() }
+
+// draw returns 128 random bits in hexadecimal digits.
+func draw() string {
+	var b [packNameLen / 2]byte
+	_, _ = rand.Read(b[:]) // which never fails
+	return hex.EncodeToString(b[:])
+}
+
+// again calls f until it has an answer, or has had none for several times.
+func again(ctx context.Context, f func() error) error {
+	const first, most, tries = 100 * time.Millisecond, 10 * time.Second, 6
+	for i, wait := 1, first; ; i, wait = i+1, min(2*wait, most) {
+		err := f()
+		final := err == nil || i == tries || slices.ContainsFunc(answers, func(a error) bool { return errors.Is(err, a) })
+		if final || ctx.Err() != nil {
+			return err
+		}
+		var later *UnavailableError
+		if errors.As(err, &later) && later.After > wait {
+			wait = min(later.After, time.Minute)
+		}
+		if e := pause.For(ctx, wait); e != nil {
+			return errors.Join(err, e)
+		}
+	}
+}
+
+// answers are errors that another try would meet too.
+var answers = []error{ErrExists, ErrNotFound, ErrDenied, ErrFull, ErrCorrupt, ErrInvalid, ErrUnsafe, ErrClosed}

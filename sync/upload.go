@@ -1,0 +1,202 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// packSize is from how many bytes on a pack is put.
+const packSize = 12 << 20
+
+// maxIndexes is how many indexes a head names at most, before they are made one.
+const maxIndexes = 32
+
+// upload sends contents that a commit on some head needs, in packs. What is
+// there is not sent again: what the indexes of that head tell of, and what this
+// device has put itself. An own pack counts only if it was there after the head
+// was read, and the head does not say that it goes: a collector may have taken
+// it for garbage.
+type upload struct {
+	r    *repository
+	on   head
+	live places
+	own  map[string]*index // of packs that are in no commit, by their names
+
+	packer  Packer
+	blobs   []Blob            // of packer
+	packing map[[32]byte]bool // in packer
+	dry     bool              // nothing is sent
+}
+
+// beginUpload prepares what a commit on a head needs.
+func (r *repository) beginUpload(ctx context.Context, on head) (*upload, error) {
+	live, err := r.places(ctx, on)
+	if err != nil {
+		return nil, err
+	}
+	u := &upload{r: r, on: on, live: live, own: make(map[string]*index), packing: make(map[[32]byte]bool)}
+	gone := make(map[string]bool)
+	for _, name := range on.Gone {
+		gone[name] = true
+	}
+	committed := make(map[string]bool)
+	for _, name := range live.packs() {
+		committed[name] = true
+	}
+	var lost []Entry
+	for key, value := range r.notes.notes {
+		name, ok := strings.CutPrefix(key, keyPack)
+		if !ok {
+			continue
+		}
+		x, err := decodeIndex(value)
+		there := err == nil && !gone[name] && !committed[name]
+		if there {
+			if there, err = r.there(ctx, name); err != nil {
+				return nil, err
+			}
+		}
+		if there {
+			u.own[name] = x
+		} else {
+			lost = append(lost, Entry{Key: key})
+		}
+	}
+	return u, r.notes.save(ctx, lost...)
+}
+
+// there reports whether an object exists.
+func (r *repository) there(ctx context.Context, name string) (bool, error) {
+	err := again(ctx, func() error {
+		body, err := r.Get(ctx, name, 0, 1)
+		if err != nil {
+			return err
+		}
+		return body.Close()
+	})
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// has reports whether a commit on the head may refer to a content.
+func (u *upload) has(id [32]byte) bool {
+	if u.packing[id] {
+		return true
+	}
+	for _, x := range u.own {
+		if _, _, ok := x.find(id); ok {
+			return true
+		}
+	}
+	_, _, ok := u.live.find(id)
+	return ok
+}
+
+// add sends a content, unless it is there, sooner or later.
+func (u *upload) add(ctx context.Context, id [32]byte, content []byte) error {
+	if u.has(id) {
+		return nil
+	}
+	if u.dry {
+		u.packing[id] = true
+		return nil
+	}
+	return u.again(ctx, id, content)
+}
+
+// again sends a content though it is there.
+func (u *upload) again(ctx context.Context, id [32]byte, content []byte) error {
+	if u.packer == nil {
+		u.packer = u.r.seal.NewPacker()
+	}
+	b, err := u.packer.Add(id, content)
+	if err != nil {
+		return err
+	}
+	u.blobs, u.packing[id] = append(u.blobs, b), true
+	if u.packer.Len() >= packSize {
+		return u.flush(ctx)
+	}
+	return nil
+}
+
+// between is called between files and folders: a pack that has folders has few
+// files, since who reads one reads all of it.
+func (u *upload) between(ctx context.Context) error {
+	const few = 1 << 20
+	if u.packer == nil || u.packer.Len() < few {
+		return nil
+	}
+	return u.flush(ctx)
+}
+
+// flush puts the pack that has been begun.
+func (u *upload) flush(ctx context.Context) error {
+	if u.packer == nil {
+		return nil
+	}
+	pack, err := u.packer.Finish()
+	if err != nil {
+		return err
+	}
+	name := packName(draw())
+	if err := u.r.put(ctx, name, pack); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	x := new(index)
+	x.add(packed{name: name, header: u.packer.Header(), size: int64(len(pack))}, u.blobs)
+	u.own[name] = x
+	u.packer, u.blobs = nil, nil
+	clear(u.packing)
+	return u.r.notes.save(ctx, Entry{keyPack + name, x.encode()})
+}
+
+// finish puts what is left, and an index of all packs that are in no commit. It
+// returns the indexes that the next head names.
+func (u *upload) finish(ctx context.Context) (indexes []string, err error) {
+	if err := u.flush(ctx); err != nil {
+		return nil, err
+	}
+	indexes = u.on.Index
+	fresh := new(index)
+	for _, x := range u.own {
+		fresh.join(x)
+	}
+	if len(fresh.packs) == 0 {
+		return indexes, nil
+	}
+	if len(indexes) >= maxIndexes {
+		for _, x := range u.live {
+			fresh.join(x)
+		}
+		indexes = nil
+	}
+	name, err := u.r.putIndex(ctx, fresh)
+	if err != nil {
+		return nil, err
+	}
+	return append(indexes[:len(indexes):len(indexes)], name), nil
+}
+
+// putIndex puts an index, and returns its name.
+func (r *repository) putIndex(ctx context.Context, x *index) (name string, err error) {
+	name = indexFolder + draw()
+	object := r.seal.Seal(ObjectIndex, name, x.encode())
+	if err := r.put(ctx, name, object); err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	r.indexes[name] = x
+	return name, r.notes.save(ctx, Entry{keyIndex + name, object})
+}
+
+// committed are the notes of packs that are in a commit now, to be removed.
+func (u *upload) committed() (gone []Entry) {
+	for name := range u.own {
+		gone = append(gone, Entry{Key: keyPack + name})
+	}
+	return gone
+}
