@@ -30,6 +30,13 @@ func (w *work) apply(ctx context.Context, ours, merged tree.ID, u *upload) error
 	if err := w.change(ctx, i, all); err != nil {
 		return err
 	}
+	var here tally
+	for _, c := range all {
+		if !w.failed(c.Path) {
+			here.count(c)
+		}
+	}
+	w.result.Downloaded = here.files
 	return w.settle(ctx, u, merged)
 }
 
@@ -51,6 +58,9 @@ func (w *work) change(ctx context.Context, i intent, all []tree.Change) error {
 			return err
 		}
 	}
+	if len(all) > 0 {
+		w.tell.begin(StepApply, int64(len(all)), 0)
+	}
 	for _, c := range all {
 		if c.Old != nil && (c.New == nil || (c.Old.Kind == tree.Folder) != (c.New.Kind == tree.Folder)) && !w.failed(c.Path) {
 			if err := w.take(ctx, c); err != nil {
@@ -70,6 +80,7 @@ func (w *work) change(ctx context.Context, i intent, all []tree.Change) error {
 		if err != nil {
 			return err
 		}
+		w.tell.done(c.Path, 1, 0)
 	}
 	return w.Files.Flush(ctx)
 }
@@ -150,6 +161,13 @@ func (w *work) taken(path string) string { return w.staged(path) + "-out" }
 // stage writes what is to be placed, so that all of it is there before anything
 // is changed.
 func (w *work) stage(ctx context.Context, all []tree.Change) error {
+	var coming tally
+	for _, c := range all {
+		coming.count(c)
+	}
+	if len(all) > 0 {
+		w.tell.begin(StepDownload, coming.files, coming.bytes)
+	}
 	here, all := newSources(w, all)
 	for _, c := range all {
 		if c.New == nil {
@@ -168,6 +186,9 @@ func (w *work) stage(ctx context.Context, all []tree.Change) error {
 		}
 		if err := w.Files.Stage(ctx, f, content); err != nil {
 			return fmt.Errorf("file %q: %w", c.Path, err)
+		}
+		if c.New.Kind != tree.Folder {
+			w.tell.done(c.Path, 1, c.New.Size)
 		}
 	}
 	return w.Files.Flush(ctx)

@@ -220,7 +220,7 @@ func (c *compaction) putHead(ctx context.Context, next head, notes ...Entry) (er
 func (c *compaction) delete(ctx context.Context) error {
 	var kept []string
 	for _, name := range c.head.Gone {
-		err := again(ctx, func() error { return c.r.Delete(ctx, name) })
+		err := c.r.again(ctx, func() error { return c.r.Delete(ctx, name) })
 		switch {
 		case errors.Is(err, ErrDenied): // for now, as of a bucket that keeps what it has for a time
 			kept = append(kept, name)
@@ -235,7 +235,7 @@ func (c *compaction) delete(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := again(ctx, func() error { return c.r.Delete(ctx, o.Name) }); err != nil {
+		if err := c.r.again(ctx, func() error { return c.r.Delete(ctx, o.Name) }); err != nil {
 			return err
 		}
 		c.done.Objects++

@@ -21,6 +21,12 @@ type engineConfig struct {
 	Ignore func(path string, folder bool) bool
 	// MaxDelete refuses what deletes more, with ErrGuard.
 	MaxDelete MaxDelete
+	// Rate limits transfers, as Config.Rate does. Default: no limit.
+	Rate func() (up, down int64)
+	// Tell is told when a step begins, how far it has come, and each time before
+	// the remote is asked once more, by one call at a time. It must not wait for
+	// the sync. Default: nothing.
+	Tell func(report)
 }
 
 // engineResult is what a sync has done.
@@ -29,6 +35,9 @@ type engineResult struct {
 	Committed bool   // it is of this sync
 	Conflicts []tree.Conflict
 	Problems  []Problem
+
+	Uploaded, Downloaded int64 // files that came or changed in the remote, and here
+	Deleted              int64 // files that went on a side, but for renamed ones
 }
 
 // engine syncs one folder of one device. Its calls are made one at a time.
@@ -87,6 +96,7 @@ type work struct {
 	request Request
 	caps    Caps
 	r       *repository
+	tell    *teller
 	book    *book
 	forest  *forest
 	trees   tree.Trees
@@ -110,8 +120,8 @@ func (e *engine) begin(ctx context.Context, q Request) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &work{engineConfig: e.c, request: q, book: b}
-	w.r = &repository{Remote: e.c.Remote, seal: e.c.Sealer, indexes: make(map[string]*index), notes: b}
+	w := &work{engineConfig: e.c, request: q, book: b, tell: newTeller(e.c.Tell)}
+	w.r = &repository{Remote: newLimited(e.c.Remote, e.c.Rate), seal: e.c.Sealer, indexes: make(map[string]*index), notes: b, tell: w.tell}
 	w.forest = &forest{r: w.r, made: make(map[tree.ID][]byte)}
 	w.trees = tree.Trees{Objects: w.forest}
 	if w.caps, err = e.c.Files.Caps(ctx); err != nil {
@@ -222,6 +232,7 @@ func (w *work) try(ctx context.Context) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	w.tell.begin(StepMerge, 0, 0)
 	merged, err := w.merge(ctx, ours)
 	if err != nil {
 		return false, err

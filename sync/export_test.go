@@ -36,6 +36,7 @@ type (
 	EngineConfig = engineConfig
 	EngineResult = engineResult
 	Forget       = forget
+	Report       = report
 )
 
 // NewEngine returns an Engine.

@@ -32,20 +32,20 @@ func (w *work) merge(ctx context.Context, ours tree.ID) (tree.ID, error) {
 
 // allowed refuses what is not as it was planned, or what no plan allows.
 func (w *work) allowed(ctx context.Context, ours, merged tree.ID) error {
-	switch w.request.Plan {
-	case "":
-		return w.guard(ctx, ours, merged)
-	case w.planID(ours, merged):
+	err := w.guard(ctx, ours, merged)
+	switch {
+	case w.request.Plan == "", err != nil && !errors.Is(err, ErrGuard):
+		return err
+	case w.request.Plan == w.planID(ours, merged):
 		return nil
 	}
 	return fmt.Errorf("%w: a side is not as it was when plan %q was made", ErrStale, w.request.Plan)
 }
 
-// guard refuses what would delete too much.
+// guard refuses what would delete too much, of all of which it takes a note.
 func (w *work) guard(ctx context.Context, ours, merged tree.ID) error {
-	if w.stranger != nil {
-		return w.stranger
-	}
+	refused := w.stranger
+	w.result.Deleted = 0
 	for _, side := range []struct {
 		name string
 		root tree.ID
@@ -54,7 +54,8 @@ func (w *work) guard(ctx context.Context, ours, merged tree.ID) error {
 		if err != nil {
 			return err
 		}
-		if deleted <= w.MaxDelete.Files {
+		w.result.Deleted += int64(deleted)
+		if deleted <= w.MaxDelete.Files || refused != nil {
 			continue
 		}
 		all, err := w.count(ctx, side.root)
@@ -62,10 +63,10 @@ func (w *work) guard(ctx context.Context, ours, merged tree.ID) error {
 			return err
 		}
 		if float64(deleted) > w.MaxDelete.Share*float64(all.files) {
-			return fmt.Errorf("%w: it would delete %d of %d files %s", ErrGuard, deleted, all.files, side.name)
+			refused = fmt.Errorf("%w: it would delete %d of %d files %s", ErrGuard, deleted, all.files, side.name)
 		}
 	}
-	return nil
+	return refused
 }
 
 // deleted counts the files that go from one tree to another, but for those whose
@@ -125,7 +126,7 @@ func (w *work) count(ctx context.Context, root tree.ID) (all total, err error) {
 // commit puts the next head. Again is true if somebody else was faster, or if a
 // file has changed since it was scanned.
 func (w *work) commit(ctx context.Context, u *upload, ours, merged tree.ID) (again bool, err error) {
-	err = w.send(ctx, u, merged)
+	sent, err := w.send(ctx, u, merged)
 	if errors.Is(err, ErrStale) {
 		return true, nil
 	}
@@ -151,7 +152,7 @@ func (w *work) commit(ctx context.Context, u *upload, ours, merged tree.ID) (aga
 	case err != nil:
 		return false, err
 	}
-	w.head, w.result.Committed = done, true
+	w.head, w.result.Committed, w.result.Uploaded = done, true, sent
 	w.forest.live, err = w.r.places(ctx, done)
 	return false, err
 }
@@ -173,23 +174,32 @@ func (w *work) behind(ctx context.Context) error {
 	return err
 }
 
-// send adds to an upload what the newest head lacks of a tree.
-func (w *work) send(ctx context.Context, u *upload, merged tree.ID) error {
+// send adds to an upload what the newest head lacks of a tree. It returns how many
+// files come or change by that.
+func (w *work) send(ctx context.Context, u *upload, merged tree.ID) (files int64, err error) {
+	var all, lacking tally
+	var changes []tree.Change
 	for c, err := range w.trees.Diff(ctx, w.head.Root, merged) {
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if c.New == nil || c.New.Kind != tree.File {
-			continue
+		all.count(c)
+		if c.New != nil && u.lacks(c.New.Chunks) {
+			changes = append(changes, c)
+			lacking.count(c)
 		}
+	}
+	w.tell.begin(StepUpload, lacking.files, lacking.bytes)
+	for _, c := range changes {
 		if err := w.sendFile(ctx, u, c.Path, c.New); err != nil {
-			return fmt.Errorf("file %q: %w", c.Path, err)
+			return 0, fmt.Errorf("file %q: %w", c.Path, err)
 		}
+		w.tell.done(c.Path, 1, c.New.Size)
 	}
 	if err := u.between(ctx); err != nil {
-		return err
+		return 0, err
 	}
-	return w.sendTree(ctx, u, w.head.Root, merged)
+	return all.files, w.sendTree(ctx, u, w.head.Root, merged)
 }
 
 // sendTree sends the folders of a tree that another one lacks, which is there.

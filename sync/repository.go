@@ -21,12 +21,13 @@ type repository struct {
 	seal    Sealer
 	indexes map[string]*index // those that were read, by name: they never change
 	notes   *book             // where they are kept
+	tell    *teller
 }
 
 // get reads an object as a whole.
 func (r *repository) get(ctx context.Context, name string, most int64) ([]byte, error) {
 	var data []byte
-	err := again(ctx, func() error {
+	err := r.again(ctx, func() error {
 		body, err := r.Get(ctx, name, 0, -1)
 		if err != nil {
 			return err
@@ -43,7 +44,7 @@ func (r *repository) get(ctx context.Context, name string, most int64) ([]byte, 
 // newest returns the newest head there is, after a head that is known, and when
 // it was put. Of an empty remote it is the head of number 0.
 func (r *repository) newest(ctx context.Context) (seq int64, put time.Time, err error) {
-	err = again(ctx, func() error {
+	err = r.again(ctx, func() error {
 		next, stop := iter.Pull2(r.List(ctx, headFolder, ""))
 		defer stop()
 		seq, put = 0, time.Time{}
@@ -107,7 +108,7 @@ func (r *repository) blob(ctx context.Context, in places, id [32]byte) ([]byte, 
 		return nil, fmt.Errorf("%w: no index has %x", ErrCorrupt, id[:8])
 	}
 	var sealed []byte
-	err := again(ctx, func() error {
+	err := r.again(ctx, func() error {
 		body, err := r.Get(ctx, pack.name, b.Offset, int64(b.Length))
 		if err != nil {
 			return err
@@ -127,20 +128,20 @@ func (r *repository) blob(ctx context.Context, in places, id [32]byte) ([]byte, 
 
 // put creates an object under a name that nobody else can have drawn.
 func (r *repository) put(ctx context.Context, name string, object []byte) error {
-	err := again(ctx, func() error { return r.PutIfAbsent(ctx, name, body{bytes.NewReader(object)}) })
+	err := r.again(ctx, func() error { return r.PutIfAbsent(ctx, name, body{bytes.NewReader(object)}) })
 	if errors.Is(err, ErrExists) {
 		return nil // by an attempt of which the answer was lost
 	}
 	return err
 }
 
-// commit puts a head, which is sealed. It returns ErrStale if the number is another commit's, and
-// when what it has put does not count: a number that was free because the commit
-// of that number has been forgotten.
+// commit puts a head, which is sealed. It returns ErrStale if the number is
+// another commit's, and when what it has put does not count: a number that was
+// free because the commit of that number has been forgotten.
 func (r *repository) commit(ctx context.Context, h head) (head, error) {
 	object, name := h.object, headName(h.Seq)
 	h.id = commitID(object)
-	err := again(ctx, func() error { return r.PutIfAbsent(ctx, name, body{bytes.NewReader(object)}) })
+	err := r.again(ctx, func() error { return r.PutIfAbsent(ctx, name, body{bytes.NewReader(object)}) })
 	if errors.Is(err, ErrExists) {
 		there, e := r.get(ctx, name, maxHead)
 		if e != nil {
@@ -186,7 +187,7 @@ func draw() string {
 }
 
 // again calls f until it has an answer, or has had none for several times.
-func again(ctx context.Context, f func() error) error {
+func (r *repository) again(ctx context.Context, f func() error) error {
 	const first, most, tries = 100 * time.Millisecond, 10 * time.Second, 6
 	for i, wait := 1, first; ; i, wait = i+1, min(2*wait, most) {
 		err := f()
@@ -194,6 +195,7 @@ func again(ctx context.Context, f func() error) error {
 		if final || ctx.Err() != nil {
 			return err
 		}
+		r.tell.retry(err)
 		var later *UnavailableError
 		if errors.As(err, &later) && later.After > wait {
 			wait = min(later.After, time.Minute)

@@ -31,6 +31,9 @@ func (w *work) scan(ctx context.Context, u *upload) (tree.ID, error) {
 	w.masked = make(map[string]string)
 	w.result.Problems = nil
 	s := &scan{work: w, u: u, there: make(map[string]bool)}
+	if err := s.begin(ctx); err != nil {
+		return tree.ID{}, err
+	}
 	root, err := s.folder(ctx, "", reference)
 	if err != nil {
 		return tree.ID{}, err
@@ -48,6 +51,54 @@ type scan struct {
 	u     *upload
 	seen  []Entry
 	there map[string]bool // the notes of folders that are there
+}
+
+// begin tells that the scan begins. How much there is to read is known in advance
+// of a first scan only, which reads everything.
+func (s *scan) begin(ctx context.Context) error {
+	var all total
+	if s.Tell != nil && s.first() {
+		var err error
+		if all, err = s.size(ctx, ""); err != nil {
+			return err
+		}
+	}
+	s.tell.begin(StepScan, all.files, all.bytes)
+	return nil
+}
+
+// first reports whether nothing was scanned yet.
+func (s *scan) first() bool {
+	for key := range s.book.notes {
+		if strings.HasPrefix(key, keyScan) {
+			return false
+		}
+	}
+	return true
+}
+
+// size counts the files of a folder that are going to be read.
+func (s *scan) size(ctx context.Context, path string) (all total, err error) {
+	for f, err := range s.Files.List(ctx, path) {
+		switch {
+		case isNotFound(err): // it has gone meanwhile
+			return all, nil
+		case err != nil:
+			return all, fmt.Errorf("folder %q: %w", path, err)
+		case s.mask(f.Path, f.Mode.IsDir()) != "":
+		case f.Mode.IsDir():
+			below, err := s.size(ctx, f.Path)
+			if err != nil {
+				return all, err
+			}
+			all.files += below.files
+			all.bytes += below.bytes
+		case f.Mode.IsRegular():
+			all.files++
+			all.bytes += f.Size
+		}
+	}
+	return all, nil
 }
 
 // folder returns the tree of one folder.
@@ -205,7 +256,8 @@ func (w *work) problem(path, reason string) {
 // an ErrStale.
 func (s *scan) content(ctx context.Context, f File, name string, known seen) ([]tree.ID, error) {
 	if was, ok := known[name]; ok && was.same(f) {
-		if !s.missing(was.chunks) {
+		if !s.u.lacks(was.chunks) {
+			s.tell.done(f.Path, 1, 0)
 			return was.chunks, nil
 		}
 	}
@@ -218,21 +270,12 @@ func (s *scan) content(ctx context.Context, f File, name string, known seen) ([]
 	if err != nil {
 		return nil, err
 	}
+	s.tell.done(f.Path, 1, size)
 	now, err := s.Files.Stat(ctx, f.Path)
 	if err == nil && (size != f.Size || !look(f, nil).equals(now)) {
 		err = fmt.Errorf("%w: it changed while it was read", ErrStale)
 	}
 	return ids, err
-}
-
-// missing reports whether a commit could not refer to all of the chunks.
-func (s *scan) missing(ids []tree.ID) bool {
-	for _, id := range ids {
-		if !s.u.has(id) {
-			return true
-		}
-	}
-	return false
 }
 
 // chunks reads a file, and calls use with each chunk, which is valid until it

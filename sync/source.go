@@ -174,7 +174,7 @@ func (s *sources) load(ctx context.Context, in *span) error {
 	} else {
 		s.bytes = s.bytes[:size]
 	}
-	err := again(ctx, func() error {
+	err := s.w.r.again(ctx, func() error {
 		body, err := s.w.r.Get(ctx, in.pack.name, in.offset, int64(len(s.bytes)))
 		if err != nil {
 			return err

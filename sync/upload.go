@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/upkeep-go/upkeep/internal/tree"
 )
 
 // packSize is from how many bytes on a pack is put.
@@ -69,7 +72,7 @@ func (r *repository) beginUpload(ctx context.Context, on head) (*upload, error) 
 
 // there reports whether an object exists.
 func (r *repository) there(ctx context.Context, name string) (bool, error) {
-	err := again(ctx, func() error {
+	err := r.again(ctx, func() error {
 		body, err := r.Get(ctx, name, 0, 1)
 		if err != nil {
 			return err
@@ -94,6 +97,11 @@ func (u *upload) has(id [32]byte) bool {
 	}
 	_, _, ok := u.live.find(id)
 	return ok
+}
+
+// lacks reports whether a commit on the head may not refer to all of the contents.
+func (u *upload) lacks(ids []tree.ID) bool {
+	return slices.ContainsFunc(ids, func(id tree.ID) bool { return !u.has(id) })
 }
 
 // add sends a content, unless it is there, sooner or later.

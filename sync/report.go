@@ -1,0 +1,74 @@
+package sync
+
+import (
+	"slices"
+
+	"github.com/upkeep-go/upkeep/internal/tree"
+)
+
+// report is what an engine tells while it works.
+type report struct {
+	Step     Step
+	Progress Progress
+	Path     string // of the file that was the last
+	Retry    error  // why the remote is asked once more, or nil
+}
+
+// teller tells how far a sync has come. Its calls take turns, so that who is told
+// need not think of goroutines.
+type teller struct {
+	tell func(report)
+	turn chan struct{} // whoever has put something into it has the turn
+	now  report
+}
+
+func newTeller(tell func(report)) *teller {
+	return &teller{tell: tell, turn: make(chan struct{}, 1)}
+}
+
+// begin tells that a step begins, in which so much is to be done, as far as is
+// known.
+func (t *teller) begin(s Step, files, bytes int64) {
+	t.take(func() { t.now = report{Step: s, Progress: Progress{AllFiles: files, AllBytes: bytes}} })
+}
+
+// done tells of files and bytes that are done, the last of which has this path.
+func (t *teller) done(path string, files, bytes int64) {
+	t.take(func() {
+		t.now.Progress.Files += files
+		t.now.Progress.Bytes += bytes
+		t.now.Path = path
+	})
+}
+
+// retry tells that the remote is asked once more.
+func (t *teller) retry(why error) {
+	t.take(func() { t.now.Retry = why })
+}
+
+func (t *teller) take(change func()) {
+	t.turn <- struct{}{}
+	defer func() { <-t.turn }()
+	change()
+	if t.tell != nil {
+		t.tell(t.now)
+	}
+	t.now.Retry = nil
+}
+
+// tally counts the files that go from one tree to another, and their bytes: those
+// that come or change, and those that go.
+type tally struct{ files, bytes, deleted int64 }
+
+func (t *tally) count(c tree.Change) {
+	switch {
+	case isFile(c.New) && (!isFile(c.Old) || c.Old.Link != c.New.Link || !slices.Equal(c.Old.Chunks, c.New.Chunks)):
+		t.files++
+		t.bytes += c.New.Size
+	case isFile(c.Old) && !isFile(c.New):
+		t.deleted++
+	}
+}
+
+// isFile reports whether an entry is there, and no folder.
+func isFile(e *tree.Entry) bool { return e != nil && e.Kind != tree.Folder }
