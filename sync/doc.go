@@ -11,7 +11,7 @@
 // and an edit beats a deletion.
 //
 // Read remote.go, files.go, store.go and vault.go, which are what it stands on;
-// then head.go, index.go, repository.go, limit.go and upload.go; then engine.go, report.go, scan.go,
-// merge.go, plan.go, marker.go, intent.go and apply.go; compact.go is a commit of another
-// kind, and local.go a folder of the system.
+// then head.go, index.go, repository.go, limit.go and upload.go; then engine.go,
+// report.go, scan.go, merge.go, plan.go, marker.go, intent.go and apply.go;
+// compact.go is a commit of another kind, and local.go a folder of the system.
 package sync

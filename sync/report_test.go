@@ -61,7 +61,7 @@ func TestASyncTellsHowFarItHasCome(t *testing.T) {
 		b.disk.rename("d/one", "d/uno")
 		b.disk.write("three", "3")
 		said, r = w.telling(b, nil)
-		require.Equal(t, "scan 2/0 1/0, merge 0/0 0/0, upload 0/0 0/0", said)
+		require.Equal(t, "scan 2/2 5/5, merge 0/0 0/0, upload 0/0 0/0", said)
 		require.Equal(t, [3]int64{2, 0, 1}, [3]int64{r.Uploaded, r.Downloaded, r.Deleted})
 		_, r = w.telling(a, nil)
 		require.Equal(t, [3]int64{0, 2, 1}, [3]int64{r.Uploaded, r.Downloaded, r.Deleted})
