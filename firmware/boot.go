@@ -202,9 +202,9 @@ func (s *Service) judge(rec *Record, pair Pair) []Event {
 		return []Event{{Kind: EventState, Run: rec.Run.ID, Message: "the new image runs"}}
 	case p.Phase == phaseRestart && pair.Other.Run == rec.Run.ID && pair.Other.Tries > 0,
 		p.Phase == phaseTrial && !ours:
-		return fellBack(rec, "the new image was started and did not stay", causeOf(ErrUnhealthy))
+		return fellBack(rec, "the new image was started and did not stay", causes.Of(ErrUnhealthy))
 	case neverStarted(*rec, pair):
-		return fellBack(rec, "the boot loader did not start the new image", causeOf(ErrUnhealthy))
+		return fellBack(rec, "the boot loader did not start the new image", causes.Of(ErrUnhealthy))
 	}
 	return nil
 }

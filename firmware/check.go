@@ -85,7 +85,7 @@ func (s *Service) check(ctx context.Context, token int64) (Record, error) {
 		rec.Check = Check{Time: time.Now().UTC().Truncate(time.Millisecond)}
 		event := Event{Kind: EventChecked}
 		if failure = err; err != nil {
-			rec.Check.Reason, rec.Check.Cause = cut(err.Error(), maxReason), causeOf(err)
+			rec.Check.Reason, rec.Check.Cause = cut(err.Error(), maxReason), causes.Of(err)
 			event.Message = rec.Check.Reason
 		} else {
 			rec.Catalog = catalog.utc()

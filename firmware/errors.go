@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/cause"
 )
 
 // Decisions a caller may want to make. The message says what happened.
@@ -74,57 +76,11 @@ func (notFound) Unwrap() error { return fs.ErrNotExist }
 
 // causes are the names under which a record keeps why something did not
 // succeed, so that Err is the same error after a restart.
-var causes = []struct {
-	name string
-	err  error
-}{
+var causes = cause.Names{
 	{"signature", ErrSignature}, {"expired", ErrExpired}, {"replayed", ErrReplayed},
 	{"downgrade", ErrDowngrade}, {"mismatch", ErrMismatch}, {"corrupt", ErrCorrupt},
 	{"no_space", ErrNoSpace}, {"unavailable", ErrUnavailable}, {"not_found", ErrNotFound},
 	{"unhealthy", ErrUnhealthy}, {"stale", ErrStale}, {"invalid", ErrInvalid}, {"too_late", ErrTooLate},
-}
-
-// causeOf names the error that a record keeps, or "".
-func causeOf(err error) string {
-	for _, c := range causes {
-		if errors.Is(err, c.err) {
-			return c.name
-		}
-	}
-	return ""
-}
-
-// kept is the error that a record tells of.
-func kept(outcome error, cause, reason string) error {
-	for _, c := range causes {
-		if c.name == cause {
-			return &keptError{outcome: outcome, cause: c.err, reason: reason}
-		}
-	}
-	return &keptError{outcome: outcome, reason: reason}
-}
-
-// keptError is an error that was recorded, with the text that it had.
-type keptError struct {
-	outcome, cause error // outcome may be nil
-	reason         string
-}
-
-func (e *keptError) Error() string {
-	if e.outcome == nil {
-		return e.reason
-	}
-	return e.outcome.Error() + ": " + e.reason
-}
-
-func (e *keptError) Unwrap() []error {
-	var all []error
-	for _, err := range []error{e.outcome, e.cause} {
-		if err != nil {
-			all = append(all, err)
-		}
-	}
-	return all
 }
 
 func isUnavailable(err error) bool { return errors.Is(err, ErrUnavailable) }

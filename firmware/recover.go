@@ -227,7 +227,7 @@ func (s *Service) giveUpTrial(ctx context.Context, id string, by By) error {
 	if err != nil {
 		return err
 	}
-	rec, err := s.goBack(ctx, held, id, by, causeOf(ErrUnhealthy))
+	rec, err := s.goBack(ctx, held, id, by, causes.Of(ErrUnhealthy))
 	if errors.Is(err, ErrTooLate) {
 		reason := err.Error()
 		if _, err := s.keepRunning(ctx, held); err != nil {

@@ -157,5 +157,5 @@ func stays(rec *Record, why string) []Event {
 	if rec.Run.Reason != "" {
 		why += ": " + rec.Run.Reason
 	}
-	return ends(rec, StateFailed, DeviceFailed, why, causeOf(ErrUnhealthy))
+	return ends(rec, StateFailed, DeviceFailed, why, causes.Of(ErrUnhealthy))
 }

@@ -76,9 +76,9 @@ type Run struct {
 func (r Run) Err() error {
 	switch {
 	case r.State == StateCancelled:
-		return kept(ErrCancelled, r.Cause, r.Reason)
+		return causes.Err(ErrCancelled, r.Cause, r.Reason)
 	case r.State == StateFailed, r.State == StateRolledBack && r.Undoes == "":
-		return kept(ErrFailed, r.Cause, r.Reason)
+		return causes.Err(ErrFailed, r.Cause, r.Reason)
 	}
 	return nil
 }
@@ -169,7 +169,7 @@ func (c Check) Err() error {
 	if c.Reason == "" {
 		return nil
 	}
-	return kept(nil, c.Cause, c.Reason)
+	return causes.Err(nil, c.Cause, c.Reason)
 }
 
 // Query selects runs. The zero Query selects all.

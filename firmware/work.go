@@ -180,9 +180,9 @@ func (r *runner) settle(err error) error {
 	case r.now.Phase.activated():
 		return err
 	case r.now.Phase == phaseReceive:
-		return r.end(StateFailed, DeviceIdle, err.Error(), causeOf(err))
+		return r.end(StateFailed, DeviceIdle, err.Error(), causes.Of(err))
 	}
-	return r.end(StateFailed, DeviceFailed, err.Error(), causeOf(err))
+	return r.end(StateFailed, DeviceFailed, err.Error(), causes.Of(err))
 }
 
 // cancelled ends the run as one that somebody wanted to stop. A slot that is
