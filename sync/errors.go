@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/cause"
+	"github.com/upkeep-go/upkeep/lease"
 )
 
 // Decisions a caller may want to make. The message says what happened.
@@ -68,3 +71,15 @@ func (e *UnavailableError) Error() string {
 
 // Unwrap returns ErrUnavailable and Err.
 func (e *UnavailableError) Unwrap() []error { return []error{ErrUnavailable, e.Err} }
+
+var (
+	errClosing   = fmt.Errorf("%w: the run is left for the next Run", ErrClosed)
+	errOvertaken = fmt.Errorf("%w: somebody else may act", lease.ErrLost)
+)
+
+// causes are the names under which a record keeps why a run did not succeed.
+var causes = cause.Names{
+	{"guard", ErrGuard}, {"forked", ErrForked}, {"unsafe", ErrUnsafe}, {"passphrase", ErrPassphrase},
+	{"corrupt", ErrCorrupt}, {"denied", ErrDenied}, {"full", ErrFull}, {"unavailable", ErrUnavailable},
+	{"stale", ErrStale}, {"disabled", ErrDisabled}, {"invalid", ErrInvalid}, {"not_found", ErrNotFound},
+}

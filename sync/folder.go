@@ -2,129 +2,196 @@ package sync
 
 import (
 	"context"
-	"errors"
-	"io"
+	"fmt"
 	"iter"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/upkeep-go/upkeep/internal/closing"
+	"github.com/upkeep-go/upkeep/internal/follow"
+	"github.com/upkeep-go/upkeep/lease"
 )
 
 // Folder is the Syncer of one local folder. Its commits are those of the remote
 // in Settings.
-type Folder struct{ config Config }
+type Folder struct {
+	config  Config
+	records records
+	item    string // of the lease
+	door    *closing.Door
+	line    lease.Line
+	nudged  chan struct{}
+
+	mu      sync.Mutex
+	live    *runner          // what this process works on
+	given   map[string]error // by run: why this process works on it no more, though it is not done
+	telling map[string]bool  // runs of which OnFinish is, or was, told
+	gate    string           // why it left a sync out
+}
 
 var _ Syncer = (*Folder)(nil)
 
-var errLater = errors.New("sync: not built yet")
-
-// New returns a Folder. It starts nothing.
-func New(c Config) (*Folder, error) { return &Folder{c}, errLater }
-
-// Plan keeps the promise of Syncer.
-func (f *Folder) Plan(ctx context.Context, r Request) (Plan, error) { return Plan{}, errLater }
-
-// Start keeps the promise of Syncer.
-func (f *Folder) Start(ctx context.Context, r Request) (Run, error) { return Run{}, errLater }
-
-// Wait keeps the promise of Syncer.
-func (f *Folder) Wait(ctx context.Context, id string) (Run, error) { return Run{}, errLater }
-
-// Sync is Start and Wait.
-func (f *Folder) Sync(ctx context.Context, r Request) (Run, error) { return Run{}, errLater }
-
-// Nudge says that something has changed on either side: Run syncs after 2
-// seconds without another Nudge, and back-off begins anew.
-func (f *Folder) Nudge() {}
-
-// Cancel keeps the promise of Syncer.
-func (f *Folder) Cancel(ctx context.Context, id string, by By) error { return errLater }
-
-// Configure changes the Settings of Status, whatever they are by then.
-func (f *Folder) Configure(ctx context.Context, change func(*Settings), by By) error { return errLater }
-
 // Get keeps the promise of Syncer.
-func (f *Folder) Get(ctx context.Context, id string) (Run, error) { return Run{}, errLater }
-
-// Status keeps the promise of Syncer.
-func (f *Folder) Status(ctx context.Context) (Status, error) { return Status{}, errLater }
+func (f *Folder) Get(ctx context.Context, id string) (Run, error) { return f.records.get(ctx, id) }
 
 // History keeps the promise of Syncer.
-func (f *Folder) History(ctx context.Context, q Query) iter.Seq2[Run, error] { return nil }
+func (f *Folder) History(ctx context.Context, q Query) iter.Seq2[Run, error] {
+	return f.records.history(ctx, q)
+}
 
 // Watch keeps the promise of Syncer.
-func (f *Folder) Watch(ctx context.Context, after int64) iter.Seq2[Event, error] { return nil }
+func (f *Folder) Watch(ctx context.Context, after int64) iter.Seq2[Event, error] {
+	return f.config.FolderStore.Watch(ctx, after)
+}
 
 // Follow yields the events of one run from its first on, and ends with its
-// last. The promises of Watch hold.
-func (f *Folder) Follow(ctx context.Context, id string) iter.Seq2[Event, error] { return nil }
-
-// Commits yields the commits that q selects, newest first, and stops after an
-// error.
-func (f *Folder) Commits(ctx context.Context, q CommitQuery) iter.Seq2[Commit, error] { return nil }
-
-// Diff yields what differs from one commit to another, by path. "" is the
-// folder as it was last synced.
-func (f *Folder) Diff(ctx context.Context, from, to string) iter.Seq2[Difference, error] { return nil }
-
-// Open reads a file as a commit has it. ErrNotFound.
-func (f *Folder) Open(ctx context.Context, commit, path string) (io.ReadCloser, error) {
-	return nil, errLater
+// last. The promises of Watch hold. An unknown run is ErrNotFound, and ErrClosed
+// tells that the Folder was closed before the run has ended.
+func (f *Folder) Follow(ctx context.Context, id string) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		run, err := f.Get(ctx, id)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		for e, err := range f.following(run).Events(ctx) {
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
 }
 
-// Restore starts a run that brings older content back, as a local edit that the
-// next sync commits. What was there stays in history.
-func (f *Folder) Restore(ctx context.Context, r RestoreRequest) (Run, error) { return Run{}, errLater }
-
-// Tag names a commit, which is then never forgotten. An empty commit removes
-// the tag.
-func (f *Folder) Tag(ctx context.Context, tag, commit string, by By) error { return errLater }
-
-// Conflicts yields the conflict copies that are there, by path.
-func (f *Folder) Conflicts(ctx context.Context) iter.Seq2[Conflict, error] { return nil }
-
-// Resolve ends a conflict, as a local edit that the next sync commits. It
-// returns ErrStale if one of the two files is no longer as c has it.
-func (f *Folder) Resolve(ctx context.Context, c Conflict, keep Keep, by By) error { return errLater }
-
-// Verify yields the objects that commits need and that are missing or damaged.
-// It changes nothing.
-func (f *Folder) Verify(ctx context.Context, d Depth) iter.Seq2[Damage, error] { return nil }
-
-// Repair starts a run that commits that damaged objects are gone, so that any
-// device that still has the content sends it again.
-func (f *Folder) Repair(ctx context.Context, by By) (Run, error) { return Run{}, errLater }
-
-// PlanCompact tells what Compact would do.
-func (f *Folder) PlanCompact(ctx context.Context, keep Retention) (Compaction, error) {
-	return Compaction{}, errLater
+func (f *Folder) following(run Run) follow.Run[Event] {
+	return follow.Run[Event]{
+		ID: run.ID, Seq: max(run.Seq, 1), Watch: f.Watch, Door: f.door, Closed: errClosing,
+		About: func(e Event) follow.Event {
+			return follow.Event{Seq: e.Seq, Time: e.Time, Run: e.Run, Last: e.Kind == EventEnded, Corrupt: e.Kind == EventCorrupt}
+		},
+		End: func(ctx context.Context) (time.Time, bool) {
+			run, err := f.Get(ctx, run.ID)
+			return run.EndedAt, err == nil && run.State.Done()
+		},
+	}
 }
 
-// Compact starts a run that forgets the commits that keep does not keep and
-// deletes what nothing needs. It is a commit like any other, safe beside devices
-// that sync. It stops at anything unreadable, and at a remote whose clock cannot
-// be right.
-func (f *Folder) Compact(ctx context.Context, keep Retention, by By) (Run, error) {
-	return Run{}, errLater
+// Cancel keeps the promise of Syncer.
+func (f *Folder) Cancel(ctx context.Context, id string, by By) error {
+	by = by.bounded()
+	run, err := f.Get(ctx, id)
+	if err != nil || run.State.Done() {
+		return err
+	}
+	_, err = f.records.write(ctx, 0, []Entry{noted(keyCancel, cancelling{id, by})},
+		Event{Kind: EventCancel, Run: id, State: run.State, Step: run.Step, Percent: run.Percent, Actor: by.Actor, Message: by.Reason})
+	if err != nil {
+		return fmt.Errorf("run %q: %w", id, err)
+	}
+	if work, _ := f.working(id); work != nil {
+		work.cancel(ErrCancelled)
+	}
+	return nil
 }
 
-// Keys yields the keys of the remote. Each opens all of it.
-func (f *Folder) Keys(ctx context.Context) iter.Seq2[Key, error] { return nil }
-
-// AddKey lets a further passphrase open the remote.
-func (f *Folder) AddKey(ctx context.Context, name, passphrase string, by By) (Key, error) {
-	return Key{}, errLater
+// cancelling is a wish that a run stops.
+type cancelling struct {
+	Run string
+	By  By
 }
 
-// RemoveKey makes a passphrase open nothing any more. Devices that have opened
-// the remote go on. The last key is not removed: ErrInvalid.
-func (f *Folder) RemoveKey(ctx context.Context, id string, by By) error { return errLater }
+// cancelled returns who wants a run to stop, or nil.
+func (f *Folder) cancelled(ctx context.Context, id string) (*By, error) {
+	var wish cancelling
+	found, err := f.records.read(ctx, keyCancel, &wish)
+	if err != nil || !found || wish.Run != id {
+		return nil, err
+	}
+	return &wish.By, nil
+}
 
-// Run syncs now, at every Interval and after Nudge, later after a failure, and
-// compacts by Retain, until ctx ends. Its first sync is the boot sync.
-func (f *Folder) Run(ctx context.Context) error { return errLater }
+// Configure changes the Settings of Status: change is called with what stands.
+func (f *Folder) Configure(ctx context.Context, change func(*Settings), by By) error {
+	by = by.bounded()
+	was, err := f.settings(ctx)
+	if err != nil {
+		return err
+	}
+	settings := was
+	change(&settings)
+	if settings == was {
+		return nil
+	}
+	if err := fits("Settings.Remote", settings.Remote, maxText); err != nil {
+		return err
+	}
+	_, err = f.records.write(ctx, 0, []Entry{noted(keySettings, settings)}, Event{
+		Kind: EventConfigured, Actor: by.Actor,
+		Message: cut(fmt.Sprintf("enabled=%t remote=%q %s", settings.Enabled, settings.Remote, by.Reason), maxReason),
+	})
+	if err == nil {
+		f.Nudge()
+	}
+	return err
+}
+
+// settings are those of Configure.
+func (f *Folder) settings(ctx context.Context) (Settings, error) {
+	settings := Settings{Enabled: true}
+	_, err := f.records.read(ctx, keySettings, &settings)
+	return settings, err
+}
+
+// Status keeps the promise of Syncer.
+func (f *Folder) Status(ctx context.Context) (Status, error) {
+	settings, err := f.settings(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Name: f.config.Name, Device: f.config.Device, Settings: settings}
+	f.mu.Lock()
+	s.Gate = f.gate
+	f.mu.Unlock()
+	if s.Run, err = f.records.live(ctx); err != nil {
+		return Status{}, err
+	}
+	for run, err := range f.History(ctx, Query{}) {
+		if err != nil {
+			return Status{}, err
+		}
+		if run.State.Done() {
+			s.Last = &run
+			break
+		}
+	}
+	var p present
+	if _, err := f.records.read(ctx, f.notesOf(settings.Remote).prefix+keyPresent, &p); err != nil {
+		return Status{}, err
+	}
+	s.Commit, s.SyncedAt, s.Conflicts, s.Problems, s.Devices = p.Commit, p.SyncedAt, p.Conflicts, p.Problems, p.Devices
+	return s, nil
+}
 
 // Shutdown stops the live run at a safe point and waits for it until ctx ends;
 // then it ends the run's context. What is committed is applied by the next run.
 // Calls that follow return ErrClosed.
-func (f *Folder) Shutdown(ctx context.Context) error { return errLater }
+func (f *Folder) Shutdown(ctx context.Context) error { return f.door.Shutdown(ctx) }
 
-// Close is Shutdown without patience. It may be called twice.
-func (f *Folder) Close() error { return nil }
+// Close is Shutdown without patience. It may be called twice, and never fails.
+func (f *Folder) Close() error {
+	f.door.Close()
+	return nil
+}
+
+// log says what happens to a run.
+func (f *Folder) log(level slog.Level, what string, run Run, more ...any) {
+	about := []any{"folder", f.config.Name, "run", run.ID, "kind", run.Kind}
+	for _, a := range []struct{ key, value string }{
+		{"remote", run.Request.Remote}, {"mode", string(run.Request.Mode)}, {"actor", run.Request.By.Actor}, {"reason", run.Reason},
+	} {
+		if a.value != "" {
+			about = append(about, a.key, a.value)
+		}
+	}
+	f.config.Logger.Log(context.Background(), level, "sync: "+what, append(about, more...)...)
+}

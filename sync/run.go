@@ -71,6 +71,19 @@ type Run struct {
 	CreatedAt, UpdatedAt, EndedAt time.Time
 }
 
+// Err returns nil for a run that succeeded or goes on. For any other it returns
+// an error that is ErrFailed or ErrCancelled, carries Reason and, after a restart
+// too, is the error that ended the run: ErrGuard, ErrForked, ErrUnavailable ...
+func (r Run) Err() error {
+	switch r.State {
+	case StateFailed:
+		return causes.Err(ErrFailed, r.Cause, r.Reason)
+	case StateCancelled:
+		return causes.Err(ErrCancelled, r.Cause, r.Reason)
+	}
+	return nil
+}
+
 // Progress is how far a step has come.
 type Progress struct {
 	Files, AllFiles int64

@@ -1,0 +1,158 @@
+package sync
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+)
+
+// The keys of what a Folder notes of one remote, beside the notes of its engine.
+const (
+	keyKeys    = "keys"    // of its repository: what opens everything
+	keyDrawn   = "drawn"   // keys for a repository that is not made yet
+	keyPresent = "present" // what the last sync with it has found
+)
+
+// part is a FolderStore of its own within another one.
+type part struct {
+	FolderStore
+	prefix string
+}
+
+// Update implements FolderStore.
+func (p part) Update(ctx context.Context, token int64, entries []Entry, events ...Event) (int64, error) {
+	all := make([]Entry, len(entries))
+	for i, e := range entries {
+		all[i] = Entry{p.prefix + e.Key, e.Value}
+	}
+	return p.FolderStore.Update(ctx, token, all, events...)
+}
+
+// List implements FolderStore.
+func (p part) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for e, err := range p.FolderStore.List(ctx, p.prefix+prefix) {
+			e.Key = strings.TrimPrefix(e.Key, p.prefix)
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// notesOf is where what concerns a remote is noted.
+func (f *Folder) notesOf(remote string) part {
+	return part{f.config.FolderStore, keyRemote + hex.EncodeToString([]byte(remote)) + "/"}
+}
+
+// remote opens a remote by its name; "" is that of Config.
+func (f *Folder) remote(ctx context.Context, name string) (r Remote, done func(), err error) {
+	switch {
+	case name == "" && f.config.Remote == nil:
+		return nil, nil, fmt.Errorf("%w: Settings.Remote is required, since Config.Remote is not set", ErrInvalid)
+	case name == "":
+		return f.config.Remote, func() {}, nil
+	case f.config.Remotes == nil:
+		return nil, nil, fmt.Errorf("%w: remote %q: Config.Remotes is not set", ErrNotFound, name)
+	}
+	r, err = f.config.Remotes.Open(ctx, name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("remote %q: %w", name, err)
+	}
+	return r, func() { _ = r.Close() }, nil
+}
+
+// engineOf returns the engine of the folder and a remote. A run listens to it; who
+// only looks has none.
+func (f *Folder) engineOf(ctx context.Context, q Request, token int64, r *runner) (e *engine, done func(), err error) {
+	remote, done, err := f.remote(ctx, q.Remote)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := engineConfig{
+		Device: f.config.Device, Files: f.config.Files, Remote: remote, Store: f.notesOf(q.Remote), Token: token,
+		MaxDelete: f.config.MaxDelete, Rate: f.config.Rate,
+	}
+	if r != nil {
+		c.Tell = r.hear
+	}
+	c.Sealer, err = opening{
+		repository: bare(remote), vault: f.config.Vault, device: f.config.Device,
+		store: c.Store, token: token, fresh: q.Fresh, dry: r == nil,
+	}.unlock(ctx)
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return newEngine(c), done, nil
+}
+
+// looking calls use with an engine that only looks, at the remote of Settings.
+func (f *Folder) looking(ctx context.Context, use func(ctx context.Context, e *engine) error) error {
+	ctx, leave, err := f.door.Enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	settings, err := f.settings(ctx)
+	if err != nil {
+		return err
+	}
+	e, done, err := f.engineOf(ctx, Request{Remote: settings.Remote}, 0, nil)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return use(ctx, e)
+}
+
+// present is what the last sync with a remote has found.
+type present struct {
+	Commit    string
+	SyncedAt  time.Time
+	Conflicts int
+	Problems  []Problem
+	Devices   []Device
+}
+
+// maxProblems is how many Status tells of.
+const maxProblems = 1000
+
+// present notes what a sync has found.
+func (f *Folder) present(ctx context.Context, token int64, remote string, result engineResult) error {
+	p := present{
+		Commit: result.Commit, SyncedAt: time.Now().UTC(), Conflicts: len(result.Conflicts),
+		Problems: result.Problems[:min(len(result.Problems), maxProblems)],
+	}
+	_, err := f.notesOf(remote).Update(ctx, token, []Entry{noted(keyPresent, p)})
+	return err
+}
+
+// Plan keeps the promise of Syncer.
+func (f *Folder) Plan(ctx context.Context, r Request) (p Plan, err error) {
+	if err := r.check(); err != nil {
+		return Plan{}, err
+	}
+	err = f.holding(ctx, func(ctx context.Context, token int64) error {
+		q := r
+		if q.Remote == "" {
+			settings, err := f.settings(ctx)
+			if err != nil {
+				return err
+			}
+			q.Remote = settings.Remote
+		}
+		e, done, err := f.engineOf(ctx, q, token, nil)
+		if err != nil {
+			return err
+		}
+		defer done()
+		p, err = e.Plan(ctx, q)
+		return err
+	})
+	p.Request = r
+	return p, err
+}

@@ -1,0 +1,11 @@
+// Package vault has the keys of package sync: what leaves the device is sealed
+// with them, and a passphrase opens them.
+//
+//	cloudsync.Config{Vault: vault.New("correct horse battery staple"), …}
+//
+// Contents are compressed with Zstandard and encrypted with AES-256-GCM, under
+// keys that HKDF-SHA-256 derives from the keys of the repository and a salt of
+// each object. A passphrase opens them through Argon2id, with 19 MiB and 2
+// passes, about a tenth of a second. Names of objects and lengths of packs are
+// all that a remote sees; it learns how much there is, and when it changes.
+package vault
