@@ -3,62 +3,61 @@ package sync
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"time"
 
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
 
-// forget says what a compaction keeps.
-type forget struct {
-	Commits int // the newest so many; default 1
-	// Young spares objects that are in no commit and were put so lately, by the
-	// remote's clock: a long upload needs them. It makes nothing safer. Default
-	// 7 days; nothing is spared if it is negative.
-	Young time.Duration
-}
-
-// Compact forgets commits and deletes what nothing needs. It is a commit like any
-// other: what is to go is named in it first, so that nobody whose commit follows
-// refers to it, and deleted then.
-func (e *engine) Compact(ctx context.Context, keep forget) (Compaction, error) {
-	if keep.Commits <= 0 {
-		keep.Commits = 1
-	}
-	if keep.Young == 0 {
-		keep.Young = 7 * 24 * time.Hour
-	}
-	w, err := e.begin(ctx, Request{})
+// Compact forgets the commits that keep does not keep, and deletes what nothing
+// needs. It is a commit like any other: what is to go is named in it first, so
+// that nobody whose commit follows refers to it, and deleted then.
+func (e *engine) Compact(ctx context.Context, keep Retention, by By) (done Compaction, err error) {
+	w, err := e.begin(ctx, Request{By: by})
 	if err != nil {
 		return Compaction{}, err
 	}
 	if err := w.look(ctx); err != nil {
 		return Compaction{}, err
 	}
-	for range maxTries {
+	err = w.onNewest(ctx, func() error {
 		c := compaction{work: w, keep: keep}
-		err = c.try(ctx)
-		if !errors.Is(err, ErrStale) {
-			return c.done, err
-		}
-		if err := w.behind(ctx); err != nil {
-			return Compaction{}, err
-		}
+		err := c.try(ctx)
+		done = c.done
+		return err
+	})
+	return done, err
+}
+
+// PlanCompact tells what Compact would do, and changes nothing.
+func (e *engine) PlanCompact(ctx context.Context, keep Retention) (done Compaction, err error) {
+	w, err := e.reader(ctx)
+	if err != nil {
+		return Compaction{}, err
 	}
-	return Compaction{}, fmt.Errorf("%w: others commit too often", ErrUnavailable)
+	err = w.onNewest(ctx, func() error {
+		c := compaction{work: w, keep: keep, dry: true}
+		err := c.try(ctx)
+		done = c.done
+		return err
+	})
+	return done, err
 }
 
 // compaction is one try.
 type compaction struct {
 	*work
-	keep forget
+	keep Retention
+	dry  bool // it only tells
 	done Compaction
 
+	older  [][]entry      // the chapters of the head
+	kept   map[int64]bool // commits, by number
+	heads  []Object       // those that are forgotten
 	needed map[[32]byte]bool
-	rest   *index   // of what stays
+	stays  *index   // the contents that stay
 	anew   bool     // there is a new index
 	gone   []string // what nothing needs
+	sizes  map[string]int64
 }
 
 func (c *compaction) try(ctx context.Context) error {
@@ -70,29 +69,51 @@ func (c *compaction) try(ctx context.Context) error {
 		return err
 	}
 	c.forest.live = u.live
-	if err := c.need(ctx); err != nil {
-		return err
+	was, sent := c.head.id, c.r.sent.Load()
+	for _, find := range []func(context.Context) error{c.choose, c.need, func(ctx context.Context) error { return c.condemn(ctx, u) }} {
+		if err := find(ctx); err != nil {
+			return err
+		}
 	}
-	if err := c.condemn(ctx, u); err != nil {
-		return err
+	if c.dry {
+		c.foretell()
+		return nil
 	}
-	if len(c.gone) > 0 {
+	if len(c.gone) > 0 || c.done.Forgotten > 0 {
 		if err := c.announce(ctx, u); err != nil {
 			return err
 		}
 	}
-	return c.delete(ctx)
+	err = c.delete(ctx)
+	c.done.Bytes -= c.r.sent.Load() - sent
+	if c.head.id != was {
+		c.done.Commit = c.head.id
+	}
+	return err
+}
+
+// foretell counts what would be deleted.
+func (c *compaction) foretell() {
+	for _, name := range slices.Concat(c.head.Gone, c.gone) {
+		if size, there := c.sizes[name]; there {
+			c.count(size)
+		}
+	}
+	for _, o := range c.heads {
+		c.count(o.Size)
+	}
+}
+
+func (c *compaction) count(size int64) {
+	c.done.Objects++
+	c.done.Bytes += size
 }
 
 // need finds what the commits that are kept are made of. What cannot be read
 // ends the compaction.
 func (c *compaction) need(ctx context.Context) error {
 	c.needed = make(map[[32]byte]bool)
-	roots := []tree.ID{c.head.Root}
-	for _, e := range c.head.Log[:min(len(c.head.Log), c.keep.Commits-1)] {
-		roots = append(roots, e.Root)
-	}
-	for _, root := range roots {
+	for _, root := range c.roots() {
 		err := c.forest.walk(ctx, root, func(id tree.ID, object []byte) (bool, error) {
 			if c.needed[id] {
 				return false, nil
@@ -114,7 +135,7 @@ func (c *compaction) need(ctx context.Context) error {
 // condemn finds the objects that nothing needs. What is needed of a pack that is
 // mostly garbage is sent again.
 func (c *compaction) condemn(ctx context.Context, u *upload) error {
-	c.rest = new(index)
+	c.stays = new(index)
 	going := make(map[string]bool)
 	for _, name := range u.live.packs() {
 		var used, all int64
@@ -128,22 +149,17 @@ func (c *compaction) condemn(ctx context.Context, u *upload) error {
 			continue
 		}
 		going[name] = true
-		for _, b := range blobs {
-			if !c.needed[b.ID] {
-				continue
-			}
-			content, err := c.r.blob(ctx, u.live, b.ID)
-			if err != nil {
-				return err
-			}
-			if err := u.again(ctx, b.ID, content); err != nil {
-				return err
-			}
+		if c.dry {
+			c.done.Bytes -= used
+			continue
+		}
+		if err := c.resend(ctx, u, blobs); err != nil {
+			return err
 		}
 	}
 	for _, x := range u.live {
 		if x = x.without(going); x != nil {
-			c.rest.join(x)
+			c.stays.join(x)
 		}
 	}
 	if err := c.garbage(ctx, u); err != nil {
@@ -159,6 +175,23 @@ func (c *compaction) condemn(ctx context.Context, u *upload) error {
 	return nil
 }
 
+// resend sends what is needed of a pack that goes.
+func (c *compaction) resend(ctx context.Context, u *upload, blobs []Blob) error {
+	for _, b := range blobs {
+		if !c.needed[b.ID] {
+			continue
+		}
+		content, err := c.r.blob(ctx, u.live, b.ID)
+		if err != nil {
+			return err
+		}
+		if err := u.again(ctx, b.ID, content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // garbage finds objects that are in no commit.
 func (c *compaction) garbage(ctx context.Context, u *upload) error {
 	named := make(map[string]bool)
@@ -168,12 +201,20 @@ func (c *compaction) garbage(ctx context.Context, u *upload) error {
 	for name := range u.own {
 		named[name] = true
 	}
-	for _, folder := range []string{packFolder, indexFolder} {
+	_, less := c.rest()
+	for _, older := range c.head.Older {
+		if named[older.Name] = true; less {
+			c.gone = append(c.gone, older.Name)
+		}
+	}
+	c.sizes = make(map[string]int64)
+	for _, folder := range []string{packFolder, indexFolder, logFolder} {
 		for o, err := range c.r.List(ctx, folder, "") {
 			if err != nil {
 				return err
 			}
-			if young := c.keep.Young > 0 && c.put.Sub(o.Time) < c.keep.Young; !named[o.Name] && !young {
+			c.sizes[o.Name] = o.Size
+			if young := c.Young > 0 && c.put.Sub(o.Time) < c.Young; !named[o.Name] && !young {
 				c.gone = append(c.gone, o.Name)
 			}
 		}
@@ -186,33 +227,25 @@ func (c *compaction) announce(ctx context.Context, u *upload) error {
 	if err := u.flush(ctx); err != nil {
 		return err
 	}
-	next := c.head.next(c.Device, c.put)
+	next, err := c.shorter(ctx)
+	if err != nil {
+		return err
+	}
 	next.Gone = slices.Concat(c.head.Gone, c.gone)
 	if !c.anew {
-		return c.putHead(ctx, next)
+		return c.record(ctx, next)
 	}
 	for _, x := range u.own {
-		c.rest.join(x)
+		c.stays.join(x)
 	}
-	if next.Index = nil; len(c.rest.packs) > 0 {
-		name, err := c.r.putIndex(ctx, c.rest)
+	if next.Index = nil; len(c.stays.packs) > 0 {
+		name, err := c.r.putIndex(ctx, c.stays)
 		if err != nil {
 			return err
 		}
 		next.Index = []string{name}
 	}
-	return c.putHead(ctx, next, u.committed()...)
-}
-
-// putHead commits, and notes what follows from that.
-func (c *compaction) putHead(ctx context.Context, next head, notes ...Entry) (err error) {
-	next.object = next.seal(c.Sealer)
-	done, err := c.r.commit(ctx, next)
-	if err != nil {
-		return err
-	}
-	c.head, c.done.Commit = done, done.id
-	return c.book.save(ctx, notes...)
+	return c.record(ctx, next, u.committed()...)
 }
 
 // delete deletes what the newest head says is to go, and the heads that are
@@ -227,25 +260,30 @@ func (c *compaction) delete(ctx context.Context) error {
 		case err != nil:
 			return err
 		default:
-			c.done.Objects++
+			if size, there := c.sizes[name]; there {
+				c.count(size)
+			}
 		}
 	}
-	oldest := max(1, c.head.Seq-int64(c.keep.Commits-1))
-	for o, err := range c.r.List(ctx, headFolder, headName(oldest)) {
-		if err != nil {
+	for _, o := range c.heads {
+		err := c.r.again(ctx, func() error { return c.r.Delete(ctx, o.Name) })
+		switch {
+		case errors.Is(err, ErrDenied):
+		case err != nil:
 			return err
+		default:
+			c.count(o.Size)
 		}
-		if err := c.r.again(ctx, func() error { return c.r.Delete(ctx, o.Name) }); err != nil {
-			return err
-		}
-		c.done.Objects++
 	}
 	if len(c.head.Gone) == len(kept) {
 		return nil
 	}
-	next := c.head.next(c.Device, c.put)
+	next, err := c.next(ctx, c.head)
+	if err != nil {
+		return err
+	}
 	next.Gone = kept
-	err := c.putHead(ctx, next)
+	err = c.record(ctx, next)
 	if errors.Is(err, ErrStale) {
 		return nil // the next compaction says so
 	}

@@ -27,6 +27,10 @@ type engineConfig struct {
 	// the remote is asked once more, by one call at a time. It must not wait for
 	// the sync. Default: nothing.
 	Tell func(report)
+	// Young spares objects that are in no commit and were put so lately, by the
+	// remote's clock, in a compaction: a long upload needs them. It makes nothing
+	// safer. Default 7 days; nothing is spared if it is negative.
+	Young time.Duration
 }
 
 // engineResult is what a sync has done.
@@ -53,6 +57,9 @@ func newEngine(c engineConfig) *engine {
 	}
 	if c.MaxDelete.Files == 0 {
 		c.MaxDelete.Files = 20
+	}
+	if c.Young == 0 {
+		c.Young = 7 * 24 * time.Hour
 	}
 	return &engine{c}
 }

@@ -35,7 +35,6 @@ type (
 	Engine       = engine
 	EngineConfig = engineConfig
 	EngineResult = engineResult
-	Forget       = forget
 	Report       = report
 )
 

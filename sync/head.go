@@ -17,35 +17,54 @@ import (
 // head is a commit, and with it all that is live in the repository: what the
 // newest one does not name is not there.
 type head struct {
-	Seq    int64    `json:"seq"` // from 1
-	Parent string   `json:"parent,omitempty"`
-	Device string   `json:"device"`
-	Root   tree.ID  `json:"root"`
-	Files  int64    `json:"files"`
-	Bytes  int64    `json:"bytes"`
-	Index  []string `json:"index,omitempty"`   // the objects that say where contents are
-	Gone   []string `json:"pending,omitempty"` // packs that are to be deleted, and may be deleted already
-	Log    []entry  `json:"log,omitempty"`     // the commits before, newest first
+	Seq    int64   `json:"seq"` // from 1
+	Parent string  `json:"parent,omitempty"`
+	Device string  `json:"device"`
+	Actor  string  `json:"actor,omitempty"` // who asked for it, and why
+	Reason string  `json:"reason,omitempty"`
+	Root   tree.ID `json:"root"`
+	Files  int64   `json:"files"`
+	Bytes  int64   `json:"bytes"`
+	Shelf  *shelf  `json:"shelf,omitempty"`
+
+	Index []string          `json:"index,omitempty"`   // the objects that say where contents are
+	Gone  []string          `json:"pending,omitempty"` // objects that are to be deleted, and may be deleted already
+	Tags  map[string]string `json:"tags,omitempty"`    // commits, by the names that people gave them
+	Log   []entry           `json:"log,omitempty"`     // the commits before, newest first: none is left out
+	Older []chapter         `json:"older,omitempty"`   // objects that have those before them, newest first
 
 	id     string // of the commit: of the object that was put
 	object []byte
 }
 
+// shelf is a tree beside that of a commit: what a pull took out of a folder and
+// nobody had committed.
+type shelf struct {
+	Root  tree.ID `json:"root"`
+	Files int64   `json:"files"`
+	Bytes int64   `json:"bytes"`
+}
+
 // entry is an earlier commit.
 type entry struct {
-	ID     string    `json:"id"`
-	Seq    int64     `json:"seq"`
-	Device string    `json:"device"`
-	Time   time.Time `json:"time"` // when it was put, by the remote's clock
-	Root   tree.ID   `json:"root"`
-	Files  int64     `json:"files"`
-	Bytes  int64     `json:"bytes"`
+	ID        string    `json:"id"`
+	Seq       int64     `json:"seq"`
+	Device    string    `json:"device"`
+	Actor     string    `json:"actor,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
+	Time      time.Time `json:"time"` // when it was put, by the remote's clock
+	Root      tree.ID   `json:"root"`
+	Files     int64     `json:"files"`
+	Bytes     int64     `json:"bytes"`
+	Shelf     *shelf    `json:"shelf,omitempty"`
+	Forgotten bool      `json:"forgotten,omitempty"` // its trees cannot be read any more
 }
 
 const (
 	headFolder  = "heads/"
 	indexFolder = "index/"
 	packFolder  = "packs/"
+	logFolder   = "log/"
 
 	maxHead = 4 << 20 // bytes
 )
@@ -102,16 +121,22 @@ func openKnown(s Sealer, note []byte) (head, error) {
 	return openHead(s, int64(binary.BigEndian.Uint64(note)), note[8:])
 }
 
-// maxLog is how many earlier commits a head lists.
-const maxLog = 32
+// entry is h in the log of the heads that follow.
+func (h head) entry(put time.Time) entry {
+	return entry{
+		ID: h.id, Seq: h.Seq, Device: h.Device, Actor: h.Actor, Reason: h.Reason, Time: put.UTC(),
+		Root: h.Root, Files: h.Files, Bytes: h.Bytes, Shelf: h.Shelf,
+	}
+}
 
 // next is a head that follows h, with what stays the same. When h was put is by
 // the remote's clock.
-func (h head) next(device string, put time.Time) head {
-	n := head{Seq: h.Seq + 1, Parent: h.id, Device: device, Root: h.Root, Files: h.Files, Bytes: h.Bytes, Index: h.Index, Gone: h.Gone}
+func (h head) next(device string, by By, put time.Time) head {
+	n := h
+	n.Seq, n.Parent, n.Device, n.Actor, n.Reason = h.Seq+1, h.id, device, by.Actor, by.Reason
+	n.Shelf, n.id, n.object = nil, "", nil
 	if h.Seq > 0 {
-		was := entry{ID: h.id, Seq: h.Seq, Device: h.Device, Time: put, Root: h.Root, Files: h.Files, Bytes: h.Bytes}
-		n.Log = append([]entry{was}, h.Log[:min(len(h.Log), maxLog-1)]...)
+		n.Log = append([]entry{h.entry(put)}, h.Log...)
 	}
 	return n
 }

@@ -133,7 +133,10 @@ func (w *work) commit(ctx context.Context, u *upload, ours, merged tree.ID) (aga
 	if err != nil {
 		return false, err
 	}
-	next := w.head.next(w.Device, w.put)
+	next, err := w.next(ctx, w.head)
+	if err != nil {
+		return false, err
+	}
 	if next.Index, err = u.finish(ctx); err != nil {
 		return false, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -276,7 +277,8 @@ func (m *model) masked(d *device) map[string]string {
 
 func (m *model) compact(d *device, p *process, commits int) {
 	m.tell("%s compacts (dies at %d)", d.name, p.dies)
-	c, err := m.engine(d, p, true).Compact(m.Context(), cloudsync.Forget{Commits: commits, Young: -1})
+	keep := cloudsync.Retention{Age: time.Duration(commits-1)*5*time.Second + 1} // a put takes a second
+	c, err := m.engine(d, p, true).Compact(m.Context(), keep, cloudsync.By{})
 	m.tell("%s has compacted: %+v, %v", d.name, c, err)
 }
 

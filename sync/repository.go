@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/pause"
@@ -22,6 +23,7 @@ type repository struct {
 	indexes map[string]*index // those that were read, by name: they never change
 	notes   *book             // where they are kept
 	tell    *teller
+	sent    atomic.Int64 // bytes that were put
 }
 
 // get reads an object as a whole.
@@ -130,7 +132,10 @@ func (r *repository) blob(ctx context.Context, in places, id [32]byte) ([]byte, 
 func (r *repository) put(ctx context.Context, name string, object []byte) error {
 	err := r.again(ctx, func() error { return r.PutIfAbsent(ctx, name, body{bytes.NewReader(object)}) })
 	if errors.Is(err, ErrExists) {
-		return nil // by an attempt of which the answer was lost
+		err = nil // by an attempt of which the answer was lost
+	}
+	if err == nil {
+		r.sent.Add(int64(len(object)))
 	}
 	return err
 }
@@ -154,6 +159,7 @@ func (r *repository) commit(ctx context.Context, h head) (head, error) {
 	if err != nil {
 		return head{}, err
 	}
+	r.sent.Add(int64(len(object)))
 	return h, r.counts(ctx, h)
 }
 

@@ -8,6 +8,7 @@ const (
 	ObjectConfig ObjectKind = "config"
 	ObjectHead   ObjectKind = "head"
 	ObjectIndex  ObjectKind = "index"
+	ObjectLog    ObjectKind = "log"
 )
 
 // Sealer makes objects of contents that only who has the keys of the repository

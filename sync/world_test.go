@@ -66,6 +66,7 @@ func (w *world) engine(d *device, p *process, compacts bool) *cloudsync.Engine {
 		Device: d.name, Files: files, Remote: remote, Store: &notes{d.notes, p}, Sealer: plain{},
 		Ignore:    func(path string, _ bool) bool { return d.ignores[path] },
 		MaxDelete: cloudsync.MaxDelete{Share: 1},
+		Young:     -1,
 	}
 	if w.planted != nil {
 		w.planted(&c, remote, files, compacts)

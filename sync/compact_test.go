@@ -1,0 +1,100 @@
+package sync_test
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	cloudsync "github.com/upkeep-go/upkeep/sync"
+)
+
+// size is how many bytes the cloud has.
+func (c *cloud) size() (all int64) {
+	for _, o := range c.objects {
+		all += o.Size
+	}
+	return all
+}
+
+func TestOldCommitsAreForgotten(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, tt := range map[string]struct {
+		keep cloudsync.Retention
+		want []int // commits, by the six hours since the first
+	}{
+		"all":       {cloudsync.Retention{Daily: 1, Weekly: 1}, nil},
+		"young":     {cloudsync.Retention{Age: day}, []int{79, 78, 77, 76}},
+		"days":      {cloudsync.Retention{Age: day / 2, Daily: 3}, []int{79, 78, 77, 75, 71}},
+		"weeks":     {cloudsync.Retention{Age: 1, Weekly: 3}, []int{79, 78, 71, 43}},
+		"both":      {cloudsync.Retention{Age: 1, Daily: 2, Weekly: 2}, []int{79, 78, 75, 71}},
+		"very many": {cloudsync.Retention{Age: 365 * day, Daily: 2}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 2)
+			d := w.devices[0]
+			var made []string
+			for i := range 80 { // from Thursday on
+				w.cloud.now = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(i) * day / 4)
+				d.disk.write("n", fmt.Sprint(i))
+				made = append(made, w.must(d).Commit)
+			}
+			before, objects := w.cloud.size(), maps.Clone(w.cloud.objects)
+			e := w.engine(d, new(process), true)
+			planned, err := e.PlanCompact(t.Context(), tt.keep)
+			require.NoError(t, err)
+			require.Equal(t, before, w.cloud.size())
+			done, err := e.Compact(t.Context(), tt.keep, cloudsync.By{})
+			require.NoError(t, err)
+			var want []string
+			for _, i := range tt.want {
+				want = append(want, made[i])
+			}
+			all := ids(w.commits(d, cloudsync.CommitQuery{}))
+			require.Equal(t, done.Commit, all[0])
+			if tt.want == nil {
+				require.Subset(t, all, made)
+				require.Zero(t, done.Forgotten)
+			} else {
+				require.Equal(t, want, all[len(all)-len(want):], "%v", all)
+				require.Equal(t, 80-len(want), done.Forgotten)
+			}
+			maps.DeleteFunc(objects, func(name string, _ cloudsync.Object) bool { return w.cloud.content[name] != nil })
+			require.Len(t, objects, done.Objects)
+			for i, id := range made {
+				if _, err := e.Open(t.Context(), id, "n"); err == nil {
+					require.Equal(t, fmt.Sprint(i), w.open(d, id, "n"))
+				}
+			}
+			require.Equal(t, before-w.cloud.size(), done.Bytes)
+			require.Equal(t, planned.Forgotten, done.Forgotten)
+			require.Equal(t, planned.Objects, done.Objects)
+			w.settle()
+			w.equal()
+		})
+	}
+}
+
+func TestAClockThatCannotBeRightStopsACompaction(t *testing.T) {
+	for name, times := range map[string][]int{
+		"the newest is not the youngest": {0, 24, 48, 47},
+		"the clock has gone back":        {0, 49, 24, 72},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			d := w.devices[0]
+			for i, hours := range times {
+				w.cloud.now = time.Date(2026, 1, 1, hours, 0, 0, 0, time.UTC)
+				w.wrote(d, "n", fmt.Sprint(i))
+			}
+			objects := len(w.cloud.objects)
+			_, err := w.engine(d, new(process), true).Compact(t.Context(), cloudsync.Retention{Age: time.Hour}, cloudsync.By{})
+			require.ErrorIs(t, err, cloudsync.ErrGuard)
+			require.Len(t, w.cloud.objects, objects)
+			_, err = w.engine(d, new(process), true).Compact(t.Context(), cloudsync.Retention{}, cloudsync.By{})
+			require.NoError(t, err, "it forgets nothing")
+		})
+	}
+}
