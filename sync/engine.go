@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/cdc"
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
 
@@ -45,7 +46,10 @@ type engineResult struct {
 }
 
 // engine syncs one folder of one device. Its calls are made one at a time.
-type engine struct{ c engineConfig }
+type engine struct {
+	c      engineConfig
+	cutter cdc.Cutter
+}
 
 // newEngine returns an engine. It starts nothing.
 func newEngine(c engineConfig) *engine {
@@ -61,7 +65,7 @@ func newEngine(c engineConfig) *engine {
 	if c.Young == 0 {
 		c.Young = 7 * 24 * time.Hour
 	}
-	return &engine{c}
+	return &engine{c, newCutter(c.Sealer)}
 }
 
 // maxTries is how often a sync begins anew because others were faster.
@@ -107,6 +111,7 @@ type work struct {
 	book    *book
 	forest  *forest
 	trees   tree.Trees
+	cutter  cdc.Cutter
 
 	known head // what the folder equalled, or the zero head
 	base  tree.ID
@@ -127,7 +132,7 @@ func (e *engine) begin(ctx context.Context, q Request) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &work{engineConfig: e.c, request: q, book: b, tell: newTeller(e.c.Tell)}
+	w := &work{engineConfig: e.c, request: q, book: b, tell: newTeller(e.c.Tell), cutter: e.cutter}
 	w.r = &repository{Remote: newLimited(e.c.Remote, e.c.Rate), seal: e.c.Sealer, indexes: make(map[string]*index), notes: b, tell: w.tell}
 	w.forest = &forest{r: w.r, made: make(map[tree.ID][]byte)}
 	w.trees = tree.Trees{Objects: w.forest}

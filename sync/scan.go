@@ -15,10 +15,13 @@ import (
 )
 
 // Files of less than smallFile bytes are one chunk, others are cut where their
-// content says so.
+// content says so, and the keys.
 const smallFile = 512 << 10
 
-var chunks = cdc.Sizes{Min: 256 << 10, Average: 1 << 20, Max: 4 << 20}
+// newCutter returns what cuts files by these keys.
+func newCutter(s Sealer) cdc.Cutter {
+	return cdc.Cutter{Min: 256 << 10, Average: 1 << 20, Max: 4 << 20, Gear: cdc.NewGear(s.ChunkSeed())}
+}
 
 // scan returns the tree of the folder. What is masked is as in the reference:
 // the base, or in a push what the remote has, which a push leaves alone too.
@@ -300,7 +303,7 @@ func (w *work) chunks(ctx context.Context, path string, use func(id tree.ID, chu
 		return err
 	}
 	var failed error
-	err = chunks.Each(ctx, io.MultiReader(bytes.NewReader(small), r), func(chunk []byte, _ int64) bool {
+	err = w.cutter.Each(ctx, io.MultiReader(bytes.NewReader(small), r), func(chunk []byte, _ int64) bool {
 		failed = use(w.Sealer.ID(chunk), chunk)
 		return failed == nil
 	})

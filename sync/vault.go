@@ -17,6 +17,9 @@ const (
 type Sealer interface {
 	// Repository names the repository whose keys it has.
 	Repository() string
+	// ChunkSeed is what the cuts of large files depend on, so that their lengths
+	// tell nothing.
+	ChunkSeed() [32]byte
 	// ID names a content. Without the keys it tells nothing.
 	ID(content []byte) [32]byte
 	// Seal makes an object, another one each time.
@@ -57,9 +60,6 @@ type Keys interface {
 	Sealer
 	// Bytes are the keys themselves.
 	Bytes() []byte
-	// ChunkSeed is what the cuts of large files depend on, so that their lengths
-	// tell nothing.
-	ChunkSeed() [32]byte
 }
 
 // Vault makes the keys of repositories, and opens them by a passphrase. Package

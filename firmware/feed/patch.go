@@ -17,7 +17,7 @@ import (
 
 // marking are the sizes of the chunks by which places of one image are found in
 // another.
-var marking = cdc.Sizes{Min: 512, Average: 2 << 10, Max: 8 << 10}
+var marking = cdc.Cutter{Min: 512, Average: 2 << 10, Max: 8 << 10}
 
 // mark is a chunk at a place.
 type mark struct {

@@ -6,6 +6,8 @@ package cdc
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/bits"
@@ -19,30 +21,54 @@ const (
 	Max     = 64 << 10
 )
 
-// Sizes are those of other chunks, in bytes: all but the last have at least
+// Cutter cuts chunks of other sizes, in bytes: all but the last have at least
 // Min, which is 64 or more, and at most Max.
-type Sizes struct{ Min, Average, Max int }
+type Cutter struct {
+	Min, Average, Max int
+	// Gear is what the cuts depend on besides the content. Default: the one of
+	// Cut, which everybody knows.
+	Gear *Gear
+}
+
+// Gear has a random number for each byte.
+type Gear [256]uint64
+
+// NewGear returns the gear of a seed. Who does not know the seed cannot tell a
+// content by the lengths of its chunks.
+func NewGear(seed [32]byte) *Gear {
+	var g Gear
+	for i := 0; i < len(g); i += 4 {
+		sum := sha256.Sum256(binary.BigEndian.AppendUint64(seed[:], uint64(i/4)))
+		for j := range 4 {
+			g[i+j] = binary.BigEndian.Uint64(sum[8*j:])
+		}
+	}
+	return &g
+}
 
 // Cut returns the length of the first chunk of data, which has Max bytes or all
 // that follow. Of no data it is 0.
-func Cut(data []byte) int { return Sizes{Min, Average, Max}.Cut(data) }
+func Cut(data []byte) int { return Cutter{Min: Min, Average: Average, Max: Max}.Cut(data) }
 
-// Cut returns the length of the first chunk of data, which has s.Max bytes or
+// Cut returns the length of the first chunk of data, which has c.Max bytes or
 // all that follow. Of no data it is 0.
-func (s Sizes) Cut(data []byte) int {
-	if len(data) <= s.Min {
+func (c Cutter) Cut(data []byte) int {
+	if len(data) <= c.Min {
 		return len(data)
 	}
-	gear := table()
-	end := min(len(data), s.Max)
-	middle := min(end, s.Average)
+	gear := c.Gear
+	if gear == nil {
+		gear = public()
+	}
+	end := min(len(data), c.Max)
+	middle := min(end, c.Average)
 	// Before the average a cut needs two bits more of the hash than the average
 	// asks for, after it two less, so that few chunks are far from it. They are
 	// the upper bits, which the last 64 bytes have all shaped.
-	average := bits.Len(uint(s.Average)) - 1
+	average := bits.Len(uint(c.Average)) - 1
 	hard, easy := ^uint64(0)<<(64-average-2), ^uint64(0)<<(64-average+2)
 	var hash uint64
-	i := s.Min
+	i := c.Min
 	for ; i < middle; i++ {
 		hash = hash<<1 + gear[data[i]]
 		if hash&hard == 0 {
@@ -61,12 +87,12 @@ func (s Sizes) Cut(data []byte) int {
 // Each cuts what r has, and calls use with each chunk, which is valid until it
 // returns, and where it is, as long as that wants more.
 func Each(ctx context.Context, r io.Reader, use func(chunk []byte, offset int64) (more bool)) error {
-	return Sizes{Min, Average, Max}.Each(ctx, r, use)
+	return Cutter{Min: Min, Average: Average, Max: Max}.Each(ctx, r, use)
 }
 
-// Each is as the function Each, for chunks of these sizes.
-func (s Sizes) Each(ctx context.Context, r io.Reader, use func(chunk []byte, offset int64) (more bool)) error {
-	buf := make([]byte, 0, 4*s.Max)
+// Each is as the function Each, for the chunks of c.
+func (c Cutter) Each(ctx context.Context, r io.Reader, use func(chunk []byte, offset int64) (more bool)) error {
+	buf := make([]byte, 0, 4*c.Max)
 	for offset, end := int64(0), false; !end; {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -78,8 +104,8 @@ func (s Sizes) Each(ctx context.Context, r io.Reader, use func(chunk []byte, off
 			return err
 		}
 		rest := buf
-		for len(rest) > s.Max || end && len(rest) > 0 {
-			n := s.Cut(rest)
+		for len(rest) > c.Max || end && len(rest) > 0 {
+			n := c.Cut(rest)
 			if !use(rest[:n], offset) {
 				return nil
 			}
@@ -90,10 +116,10 @@ func (s Sizes) Each(ctx context.Context, r io.Reader, use func(chunk []byte, off
 	return nil
 }
 
-// table has a random number for each byte. It is part of what two devices must
-// have in common, and made when it is first used.
-var table = sync.OnceValue(func() *[256]uint64 {
-	var gear [256]uint64
+// public is the gear of Cut. It is part of what two devices must have in common,
+// and made when it is first used.
+var public = sync.OnceValue(func() *Gear {
+	var gear Gear
 	seed := uint64(0x9e3779b97f4a7c15)
 	for i := range gear {
 		seed += 0x9e3779b97f4a7c15

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/iotest"
 
@@ -46,16 +47,16 @@ func TestChunksHaveTheSizesThatAreSaid(t *testing.T) {
 }
 
 func TestChunksOfOtherSizesHaveThose(t *testing.T) {
-	s := cdc.Sizes{Min: 512, Average: 2 << 10, Max: 8 << 10}
+	c := cdc.Cutter{Min: 512, Average: 2 << 10, Max: 8 << 10}
 	data := noise(4, 4<<20)
 	n := 0
-	for rest := data; len(rest) > s.Max; n++ {
-		c := s.Cut(rest)
-		assert.GreaterOrEqual(t, c, s.Min)
-		assert.LessOrEqual(t, c, s.Max)
-		rest = rest[c:]
+	for rest := data; len(rest) > c.Max; n++ {
+		size := c.Cut(rest)
+		assert.GreaterOrEqual(t, size, c.Min)
+		assert.LessOrEqual(t, size, c.Max)
+		rest = rest[size:]
 	}
-	assert.InDelta(t, s.Average, len(data)/n, float64(s.Average)/4)
+	assert.InDelta(t, c.Average, len(data)/n, float64(c.Average)/4)
 }
 
 func TestNothingIsCutInVain(t *testing.T) {
@@ -88,6 +89,29 @@ func TestTheCutsStayWhatTheyWere(t *testing.T) {
 		h.Write([]byte{byte(len(c)), byte(len(c) >> 8), byte(len(c) >> 16)})
 	}
 	assert.Equal(t, "7ff4b6dc15d8d6acbd345095588b6c01f7fe06192cc662ecb4a0947be5cd6318", fmt.Sprintf("%x", h.Sum(nil)))
+}
+
+// Keys that had another gear would find nothing of what they have sent.
+func TestTheCutsOfASeedStayWhatTheyWere(t *testing.T) {
+	data := noise(6, 4<<20)
+	ends := func(g *cdc.Gear) (all []int) {
+		c := cdc.Cutter{Min: 4 << 10, Average: 64 << 10, Max: 256 << 10, Gear: g}
+		require.NoError(t, c.Each(t.Context(), bytes.NewReader(data), func(chunk []byte, at int64) bool {
+			all = append(all, int(at)+len(chunk))
+			return true
+		}))
+		return all
+	}
+	one, other := ends(cdc.NewGear([32]byte{1})), ends(cdc.NewGear([32]byte{2}))
+	require.Equal(t, []int{87875, 176414, 264030, 335958}, one[:4])
+	require.Equal(t, one, ends(cdc.NewGear([32]byte{1})))
+	common := map[int]bool{}
+	for _, end := range one[:len(one)-1] {
+		common[end] = true
+	}
+	for _, end := range slices.Concat(other, ends(nil)) {
+		require.False(t, common[end] && end < len(data), "a cut of another seed")
+	}
 }
 
 func TestWhatIsReadIsCutAlikeHoweverItComes(t *testing.T) {
