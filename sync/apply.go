@@ -19,7 +19,7 @@ func (w *work) apply(ctx context.Context, ours, merged tree.ID, u *upload) error
 	if w.head.Seq == 0 {
 		return nil
 	}
-	i := intent{Head: w.head.object, Seq: w.head.Seq, Put: true, Ours: ours, Merged: merged, Base: w.base}
+	i := intent{Run: w.Run, Head: w.head.object, Seq: w.head.Seq, Put: true, Ours: ours, Merged: merged, Base: w.base}
 	all, err := w.changes(ctx, i)
 	if err != nil || len(all) == 0 && w.head.id == w.known.id && w.stranger == nil && w.unchanged(ctx, merged) {
 		return err

@@ -77,7 +77,7 @@ func (f *Folder) engineOf(ctx context.Context, q Request, token int64, r *runner
 		MaxDelete: f.config.MaxDelete, Rate: f.config.Rate,
 	}
 	if r != nil {
-		c.Tell = r.hear
+		c.Tell, c.Run = r.hear, r.run.ID
 	}
 	c.Sealer, err = opening{
 		repository: bare(remote), vault: f.config.Vault, device: f.config.Device,
@@ -90,6 +90,18 @@ func (f *Folder) engineOf(ctx context.Context, q Request, token int64, r *runner
 	return newEngine(c), done, nil
 }
 
+// lookAt returns an engine that only looks, at the remote of Settings.
+func (f *Folder) lookAt(ctx context.Context) (e *engine, done func(), err error) {
+	if f.door.Shut() {
+		return nil, nil, ErrClosed
+	}
+	settings, err := f.settings(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f.engineOf(ctx, Request{Remote: settings.Remote}, 0, nil)
+}
+
 // looking calls use with an engine that only looks, at the remote of Settings.
 func (f *Folder) looking(ctx context.Context, use func(ctx context.Context, e *engine) error) error {
 	ctx, leave, err := f.door.Enter(ctx)
@@ -97,16 +109,29 @@ func (f *Folder) looking(ctx context.Context, use func(ctx context.Context, e *e
 		return err
 	}
 	defer leave()
-	settings, err := f.settings(ctx)
-	if err != nil {
-		return err
-	}
-	e, done, err := f.engineOf(ctx, Request{Remote: settings.Remote}, 0, nil)
+	e, done, err := f.lookAt(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
 	return use(ctx, e)
+}
+
+// acting calls use with an engine that may write, at the remote of Settings, while
+// no run is live.
+func (f *Folder) acting(ctx context.Context, use func(ctx context.Context, e *engine) error) error {
+	return f.holding(ctx, func(ctx context.Context, token int64) error {
+		settings, err := f.settings(ctx)
+		if err != nil {
+			return err
+		}
+		e, done, err := f.engineOf(ctx, Request{Remote: settings.Remote}, token, nil)
+		if err != nil {
+			return err
+		}
+		defer done()
+		return use(ctx, e)
+	})
 }
 
 // present is what the last sync with a remote has found.

@@ -17,6 +17,7 @@ type engineConfig struct {
 	Store  FolderStore // required: what this device notes
 	Token  int64       // of the lease that the caller holds on the folder
 	Sealer Sealer      // required: the keys of the repository
+	Run    string      // whose sync it is: one that goes on after a crash has ended if it has committed
 	// Ignore masks paths on this device: what is ignored is neither looked at,
 	// nor deleted, here or on the remote. Default: nothing.
 	Ignore func(path string, folder bool) bool
@@ -81,6 +82,9 @@ func (e *engine) Sync(ctx context.Context, q Request) (engineResult, error) {
 	if err := w.recover(ctx); err != nil {
 		return engineResult{}, fmt.Errorf("going on with an earlier sync: %w", err)
 	}
+	if w.finished {
+		return w.result, nil
+	}
 	if err := w.look(ctx); err != nil {
 		return engineResult{}, err
 	}
@@ -119,6 +123,7 @@ type work struct {
 	put   time.Time
 
 	recovers bool  // what a sync has begun that did not end
+	finished bool  // it was this one
 	stranger error // the folder may not be the one that is known
 
 	buffer []byte            // of a small file

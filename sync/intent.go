@@ -15,6 +15,7 @@ import (
 // intent is what a sync is about to do, in the words of a note: to put a head,
 // and then to make the folder, which is as Ours says, as Merged says.
 type intent struct {
+	Run    string  `json:"run,omitempty"`
 	Head   []byte  `json:"head"` // the object
 	Seq    int64   `json:"seq"`
 	Put    bool    `json:"put"`    // it is the newest, or was
@@ -27,7 +28,7 @@ type intent struct {
 // intend notes that a head is about to be put.
 func (w *work) intend(ctx context.Context, next *head, ours, merged tree.ID) error {
 	next.object = next.seal(w.Sealer)
-	return w.note(ctx, intent{Head: next.object, Seq: next.Seq, Ours: ours, Merged: merged, Base: w.base})
+	return w.note(ctx, intent{Run: w.Run, Head: next.object, Seq: next.Seq, Ours: ours, Merged: merged, Base: w.base})
 }
 
 // note keeps an intent, and the folders of its trees.
@@ -95,7 +96,12 @@ func (w *work) recover(ctx context.Context) error {
 	if err := w.settle(ctx, u, i.Merged); err != nil {
 		return err
 	}
-	w.result, w.recovers = engineResult{}, false
+	w.recovers = false
+	if w.finished = i.Run != "" && i.Run == w.Run; w.finished {
+		w.result.Commit, w.result.Committed = h.id, true
+	} else {
+		w.result = engineResult{}
+	}
 	return w.remember()
 }
 

@@ -10,27 +10,7 @@ import (
 
 // Keys yields the keys of the remote, in the order of their IDs. Each opens all of
 // it.
-func (f *Folder) Keys(ctx context.Context) iter.Seq2[Key, error] {
-	return func(yield func(Key, error) bool) {
-		err := f.looking(ctx, func(ctx context.Context, e *engine) error {
-			for key, err := range f.keysOf(ctx, e) {
-				if err != nil {
-					return err
-				}
-				if !yield(key, nil) {
-					return errEnough
-				}
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errEnough) {
-			yield(Key{}, err)
-		}
-	}
-}
-
-// errEnough ends what yields, for who wants no more.
-var errEnough = errors.New("sync: enough")
+func (f *Folder) Keys(ctx context.Context) iter.Seq2[Key, error] { return listed(ctx, f, f.keysOf) }
 
 func (f *Folder) keysOf(ctx context.Context, e *engine) iter.Seq2[Key, error] {
 	keys, r := e.c.Sealer.(Keys), bare(e.c.Remote)

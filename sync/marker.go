@@ -16,19 +16,30 @@ import (
 // told from one that is not mounted, and from one that was restored, or copied,
 // without what this device has noted.
 type marker struct {
-	Commit string `json:"commit"`
+	Commits map[string]string `json:"commits"` // by repository
 }
 
 const (
 	markerName = Staging + "/equals"
-	maxMarker  = 1 << 10 // bytes
+	maxMarker  = 64 << 10 // bytes
 )
 
-// mark writes the marker.
+// mark writes the marker. What it says of other repositories stays.
 func (w *work) mark(ctx context.Context, commit string) error {
-	text, err := json.Marshal(marker{commit})
+	m, err := w.marked(ctx)
 	if err != nil {
 		return err
+	}
+	if m.Commits == nil {
+		m.Commits = make(map[string]string)
+	}
+	m.Commits[w.Sealer.Repository()] = commit
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if len(text) > maxMarker {
+		return fmt.Errorf("%w: the folder is synced with too many remotes", ErrInvalid)
 	}
 	f := File{Path: markerName, Mode: 0o600, Size: int64(len(text)), ModTime: w.put}
 	if err := w.Files.Stage(ctx, f, strings.NewReader(string(text))); err != nil {
@@ -37,24 +48,23 @@ func (w *work) mark(ctx context.Context, commit string) error {
 	return w.Files.Flush(ctx)
 }
 
-// marked reads the marker: "" is that there is none.
-func (w *work) marked(ctx context.Context) (commit string, err error) {
+// marked reads the marker. One that cannot be read is as good as none.
+func (w *work) marked(ctx context.Context) (m marker, err error) {
 	r, err := w.Files.Open(ctx, markerName)
 	if isNotFound(err) {
-		return "", nil
+		return marker{}, nil
 	}
 	if err != nil {
-		return "", err
+		return marker{}, err
 	}
 	text, err := io.ReadAll(io.LimitReader(r, maxMarker))
 	if err = errors.Join(err, r.Close()); err != nil {
-		return "", err
+		return marker{}, err
 	}
-	var m marker
 	if json.Unmarshal(text, &m) != nil {
-		return "", nil // as good as none
+		return marker{}, nil
 	}
-	return m.Commit, nil
+	return m, nil
 }
 
 // agree looks that the folder is the one of which this device has notes. If its
@@ -64,7 +74,8 @@ func (w *work) agree(ctx context.Context) error {
 	if w.request.Fresh {
 		return nil
 	}
-	commit, err := w.marked(ctx)
+	m, err := w.marked(ctx)
+	commit := m.Commits[w.Sealer.Repository()]
 	switch {
 	case err != nil, commit == w.known.id:
 		return err

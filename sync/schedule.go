@@ -161,6 +161,3 @@ func (f *Folder) passes(ctx context.Context) error {
 	}
 	return err
 }
-
-// forgets compacts by Retain, once a day at most.
-func (f *Folder) forgets(context.Context) error { return nil }

@@ -1,0 +1,131 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+)
+
+// errEnough ends what yields, for who wants no more.
+var errEnough = errors.New("sync: enough")
+
+// listed yields what an engine that only looks lists.
+func listed[T any](ctx context.Context, f *Folder, list func(context.Context, *engine) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		err := f.looking(ctx, func(ctx context.Context, e *engine) error {
+			for v, err := range list(ctx, e) {
+				if err != nil {
+					return err
+				}
+				if !yield(v, nil) {
+					return errEnough
+				}
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			var none T
+			yield(none, err)
+		}
+	}
+}
+
+// Commits yields the commits that q selects, newest first, and stops after an
+// error.
+func (f *Folder) Commits(ctx context.Context, q CommitQuery) iter.Seq2[Commit, error] {
+	return listed(ctx, f, func(ctx context.Context, e *engine) iter.Seq2[Commit, error] { return e.Commits(ctx, q) })
+}
+
+// Diff yields what differs from one commit to another, by path. "" is the
+// folder as it was last synced.
+func (f *Folder) Diff(ctx context.Context, from, to string) iter.Seq2[Difference, error] {
+	return listed(ctx, f, func(ctx context.Context, e *engine) iter.Seq2[Difference, error] { return e.Diff(ctx, from, to) })
+}
+
+// Open reads a file as a commit has it. ErrNotFound. The context is that of the
+// reading, too.
+func (f *Folder) Open(ctx context.Context, commit, path string) (io.ReadCloser, error) {
+	e, done, err := f.lookAt(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, err := e.Open(ctx, commit, path)
+	if err != nil {
+		done()
+		return nil, err
+	}
+	return opened{r, done}, nil
+}
+
+// opened is a file of a remote that is closed with it.
+type opened struct {
+	io.ReadCloser
+	done func()
+}
+
+// Close implements io.Closer.
+func (o opened) Close() error {
+	defer o.done()
+	return o.ReadCloser.Close()
+}
+
+// Tag names a commit, which is then never forgotten. An empty commit removes
+// the tag.
+func (f *Folder) Tag(ctx context.Context, tag, commit string, by By) error {
+	return f.acting(ctx, func(ctx context.Context, e *engine) error { return e.Tag(ctx, tag, commit, by.bounded()) })
+}
+
+// PlanCompact tells what Compact would do.
+func (f *Folder) PlanCompact(ctx context.Context, keep Retention) (done Compaction, err error) {
+	if err := keep.check("Retention"); err != nil {
+		return Compaction{}, err
+	}
+	err = f.looking(ctx, func(ctx context.Context, e *engine) error {
+		done, err = e.PlanCompact(ctx, keep)
+		return err
+	})
+	return done, err
+}
+
+// Compact starts a run that forgets the commits that keep does not keep and
+// deletes what nothing needs. It is a commit like any other, safe beside devices
+// that sync. It stops at anything unreadable, and at a remote whose clock cannot
+// be right.
+func (f *Folder) Compact(ctx context.Context, keep Retention, by By) (Run, error) {
+	if err := keep.check("Retention"); err != nil {
+		return Run{}, err
+	}
+	return f.begin(ctx, Run{Kind: KindCompact, Keep: &keep, Request: Request{By: by}})
+}
+
+// forgets compacts by Retain, once a day at most.
+func (f *Folder) forgets(ctx context.Context) error {
+	if f.config.Retain.Age == 0 {
+		return nil
+	}
+	for run, err := range f.History(ctx, Query{}) {
+		if err != nil {
+			return err
+		}
+		if time.Since(run.CreatedAt) > 24*time.Hour {
+			break
+		}
+		if run.Kind == KindCompact && run.State == StateSucceeded {
+			return nil
+		}
+	}
+	run, err := f.Compact(ctx, f.config.Retain, By{Actor: "schedule"})
+	if errors.Is(err, ErrBusy) {
+		return nil
+	}
+	if err == nil {
+		_, err = f.Wait(ctx, run.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("compacting: %w", err)
+	}
+	return nil
+}
