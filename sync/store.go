@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
 	"github.com/upkeep-go/upkeep/lease"
@@ -42,4 +43,28 @@ type FolderStore interface {
 type Entry struct {
 	Key   string // any bytes
 	Value []byte
+}
+
+// What one entry has at most, in bytes.
+const (
+	maxKey   = 4 << 10
+	maxValue = 64 << 20
+)
+
+// CheckUpdate is ErrInvalid for a token or entries that no FolderStore writes.
+func CheckUpdate(token int64, entries []Entry) error {
+	if token < 0 {
+		return fmt.Errorf("%w: a negative token: %d", ErrInvalid, token)
+	}
+	for _, e := range entries {
+		switch {
+		case e.Key == "":
+			return fmt.Errorf("%w: an entry without a key", ErrInvalid)
+		case len(e.Key) > maxKey:
+			return fmt.Errorf("%w: key %.80q of %d bytes, more than %d", ErrInvalid, e.Key, len(e.Key), maxKey)
+		case len(e.Value) > maxValue:
+			return fmt.Errorf("%w: value of %.80q of %d bytes, more than %d", ErrInvalid, e.Key, len(e.Value), maxValue)
+		}
+	}
+	return nil
 }
