@@ -15,14 +15,16 @@ import (
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/rollout"
+	cloudsync "github.com/upkeep-go/upkeep/sync"
 	"github.com/upkeep-go/upkeep/update"
 )
 
 // Backend is what a full engine offers: an update.Store, an lv.Store, a
-// firmware.Store and a rollout.Store, which the Config of each domain takes as
-// it is, and what a Deployer of package rollout keeps of its host. The stores
-// share its life: they are used until Close, which waits for them and may be
-// called twice. Package storagetest checks implementations.
+// firmware.Store, a rollout.Store and a sync.Store, which the Config of each
+// domain takes as it is, what a Deployer of package rollout keeps of its host,
+// and remotes of package sync. The stores share its life: they are used until
+// Close, which waits for them and may be called twice. Package storagetest checks
+// implementations.
 type Backend interface {
 	Locker() lease.Locker
 	Journal() update.Journal
@@ -30,6 +32,14 @@ type Backend interface {
 	Firmware(device string) firmware.DeviceStore
 	Rollouts() rollout.RunStore
 	Instances(host string) rollout.InstanceStore
+	SyncState(folder string) cloudsync.FolderStore
+	// Remote returns a remote of package sync, which is there without Create: at
+	// every call another handle, which may be closed by itself. A name for which
+	// sync.CheckRemoteName has an error is sync.ErrInvalid at every call.
+	Remote(name string) cloudsync.Remote
+	// Remotes lists and removes those that were made by its Create. One that was
+	// written by Remote before keeps what it has.
+	Remotes() cloudsync.Remotes
 	Close() error
 }
 

@@ -4,8 +4,9 @@
 // testing/synctest can fake.
 //
 // Read memory.go, then lease.go; runs.go before update_journal.go, rollout.go and
-// firmware.go; and lv.go before lv_write.go, lv_release.go and lv_read.go. Package
-// storage/sqlstore has the same promises in SQL. What is no store is the cluster
+// firmware.go; sync.go and sync_remote.go; and lv.go before lv_write.go,
+// lv_release.go and lv_read.go. Package storage/sqlstore has the same promises in
+// SQL. What is no store is the cluster
 // of rollout_cluster.go, on which services seem to run.
 package memory
 

@@ -31,7 +31,9 @@
 // needs: lists, a feed, runs, and records. lease.go is the shortest store. Of
 // package update: update_journal.go, update_record.go, update_events.go,
 // update_history.go. Of package firmware: firmware.go, firmware_run.go,
-// firmware_record.go. Of package lv: lv.go, lv_tables.go, lv_write.go,
+// firmware_record.go. Of package sync: sync.go for what is noted of a folder,
+// sync_remotes.go, sync_remote.go, sync_put.go and sync_clear.go for objects in
+// pieces. Of package lv: lv.go, lv_tables.go, lv_write.go,
 // lv_release.go and lv_strategy.go for what changes; lv_rows.go and
 // lv_history.go for what is read; lv_events.go and lv_forget.go; lv_record.go,
 // lv_rules.go and lv_sound.go for the form of what is kept.

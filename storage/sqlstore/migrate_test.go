@@ -27,6 +27,7 @@ func library(more fstest.MapFS) fstest.MapFS {
 	files := fstest.MapFS{
 		"lease/0001_one.sql": file(1, "lease 1"), "update/0001_one.sql": file(1, "update 1"), "lv/0001_one.sql": file(1, "lv 1"),
 		"firmware/0001_one.sql": file(1, "firmware 1"), "rollout/0001_one.sql": file(1, "rollout 1"),
+		"sync/0001_one.sql": file(1, "sync 1"),
 	}
 	maps.Copy(files, more)
 	return files

@@ -25,6 +25,8 @@ var stores = []store{
 	deviceStore,   // of firmware
 	rolloutStore,  // of rollout
 	instanceStore, // of rollout, too
+	folderStore,   // of sync
+	remoteStore,   // of sync, too
 }
 
 // Harness describes the engine under test.

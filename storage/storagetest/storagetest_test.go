@@ -17,6 +17,7 @@ import (
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	"github.com/upkeep-go/upkeep/storage/storagetest"
+	cloudsync "github.com/upkeep-go/upkeep/sync"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -77,6 +78,20 @@ type rollouts struct {
 
 func (r rollouts) Watch(ctx context.Context, after int64) iter.Seq2[rollout.Event, error] {
 	return whileOpen(ctx, r.open, func(ctx context.Context) iter.Seq2[rollout.Event, error] { return r.RunStore.Watch(ctx, after) })
+}
+
+// SyncState ends its watches with the handle.
+func (h *handle) SyncState(name string) cloudsync.FolderStore {
+	return folder{h.Faulty.SyncState(name), h.versions.open}
+}
+
+type folder struct {
+	cloudsync.FolderStore
+	open context.Context
+}
+
+func (f folder) Watch(ctx context.Context, after int64) iter.Seq2[cloudsync.Event, error] {
+	return whileOpen(ctx, f.open, func(ctx context.Context) iter.Seq2[cloudsync.Event, error] { return f.FolderStore.Watch(ctx, after) })
 }
 
 // whileOpen ends a list with a handle.
@@ -217,6 +232,8 @@ func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
 		{"forgets devices", "devices survive reopening", forgetful},
 		{"forgets services", "services and rollouts survive reopening", forgetful},
 		{"forgets instances", "instances survive reopening", forgetful},
+		{"forgets what is noted of folders", "what is noted of a folder survives reopening", forgetful},
+		{"forgets remotes", "remotes survive reopening", forgetful},
 		{"forgets runs", "runs and events survive reopening", forgetful},
 	} {
 		mutants = append(mutants, provetest.Mutant{What: m.what, Caught: m.caught, Cases: m.h.Cases()})
