@@ -49,6 +49,7 @@ func (w *work) unchanged(ctx context.Context, merged tree.ID) bool {
 // change does the changes of an intent. What has changed meanwhile is left alone,
 // and goes into the next sync. After a crash, parts may be done.
 func (w *work) change(ctx context.Context, i intent, all []tree.Change) error {
+	w.keeps = i.Keep
 	if !i.Staged {
 		if err := w.stage(ctx, all); err != nil {
 			return err
@@ -304,8 +305,14 @@ func (w *work) leave(path, reason string) { w.keep(path, nil, reason) }
 // staged until the sync is over, so that after a crash it tells what was done.
 func (w *work) inspect(ctx context.Context, c tree.Change, out string) error {
 	was, err := w.read(ctx, out)
-	if err != nil || was == nil || was.Kind == tree.Folder || is(was, c.Old) || is(was, c.New) {
+	if err != nil || was == nil || was.Kind == tree.Folder || is(was, c.New) {
 		return err
+	}
+	if is(was, c.Old) {
+		fresh, err := w.fresh(ctx, c)
+		if err != nil || !w.keeps || !fresh {
+			return err
+		}
 	}
 	return w.rescue(ctx, c, out, was)
 }

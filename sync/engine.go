@@ -119,9 +119,11 @@ type work struct {
 
 	known head // what the folder equalled, or the zero head
 	base  tree.ID
-	head  head // the newest, as far as is known
+	head  head    // the newest, as far as is known
+	shelf tree.ID // goes into history beside what is committed
 	put   time.Time
 
+	keeps    bool  // what is replaced and nobody has committed stays beside
 	recovers bool  // what a sync has begun that did not end
 	finished bool  // it was this one
 	stranger error // the folder may not be the one that is known
@@ -257,7 +259,10 @@ func (w *work) try(ctx context.Context) (again bool, err error) {
 	if err := w.allowed(ctx, ours, merged); err != nil {
 		return false, err
 	}
-	if merged == w.head.Root {
+	if err := w.shelve(ctx, ours, merged); err != nil {
+		return false, err
+	}
+	if merged == w.head.Root && w.shelf == (tree.ID{}) {
 		return false, w.apply(ctx, ours, merged, u)
 	}
 	again, err = w.commit(ctx, u, ours, merged)

@@ -23,6 +23,8 @@ type intent struct {
 	Ours   tree.ID `json:"ours"`
 	Merged tree.ID `json:"merged"`
 	Base   tree.ID `json:"base"`
+	Edit   bool    `json:"edit,omitempty"` // it is somebody's edit, and no commit: the base stays
+	Keep   bool    `json:"keep,omitempty"` // what is replaced and nobody has committed stays beside
 }
 
 // intend notes that a head is about to be put.
@@ -61,6 +63,9 @@ func (w *work) recover(ctx context.Context) error {
 	var i intent
 	if err := json.Unmarshal(text, &i); err != nil {
 		return fmt.Errorf("%w: what was under way", ErrCorrupt)
+	}
+	if i.Edit {
+		return w.recoverEdit(ctx, i)
 	}
 	h, err := openHead(w.Sealer, i.Seq, i.Head)
 	if err != nil {

@@ -134,6 +134,12 @@ func (w *work) commit(ctx context.Context, u *upload, ours, merged tree.ID) (aga
 		return false, err
 	}
 	next, err := w.next(ctx, w.head)
+	if err == nil {
+		next.Shelf, err = w.sendShelf(ctx, u)
+	}
+	if errors.Is(err, ErrStale) {
+		return true, nil
+	}
 	if err != nil {
 		return false, err
 	}

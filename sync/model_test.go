@@ -28,6 +28,8 @@ type model struct {
 	at      map[string]string // where a content was written
 	ignored map[string]bool   // paths that some device has ignored: a union follows
 	perms   map[string]bool   // paths that got other permissions: that goes together with any content
+	tagged  string            // a commit
+	forgets bool              // a compaction may have forgotten commits
 }
 
 // paths are few, so that edits meet.
@@ -45,8 +47,11 @@ func (m *model) sees(d *device, path string) {
 
 func (m *model) content() string {
 	m.edits++
-	return fmt.Sprintf("%03d", m.edits) // all have one size
+	return nth(m.edits - 1)
 }
+
+// nth is the content of an edit: all have one size.
+func nth(i int) string { return fmt.Sprintf("%03d", i+1) }
 
 // person does what somebody may do to a folder.
 func (m *model) person(d *device, what, which byte) {
@@ -136,7 +141,7 @@ func (m *model) step(s historytest.Step) {
 		d.disk.now += int64(s[2])
 		m.run(d, new(process))
 	case 10:
-		m.planned(d)
+		m.wish(d, s)
 	default:
 		m.accident(d, other, s)
 	}
@@ -172,7 +177,7 @@ func (m *model) accident(d, other *device, s historytest.Step) {
 		}
 		interleave(random, func(p *process) { m.run(d, p) }, func(p *process) {
 			if s[2]%2 == 0 {
-				m.compact(other, p, 1)
+				_ = m.compact(other, p, 1) // it may meet anything
 			} else {
 				m.run(other, p)
 			}
@@ -223,11 +228,11 @@ func (m *model) compactOddly(d, other *device, how byte) {
 		m.run(d, &process{during: map[int]func(){1 + int(how)/2: func() {
 			m.person(other, 0, how)
 			m.run(other, new(process))
-			m.compact(other, new(process), 1)
+			_ = m.compact(other, new(process), 1)
 		}}})
 		return
 	}
-	m.compact(d, p, 1+int(how/8)%3)
+	_ = m.compact(d, p, 1+int(how/8)%3)
 }
 
 func (m *model) run(d *device, p *process) {
@@ -275,11 +280,13 @@ func (m *model) masked(d *device) map[string]string {
 	return all
 }
 
-func (m *model) compact(d *device, p *process, commits int) {
+func (m *model) compact(d *device, p *process, commits int) error {
 	m.tell("%s compacts (dies at %d)", d.name, p.dies)
 	keep := cloudsync.Retention{Age: time.Duration(commits-1)*5*time.Second + 1} // a put takes a second
+	m.forgets = true
 	c, err := m.engine(d, p, true).Compact(m.Context(), keep, cloudsync.By{})
 	m.tell("%s has compacted: %+v, %v", d.name, c, err)
+	return err
 }
 
 // judge checks what must hold when all is quiet.
@@ -300,7 +307,8 @@ func (m *model) judge() {
 		m.must(d)
 	}
 	require.Equal(m, puts, m.cloud.puts, "nothing is put when nothing has changed\n%s", m)
-	m.compact(m.devices[0], new(process), 1)
+	require.NoError(m, m.compact(m.devices[0], new(process), 1+m.edits%3), "%s", m)
+	m.judgePast()
 	fresh := newWorld(m, 1)
 	fresh.cloud = m.cloud
 	fresh.must(fresh.devices[0])
@@ -313,7 +321,7 @@ func (m *model) judge() {
 		})
 	}
 	for i := range m.edits {
-		content := fmt.Sprintf("%03d", i+1)
+		content := nth(i)
 		kept, beside := false, false
 		for path, n := range there.all {
 			is := n.content == content && !strings.HasPrefix(path, cloudsync.Staging)

@@ -36,7 +36,7 @@ func bugs() []bug {
 	}
 	all := func(head map[string]any) { head["index"] = slices.Sorted(maps.Keys(seen)) }
 	return []bug{
-		{"dedup through a stale cache", 3, func(c *cloudsync.EngineConfig, u use, _ mount, compacts bool) {
+		{"dedup through a stale cache", 4, func(c *cloudsync.EngineConfig, u use, _ mount, compacts bool) {
 			c.Remote = hoarding{u}
 			if compacts {
 				c.Sealer = sealing{write: note}
@@ -69,6 +69,14 @@ func bugs() []bug {
 		{"what is begun is not noted", 159, func(c *cloudsync.EngineConfig, _ use, _ mount, _ bool) { c.Store = forgetful{c.Store, "journal/"} }},
 		{"the base is not noted", 1, func(c *cloudsync.EngineConfig, _ use, _ mount, _ bool) { c.Store = forgetful{c.Store, "base"} }},
 		{"the newest head is not noted", 1022, func(c *cloudsync.EngineConfig, _ use, _ mount, _ bool) { c.Store = forgetful{c.Store, "head"} }},
+		{"tags do not count", 17, func(c *cloudsync.EngineConfig, _ use, _ mount, compacts bool) {
+			if compacts {
+				c.Sealer = sealing{read: func(head map[string]any) { delete(head, "tags") }}
+			}
+		}},
+		{"what a pull takes away is not shelved", 64, func(c *cloudsync.EngineConfig, _ use, _ mount, _ bool) {
+			c.Sealer = sealing{write: func(head map[string]any) { delete(head, "shelf") }}
+		}},
 		{"masks are ignored", 33, func(c *cloudsync.EngineConfig, _ use, _ mount, _ bool) { c.Ignore = nil }},
 	}
 }

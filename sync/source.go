@@ -51,6 +51,7 @@ func newSources(w *work, all []tree.Change) (*sources, []tree.Change) {
 			s.paths[c.Old.Chunks[0]] = c.Path
 		}
 	}
+	s.large(all)
 	var blobs []wanted
 	for _, c := range all {
 		if c.New == nil {
@@ -66,6 +67,21 @@ func newSources(w *work, all []tree.Change) (*sources, []tree.Change) {
 		}
 	}
 	return s, sorted(all, s.join(blobs))
+}
+
+// large finds chunks of larger files that are nowhere else. A file is read anew
+// for each of them.
+func (s *sources) large(all []tree.Change) {
+	for _, c := range all {
+		if c.Old == nil {
+			continue
+		}
+		for _, id := range c.Old.Chunks {
+			if _, _, ok := s.w.forest.live.find(id); !ok {
+				s.paths[id] = c.Path
+			}
+		}
+	}
 }
 
 // join makes spans of contents that are near to each other, and returns the place
