@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/cdc"
+	"github.com/upkeep-go/upkeep/internal/ignore"
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
 
@@ -18,9 +19,9 @@ type engineConfig struct {
 	Token  int64       // of the lease that the caller holds on the folder
 	Sealer Sealer      // required: the keys of the repository
 	Run    string      // whose sync it is: one that goes on after a crash has ended if it has committed
-	// Ignore masks paths on this device: what is ignored is neither looked at,
-	// nor deleted, here or on the remote. Default: nothing.
-	Ignore func(path string, folder bool) bool
+	// Ignore are lines by which paths are masked on this device, as Config.Ignore
+	// does, besides those of the folder. Default: none.
+	Ignore []string
 	// MaxDelete refuses what deletes more, with ErrGuard.
 	MaxDelete MaxDelete
 	// Rate limits transfers, as Config.Rate does. Default: no limit.
@@ -54,9 +55,6 @@ type engine struct {
 
 // newEngine returns an engine. It starts nothing.
 func newEngine(c engineConfig) *engine {
-	if c.Ignore == nil {
-		c.Ignore = func(string, bool) bool { return false }
-	}
 	if c.MaxDelete.Share == 0 {
 		c.MaxDelete.Share = 0.5
 	}
@@ -77,6 +75,9 @@ const maxTries = 16
 func (e *engine) Sync(ctx context.Context, q Request) (engineResult, error) {
 	w, err := e.begin(ctx, q)
 	if err != nil {
+		return engineResult{}, err
+	}
+	if err := w.obey(ctx); err != nil {
 		return engineResult{}, err
 	}
 	if err := w.recover(ctx); err != nil {
@@ -129,6 +130,7 @@ type work struct {
 	stranger error // the folder may not be the one that is known
 
 	buffer []byte            // of a small file
+	rules  ignore.Rules      // of what is masked
 	masked map[string]string // paths that are as in the reference, and why
 	moved  map[string]string // of conflicts: where the content of a new path is
 	result engineResult

@@ -84,6 +84,9 @@ func (c Config) check() error {
 	if s := c.MaxDelete.Share; s < 0 || s > 1 || c.MaxDelete.Files < 0 {
 		return fmt.Errorf("%w: Config.MaxDelete is %v of the files and %d, it has to be 0 to 1 and not negative", ErrInvalid, s, c.MaxDelete.Files)
 	}
+	if _, err := ignores(c.Ignore); err != nil {
+		return err
+	}
 	return c.Retain.check("Config.Retain")
 }
 

@@ -19,6 +19,9 @@ func (e *engine) Plan(ctx context.Context, q Request) (Plan, error) {
 		return Plan{}, err
 	}
 	w.book.dry = true
+	if err := w.obey(ctx); err != nil {
+		return Plan{}, err
+	}
 	if err := w.look(ctx); err != nil {
 		return Plan{}, err
 	}

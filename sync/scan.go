@@ -229,7 +229,7 @@ const ignored = "ignored"
 
 // mask says why a path is not looked at, or "".
 func (w *work) mask(path string, folder bool) string {
-	if w.Ignore(path, folder) {
+	if w.rules.MatchEntry(path, folder) {
 		return ignored
 	}
 	name := path[strings.LastIndexByte(path, '/')+1:]

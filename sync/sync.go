@@ -27,9 +27,11 @@ type Config struct {
 	// Required: package vault has it.
 	Vault Vault
 
-	// Ignore are lines as of a .gitignore, besides those of the folder's
-	// .syncignore. They mask this device only: what is ignored is neither
-	// looked at, nor deleted, here or on the remote, whatever the Mode.
+	// Ignore are lines as of a .gitignore, before those of the .syncignore at the
+	// root of the folder. They mask this device only: what is ignored is neither
+	// looked at, nor deleted, here or on the remote, whatever the Mode. A
+	// .syncignore that cannot be read, or says what cannot be meant, is the end
+	// of a sync: nothing is changed then. Default: nothing is ignored.
 	Ignore []string
 	// Merge merges two edits of a file, by extension: {".json": MergeJSON}.
 	// Default: nothing is merged, both are kept.

@@ -33,6 +33,16 @@ type world struct {
 	touched map[string]bool                                                // contents that are the work of more than one: renamed, or with other permissions
 }
 
+// lines are those that ignore what the device ignores.
+func (d *device) lines() (all []string) {
+	for path, is := range d.ignores {
+		if is {
+			all = append(all, "/"+path)
+		}
+	}
+	return all
+}
+
 func newWorld(t testing.TB, devices int) *world {
 	w := &world{TB: t, cloud: newCloud(), touched: make(map[string]bool)}
 	for i := range devices {
@@ -64,7 +74,7 @@ func (w *world) engine(d *device, p *process, compacts bool) *cloudsync.Engine {
 	files, remote := mount{d.disk, p, caps}, use{w.cloud, p}
 	c := cloudsync.EngineConfig{
 		Device: d.name, Files: files, Remote: remote, Store: &notes{d.notes, p}, Sealer: plain{},
-		Ignore:    func(path string, _ bool) bool { return d.ignores[path] },
+		Ignore:    d.lines(),
 		MaxDelete: cloudsync.MaxDelete{Share: 1},
 		Young:     -1,
 	}
