@@ -6,8 +6,8 @@
 // Read memory.go, then lease.go; runs.go before update_journal.go, rollout.go and
 // firmware.go; sync.go and sync_remote.go; and lv.go before lv_write.go,
 // lv_release.go and lv_read.go. Package storage/sqlstore has the same promises in
-// SQL. What is no store is the cluster
-// of rollout_cluster.go, on which services seem to run.
+// SQL. What is no store is the cluster of rollout_cluster.go, on which services
+// seem to run, and the tree of files of sync_files.go.
 package memory
 
 import (
