@@ -17,8 +17,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	cloudsync "github.com/upkeep-go/upkeep/sync"
 	"github.com/upkeep-go/upkeep/storage/dir"
+	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
 
 // sealed is a content that tells for what name it is, and whether it is whole.

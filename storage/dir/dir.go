@@ -3,6 +3,9 @@
 // file, written and durable, gets its name by a link, or a rename that replaces
 // nothing. A file system that has neither is refused.
 //
+// Remotes are many of them by name, each a directory in one. Read dir.go, name.go,
+// put.go, list.go and remotes.go.
+//
 // Who can write to the directory can destroy what is there. On Windows names with
 // parts such as "con" and "nul" cannot be had.
 package dir
@@ -21,7 +24,7 @@ import (
 	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
 
-// Config configures a Remote.
+// Config configures a Remote, or Remotes.
 type Config struct {
 	Path string // required: the directory. It is made, if the one above is there
 }
@@ -43,21 +46,29 @@ var _ cloudsync.Remote = (*Remote)(nil)
 // Open opens the directory. It returns ErrUnsafe if its file system cannot refuse
 // a name that is there.
 func Open(c Config) (*Remote, error) {
-	if c.Path == "" {
-		return nil, fmt.Errorf("%w: dir: Path is required", cloudsync.ErrInvalid)
-	}
-	err := durable.OS.Mkdir(c.Path)
-	if err == nil {
-		err = durable.SyncDir(filepath.Dir(c.Path))
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, failed("making the directory", err)
+	if err := makeDir(c.Path); err != nil {
+		return nil, err
 	}
 	root, err := os.OpenRoot(c.Path)
 	if err != nil {
 		return nil, failed("opening the directory", err)
 	}
 	return open(root, durable.In(root), ways)
+}
+
+// makeDir makes the directory of a Config, unless it is there.
+func makeDir(path string) error {
+	if path == "" {
+		return fmt.Errorf("%w: dir: Path is required", cloudsync.ErrInvalid)
+	}
+	err := durable.OS.Mkdir(path)
+	if err == nil {
+		err = durable.SyncDir(filepath.Dir(path))
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return failed("making the directory", err)
+	}
+	return nil
 }
 
 func open(root *os.Root, disk durable.Disk, ways []way) (*Remote, error) {
@@ -179,8 +190,8 @@ func (r *Remote) Delete(ctx context.Context, name string) error {
 func failed(doing string, err error) error {
 	var is error
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, errors.Is(err, cloudsync.ErrExists):
+		return err
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNoFolder):
 		is = cloudsync.ErrNotFound
 	case isOneOf(err, fullErrors):

@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	cloudsync "github.com/upkeep-go/upkeep/sync"
 	"github.com/upkeep-go/upkeep/storage/dir"
+	cloudsync "github.com/upkeep-go/upkeep/sync"
 	"github.com/upkeep-go/upkeep/sync/syncertest"
 )
 

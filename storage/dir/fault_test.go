@@ -17,8 +17,8 @@ import (
 
 	"github.com/upkeep-go/upkeep/internal/durable"
 	"github.com/upkeep-go/upkeep/internal/durabletest"
-	cloudsync "github.com/upkeep-go/upkeep/sync"
 	"github.com/upkeep-go/upkeep/storage/dir"
+	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
 
 // fresh are the files of what is being put.
