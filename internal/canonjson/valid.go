@@ -1,10 +1,9 @@
-package lv
+package canonjson
 
 import "bytes"
 
-// isValid is json.Valid, some times faster: every content that is read into
-// memory passes here.
-func isValid(content []byte) bool {
+// Valid is json.Valid, some times faster.
+func Valid(content []byte) bool {
 	s := scanner{in: content}
 	return s.value(0) && s.space() == len(content)
 }
