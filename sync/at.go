@@ -74,7 +74,7 @@ func (f *Folder) engineOf(ctx context.Context, q Request, token int64, r *runner
 	}
 	c := engineConfig{
 		Device: f.config.Device, Files: f.config.Files, Remote: remote, Store: f.notesOf(q.Remote), Token: token,
-		MaxDelete: f.config.MaxDelete, Rate: f.config.Rate, Ignore: f.config.Ignore,
+		MaxDelete: f.config.MaxDelete, Rate: f.config.Rate, Ignore: f.config.Ignore, Merge: f.config.Merge,
 	}
 	if r != nil {
 		c.Tell, c.Run = r.hear, r.run.ID

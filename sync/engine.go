@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,6 +23,8 @@ type engineConfig struct {
 	// Ignore are lines by which paths are masked on this device, as Config.Ignore
 	// does, besides those of the folder. Default: none.
 	Ignore []string
+	// Merge is that of Config.
+	Merge map[string]Merge
 	// MaxDelete refuses what deletes more, with ErrGuard.
 	MaxDelete MaxDelete
 	// Rate limits transfers, as Config.Rate does. Default: no limit.
@@ -132,6 +135,7 @@ type work struct {
 	buffer []byte            // of a small file
 	rules  ignore.Rules      // of what is masked
 	masked map[string]string // paths that are as in the reference, and why
+	merged map[string]bool   // paths that Merge has made one of
 	moved  map[string]string // of conflicts: where the content of a new path is
 	result engineResult
 }
@@ -254,7 +258,10 @@ func (w *work) try(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	w.tell.begin(StepMerge, 0, 0)
-	merged, err := w.merge(ctx, ours)
+	merged, err := w.merge(ctx, u, ours)
+	if errors.Is(err, ErrStale) { // a file is not as it was scanned
+		return true, nil
+	}
 	if err != nil {
 		return false, err
 	}

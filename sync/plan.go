@@ -37,7 +37,7 @@ func (e *engine) Plan(ctx context.Context, q Request) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	merged, err := w.merge(ctx, ours)
+	merged, err := w.merge(ctx, u, ours)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -64,7 +64,7 @@ func (w *work) planID(ours, merged tree.ID) string {
 
 // actions are what a sync would do to files, on either side.
 func (w *work) actions(ctx context.Context, ours, merged tree.ID) (all []Action, err error) {
-	copied := make(map[string]string)
+	copied, said := make(map[string]string), make(map[string]bool)
 	for _, c := range w.result.Conflicts {
 		copied[c.Copy] = c.Path
 	}
@@ -90,6 +90,11 @@ func (w *work) actions(ctx context.Context, ours, merged tree.ID) (all []Action,
 			a := Action{Path: c.Path}
 			from, isCopy := copied[c.Path]
 			switch {
+			case said[c.Path]:
+				continue
+			case w.merged[c.Path] && c.New != nil:
+				a.Kind, a.Size = ActionMerge, c.New.Size
+				said[c.Path] = true
 			case isCopy && from == "": // it was said of the other side
 				continue
 			case isCopy && c.New != nil:

@@ -289,6 +289,12 @@ func (w *work) chunks(ctx context.Context, path string, use func(id tree.ID, chu
 		return err
 	}
 	defer r.Close() // nothing was written
+	return w.cut(ctx, r, use)
+}
+
+// cut cuts a content, and calls use with each chunk, which is valid until it
+// returns.
+func (w *work) cut(ctx context.Context, r io.Reader, use func(id tree.ID, chunk []byte) error) error {
 	if w.buffer == nil {
 		w.buffer = make([]byte, smallFile)
 	}

@@ -33,8 +33,9 @@ type Config struct {
 	// .syncignore that cannot be read, or says what cannot be meant, is the end
 	// of a sync: nothing is changed then. Default: nothing is ignored.
 	Ignore []string
-	// Merge merges two edits of a file, by extension: {".json": MergeJSON}.
-	// Default: nothing is merged, both are kept.
+	// Merge merges two edits of a file, by extension in lower case, {".json":
+	// MergeJSON}, if no side has more than 16 MiB. Default: nothing is merged, both
+	// are kept.
 	Merge map[string]Merge
 	// MaxDelete refuses what deletes more, with ErrGuard.
 	MaxDelete MaxDelete
@@ -75,8 +76,9 @@ type Retention struct {
 	Daily, Weekly int
 }
 
-// Merge makes one content of two edits of base. The result must be the same
-// with ours and theirs exchanged; after an error both are kept.
+// Merge makes one content of two edits of base, which is nil if none is known. It
+// is asked with ours and theirs exchanged, too: if the results are not the same, or
+// after an error, both are kept.
 type Merge func(base, ours, theirs []byte) ([]byte, error)
 
 // Mode says which side wins.
