@@ -26,7 +26,7 @@ const (
 func byEach(f cloudsync.FolderStore) updateFunc {
 	return func(ctx context.Context, token int64, entries []cloudsync.Entry, events ...cloudsync.Event) (seq int64, err error) {
 		for _, e := range entries {
-			if seq, err = f.Update(ctx, token, []cloudsync.Entry{e}); err != nil {
+			if _, err = f.Update(ctx, token, []cloudsync.Entry{e}); err != nil {
 				return 0, err
 			}
 			time.Sleep(time.Millisecond)
@@ -156,7 +156,9 @@ var entryMutants = []mutant{
 		}
 	})},
 	{What: "lists after the end", Caught: "a context that has ended writes and reads nothing", Wrap: listingBy(func(f cloudsync.FolderStore) listFunc {
-		return func(ctx context.Context, prefix string) iter.Seq2[cloudsync.Entry, error] { return f.List(context.WithoutCancel(ctx), prefix) }
+		return func(ctx context.Context, prefix string) iter.Seq2[cloudsync.Entry, error] {
+			return f.List(context.WithoutCancel(ctx), prefix)
+		}
 	})},
 	{What: "keeps what it was given", Caught: "what a call was given is the caller's to change", Wrap: shared(true)},
 	{What: "lists what it has", Caught: "what a list yields is the caller's to change", Wrap: shared(false)},

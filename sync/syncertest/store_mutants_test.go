@@ -82,7 +82,9 @@ func (f *bentFolder) Watch(ctx context.Context, after int64) iter.Seq2[cloudsync
 }
 
 func updating(with func(cloudsync.FolderStore) updateFunc) wrapping {
-	return eachFolder(func(f cloudsync.FolderStore) cloudsync.FolderStore { return &bentFolder{FolderStore: f, update: with(f)} })
+	return eachFolder(func(f cloudsync.FolderStore) cloudsync.FolderStore {
+		return &bentFolder{FolderStore: f, update: with(f)}
+	})
 }
 
 func listingBy(with func(cloudsync.FolderStore) listFunc) wrapping {
@@ -174,4 +176,3 @@ func fragileStore(careless string) syncertest.StoreHarness {
 	h.Damage = func(_ testing.TB, _ cloudsync.Store, _, run string) { damaged.Store(run, true) }
 	return h
 }
-
