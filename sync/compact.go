@@ -110,11 +110,17 @@ func (c *compaction) count(size int64) {
 }
 
 // need finds what the commits that are kept are made of. What cannot be read
-// ends the compaction.
+// ends the compaction, but for what an older commit lacks since a repair.
 func (c *compaction) need(ctx context.Context) error {
 	c.needed = make(map[[32]byte]bool)
-	for _, root := range c.roots() {
-		err := c.forest.walk(ctx, root, func(id tree.ID, object []byte) (bool, error) {
+	for i, root := range c.roots() {
+		miss := func(_ tree.ID, err error) error {
+			if i > 0 && errors.Is(err, errLost) {
+				return nil
+			}
+			return err
+		}
+		err := c.forest.walkPast(ctx, root, miss, func(id tree.ID, object []byte) (bool, error) {
 			if c.needed[id] {
 				return false, nil
 			}

@@ -124,6 +124,7 @@ type work struct {
 	known head // what the folder equalled, or the zero head
 	base  tree.ID
 	head  head    // the newest, as far as is known
+	whole bool    // nothing of the tree is lost any more
 	shelf tree.ID // goes into history beside what is committed
 	put   time.Time
 
@@ -271,7 +272,11 @@ func (w *work) try(ctx context.Context) (again bool, err error) {
 	if err := w.shelve(ctx, ours, merged); err != nil {
 		return false, err
 	}
-	if merged == w.head.Root && w.shelf == (tree.ID{}) {
+	heals, err := w.heal(ctx, u, merged)
+	if err != nil {
+		return false, err
+	}
+	if merged == w.head.Root && w.shelf == (tree.ID{}) && !heals {
 		return false, w.apply(ctx, ours, merged, u)
 	}
 	again, err = w.commit(ctx, u, ours, merged)

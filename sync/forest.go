@@ -15,6 +15,9 @@ type forest struct {
 	made map[tree.ID][]byte // or read
 }
 
+// errLost is the ErrCorrupt of what no index has: it was damaged, and is gone.
+var errLost = fmt.Errorf("%w: no index has", ErrCorrupt)
+
 // Get implements tree.Objects.
 func (f *forest) Get(ctx context.Context, id tree.ID) ([]byte, error) {
 	if object, ok := f.made[id]; ok {
@@ -33,7 +36,7 @@ func (f *forest) Get(ctx context.Context, id tree.ID) ([]byte, error) {
 func (f *forest) read(ctx context.Context, id tree.ID) error {
 	in, _, ok := f.live.find(id)
 	if !ok {
-		return fmt.Errorf("%w: no index has folder %s", ErrCorrupt, id)
+		return fmt.Errorf("%w folder %s", errLost, id)
 	}
 	pack, err := f.r.get(ctx, in.name, maxPack)
 	if err != nil {
@@ -41,16 +44,23 @@ func (f *forest) read(ctx context.Context, id tree.ID) error {
 	}
 	_, blobs := f.live.blobs(in.name)
 	for _, b := range blobs {
-		if b.Offset+int64(b.Length) > int64(len(pack)) {
-			return fmt.Errorf("%w: %s has %d bytes", ErrCorrupt, in.name, len(pack))
-		}
-		content, err := f.r.seal.OpenBlob(in.header, b, pack[b.Offset:b.Offset+int64(b.Length)])
-		if err != nil {
+		content, err := open(f.r.seal, in, b, pack)
+		if err == nil {
+			f.made[b.ID] = content
+		} else if b.ID == id {
 			return fmt.Errorf("%s: %w", in.name, err)
 		}
-		f.made[b.ID] = content
 	}
 	return nil
+}
+
+// open returns a content of a pack.
+func open(s Sealer, in packed, b Blob, pack []byte) ([]byte, error) {
+	end := b.Offset + int64(b.Length)
+	if end > int64(len(pack)) {
+		return nil, fmt.Errorf("%w: %s has %d bytes", ErrCorrupt, in.name, len(pack))
+	}
+	return s.OpenBlob(in.header, b, pack[b.Offset:end])
 }
 
 // Put implements tree.Objects.
@@ -86,12 +96,18 @@ func (f *forest) save(ctx context.Context, root tree.ID) ([]Entry, error) {
 // walk calls visit with each object of a tree, and with those below where it
 // wants more.
 func (f *forest) walk(ctx context.Context, root tree.ID, visit func(tree.ID, []byte) (more bool, err error)) error {
+	return f.walkPast(ctx, root, func(_ tree.ID, err error) error { return err }, visit)
+}
+
+// walkPast is a walk that asks miss what to do about an object that cannot be
+// read: nil goes past it, and all that is below.
+func (f *forest) walkPast(ctx context.Context, root tree.ID, miss func(tree.ID, error) error, visit func(tree.ID, []byte) (more bool, err error)) error {
 	if root == (tree.ID{}) {
 		return nil
 	}
 	object, err := f.Get(ctx, root)
 	if err != nil {
-		return err
+		return miss(root, err)
 	}
 	more, err := visit(root, object)
 	if err != nil || !more {
@@ -102,7 +118,7 @@ func (f *forest) walk(ctx context.Context, root tree.ID, visit func(tree.ID, []b
 		return err
 	}
 	for _, id := range below {
-		if err := f.walk(ctx, id, visit); err != nil {
+		if err := f.walkPast(ctx, id, miss, visit); err != nil {
 			return err
 		}
 	}

@@ -30,6 +30,7 @@ type head struct {
 	Index []string          `json:"index,omitempty"`   // the objects that say where contents are
 	Gone  []string          `json:"pending,omitempty"` // objects that are to be deleted, and may be deleted already
 	Tags  map[string]string `json:"tags,omitempty"`    // commits, by the names that people gave them
+	Lost  bool              `json:"lost,omitempty"`    // the tree has contents that no index has any more
 	Log   []entry           `json:"log,omitempty"`     // the commits before, newest first: none is left out
 	Older []chapter         `json:"older,omitempty"`   // objects that have those before them, newest first
 

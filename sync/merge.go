@@ -152,6 +152,7 @@ func (w *work) commit(ctx context.Context, u *upload, ours, merged tree.ID) (aga
 		return false, err
 	}
 	next.Root, next.Files, next.Bytes = merged, all.files, all.bytes
+	next.Lost = w.head.Lost && !w.whole
 	if err := w.intend(ctx, &next, ours, merged); err != nil {
 		return false, err
 	}

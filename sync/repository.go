@@ -107,7 +107,7 @@ func (r *repository) places(ctx context.Context, h head) (places, error) {
 func (r *repository) blob(ctx context.Context, in places, id [32]byte) ([]byte, error) {
 	pack, b, ok := in.find(id)
 	if !ok {
-		return nil, fmt.Errorf("%w: no index has %x", ErrCorrupt, id[:8])
+		return nil, fmt.Errorf("%w %x", errLost, id[:8])
 	}
 	var sealed []byte
 	err := r.again(ctx, func() error {
