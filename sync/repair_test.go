@@ -143,10 +143,8 @@ func TestALostChapterIsForgotten(t *testing.T) {
 	for i := range 100 {
 		w.wrote(d, "n", fmt.Sprint(i))
 	}
-	name := w.cloud.first("log/", "")
 	for w.cloud.first("log/", "") != "" {
-		name = w.cloud.first("log/", "")
-		w.cloud.lose(name)
+		w.cloud.lose(w.cloud.first("log/", ""))
 	}
 	all := w.damage(d, cloudsync.DepthObjects)
 	require.Len(t, all, 1)
