@@ -3,6 +3,7 @@ module github.com/upkeep-go/upkeep
 go 1.26.5
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/hashicorp/go-version v1.9.0
 	github.com/klauspost/compress v1.20.3
 	github.com/stretchr/testify v1.12.1

@@ -163,6 +163,13 @@ func (t target) credentials() (all []input) {
 		}
 		bad("another app", change("appid", "other"))
 		bad("a bearer token", change("authkey", "").with("Authorization", "Bearer "+admin))
+	case documentsSync(t.Pattern):
+		for _, value := range []string{"", "Token", "Token ", admin, "Basic " + admin, "Token  " + admin, "Token " + near, "Bearer " + admin + ","} {
+			bad(fmt.Sprintf("Authorization %.40q", value), t.good().with("Authorization", value))
+		}
+		bad("no Authorization", t.good().with("Authorization"))
+		bad("Authorization twice", t.good().with("Authorization", "Token "+admin, "Token "+admin))
+		bad("a token in the query", t.good().with("Authorization").asked("token="+admin))
 	case documentsRollouts(t.Pattern):
 		for _, query := range []string{
 			"", "access_token=", "access_token=" + near, "Access_token=" + admin, "access_token=" + admin + "%20", "access_token=" + strings.Repeat("x", 7<<10),
@@ -216,7 +223,7 @@ func (t target) staff() (all []input) {
 // origins are where a browser says that another site sends it from.
 func (t target) origins() (all []input) {
 	want := ignored
-	if t.Changes {
+	if t.Changes || t.wire.Socket {
 		want = http.StatusForbidden
 	}
 	for _, from := range [][2]string{

@@ -49,7 +49,7 @@ func eachStream(t *testing.T, test func(t *testing.T, s *site, client *http.Clie
 			})
 		}
 	}
-	require.Equal(t, 5, streams)
+	require.Equal(t, 6, streams)
 }
 
 // addedEvents are those of the journal.
@@ -73,6 +73,7 @@ func (s *site) happen(t *testing.T, n, bytes int) {
 	_, err = device.Save(t.Context(), record, slices.Repeat([]firmware.Event{checked}, n)...)
 	require.NoError(t, err)
 	s.rolledEvents(t, n, strings.Repeat("x", bytes))
+	s.notebook.happen(n, strings.Repeat("x", bytes))
 	for i := range n {
 		content := fmt.Sprintf(`{"n":%d,"name":%q}`, i, strings.Repeat(string('a'+rune(time.Now().UnixNano()%26)), bytes))
 		_, err := s.rows.Table("app", "table").Save(t.Context(), "a", json.RawMessage(content), lv.By{Actor: "ann"})

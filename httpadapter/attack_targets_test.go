@@ -58,6 +58,7 @@ var goodBodies = map[string]string{
 	"/upkeep/v1/lv/strategies/test":           `{"rules":` + helloRules + `}`,
 	"/upkeep/v1/firmware/settings":            `{"enable":true}`,
 	rollPath:                                  rolledBody,
+	"/sync/performSync":                       `{"app":"attack"}`,
 	ownRollouts + "/plan":                     rolledBody,
 	ownRollouts + "/runs/{id}/resume":         `{"step":0}`,
 	ownRollouts + "/services/{name}/split":    `{"weights":[{"version":"v1","percent":100}]}`,
@@ -126,7 +127,7 @@ func (t target) good() request {
 	switch {
 	case t.wire.File:
 		return r.with("Authorization", "Bearer "+admin).with("Content-Type", formMedia)
-	case t.own:
+	case t.own, documentsSync(t.Pattern):
 		return r.with("Authorization", "Bearer "+admin)
 	case t.Pattern == updateStatus:
 		return r.with("Cookie", "mwcloud-sid="+admin+"; mwcloud-uid=ann")

@@ -144,7 +144,7 @@ func (t target) wireBodies() []wireInput {
 	}
 	// Who has no credential is not asked for a body, unless that is where it is.
 	want := []int{401}
-	if !t.own && !documentsRows(t.Pattern) && !documentsRollouts(t.Pattern) {
+	if !t.own && !documentsRows(t.Pattern) && !documentsRollouts(t.Pattern) && !documentsSync(t.Pattern) {
 		want = []int{100, 401}
 	}
 	stranger := t.stranger()
@@ -163,7 +163,7 @@ func (t target) wireBodies() []wireInput {
 func (t target) stranger() request {
 	r := t.good()
 	r.query, r.body = strings.NewReplacer(appKey, "x", admin, "x").Replace(r.query), strings.Replace(r.body, admin, "x", 1)
-	if t.own {
+	if t.own || documentsSync(t.Pattern) {
 		r = r.with("Authorization", "Bearer x")
 	}
 	return r

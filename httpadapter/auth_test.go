@@ -82,7 +82,7 @@ func (s *site) ask(r httpadapter.Route, method, token string, prepare ...func(*h
 	case s.adapter.TakesBody(r.Pattern, method):
 		body = `{}`
 	}
-	if token != "" && strings.Contains(r.Pattern, "/upkeep/v1/") {
+	if token != "" && (strings.Contains(r.Pattern, "/upkeep/v1/") || documentsSync(r.Pattern)) {
 		prepare = append(prepare, as(token))
 	}
 	return s.send(method, path, body, prepare...)

@@ -137,6 +137,10 @@ func TestContractUnderstandsEveryTokenOfTheVocabularyAndNoOther(t *testing.T) {
 		_, err := readFirmwareState([]string{given})
 		require.Error(t, err, given)
 	}
+	for _, given := range []string{"", "token:a", "token:a:editor", "cloudName:", "lastSync:x", "sync.off"} {
+		_, err := readSyncState([]string{given})
+		require.Error(t, err, given)
+	}
 }
 
 func TestContractFilesOfOneStemAreMerged(t *testing.T) {

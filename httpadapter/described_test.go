@@ -106,7 +106,7 @@ func (d *description) check(r *http.Request, reply *http.Response, text string) 
 		return fmt.Errorf("%snothing, the reply is %.200s", says, text)
 	}
 	content, _ := d.resolve(response)["content"].(map[string]any)
-	if r.Method == http.MethodHead || content == nil && text == "" {
+	if r.Method == http.MethodHead || text == "" && (content == nil || reply.StatusCode == http.StatusForbidden) {
 		return nil
 	}
 	media := reply.Header.Get("Content-Type")

@@ -9,7 +9,7 @@
 //	…
 //	api.Register(mux) // beside your own routes
 //
-// The documented routes are those of four documents, and answer exactly what
+// The documented routes are those of five documents, and answer exactly what
 // these say:
 //
 //   - the [WNCMS Updates API]: POST /api/v1/update and /api/v1/update/progress
@@ -18,6 +18,8 @@
 //   - the update status API of Magewell Control Hub: GET /api/update/status
 //   - the rolling update of WeChat CloudBase:
 //     POST /componenttcb/rollupdatecloudbaserunserverversion, see [RolloutAPI]
+//   - the cloud sync of SiYuan, in Chinese: POST /api/sync/performSync and
+//     getSyncInfo, and the WebSockets /ws and /ws/sync/progress, see [SyncAPI]
 //
 // GET /upkeep/v1/openapi.json describes every route as it is served, with its
 // parameters, bodies and replies, also what the documents leave open: replies
@@ -48,6 +50,15 @@
 // about rollouts leave out, or refuse, what is in an environment of somebody else.
 // Below Admin they mask what may be secret, and do not say where replicas are;
 // what these print is for an Admin alone.
+//
+// The cloud sync takes "Authorization: Token …" as well as Bearer. Its status is
+// 200 for whatever its handlers refuse, and code says so. The document names events
+// and no shape for them: a message of the WebSocket has the members that clients of
+// the public program know, and a seq; who comes back with ?since= misses nothing, or
+// is told by compacted. What it leaves open besides, such as how cloud directories
+// are listed and made, follows the public program, and openapi.json calls it
+// inferred. A WebSocket ends when its http.Server shuts down, within 10 seconds,
+// for which Shutdown does not wait; with Close alone it lasts until its client goes.
 //
 // Everything is refused by default: without an [Authenticator] every route
 // answers that the credential is wrong. A Reader sees runs; what their steps
@@ -117,7 +128,7 @@
 // To change it, read routes.go first, what is between this package and that
 // which serves tables of routes, internal/web; then update.go and
 // update_runs.go, or lv.go and lv_own.go, or firmware.go and firmware_own.go, or rollout.go and
-// rollout_own.go, the documented and the own rows of a domain; runs.go serves the runs of any. auth.go has who may do what. The way of a request to its handler,
+// rollout_own.go, or sync.go and sync_own.go, the documented and the own rows of a domain; runs.go serves the runs of any. auth.go has who may do what. The way of a request to its handler,
 // event streams, how bodies are read and failures are told are in internal/web.
 //
 // [WNCMS Updates API]: https://doc.wncms.cc/api/endpoints/updates

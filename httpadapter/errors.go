@@ -16,6 +16,9 @@ var (
 	ErrExpired = web.ErrExpired
 	// ErrForbidden reports somebody who may not do this.
 	ErrForbidden = web.ErrForbidden
+	// ErrReadOnly is the ErrForbidden of a time in which nobody may change
+	// anything.
+	ErrReadOnly = web.ErrReadOnly
 )
 
 // errOutOfScope is the ErrForbidden of Secrets for somebody who may do things

@@ -78,6 +78,7 @@ type Wire struct {
 	Form    bool  // which may be a form
 	File    bool  // which is a form with a file
 	Plain   bool  // whose Content-Type does not matter
+	Socket  bool  // a WebSocket
 	Stream  bool  // the reply does not end
 	Query   []string
 	Members map[string]string // of the body, to what JSON calls them; "": anything
@@ -89,7 +90,7 @@ func (a *Adapter) Wire(pattern, method string) (w Wire) {
 		if r.Pattern != pattern || !slices.Contains(r.Methods, method) {
 			continue
 		}
-		w = Wire{Body: r.Body, Form: r.Form, File: r.File, Plain: r.Plain, Stream: r.Stream, Members: map[string]string{}}
+		w = Wire{Body: r.Body, Form: r.Form, File: r.File, Plain: r.Plain, Stream: r.Stream, Socket: r.Socket, Members: map[string]string{}}
 		for _, f := range r.Query {
 			w.Query = append(w.Query, f.Name)
 		}
@@ -122,17 +123,19 @@ func membersOf(t reflect.Type) map[string]string {
 	return all
 }
 
-// Meant is a header in which the rolling update, whose status is always 200, says
-// to tests what else it would be.
+// Meant is a header in which APIs whose status is 200 for most failures say to tests
+// what else it would be.
 const Meant = "WWW-Authenticate"
 
 func init() {
-	say := wechat.Say
-	wechat.Say = func(r *web.Refusal, err error) web.Answer {
-		answer := say(r, err)
-		answer.Challenge = strconv.Itoa(r.Status)
-		return answer
+	meant := func(say func(*web.Refusal, error) web.Answer) func(*web.Refusal, error) web.Answer {
+		return func(r *web.Refusal, err error) web.Answer {
+			answer := say(r, err)
+			answer.Challenge = strconv.Itoa(r.Status)
+			return answer
+		}
 	}
+	wechat.Say, siyuanSays = meant(wechat.Say), meant(siyuanSay)
 }
 
 // TakesBody reports whether the route with this pattern and method reads a body.

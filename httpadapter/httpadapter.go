@@ -15,6 +15,7 @@ import (
 	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/rollout"
+	cloudsync "github.com/upkeep-go/upkeep/sync"
 	"github.com/upkeep-go/upkeep/update"
 )
 
@@ -32,11 +33,24 @@ type Config struct {
 	// Rollout serves the rolling update of WeChat CloudBase, under
 	// /componenttcb/, and /upkeep/v1/rollouts/: see RolloutAPI.
 	Rollout *rollout.Controller
+	// Folder serves the cloud sync API of SiYuan, under /api/sync/ and /ws, and
+	// /upkeep/v1/sync/.
+	Folder *cloudsync.Folder
+	// Sync serves in its place what does not need a Folder: syncs, their runs and
+	// events. Default: Folder.
+	Sync cloudsync.Syncer
+	// Remotes are the Folder's, as clients of the cloud sync API list, make and
+	// remove them. Default: these routes do not exist.
+	Remotes cloudsync.Remotes
 
 	// Auth decides about every request. Default: refuse all.
 	Auth Authenticator
 	// ProgressOpen lets anybody ask for update progress, without a token.
 	ProgressOpen bool
+	// TokenInQuery takes the token of the cloud sync API from the query too, as
+	// token, for clients that cannot set a header, such as a browser's WebSocket.
+	// It stands in the logs of proxies then.
+	TokenInQuery bool
 	// Items maps further itemIds of update progress to packages. A package's
 	// name always means the package and cannot be mapped to another; "core",
 	// unless it is such a name or stands in Items, means whatever is under
@@ -90,7 +104,7 @@ type Config struct {
 
 // domains return what each domain serves, nothing if it has no service, and
 // check what the Config says of it.
-var domains = []func(Config) (web.API, error){updateAPI, lvAPI, firmwareAPI, rolloutAPI}
+var domains = []func(Config) (web.API, error){updateAPI, lvAPI, firmwareAPI, rolloutAPI, syncAPI}
 
 // Limits bound what comes from outside. A zero field means its default.
 type Limits struct {

@@ -44,6 +44,7 @@ type site struct {
 	gadget   *gadget // that runs 1.0.0, and is offered 1.1.0
 	firmware *firmware.Service
 	port     *port // of services that are rolled: none yet
+	notebook *notebook
 	adapter  *httpadapter.Adapter
 	mux      *http.ServeMux
 	log      *safeBuffer
@@ -111,8 +112,9 @@ func (s *site) open(t testing.TB) *site {
 	}
 	s.firmware = s.gadget.start(t)
 	s.port = newPort(t, &engineRollouts{db, &s.engine}, s.prepareRollout)
+	s.notebook = newNotebook(&s.engine, s.db.SyncState("notes"))
 	c := httpadapter.Config{
-		Update: s.updater, LV: s.rows, Firmware: s.firmware, Rollout: s.port.Controller, Tables: []lv.TableID{{App: "app", Schema: "empty"}},
+		Update: s.updater, LV: s.rows, Firmware: s.firmware, Rollout: s.port.Controller, Sync: s.notebook, Tables: []lv.TableID{{App: "app", Schema: "empty"}},
 		Auth: httpadapter.Secrets{
 			admin:  {ID: "ann", Role: httpadapter.Admin},
 			reader: {ID: "rob", Role: httpadapter.Reader},

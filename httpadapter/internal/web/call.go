@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// writeTimeout is how long a client may take to accept what it is sent.
+// writeTimeout is how long a client may take to accept what it is sent, or to
+// answer a ping.
 const writeTimeout = 10 * time.Second
 
 // Call is one request on its way to a handler, and its reply.

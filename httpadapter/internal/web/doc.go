@@ -5,6 +5,6 @@
 //
 // Read route.go first, the table and what a row of it is, then server.go,
 // guard.go and call.go, the way of a request. wire.go and scan.go have how
-// bodies are read, long.go, feed.go and events.go the replies that take long,
+// bodies are read, long.go, feed.go, events.go and socket.go the replies that take long,
 // problem.go and refusal.go how failures are told.
 package web

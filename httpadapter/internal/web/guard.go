@@ -60,9 +60,10 @@ func parseOnce(text string, bad *Refusal) (url.Values, error) {
 
 // checkOrigin refuses what another site makes a browser send, if it changes
 // anything. The documents have GETs that change something, so the method does
-// not matter.
+// not matter. A WebSocket is refused too: to that no browser applies the rules by
+// which other replies are kept from other sites.
 func (c *Call) checkOrigin() error {
-	if c.Route.Changes && c.isForeign() {
+	if (c.Route.Changes || c.Route.Socket) && c.isForeign() {
 		return Foreign
 	}
 	return nil
@@ -85,7 +86,7 @@ func (c *Call) authenticate() error {
 	}
 	return c.server.logins.try(c.Context(), c.guesser(), credential, func() error {
 		if err != nil {
-			return err
+			return badAt(credential.Place, err)
 		}
 		who, err := c.server.config.Identify(c.Context(), c.Route, credential)
 		if err == nil && who.Level < c.Route.Needs {
@@ -94,8 +95,16 @@ func (c *Call) authenticate() error {
 		if err == nil {
 			c.By = who
 		}
-		return err
+		return badAt(credential.Place, err)
 	})
+}
+
+// badAt tells of a bad credential where it stood.
+func badAt(place string, err error) error {
+	if place == "" || !errors.Is(err, ErrBadCredential) {
+		return err
+	}
+	return &BadCredentialError{place}
 }
 
 // Unchanged sets the ETag of a reply, and answers a request that knows it, but

@@ -3,9 +3,11 @@ package web
 import (
 	"context"
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -40,7 +42,18 @@ func List[T any](c *Call, before string, items iter.Seq2[T, error], after string
 // bytes, but for a single one that is longer: {"name": […], "next": …}, where
 // next is the id of the last, absent on the last page.
 func Page[T any](c *Call, name string, limit int, items iter.Seq2[T, error], id func(T) string) error {
-	r := newLong(c, fmt.Sprintf("{%q:[", name))
+	return page(c, fmt.Sprintf("{%q:[", name), limit, items, id)
+}
+
+// PageOf is Page of a list that has more to tell than its items: the members of
+// head, an object, come before them.
+func PageOf[T any](c *Call, head any, name string, limit int, items iter.Seq2[T, error], id func(T) string) error {
+	text := strings.TrimSuffix(string(Encode(head)), "}")
+	return page(c, fmt.Sprintf("%s,%q:[", text, name), limit, items, id)
+}
+
+func page[T any](c *Call, before string, limit int, items iter.Seq2[T, error], id func(T) string) error {
+	r := newLong(c, before)
 	last, count, size := "", 0, 0
 	for item, err := range items {
 		if err != nil {
@@ -197,6 +210,38 @@ func (c *Call) Begin() (*PatientWriter, error) {
 	c.Writer.WriteHeader(http.StatusOK)
 	return &PatientWriter{w: c.Writer, control: http.NewResponseController(c.Writer)}, nil
 }
+
+// Download answers with bytes of any kind and number, part by part. An error before
+// the first of them is a whole failure, a later one breaks the reply off.
+func (c *Call) Download(content io.Reader) error {
+	some := make([]byte, part)
+	n, err := content.Read(some)
+	if n == 0 && err != nil && err != io.EOF {
+		return err
+	}
+	if err := c.BeLong(); err != nil {
+		return err
+	}
+	c.Header().Set("Content-Type", bytesMedia)
+	c.status = http.StatusOK
+	c.Writer.WriteHeader(http.StatusOK)
+	out := &PatientWriter{w: c.Writer, control: http.NewResponseController(c.Writer)}
+	for {
+		if _, failed := out.Write(some[:n]); failed != nil {
+			panic(http.ErrAbortHandler) // the client has gone
+		}
+		switch err {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			c.Break(err)
+		}
+		n, err = content.Read(some)
+	}
+}
+
+const bytesMedia = "application/octet-stream"
 
 // BeLong counts one more long reply, until the request ends. A handler calls it
 // before it keeps much in memory, whatever becomes of the reply.

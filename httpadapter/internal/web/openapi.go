@@ -220,7 +220,10 @@ func (d *description) responses(r *Route) object {
 		}
 	}
 	done := r.Done
-	if done == nil {
+	switch {
+	case r.Socket:
+		done = []int{http.StatusSwitchingProtocols}
+	case done == nil:
 		done = []int{http.StatusOK}
 	}
 	for i, status := range done {
@@ -230,7 +233,13 @@ func (d *description) responses(r *Route) object {
 			if r.Stream {
 				media, response["description"] = "text/event-stream", "Server-Sent Events, of which these are the data"
 			}
+			if r.Socket {
+				response["description"] = "A WebSocket, of which these are the messages"
+			}
 			response["content"] = object{media: object{"schema": either(replies)}}
+		}
+		if r.Raw {
+			response["content"] = object{bytesMedia: object{"schema": object{"type": "string", "contentMediaType": bytesMedia}}}
 		}
 		all[strconv.Itoa(status)] = response
 	}
@@ -239,8 +248,8 @@ func (d *description) responses(r *Route) object {
 
 // refusals are what any route may answer before and beside its domain.
 var refusals = []error{
-	BadQuery, BadBody, BadID, Foreign, BodyTooLong, QueryTooBig, BadMedia, TooMany, TooManyOpen, TooManyLong, internal(""), Unavailable,
-	ErrNoCredential, ErrBadCredential, ErrExpired, ErrForbidden,
+	BadQuery, BadBody, BadID, Foreign, BodyTooLong, QueryTooBig, BadMedia, NotSocket, TooMany, TooManyOpen, TooManyLong, internal(""), Unavailable,
+	ErrNoCredential, ErrBadCredential, ErrExpired, ErrReadOnly, ErrForbidden,
 }
 
 // known are the errors that a dialect tells in its own way.
@@ -256,8 +265,12 @@ func (r *Route) mayFail(status int) bool {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
 		return r.Needs > 0 || r.Changes
-	case http.StatusConflict, http.StatusNotImplemented:
+	case http.StatusConflict:
+		return r.Changes || r.Slow && r.Body > 0 // which waits for what changes
+	case http.StatusNotImplemented:
 		return r.Changes
+	case http.StatusUpgradeRequired:
+		return r.Socket
 	case http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
 		return r.Body > 0
 	}
@@ -274,6 +287,9 @@ func (d *description) failure(speaks *Dialect, status int) object {
 		for _, err := range slices.Concat(refusals, speaks.known()) {
 			reply, _ := speaks.failure(err)
 			if reply.Status != status {
+				continue
+			}
+			if reply.Body == nil {
 				continue
 			}
 			media, bodies = cmp.Or(reply.Media, "application/json"), appendNew(bodies, d.schemas.of(reflect.TypeOf(reply.Body)))

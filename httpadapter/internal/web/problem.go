@@ -72,6 +72,7 @@ var identification = []Failure{
 	{ErrNoCredential, http.StatusUnauthorized, "no-credential", "A bearer token is needed", false},
 	{ErrBadCredential, http.StatusUnauthorized, "bad-credential", "The token is not known", false},
 	{ErrExpired, http.StatusUnauthorized, "expired-credential", "The token has expired", false},
+	{ErrReadOnly, http.StatusForbidden, "read-only", "Nothing can be changed at the moment", false},
 	{ErrForbidden, http.StatusForbidden, "forbidden", "The token does not allow this", false},
 }
 

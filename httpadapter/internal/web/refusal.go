@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -12,7 +13,16 @@ var (
 	ErrBadCredential = errors.New("httpadapter: bad credential") // a failed login
 	ErrExpired       = errors.New("httpadapter: credential expired")
 	ErrForbidden     = errors.New("httpadapter: not allowed")
+	ErrReadOnly      = fmt.Errorf("%w: read-only", ErrForbidden) // nothing may be changed at all
 )
+
+// BadCredentialError is the ErrBadCredential that tells where it stood.
+type BadCredentialError struct{ Place string }
+
+func (e *BadCredentialError) Error() string { return ErrBadCredential.Error() + " [" + e.Place + "]" }
+
+// Unwrap returns ErrBadCredential.
+func (e *BadCredentialError) Unwrap() error { return ErrBadCredential }
 
 // Refusal is a request that no domain gets to see. Each API says it in its
 // own envelope.
@@ -61,6 +71,7 @@ var (
 	BodyTooLong = &Refusal{Status: http.StatusRequestEntityTooLarge, Slug: "body-too-large", Text: "Request body too large"}
 	QueryTooBig = &Refusal{Status: http.StatusRequestURITooLong, Slug: "query-too-long", Text: "Query too long"}
 	BadMedia    = &Refusal{Status: http.StatusUnsupportedMediaType, Slug: "unsupported-media-type", Text: "Unsupported content type or encoding"}
+	NotSocket   = &Refusal{Status: http.StatusUpgradeRequired, Slug: "no-websocket", Text: "A WebSocket handshake over HTTP/1.1 is needed"}
 	TooMany     = &Refusal{Status: http.StatusTooManyRequests, Slug: "too-many-failed-logins", Text: "Too many failed logins"}
 	TooManyOpen = &Refusal{Status: http.StatusTooManyRequests, Slug: "too-many-streams", Text: "Too many open event streams"}
 	TooManyLong = &Refusal{Status: http.StatusServiceUnavailable, Slug: "too-many-replies", Text: "Too many long replies at once"}

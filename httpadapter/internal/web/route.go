@@ -33,6 +33,8 @@ type Route struct {
 	Plain  bool    // the body is JSON whatever its Content-Type says
 	Slow   bool    // the reply may take longer than the server's WriteTimeout
 	Stream bool    // the reply is events, and does not end
+	Socket bool    // the reply is a WebSocket, which no cross-site request gets
+	Raw    bool    // the reply is bytes, and no JSON
 	Bare   bool    // ids are not checked: Handle does
 	Slash  bool    // the path may end in a slash, as it does where an optional id is left empty
 	Query  []Field // and headers, for openapi.json

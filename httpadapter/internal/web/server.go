@@ -49,6 +49,7 @@ type Who struct {
 // empty.
 type Credential struct {
 	Secret string
+	Place  string // where it stood, for a BadCredentialError; "": that is not told
 	ID     string
 	App    string
 	Schema string
@@ -69,6 +70,7 @@ type Server struct {
 	streams *limiter
 	replies *limiter // the long ones
 	heard   hearing  // that the log has
+	lives   lives    // of the servers that have WebSockets
 
 	description func() Encoded // openapi.json, made once
 }
