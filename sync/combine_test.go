@@ -81,8 +81,7 @@ func TestWhatIsEditedWhileItIsMergedIsNotLost(t *testing.T) {
 	w.settle()
 	a.disk.write("x.json", `{"a":1}`)
 	w.must(a)
-	notes := fmt.Sprint(b.notes)
-	for call := 1; call < 60; call++ {
+	for call := 1; call < 100; call++ {
 		try := newWorld(t, 1)
 		try.cloud, try.planted = newCloud(), w.planted
 		for name, object := range w.cloud.objects {
@@ -100,16 +99,21 @@ func TestWhatIsEditedWhileItIsMergedIsNotLost(t *testing.T) {
 		d.disk.write("x.json", `{"b":1}`)
 		d.disk.now += 8
 		seen := false // what the other has written, by who edits
-		_, err := try.sync(d, &process{during: map[int]func(){call: func() {
+		p := &process{during: map[int]func(){call: func() {
 			seen = strings.Contains(d.disk.all["x.json"].content, "a")
 			d.disk.write("x.json", `{"b":2}`)
-		}}}, cloudsync.Request{})
+		}}}
+		_, err := try.sync(d, p, cloudsync.Request{})
 		require.NoError(t, err)
+		if p.calls < call { // it was over before
+			require.Greater(t, call, 20)
+			return
+		}
 		try.settle()
 		require.Contains(t, d.disk.String(), `"b":2`, "call %d", call)
 		require.True(t, seen || strings.Contains(d.disk.String(), `"a":1`), "call %d", call)
 	}
-	require.Equal(t, notes, fmt.Sprint(b.notes))
+	require.Fail(t, "it has no end")
 }
 
 func TestBothAreKeptWhereAMergeDoesNotDo(t *testing.T) {
