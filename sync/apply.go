@@ -170,6 +170,9 @@ func (w *work) stage(ctx context.Context, all []tree.Change) error {
 		w.tell.begin(StepDownload, coming.files, coming.bytes)
 	}
 	here, all := newSources(w, all)
+	defer here.begun.Wait()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	for _, c := range all {
 		if c.New == nil {
 			continue

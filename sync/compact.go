@@ -68,6 +68,7 @@ func (c *compaction) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer u.stop()
 	c.forest.live = u.live
 	was, sent := c.head.id, c.r.sent.Load()
 	for _, find := range []func(context.Context) error{c.choose, c.need, func(ctx context.Context) error { return c.condemn(ctx, u) }} {

@@ -29,6 +29,9 @@ type engineConfig struct {
 	MaxDelete MaxDelete
 	// Rate limits transfers, as Config.Rate does. Default: no limit.
 	Rate func() (up, down int64)
+	// Parallel is how many calls of the remote are under way at most. If it is 1
+	// they are made in one order. Default 4.
+	Parallel int
 	// Tell is told when a step begins, how far it has come, and each time before
 	// the remote is asked once more, by one call at a time. It must not wait for
 	// the sync. Default: nothing.
@@ -58,6 +61,9 @@ type engine struct {
 
 // newEngine returns an engine. It starts nothing.
 func newEngine(c engineConfig) *engine {
+	if c.Parallel <= 0 {
+		c.Parallel = 4
+	}
 	if c.MaxDelete.Share == 0 {
 		c.MaxDelete.Share = 0.5
 	}
@@ -147,7 +153,7 @@ func (e *engine) begin(ctx context.Context, q Request) (*work, error) {
 		return nil, err
 	}
 	w := &work{engineConfig: e.c, request: q, book: b, tell: newTeller(e.c.Tell), cutter: e.cutter}
-	w.r = &repository{Remote: newLimited(e.c.Remote, e.c.Rate), seal: e.c.Sealer, indexes: make(map[string]*index), notes: b, tell: w.tell}
+	w.r = &repository{Remote: newLimited(e.c.Remote, e.c.Rate), seal: e.c.Sealer, indexes: make(map[string]*index), notes: b, tell: w.tell, most: e.c.Parallel}
 	w.forest = &forest{r: w.r, made: make(map[tree.ID][]byte)}
 	w.trees = tree.Trees{Objects: w.forest}
 	if w.caps, err = e.c.Files.Caps(ctx); err != nil {
@@ -253,6 +259,7 @@ func (w *work) try(ctx context.Context) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	defer u.stop()
 	w.forest.live = u.live
 	ours, err := w.scan(ctx, u)
 	if err != nil {

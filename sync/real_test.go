@@ -69,6 +69,7 @@ func (f *folder) sync() (said string) {
 	f.remote.said = nil
 	e := cloudsync.NewEngine(cloudsync.EngineConfig{
 		Device: filepath.Base(f.dir), Files: f.files, Remote: f.remote, Store: &notes{f.notes, new(process)}, Sealer: plain{},
+		Parallel: 1,
 	})
 	_, err := e.Sync(f.Context(), cloudsync.Request{})
 	require.NoError(f, err)

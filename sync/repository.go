@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ type repository struct {
 	indexes map[string]*index // those that were read, by name: they never change
 	notes   *book             // where they are kept
 	tell    *teller
+	most    int          // calls that are under way
 	sent    atomic.Int64 // bytes that were put
 }
 
@@ -78,17 +80,29 @@ func (r *repository) places(ctx context.Context, h head) (places, error) {
 	all := make(places, len(h.Index))
 	var fresh []Entry
 	for _, name := range h.Index {
+		if _, kept := r.notes.notes[keyIndex+name]; !kept && r.indexes[name] == nil {
+			fresh = append(fresh, Entry{Key: keyIndex + name})
+		}
+	}
+	err := r.each(ctx, len(fresh), func(ctx context.Context, i int) (err error) {
+		fresh[i].Value, err = r.get(ctx, strings.TrimPrefix(fresh[i].Key, keyIndex), maxIndex)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	objects := make(map[string][]byte)
+	for _, e := range fresh {
+		objects[e.Key] = e.Value
+	}
+	for _, name := range h.Index {
 		if x, known := r.indexes[name]; known {
 			all[name] = x
 			continue
 		}
-		object, kept := r.notes.notes[keyIndex+name]
-		if !kept {
-			var err error
-			if object, err = r.get(ctx, name, maxIndex); err != nil {
-				return nil, err
-			}
-			fresh = append(fresh, Entry{keyIndex + name, object})
+		object, isFresh := objects[keyIndex+name]
+		if !isFresh {
+			object = r.notes.notes[keyIndex+name]
 		}
 		content, err := r.seal.Open(ObjectIndex, name, object, maxIndex)
 		if err != nil {

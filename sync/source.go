@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
@@ -17,6 +18,7 @@ import (
 const (
 	maxRange = packSize // bytes
 	maxGap   = 64 << 10 // bytes between two contents
+	maxAhead = 32 << 20 // bytes that are read before they are needed
 )
 
 // sources are where the contents come from that are to be placed: files that are
@@ -25,8 +27,13 @@ type sources struct {
 	w      *work
 	paths  map[tree.ID]string // of files with this one chunk
 	ranges map[tree.ID]*span
-	read   *span // the one whose bytes are in memory
-	bytes  []byte
+	order  []*span // as they will be needed
+	read   *span   // the one whose contents are taken
+
+	next  int    // in order: all before have been begun
+	ahead int    // bytes of what was begun, and not taken yet
+	spare []byte // of a span that was taken
+	begun sync.WaitGroup
 }
 
 // span is a part of a pack.
@@ -34,7 +41,13 @@ type span struct {
 	pack        packed
 	offset, end int64
 	blobs       map[tree.ID]Blob
+
+	got   chan struct{} // closed once bytes or err is there; nil if it was not begun
+	bytes []byte
+	err   error
 }
+
+func (s *span) size() int { return int(s.end - s.offset) }
 
 // wanted is a content that is read from the remote.
 type wanted struct {
@@ -85,10 +98,17 @@ func (s *sources) large(all []tree.Change) {
 }
 
 // join makes spans of contents that are near to each other, and returns the place
-// of each.
+// of each. The packs come in the order in which they are needed: a file that began
+// in one goes on in the next.
 func (s *sources) join(blobs []wanted) map[tree.ID]int {
+	packs := make(map[string]int)
+	for _, b := range blobs {
+		if _, known := packs[b.pack.name]; !known {
+			packs[b.pack.name] = len(packs)
+		}
+	}
 	slices.SortFunc(blobs, func(a, b wanted) int {
-		return cmp.Or(cmp.Compare(a.pack.name, b.pack.name), cmp.Compare(a.blob.Offset, b.blob.Offset))
+		return cmp.Or(cmp.Compare(packs[a.pack.name], packs[b.pack.name]), cmp.Compare(a.blob.Offset, b.blob.Offset))
 	})
 	place := make(map[tree.ID]int)
 	var last *span
@@ -96,6 +116,7 @@ func (s *sources) join(blobs []wanted) map[tree.ID]int {
 		end := b.blob.Offset + int64(b.blob.Length)
 		if last == nil || last.pack.name != b.pack.name || b.blob.Offset-last.end > maxGap || end-last.offset > maxRange {
 			last = &span{pack: b.pack, offset: b.blob.Offset, blobs: make(map[tree.ID]Blob)}
+			s.order = append(s.order, last)
 		}
 		last.end, last.blobs[b.blob.ID] = end, b.blob
 		s.ranges[b.blob.ID], place[b.blob.ID] = last, i
@@ -172,35 +193,61 @@ func (s *sources) chunk(ctx context.Context, id tree.ID) ([]byte, error) {
 	}
 	b := in.blobs[id]
 	at := b.Offset - in.offset
-	content, err := s.w.r.seal.OpenBlob(in.pack.header, b, s.bytes[at:at+int64(b.Length)])
+	content, err := s.w.r.seal.OpenBlob(in.pack.header, b, in.bytes[at:at+int64(b.Length)])
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", in.pack.name, err)
 	}
 	return content, nil
 }
 
-// load reads a part of a pack into memory, in the place of the one before.
+// load has a part of a pack in memory, in the place of the one before. What is
+// needed next is read meanwhile.
 func (s *sources) load(ctx context.Context, in *span) error {
 	if s.read == in {
 		return nil
 	}
-	s.read = nil
-	if size := int(in.end - in.offset); cap(s.bytes) < size {
-		s.bytes = make([]byte, size)
-	} else {
-		s.bytes = s.bytes[:size]
+	if s.read != nil {
+		s.spare, s.read.bytes, s.read.got = s.read.bytes, nil, nil
+		s.read = nil
 	}
-	err := s.w.r.again(ctx, func() error {
-		body, err := s.w.r.Get(ctx, in.pack.name, in.offset, int64(len(s.bytes)))
-		if err != nil {
-			return err
+	if in.got == nil {
+		s.begin(ctx, in)
+	}
+	for s.w.r.most > 1 && s.next < len(s.order) {
+		next := s.order[s.next]
+		if next.got == nil && s.ahead+next.size() > maxAhead {
+			break
 		}
-		_, err = io.ReadFull(body, s.bytes)
-		return errors.Join(err, body.Close())
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", in.pack.name, err)
+		if s.next++; next.got == nil {
+			s.begin(ctx, next)
+		}
+	}
+	<-in.got
+	s.ahead -= in.size()
+	if in.err != nil {
+		return fmt.Errorf("%s: %w", in.pack.name, in.err)
 	}
 	s.read = in
 	return nil
+}
+
+// begin reads a part of a pack. Wait waits for it.
+func (s *sources) begin(ctx context.Context, in *span) {
+	in.got, in.bytes, in.err = make(chan struct{}), s.spare, nil
+	s.ahead, s.spare = s.ahead+in.size(), nil
+	s.begun.Go(func() {
+		defer close(in.got)
+		if cap(in.bytes) < in.size() {
+			in.bytes = make([]byte, in.size())
+		}
+		in.bytes = in.bytes[:in.size()]
+		in.err = s.w.r.again(ctx, func() error {
+			body, err := s.w.r.Get(ctx, in.pack.name, in.offset, int64(in.size()))
+			if err != nil {
+				return err
+			}
+			_, err = io.ReadFull(body, in.bytes)
+			return errors.Join(err, body.Close())
+		})
+	})
 }

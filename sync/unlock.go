@@ -220,4 +220,6 @@ func (o opening) openSlots(ctx context.Context, c repositoryConfig) (Keys, error
 }
 
 // bare is a remote of which nobody has the keys yet.
-func bare(remote Remote) *repository { return &repository{Remote: remote, tell: newTeller(nil)} }
+func bare(remote Remote) *repository {
+	return &repository{Remote: remote, tell: newTeller(nil), most: 1}
+}

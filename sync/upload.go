@@ -31,6 +31,17 @@ type upload struct {
 	blobs   []Blob            // of packer
 	packing map[[32]byte]bool // in packer
 	dry     bool              // nothing is sent
+
+	flying int       // packs that are being put
+	landed chan sent // has room for all of them
+	ctx    context.Context
+	cancel context.CancelFunc // of ctx, by which they are put
+}
+
+// sent is a pack that was put, or could not be put.
+type sent struct {
+	name string
+	err  error
 }
 
 // beginUpload prepares what a commit on a head needs.
@@ -39,7 +50,7 @@ func (r *repository) beginUpload(ctx context.Context, on head) (*upload, error) 
 	if err != nil {
 		return nil, err
 	}
-	u := &upload{r: r, on: on, live: live, own: make(map[string]*index), packing: make(map[[32]byte]bool)}
+	u := &upload{r: r, on: on, live: live, own: make(map[string]*index), packing: make(map[[32]byte]bool), landed: make(chan sent, r.most)}
 	gone := make(map[string]bool)
 	for _, name := range on.Gone {
 		gone[name] = true
@@ -48,23 +59,34 @@ func (r *repository) beginUpload(ctx context.Context, on head) (*upload, error) 
 	for _, name := range live.packs() {
 		committed[name] = true
 	}
+	var own []string
+	for key := range r.notes.notes {
+		if name, ok := strings.CutPrefix(key, keyPack); ok {
+			own = append(own, name)
+		}
+	}
+	slices.Sort(own)
+	indexes := make([]*index, len(own)) // nil for a pack that is lost
+	err = r.each(ctx, len(own), func(ctx context.Context, i int) error {
+		x, err := decodeIndex(r.notes.notes[keyPack+own[i]])
+		if err != nil || gone[own[i]] || committed[own[i]] {
+			return nil
+		}
+		there, err := r.there(ctx, own[i])
+		if there {
+			indexes[i] = x
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	var lost []Entry
-	for key, value := range r.notes.notes {
-		name, ok := strings.CutPrefix(key, keyPack)
-		if !ok {
-			continue
-		}
-		x, err := decodeIndex(value)
-		there := err == nil && !gone[name] && !committed[name]
-		if there {
-			if there, err = r.there(ctx, name); err != nil {
-				return nil, err
-			}
-		}
-		if there {
-			u.own[name] = x
+	for i, name := range own {
+		if indexes[i] == nil {
+			lost = append(lost, Entry{Key: keyPack + name})
 		} else {
-			lost = append(lost, Entry{Key: key})
+			u.own[name] = indexes[i]
 		}
 	}
 	return u, r.notes.save(ctx, lost...)
@@ -127,7 +149,7 @@ func (u *upload) again(ctx context.Context, id [32]byte, content []byte) error {
 	}
 	u.blobs, u.packing[id] = append(u.blobs, b), true
 	if u.packer.Len() >= packSize {
-		return u.flush(ctx)
+		return u.launch(ctx)
 	}
 	return nil
 }
@@ -139,28 +161,70 @@ func (u *upload) between(ctx context.Context) error {
 	if u.packer == nil || u.packer.Len() < few {
 		return nil
 	}
-	return u.flush(ctx)
+	return u.launch(ctx)
 }
 
-// flush puts the pack that has been begun.
-func (u *upload) flush(ctx context.Context) error {
-	if u.packer == nil {
-		return nil
-	}
+// launch begins to put the pack that was made, when few enough are being put.
+func (u *upload) launch(ctx context.Context) error {
 	pack, err := u.packer.Finish()
 	if err != nil {
 		return err
 	}
 	name := packName(draw())
-	if err := u.r.put(ctx, name, pack); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
 	x := new(index)
 	x.add(packed{name: name, header: u.packer.Header(), size: int64(len(pack))}, u.blobs)
 	u.own[name] = x
 	u.packer, u.blobs = nil, nil
 	clear(u.packing)
-	return u.r.notes.save(ctx, Entry{keyPack + name, x.encode()})
+	if u.ctx == nil {
+		u.ctx, u.cancel = context.WithCancel(ctx)
+	}
+	for u.flying >= u.r.most {
+		if err := u.land(ctx); err != nil {
+			return err
+		}
+	}
+	u.flying++
+	go func() { u.landed <- sent{name, u.r.put(u.ctx, name, pack)} }() // land and stop wait for it
+	if u.r.most == 1 {
+		return u.land(ctx)
+	}
+	return nil
+}
+
+// land waits for a pack, and notes that it is there.
+func (u *upload) land(ctx context.Context) error {
+	s := <-u.landed
+	if u.flying--; s.err != nil {
+		return fmt.Errorf("%s: %w", s.name, s.err)
+	}
+	return u.r.notes.save(ctx, Entry{keyPack + s.name, u.own[s.name].encode()})
+}
+
+// flush puts the pack that has been begun, and waits for all.
+func (u *upload) flush(ctx context.Context) error {
+	if u.packer != nil {
+		if err := u.launch(ctx); err != nil {
+			return err
+		}
+	}
+	for u.flying > 0 {
+		if err := u.land(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends what is under way, and waits for that. It is the last call.
+func (u *upload) stop() {
+	if u.cancel == nil {
+		return
+	}
+	u.cancel()
+	for ; u.flying > 0; u.flying-- {
+		<-u.landed
+	}
 }
 
 // finish puts what is left, and an index of all packs that are in no commit. It

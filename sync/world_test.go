@@ -75,8 +75,8 @@ func (w *world) engine(d *device, p *process, compacts bool) *cloudsync.Engine {
 	c := cloudsync.EngineConfig{
 		Device: d.name, Files: files, Remote: remote, Store: &notes{d.notes, p}, Sealer: plain{},
 		Ignore:    d.lines(),
-		MaxDelete: cloudsync.MaxDelete{Share: 1},
-		Young:     -1,
+		MaxDelete: cloudsync.MaxDelete{Share: 1}, Parallel: 1,
+		Young: -1,
 	}
 	if w.planted != nil {
 		w.planted(&c, remote, files, compacts)
@@ -232,7 +232,7 @@ func TestAMassDeletionIsRefused(t *testing.T) {
 	w.must(d)
 	d.disk.remove("d")
 	p := new(process)
-	e := cloudsync.NewEngine(cloudsync.EngineConfig{Device: "A", Files: mount{d.disk, p, d.caps}, Remote: use{w.cloud, p}, Store: &notes{d.notes, p}, Sealer: plain{}})
+	e := cloudsync.NewEngine(cloudsync.EngineConfig{Device: "A", Files: mount{d.disk, p, d.caps}, Remote: use{w.cloud, p}, Store: &notes{d.notes, p}, Sealer: plain{}, Parallel: 1})
 	_, err := e.Sync(t.Context(), cloudsync.Request{})
 	require.ErrorIs(t, err, cloudsync.ErrGuard)
 	require.ErrorContains(t, err, "50 of 50 files in the remote")
