@@ -17,7 +17,7 @@ func (s *syncRoutes) ownRoutes() []web.Route {
 	plan := t.Post("planSync", "/plan", "Tell what a sync would do, page by page, without doing it", syncBody{}, syncPlanReply{}, s.plan).Asks(
 		web.Whole("after", "continue after so many actions, of the plan that the body names", 0), limitQuery)
 	plan.Needs, plan.Changes, plan.Slow = t.Sees, false, true
-	return []web.Route{
+	routes := []web.Route{
 		t.See("getSyncStatus", "/status", "Show what the folder does, and its settings", syncStatusReply{}, s.shown),
 		plan,
 		t.Post("startSync", "/runs", "Start a sync", syncBody{}, syncRunReply{}, s.start).With(http.StatusAccepted),
@@ -27,6 +27,10 @@ func (s *syncRoutes) ownRoutes() []web.Route {
 		t.Follow("followSyncs", "/events", "Follow what happens to the folder, as Server-Sent Events", syncEventReply{}, s.runs.events, eventsQuery).
 			With(http.StatusOK, http.StatusNoContent),
 	}
+	if s.folder == nil {
+		return routes
+	}
+	return append(append(routes, s.folderRoutes(t)...), s.historyRoutes(t)...)
 }
 
 // ownSync is how they are spoken.

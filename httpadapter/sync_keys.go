@@ -1,0 +1,87 @@
+package httpadapter
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"net/url"
+
+	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
+	cloudsync "github.com/upkeep-go/upkeep/sync"
+)
+
+// keyRoutes are about the passphrases that open the remote, for an Admin alone.
+func (s *syncRoutes) keyRoutes(t web.Table) []web.Route {
+	keys := t.SeeByGet("listSyncKeys", "/keys", "List the keys of the remote", syncKeysReply{}, s.keys, pageQuery...)
+	keys.Needs = int(Admin)
+	add := t.Post("addSyncKey", "/keys", "Let a further passphrase open the remote", keyBody{}, syncKeyReply{}, s.addKey).With(http.StatusCreated)
+	remove := t.Change("removeSyncKey", http.MethodDelete, "/keys/{id}", "Make a passphrase open nothing any more", nil, nil, s.removeKey).
+		With(http.StatusNoContent).Asks(web.Text("reason", "why, at most 4,096 bytes"))
+	remove.Body = 0
+	keys.Slow, add.Slow, remove.Slow = true, true, true // they ask the remote, and a passphrase takes its time
+	return []web.Route{keys, add, remove}
+}
+
+// pageQuery is what can be asked of a list of the remote.
+var pageQuery = []web.Field{web.Text("after", "continue after the item that next names"), limitQuery}
+
+func (s *syncRoutes) keys(c *web.Call) error {
+	return syncPage(c, "keys", s.folder.Keys(c.Context()), func(k cloudsync.Key) syncKeyReply { return syncKeyReply(k) },
+		func(k syncKeyReply) string { return k.ID })
+}
+
+// syncPage answers with the items of a list that follow the one that the query's
+// after names.
+func syncPage[T, W any](c *web.Call, name string, list iter.Seq2[T, error], show func(T) W, id func(W) string) error {
+	limit, err := c.Limit(maxActions)
+	if err != nil {
+		return err
+	}
+	after := c.Query.Get("after")
+	shown := web.Map(list, func(v T, err error) (W, error) { return show(v), err })
+	return web.Page(c, name, limit, web.Keep(shown, func(w W, err error) bool {
+		if err != nil || after == "" {
+			return true
+		}
+		if id(w) == after {
+			after = ""
+		}
+		return false
+	}), id)
+}
+
+func (s *syncRoutes) addKey(c *web.Call) error {
+	var b keyBody
+	if err := c.Decode(&b); err != nil {
+		return err
+	}
+	switch {
+	case web.CheckID(b.Name) != nil:
+		return web.BadBody.With("name is no name of 1 to 256 bytes")
+	case b.Passphrase == "" || len(b.Passphrase) > maxPassphrase:
+		return web.BadBody.With("passphrase is not of 1 to 1024 bytes")
+	}
+	why, err := c.Because("reason", b.Reason, "")
+	if err != nil {
+		return err
+	}
+	key, err := s.folder.AddKey(context.WithoutCancel(c.Context()), b.Name, b.Passphrase, cloudsync.By(why))
+	if err != nil {
+		return err
+	}
+	c.Header().Set("Location", s.prefix+"/upkeep/v1/sync/keys/"+url.PathEscape(key.ID))
+	return c.Reply(http.StatusCreated, syncKeyReply(key))
+}
+
+const maxPassphrase = 1024 // bytes
+
+func (s *syncRoutes) removeKey(c *web.Call) error {
+	why, err := c.Because("reason", c.Query.Get("reason"), "")
+	if err != nil {
+		return err
+	}
+	if err := s.folder.RemoveKey(context.WithoutCancel(c.Context()), c.ID("id"), cloudsync.By(why)); err != nil {
+		return err
+	}
+	return c.Reply(http.StatusNoContent, nil)
+}
