@@ -139,7 +139,10 @@ func (m *model) resolve(d *device, p *process, s historytest.Step) {
 	case cloudsync.KeepFile:
 		m.gone[beside] = true
 	case cloudsync.KeepCopy:
-		m.sees(d, c.Path)
+		if c.PathHash != "" {
+			m.sees(d, c.Path)
+			m.touched[d.disk.all[d.disk.real(c.Path)].content] = true // it stays, if this dies before it is staged
+		}
 	}
 	err := m.engine(d, p, false).Resolve(m.Context(), c, keep)
 	m.tell("%s has resolved %v, keeps %s (dies at %d): %v", d.name, c, keep, p.dies, err)
