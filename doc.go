@@ -26,6 +26,9 @@
 //     [github.com/upkeep-go/upkeep/rollout/traffic] is its router,
 //     [github.com/upkeep-go/upkeep/rollout/static] knows services that run
 //     elsewhere, [github.com/upkeep-go/upkeep/rollout/analysis] asks others.
+//   - [github.com/upkeep-go/upkeep/sync] keeps a folder the same on many devices,
+//     with history, through a [github.com/upkeep-go/upkeep/storage/dir] or a
+//     database. Package [github.com/upkeep-go/upkeep/sync/vault] has its keys.
 //
 // Below them is [github.com/upkeep-go/upkeep/lease]: one holder at a time, in one
 // process or in many, for work of your own too.
@@ -44,13 +47,13 @@
 //
 // An engine of your own needs no permission: implement the interfaces, and let
 // lease/leasetest, update/updatetest, lv/lvtest, firmware/firmwaretest,
-// rollout/rollouttest and storage/storagetest tell whether it keeps their
+// rollout/rollouttest, sync/syncertest and storage/storagetest tell whether it keeps their
 // promises. For a database that speaks SQL,
 // [github.com/upkeep-go/upkeep/storage/sqlstore] has all statements already.
 //
 // # HTTP
 //
-// [github.com/upkeep-go/upkeep/httpadapter] serves four documented APIs, and
+// [github.com/upkeep-go/upkeep/httpadapter] serves five documented APIs, and
 // Upkeep's own routes under /upkeep/v1/: on a ServeMux, or as an http.Handler
 // on any router.
 //
@@ -72,8 +75,8 @@
 //
 // To use it: the examples of this page, then that of the package you want, then
 // its Config. examples/embed is the smallest program, examples/roll one that
-// rolls, examples/server the one with everything, examples/selfupdate replaces
-// itself.
+// rolls, examples/syncdir one that syncs, examples/server the one with
+// everything, examples/selfupdate replaces itself.
 //
 // To change it: CONTRIBUTING.md, then the doc.go of a domain, which names its
 // files in the order in which they are best read. update and lv have the same
