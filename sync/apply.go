@@ -32,8 +32,16 @@ func (w *work) apply(ctx context.Context, ours, merged tree.ID, u *upload) error
 	}
 	var here tally
 	for _, c := range all {
-		if !w.failed(c.Path) {
-			here.count(c)
+		if w.failed(c.Path) {
+			continue
+		}
+		here.count(c)
+		switch {
+		case copied(c.Path) == "" || isFile(c.Old) == isFile(c.New):
+		case isFile(c.New):
+			w.result.Copies++
+		default:
+			w.result.Copies--
 		}
 	}
 	w.result.Downloaded = here.files

@@ -149,7 +149,7 @@ const maxProblems = 1000
 // present notes what a sync has found.
 func (f *Folder) present(ctx context.Context, token int64, remote string, result engineResult) error {
 	p := present{
-		Commit: result.Commit, SyncedAt: time.Now().UTC(), Conflicts: len(result.Conflicts),
+		Commit: result.Commit, SyncedAt: time.Now().UTC(), Conflicts: result.Copies,
 		Problems: result.Problems[:min(len(result.Problems), maxProblems)],
 	}
 	_, err := f.notesOf(remote).Update(ctx, token, []Entry{noted(keyPresent, p)})

@@ -108,7 +108,7 @@ func (f *Folder) record(ctx context.Context, held *lease.Held, run Run) (Run, er
 		Message: cut(string(run.Kind)+" "+run.Request.By.Reason, maxReason),
 	})
 	if err == nil {
-		f.log(slog.LevelInfo, "begun", run)
+		f.log(slog.LevelDebug, "begun", run)
 	}
 	return run, err
 }

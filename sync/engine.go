@@ -48,6 +48,7 @@ type engineResult struct {
 	Committed bool   // it is of this sync
 	Conflicts []tree.Conflict
 	Problems  []Problem
+	Copies    int // of conflicts that are in the folder
 
 	Uploaded, Downloaded int64 // files that came or changed in the remote, and here
 	Deleted              int64 // files that went on a side, but for renamed ones

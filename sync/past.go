@@ -129,3 +129,32 @@ func (f *Folder) forgets(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Restore starts a run that brings older content back, as a local edit that the
+// next sync commits. What was there stays in history.
+func (f *Folder) Restore(ctx context.Context, r RestoreRequest) (Run, error) {
+	if err := r.check(); err != nil {
+		return Run{}, err
+	}
+	return f.begin(ctx, Run{Kind: KindRestore, Restore: &r, Request: Request{By: r.By}})
+}
+
+// Conflicts yields the conflict copies that are there, by path.
+func (f *Folder) Conflicts(ctx context.Context) iter.Seq2[Conflict, error] {
+	return listed(ctx, f, func(ctx context.Context, e *engine) iter.Seq2[Conflict, error] { return e.Conflicts(ctx) })
+}
+
+// Resolve ends a conflict, as a local edit that the next sync commits. It
+// returns ErrStale if one of the two files is no longer as c has it.
+func (f *Folder) Resolve(ctx context.Context, c Conflict, keep Keep, by By) error {
+	by = by.bounded()
+	return f.acting(ctx, func(ctx context.Context, e *engine) error {
+		if err := e.Resolve(ctx, c, keep); err != nil {
+			return err
+		}
+		_, err := f.records.Update(ctx, 0, nil, Event{
+			Kind: EventLog, Path: c.Path, Actor: by.Actor, Message: cut("conflict ended, keeping "+string(keep)+" "+by.Reason, maxReason),
+		})
+		return err
+	})
+}

@@ -32,7 +32,7 @@ func (w *work) scan(ctx context.Context, u *upload) (tree.ID, error) {
 		reference = w.head.Root
 	}
 	w.masked = make(map[string]string)
-	w.result.Problems = nil
+	w.result.Problems, w.result.Copies = nil, 0
 	s := &scan{work: w, u: u, there: make(map[string]bool)}
 	if err := s.begin(ctx); err != nil {
 		return tree.ID{}, err
@@ -112,7 +112,10 @@ func (s *scan) folder(ctx context.Context, path string, reference tree.ID) (tree
 	}
 	key := keyScan + path
 	s.there[key] = true
-	known, fresh := openSeen(s.book.notes[key]), make(seen)
+	known, fresh := make(seen), make(seen)
+	if !s.request.Force {
+		known = openSeen(s.book.notes[key])
+	}
 	var entries []tree.Entry
 	here := make(map[string]bool)
 	for f, err := range s.Files.List(ctx, path) {
@@ -127,6 +130,9 @@ func (s *scan) folder(ctx context.Context, path string, reference tree.ID) (tree
 		}
 		if e != nil {
 			entries = append(entries, *e)
+			if isFile(e) && copied(f.Path) != "" {
+				s.result.Copies++
+			}
 		}
 	}
 	for i := range was {

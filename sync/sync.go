@@ -94,8 +94,8 @@ const (
 // Request asks for a sync.
 type Request struct {
 	Mode Mode
-	// Force syncs at once: past back-off and the shortcut for an unchanged
-	// state, never past a guard.
+	// Force syncs at once, past back-off, and reads every file anew, whatever it
+	// looks like from outside. It is never past a guard.
 	Force bool
 	// Fresh forgets the base: both sides are united and nothing is deleted. It
 	// is the way out of ErrForked.

@@ -17,8 +17,11 @@ func (f *Folder) tell(run Run) {
 		return
 	}
 	level := slog.LevelInfo
-	if run.Err() != nil {
+	switch {
+	case run.Err() != nil:
 		level = slog.LevelError
+	case run.Kind == KindSync && run.Uploaded+run.Downloaded+run.Deleted+run.Conflicts == 0:
+		level = slog.LevelDebug
 	}
 	f.log(level, string(run.State), run)
 	f.door.Go(func() {

@@ -87,6 +87,10 @@ func (r *runner) acts(e *engine) error {
 			err = r.f.present(r.ctx, r.held.Lease().Token, r.run.Request.Remote, result)
 		}
 		return err
+	case KindRestore:
+		result, err := e.Restore(r.ctx, *r.run.Restore)
+		r.count(result)
+		return err
 	case KindCompact:
 		done, err := e.Compact(r.ctx, *r.run.Keep, r.run.Request.By)
 		r.run.Compaction = &done
