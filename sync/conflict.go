@@ -22,6 +22,9 @@ func (e *engine) Conflicts(ctx context.Context) iter.Seq2[Conflict, error] {
 		w, err := e.begin(ctx, Request{})
 		var copies []string
 		if err == nil {
+			err = w.obey(ctx)
+		}
+		if err == nil {
 			err = w.copies(ctx, "", &copies)
 		}
 		slices.SortFunc(copies, func(a, b string) int {

@@ -25,6 +25,9 @@ func (e *engine) Restore(ctx context.Context, r RestoreRequest) (engineResult, e
 	if err := w.recover(ctx); err != nil {
 		return engineResult{}, fmt.Errorf("going on with an earlier sync: %w", err)
 	}
+	if err := w.obey(ctx); err != nil {
+		return engineResult{}, err
+	}
 	if err := w.look(ctx); err != nil {
 		return engineResult{}, err
 	}
