@@ -58,7 +58,7 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if len(args) < 5 {
-		return errors.New(usage)
+		return fmt.Errorf("STATE FOLDER CLOUD DEVICE COMMAND are needed\n%s", strings.TrimSpace(usage))
 	}
 	state, path, cloud, device, command := args[0], args[1], args[2], args[3], args[4]
 	for _, d := range []string{state, path, cloud} {
