@@ -79,6 +79,12 @@ func (f *Folder) engineOf(ctx context.Context, q Request, token int64, r *runner
 	if r != nil {
 		c.Tell, c.Run = r.hear, r.run.ID
 	}
+	if r != nil {
+		if c.Machine, err = f.machine(ctx, token, q.Fresh && !r.taken); err != nil {
+			done()
+			return nil, nil, err
+		}
+	}
 	c.Sealer, err = opening{
 		repository: bare(remote), vault: f.config.Vault, device: f.config.Device,
 		store: c.Store, token: token, fresh: q.Fresh, dry: r == nil,
@@ -150,7 +156,7 @@ const maxProblems = 1000
 func (f *Folder) present(ctx context.Context, token int64, remote string, result engineResult) error {
 	p := present{
 		Commit: result.Commit, SyncedAt: time.Now().UTC(), Conflicts: result.Copies,
-		Problems: result.Problems[:min(len(result.Problems), maxProblems)],
+		Problems: result.Problems[:min(len(result.Problems), maxProblems)], Devices: result.Devices,
 	}
 	_, err := f.notesOf(remote).Update(ctx, token, []Entry{noted(keyPresent, p)})
 	return err

@@ -19,7 +19,10 @@ type engineConfig struct {
 	Store  FolderStore // required: what this device notes
 	Token  int64       // of the lease that the caller holds on the folder
 	Sealer Sealer      // required: the keys of the repository
-	Run    string      // whose sync it is: one that goes on after a crash has ended if it has committed
+	// Machine tells this device from others, as Device does for people. Default: that
+	// it was copied is not seen.
+	Machine string
+	Run     string // whose sync it is: one that goes on after a crash has ended if it has committed
 	// Ignore are lines by which paths are masked on this device, as Config.Ignore
 	// does, besides those of the folder. Default: none.
 	Ignore []string
@@ -49,6 +52,7 @@ type engineResult struct {
 	Conflicts []tree.Conflict
 	Problems  []Problem
 	Copies    int // of conflicts that are in the folder
+	Devices   []Device
 
 	Uploaded, Downloaded int64 // files that came or changed in the remote, and here
 	Deleted              int64 // files that went on a side, but for renamed ones
@@ -94,12 +98,13 @@ func (e *engine) Sync(ctx context.Context, q Request) (engineResult, error) {
 		return engineResult{}, fmt.Errorf("going on with an earlier sync: %w", err)
 	}
 	if w.finished {
+		w.result.Devices = w.devices()
 		return w.result, nil
 	}
 	if err := w.look(ctx); err != nil {
 		return engineResult{}, err
 	}
-	if err := w.agree(ctx); err != nil {
+	if err := errors.Join(w.agree(ctx), w.recognise(ctx)); err != nil {
 		return engineResult{}, err
 	}
 	for range maxTries {
@@ -113,6 +118,7 @@ func (e *engine) Sync(ctx context.Context, q Request) (engineResult, error) {
 		}
 		err = fmt.Errorf("%w: others commit too often", ErrUnavailable)
 	}
+	w.result.Devices = w.devices()
 	return w.result, err
 }
 

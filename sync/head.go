@@ -17,15 +17,16 @@ import (
 // head is a commit, and with it all that is live in the repository: what the
 // newest one does not name is not there.
 type head struct {
-	Seq    int64   `json:"seq"` // from 1
-	Parent string  `json:"parent,omitempty"`
-	Device string  `json:"device"`
-	Actor  string  `json:"actor,omitempty"` // who asked for it, and why
-	Reason string  `json:"reason,omitempty"`
-	Root   tree.ID `json:"root"`
-	Files  int64   `json:"files"`
-	Bytes  int64   `json:"bytes"`
-	Shelf  *shelf  `json:"shelf,omitempty"`
+	Seq     int64   `json:"seq"` // from 1
+	Parent  string  `json:"parent,omitempty"`
+	Device  string  `json:"device"`
+	Machine string  `json:"machine,omitempty"` // tells devices of one name apart
+	Actor   string  `json:"actor,omitempty"`   // who asked for it, and why
+	Reason  string  `json:"reason,omitempty"`
+	Root    tree.ID `json:"root"`
+	Files   int64   `json:"files"`
+	Bytes   int64   `json:"bytes"`
+	Shelf   *shelf  `json:"shelf,omitempty"`
 
 	Index []string          `json:"index,omitempty"`   // the objects that say where contents are
 	Gone  []string          `json:"pending,omitempty"` // objects that are to be deleted, and may be deleted already
@@ -51,6 +52,7 @@ type entry struct {
 	ID        string    `json:"id"`
 	Seq       int64     `json:"seq"`
 	Device    string    `json:"device"`
+	Machine   string    `json:"machine,omitempty"`
 	Actor     string    `json:"actor,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
 	Time      time.Time `json:"time"` // when it was put, by the remote's clock
@@ -125,7 +127,7 @@ func openKnown(s Sealer, note []byte) (head, error) {
 // entry is h in the log of the heads that follow.
 func (h head) entry(put time.Time) entry {
 	return entry{
-		ID: h.id, Seq: h.Seq, Device: h.Device, Actor: h.Actor, Reason: h.Reason, Time: put.UTC(),
+		ID: h.id, Seq: h.Seq, Device: h.Device, Machine: h.Machine, Actor: h.Actor, Reason: h.Reason, Time: put.UTC(),
 		Root: h.Root, Files: h.Files, Bytes: h.Bytes, Shelf: h.Shelf,
 	}
 }

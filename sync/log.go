@@ -31,6 +31,7 @@ var errAbsent = fmt.Errorf("history: %w", ErrNotFound)
 // a chapter, but for what is forgotten.
 func (w *work) next(ctx context.Context, h head) (head, error) {
 	n := h.next(w.Device, w.request.By, w.put)
+	n.Machine = w.Machine
 	if len(n.Log) <= maxLog {
 		return n, nil
 	}

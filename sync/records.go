@@ -27,7 +27,7 @@ const (
 	keyCancel   = "cancel"   // who wants which run to stop
 	keySettings = "settings"
 	keyUntold   = "untold/" // runs that have ended and of which OnFinish was not told
-	keyDevice   = "device"  // which tells this device from one that was copied from it
+	keyMachine  = "machine" // what tells this device from others
 	keyRemote   = "at/"     // what is noted of each remote
 )
 

@@ -160,6 +160,9 @@ func (r *repository) put(ctx context.Context, name string, object []byte) error 
 func (r *repository) commit(ctx context.Context, h head) (head, error) {
 	object, name := h.object, headName(h.Seq)
 	h.id = commitID(object)
+	if err := r.owns(ctx, h); err != nil {
+		return head{}, err
+	}
 	err := r.again(ctx, func() error { return r.PutIfAbsent(ctx, name, body{bytes.NewReader(object)}) })
 	if errors.Is(err, ErrExists) {
 		there, e := r.get(ctx, name, maxHead)

@@ -91,6 +91,10 @@ func (r *runner) acts(e *engine) error {
 		result, err := e.Restore(r.ctx, *r.run.Restore)
 		r.count(result)
 		return err
+	case KindRepair:
+		result, err := e.Repair(r.ctx, r.run.Request.By)
+		r.count(result)
+		return err
 	case KindCompact:
 		done, err := e.Compact(r.ctx, *r.run.Keep, r.run.Request.By)
 		r.run.Compaction = &done

@@ -81,6 +81,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	folder, err := cloudsync.New(cloudsync.Config{
 		Name: "folder", Device: device, Files: files, Store: db, Remote: remote,
 		Vault:    vault.New(os.Getenv("UPKEEP_PASSPHRASE")),
+		Merge:    map[string]cloudsync.Merge{".json": cloudsync.MergeJSON},
 		Interval: 10 * time.Second,
 		Logger:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
