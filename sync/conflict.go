@@ -110,6 +110,9 @@ func (e *engine) Resolve(ctx context.Context, c Conflict, keep Keep) error {
 	if err != nil {
 		return err
 	}
+	if err := w.obey(ctx); err != nil {
+		return err
+	}
 	if err := w.recover(ctx); err != nil {
 		return fmt.Errorf("going on with an earlier sync: %w", err)
 	}

@@ -22,6 +22,9 @@ func (e *engine) Restore(ctx context.Context, r RestoreRequest) (engineResult, e
 	if err != nil {
 		return engineResult{}, err
 	}
+	if err := w.obey(ctx); err != nil {
+		return engineResult{}, err
+	}
 	if err := w.recover(ctx); err != nil {
 		return engineResult{}, fmt.Errorf("going on with an earlier sync: %w", err)
 	}

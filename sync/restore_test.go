@@ -78,6 +78,19 @@ func TestOlderContentIsBroughtBack(t *testing.T) {
 	}
 }
 
+func TestWhatIsIgnoredIsNotRestored(t *testing.T) {
+	w := newWorld(t, 1)
+	d := w.devices[0]
+	d.disk.write("quiet/x", "old")
+	old := w.wrote(d, "n", "old")
+	d.disk.write("quiet/x", "new")
+	w.wrote(d, "n", "new")
+	d.ignores["quiet"] = true
+	_, err := w.restore(d, new(process), cloudsync.RestoreRequest{Commit: old})
+	require.NoError(t, err)
+	require.Equal(t, "n=old quiet/ quiet/x=new", d.disk.String())
+}
+
 // TestARestoreMeetsAnEdit: the restored text and an edit of another device are
 // both kept.
 func TestARestoreMeetsAnEdit(t *testing.T) {
