@@ -50,15 +50,17 @@ func (c commands) follow(ctx context.Context, run cloudsync.Run) error {
 		fmt.Fprint(c.out, "\r\033[K")
 	}
 	run, err := c.folder.Wait(ctx, run.ID)
-	if errors.Is(err, cloudsync.ErrGuard) {
-		return fmt.Errorf("%w\nsee what it would do with the command plan", err)
-	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "%d up, %d down, %d deleted, %d conflicts\n", run.Uploaded, run.Downloaded, run.Deleted, run.Conflicts)
-	if done := run.Compaction; done != nil {
-		fmt.Fprintf(c.out, "%d commits forgotten, %d objects deleted, %d bytes less\n", done.Forgotten, done.Objects, done.Bytes)
+	if done := run.Compaction; done == nil {
+		fmt.Fprintf(c.out, "%d up, %d down, %d deleted, %d conflicts\n", run.Uploaded, run.Downloaded, run.Deleted, run.Conflicts)
+	} else {
+		less := "less"
+		if done.Bytes < 0 { // there was so little to delete
+			less, done.Bytes = "more", -done.Bytes
+		}
+		fmt.Fprintf(c.out, "%d commits forgotten, %d objects deleted, CLOUD has %d bytes %s\n", done.Forgotten, done.Objects, done.Bytes, less)
 	}
 	status, err := c.folder.Status(ctx)
 	for _, p := range status.Problems {
@@ -91,7 +93,10 @@ func (c commands) plan(ctx context.Context, _ []string) error {
 	for _, a := range plan.Actions {
 		fmt.Fprintln(c.out, a)
 	}
-	if plan.Guard != "" {
+	switch {
+	case len(plan.Actions) == 0:
+		fmt.Fprintln(c.out, "there is nothing to do")
+	case plan.Guard != "":
 		fmt.Fprintf(c.out, "refused: %s\nto do it all the same: sync %s\n", plan.Guard, plan.ID)
 	}
 	return nil
@@ -109,8 +114,8 @@ func (c commands) watch(ctx context.Context, _ []string) error {
 		if err != nil {
 			return err
 		}
-		if e.Kind == cloudsync.EventEnded {
-			fmt.Fprintf(c.out, "%s %s %s\n", e.Time.Local().Format(time.TimeOnly), e.State, e.Message)
+		if e.Kind == cloudsync.EventEnded && e.State == cloudsync.StateSucceeded { // else it is logged
+			fmt.Fprintf(c.out, "%s synced\n", e.Time.Local().Format(time.TimeOnly))
 		}
 	}
 	return nil

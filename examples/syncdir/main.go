@@ -20,7 +20,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	"time"
 
@@ -30,7 +29,7 @@ import (
 	"github.com/upkeep-go/upkeep/sync/vault"
 )
 
-const usage = `syncdir STATE FOLDER CLOUD DEVICE COMMAND [ARGUMENTS]
+const usage = `Usage: syncdir STATE FOLDER CLOUD DEVICE COMMAND [ARGUMENTS]
 
   sync [PLAN]           make both sides the same; what a guard refuses is done by the id of its plan
   plan                  show what a sync would do
@@ -40,27 +39,49 @@ const usage = `syncdir STATE FOLDER CLOUD DEVICE COMMAND [ARGUMENTS]
   restore COMMIT PATH   bring a file or a folder back as a commit has it, as an edit that the next sync commits
   conflicts             list the files that two devices have edited, and their copies
   keep file|copy|both   end all conflicts in this way
-  compact DAYS          forget the commits that are older, and delete what nothing needs
+  compact DAYS          forget the commits that are older, 0 for none, and delete what nothing needs
   verify                read everything, and say what is damaged
   repair                commit that what is damaged is gone: a device that has it sends it again
 `
 
+// errUsage reports what is no command line of this program.
+var errUsage = errors.New("see syncdir -h")
+
 func main() {
 	debug.SetGCPercent(50) // a program of its own may: memory goes before speed
 	ctx, done := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer done()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout)
+	done()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "syncdir:", err)
-		done()
-		os.Exit(1)
 	}
+	os.Exit(exitCode(err))
+}
+
+// exitCode is 2 for a wrong command line, 1 for what could not be done, and 0.
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
+		return 2
+	}
+	return 1
 }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
-	if len(args) < 5 {
-		return fmt.Errorf("STATE FOLDER CLOUD DEVICE COMMAND are needed\n%s", strings.TrimSpace(usage))
+	if len(args) > 0 && (args[0] == "-h" || args[0] == "--help") {
+		_, err := fmt.Fprint(out, usage)
+		return err
 	}
-	state, path, cloud, device, command := args[0], args[1], args[2], args[3], args[4]
+	if len(args) < 5 {
+		return fmt.Errorf("STATE FOLDER CLOUD DEVICE COMMAND are needed: %w", errUsage)
+	}
+	state, path, cloud, device := args[0], args[1], args[2], args[3]
+	do, err := find(args[4], args[5:])
+	if err != nil {
+		return err
+	}
 	for _, d := range []string{state, path, cloud} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return err
@@ -83,29 +104,59 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		Vault:    vault.New(os.Getenv("UPKEEP_PASSPHRASE")),
 		Merge:    map[string]cloudsync.Merge{".json": cloudsync.MergeJSON},
 		Interval: 10 * time.Second,
-		Logger:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger:   logger(args[4]),
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
-	return do(ctx, folder, out, command, args[5:])
+	return advised(ctx, do(commands{folder, out}, ctx, args[5:]))
 }
 
-func do(ctx context.Context, folder *cloudsync.Folder, out io.Writer, command string, args []string) error {
-	c := commands{folder, out}
+// logger tells of what nobody waits for: what is waited for comes back as an
+// error.
+func logger(command string) *slog.Logger {
+	if command == "watch" {
+		return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+// advised says of an error what to do about it.
+func advised(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("stopped, and the next sync goes on: %w", err)
+	case errors.Is(err, cloudsync.ErrPassphrase):
+		return fmt.Errorf("%w\nUPKEEP_PASSPHRASE has to be the one that CLOUD was begun with", err)
+	case errors.Is(err, cloudsync.ErrGuard):
+		return fmt.Errorf("%w\nsee what it would do with the command plan", err)
+	case errors.Is(err, cloudsync.ErrBusy):
+		return fmt.Errorf("%w\nthe command sync waits for it, or goes on with it if it was killed", err)
+	}
+	return err
+}
+
+// find finds what a user asks for.
+func find(name string, args []string) (func(commands, context.Context, []string) error, error) {
 	for _, known := range []struct {
 		name        string
 		least, most int // arguments
-		run         func(context.Context, []string) error
+		do          func(commands, context.Context, []string) error
 	}{
-		{"sync", 0, 1, c.sync}, {"plan", 0, 0, c.plan}, {"watch", 0, 0, c.watch}, {"log", 0, 1, c.log}, {"show", 2, 2, c.show},
-		{"restore", 2, 2, c.restore}, {"conflicts", 0, 0, c.conflicts}, {"keep", 1, 1, c.keep}, {"compact", 1, 1, c.compact},
-		{"verify", 0, 0, c.verify}, {"repair", 0, 0, c.repair},
+		{"sync", 0, 1, commands.sync}, {"plan", 0, 0, commands.plan}, {"watch", 0, 0, commands.watch}, {"log", 0, 1, commands.log},
+		{"show", 2, 2, commands.show}, {"restore", 2, 2, commands.restore}, {"conflicts", 0, 0, commands.conflicts},
+		{"keep", 1, 1, commands.keep}, {"compact", 1, 1, commands.compact}, {"verify", 0, 0, commands.verify}, {"repair", 0, 0, commands.repair},
 	} {
-		if known.name == command && len(args) >= known.least && len(args) <= known.most {
-			return known.run(ctx, args)
+		switch {
+		case known.name != name:
+		case len(args) < known.least || len(args) > known.most:
+			return nil, fmt.Errorf("%s does not take %d arguments: %w", name, len(args), errUsage)
+		default:
+			return known.do, nil
 		}
 	}
-	return fmt.Errorf("%s: no such command, or not with %d arguments\n%s", command, len(args), strings.TrimSpace(usage))
+	return nil, fmt.Errorf("there is no command %q: %w", name, errUsage)
 }
