@@ -44,7 +44,13 @@ func command(ctx context.Context, state string, args []string, out io.Writer) er
 	switch args[0] {
 	case "call":
 		pick := flags.String("pick", "", "print no more than the `member` of that name, of a list that of its first item")
-		do = func() error { return call(ctx, state, *pick, flags.Args(), out) }
+		told := flags.Bool("frames", false, "print what the WebSocket tells of the sync that the call begins, too")
+		do = func() error {
+			if *told {
+				return frames(ctx, state, flags.Args(), out)
+			}
+			return call(ctx, state, *pick, flags.Args(), out)
+		}
 	case "show":
 		do = func() error { return show(state, flags.Args(), out) }
 	case "load":
@@ -128,9 +134,9 @@ func call(ctx context.Context, state, pick string, args []string, out io.Writer)
 		fmt.Fprintf(out, "%s\n", bytes.TrimSpace(text))
 		return fmt.Errorf("the server answered %s", resp.Status)
 	}
-	if refused(text) {
+	if said := refused(text); said != "" {
 		_, _ = out.Write(lines(text))
-		return errors.New(`the server answered "fail"`)
+		return fmt.Errorf("the server answered %s", said)
 	}
 	if pick == "" {
 		_, err = out.Write(lines(text))
@@ -144,22 +150,26 @@ func call(ctx context.Context, state, pick string, args []string, out io.Writer)
 	return nil
 }
 
-// refused reports whether the update API says so, whose status is always 200.
-func refused(reply []byte) bool {
+// refused returns how the update API or the sync API says so, whose status is 200
+// even then, or "".
+func refused(reply []byte) string {
 	var r struct {
 		Status string `json:"status"`
+		Code   int    `json:"code"`
 	}
-	return json.Unmarshal(reply, &r) == nil && r.Status == "fail"
+	switch err := json.Unmarshal(reply, &r); {
+	case err == nil && r.Status == "fail":
+		return `"fail"`
+	case err == nil && r.Code < 0:
+		return fmt.Sprintf("code %d", r.Code)
+	}
+	return ""
 }
 
 // ask sends the request. It waits for a server that is about to start.
 func ask(ctx context.Context, state, method, path, body string) (*http.Response, error) {
 	for began := time.Now(); ; {
-		var c credentials
-		text, err := os.ReadFile(filepath.Join(state, "credentials.json"))
-		if err == nil {
-			err = json.Unmarshal(text, &c)
-		}
+		c, err := readCredentials(state)
 		var resp *http.Response
 		if err == nil {
 			resp, err = c.send(ctx, method, path, body)
@@ -175,6 +185,14 @@ func ask(ctx context.Context, state, method, path, body string) (*http.Response,
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+func readCredentials(state string) (c credentials, err error) {
+	text, err := os.ReadFile(filepath.Join(state, "credentials.json"))
+	if err != nil {
+		return c, err
+	}
+	return c, json.Unmarshal(text, &c)
 }
 
 // send adds to a request what its API wants: the row-version API the table, the

@@ -31,6 +31,8 @@ type credentials struct {
 	SID     string `json:"sid"` // the cookies of the status API, mwcloud-sid
 	UID     string `json:"uid"` // and mwcloud-uid
 	FeedKey string `json:"feed_key"`
+
+	Passphrase string `json:"passphrase"` // of the cloud
 }
 
 // feedKey is what the feed of the device is signed with.
@@ -50,6 +52,7 @@ func newCredentials() credentials {
 		APIToken: secret(),
 		AppID:    "demo", SchemaID: "site", AuthID: secret(), AuthKey: secret(), StaffName: "editor",
 		SID: secret(), UID: "viewer", FeedKey: base64.StdEncoding.EncodeToString(seed),
+		Passphrase: secret(),
 	}
 }
 
@@ -121,7 +124,8 @@ func (c credentials) reveal(out io.Writer) {
   the API token: %s
   for the rows:  appid %s, schemaid %s, authid %s, authkey %s
   the device:    cookies mwcloud-sid=%s and mwcloud-uid=%s
-`, c.APIToken, c.AppID, c.SchemaID, c.AuthID, c.AuthKey, c.SID, c.UID)
+  the cloud:     passphrase %s
+`, c.APIToken, c.AppID, c.SchemaID, c.AuthID, c.AuthKey, c.SID, c.UID, c.Passphrase)
 }
 
 // print tells how to use the server, once it can be used.

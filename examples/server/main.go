@@ -1,8 +1,8 @@
 // The server keeps a small web site and a Go tool up to date, keeps versions of
 // the site's banners and pages, simulates a device with firmware and the feed
 // that it comes from, rolls new versions of a service (package rollout), which
-// is this program in processes of their own, and serves the APIs for all of that
-// beside the site.
+// is this program in processes of their own, keeps a folder the same on two
+// devices (package sync), and serves the APIs for all of that beside the site.
 // Its commands ask a server that runs.
 //
 //	go run ./examples/server
@@ -43,6 +43,7 @@ type options struct {
 	addr  string        // where it listens
 	pace  time.Duration // how long an update of the site rests, to be looked at
 	rows  int           // how many rows the table of items has at least
+	sync  int64         // bytes a second that the devices with a folder send and fetch; 0: no limit
 	still bool          // begin no service, for tests that are not about one
 	deviceOptions
 }
@@ -55,6 +56,7 @@ func main() {
 	flag.IntVar(&o.rows, "rows", 0, "load so `many` rows into a table of their own, schemaid "+itemsSchema)
 	flag.Int64Var(&o.rate, "firmware-rate", 0, "let the device pull so many `bytes` a second, and take its time with all else, so that you can watch it")
 	flag.DurationVar(&o.window, "firmware-window", 0, "let the device install only in one hour of the day, which begins so `long` from now")
+	flag.Int64Var(&o.sync, "sync-rate", 0, "let the laptop and the phone send and fetch so many `bytes` a second, so that you can watch it")
 	stopping := flag.Bool("stop", false, "end the processes of the service, which outlive the server, and exit")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
@@ -154,7 +156,12 @@ func serveOn(
 		return err
 	}
 	defer services.Close()
-	routes, err := handler(site, updates, rows, camera, services, keys, logger)
+	diary, err := openFolders(o.state, o.sync, keys, db, logger)
+	if err != nil {
+		return err
+	}
+	defer diary.Close()
+	routes, err := handler(site, updates, rows, camera, services, diary, keys, logger)
 	if err != nil {
 		return err
 	}
@@ -163,7 +170,7 @@ func serveOn(
 	live := together(
 		func(ctx context.Context) { _ = updates.Run(ctx) }, // ends with ctx
 		func(ctx context.Context) { _ = rows.Run(ctx) },    // likewise
-		camera.live, func(ctx context.Context) { services.live(ctx, !o.still) },
+		camera.live, diary.live, func(ctx context.Context) { services.live(ctx, !o.still) },
 	)
 	return run(ctx, listener, routes, updates, live, func() {
 		if first { // before anything can go wrong
@@ -218,11 +225,11 @@ func openDatabase(state string) (*sqlite.DB, error) {
 
 // handler serves the site, and the APIs beside it.
 func handler(
-	site http.Handler, updates *update.Updater, rows *lv.Service, camera *device, services *greeter,
+	site http.Handler, updates *update.Updater, rows *lv.Service, camera *device, services *greeter, diary *folders,
 	keys credentials, logger *slog.Logger,
 ) (http.Handler, error) {
 	api, err := httpadapter.New(httpadapter.Config{
-		Update: updates, LV: rows, Rollout: services.controller, Logger: logger,
+		Update: updates, LV: rows, Rollout: services.controller, Folder: diary.laptop, Logger: logger,
 		Firmware: camera.now.Load().service, // for openapi.json: what is asked is answered by the program that runs by then
 		Tables:   []lv.TableID{{App: keys.AppID, Schema: keys.SchemaID}, {App: keys.AppID, Schema: itemsSchema}},
 		Auth:     keys.auth(),
@@ -230,8 +237,13 @@ func handler(
 	if err != nil {
 		return nil, err
 	}
+	phone, err := diary.servePhone(keys.auth(), logger)
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/", api)
+	mux.Handle("/phone/", phone)
 	for _, path := range []string{"/api/update/", "/upkeep/v1/firmware", "/upkeep/v1/firmware/"} {
 		mux.Handle(path, camera)
 	}

@@ -132,6 +132,7 @@ func TestTheDescriptionHasAllThatIsServed(t *testing.T) {
 	paths := described["paths"].(map[string]any)
 	for _, path := range []string{
 		"/api/v1/update", "/lv/prod", "/api/update/status", "/upkeep/v1/updates/runs", "/upkeep/v1/lv/tables", "/upkeep/v1/firmware/status",
+		"/api/sync/performSync", "/upkeep/v1/sync/runs",
 	} {
 		require.Contains(t, paths, path)
 	}
