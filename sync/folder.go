@@ -110,7 +110,8 @@ func (f *Folder) cancelled(ctx context.Context, id string) (*By, error) {
 	return &wish.By, nil
 }
 
-// Configure changes the Settings of Status: change is called with what stands.
+// Configure changes the Settings of Status: change is called with what stands. A
+// remote that Remotes does not have is ErrNotFound.
 func (f *Folder) Configure(ctx context.Context, change func(*Settings), by By) error {
 	by = by.bounded()
 	was, err := f.settings(ctx)
@@ -124,6 +125,13 @@ func (f *Folder) Configure(ctx context.Context, change func(*Settings), by By) e
 	}
 	if err := fits("Settings.Remote", settings.Remote, maxText); err != nil {
 		return err
+	}
+	if settings.Remote != was.Remote {
+		_, done, err := f.remote(ctx, settings.Remote)
+		if err != nil {
+			return err
+		}
+		done()
 	}
 	_, err = f.records.write(ctx, 0, []Entry{noted(keySettings, settings)}, Event{
 		Kind: EventConfigured, Actor: by.Actor,

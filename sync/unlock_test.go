@@ -221,3 +221,30 @@ func TestEachRemoteHasABaseOfItsOwn(t *testing.T) {
 		require.NotContains(t, a.disk.String(), "laptop", "it was deleted since the base of the other remote, too")
 	})
 }
+
+func TestSettingsNameARemoteThatIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.New()
+		require.NoError(t, db.Remotes().Create(t.Context(), "other"))
+		to := func(d *desk, remote string) error {
+			return d.Configure(t.Context(), func(s *cloudsync.Settings) { s.Remote = remote }, cloudsync.By{})
+		}
+		settings := func(d *desk) cloudsync.Settings {
+			status, err := d.Status(t.Context())
+			require.NoError(t, err)
+			return status.Settings
+		}
+		a := newDesk(t, "laptop", nil, func(c *cloudsync.Config) { c.Remotes = db.Remotes() })
+		require.NoError(t, to(a, "other"))
+		require.ErrorIs(t, to(a, "none"), cloudsync.ErrNotFound)
+		require.ErrorIs(t, to(a, ""), cloudsync.ErrInvalid, "there is no Config.Remote")
+		require.Equal(t, cloudsync.Settings{Enabled: true, Remote: "other"}, settings(a))
+
+		b := newDesk(t, "phone", db.Remote("notes"), nil)
+		require.ErrorIs(t, to(b, "other"), cloudsync.ErrNotFound, "there are no Remotes")
+		require.Equal(t, cloudsync.Settings{Enabled: true}, settings(b))
+
+		require.NoError(t, db.Remotes().Remove(t.Context(), "other"))
+		require.NoError(t, a.Configure(t.Context(), func(s *cloudsync.Settings) { s.Enabled = false }, cloudsync.By{}), "what is gone is no hindrance to that")
+	})
+}
