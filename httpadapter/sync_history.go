@@ -1,10 +1,12 @@
 package httpadapter
 
 import (
+	"cmp"
 	"fmt"
 	"mime"
 	"net/http"
 	"path"
+	"strings"
 
 	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
@@ -69,9 +71,20 @@ func (s *syncRoutes) file(c *web.Call) error {
 }
 
 func (s *syncRoutes) conflicts(c *web.Call) error {
-	return syncPage(c, "conflicts", s.folder.Conflicts(c.Context()),
+	return syncPageBy(c, "conflicts", s.folder.Conflicts(c.Context()),
 		func(v cloudsync.Conflict) syncConflictReply { return syncConflictReply(v) },
-		func(v syncConflictReply) string { return v.Copy })
+		func(v syncConflictReply) string { return v.Path + conflictCut + v.Copy }, compareConflicts)
+}
+
+// conflictCut is between the path and the copy in the id of a conflict, and in no
+// path.
+const conflictCut = "//"
+
+// compareConflicts has the order of the list: by path, then by copy.
+func compareConflicts(a, b string) int {
+	pathA, copyA, _ := strings.Cut(a, conflictCut)
+	pathB, copyB, _ := strings.Cut(b, conflictCut)
+	return cmp.Or(strings.Compare(pathA, pathB), strings.Compare(copyA, copyB))
 }
 
 func (s *syncRoutes) verify(c *web.Call) error {

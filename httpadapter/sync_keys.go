@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/upkeep-go/upkeep/httpadapter/internal/web"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
@@ -30,9 +31,16 @@ func (s *syncRoutes) keys(c *web.Call) error {
 		func(k syncKeyReply) string { return k.ID })
 }
 
-// syncPage answers with the items of a list that follow the one that the query's
-// after names.
+// syncPage answers with the items of a list, in the order of their ids, that follow
+// the id that the query's after has, whether or not that item is still there.
 func syncPage[T, W any](c *web.Call, name string, list iter.Seq2[T, error], show func(T) W, id func(W) string) error {
+	return syncPageBy(c, name, list, show, id, strings.Compare)
+}
+
+// syncPageBy is syncPage of a list whose ids are in another order.
+func syncPageBy[T, W any](
+	c *web.Call, name string, list iter.Seq2[T, error], show func(T) W, id func(W) string, compare func(a, b string) int,
+) error {
 	limit, err := c.Limit(maxActions)
 	if err != nil {
 		return err
@@ -40,13 +48,7 @@ func syncPage[T, W any](c *web.Call, name string, list iter.Seq2[T, error], show
 	after := c.Query.Get("after")
 	shown := web.Map(list, func(v T, err error) (W, error) { return show(v), err })
 	return web.Page(c, name, limit, web.Keep(shown, func(w W, err error) bool {
-		if err != nil || after == "" {
-			return true
-		}
-		if id(w) == after {
-			after = ""
-		}
-		return false
+		return err != nil || after == "" || compare(id(w), after) > 0
 	}), id)
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/upkeep-go/upkeep/httpadapter"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
-	"github.com/upkeep-go/upkeep/sync/vault"
 )
 
 const ownSync = "/upkeep/v1/sync"
@@ -19,6 +18,7 @@ const ownSync = "/upkeep/v1/sync"
 type synced struct {
 	*site
 	folder *cloudsync.Folder
+	cloud  *memory.DB // has the remotes
 	person memory.Person
 }
 
@@ -27,12 +27,12 @@ func newSynced(t *testing.T) *synced {
 	files := db.Files("notes")
 	folder, err := cloudsync.New(cloudsync.Config{
 		Name: "notes", Device: "desk", Store: db, Files: files, Remote: db.Remote("default"), Remotes: db.Remotes(),
-		Vault: vault.New("correct horse"), Logger: quiet,
+		Vault: newLatch(), Logger: quiet,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, folder.Close()) })
 	s := (&site{db: db, configure: func(c *httpadapter.Config) { c.Sync, c.Folder, c.Remotes = nil, folder, db.Remotes() }}).open(t)
-	return &synced{s, folder, files.Person()}
+	return &synced{s, folder, db, files.Person()}
 }
 
 // sync starts a sync by a request, and waits for it.
@@ -97,6 +97,8 @@ func TestAFolderIsSyncedAndItsHistoryRead(t *testing.T) {
 
 func TestSettingsOfAFolderAreChangedByName(t *testing.T) {
 	s := newSynced(t)
+	require.JSONEq(t, `{"enabled":true,"remote":""}`, s.get(ownSync+"/settings").text)
+	require.Equal(t, "not-found", s.send("PATCH", ownSync+"/settings", `{"remote":"none"}`, as(admin)).problem(t))
 	require.JSONEq(t, `{"enabled":true,"remote":""}`, s.get(ownSync+"/settings").text)
 	require.JSONEq(t, `{"enabled":false,"remote":""}`, s.send("PATCH", ownSync+"/settings", `{"enabled":false}`, as(admin)).text)
 	require.Equal(t, "disabled", s.post(ownSync+"/runs", "").problem(t))
