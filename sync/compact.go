@@ -19,6 +19,7 @@ func (e *engine) Compact(ctx context.Context, keep Retention, by By) (done Compa
 	if err := w.look(ctx); err != nil {
 		return Compaction{}, err
 	}
+	w.tell.begin(StepCompact, 0, 0)
 	err = w.onNewest(ctx, func() error {
 		c := compaction{work: w, keep: keep}
 		err := c.try(ctx)

@@ -31,7 +31,8 @@ var (
 	ErrStale = errors.New("sync: overtaken")
 
 	// ErrGuard reports a sync that would delete too much, or a folder that is
-	// empty or another one than before. Request.Plan is the way past it.
+	// empty or another one than before: Request.Plan is the way past it. It also
+	// reports a compaction by a clock of the remote that cannot be right.
 	ErrGuard = errors.New("sync: refused by a guard")
 	// ErrForked reports a remote that has gone back, or has two histories.
 	// Request.Fresh is the way past it.

@@ -8,8 +8,7 @@ import (
 // Syncer keeps something the same on many devices. *Folder is one; the adapter
 // and an application's own code take any. It is safe for concurrent use, and
 // by several processes on one Store: the one that holds the folder's lease acts,
-// the others see what it does and may ask it to stop. Package syncertest checks
-// implementations.
+// the others see what it does and may ask it to stop.
 type Syncer interface {
 	// Plan compares both sides and changes neither. A guard that would refuse
 	// is in Plan.Guard. It returns ErrBusy while a run is live.

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,12 +22,15 @@ type Step [3]byte
 type Player func(steps []Step) (why string)
 
 // Run plays so many histories, those of the seeds from 0, or 300 of them unless
-// UPKEEP_FULL=1. The first that fails is played again by fresh, with less and
+// UPKEEP_FULL=1, or as many as UPKEEP_HISTORIES says. The first that fails is played again by fresh, with less and
 // less steps, as long as it fails.
 func Run(t testing.TB, n int, play, fresh Player) {
 	t.Helper()
 	if os.Getenv("UPKEEP_FULL") != "1" {
 		n = min(n, 300)
+	}
+	if many, err := strconv.Atoi(os.Getenv("UPKEEP_HISTORIES")); err == nil {
+		n = many
 	}
 	for seed := range uint64(n) {
 		if why := play(Random(seed)); why != "" {
