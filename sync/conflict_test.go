@@ -127,9 +127,9 @@ func TestEndingAConflictLosesNothing(t *testing.T) {
 					if how >= 2 && p.calls >= n {
 						require.Contains(t, text, "edit meanwhile", "%s %d: %v", keep, n, err)
 					}
-					at := fmt.Sprintf("%s %d, %d: %v: %.200s", keep, n, how, err, text)
+					at := fmt.Sprintf("%s %d, %d: %v: %s", keep, n, how, err, text)
 					if how < 2 && keep != cloudsync.KeepFile {
-						require.Contains(t, text, beside, at)
+						require.Contains(t, text, brief(beside), at)
 					}
 					if how < 2 && keep != cloudsync.KeepCopy {
 						require.Contains(t, text, "n.md=of a", at)

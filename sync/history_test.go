@@ -150,7 +150,7 @@ func TestALongHistoryIsReadWithFewRequests(t *testing.T) {
 	remote := syncertest.Counted(use{w.cloud, new(process)})
 	e := cloudsync.NewEngine(cloudsync.EngineConfig{
 		Device: "new", Files: mount{newDisk(), new(process), d.caps}, Remote: remote,
-		Store: &notes{make(map[string][]byte), new(process)}, Sealer: plain{},
+		Store: &notes{make(map[string][]byte), new(process)}, Sealer: plain{}, Parallel: 1,
 	})
 	n := 0
 	for c, err := range e.Commits(t.Context(), cloudsync.CommitQuery{}) {

@@ -300,15 +300,11 @@ func (w *work) chunks(ctx context.Context, path string, use func(id tree.ID, chu
 // cut cuts a content, and calls use with each chunk, which is valid until it
 // returns.
 func (w *work) cut(ctx context.Context, r io.Reader, use func(id tree.ID, chunk []byte) error) error {
-	if w.buffer == nil {
-		w.buffer = make([]byte, smallFile)
-	}
-	n, err := io.ReadFull(r, w.buffer)
-	small := w.buffer[:n]
+	small, err := w.readSmall(r)
 	switch {
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF) && len(small) == 0:
 		return nil
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF):
 		return use(w.Sealer.ID(small), small)
 	case err != nil:
 		return err
@@ -319,4 +315,25 @@ func (w *work) cut(ctx context.Context, r io.Reader, use func(id tree.ID, chunk 
 		return failed == nil
 	})
 	return errors.Join(err, failed)
+}
+
+// readSmall reads what a content begins with, into a buffer that is as large as the
+// files were that this work has read. Of less than smallFile bytes the error is
+// io.EOF.
+func (w *work) readSmall(r io.Reader) ([]byte, error) {
+	const first = 32 << 10
+	if w.buffer == nil {
+		w.buffer = make([]byte, first)
+	}
+	for n := 0; ; {
+		k, err := io.ReadFull(r, w.buffer[n:])
+		n += k
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return w.buffer[:n], io.EOF
+		case err != nil || n == smallFile:
+			return w.buffer[:n], err
+		}
+		w.buffer = append(make([]byte, 0, 2*n), w.buffer...)[:2*n]
+	}
 }

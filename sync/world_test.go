@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -161,6 +162,14 @@ func (d *disk) clash(path string) *node {
 
 func (w *world) String() string { return strings.Join(w.told, "\n") }
 
+// brief is a content, or what tells a long one from others.
+func brief(content string) string {
+	if len(content) <= 100 {
+		return content
+	}
+	return fmt.Sprintf("%s and so on, %d bytes, %.4x", content[:20], len(content), sha256.Sum256([]byte(content)))
+}
+
 // String are the words of a disk: path=content, path>target, path/ and permissions
 // that are not the usual ones.
 func (d *disk) String() string {
@@ -174,7 +183,7 @@ func (d *disk) String() string {
 		case n.mode&fs.ModeSymlink != 0:
 			words = append(words, path+">"+n.content)
 		default:
-			word := path + "=" + n.content
+			word := path + "=" + brief(n.content)
 			if perm := n.mode.Perm(); perm != 0o644 {
 				word += fmt.Sprintf("!%o", perm)
 			}

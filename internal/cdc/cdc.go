@@ -92,7 +92,7 @@ func Each(ctx context.Context, r io.Reader, use func(chunk []byte, offset int64)
 
 // Each is as the function Each, for the chunks of c.
 func (c Cutter) Each(ctx context.Context, r io.Reader, use func(chunk []byte, offset int64) (more bool)) error {
-	buf := make([]byte, 0, 4*c.Max)
+	buf := make([]byte, 0, c.Max/4)
 	for offset, end := int64(0), false; !end; {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -111,7 +111,9 @@ func (c Cutter) Each(ctx context.Context, r io.Reader, use func(chunk []byte, of
 			}
 			offset, rest = offset+int64(n), rest[n:]
 		}
-		buf = buf[:copy(buf, rest)]
+		if buf = buf[:copy(buf, rest)]; len(buf) > cap(buf)/2 && cap(buf) < 4*c.Max {
+			buf = append(make([]byte, 0, 4*cap(buf)), buf...) // there is more than a little
+		}
 	}
 	return nil
 }
