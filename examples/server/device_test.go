@@ -26,7 +26,7 @@ func TestTheWalkOfTheDeviceRunsWordForWord(t *testing.T) {
 		t.Skip("UPKEEP_FULL=1 runs it: it waits so that people can watch, for more than a minute")
 	}
 	t.Parallel()
-	out, wrong := walkThrough(t, "## Update a device", "## Clean up")
+	out, wrong := walkThrough(t, "## Update a device", "## Sync a folder")
 	said := regexp.MustCompile(`(?m)^server: .*\n`).FindAllString(wrong, -1)
 	require.Equal(t, []string{"server: the server answered 409 Conflict\n", "server: the server answered 422 Unprocessable Entity\n"}, said, wrong)
 	requireInOrder(t, out,
@@ -60,9 +60,11 @@ func walkThrough(t *testing.T, from, until string) (said, wrong string) {
 	addr := free.Addr().String()
 	require.NoError(t, free.Close())
 	state, dir := filepath.Join(t.TempDir(), "a state"), t.TempDir()
-	// As the walk builds it: with the race detector the feed would take minutes.
-	built, err := exec.CommandContext(t.Context(), goTool, "build", "-o", filepath.Join(dir, "program"), ".").CombinedOutput()
-	require.NoError(t, err, "%s", built)
+	for name, of := range map[string]string{"program": ".", "syncdir": "../syncdir"} {
+		// As the walk builds it: with the race detector the feed would take minutes.
+		built, err := exec.CommandContext(t.Context(), goTool, "build", "-o", filepath.Join(dir, name), of).CombinedOutput()
+		require.NoError(t, err, "%s", built)
+	}
 	program := fmt.Sprintf("#!/bin/sh\nexec '%s' -state '%s' -addr %s \"$@\"\n", filepath.Join(dir, "program"), state, addr)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "server"), []byte(program), 0o755))
 

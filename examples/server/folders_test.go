@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -64,6 +67,39 @@ func TestTheDiaryIsTheSameOnBothDevicesAndNobodyReadsItInTheCloud(t *testing.T) 
 	text, err = os.ReadFile(filepath.Join(state, "laptop", day))
 	require.NoError(t, err)
 	require.Equal(t, "I met Ben.", string(text))
+}
+
+// TestTheWalkOfTheFolderRunsWordForWord runs what the README says of the diary, a
+// kill included, in one shell.
+func TestTheWalkOfTheFolderRunsWordForWord(t *testing.T) {
+	if os.Getenv("UPKEEP_FULL") == "" {
+		t.Skip("UPKEEP_FULL=1 runs it: it waits so that people can watch, for half a minute")
+	}
+	t.Parallel()
+	out, wrong := walkThrough(t, "## Sync a folder", "## Clean up")
+	require.NotContains(t, wrong, "server: ", "no command is refused")
+	require.Equal(t, 1, strings.Count(wrong, "syncdir: "), "but one with a wrong passphrase\n%s", wrong)
+	require.Contains(t, wrong, "sync: wrong passphrase")
+	did := func(up, down, deleted, conflicts int) string {
+		return fmt.Sprintf("\n\"state\":\"succeeded\" \"uploaded\":%d \"downloaded\":%d \"deleted\":%d \"conflicts\":%d\n", up, down, deleted, conflicts)
+	}
+	requireInOrder(t, out,
+		`{"code":0,`, `"cmd":"syncBegin"`, `"cmd":"syncEnd"`, did(0, 30, 0, 0)+"+new\nconfig+\nheads\nindex\nkeys\npacks\nprobe\nboth are the same\n",
+		`"conflicts":1`, "(conflict ", "Day 1: sun, at ", "diary/01.md:Day 1: rain, at ", `"copy":"diary/01 (conflict `, did(0, 1, 0, 0)+"Day 1: sun, at ",
+		did(1, 0, 0, 0), did(0, 1, 0, 0)[1:]+"Day 2: I met Ben, at ",
+		`"state":"failed"`, "it would delete 29 of 30 files in the remote", `"guard":"it would delete 29 of 30`, `"next":"2"`, did(0, 0, 29, 0),
+		"it would delete 29 of 30 files here", did(0, 0, 29, 0)+"30.md\n",
+		`"request_reason":"that month is over"`, "\nDay 7: nothing new.\n", did(29, 0, 0, 0), did(0, 29, 0, 0)[1:]+"30\n",
+		"event: recovered\n", "event: ended\n", `"state":"succeeded"`, did(0, 1, 0, 0), "0 up, 31 down, 0 deleted, 0 conflicts\n",
+		did(0, 0, 1, 0), `{"forgotten":`, `"bytes":60`, `{"commit":"`, `"bytes":60`, did(0, 0, 1, 0), "0 up, 0 down, 1 deleted, 0 conflicts\nall is well\n",
+	)
+	digests := regexp.MustCompile(`(?m)^\d+ \d+\n\d+ \d+\n\d+ \d+$`).FindAllString(out, -1)
+	require.Len(t, digests, 2, out)
+	for _, three := range digests {
+		each := strings.Split(three, "\n")
+		require.Equal(t, []string{each[0], each[0], each[0]}, each)
+	}
+	require.Regexp(t, `(?m)^[67]\d{7}$`, out, "of the photos one pack at most is sent twice")
 }
 
 func TestFramesAreThoseOfASyncThatHasBegun(t *testing.T) {
