@@ -1,7 +1,6 @@
 package sync_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,23 +19,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/durable"
+	"github.com/upkeep-go/upkeep/internal/proctest"
 	"github.com/upkeep-go/upkeep/storage/dir"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
 
-// TestMain makes this test a program that syncs until it is killed.
-func TestMain(m *testing.M) {
-	if len(os.Args) == 4 && os.Args[1] == "sync" {
+// roles are what this program does as a child.
+var roles = proctest.Roles{
+	// sync syncs until it is killed.
+	"sync": func(args []string) error {
 		for {
-			if err := syncOnce(context.Background(), os.Args[2], os.Args[3]); err != nil {
-				fmt.Println(err)
-				os.Exit(1)
+			if err := syncOnce(context.Background(), args[0], args[1]); err != nil {
+				return err
 			}
 			fmt.Println("synced")
 		}
-	}
-	os.Exit(m.Run())
+	},
 }
+
+func TestMain(m *testing.M) { roles.Main(m) }
 
 // syncOnce syncs the folder of a device with the cloud beside it.
 func syncOnce(ctx context.Context, at, device string) (err error) {
@@ -154,22 +154,13 @@ func TestWhoIsKilledLosesNothing(t *testing.T) {
 // has begun, or once that is over.
 func killed(t *testing.T, at, device string, after time.Duration) {
 	t.Helper()
-	child := exec.Command(os.Args[0], "sync", at, device)
-	out, err := child.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, child.Start())
-	said := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(out).ReadString('\n')
-		said <- line
-	}()
+	c := roles.Start(t, "sync", at, device)
 	select {
-	case line := <-said:
-		require.Equal(t, "synced\n", line)
+	case line := <-c.Lines():
+		require.Equal(t, "synced", line)
 	case <-time.After(after):
 	}
-	require.NoError(t, child.Process.Kill())
-	_ = child.Wait() // it was killed
+	c.Kill()
 }
 
 // contents are those of all files of a folder, but for what is staged.

@@ -17,9 +17,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/proctest"
+	"github.com/upkeep-go/upkeep/internal/tempdirtest"
 	"github.com/upkeep-go/upkeep/storage/dir"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
+
+func init() { tempdirtest.InMemory() }
+
+// roles are what this program does as a child.
+var roles = proctest.Roles{"putter": putter, "racer": racer}
+
+func TestMain(m *testing.M) { roles.Main(m) }
 
 // sealed is a content that tells for what name it is, and whether it is whole.
 func sealed(name string) []byte {
@@ -50,10 +59,10 @@ func TestWhatAKilledProcessHasPutIsWhole(t *testing.T) {
 	}
 	path, left := t.TempDir(), 0
 	for i := range kills {
-		c := startChild(t, "putter", path, fmt.Sprint("round", i))
-		at := c.line()
+		c := roles.Start(t, "putter", path, fmt.Sprint("round", i))
+		at := c.Line()
 		time.Sleep(time.Duration(rand.IntN(20_000)) * time.Microsecond)
-		put := append([]string{at}, c.kill()...)
+		put := append([]string{at}, c.Kill()...)
 
 		r := opened(t, path)
 		for n, name := range put {
@@ -103,10 +112,10 @@ const races = 500
 
 func TestTwoProcessesWinEachNameOnce(t *testing.T) {
 	path := t.TempDir()
-	racers := []*child{startChild(t, "racer", path, "first"), startChild(t, "racer", path, "the second")}
+	racers := []*proctest.Child{roles.Start(t, "racer", path, "first"), roles.Start(t, "racer", path, "the second")}
 	winner := map[string]string{}
 	for i, c := range racers {
-		for _, name := range c.rest() {
+		for _, name := range c.Rest() {
 			require.NotContains(t, winner, name, "it was won twice, or: %s", name)
 			winner[name] = []string{"first", "the second"}[i]
 		}

@@ -149,11 +149,11 @@ func TestRestoreMakesADatabaseThatIsMissing(t *testing.T) {
 func TestRestoreIgnoresTheLogOfTheOldDatabase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	_, _, backup := backedUp(t)
-	c := startChild(t, "acknowledge", path, "x")
+	c := roles.Start(t, "acknowledge", path, "x")
 	for range 10 {
-		c.line()
+		c.Line()
 	}
-	c.kill()
+	c.Kill()
 	info, err := os.Stat(path + "-wal")
 	require.NoError(t, err)
 	require.Positive(t, info.Size(), "the killed process left a log")
@@ -182,10 +182,10 @@ func TestRestoreRefusesADatabaseThatIsOpen(t *testing.T) {
 	t.Run("in another", func(t *testing.T) {
 		db, path, backup := backedUp(t)
 		require.NoError(t, db.Close())
-		c := startChild(t, "hold", path, "core")
-		c.line()
+		c := roles.Start(t, "hold", path, "core")
+		c.Line()
 		require.ErrorIs(t, sqlite.Restore(t.Context(), backup, sqlite.Config{Path: path}), storage.ErrBusy)
-		c.kill()
+		c.Kill()
 		requireRuns(t, path, "new", "old")
 	})
 }
@@ -244,9 +244,9 @@ func TestARestoreThatIsKilledLeavesTheOldDatabaseOrTheNew(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "state.db")
 		require.NoError(t, os.WriteFile(path, old, 0o600))
 		require.NoError(t, os.WriteFile(path+"-wal", wal, 0o600))
-		c := startChild(t, "restore for ever", path, backup)
+		c := roles.Start(t, "restore for ever", path, backup)
 		time.Sleep(time.Duration(rand.Int64N(int64(40 * time.Millisecond))))
-		c.kill()
+		c.Kill()
 		db, err := sqlite.Open(sqlite.Config{Path: path})
 		require.NoError(t, err)
 		ids := runs(t, db)
@@ -267,7 +267,7 @@ func TestADatabaseThatIsOpenedWhileItIsReplacedIsTheOldOrTheNew(t *testing.T) {
 	t.Parallel()
 	db, path, backup := backedUp(t)
 	require.NoError(t, db.Close())
-	c := startChild(t, "restore for ever", path, backup)
+	c := roles.Start(t, "restore for ever", path, backup)
 	for i := range 20 {
 		db, err := sqlite.Open(sqlite.Config{Path: path})
 		for errors.Is(err, storage.ErrBusy) { // it was replaced three times meanwhile
@@ -279,8 +279,8 @@ func TestADatabaseThatIsOpenedWhileItIsReplacedIsTheOldOrTheNew(t *testing.T) {
 		require.NoError(t, db.Close())
 		time.Sleep(time.Duration(rand.Int64N(int64(5 * time.Millisecond))))
 	}
-	require.Equal(t, "restored", c.line())
-	c.kill()
+	require.Equal(t, "restored", c.Line())
+	c.Kill()
 	db, err := sqlite.Open(sqlite.Config{Path: path})
 	require.NoError(t, err)
 	require.NoError(t, db.Backup(t.Context(), backup+"-check"), "it is whole")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/proctest"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
@@ -45,7 +46,7 @@ func TestARunThatCannotBeReadStopsItsOwnPackageAlone(t *testing.T) {
 			u, err := update.New(update.Config{Store: db, Packages: packages, Logger: slog.New(slog.DiscardHandler)})
 			require.NoError(t, err)
 			defer u.Close()
-			ctx, cancel := context.WithTimeout(t.Context(), hangs)
+			ctx, cancel := context.WithTimeout(t.Context(), proctest.Hangs)
 			defer cancel()
 			err = u.Recover(ctx)
 			require.ErrorIs(t, err, update.ErrCorrupt)

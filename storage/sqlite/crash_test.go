@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/proctest"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
@@ -38,15 +39,15 @@ func TestWhatWasAcknowledgedSurvivesTheDeathOfTheProcess(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "state.db")
 	var acknowledged []string
-	survivor := startChild(t, "acknowledge", path, "survivor")
-	acknowledged = append(acknowledged, survivor.line())
+	survivor := roles.Start(t, "acknowledge", path, "survivor")
+	acknowledged = append(acknowledged, survivor.Line())
 	for round := range 5 {
-		c := startChild(t, "acknowledge", path, fmt.Sprint("round-", round))
-		acknowledged = append(acknowledged, c.line())
+		c := roles.Start(t, "acknowledge", path, fmt.Sprint("round-", round))
+		acknowledged = append(acknowledged, c.Line())
 		time.Sleep(time.Duration(rand.Int64N(int64(50 * time.Millisecond))))
-		acknowledged = append(acknowledged, c.kill()...)
+		acknowledged = append(acknowledged, c.Kill()...)
 	}
-	acknowledged = append(acknowledged, survivor.kill()...)
+	acknowledged = append(acknowledged, survivor.Kill()...)
 
 	db := open(t, sqlite.Config{Path: path})
 	there := map[string]bool{}
@@ -64,9 +65,9 @@ func TestWhatWasAcknowledgedSurvivesTheDeathOfTheProcess(t *testing.T) {
 // it that was killed.
 func loggedFiles(t *testing.T) (db, wal []byte) {
 	path := filepath.Join(t.TempDir(), "state.db")
-	c := startChild(t, "save", path)
-	require.Equal(t, "saved", c.line())
-	c.kill()
+	c := roles.Start(t, "save", path)
+	require.Equal(t, "saved", c.Line())
+	c.Kill()
 	db, err := os.ReadFile(path)
 	require.NoError(t, err)
 	wal, err = os.ReadFile(path + "-wal")
@@ -96,7 +97,7 @@ func init() {
 			}
 		}
 		fmt.Println("saved")
-		return forever()
+		return proctest.Forever()
 	}
 }
 

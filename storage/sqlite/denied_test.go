@@ -67,7 +67,7 @@ func TestOpenSaysWhereItMayNotWrite(t *testing.T) {
 			if os.Getuid() != 0 && folderMode(t, folder) == 0o755 {
 				require.NoError(t, os.Chmod(folder, 0o555))
 			}
-			require.Regexp(t, "^read-only .*"+path, startChild(t, "open as nobody", path).line())
+			require.Regexp(t, "^read-only .*"+path, roles.Start(t, "open as nobody", path).Line())
 		})
 	}
 }
@@ -78,12 +78,12 @@ func TestADatabaseThatWasReadOnlyIsUsedOnceItMayBeWritten(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	path := moved(t, folder, 0o444)
 	require.NoError(t, os.Chmod(folder, 0o777))
-	require.Regexp(t, "^read-only .*"+path, startChild(t, "open as nobody", path).line())
+	require.Regexp(t, "^read-only .*"+path, roles.Start(t, "open as nobody", path).Line())
 	files, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	require.Len(t, files, 1, "nothing is left beside it")
 	require.NoError(t, os.Chmod(path, 0o666))
-	require.Equal(t, "opened", startChild(t, "open as nobody", path).line())
+	require.Equal(t, "opened", roles.Start(t, "open as nobody", path).Line())
 }
 
 func folderMode(t *testing.T, path string) os.FileMode {
@@ -103,8 +103,8 @@ func moved(t *testing.T, folder string, mode os.FileMode) string {
 // write, which is a full disk to it.
 func TestAFullDiskLosesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
-	c := startChild(t, "fill", path)
-	lines := c.rest()
+	c := roles.Start(t, "fill", path)
+	lines := c.Rest()
 	require.Greater(t, len(lines), 3)
 	require.Regexp(t, "^full .*"+path, lines[len(lines)-2])
 	require.Equal(t, "again", lines[len(lines)-1], "once there is space the next write is done")
@@ -125,18 +125,18 @@ func TestAFolderThatMayNotBeEnteredForAWhileIsNotLost(t *testing.T) {
 	t.Cleanup(func() { _ = os.Chmod(folder, 0o700); _ = os.RemoveAll(folder) })
 	path := moved(t, folder, 0o666)
 	require.NoError(t, os.Chmod(folder, 0o777))
-	c := startChild(t, "write as nobody", path)
+	c := roles.Start(t, "write as nobody", path)
 	for range 2 { // the second time it is still the same database
-		require.Equal(t, "written", c.line())
+		require.Equal(t, "written", c.Line())
 		require.NoError(t, os.Chmod(folder, 0))
-		line := c.after("written")
+		line := c.After("written")
 		require.NoError(t, os.Chmod(folder, 0o777))
-		for ; line != "written"; line = c.line() { // each try is told by its own line
+		for ; line != "written"; line = c.Line() { // each try is told by its own line
 			require.Contains(t, line, path)
 			require.NotContains(t, line, storage.ErrMoved.Error())
 		}
 	}
-	c.kill()
+	c.Kill()
 	require.NoError(t, os.Chmod(folder, 0o777))
 	require.NotEmpty(t, runs(t, open(t, sqlite.Config{Path: path})))
 }
@@ -166,7 +166,7 @@ func TestAUserDoesNotTakeForRestoredWhatAnotherUserHasOpened(t *testing.T) {
 			before, err := db.Base(t.Context())
 			require.NoError(t, err)
 			require.NoError(t, db.Close())
-			require.Equal(t, "opened", startChild(t, "open as nobody", path).line())
+			require.Equal(t, "opened", roles.Start(t, "open as nobody", path).Line())
 			after, err := open(t, sqlite.Config{Path: path}).Base(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, before, after)
@@ -176,7 +176,7 @@ func TestAUserDoesNotTakeForRestoredWhatAnotherUserHasOpened(t *testing.T) {
 
 func TestADatabaseThatHasNoSpaceIsNotMade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
-	require.Regexp(t, "^full .*"+path, startChild(t, "open with no space", path).line())
+	require.Regexp(t, "^full .*"+path, roles.Start(t, "open with no space", path).Line())
 	open(t, sqlite.Config{Path: path})
 }
 

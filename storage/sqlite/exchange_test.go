@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/proctest"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
@@ -67,7 +68,7 @@ func next(t *testing.T, all <-chan seen) seen {
 	select {
 	case one := <-all:
 		return one
-	case <-time.After(hangs):
+	case <-time.After(proctest.Hangs):
 		require.Fail(t, "nothing is told")
 		return seen{}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/firmware"
+	"github.com/upkeep-go/upkeep/internal/proctest"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
@@ -140,7 +141,7 @@ func TestTheEventsOfADeviceGoOnInANewHistory(t *testing.T) {
 	// others are gone.
 	told := func(device string, after int64) (seqs []int64) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), hangs)
+		ctx, cancel := context.WithTimeout(t.Context(), proctest.Hangs)
 		defer cancel()
 		for e, err := range db.Firmware(device).Watch(ctx, after) {
 			if err != nil {

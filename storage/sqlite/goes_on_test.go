@@ -36,32 +36,32 @@ var goings = map[string]func(t *testing.T, s *story){
 	},
 	"a kill": func(t *testing.T, s *story) {
 		s.close()
-		c := startChild(t, "acknowledge", s.path, "x")
-		c.line()
-		c.kill()
+		c := roles.Start(t, "acknowledge", s.path, "x")
+		c.Line()
+		c.Kill()
 	},
 	"kills at the start": func(t *testing.T, s *story) {
 		s.close()
 		for i := range 12 {
-			c := startChild(t, "acknowledge", s.path, "x")
+			c := roles.Start(t, "acknowledge", s.path, "x")
 			time.Sleep(time.Duration(i) * 3 * time.Millisecond)
-			c.kill()
+			c.Kill()
 		}
 	},
 	"another process": func(t *testing.T, s *story) {
-		c := startChild(t, "acknowledge", s.path, "x")
-		c.line()
+		c := roles.Start(t, "acknowledge", s.path, "x")
+		c.Line()
 		s.close()
 		s.open()
-		c.line()
-		c.kill()
+		c.Line()
+		c.Kill()
 		s.close()
 	},
 	"a kill, and a folder that is renamed": func(t *testing.T, s *story) {
 		s.close()
-		c := startChild(t, "acknowledge", s.path, "x")
-		c.line()
-		c.kill()
+		c := roles.Start(t, "acknowledge", s.path, "x")
+		c.Line()
+		c.Kill()
 		folder := filepath.Dir(s.path)
 		require.NoError(t, os.Rename(folder, folder+"-new"))
 		s.path = filepath.Join(folder+"-new", "state.db")
@@ -132,11 +132,11 @@ func TestADatabaseThatWasInUseAndHasNoLogIsRefused(t *testing.T) {
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "state.db")
-			c := startChild(t, "acknowledge", path, "x")
+			c := roles.Start(t, "acknowledge", path, "x")
 			for range 20 {
-				c.line()
+				c.Line()
 			}
-			c.kill()
+			c.Kill()
 			path = lose(t, path)
 			before, err := os.ReadFile(path)
 			require.NoError(t, err)
@@ -162,12 +162,12 @@ func TestWhoLooksWithSQLitesProgramAfterACrashLosesNothing(t *testing.T) {
 	for name, idle := range map[string]bool{"at once": false, "when all is folded": true} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "state.db")
-			c := startChild(t, "acknowledge", path, "x")
-			acknowledged := c.line()
+			c := roles.Start(t, "acknowledge", path, "x")
+			acknowledged := c.Line()
 			if idle {
 				shell(t, path, "PRAGMA wal_checkpoint")
 			}
-			c.kill()
+			c.Kill()
 			shell(t, path, "SELECT count(*) FROM upkeep_update_run")
 			_, err := os.Stat(path + "-wal")
 			require.ErrorIs(t, err, fs.ErrNotExist, "it has folded the log")

@@ -11,16 +11,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/proctest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
 
 // heldByChild starts a process that holds an item.
-func heldByChild(t *testing.T, role string) (*sqlite.DB, *child) {
+func heldByChild(t *testing.T, role string) (*sqlite.DB, *proctest.Child) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	db := open(t, sqlite.Config{Path: path})
-	c := startChild(t, role, path, "core")
-	require.Equal(t, "held", c.line())
+	c := roles.Start(t, role, path, "core")
+	require.Equal(t, "held", c.Line())
 	require.ErrorIs(t, take(db, "core"), lease.ErrHeld)
 	_, err := db.Locker().Holder(t.Context(), "core")
 	require.NoError(t, err)
@@ -41,20 +42,20 @@ func requireTaken(t *testing.T, db *sqlite.DB) {
 
 func TestTheLeaseOfAKilledProcessIsTakenOverAtOnce(t *testing.T) {
 	db, c := heldByChild(t, "hold")
-	c.kill()
+	c.Kill()
 	requireTaken(t, db)
 }
 
 func TestTheLeaseOfAZombieIsTakenOverAtOnce(t *testing.T) {
 	db, c := heldByChild(t, "hold")
 	require.NoError(t, c.Process.Kill())
-	for range c.lines { // the pipe closes when it is dead; nobody waits for it yet
+	for range c.Lines() { // the pipe closes when it is dead; nobody waits for it yet
 	}
 	require.NoError(t, syscall.Kill(c.Process.Pid, 0), "it is still there")
 	require.Eventually(t, func() bool {
 		_, err := db.Locker().Holder(t.Context(), "core")
 		return err != nil
-	}, hangs, time.Millisecond)
+	}, proctest.Hangs, time.Millisecond)
 	requireTaken(t, db)
 }
 
@@ -70,9 +71,9 @@ func TestTheLeaseOfAStoppedProcessIsNotTaken(t *testing.T) {
 func TestTheLeaseOfAProcessThatExecutedAnotherProgramIsTakenOverAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	db := open(t, sqlite.Config{Path: path})
-	c := startChild(t, "hold and execute", path, "core")
-	require.Equal(t, "held", c.line())
-	require.Equal(t, "free", c.line(), "the new program itself sees it so")
+	c := roles.Start(t, "hold and execute", path, "core")
+	require.Equal(t, "held", c.Line())
+	require.Equal(t, "free", c.Line(), "the new program itself sees it so")
 	require.NoError(t, syscall.Kill(c.Process.Pid, 0), "the process lives")
 	_, err := db.Locker().Acquire(t.Context(), "other", "me", time.Hour)
 	require.NoError(t, err)
@@ -88,7 +89,7 @@ func init() {
 			return err
 		}
 		fmt.Println("held")
-		return syscall.Exec("/proc/self/exe", append([]string{"look"}, args...), []string{roleEnv + "=look"})
+		return syscall.Exec("/proc/self/exe", append([]string{"look"}, args...), []string{proctest.Env + "=look"})
 	}
 	roles["look"] = func(args []string) error {
 		db, err := openPatiently(args[0])
@@ -102,7 +103,7 @@ func init() {
 			return err
 		}
 		fmt.Println("free")
-		return forever()
+		return proctest.Forever()
 	}
 }
 

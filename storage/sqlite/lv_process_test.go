@@ -63,10 +63,10 @@ func TestEveryAcknowledgedPublicationSurvivesTheDeathOfTheProcess(t *testing.T) 
 	path := filepath.Join(t.TempDir(), "state.db")
 	var acknowledged []string
 	for round := range 5 {
-		c := startChild(t, "publish", path, fmt.Sprint(round))
-		acknowledged = append(acknowledged, c.line())
+		c := roles.Start(t, "publish", path, fmt.Sprint(round))
+		acknowledged = append(acknowledged, c.Line())
 		time.Sleep(time.Duration(rand.Int64N(int64(100 * time.Millisecond))))
-		acknowledged = append(acknowledged, c.kill()...)
+		acknowledged = append(acknowledged, c.Kill()...)
 	}
 
 	db := open(t, sqlite.Config{Path: path})
@@ -185,10 +185,10 @@ func init() {
 func TestTwoProcessesPublishInOneOrderThatBothSee(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "state.db")
-	first, second := startChild(t, "take turns", path, "first"), startChild(t, "take turns", path, "second")
-	seen := first.rest()
+	first, second := roles.Start(t, "take turns", path, "first"), roles.Start(t, "take turns", path, "second")
+	seen := first.Rest()
 	require.Len(t, seen, 160, seen)
-	require.Equal(t, seen, second.rest(), "both see one order")
+	require.Equal(t, seen, second.Rest(), "both see one order")
 
 	db := open(t, sqlite.Config{Path: path})
 	requireOneOrder(t, db.Versions(), allEvents(t, db.Versions()))

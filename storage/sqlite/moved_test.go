@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/needstest"
+	"github.com/upkeep-go/upkeep/internal/proctest"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
@@ -110,7 +111,7 @@ func TestReadersLearnThatTheFileHasGone(t *testing.T) {
 	select {
 	case err := <-watched:
 		require.ErrorIs(t, err, storage.ErrMoved)
-	case <-time.After(hangs):
+	case <-time.After(proctest.Hangs):
 		require.Fail(t, "Watch waits for ever")
 	}
 }
@@ -125,14 +126,14 @@ func TestASecondServerAtThePathIsTheOnlyOne(t *testing.T) {
 	for _, end := range []string{"", "-wal", "-shm"} {
 		require.NoError(t, os.Rename(path+end, path+".old"+end))
 	}
-	c := startChild(t, "acknowledge", path, "second")
-	acknowledged := []string{c.line()}
+	c := roles.Start(t, "acknowledge", path, "second")
+	acknowledged := []string{c.Line()}
 	require.ErrorIs(t, create(first, "first", 0), storage.ErrMoved)
 	require.NoError(t, first.Close())
 	_, err := os.Stat(path + "-wal")
 	require.NoError(t, err, "the first server leaves the second's log alone")
-	acknowledged = append(acknowledged, c.line())
-	acknowledged = append(acknowledged, c.kill()...)
+	acknowledged = append(acknowledged, c.Line())
+	acknowledged = append(acknowledged, c.Kill()...)
 	there := map[string]bool{}
 	for _, id := range runs(t, open(t, sqlite.Config{Path: path})) {
 		there[id] = true
@@ -220,8 +221,8 @@ func TestADatabaseThatIsClosedIsOneFileAndSaysSo(t *testing.T) {
 func TestTheFileAloneIsEverythingOnceNobodyWrites(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "state.db")
-	c := startChild(t, "write and rest", path)
-	require.Equal(t, "written", c.line())
+	c := roles.Start(t, "write and rest", path)
+	require.Equal(t, "written", c.Line())
 	copied := filepath.Join(t.TempDir(), "copy.db")
 	require.Eventually(t, func() bool {
 		data, err := os.ReadFile(path)
@@ -236,8 +237,8 @@ func TestTheFileAloneIsEverythingOnceNobodyWrites(t *testing.T) {
 		}
 		defer app.Close()
 		return app.QueryRow("SELECT count(*) FROM upkeep_update_run").Scan(&n) == nil && n == 10
-	}, hangs, 50*time.Millisecond)
-	c.kill()
+	}, proctest.Hangs, 50*time.Millisecond)
+	c.Kill()
 }
 
 func init() {
@@ -252,7 +253,7 @@ func init() {
 			}
 		}
 		fmt.Println("written")
-		return forever()
+		return proctest.Forever()
 	}
 }
 

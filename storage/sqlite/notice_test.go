@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/proctest"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
@@ -29,14 +30,14 @@ func TestWatchSeesTheCommitsOfOtherProcesses(t *testing.T) {
 			seen <- struct{}{}
 		}
 	}()
-	c := startChild(t, "acknowledge", path, "x")
-	c.line()
+	c := roles.Start(t, "acknowledge", path, "x")
+	c.Line()
 	select {
 	case <-seen:
-	case <-time.After(hangs):
+	case <-time.After(proctest.Hangs):
 		require.Fail(t, "nothing was seen")
 	}
-	c.kill()
+	c.Kill()
 }
 
 // TestWatchSeesTheCommitsOfOthersWithin250Milliseconds has the others in this

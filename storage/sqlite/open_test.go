@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/proctest"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
@@ -149,13 +150,13 @@ func TestADatabaseOfUseWithNothingElseCanBeOpened(t *testing.T) {
 
 func TestProcessesMakeADatabaseTogether(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
-	var children []*child
+	var children []*proctest.Child
 	for range 4 {
-		children = append(children, startChild(t, "hold", path, t.Name()))
+		children = append(children, roles.Start(t, "hold", path, t.Name()))
 	}
 	held := 0
 	for _, c := range children {
-		if c.line() == "held" {
+		if c.Line() == "held" {
 			held++
 		}
 	}
@@ -174,6 +175,6 @@ func init() {
 		} else {
 			fmt.Println("held")
 		}
-		return forever()
+		return proctest.Forever()
 	}
 }

@@ -70,14 +70,14 @@ func TestAHolderThatWasStoppedDoesNothingOnceAnotherHasTheItem(t *testing.T) {
 func stopHolder(t *testing.T, ttl time.Duration) bool {
 	path := filepath.Join(t.TempDir(), "state.db")
 	db := open(t, sqlite.Config{Path: path})
-	c := startChild(t, "act while holding", path, "core", ttl.String())
-	first := c.line()
+	c := roles.Start(t, "act while holding", path, "core", ttl.String())
+	first := c.Line()
 	if strings.HasPrefix(first, "lost:") {
 		return false
 	}
 	require.Equal(t, "held", first)
 	for range 20 { // it acts
-		if strings.HasPrefix(c.line(), "lost:") {
+		if strings.HasPrefix(c.Line(), "lost:") {
 			return false
 		}
 	}
@@ -87,7 +87,7 @@ func stopHolder(t *testing.T, ttl time.Duration) bool {
 	taken := machineTime()
 	require.NoError(t, c.Process.Signal(syscall.SIGCONT))
 	var last time.Duration
-	for line := c.line(); ; line = c.line() {
+	for line := c.Line(); ; line = c.Line() {
 		var at int64
 		if _, err := fmt.Sscan(line, &at); err != nil {
 			require.Equal(t, "lost: lease: lost", line)

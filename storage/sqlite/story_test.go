@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/proctest"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/update"
@@ -127,7 +128,7 @@ func (s *story) base() (base int64) {
 
 // told reports what a reader at an event is told: an event, or ErrCompacted.
 func (s *story) told(f feed, after int64) (seq int64, err error) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), hangs)
+	ctx, cancel := context.WithTimeout(s.t.Context(), proctest.Hangs)
 	defer cancel()
 	f.watch(ctx, s.db, after, func(n int64, e error) bool { seq, err = n, e; return false })
 	return seq, err

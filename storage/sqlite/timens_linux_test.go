@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/needstest"
+	"github.com/upkeep-go/upkeep/internal/proctest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 )
@@ -36,7 +37,7 @@ func init() {
 			return err
 		}
 		fmt.Println("held")
-		return forever()
+		return proctest.Forever()
 	}
 	// "try" tells how the lease on an item looks, then whether it can be had.
 	roles["try"] = func(args []string) error {
@@ -60,7 +61,7 @@ var clocks = map[string][]string{
 }
 
 // startElsewhere starts a child in a time namespace of its own.
-func startElsewhere(t *testing.T, clock []string, role string, args ...string) *child {
+func startElsewhere(t *testing.T, clock []string, role string, args ...string) *proctest.Child {
 	t.Helper()
 	unshare := func(program ...string) *exec.Cmd {
 		return exec.Command("unshare", append(append([]string{"--time"}, clock...), program...)...)
@@ -69,7 +70,7 @@ func startElsewhere(t *testing.T, clock []string, role string, args ...string) *
 	needstest.Tool(t, "time namespaces (Linux 5.6)", err == nil)
 	there, err := unshare("readlink", "/proc/self/ns/time").Output()
 	needstest.Tool(t, "root, and unshare (util-linux)", err == nil && string(there) != here+"\n")
-	return startBy(t, unshare, role, args...)
+	return roles.StartBy(t, unshare, role, args...)
 }
 
 func TestALeaseOfAnotherTimeNamespaceIsNotTakenWhileItLives(t *testing.T) {
@@ -82,15 +83,15 @@ func TestALeaseOfAnotherTimeNamespaceIsNotTakenWhileItLives(t *testing.T) {
 			ours, err := db.Locker().Acquire(t.Context(), "ours", "me", time.Hour)
 			require.NoError(t, err)
 			holder := startElsewhere(t, clock, "hold for", path, "theirs", "1h")
-			require.Equal(t, "held", holder.line())
+			require.Equal(t, "held", holder.Line())
 
 			require.ErrorIs(t, take(db, "theirs"), lease.ErrHeld)
 			_, err = db.Locker().Holder(t.Context(), "theirs")
 			require.NoError(t, err)
 			for _, item := range []string{"ours", "theirs"} {
 				other := startElsewhere(t, clock, "try", path, item)
-				require.Equal(t, "free: false", other.line(), item)
-				require.Equal(t, "taken: false", other.line(), item)
+				require.Equal(t, "free: false", other.Line(), item)
+				require.Equal(t, "taken: false", other.Line(), item)
 			}
 			_, err = db.Locker().Renew(t.Context(), ours, time.Hour)
 			require.NoError(t, err)
@@ -107,13 +108,13 @@ func TestALeaseOfAnotherTimeNamespaceEndsInItsTime(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "state.db")
 				db := open(t, sqlite.Config{Path: path})
 				holder := startElsewhere(t, clock, "hold for", path, "core", ttl.String())
-				require.Equal(t, "held", holder.line())
+				require.Equal(t, "held", holder.Line())
 				if err := take(db, "core"); !errors.Is(err, lease.ErrHeld) {
 					require.NoError(t, err)
 					return false // its time may be over
 				}
-				holder.kill()
-				require.Eventually(t, func() bool { return take(db, "core") == nil }, hangs, 10*time.Millisecond)
+				holder.Kill()
+				require.Eventually(t, func() bool { return take(db, "core") == nil }, proctest.Hangs, 10*time.Millisecond)
 				return true
 			})
 		})
