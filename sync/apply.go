@@ -215,7 +215,7 @@ func (w *work) read(ctx context.Context, path string) (*tree.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &tree.Entry{Kind: tree.File, Mode: uint32(f.Mode.Perm()), Size: f.Size, Link: f.Link, Time: f.ModTime.UnixNano()}
+	e := &tree.Entry{Kind: tree.File, Mode: uint32(f.Mode.Perm()), Size: f.Size, Link: f.Link, Time: nanoseconds(f.ModTime)}
 	switch {
 	case f.Mode.IsDir():
 		e.Kind, e.Size = tree.Folder, 0

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/upkeep-go/upkeep/internal/tree"
 )
 
 // LocalFiles are a folder of the system. No path leads out of it, nor through a
@@ -154,10 +156,13 @@ func (l *LocalFiles) above(name string) (folder *os.Root, base string, err error
 	return nil, "", err
 }
 
-// sound is an error for a path that is not one of an entry.
+// sound is an error for a path that is not one of an entry. A name need not be
+// UTF-8: the system knows bytes.
 func sound(path string) error {
-	if path == "." || !fs.ValidPath(path) {
-		return fmt.Errorf("%w: path %q", ErrInvalid, path)
+	for name := range strings.SplitSeq(path, "/") {
+		if !tree.ValidName(name) {
+			return fmt.Errorf("%w: path %q", ErrInvalid, path)
+		}
 	}
 	return nil
 }
@@ -354,6 +359,8 @@ func named(err error) error {
 		return fmt.Errorf("%w: %w", ErrNotFound, err)
 	case errors.Is(err, syscall.ENOTEMPTY):
 		return fmt.Errorf("%w: %w", ErrNotEmpty, err)
+	case errors.Is(err, syscall.EILSEQ), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.EINVAL):
+		return fmt.Errorf("the name cannot be had here: %w: %w", fs.ErrPermission, err)
 	case slices.ContainsFunc(fullErrors, func(full error) bool { return errors.Is(err, full) }):
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}

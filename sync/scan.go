@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"strings"
+	"time"
 
 	"github.com/upkeep-go/upkeep/internal/cdc"
 	"github.com/upkeep-go/upkeep/internal/tree"
@@ -160,8 +162,12 @@ func (s *scan) entry(ctx context.Context, f File, name string, was *tree.Entry, 
 	switch {
 	case isFolder:
 		var below tree.ID
-		if e.Kind, e.Mode = tree.Folder, 0o755; was != nil && was.Kind == tree.Folder {
+		e.Kind, e.Mode = tree.Folder, 0o755
+		switch {
+		case was != nil && was.Kind == tree.Folder:
 			below, e.Mode = was.Folder, was.Mode
+		case s.caps.Modes && f.Mode.Perm()&0o077 == 0:
+			e.Mode = 0o700 // it is nobody else's on other devices, too
 		}
 		id, err := s.folder(ctx, f.Path, below)
 		if errors.Is(err, ErrNotFound) {
@@ -172,7 +178,7 @@ func (s *scan) entry(ctx context.Context, f File, name string, was *tree.Entry, 
 	case f.Mode&fs.ModeSymlink != 0:
 		e.Kind, e.Mode, e.Link = tree.Link, 0o777, f.Link
 	case f.Mode.IsRegular():
-		e.Kind, e.Size, e.Time = tree.File, f.Size, f.ModTime.UnixNano()
+		e.Kind, e.Size, e.Time = tree.File, f.Size, nanoseconds(f.ModTime)
 		if !s.caps.Modes {
 			if e.Mode = 0o644; was != nil && was.Kind == tree.File {
 				e.Mode = was.Mode
@@ -228,6 +234,18 @@ func (s *scan) absent(ctx context.Context, path string, was *tree.Entry) (*tree.
 	folder := *was
 	folder.Folder, err = s.trees.Make(ctx, entries)
 	return &folder, err
+}
+
+// nanoseconds since 1970, as far as a number of 64 bits knows them: to the years
+// 1678 and 2262.
+func nanoseconds(t time.Time) int64 {
+	switch s := t.Unix(); {
+	case s >= math.MaxInt64/int64(time.Second):
+		return math.MaxInt64
+	case s <= math.MinInt64/int64(time.Second):
+		return math.MinInt64
+	}
+	return t.UnixNano()
 }
 
 const ignored = "ignored"
