@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -93,7 +94,32 @@ func (f *Folder) engineOf(ctx context.Context, q Request, token int64, r *runner
 		done()
 		return nil, nil, err
 	}
+	if c.Store, err = ofRepository(ctx, c.Store, c.Sealer); err != nil {
+		done()
+		return nil, nil, err
+	}
 	return newEngine(c), done, nil
+}
+
+// ofRepository is a store of notes, unless what it has is of another repository:
+// then it is one that has nothing, and keeps nothing.
+func ofRepository(ctx context.Context, store FolderStore, keys Sealer) (FolderStore, error) {
+	kept, err := records{store}.value(ctx, keyKeys)
+	if own, ok := keys.(Keys); err != nil || kept == nil || ok && bytes.Equal(own.Bytes(), kept) {
+		return store, err
+	}
+	return blank{store}, nil
+}
+
+// blank is a FolderStore without notes.
+type blank struct{ FolderStore }
+
+// Update implements FolderStore.
+func (blank) Update(context.Context, int64, []Entry, ...Event) (int64, error) { return 0, nil }
+
+// List implements FolderStore.
+func (blank) List(context.Context, string) iter.Seq2[Entry, error] {
+	return func(func(Entry, error) bool) {}
 }
 
 // lookAt returns an engine that only looks, at the remote of Settings.

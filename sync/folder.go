@@ -16,12 +16,13 @@ import (
 // Folder is the Syncer of one local folder. Its commits are those of the remote
 // in Settings.
 type Folder struct {
-	config  Config
-	records records
-	item    string // of the lease
-	door    *closing.Door
-	line    lease.Line
-	nudged  chan struct{}
+	config     Config
+	records    records
+	item       string // of the lease
+	door       *closing.Door
+	line       lease.Line
+	nudged     chan struct{}
+	configures chan struct{} // whoever has put something into it may change the settings
 
 	mu      sync.Mutex
 	live    *runner          // what this process works on
@@ -114,6 +115,12 @@ func (f *Folder) cancelled(ctx context.Context, id string) (*By, error) {
 // remote that Remotes does not have is ErrNotFound.
 func (f *Folder) Configure(ctx context.Context, change func(*Settings), by By) error {
 	by = by.bounded()
+	select {
+	case f.configures <- struct{}{}: // one after the other
+		defer func() { <-f.configures }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	was, err := f.settings(ctx)
 	if err != nil {
 		return err
@@ -182,7 +189,7 @@ func (f *Folder) Status(ctx context.Context) (Status, error) {
 
 // Shutdown stops the live run at a safe point and waits for it until ctx ends;
 // then it ends the run's context. What is committed is applied by the next run.
-// Calls that follow return ErrClosed.
+// Calls that would begin something, or ask the remote, return ErrClosed then.
 func (f *Folder) Shutdown(ctx context.Context) error { return f.door.Shutdown(ctx) }
 
 // Close is Shutdown without patience. It may be called twice, and never fails.

@@ -209,6 +209,25 @@ func TestARunIsCancelledByAnyProcess(t *testing.T) {
 type broken struct {
 	cloudsync.Store
 	dead bool
+	mute bool // the end of no run is recorded
+}
+
+func (b *broken) SyncState(name string) cloudsync.FolderStore {
+	return brokenStore{b.Store.SyncState(name), b}
+}
+
+type brokenStore struct {
+	cloudsync.FolderStore
+	b *broken
+}
+
+func (s brokenStore) Update(ctx context.Context, token int64, entries []cloudsync.Entry, events ...cloudsync.Event) (int64, error) {
+	for _, e := range events {
+		if s.b.mute && e.Kind == cloudsync.EventEnded {
+			return 0, errDead
+		}
+	}
+	return s.FolderStore.Update(ctx, token, entries, events...)
 }
 
 var errDead = errors.New("dead")

@@ -58,6 +58,9 @@ func (w *work) note(ctx context.Context, i intent) error {
 func (w *work) recover(ctx context.Context) error {
 	text, ok := w.book.notes[keyJournal]
 	if !ok {
+		if w.Run != "" && string(w.book.notes[keyDone]) == w.Run {
+			w.finished, w.result.Commit, w.result.Committed = true, w.known.id, true
+		}
 		return w.tidy(ctx)
 	}
 	var i intent
@@ -174,7 +177,7 @@ func (w *work) settle(ctx context.Context, u *upload, merged tree.ID) error {
 			entries = append(entries, Entry{Key: key})
 		}
 	}
-	entries = append(entries, Entry{keyHead, known(w.head)}, Entry{Key: keyJournal})
+	entries = append(entries, Entry{keyHead, known(w.head)}, Entry{Key: keyJournal}, Entry{keyDone, []byte(w.Run)})
 	if err := w.book.save(ctx, append(entries, u.committed()...)...); err != nil {
 		return err
 	}

@@ -39,9 +39,9 @@ func (f *Folder) keysOf(ctx context.Context, e *engine) iter.Seq2[Key, error] {
 }
 
 // AddKey lets a further passphrase open the remote. The name is for people, and
-// has at most 256 bytes; both are required.
+// has at most 255 bytes; both are required. A remote has at most 100 keys.
 func (f *Folder) AddKey(ctx context.Context, name, passphrase string, by By) (key Key, err error) {
-	if err := fits("name", name, maxText); err != nil {
+	if err := fits("name", name, maxDevice); err != nil {
 		return Key{}, err
 	}
 	if name == "" || passphrase == "" {
@@ -51,6 +51,15 @@ func (f *Folder) AddKey(ctx context.Context, name, passphrase string, by By) (ke
 		slot, err := f.config.Vault.Lock(e.c.Sealer.(Keys), name, passphrase)
 		if err != nil {
 			return err
+		}
+		all := 0
+		for _, err := range f.keysOf(ctx, e) {
+			if err != nil {
+				return err
+			}
+			if all++; all >= maxSlots {
+				return fmt.Errorf("%w: there are %d keys, at most %d are allowed", ErrInvalid, all, maxSlots)
+			}
 		}
 		id := draw()
 		r := bare(e.c.Remote)

@@ -49,3 +49,11 @@ func (latch) Name(k cloudsync.Keys, slot []byte) (string, error) {
 	}
 	return part[1], nil
 }
+
+func (l latched) Seal(kind cloudsync.ObjectKind, name string, content []byte) []byte {
+	return l.plain.Seal(kind, l.name+name, content)
+}
+
+func (l latched) Open(kind cloudsync.ObjectKind, name string, object []byte, most int) ([]byte, error) {
+	return l.plain.Open(kind, l.name+name, object, most)
+}

@@ -14,6 +14,7 @@ import (
 
 const (
 	maxText   = 256     // bytes of a name
+	maxDevice = 255     // bytes of that of a device, or a key
 	maxReason = 4 << 10 // bytes
 )
 
@@ -49,7 +50,7 @@ func New(c Config) (*Folder, error) {
 	}
 	return &Folder{
 		config: c, records: records{c.FolderStore}, item: lease.Item("sync", c.Name), door: closing.NewDoor(ErrClosed, errClosing),
-		telling: make(map[string]bool), nudged: make(chan struct{}, 1),
+		telling: make(map[string]bool), nudged: make(chan struct{}, 1), configures: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -66,9 +67,10 @@ func (c Config) check() error {
 			return fmt.Errorf("%w: Config.%s is required", ErrInvalid, f.name)
 		}
 	}
-	for _, f := range []struct{ name, value string }{
-		{"Config.Name", c.Name}, {"Config.Device", c.Device}, {"Config.Owner", c.Owner},
-	} {
+	if err := fits("Config.Device", c.Device, maxDevice); err != nil {
+		return err
+	}
+	for _, f := range []struct{ name, value string }{{"Config.Name", c.Name}, {"Config.Owner", c.Owner}} {
 		if err := fits(f.name, f.value, maxText); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ const (
 	keyScan    = "scan/"    // what files looked like when they were read, by folder
 	keyIndex   = "index "   // indexes as they are in the remote, by name
 	keyPack    = "pack/"    // packs that were put and are in no commit, by name
+	keyDone    = "done"     // the run that has made the folder equal that commit
 	keyOwn     = "own"      // the number of the last head that this device has put
 	keyCloned  = "cloned"   // what told this device from others when it was seen that there are two
 	keyJournal = "journal/" // changes of the folder that are under way

@@ -22,7 +22,8 @@ func (f *Folder) Nudge() {
 	}
 }
 
-// Run syncs now, at every Interval and after Nudge, later after a failure, takes
+// Run syncs now, at every Interval and after Nudge, after a failure within an hour,
+// and the later the more of them there were, takes
 // up what a dead process has left, and compacts by Retain, until ctx ends or the
 // Folder closes; it returns the error that says which. Its first sync is the boot
 // sync. What fails is logged and tried again.
@@ -40,7 +41,7 @@ func (f *Folder) Run(ctx context.Context) error {
 		case f.door.Shut():
 			return ErrClosed
 		default:
-			wait = min(wait, backOff(failures))
+			wait = backOff(failures)
 			failures++
 			if text := err.Error(); text != told {
 				told = text
@@ -89,6 +90,9 @@ func (f *Folder) await(ctx context.Context, wait time.Duration) (nudged bool, er
 		case <-quiet.Done():
 			again()
 			return true, context.Cause(ctx)
+		case <-waiting.Done(): // it is never quiet
+			again()
+			return true, context.Cause(ctx)
 		case <-f.nudged:
 			again()
 		}
@@ -97,7 +101,7 @@ func (f *Folder) await(ctx context.Context, wait time.Duration) (nudged bool, er
 
 // round does what there is to do now.
 func (f *Folder) round(ctx context.Context, boot bool) error {
-	if err := f.untold(ctx); err != nil {
+	if err := f.tellLate(ctx); err != nil {
 		return err
 	}
 	settings, err := f.settings(ctx)

@@ -84,19 +84,21 @@ func TestANudgeSyncsOnceItIsQuiet(t *testing.T) {
 // down is a Remote that does not answer.
 type down struct {
 	cloudsync.Remote
-	is bool
+	is    bool
+	after string // that was put
 }
 
 func (d *down) PutIfAbsent(ctx context.Context, name string, body cloudsync.Body) error {
 	if d.is {
 		return cloudsync.ErrDenied
 	}
+	d.is = name == d.after
 	return d.Remote.PutIfAbsent(ctx, name, body)
 }
 
 func TestAfterAFailureRunWaitsLongerEachTimeUntilItIsNudged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := &down{memory.New().Remote("notes"), true}
+		cloud := &down{Remote: memory.New().Remote("notes"), is: true}
 		a := newDesk(t, "laptop", cloud, func(c *cloudsync.Config) { c.Interval = 24 * time.Hour })
 		a.disk.write("diary.md", "dear diary")
 		a.running()

@@ -11,7 +11,7 @@ import (
 // Config configures a Folder. A zero field means its documented default.
 type Config struct {
 	Name   string // required: names the folder in Store; at most 256 bytes
-	Device string // this device's name, as people see it, at most 256 bytes; default: host name
+	Device string // this device's name, as people see it, at most 255 bytes; default: host name
 
 	Store       Store        // required, unless Locker and FolderStore are set
 	Locker      lease.Locker // default: that of Store

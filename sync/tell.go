@@ -37,6 +37,16 @@ func (f *Folder) tell(run Run) {
 	})
 }
 
+// tellLate is untold, unless the Folder has closed.
+func (f *Folder) tellLate(ctx context.Context) error {
+	ctx, leave, err := f.door.Enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return f.untold(ctx)
+}
+
 // untold tells OnFinish of the runs whose process died before it could.
 func (f *Folder) untold(ctx context.Context) error {
 	for e, err := range f.records.List(ctx, keyUntold) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 const (
@@ -38,12 +39,16 @@ type opening struct {
 }
 
 // unlock returns the keys of the repository of a remote: those that the store
-// keeps, or else those that the passphrase opens. An empty remote gets its
-// repository, once it has shown that it overwrites nothing. Who only looks, with
-// no token, makes none: ErrNotFound.
+// keeps, once a sync has succeeded with them, or else those that the passphrase
+// opens. An empty remote gets its repository, once it has shown that it overwrites
+// nothing. Who only looks, with no token, makes none: ErrNotFound.
 func (o opening) unlock(ctx context.Context) (Keys, error) {
 	keys, err := o.kept(ctx, keyKeys)
-	if err != nil || keys != nil && !o.fresh {
+	if err != nil {
+		return nil, err
+	}
+	synced, err := records{o.store}.value(ctx, keyHead)
+	if err != nil || keys != nil && synced != nil && !o.fresh {
 		return keys, err
 	}
 	was := keys
@@ -67,7 +72,7 @@ func (o opening) unlock(ctx context.Context) (Keys, error) {
 			return nil, err
 		}
 	}
-	if o.token == 0 || was != nil && bytes.Equal(was.Bytes(), keys.Bytes()) {
+	if o.dry || was != nil && bytes.Equal(was.Bytes(), keys.Bytes()) {
 		return keys, nil
 	}
 	return keys, o.keep(ctx, keys)
@@ -118,7 +123,7 @@ func (r *repository) config(ctx context.Context) (repositoryConfig, error) {
 		return repositoryConfig{}, err
 	}
 	var c repositoryConfig
-	if err := json.Unmarshal(text, &c); err != nil || c.Repository == "" || c.Version < 1 {
+	if err := json.Unmarshal(text, &c); err != nil || c.Repository == "" || c.Version < 1 || !strings.HasPrefix(c.Key, keyFolder) || CheckName(c.Key) != nil {
 		return repositoryConfig{}, fmt.Errorf("%w: %s", ErrCorrupt, configName)
 	}
 	if c.Version > formatVersion {
@@ -130,10 +135,7 @@ func (r *repository) config(ctx context.Context) (repositoryConfig, error) {
 // found makes a repository of these keys. If somebody else has made one meanwhile,
 // it is that.
 func (o opening) found(ctx context.Context, keys Keys) (repositoryConfig, error) {
-	for _, err := range o.List(ctx, headFolder, "") {
-		if err == nil {
-			err = fmt.Errorf("%w: there are commits, and no %s", ErrForked, configName)
-		}
+	if err := o.mayHave(ctx, keys); err != nil {
 		return repositoryConfig{}, err
 	}
 	if err := o.probe(ctx); err != nil {
@@ -160,6 +162,23 @@ func (o opening) found(ctx context.Context, keys Keys) (repositoryConfig, error)
 		err = o.Delete(ctx, c.Key)
 	}
 	return there, err
+}
+
+// mayHave is an error if the remote has commits of other keys than these. Those of
+// these keys get their config again.
+func (o opening) mayHave(ctx context.Context, keys Keys) error {
+	seq, _, err := o.newest(ctx)
+	if err != nil || seq == 0 {
+		return err
+	}
+	object, err := o.get(ctx, headName(seq), maxHead)
+	if err != nil {
+		return err
+	}
+	if _, err = openHead(keys, seq, object); errors.Is(err, ErrCorrupt) {
+		return fmt.Errorf("%w: there are commits of other keys, and no %s", ErrForked, configName)
+	}
+	return err
 }
 
 // probe looks that the remote overwrites nothing. ErrUnsafe.

@@ -81,7 +81,7 @@ func (r *runner) act() error {
 func (r *runner) acts(e *engine) error {
 	switch r.run.Kind {
 	case KindSync:
-		result, err := r.sync(e)
+		result, err := e.Sync(r.ctx, r.run.Request)
 		if err == nil {
 			r.count(result)
 			err = r.f.present(r.ctx, r.held.Lease().Token, r.run.Request.Remote, result)
@@ -101,18 +101,6 @@ func (r *runner) acts(e *engine) error {
 		return err
 	}
 	return fmt.Errorf("%w: a run of kind %q", ErrInvalid, r.run.Kind)
-}
-
-// sync makes both sides the same. A run that was taken up has, perhaps, done
-// what somebody looked at.
-func (r *runner) sync(e *engine) (engineResult, error) {
-	result, err := e.Sync(r.ctx, r.run.Request)
-	if r.taken && r.run.Request.Plan != "" && errors.Is(err, ErrStale) {
-		q := r.run.Request
-		q.Plan = ""
-		return e.Sync(r.ctx, q)
-	}
-	return result, err
 }
 
 func (r *runner) count(result engineResult) {
@@ -180,7 +168,9 @@ func (r *runner) leave(err error) {
 	}
 	f.release(r.held)
 	f.mu.Lock()
-	f.live = nil
+	if f.live == r { // else there is another run already
+		f.live = nil
+	}
 	if err != nil {
 		f.given = map[string]error{r.run.ID: err}
 	}
