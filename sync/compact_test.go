@@ -77,6 +77,24 @@ func TestOldCommitsAreForgotten(t *testing.T) {
 	}
 }
 
+func TestADeviceDoesNotSendAgainWhatAnotherHasDeleted(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.devices[0], w.devices[1]
+	a.disk.write("photo", "text of the photo")
+	w.settle()
+	a.disk.remove("photo")
+	w.must(a)
+	w.cloud.now = w.cloud.now.Add(time.Hour)
+	w.wrote(a, "n", "1")
+	_, err := w.engine(a, new(process), true).Compact(t.Context(), cloudsync.Retention{Age: 1}, cloudsync.By{})
+	require.NoError(t, err)
+	require.Empty(t, w.cloud.first("packs/", "text of the photo"))
+	w.wrote(b, "m", "2")
+	require.Empty(t, w.cloud.first("packs/", "text of the photo"))
+	w.settle()
+	w.equal()
+}
+
 func TestAClockThatCannotBeRightStopsACompaction(t *testing.T) {
 	for name, times := range map[string][]int{
 		"the newest is not the youngest": {0, 24, 48, 47},

@@ -278,11 +278,12 @@ func (w *work) problem(path, reason string) {
 	}
 }
 
-// content returns the chunks of a file. If it changes while it is read, that is
-// an ErrStale.
+// content returns the chunks of a file, and sends what is new, or lost, of them:
+// what the newest head has no use for any more is sent with the merged tree, if at
+// all. If the file changes while it is read, that is an ErrStale.
 func (s *scan) content(ctx context.Context, f File, name string, known seen) ([]tree.ID, error) {
 	if was, ok := known[name]; ok && was.same(f) {
-		if !s.u.lacks(was.chunks) {
+		if !s.head.Lost || !s.u.lacks(was.chunks) {
 			s.tell.done(f.Path, 1, 0)
 			return was.chunks, nil
 		}
