@@ -280,6 +280,9 @@ func (w *work) sendFile(ctx context.Context, u *upload, path string, e *tree.Ent
 		delete(missing, id)
 		return u.add(ctx, id, chunk)
 	})
+	if u.err != nil {
+		return u.err
+	}
 	if isNotFound(err) || err == nil && len(missing) > 0 {
 		return fmt.Errorf("%w: it is not as it was scanned", ErrStale)
 	}

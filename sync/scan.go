@@ -105,6 +105,17 @@ func (s *scan) size(ctx context.Context, path string) (all total, err error) {
 	return all, nil
 }
 
+// listError is an error of Files.List, which no other may be taken for: what it says
+// is of the folder, and of no pack.
+type listError struct {
+	path string
+	err  error
+}
+
+func (e *listError) Error() string { return fmt.Sprintf("folder %q: %v", e.path, e.err) }
+
+func (e *listError) Unwrap() error { return e.err }
+
 // folder returns the tree of one folder.
 func (s *scan) folder(ctx context.Context, path string, reference tree.ID) (tree.ID, error) {
 	was, err := s.trees.Entries(ctx, reference)
@@ -121,7 +132,7 @@ func (s *scan) folder(ctx context.Context, path string, reference tree.ID) (tree
 	here := make(map[string]bool)
 	for f, err := range s.Files.List(ctx, path) {
 		if err != nil {
-			return tree.ID{}, fmt.Errorf("folder %q: %w", path, err)
+			return tree.ID{}, &listError{path, err}
 		}
 		name := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
 		here[name] = true
@@ -170,7 +181,7 @@ func (s *scan) entry(ctx context.Context, f File, name string, was *tree.Entry, 
 			e.Mode = 0o700 // it is nobody else's on other devices, too
 		}
 		id, err := s.folder(ctx, f.Path, below)
-		if errors.Is(err, ErrNotFound) {
+		if list, ok := errors.AsType[*listError](err); ok && list.path == f.Path && isNotFound(err) {
 			return nil, nil // it has gone meanwhile
 		}
 		e.Folder = id
@@ -186,6 +197,8 @@ func (s *scan) entry(ctx context.Context, f File, name string, was *tree.Entry, 
 		}
 		ids, err := s.content(ctx, f, name, known)
 		switch {
+		case s.u.err != nil: // of the remote: it says nothing about the file
+			return nil, s.u.err
 		case errors.Is(err, ErrNotFound):
 			return nil, nil
 		case errors.Is(err, ErrStale), errors.Is(err, fs.ErrPermission):

@@ -32,6 +32,7 @@ type upload struct {
 	packing map[[32]byte]bool // in packer
 	dry     bool              // nothing is sent
 
+	err    error     // why not all of it is there: then none of it may be committed
 	flying int       // packs that are being put
 	landed chan sent // has room for all of them
 	ctx    context.Context
@@ -128,8 +129,8 @@ func (u *upload) lacks(ids []tree.ID) bool {
 
 // add sends a content, unless it is there, sooner or later.
 func (u *upload) add(ctx context.Context, id [32]byte, content []byte) error {
-	if u.has(id) {
-		return nil
+	if u.err != nil || u.has(id) {
+		return u.err
 	}
 	if u.dry {
 		u.packing[id] = true
@@ -145,7 +146,7 @@ func (u *upload) again(ctx context.Context, id [32]byte, content []byte) error {
 	}
 	b, err := u.packer.Add(id, content)
 	if err != nil {
-		return err
+		return u.fail(err)
 	}
 	u.blobs, u.packing[id] = append(u.blobs, b), true
 	if u.packer.Len() >= packSize {
@@ -168,12 +169,11 @@ func (u *upload) between(ctx context.Context) error {
 func (u *upload) launch(ctx context.Context) error {
 	pack, err := u.packer.Finish()
 	if err != nil {
-		return err
+		return u.fail(err)
 	}
 	name := packName(draw())
 	x := new(index)
 	x.add(packed{name: name, header: u.packer.Header(), size: int64(len(pack))}, u.blobs)
-	u.own[name] = x
 	u.packer, u.blobs = nil, nil
 	clear(u.packing)
 	if u.ctx == nil {
@@ -184,6 +184,7 @@ func (u *upload) launch(ctx context.Context) error {
 			return err
 		}
 	}
+	u.own[name] = x
 	u.flying++
 	go func() { u.landed <- sent{name, u.r.put(u.ctx, name, pack)} }() // land and stop wait for it
 	if u.r.most == 1 {
@@ -196,13 +197,25 @@ func (u *upload) launch(ctx context.Context) error {
 func (u *upload) land(ctx context.Context) error {
 	s := <-u.landed
 	if u.flying--; s.err != nil {
-		return fmt.Errorf("%s: %w", s.name, s.err)
+		delete(u.own, s.name)
+		return u.fail(fmt.Errorf("%s: %w", s.name, s.err))
 	}
-	return u.r.notes.save(ctx, Entry{keyPack + s.name, u.own[s.name].encode()})
+	return u.fail(u.r.notes.save(ctx, Entry{keyPack + s.name, u.own[s.name].encode()}))
+}
+
+// fail returns the first error there was: all later calls return it too.
+func (u *upload) fail(err error) error {
+	if u.err == nil {
+		u.err = err
+	}
+	return u.err
 }
 
 // flush puts the pack that has been begun, and waits for all.
 func (u *upload) flush(ctx context.Context) error {
+	if u.err != nil {
+		return u.err
+	}
 	if u.packer != nil {
 		if err := u.launch(ctx); err != nil {
 			return err
