@@ -151,6 +151,9 @@ func imports(file *ast.File, domain string) bool {
 // of one of its tables.
 func names(file *ast.File, domain string) (found bool) {
 	ast.Inspect(file, func(n ast.Node) bool {
+		if _, imports := n.(*ast.ImportSpec); imports {
+			return false // a package of the standard library may have the name of a domain
+		}
 		if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING {
 			found = found || text.Value == `"`+domain+`"` || strings.Contains(text.Value, "upkeep_"+domain)
 		}
