@@ -65,6 +65,9 @@ func (c *compaction) try(ctx context.Context) error {
 	if c.head.Seq == 0 {
 		return nil
 	}
+	if err := c.prove(ctx); err != nil {
+		return err
+	}
 	u, err := c.r.beginUpload(ctx, c.head)
 	if err != nil {
 		return err

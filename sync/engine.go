@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -134,12 +135,13 @@ type work struct {
 	trees   tree.Trees
 	cutter  cdc.Cutter
 
-	known head // what the folder equalled, or the zero head
-	base  tree.ID
-	head  head    // the newest, as far as is known
-	whole bool    // nothing of the tree is lost any more
-	shelf tree.ID // goes into history beside what is committed
-	put   time.Time
+	known  head // what the folder equalled, or the zero head
+	base   tree.ID
+	head   head    // the newest, as far as is known
+	proven bool    // the remote has the known head as it is noted
+	whole  bool    // nothing of the tree is lost any more
+	shelf  tree.ID // goes into history beside what is committed
+	put    time.Time
 
 	keeps    bool  // what is replaced and nobody has committed stays beside
 	recovers bool  // what a sync has begun that did not end
@@ -214,7 +216,17 @@ func (w *work) look(ctx context.Context) error {
 // remote has gone back: ErrForked.
 func (w *work) behindList(ctx context.Context, listed int64) (int64, error) {
 	const further = 32 // commits that a list may lack
-	for seq := w.known.Seq; seq <= w.known.Seq+further; seq++ {
+	object, err := w.r.get(ctx, headName(w.known.Seq), maxHead)
+	switch {
+	case err == nil && bytes.Equal(object, w.known.object):
+		w.proven = true
+		return w.known.Seq, nil
+	case err == nil:
+		return 0, errOtherHead(w.known.Seq)
+	case !isNotFound(err):
+		return 0, err
+	}
+	for seq := w.known.Seq + 1; seq <= w.known.Seq+further; seq++ {
 		if there, err := w.r.there(ctx, headName(seq)); err != nil || there {
 			return seq, err
 		}
@@ -239,7 +251,7 @@ func (w *work) sameHistory(ctx context.Context) error {
 		same = commitID(object) == w.known.id
 	}
 	if !same {
-		return fmt.Errorf("%w: commit %d is another one", ErrForked, w.known.Seq)
+		return errOtherHead(w.known.Seq)
 	}
 	return nil
 }

@@ -144,7 +144,11 @@ func (w *work) commit(ctx context.Context, u *upload, ours, merged tree.ID) (aga
 	if err != nil {
 		return false, err
 	}
-	if next.Index, err = u.finish(ctx); err != nil {
+	err = w.proving(ctx, func() error {
+		next.Index, err = u.finish(ctx)
+		return err
+	})
+	if err != nil {
 		return false, err
 	}
 	all, err := w.count(ctx, merged)

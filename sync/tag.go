@@ -52,6 +52,9 @@ func (w *work) tag(ctx context.Context, tag, commit string) error {
 // record commits something that leaves the tree as it is, and notes what follows
 // from that.
 func (w *work) record(ctx context.Context, next head, notes ...Entry) error {
+	if err := w.prove(ctx); err != nil {
+		return err
+	}
 	next.object = next.seal(w.Sealer)
 	done, err := w.r.commit(ctx, next)
 	if err != nil {
