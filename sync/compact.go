@@ -44,6 +44,9 @@ func (e *engine) PlanCompact(ctx context.Context, keep Retention) (done Compacti
 	return done, err
 }
 
+// maxGone is how many objects a compaction deletes: a head names all of them.
+const maxGone = 20_000
+
 // compaction is one try.
 type compaction struct {
 	*work
@@ -183,6 +186,7 @@ func (c *compaction) condemn(ctx context.Context, u *upload) error {
 		c.gone = append(c.gone, c.head.Index...)
 	}
 	slices.Sort(c.gone)
+	c.gone = c.gone[:min(len(c.gone), max(0, maxGone-len(c.head.Gone)))] // the next compaction finds the others
 	return nil
 }
 

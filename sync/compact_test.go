@@ -3,6 +3,7 @@ package sync_test
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,4 +116,41 @@ func TestAClockThatCannotBeRightStopsACompaction(t *testing.T) {
 			require.NoError(t, err, "it forgets nothing")
 		})
 	}
+}
+
+func TestACompactionDeletesNoMoreThanAHeadCanName(t *testing.T) {
+	w := newWorld(t, 1)
+	d := w.devices[0]
+	w.wrote(d, "a", "1")
+	const most, litter = 20_000, 21_000
+	for i := range litter {
+		name := fmt.Sprintf("index/%032x", i)
+		w.cloud.objects[name] = cloudsync.Object{Name: name, Size: 1, Time: w.cloud.now}
+		w.cloud.content[name] = []byte{1}
+	}
+	e := w.engine(d, new(process), true)
+	planned, err := e.PlanCompact(t.Context(), cloudsync.Retention{})
+	require.NoError(t, err)
+	require.Equal(t, most, planned.Objects)
+	for _, want := range []int{most, litter - most, 0} {
+		done, err := e.Compact(t.Context(), cloudsync.Retention{}, cloudsync.By{})
+		require.NoError(t, err)
+		require.Equal(t, want, done.Objects)
+		for name, object := range w.cloud.objects {
+			require.Less(t, object.Size, int64(4<<20), name)
+		}
+	}
+	w.wrote(d, "a", "2")
+}
+
+func TestAHeadThatNobodyCouldReadIsNotPut(t *testing.T) {
+	w := newWorld(t, 1)
+	d := w.devices[0]
+	commit := w.wrote(d, "a", "1")
+	e := w.engine(d, new(process), false)
+	reason := strings.Repeat("r", 5<<20)
+	err := e.Tag(t.Context(), "good", commit, cloudsync.By{Reason: reason})
+	require.ErrorIs(t, err, cloudsync.ErrInvalid)
+	require.ErrorContains(t, err, "at most 4194304 are allowed")
+	w.wrote(d, "a", "2")
 }

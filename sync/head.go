@@ -91,12 +91,19 @@ func commitID(object []byte) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func (h head) seal(s Sealer) []byte {
+// seal returns the object of a head, which everybody can read: ErrInvalid if it
+// would be too large for that.
+func (h head) seal(s Sealer) ([]byte, error) {
 	content, err := json.Marshal(h)
 	if err != nil {
 		panic(err) // it has nothing that JSON has not
 	}
-	return s.Seal(ObjectHead, headName(h.Seq), content)
+	object := s.Seal(ObjectHead, headName(h.Seq), content)
+	if n := max(len(content), len(object)); n > maxHead {
+		return nil, fmt.Errorf("%w: the head of commit %d would have %d bytes, at most %d are allowed: it has %d tags and names %d objects to delete",
+			ErrInvalid, h.Seq, n, maxHead, len(h.Tags), len(h.Gone))
+	}
+	return object, nil
 }
 
 func openHead(s Sealer, seq int64, object []byte) (head, error) {

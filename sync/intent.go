@@ -28,8 +28,10 @@ type intent struct {
 }
 
 // intend notes that a head is about to be put.
-func (w *work) intend(ctx context.Context, next *head, ours, merged tree.ID) error {
-	next.object = next.seal(w.Sealer)
+func (w *work) intend(ctx context.Context, next *head, ours, merged tree.ID) (err error) {
+	if next.object, err = next.seal(w.Sealer); err != nil {
+		return err
+	}
 	return w.note(ctx, intent{Run: w.Run, Head: next.object, Seq: next.Seq, Ours: ours, Merged: merged, Base: w.base})
 }
 

@@ -51,11 +51,13 @@ func (w *work) tag(ctx context.Context, tag, commit string) error {
 
 // record commits something that leaves the tree as it is, and notes what follows
 // from that.
-func (w *work) record(ctx context.Context, next head, notes ...Entry) error {
+func (w *work) record(ctx context.Context, next head, notes ...Entry) (err error) {
 	if err := w.prove(ctx); err != nil {
 		return err
 	}
-	next.object = next.seal(w.Sealer)
+	if next.object, err = next.seal(w.Sealer); err != nil {
+		return err
+	}
 	done, err := w.r.commit(ctx, next)
 	if err != nil {
 		return err
