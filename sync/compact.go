@@ -182,7 +182,7 @@ func (c *compaction) condemn(ctx context.Context, u *upload) error {
 	for name := range going {
 		c.gone = append(c.gone, name)
 	}
-	if c.anew = len(going) > 0 || len(c.head.Index) > 1 || len(u.own) > 0; c.anew {
+	if c.anew = len(going) > 0 || len(c.head.Index) > len(c.stays.split(c.r.part)) || len(u.own) > 0; c.anew {
 		c.gone = append(c.gone, c.head.Index...)
 	}
 	slices.Sort(c.gone)
@@ -253,12 +253,8 @@ func (c *compaction) announce(ctx context.Context, u *upload) error {
 	for _, x := range u.own {
 		c.stays.join(x)
 	}
-	if next.Index = nil; len(c.stays.packs) > 0 {
-		name, err := c.r.putIndex(ctx, c.stays)
-		if err != nil {
-			return err
-		}
-		next.Index = []string{name}
+	if next.Index, err = c.r.putIndex(ctx, c.stays); err != nil {
+		return err
 	}
 	return c.record(ctx, next, u.committed()...)
 }

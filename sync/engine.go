@@ -36,6 +36,9 @@ type engineConfig struct {
 	// Parallel is how many calls of the remote are under way at most. If it is 1
 	// they are made in one order. Default 4.
 	Parallel int
+	// Part is how many bytes an index has at most, unless a pack alone needs more.
+	// Default 24 MiB.
+	Part int
 	// Tell is told when a step begins, how far it has come, and each time before
 	// the remote is asked once more, by one call at a time. It must not wait for
 	// the sync. Default: nothing.
@@ -69,6 +72,9 @@ type engine struct {
 func newEngine(c engineConfig) *engine {
 	if c.Parallel <= 0 {
 		c.Parallel = 4
+	}
+	if c.Part <= 0 {
+		c.Part = maxPart
 	}
 	if c.MaxDelete.Share == 0 {
 		c.MaxDelete.Share = 0.5
@@ -162,7 +168,7 @@ func (e *engine) begin(ctx context.Context, q Request) (*work, error) {
 		return nil, err
 	}
 	w := &work{engineConfig: e.c, request: q, book: b, tell: newTeller(e.c.Tell), cutter: e.cutter}
-	w.r = &repository{Remote: newLimited(e.c.Remote, e.c.Rate), seal: e.c.Sealer, indexes: make(map[string]*index), notes: b, tell: w.tell, most: e.c.Parallel}
+	w.r = &repository{Remote: newLimited(e.c.Remote, e.c.Rate), seal: e.c.Sealer, indexes: make(map[string]*index), notes: b, tell: w.tell, most: e.c.Parallel, part: e.c.Part}
 	w.forest = &forest{r: w.r, made: make(map[tree.ID][]byte)}
 	w.trees = tree.Trees{Objects: w.forest}
 	if w.caps, err = e.c.Files.Caps(ctx); err != nil {

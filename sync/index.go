@@ -30,9 +30,11 @@ type located struct {
 }
 
 const (
-	maxIndex    = 1 << 30 // bytes
+	maxPart     = 24 << 20 // bytes of an index that is put, before it is sealed
+	maxIndex    = 32 << 20 // bytes of one that is read: a FolderStore takes it
 	maxPack     = 64 << 20
 	packNameLen = 32 // digits
+	packLength  = packNameLen + 32 + 4
 	blobLength  = 32 + 4*4
 )
 
@@ -98,6 +100,44 @@ func (x *index) without(gone map[string]bool) *index {
 	return &rest
 }
 
+// length is how many bytes encode writes, nearly.
+func (x *index) length() int { return len(x.packs)*packLength + len(x.blobs)*blobLength }
+
+// split returns the index in parts of so many bytes at most, unless a pack alone
+// needs more.
+func (x *index) split(most int) (parts []*index) {
+	lengths := make([]int, len(x.packs))
+	for _, b := range x.blobs {
+		lengths[b.pack] += blobLength
+	}
+	order := make([]int, len(x.packs))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(x.packs[a].name, x.packs[b].name) })
+	type place struct {
+		part *index
+		pack uint32
+	}
+	places, full := make([]place, len(x.packs)), most
+	for _, i := range order {
+		length := packLength + lengths[i]
+		if full+length > most {
+			parts, full = append(parts, new(index)), 0
+		}
+		part := parts[len(parts)-1]
+		places[i] = place{part, uint32(len(part.packs))}
+		part.packs = append(part.packs, x.packs[i])
+		full += length
+	}
+	for _, b := range x.blobs { // which stay in order
+		at := places[b.pack]
+		b.pack = at.pack
+		at.part.blobs = append(at.part.blobs, b)
+	}
+	return parts
+}
+
 // encode writes an index in its one form: numbers of four bytes, big-endian.
 func (x *index) encode() []byte {
 	b := binary.BigEndian.AppendUint32([]byte{1}, uint32(len(x.packs)))
@@ -118,7 +158,6 @@ func (x *index) encode() []byte {
 
 // decodeIndex reads what encode has written, and nothing else.
 func decodeIndex(b []byte) (*index, error) {
-	const packLength = packNameLen + 32 + 4
 	if len(b) < 5 || b[0] != 1 {
 		return nil, ErrCorrupt
 	}

@@ -48,12 +48,8 @@ func (w *work) repair(ctx context.Context) error {
 	for _, x := range c.live {
 		all.join(x.but(c.lost))
 	}
-	if next.Index = nil; len(all.packs) > 0 {
-		name, err := w.r.putIndex(ctx, all)
-		if err != nil {
-			return err
-		}
-		next.Index = []string{name}
+	if next.Index, err = w.r.putIndex(ctx, all); err != nil {
+		return err
 	}
 	err = w.record(ctx, next)
 	w.result.Committed = err == nil

@@ -25,6 +25,7 @@ type repository struct {
 	notes   *book             // where they are kept
 	tell    *teller
 	most    int          // calls that are under way
+	part    int          // bytes of an index
 	sent    atomic.Int64 // bytes that were put
 }
 

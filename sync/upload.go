@@ -13,7 +13,8 @@ import (
 // packSize is from how many bytes on a pack is put.
 const packSize = 12 << 20
 
-// maxIndexes is how many indexes a head names at most, before they are made one.
+// maxIndexes is how many indexes a head names at most that are not half full,
+// before they are made one.
 const maxIndexes = 32
 
 // upload sends contents that a commit on some head needs, in packs. What is
@@ -246,36 +247,46 @@ func (u *upload) finish(ctx context.Context) (indexes []string, err error) {
 	if err := u.flush(ctx); err != nil {
 		return nil, err
 	}
-	indexes = u.on.Index
 	fresh := new(index)
 	for _, x := range u.own {
 		fresh.join(x)
 	}
 	if len(fresh.packs) == 0 {
-		return indexes, nil
+		return u.on.Index, nil
 	}
-	if len(indexes) >= maxIndexes {
-		for _, x := range u.live {
-			fresh.join(x)
+	var small []*index
+	for _, name := range u.on.Index {
+		if x := u.live[name]; x.length() < u.r.part/2 {
+			small = append(small, x)
+		} else {
+			indexes = append(indexes, name)
 		}
-		indexes = nil
 	}
-	name, err := u.r.putIndex(ctx, fresh)
-	if err != nil {
-		return nil, err
+	if len(small) < maxIndexes {
+		small, indexes = nil, slices.Clone(u.on.Index)
 	}
-	return append(indexes[:len(indexes):len(indexes)], name), nil
+	for _, x := range small {
+		fresh.join(x)
+	}
+	names, err := u.r.putIndex(ctx, fresh)
+	return append(indexes, names...), err
 }
 
-// putIndex puts an index, and returns its name.
-func (r *repository) putIndex(ctx context.Context, x *index) (name string, err error) {
-	name = indexFolder + draw()
-	object := r.seal.Seal(ObjectIndex, name, x.encode())
-	if err := r.put(ctx, name, object); err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
+// putIndex puts an index, in as many objects as it needs, and returns their names.
+func (r *repository) putIndex(ctx context.Context, x *index) (names []string, err error) {
+	for _, part := range x.split(r.part) {
+		name := indexFolder + draw()
+		object := r.seal.Seal(ObjectIndex, name, part.encode())
+		if err := r.put(ctx, name, object); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		r.indexes[name] = part
+		if err := r.notes.save(ctx, Entry{keyIndex + name, object}); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
 	}
-	r.indexes[name] = x
-	return name, r.notes.save(ctx, Entry{keyIndex + name, object})
+	return names, nil
 }
 
 // committed are the notes of packs that are in a commit now, to be removed.
