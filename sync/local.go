@@ -33,8 +33,27 @@ type LocalFiles struct {
 var _ Files = (*LocalFiles)(nil)
 
 // Dir returns the folder at path, which has to be there. It is opened when it is
-// first used.
+// first used, and anew by a sync that finds another one there.
 func Dir(path string) *LocalFiles { return &LocalFiles{path: path} }
+
+// renew lets go of the folder if another one is at its path now: it was replaced,
+// or something was mounted there. What is under way in the old one fails.
+func (l *LocalFiles) renew() error {
+	l.mu.Lock()
+	root := l.root
+	l.mu.Unlock()
+	if root == nil {
+		return nil
+	}
+	there, err := os.Stat(l.path)
+	if err != nil {
+		return named(err)
+	}
+	if here, err := root.Stat("."); err == nil && os.SameFile(here, there) {
+		return nil
+	}
+	return l.Close()
+}
 
 // Close ends the use of the folder. It may be called twice.
 func (l *LocalFiles) Close() error {
@@ -72,6 +91,9 @@ const tick = 2 * time.Second
 // Caps implements Files. What is changed from then on, or was shortly before, is
 // Recent.
 func (l *LocalFiles) Caps(context.Context) (Caps, error) {
+	if err := l.renew(); err != nil {
+		return Caps{}, err
+	}
 	root, err := l.open()
 	if err != nil {
 		return Caps{}, err
