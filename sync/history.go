@@ -200,7 +200,7 @@ func fileChange(c tree.Change) tree.Change {
 }
 
 // Open reads a file as a commit has it. The context is that of the reading, too.
-func (e *engine) Open(ctx context.Context, commit, path string) (r io.ReadCloser, err error) {
+func (e *engine) Open(ctx context.Context, commit, path string) (r *reading, err error) {
 	w, err := e.reader(ctx)
 	if err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func (e *engine) Open(ctx context.Context, commit, path string) (r io.ReadCloser
 	return r, err
 }
 
-func (w *work) open(ctx context.Context, commit, path string) (io.ReadCloser, error) {
+func (w *work) open(ctx context.Context, commit, path string) (*reading, error) {
 	if err := w.live(ctx); err != nil {
 		return nil, err
 	}
@@ -227,6 +227,8 @@ func (w *work) open(ctx context.Context, commit, path string) (io.ReadCloser, er
 	if file == nil || file.Kind != tree.File {
 		return nil, fmt.Errorf("%w: commit %.8s has no file %q", errAbsent, commit, path)
 	}
-	here, _ := newSources(w, []tree.Change{{Path: path, New: file}})
-	return io.NopCloser(here.open(ctx, file)), nil
+	return newReading(ctx, func(ctx context.Context) (*sources, io.Reader) {
+		here, _ := newSources(w, []tree.Change{{Path: path, New: file}})
+		return here, here.open(ctx, file)
+	}), nil
 }

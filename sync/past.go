@@ -46,30 +46,27 @@ func (f *Folder) Diff(ctx context.Context, from, to string) iter.Seq2[Difference
 }
 
 // Open reads a file as a commit has it. ErrNotFound. The context is that of the
-// reading, too.
+// reading, too. Who has the reader closes it: Shutdown waits for that until its
+// context ends.
 func (f *Folder) Open(ctx context.Context, commit, path string) (io.ReadCloser, error) {
+	ctx, leave, err := f.door.Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
 	e, done, err := f.lookAt(ctx)
 	if err != nil {
+		leave()
 		return nil, err
 	}
 	r, err := e.Open(ctx, commit, path)
 	if err != nil {
 		done()
+		leave()
 		return nil, err
 	}
-	return opened{r, done}, nil
-}
-
-// opened is a file of a remote that is closed with it.
-type opened struct {
-	io.ReadCloser
-	done func()
-}
-
-// Close implements io.Closer.
-func (o opened) Close() error {
-	defer o.done()
-	return o.ReadCloser.Close()
+	o := opened{r, make(chan struct{})}
+	f.door.Go(func() { o.lasts(done, leave) })
+	return o, nil
 }
 
 // Tag names a commit, which is then never forgotten. An empty commit removes
