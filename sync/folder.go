@@ -170,14 +170,8 @@ func (f *Folder) Status(ctx context.Context) (Status, error) {
 	if s.Run, err = f.records.live(ctx); err != nil {
 		return Status{}, err
 	}
-	for run, err := range f.History(ctx, Query{}) {
-		if err != nil {
-			return Status{}, err
-		}
-		if run.State.Done() {
-			s.Last = &run
-			break
-		}
+	if s.Last, err = f.records.last(ctx); err != nil {
+		return Status{}, err
 	}
 	var p present
 	if _, err := f.records.read(ctx, f.notesOf(settings.Remote).prefix+keyPresent, &p); err != nil {

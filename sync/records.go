@@ -179,6 +179,25 @@ func (s records) newest(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
+// last is the newest run that has ended, or nil: of the newest, or the one before
+// if that is live.
+func (s records) last(ctx context.Context) (*Run, error) {
+	n, err := s.newest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for ; n > 0; n-- {
+		var run Run
+		if found, err := s.read(ctx, runKey(n), &run); err != nil || !found {
+			return nil, err
+		}
+		if run.State.Done() {
+			return &run, nil
+		}
+	}
+	return nil, nil
+}
+
 // write writes entries, of which the first is another one each time, with
 // events. What failed may have been written: then it is not written again.
 func (s records) write(ctx context.Context, token int64, entries []Entry, events ...Event) (seq int64, err error) {
