@@ -122,6 +122,7 @@ func (c *compaction) count(size int64) {
 func (c *compaction) need(ctx context.Context) error {
 	c.needed = make(map[[32]byte]bool)
 	for i, root := range c.roots() {
+		c.tell.done("", 0, 0) // a run may stop here
 		miss := func(_ tree.ID, err error) error {
 			if i > 0 && errors.Is(err, errLost) {
 				return nil
@@ -152,6 +153,7 @@ func (c *compaction) condemn(ctx context.Context, u *upload) error {
 	c.stays = new(index)
 	going := make(map[string]bool)
 	for _, name := range u.live.packs() {
+		c.tell.done("", 0, 0) // a run may stop here
 		var used, all int64
 		_, blobs := u.live.blobs(name)
 		for _, b := range blobs {
@@ -262,8 +264,10 @@ func (c *compaction) announce(ctx context.Context, u *upload) error {
 // delete deletes what the newest head says is to go, and the heads that are
 // forgotten, and commits that it is gone.
 func (c *compaction) delete(ctx context.Context) error {
+	c.tell.begin(StepCompact, int64(len(c.head.Gone)+len(c.heads)), 0)
 	var kept []string
 	for _, name := range c.head.Gone {
+		c.tell.done("", 1, 0)
 		err := c.r.again(ctx, func() error { return c.r.Delete(ctx, name) })
 		switch {
 		case errors.Is(err, ErrDenied): // for now, as of a bucket that keeps what it has for a time
@@ -277,6 +281,7 @@ func (c *compaction) delete(ctx context.Context) error {
 		}
 	}
 	for _, o := range c.heads {
+		c.tell.done("", 1, 0)
 		err := c.r.again(ctx, func() error { return c.r.Delete(ctx, o.Name) })
 		switch {
 		case errors.Is(err, ErrDenied):

@@ -86,7 +86,7 @@ func (r Run) Err() error {
 
 // Progress is how far a step has come.
 type Progress struct {
-	Files, AllFiles int64
+	Files, AllFiles int64 // or objects, of a compaction that deletes
 	Bytes, AllBytes int64
 }
 

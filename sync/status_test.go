@@ -2,12 +2,15 @@ package sync_test
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/pause"
 	"github.com/upkeep-go/upkeep/storage/memory"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
@@ -61,4 +64,50 @@ func TestStatusReadsNoMoreThanTheLastRun(t *testing.T) {
 		require.Equal(t, last.ID, status.Last.ID)
 		require.Less(t, listed, 10)
 	})
+}
+
+func TestACompactionIsStoppedBetweenTwoObjects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		remote := &sluggish{Remote: memory.New().Remote("notes")}
+		d := newDesk(t, "laptop", remote, nil)
+		for i := range 30 {
+			d.disk.write("n", fmt.Sprint(i))
+			d.sync(cloudsync.Request{})
+		}
+		time.Sleep(24 * time.Hour)
+		d.disk.write("n", "last")
+		d.sync(cloudsync.Request{})
+		run, err := d.Compact(t.Context(), cloudsync.Retention{Age: time.Hour}, cloudsync.By{})
+		require.NoError(t, err)
+		time.Sleep(5*time.Second + time.Millisecond)
+		live, err := d.Get(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Equal(t, cloudsync.StepCompact, live.Step)
+		require.Positive(t, live.Progress.Files)
+		require.Greater(t, live.Progress.AllFiles, live.Progress.Files)
+		require.NoError(t, d.Shutdown(t.Context()))
+		require.Less(t, remote.deleted, 10)
+
+		d.open()
+		_, err = d.Sync(t.Context(), cloudsync.Request{})
+		require.ErrorIs(t, err, cloudsync.ErrBusy, "it is taken up")
+		run, err = d.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.Equal(t, 100, run.Percent)
+		require.Greater(t, remote.deleted, 25)
+	})
+}
+
+// sluggish is a Remote whose deletions take a second.
+type sluggish struct {
+	cloudsync.Remote
+	deleted int
+}
+
+func (s *sluggish) Delete(ctx context.Context, name string) error {
+	if err := pause.For(ctx, time.Second); err != nil {
+		return err
+	}
+	s.deleted++
+	return s.Remote.Delete(ctx, name)
 }
