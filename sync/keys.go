@@ -80,7 +80,8 @@ func (f *Folder) AddKey(ctx context.Context, name, passphrase string, by By) (ke
 }
 
 // RemoveKey makes a passphrase open nothing any more. Devices that have opened
-// the remote go on. The last key is not removed: ErrInvalid. An unknown one is
+// the remote go on: who has done so by this passphrase can read what comes later,
+// too, as far as the remote lets them. The last key is not removed: ErrInvalid. An unknown one is
 // ErrNotFound.
 func (f *Folder) RemoveKey(ctx context.Context, id string, by By) error {
 	return f.looking(ctx, func(ctx context.Context, e *engine) error {

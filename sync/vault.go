@@ -5,10 +5,9 @@ type ObjectKind string
 
 // The kinds of objects that are sealed as a whole.
 const (
-	ObjectConfig ObjectKind = "config"
-	ObjectHead   ObjectKind = "head"
-	ObjectIndex  ObjectKind = "index"
-	ObjectLog    ObjectKind = "log"
+	ObjectHead  ObjectKind = "head"
+	ObjectIndex ObjectKind = "index"
+	ObjectLog   ObjectKind = "log"
 )
 
 // Sealer makes objects of contents that only who has the keys of the repository
