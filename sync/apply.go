@@ -94,6 +94,14 @@ func (w *work) change(ctx context.Context, i intent, all []tree.Change) error {
 	return w.Files.Flush(ctx)
 }
 
+// ended is an error once the context has ended: somebody else may act then.
+func ended(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
 // changes are what differs between the trees of an intent, but for what is masked
 // here.
 func (w *work) changes(ctx context.Context, i intent) (all []tree.Change, err error) {
@@ -245,6 +253,9 @@ func is(now, e *tree.Entry) bool {
 // take removes what is deleted, or gives way to a folder or a file.
 func (w *work) take(ctx context.Context, c tree.Change) error {
 	now, err := w.read(ctx, c.Path)
+	if err == nil {
+		err = ended(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -280,6 +291,9 @@ func (w *work) take(ctx context.Context, c tree.Change) error {
 // place puts what is staged for a path there.
 func (w *work) place(ctx context.Context, c tree.Change) error {
 	now, err := w.read(ctx, c.Path)
+	if err == nil {
+		err = ended(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -343,6 +357,9 @@ func (w *work) tidy(ctx context.Context) error {
 		}
 	}
 	for _, name := range names {
+		if err := ended(ctx); err != nil {
+			return err
+		}
 		if err := w.Files.Remove(ctx, name, ""); err != nil && !isNotFound(err) {
 			return err
 		}
