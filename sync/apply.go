@@ -2,12 +2,12 @@ package sync
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/tree"
@@ -59,7 +59,8 @@ func (w *work) unchanged(ctx context.Context, merged tree.ID) bool {
 func (w *work) change(ctx context.Context, i intent, all []tree.Change) error {
 	w.keeps = i.Keep
 	if !i.Staged {
-		if err := w.stage(ctx, all); err != nil {
+		i.Proof = draw()
+		if err := w.stage(ctx, all, i.Proof); err != nil {
 			return err
 		}
 		i.Staged = true
@@ -166,18 +167,9 @@ func (w *work) failed(path string) bool {
 	return false
 }
 
-// staged is the name by which the new content of a path is staged.
-func (w *work) staged(path string) string {
-	id := w.Sealer.ID([]byte(path))
-	return Staging + "/" + hex.EncodeToString(id[:16])
-}
-
-// taken is the name by which what is removed from a path is staged.
-func (w *work) taken(path string) string { return w.staged(path) + "-out" }
-
 // stage writes what is to be placed, so that all of it is there before anything
-// is changed.
-func (w *work) stage(ctx context.Context, all []tree.Change) error {
+// is changed, and a file that proves it.
+func (w *work) stage(ctx context.Context, all []tree.Change, proof string) error {
 	var coming tally
 	for _, c := range all {
 		coming.count(c)
@@ -210,6 +202,10 @@ func (w *work) stage(ctx context.Context, all []tree.Change) error {
 		if c.New.Kind != tree.Folder {
 			w.tell.done(c.Path, 1, c.New.Size)
 		}
+	}
+	f := File{Path: w.stagedAs(proof), Mode: 0o600, ModTime: w.put}
+	if err := w.Files.Stage(ctx, f, strings.NewReader("")); err != nil {
+		return err
 	}
 	return w.Files.Flush(ctx)
 }
@@ -352,7 +348,7 @@ func (w *work) tidy(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if f.Path != markerName {
+		if f.Path != markerName && !w.foreign(f.Path) {
 			names = append(names, f.Path)
 		}
 	}

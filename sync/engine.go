@@ -149,10 +149,11 @@ type work struct {
 	shelf  tree.ID // goes into history beside what is committed
 	put    time.Time
 
-	keeps    bool  // what is replaced and nobody has committed stays beside
-	recovers bool  // what a sync has begun that did not end
-	finished bool  // it was this one
-	stranger error // the folder may not be the one that is known
+	staging  string // how the names begin by which files are staged
+	keeps    bool   // what is replaced and nobody has committed stays beside
+	recovers bool   // what a sync has begun that did not end
+	finished bool   // it was this one
+	stranger error  // the folder may not be the one that is known
 
 	buffer []byte            // of a small file
 	rules  ignore.Rules      // of what is masked
@@ -169,6 +170,9 @@ func (e *engine) begin(ctx context.Context, q Request) (*work, error) {
 	}
 	w := &work{engineConfig: e.c, request: q, book: b, tell: newTeller(e.c.Tell), cutter: e.cutter}
 	w.r = &repository{Remote: newLimited(e.c.Remote, e.c.Rate), seal: e.c.Sealer, indexes: make(map[string]*index), notes: b, tell: w.tell, most: e.c.Parallel, part: e.c.Part}
+	if w.staging = string(b.notes[keyStaging]); w.staging == "" {
+		w.staging = draw()
+	}
 	w.forest = &forest{r: w.r, made: make(map[tree.ID][]byte)}
 	w.trees = tree.Trees{Objects: w.forest}
 	if w.caps, err = e.c.Files.Caps(ctx); err != nil {

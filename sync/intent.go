@@ -18,8 +18,9 @@ type intent struct {
 	Run    string  `json:"run,omitempty"`
 	Head   []byte  `json:"head"` // the object
 	Seq    int64   `json:"seq"`
-	Put    bool    `json:"put"`    // it is the newest, or was
-	Staged bool    `json:"staged"` // all that is to be placed: what is not there any more has been placed
+	Put    bool    `json:"put"`             // it is the newest, or was
+	Staged bool    `json:"staged"`          // all that is to be placed: what is not there any more has been placed
+	Proof  string  `json:"proof,omitempty"` // a file that is staged as long as that is so
 	Ours   tree.ID `json:"ours"`
 	Merged tree.ID `json:"merged"`
 	Base   tree.ID `json:"base"`
@@ -41,7 +42,7 @@ func (w *work) note(ctx context.Context, i intent) error {
 	if err != nil {
 		return err
 	}
-	entries := []Entry{{keyJournal, text}}
+	entries := []Entry{{keyJournal, text}, {keyStaging, []byte(w.staging)}}
 	for _, root := range []tree.ID{i.Ours, i.Merged} {
 		err := w.forest.walk(ctx, root, func(id tree.ID, object []byte) (bool, error) {
 			if key := keyTree + id.String(); w.book.notes[key] == nil {
@@ -68,6 +69,11 @@ func (w *work) recover(ctx context.Context) error {
 	var i intent
 	if err := json.Unmarshal(text, &i); err != nil {
 		return fmt.Errorf("%w: what was under way", ErrCorrupt)
+	}
+	if untouched, err := w.untouched(ctx, i); err != nil {
+		return err
+	} else if !untouched {
+		return w.abandon(ctx)
 	}
 	if i.Edit {
 		return w.recoverEdit(ctx, i)
@@ -137,7 +143,7 @@ func (w *work) counted(ctx context.Context, h head) (bool, error) {
 	return err == nil && newest.follows(h.Seq, h.id), err
 }
 
-// abandon forgets what was begun, of which nothing is placed.
+// abandon forgets what was begun.
 func (w *work) abandon(ctx context.Context) error {
 	w.recovers = false
 	return errors.Join(w.book.save(ctx, Entry{Key: keyJournal}), w.remember())

@@ -16,6 +16,7 @@ const (
 	keyDone    = "done"     // the run that has made the folder equal that commit
 	keyOwn     = "own"      // the number of the last head that this device has put
 	keyCloned  = "cloned"   // what told this device from others when it was seen that there are two
+	keyStaging = "staging"  // how the names begin by which this device stages files
 	keyJournal = "journal/" // changes of the folder that are under way
 )
 
