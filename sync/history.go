@@ -199,7 +199,8 @@ func fileChange(c tree.Change) tree.Change {
 	return c
 }
 
-// Open reads a file as a commit has it. The context is that of the reading, too.
+// Open reads a file as a commit has it; "" is the folder as it was last synced. The
+// context is that of the reading, too.
 func (e *engine) Open(ctx context.Context, commit, path string) (r *reading, err error) {
 	w, err := e.reader(ctx)
 	if err != nil {
@@ -216,11 +217,15 @@ func (w *work) open(ctx context.Context, commit, path string) (*reading, error) 
 	if err := w.live(ctx); err != nil {
 		return nil, err
 	}
-	c, err := w.find(ctx, commit)
-	if err != nil {
-		return nil, err
+	root := w.base
+	if commit != "" {
+		c, err := w.find(ctx, commit)
+		if err != nil {
+			return nil, err
+		}
+		root = c.Root
 	}
-	file, err := w.trees.Find(ctx, c.Root, path)
+	file, err := w.trees.Find(ctx, root, path)
 	if err != nil {
 		return nil, err
 	}

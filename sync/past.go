@@ -45,9 +45,9 @@ func (f *Folder) Diff(ctx context.Context, from, to string) iter.Seq2[Difference
 	return listed(ctx, f, func(ctx context.Context, e *engine) iter.Seq2[Difference, error] { return e.Diff(ctx, from, to) })
 }
 
-// Open reads a file as a commit has it. ErrNotFound. The context is that of the
-// reading, too. Who has the reader closes it: Shutdown waits for that until its
-// context ends.
+// Open reads a file as a commit has it, or else returns ErrNotFound; "" is the
+// folder as it was last synced. The context is that of the reading, too. Who has
+// the reader closes it: Shutdown waits for that until its context ends.
 func (f *Folder) Open(ctx context.Context, commit, path string) (io.ReadCloser, error) {
 	ctx, leave, err := f.door.Enter(ctx)
 	if err != nil {
