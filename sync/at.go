@@ -66,6 +66,15 @@ func (f *Folder) remote(ctx context.Context, name string) (r Remote, done func()
 	return r, func() { _ = r.Close() }, nil
 }
 
+// has refuses the name of a remote that is not there.
+func (f *Folder) has(ctx context.Context, name string) error {
+	_, done, err := f.remote(ctx, name)
+	if err == nil {
+		done()
+	}
+	return err
+}
+
 // engineOf returns the engine of the folder and a remote. A run listens to it; who
 // only looks has none.
 func (f *Folder) engineOf(ctx context.Context, q Request, token int64, r *runner) (e *engine, done func(), err error) {

@@ -40,8 +40,10 @@ func (f *Folder) begin(ctx context.Context, run Run) (Run, error) {
 	if run.Kind == KindSync && !settings.Enabled {
 		return Run{}, ErrDisabled
 	}
-	if run.Request.Remote == "" {
+	if name := run.Request.Remote; name == "" {
 		run.Request.Remote = settings.Remote
+	} else if err := f.has(ctx, name); err != nil {
+		return Run{}, err
 	}
 	held, err := f.hold(ctx)
 	if err != nil {
@@ -153,12 +155,18 @@ func (f *Folder) holding(ctx context.Context, use func(ctx context.Context, toke
 	if err != nil {
 		return err
 	}
+	handed := false
+	defer func() { // also when the engine panics
+		if !handed {
+			f.release(held)
+		}
+	}()
 	live, err := f.records.live(ctx)
 	if live != nil { // its process is dead
+		handed = true
 		f.takeUp(held, *live)
 		return busy(*live)
 	}
-	defer f.release(held)
 	if err != nil {
 		return err
 	}

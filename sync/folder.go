@@ -134,11 +134,9 @@ func (f *Folder) Configure(ctx context.Context, change func(*Settings), by By) e
 		return err
 	}
 	if settings.Remote != was.Remote {
-		_, done, err := f.remote(ctx, settings.Remote)
-		if err != nil {
+		if err := f.has(ctx, settings.Remote); err != nil {
 			return err
 		}
-		done()
 	}
 	_, err = f.records.write(ctx, 0, []Entry{noted(keySettings, settings)}, Event{
 		Kind: EventConfigured, Actor: by.Actor,

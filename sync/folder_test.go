@@ -361,9 +361,9 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 			require.ErrorIs(t, err, cloudsync.ErrInvalid)
 		}
 		require.NoError(t, lastOf(a.History(t.Context(), cloudsync.Query{})))
-		run, err := a.Sync(t.Context(), cloudsync.Request{Remote: "none"})
+		_, err := a.Sync(t.Context(), cloudsync.Request{Remote: "none"})
 		require.ErrorIs(t, err, cloudsync.ErrNotFound)
-		require.Equal(t, cloudsync.StateFailed, run.State)
+		require.NoError(t, lastOf(a.History(t.Context(), cloudsync.Query{})))
 		for _, change := range []func(*cloudsync.Config){
 			func(c *cloudsync.Config) { c.Name = "" }, func(c *cloudsync.Config) { c.Store = nil }, func(c *cloudsync.Config) { c.Files = nil },
 			func(c *cloudsync.Config) { c.Remote = nil }, func(c *cloudsync.Config) { c.Vault = nil }, func(c *cloudsync.Config) { c.Interval = 1 },

@@ -16,7 +16,8 @@ type Syncer interface {
 	// Start records the run and returns; the sync goes on in the background
 	// and does not end with ctx. It returns ErrBusy while a run is live,
 	// and takes it up if nobody works on it; ErrBooting, which is ErrBusy,
-	// during the first one of Folder.Run, and ErrDisabled.
+	// during the first one of Folder.Run, ErrDisabled, and ErrNotFound for a
+	// Request.Remote that is not there.
 	//
 	// When ctx ends before Start has returned, the run may have begun all the
 	// same: repeat the request with its RequestID to learn that.

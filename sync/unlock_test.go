@@ -236,6 +236,12 @@ func TestSettingsNameARemoteThatIsThere(t *testing.T) {
 		}
 		a := newDesk(t, "laptop", nil, func(c *cloudsync.Config) { c.Remotes = db.Remotes() })
 		require.NoError(t, to(a, "other"))
+		_, err := a.Start(t.Context(), cloudsync.Request{Remote: "none"})
+		require.ErrorIs(t, err, cloudsync.ErrNotFound)
+		for run, err := range a.History(t.Context(), cloudsync.Query{}) {
+			require.NoError(t, err)
+			require.Fail(t, "it has begun", "%v", run)
+		}
 		require.ErrorIs(t, to(a, "none"), cloudsync.ErrNotFound)
 		require.ErrorIs(t, to(a, ""), cloudsync.ErrInvalid, "there is no Config.Remote")
 		require.Equal(t, cloudsync.Settings{Enabled: true, Remote: "other"}, settings(a))
