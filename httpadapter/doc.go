@@ -57,8 +57,9 @@
 // the public program know, and a seq; who comes back with ?since= misses nothing, or
 // is told by compacted. What it leaves open besides, such as how cloud directories
 // are listed and made, follows the public program, and openapi.json calls it
-// inferred. A WebSocket ends when its http.Server shuts down, within 10 seconds,
-// for which Shutdown does not wait; with Close alone it lasts until its client goes.
+// inferred. A WebSocket ends when its http.Server shuts down, or when the context
+// of http.Server.BaseContext ends, within 10 seconds, for which nobody waits; after
+// Close alone it lasts until its client goes.
 //
 // Everything is refused by default: without an [Authenticator] every route
 // answers that the credential is wrong. A Reader sees runs; what their steps

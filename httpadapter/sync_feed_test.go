@@ -249,20 +249,48 @@ func TestWhatAWebSocketHearsMeansNothing(t *testing.T) {
 	})
 }
 
+// The streams of a WebSocket are none any more once all that served it has ended.
 func TestAWebSocketEndsWithItsServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := new(site).open(t)
-		l := &pipeListener{connections: make(chan net.Conn), closed: make(chan struct{})}
-		server := &http.Server{Handler: s.mux}
-		go func() { _ = server.Serve(l) }()
-		transport := &http.Transport{DialContext: l.dial}
-		defer transport.CloseIdleConnections()
-		w := dial(t, &http.Client{Transport: transport}, "/ws", admin)
-		synctest.Wait()
-		require.NoError(t, server.Shutdown(t.Context()))
-		_, _, err := w.conn.Read(t.Context())
-		require.Equal(t, websocket.StatusGoingAway, websocket.CloseStatus(err), err)
-		synctest.Wait()
-		require.Zero(t, s.adapter.OpenStreams())
-	})
+	for name, end := range map[string]func(t *testing.T, server *http.Server, base context.CancelFunc){
+		"that shuts down": func(t *testing.T, server *http.Server, _ context.CancelFunc) {
+			require.NoError(t, server.Shutdown(t.Context()))
+		},
+		"whose base context ends": func(t *testing.T, server *http.Server, base context.CancelFunc) {
+			base()
+			require.NoError(t, server.Close())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSynced(t)
+				s.person.Write("diary.md", "text")
+				l := &pipeListener{connections: make(chan net.Conn), closed: make(chan struct{})}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				server := &http.Server{Handler: s.mux, BaseContext: func(net.Listener) context.Context { return ctx }}
+				go func() { _ = server.Serve(l) }()
+				transport := &http.Transport{DialContext: l.dial}
+				defer transport.CloseIdleConnections()
+				w := dial(t, &http.Client{Transport: transport}, "/ws", admin)
+				synctest.Wait()
+				s.sync(t)
+				require.Equal(t, "syncBegin", w.next().Cmd)
+				ended := make(chan error, 1)
+				go func() {
+					for {
+						if _, _, err := w.conn.Read(context.Background()); err != nil {
+							ended <- err
+							return
+						}
+					}
+				}()
+				end(t, server, cancel)
+				require.NoError(t, s.folder.Close())
+				err := <-ended
+				require.Equal(t, websocket.StatusGoingAway, websocket.CloseStatus(err), err)
+				synctest.Wait()
+				require.Zero(t, s.adapter.OpenStreams())
+			})
+		})
+	}
 }

@@ -18,8 +18,8 @@ const maxHeard = 4 << 10
 
 // Socket sends the events of a feed over a WebSocket, one message for each: the
 // JSON of what frame makes of it. It ends with the feed, with the client, who may
-// close it or answers no ping any more, and with an http.Server that shuts down,
-// which leaves such a connection to us. What the client says is read and thrown
+// close it or answers no ping any more, with the request's context, and with an
+// http.Server that shuts down, which leaves such a connection to us. What the client says is read and thrown
 // away. The error compacted is as of Stream.
 func (c *Call) Socket(after int64, from Feed, compacted error, frame func(Event) any) error {
 	if !c.isHandshake() {
@@ -41,8 +41,9 @@ func (c *Call) Socket(after int64, from Feed, compacted error, frame func(Event)
 		return err
 	}
 	conn.SetReadLimit(maxHeard)
-	// The request's own context says nothing of a connection that was taken over.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Context()))
+	// Of a client that leaves a connection that was taken over, the request's context
+	// knows nothing; but it ends with http.Server.BaseContext.
+	ctx, cancel := context.WithCancel(c.Context())
 	stop := context.AfterFunc(c.server.lives.of(c.Request), cancel)
 	defer stop()
 	s := &socket{conn: conn, frame: frame}
