@@ -38,6 +38,7 @@ var goodIDs = strings.NewReplacer(
 // goodQueries are those of routes that need one, by pattern.
 var goodQueries = map[string]string{
 	"/upkeep/v1/updates/plan": "package=demo/site", ownRollouts + "/services/{name}": "whole=true", rollPath: "access_token=" + admin,
+	ownSync + "/files": "path=diary.md",
 }
 
 // goodBodies are those for which {} does not do, by pattern without /api.
@@ -59,6 +60,17 @@ var goodBodies = map[string]string{
 	"/upkeep/v1/firmware/settings":            `{"enable":true}`,
 	rollPath:                                  rolledBody,
 	"/sync/performSync":                       `{"app":"attack"}`,
+	"/sync/setSyncEnable":                     `{"enabled":true}`,
+	"/sync/setCloudSyncDir":                   `{"name":"main"}`,
+	"/sync/createCloudSyncDir":                `{"name":"attack"}`,
+	"/sync/removeCloudSyncDir":                `{"name":"attack"}`,
+	ownSync + "/settings":                     `{"enabled":true}`,
+	ownSync + "/restore":                      `{"commit":"{commit}"}`,
+	ownSync + "/tags/{tag}":                   `{"commit":"{commit}"}`,
+	ownSync + "/conflicts/resolve":            `{"path":"diary.md","copy":"{copy}","path_hash":"{path_hash}","copy_hash":"{copy_hash}","keep":"both"}`,
+	ownSync + "/compact":                      `{"age_ms":3600000}`,
+	ownSync + "/compact/plan":                 `{"age_ms":3600000}`,
+	ownSync + "/keys":                         `{"name":"attack","passphrase":"battery staple"}`,
 	ownRollouts + "/plan":                     rolledBody,
 	ownRollouts + "/runs/{id}/resume":         `{"step":0}`,
 	ownRollouts + "/services/{name}/split":    `{"weights":[{"version":"v1","percent":100}]}`,
@@ -79,11 +91,12 @@ func (s *site) attacked() []target {
 			}
 			twins := strings.HasPrefix(r.Pattern, "/api/lv/") && allowed[strings.TrimPrefix(r.Pattern, "/api")] != nil
 			t.twin = os.Getenv("UPKEEP_FULL") != "1" && (twins || method == http.MethodHead)
-			t.path = wildcard.ReplaceAllString(rowIDs.Replace(goodIDs.Replace(r.Pattern)), "nobody")
+			filed := filedPapers()
+			t.path = wildcard.ReplaceAllString(rowIDs.Replace(goodIDs.Replace(filed.ids.Replace(r.Pattern))), "nobody")
 			if t.wire.Body > 0 {
 				t.body = `{"reason":"attack"}`
 				if body, ok := goodBodies[strings.TrimPrefix(r.Pattern, "/api")]; ok {
-					t.body = body
+					t.body = filed.ids.Replace(body)
 				}
 			}
 			if t.wire.File {

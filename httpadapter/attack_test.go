@@ -114,6 +114,7 @@ func narrowSite(t testing.TB, add func(*site), body int64) *site {
 	_, err = s.db.Firmware("4711").Save(context.Background(), firmware.Record{Run: &firmware.Run{ID: "run-1", State: firmware.StateSucceeded}})
 	require.NoError(t, err)
 	s.hasRolled(t)
+	s.papers.fill(t)
 	_, err = s.notebook.Start(context.Background(), cloudsync.Request{})
 	require.NoError(t, err)
 	_, err = s.db.Locker().Acquire(context.Background(), heldLock, "somebody", time.Hour)
@@ -171,6 +172,7 @@ func (s *site) settle(t testing.TB) {
 		require.NoError(t, s.port.Cancel(context.Background(), run.ID, rollout.By{}))
 		_, _ = s.port.Wait(context.Background(), run.ID)
 	}
+	s.papers.settle(t)
 	for range 10_000 { // at most so many milliseconds, by the clock of a bubble
 		if s.told(t) {
 			return
@@ -273,6 +275,9 @@ func isRefusal(status int) bool {
 	return false
 }
 
+// rawMedia is the Content-Type of bytes.
+const rawMedia = "application/octet-stream"
+
 // enveloped has the replies that were found to be in their envelopes.
 var enveloped verdicts
 
@@ -301,6 +306,8 @@ func envelope(t target, r reply) error {
 		if media = "text/event-stream"; header.Get("Content-Type") == media {
 			return nil
 		}
+	case t.wire.Raw && r.StatusCode < 400 && header.Get("Content-Type") == rawMedia:
+		return nil
 	}
 	got := header.Get("Content-Type")
 	return enveloped.judge(fmt.Sprint(t.Pattern, r.StatusCode, got, media), r.text, func() error {

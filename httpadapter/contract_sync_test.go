@@ -3,17 +3,22 @@ package httpadapter_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
 	"github.com/upkeep-go/upkeep/storage"
+	"github.com/upkeep-go/upkeep/storage/memory"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
 
@@ -82,25 +87,34 @@ func (s syncState) Authenticate(_ context.Context, c httpadapter.Credential, nee
 	return httpadapter.Principal{ID: "ann", Role: role}, nil
 }
 
-// buildSync serves a Syncer in the state of a case.
+// syncedAt is when the cases of syncs happen: most speak of a sync that was then.
+var syncedAt = time.UnixMilli(1700000000000)
+
+// buildSync serves a Folder in the state of a case. Its Remotes are main and other.
 func buildSync(t *testing.T, db storage.Backend, given []string) (fixture, error) {
 	s, err := readSyncState(given)
 	if err != nil {
 		return fixture{}, err
 	}
-	n := newNotebook(new(engine), db.SyncState("notes"))
-	n.holds, n.boots = s.runs, s.boots
+	cloud := memory.New()
+	for _, name := range []string{"main", "other"} {
+		require.NoError(t, cloud.Remotes().Create(t.Context(), name))
+	}
+	files := cloud.Files("notes")
+	files.Person().Write("diary.md", "text")
+	remote := cloud.Remote("default")
 	if s.runs {
-		_, err := n.Start(t.Context(), cloudsync.Request{})
-		require.NoError(t, err)
+		remote = stuck{remote}
 	}
-	n.settings = cloudsync.Settings{Enabled: !s.disabled, Remote: s.remote}
-	n.last[s.remote] = s.synced
-	before := map[string]time.Time{}
-	for remote, at := range n.last {
-		before[remote] = at
+	folder, err := cloudsync.New(cloudsync.Config{
+		Name: "notes", Device: "desk", Store: db, Files: files, Remote: remote, Remotes: cloud.Remotes(), Vault: newLatch(), Logger: quiet,
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, folder.Close()) })
+	if err := s.enter(t, folder); err != nil {
+		return fixture{}, err
 	}
-	c := httpadapter.Config{Sync: n, TokenInQuery: s.inQuery, Logger: quiet}
+	c := httpadapter.Config{Folder: folder, TokenInQuery: s.inQuery, Logger: quiet}
 	if !s.denies {
 		c.Auth = s
 	}
@@ -108,29 +122,80 @@ func buildSync(t *testing.T, db storage.Backend, given []string) (fixture, error
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	adapter.Register(mux)
-	return fixture{handler: mux, observe: func(text string) error {
-		run := n.runs[len(n.runs)-1]
-		from, wanted := before[s.remote], time.Time{}
-		if run.Request.Remote != "" {
-			from = before[run.Request.Remote]
+	return fixture{handler: mux, observe: func(text string) error { return s.observe(t, folder, text) }}, nil
+}
+
+// stuck is a Remote that never answers.
+type stuck struct{ cloudsync.Remote }
+
+func (stuck) List(ctx context.Context, _, _ string) iter.Seq2[cloudsync.Object, error] {
+	return func(yield func(cloudsync.Object, error) bool) {
+		<-ctx.Done()
+		yield(cloudsync.Object{}, context.Cause(ctx))
+	}
+}
+
+func (stuck) Get(ctx context.Context, _ string, _, _ int64) (io.ReadCloser, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+// enter puts a Folder in the state.
+func (s syncState) enter(t *testing.T, folder *cloudsync.Folder) error {
+	change := func(now *cloudsync.Settings) { now.Enabled, now.Remote = !s.disabled, s.remote }
+	if !s.synced.IsZero() {
+		if !s.synced.Equal(time.Now()) {
+			return fmt.Errorf("the cases happen at %s, and not at %s", syncedAt, s.synced)
 		}
-		switch text {
-		case "the started run has mode force-push":
-			if run.Request.Mode != cloudsync.ModeForcePush {
-				return fmt.Errorf("the mode is %q", run.Request.Mode)
-			}
-			return nil
-		case "lastSyncTime was 0 when the run started":
-		case "lastSyncTime was 1700000000000 when the run started":
-			wanted = time.UnixMilli(1700000000000).UTC()
-		default:
-			return fmt.Errorf("cannot observe %q", text)
-		}
-		if !from.Equal(wanted) {
-			return fmt.Errorf("it was %s", from)
+		require.NoError(t, folder.Configure(t.Context(), func(now *cloudsync.Settings) { now.Remote = s.remote }, cloudsync.By{}))
+		_, err := folder.Sync(t.Context(), cloudsync.Request{})
+		require.NoError(t, err)
+	}
+	require.NoError(t, folder.Configure(t.Context(), change, cloudsync.By{}))
+	switch {
+	case s.boots:
+		ctx, end := context.WithCancel(context.WithoutCancel(t.Context()))
+		var run sync.WaitGroup
+		run.Go(func() { _ = folder.Run(ctx) })
+		t.Cleanup(run.Wait)
+		t.Cleanup(end)
+		synctest.Wait()
+	case s.runs:
+		_, err := folder.Start(t.Context(), cloudsync.Request{})
+		require.NoError(t, err)
+		synctest.Wait()
+	}
+	return nil
+}
+
+// observe looks at the run that was started. When it was synced last is told by
+// what it had to send: all, if that was never.
+func (s syncState) observe(t *testing.T, folder *cloudsync.Folder, text string) error {
+	st, err := folder.Status(t.Context())
+	require.NoError(t, err)
+	last := st.Last
+	if st.Run != nil {
+		last = st.Run
+	}
+	run, err := folder.Wait(t.Context(), last.ID)
+	require.NoError(t, err)
+	sent := 0
+	switch text {
+	case "the started run has mode force-push":
+		if run.Request.Mode != cloudsync.ModeForcePush {
+			return fmt.Errorf("the mode is %q", run.Request.Mode)
 		}
 		return nil
-	}}, nil
+	case "lastSyncTime was 0 when the run started":
+		sent = 1
+	case "lastSyncTime was 1700000000000 when the run started":
+	default:
+		return fmt.Errorf("cannot observe %q", text)
+	}
+	if run.Uploaded != sent {
+		return fmt.Errorf("the sync with %q has sent %d files", run.Request.Remote, run.Uploaded)
+	}
+	return nil
 }
 
 func TestAPerformedSyncAsksForWhatTheBodySays(t *testing.T) {

@@ -84,7 +84,7 @@ var contractSystems = map[string]contractSystem{
 	"wuji-row-versions": {vocabulary: lvVocabulary, build: buildLV},
 	"magewell-firmware": {vocabulary: firmwareVocabulary, build: buildFirmware, at: checkedAt},
 	"wechat-rollout":    {vocabulary: rolloutVocabulary, build: buildRollout, at: rolledAt},
-	"siyuan-sync":       {vocabulary: syncVocabulary, build: buildSync},
+	"siyuan-sync":       {vocabulary: syncVocabulary, build: buildSync, at: syncedAt},
 }
 
 // corpus is one file of cases, or several of one stem.

@@ -117,6 +117,9 @@ func (d *description) check(r *http.Request, reply *http.Response, text string) 
 	if media == "text/event-stream" {
 		return nil
 	}
+	if media == rawMedia {
+		return d.valid(body["schema"], text, true)
+	}
 	return d.known.judge(says+media, text, func() error {
 		var value any
 		if err := json.Unmarshal([]byte(text), &value); err != nil {
@@ -147,6 +150,8 @@ func (d *description) keyword(s map[string]any, keyword string, want, value any,
 	members, _ := value.(map[string]any)
 	ok := true
 	switch keyword {
+	case "contentMediaType":
+		ok = want == rawMedia
 	case "description": // for people
 		ok = want != ""
 	case "type":

@@ -80,6 +80,7 @@ type Wire struct {
 	Plain   bool  // whose Content-Type does not matter
 	Socket  bool  // a WebSocket
 	Stream  bool  // the reply does not end
+	Raw     bool  // the reply is bytes
 	Query   []string
 	Members map[string]string // of the body, to what JSON calls them; "": anything
 }
@@ -90,7 +91,7 @@ func (a *Adapter) Wire(pattern, method string) (w Wire) {
 		if r.Pattern != pattern || !slices.Contains(r.Methods, method) {
 			continue
 		}
-		w = Wire{Body: r.Body, Form: r.Form, File: r.File, Plain: r.Plain, Stream: r.Stream, Socket: r.Socket, Members: map[string]string{}}
+		w = Wire{Body: r.Body, Form: r.Form, File: r.File, Plain: r.Plain, Stream: r.Stream, Socket: r.Socket, Raw: r.Raw, Members: map[string]string{}}
 		for _, f := range r.Query {
 			w.Query = append(w.Query, f.Name)
 		}

@@ -25,6 +25,7 @@ import (
 func checkEnvelope(t testing.TB, path string, r reply) {
 	of := target{Route: httpadapter.Route{Pattern: path}}
 	of.own = !strings.HasPrefix(path, "/api/v1/update") && !documentsRows(path) && !documentsFirmware(path) && !documentsRollouts(path) && !documentsSync(path)
+	of.wire.Raw = r.Header.Get("Content-Type") == rawMedia
 	of.wire.Stream = r.Header.Get("Content-Type") == "text/event-stream"
 	require.NoError(t, envelope(of, r), path)
 }

@@ -45,6 +45,7 @@ type site struct {
 	firmware *firmware.Service
 	port     *port // of services that are rolled: none yet
 	notebook *notebook
+	papers   *papers // a Folder
 	adapter  *httpadapter.Adapter
 	mux      *http.ServeMux
 	log      *safeBuffer
@@ -113,8 +114,10 @@ func (s *site) open(t testing.TB) *site {
 	s.firmware = s.gadget.start(t)
 	s.port = newPort(t, &engineRollouts{db, &s.engine}, s.prepareRollout)
 	s.notebook = newNotebook(&s.engine, s.db.SyncState("notes"))
+	s.papers = newPapers(t, s.db, &s.engine)
 	c := httpadapter.Config{
-		Update: s.updater, LV: s.rows, Firmware: s.firmware, Rollout: s.port.Controller, Sync: s.notebook, Tables: []lv.TableID{{App: "app", Schema: "empty"}},
+		Update: s.updater, LV: s.rows, Firmware: s.firmware, Rollout: s.port.Controller, Tables: []lv.TableID{{App: "app", Schema: "empty"}},
+		Sync: s.notebook, Folder: s.papers.Folder, Remotes: &engineRemotes{s.papers.cloud.Remotes(), &s.engine},
 		Auth: httpadapter.Secrets{
 			admin:  {ID: "ann", Role: httpadapter.Admin},
 			reader: {ID: "rob", Role: httpadapter.Reader},

@@ -101,7 +101,9 @@ func (s *syncRoutes) verify(c *web.Call) error {
 		return web.BadBody.With("depth is neither objects nor contents")
 	}
 	return syncPage(c, "damages", s.folder.Verify(c.Context(), depth),
-		func(d cloudsync.Damage) syncDamageReply { return syncDamageReply(d) }, func(d syncDamageReply) string { return d.Object })
+		func(d cloudsync.Damage) syncDamageReply {
+			return syncDamageReply{Object: d.Object, Paths: append([]string{}, d.Paths...), Reason: d.Reason}
+		}, func(d syncDamageReply) string { return d.Object })
 }
 
 func (s *syncRoutes) tag(c *web.Call) error {

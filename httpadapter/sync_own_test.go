@@ -83,6 +83,7 @@ func TestAFolderIsSyncedAndItsHistoryRead(t *testing.T) {
 		read.StatusCode, read.text, read.Header.Get("Content-Type"), read.Header.Get("Content-Disposition"), read.Header.Get("X-Content-Type-Options"),
 	})
 	require.Equal(t, "more", s.get(ownSync+"/files?commit="+second.Commit+"&path="+url.QueryEscape("new 日记.md")).text)
+	require.Equal(t, "second", s.get(ownSync+"/files?path=diary.md").text, "as last synced")
 	require.Equal(t, "not-found", s.get(ownSync+"/files?path=none&commit="+first.Commit).problem(t))
 	require.Equal(t, "invalid-query", s.get(ownSync+"/files").problem(t))
 

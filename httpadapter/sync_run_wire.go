@@ -100,7 +100,7 @@ type syncProgressReply struct {
 
 type syncRestoredReply struct {
 	Commit string   `json:"commit"`
-	Paths  []string `json:"paths"`
+	Paths  []string `json:"paths"` // none: all
 	Into   string   `json:"into"`
 }
 
@@ -233,7 +233,7 @@ func syncRunOf(c *web.Call, r cloudsync.Run) syncRunReply {
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, EndedAt: r.EndedAt,
 	}
 	if r.Restore != nil {
-		reply.Restore = &syncRestoredReply{Commit: r.Restore.Commit, Paths: r.Restore.Paths, Into: r.Restore.Into}
+		reply.Restore = &syncRestoredReply{Commit: r.Restore.Commit, Paths: append([]string{}, r.Restore.Paths...), Into: r.Restore.Into}
 	}
 	if r.Keep != nil {
 		reply.Keep = &syncRetention{AgeMS: r.Keep.Age.Milliseconds(), Daily: r.Keep.Daily, Weekly: r.Keep.Weekly}
