@@ -323,22 +323,26 @@ func (w *work) leave(path, reason string) { w.keep(path, nil, reason) }
 
 // inspect looks at what came out of a path. If it is not what was scanned,
 // somebody has edited it in the last moment: it is kept beside. All else stays
-// staged until the sync is over, so that after a crash it tells what was done.
+// staged until the next sync, so that after a crash it tells what was done.
 func (w *work) inspect(ctx context.Context, c tree.Change, out string) error {
 	was, err := w.read(ctx, out)
-	if err != nil || was == nil || was.Kind == tree.Folder || is(was, c.New) {
+	if err != nil || was == nil || was.Kind == tree.Folder {
 		return err
 	}
-	if is(was, c.Old) {
-		fresh, err := w.fresh(ctx, c)
-		if err != nil || !w.keeps || !fresh {
+	edited := !is(was, c.New) && !is(was, c.Old)
+	if !edited && w.keeps && is(was, c.Old) {
+		if edited, err = w.fresh(ctx, c); err != nil {
 			return err
 		}
 	}
-	return w.rescue(ctx, c, out, was)
+	if edited {
+		return w.rescue(ctx, c.Path, out, was)
+	}
+	w.came(c.Path, out, was)
+	return nil
 }
 
-// tidy deletes what is staged, once nothing is under way.
+// tidy deletes what is staged, once nothing is under way, but for what came out.
 func (w *work) tidy(ctx context.Context) error {
 	var names []string
 	for f, err := range w.Files.List(ctx, Staging) {
@@ -348,7 +352,7 @@ func (w *work) tidy(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if f.Path != markerName && !w.foreign(f.Path) {
+		if _, out := w.out[f.Path]; f.Path != markerName && !out && !w.foreign(f.Path) {
 			names = append(names, f.Path)
 		}
 	}
@@ -359,32 +363,6 @@ func (w *work) tidy(ctx context.Context) error {
 		if err := w.Files.Remove(ctx, name, ""); err != nil && !isNotFound(err) {
 			return err
 		}
-	}
-	return nil
-}
-
-// rescue keeps an edit that came out of a path: there, if the path is free, or
-// beside.
-func (w *work) rescue(ctx context.Context, c tree.Change, out string, was *tree.Entry) error {
-	folder, name := split(c.Path)
-	to := c.Path
-	for try := uint64(0); ; try++ {
-		there, err := w.read(ctx, to)
-		if err != nil {
-			return err
-		}
-		if there == nil || is(there, was) {
-			if _, err := w.Files.Place(ctx, out, to); err != nil {
-				return err
-			}
-			break
-		}
-		to = join(folder, tree.CopyName(name, *was, try))
-	}
-	if to == c.Path {
-		w.leave(c.Path, "it has changed meanwhile")
-	} else {
-		w.result.Conflicts = append(w.result.Conflicts, tree.Conflict{Path: c.Path, Copy: to, Ours: true})
 	}
 	return nil
 }

@@ -37,7 +37,11 @@ func (w *work) edited(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.book.save(ctx, append(entries, Entry{Key: keyJournal})...); err != nil {
+	out, err := w.outs()
+	if err != nil {
+		return err
+	}
+	if err := w.book.save(ctx, append(append(entries, out...), Entry{Key: keyJournal})...); err != nil {
 		return err
 	}
 	return w.tidy(ctx)

@@ -160,6 +160,8 @@ type work struct {
 	masked map[string]string // paths that are as in the reference, and why
 	merged map[string]bool   // paths that Merge has made one of
 	moved  map[string]string // of conflicts: where the content of a new path is
+	out    map[string]late   // what came out, by the name by which it is staged
+	late   []tree.Conflict   // of edits written into what came out in the sync before
 	result engineResult
 }
 

@@ -57,19 +57,28 @@ func (w *work) note(ctx context.Context, i intent) error {
 	return w.book.save(ctx, entries...)
 }
 
-// recover goes on with what a sync has begun that did not end.
+// recover goes on with what a sync has begun that did not end, and looks again at
+// what came out.
 func (w *work) recover(ctx context.Context) error {
 	text, ok := w.book.notes[keyJournal]
-	if !ok {
-		if w.Run != "" && string(w.book.notes[keyDone]) == w.Run {
-			w.finished, w.result.Commit, w.result.Committed = true, w.known.id, true
+	switch {
+	case ok:
+		var i intent
+		if err := json.Unmarshal(text, &i); err != nil {
+			return fmt.Errorf("%w: what was under way", ErrCorrupt)
 		}
-		return w.tidy(ctx)
+		if err := w.resume(ctx, i); err != nil || w.finished {
+			return err
+		}
+	case w.Run != "" && string(w.book.notes[keyDone]) == w.Run:
+		w.finished, w.result.Commit, w.result.Committed = true, w.known.id, true
+		return nil
 	}
-	var i intent
-	if err := json.Unmarshal(text, &i); err != nil {
-		return fmt.Errorf("%w: what was under way", ErrCorrupt)
-	}
+	return w.review(ctx)
+}
+
+// resume goes on with what was begun.
+func (w *work) resume(ctx context.Context, i intent) error {
 	if untouched, err := w.untouched(ctx, i); err != nil {
 		return err
 	} else if !untouched {
@@ -185,7 +194,11 @@ func (w *work) settle(ctx context.Context, u *upload, merged tree.ID) error {
 			entries = append(entries, Entry{Key: key})
 		}
 	}
-	entries = append(entries, Entry{keyHead, known(w.head)}, Entry{Key: keyJournal}, Entry{keyDone, []byte(w.Run)})
+	out, err := w.outs()
+	if err != nil {
+		return err
+	}
+	entries = append(append(entries, out...), Entry{keyHead, known(w.head)}, Entry{Key: keyJournal}, Entry{keyDone, []byte(w.Run)})
 	if err := w.book.save(ctx, append(entries, u.committed()...)...); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // merge returns what the folder and the remote are to be.
 func (w *work) merge(ctx context.Context, u *upload, ours tree.ID) (tree.ID, error) {
 	w.merged = make(map[string]bool)
-	w.moved, w.result.Conflicts = make(map[string]string), nil
+	w.moved, w.result.Conflicts = make(map[string]string), slices.Clone(w.late)
 	theirs := w.head.Root
 	m := tree.Merger{Trees: w.trees, Combine: w.combine(u), Kept: func(c tree.Conflict) {
 		w.result.Conflicts = append(w.result.Conflicts, c)

@@ -17,6 +17,7 @@ const (
 	keyOwn     = "own"      // the number of the last head that this device has put
 	keyCloned  = "cloned"   // what told this device from others when it was seen that there are two
 	keyStaging = "staging"  // how the names begin by which this device stages files
+	keyOut     = "out/"     // what came out of a path, by the name by which it is staged
 	keyJournal = "journal/" // changes of the folder that are under way
 )
 

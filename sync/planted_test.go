@@ -36,7 +36,7 @@ func bugs() []bug {
 	}
 	all := func(head map[string]any) { head["index"] = slices.Sorted(maps.Keys(seen)) }
 	return []bug{
-		{"dedup through a stale cache", 4, func(c *cloudsync.EngineConfig, u use, _ mount, compacts bool) {
+		{"dedup through a stale cache", 5, func(c *cloudsync.EngineConfig, u use, _ mount, compacts bool) {
 			c.Remote = hoarding{u}
 			if compacts {
 				c.Sealer = sealing{write: note}
@@ -67,8 +67,9 @@ func bugs() []bug {
 		{"what comes out is thrown away", 6090, func(c *cloudsync.EngineConfig, _ use, f mount, _ bool) { c.Files = hasty{f} }},
 		{"size and time are trusted", 0, func(c *cloudsync.EngineConfig, _ use, f mount, _ bool) { c.Files = trusting{f} }},
 		{"what is begun is not noted", 201, func(c *cloudsync.EngineConfig, _ use, _ mount, _ bool) { c.Store = forgetful{c.Store, "journal/"} }},
+		{"what comes out is not looked at again", 41, func(c *cloudsync.EngineConfig, _ use, _ mount, _ bool) { c.Store = forgetful{c.Store, "out/"} }},
 		{"the base is not noted", 1, func(c *cloudsync.EngineConfig, _ use, _ mount, _ bool) { c.Store = forgetful{c.Store, "base"} }},
-		{"the newest head is not noted", 1022, func(c *cloudsync.EngineConfig, _ use, _ mount, _ bool) { c.Store = forgetful{c.Store, "head"} }},
+		{"the newest head is not noted", 1024, func(c *cloudsync.EngineConfig, _ use, _ mount, _ bool) { c.Store = forgetful{c.Store, "head"} }},
 		{"tags do not count", 17, func(c *cloudsync.EngineConfig, _ use, _ mount, compacts bool) {
 			if compacts {
 				c.Sealer = sealing{read: func(head map[string]any) { delete(head, "tags") }}
@@ -196,7 +197,7 @@ type forgetful struct {
 }
 
 func (f forgetful) Update(ctx context.Context, token int64, entries []cloudsync.Entry, _ ...cloudsync.Event) (int64, error) {
-	return f.FolderStore.Update(ctx, token, slices.DeleteFunc(slices.Clone(entries), func(e cloudsync.Entry) bool { return e.Key == f.key }))
+	return f.FolderStore.Update(ctx, token, slices.DeleteFunc(slices.Clone(entries), func(e cloudsync.Entry) bool { return strings.HasPrefix(e.Key, f.key) }))
 }
 
 // TestTheModelSeesPlantedBugs: the histories from one on that is known to.
