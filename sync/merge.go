@@ -28,7 +28,11 @@ func (w *work) merge(ctx context.Context, u *upload, ours tree.ID) (tree.ID, err
 	case ModeForcePull:
 		return theirs, nil
 	}
-	return m.Merge(ctx, w.base, ours, theirs)
+	merged, err := m.Merge(ctx, w.base, ours, theirs)
+	if err != nil {
+		return merged, err
+	}
+	return w.thin(ctx, merged)
 }
 
 // allowed refuses what is not as it was planned, or what no plan allows.
