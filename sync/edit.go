@@ -53,7 +53,7 @@ func (w *work) recoverEdit(ctx context.Context, i intent) error {
 	if !i.Staged {
 		return w.abandon(ctx)
 	}
-	w.base, w.masked, w.recovers = i.Base, make(map[string]string), true
+	w.base, w.recovers = i.Base, true
 	all, err := w.changes(ctx, i)
 	if err != nil {
 		return err

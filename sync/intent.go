@@ -26,6 +26,9 @@ type intent struct {
 	Base   tree.ID `json:"base"`
 	Edit   bool    `json:"edit,omitempty"` // it is somebody's edit, and no commit: the base stays
 	Keep   bool    `json:"keep,omitempty"` // what is replaced and nobody has committed stays beside
+	// Masked are the paths that were masked, and why: nothing of them is staged, and
+	// they stay masked until it is done, whatever is allowed by then.
+	Masked map[string]string `json:"masked,omitempty"`
 }
 
 // intend notes that a head is about to be put.
@@ -38,6 +41,7 @@ func (w *work) intend(ctx context.Context, next *head, ours, merged tree.ID) (er
 
 // note keeps an intent, and the folders of its trees.
 func (w *work) note(ctx context.Context, i intent) error {
+	i.Masked = w.masked
 	text, err := json.Marshal(i)
 	if err != nil {
 		return err
@@ -84,6 +88,9 @@ func (w *work) resume(ctx context.Context, i intent) error {
 	} else if !untouched {
 		return w.abandon(ctx)
 	}
+	if w.masked = i.Masked; w.masked == nil {
+		w.masked = make(map[string]string)
+	}
 	if i.Edit {
 		return w.recoverEdit(ctx, i)
 	}
@@ -105,7 +112,7 @@ func (w *work) resume(ctx context.Context, i intent) error {
 	if err != nil {
 		return err
 	}
-	w.forest.live, w.masked = u.live, make(map[string]string)
+	w.forest.live = u.live
 	w.recovers = true
 	i.Put = true
 	all, err := w.changes(ctx, i)

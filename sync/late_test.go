@@ -88,3 +88,26 @@ func (m *model) writes(d *device, path string, n *node) {
 	m.at[content] = path
 	m.tell("a program on %s writes on: %s=%s", d.name, path, content)
 }
+
+// TestWhatWasMaskedBeforeACrashStaysMaskedAfterIt: else it would be taken for
+// placed, and then for removed.
+func TestWhatWasMaskedBeforeACrashStaysMaskedAfterIt(t *testing.T) {
+	for dies := 1; ; dies++ {
+		w := newWorld(t, 2)
+		a, b := w.devices[0], w.devices[1]
+		a.disk.write("e", "1")
+		a.disk.write("f", "2")
+		w.must(a)
+		b.refuses = "e"
+		p := &process{dies: dies}
+		_, _ = w.sync(b, p, cloudsync.Request{}) // it may die
+		b.refuses = ""
+		w.settle()
+		w.equal()
+		require.Equal(t, "e=1 f=2", a.disk.String(), "it died at call %d", dies)
+		if !p.dead {
+			require.Greater(t, dies, 20)
+			return
+		}
+	}
+}
