@@ -73,7 +73,7 @@ type tagBody struct {
 
 // keyBody is a passphrase.
 type keyBody struct {
-	Name       string `json:"name" openapi:"needed,maxLength=256"`
+	Name       string `json:"name" openapi:"needed,maxLength=255"`
 	Passphrase string `json:"passphrase" openapi:"needed,maxLength=1024"`
 	Reason     string `json:"reason" openapi:"maxLength=4096"`
 }
@@ -137,7 +137,7 @@ type syncDamagesReply struct {
 
 type syncDamageReply struct {
 	Object string   `json:"object"`
-	Paths  []string `json:"paths" openapi:"description=of the newest commit, that it makes unreadable; at most 1000"`
+	Paths  []string `json:"paths" openapi:"description=what cannot be read of the newest commit; at most 1000"`
 	Reason string   `json:"reason"`
 }
 

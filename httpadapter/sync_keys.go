@@ -59,7 +59,7 @@ func (s *syncRoutes) addKey(c *web.Call) error {
 	}
 	switch {
 	case web.CheckID(b.Name) != nil:
-		return web.BadBody.With("name is no name of 1 to 256 bytes")
+		return web.BadBody.With("name is no name of 1 to 255 bytes")
 	case b.Passphrase == "" || len(b.Passphrase) > maxPassphrase:
 		return web.BadBody.With("passphrase is not of 1 to 1024 bytes")
 	}

@@ -13,7 +13,7 @@ import (
 // syncBody asks for a sync, or for a plan of one.
 type syncBody struct {
 	Mode      string `json:"mode" openapi:"enum=|force_push|force_pull"`
-	Force     bool   `json:"force" openapi:"description=at once: past back-off and the shortcut for an unchanged state"`
+	Force     bool   `json:"force" openapi:"description=at once past back-off and with every file read anew"`
 	Fresh     bool   `json:"fresh" openapi:"description=unite both sides and delete nothing"`
 	Remote    string `json:"remote" openapi:"description=by default that of the settings"`
 	Plan      string `json:"plan" openapi:"description=the id of one: do exactly that and past the guards; of a further page: the one whose page it is"`

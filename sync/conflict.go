@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"slices"
 	"strings"
@@ -59,8 +60,8 @@ func (w *work) copies(ctx context.Context, folder string, all *[]string) error {
 	var folders []string
 	for f, err := range w.Files.List(ctx, folder) {
 		switch {
-		case folder != "" && isNotFound(err):
-			return nil // it has gone meanwhile
+		case folder != "" && (isNotFound(err) || errors.Is(err, fs.ErrPermission)):
+			return nil // it has gone meanwhile, or is left alone
 		case err != nil:
 			return err
 		case w.mask(f.Path, f.Mode.IsDir()) != "":

@@ -189,7 +189,7 @@ func (w *work) settle(ctx context.Context, u *upload, merged tree.ID) error {
 	if err != nil {
 		return err
 	}
-	if err := w.mark(ctx, w.head.id); err != nil {
+	if err := w.mark(ctx, w.head.id, base == merged); err != nil {
 		return err
 	}
 	entries, err := w.forest.save(ctx, base)

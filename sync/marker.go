@@ -16,7 +16,14 @@ import (
 // told from one that is not mounted, and from one that was restored, or copied,
 // without what this device has noted.
 type marker struct {
-	Commits map[string]string `json:"commits"` // by repository
+	Commits map[string]mark `json:"commits"` // by repository
+}
+
+// mark is what a folder equals: a commit, as a whole or but for some paths, of
+// which only the notes tell.
+type mark struct {
+	Commit string `json:"commit"`
+	Whole  bool   `json:"whole"`
 }
 
 const (
@@ -25,15 +32,15 @@ const (
 )
 
 // mark writes the marker. What it says of other repositories stays.
-func (w *work) mark(ctx context.Context, commit string) error {
+func (w *work) mark(ctx context.Context, commit string, whole bool) error {
 	m, err := w.marked(ctx)
 	if err != nil {
 		return err
 	}
 	if m.Commits == nil {
-		m.Commits = make(map[string]string)
+		m.Commits = make(map[string]mark)
 	}
-	m.Commits[w.Sealer.Repository()] = commit
+	m.Commits[w.Sealer.Repository()] = mark{commit, whole}
 	text, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -75,17 +82,20 @@ func (w *work) agree(ctx context.Context) error {
 		return nil
 	}
 	m, err := w.marked(ctx)
-	commit := m.Commits[w.Sealer.Repository()]
+	is := m.Commits[w.Sealer.Repository()]
 	switch {
-	case err != nil, commit == w.known.id:
+	case err != nil, is.Commit == w.known.id:
 		return err
-	case commit == "":
+	case is.Commit == "":
 		w.stranger = fmt.Errorf("%w: the folder is not the one that equalled commit %.8s: it has no mark", ErrGuard, w.known.id)
 		return nil
 	}
 	w.base = tree.ID{}
+	if !is.Whole {
+		return nil // what it lacks was never here, and is not deleted
+	}
 	log := slices.Concat([]entry{{ID: w.head.id, Root: w.head.Root}}, w.head.Log)
-	i := slices.IndexFunc(log, func(e entry) bool { return e.ID == commit })
+	i := slices.IndexFunc(log, func(e entry) bool { return e.ID == is.Commit })
 	if i < 0 {
 		return nil
 	}

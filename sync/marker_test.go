@@ -97,3 +97,44 @@ func TestNotesThatWereRestoredDoNotUndoWhatTheFolderHas(t *testing.T) {
 	w.equal()
 	require.Equal(t, "one=once more", a.disk.String())
 }
+
+// TestAMarkIsNoBaseForWhatWasNeverHere: a device that has lost its notes deletes
+// nothing that it had ignored, or could not have.
+func TestAMarkIsNoBaseForWhatWasNeverHere(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.devices[0], w.devices[1]
+	a.disk.write("x", "1")
+	a.disk.write("foo/bar", "precious")
+	b.ignores["foo"] = true
+	w.settle()
+	require.NotContains(t, b.disk.String(), "precious")
+	clear(b.notes)
+	delete(b.ignores, "foo")
+	w.settle()
+	require.Contains(t, a.disk.String(), "precious")
+	require.Equal(t, a.disk.String(), b.disk.String())
+	clear(b.notes)
+	b.disk.remove("x")
+	w.settle()
+	require.NotContains(t, a.disk.String(), "x=", "it had all of the commit")
+}
+
+func TestAMarkIsNoBaseForNamesThatDifferInCase(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.devices[0], w.devices[1]
+	b.caps.CaseSensitive = false
+	b.disk.dull = true
+	a.disk.write("a.md", "1")
+	a.disk.write("A.md", "precious")
+	for range 3 {
+		w.must(a)
+		w.must(b)
+	}
+	clear(b.notes)
+	for range 3 {
+		w.must(b)
+		w.must(a)
+	}
+	require.Contains(t, a.disk.String(), "precious")
+	require.Contains(t, a.disk.String(), "a.md=1")
+}

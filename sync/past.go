@@ -53,19 +53,24 @@ func (f *Folder) Open(ctx context.Context, commit, path string) (io.ReadCloser, 
 	if err != nil {
 		return nil, err
 	}
+	ends := []func(){leave}
+	defer func() { // also when the engine panics
+		for _, end := range ends {
+			end()
+		}
+	}()
 	e, done, err := f.lookAt(ctx)
 	if err != nil {
-		leave()
 		return nil, err
 	}
+	ends = []func(){done, leave}
 	r, err := e.Open(ctx, commit, path)
 	if err != nil {
-		done()
-		leave()
 		return nil, err
 	}
-	o := opened{r, make(chan struct{})}
-	f.door.Go(func() { o.lasts(done, leave) })
+	o, last := opened{r, make(chan struct{})}, ends
+	ends = nil
+	f.door.Go(func() { o.lasts(last...) })
 	return o, nil
 }
 

@@ -85,7 +85,7 @@ func (s *scan) first() bool {
 func (s *scan) size(ctx context.Context, path string) (all total, err error) {
 	for f, err := range s.Files.List(ctx, path) {
 		switch {
-		case isNotFound(err): // it has gone meanwhile
+		case isNotFound(err), path != "" && errors.Is(err, fs.ErrPermission): // it has gone meanwhile, or is left alone
 			return all, nil
 		case err != nil:
 			return all, fmt.Errorf("folder %q: %w", path, err)
@@ -181,7 +181,11 @@ func (s *scan) entry(ctx context.Context, f File, name string, was *tree.Entry, 
 			e.Mode = 0o700 // it is nobody else's on other devices, too
 		}
 		id, err := s.folder(ctx, f.Path, below)
-		if list, ok := errors.AsType[*listError](err); ok && list.path == f.Path && isNotFound(err) {
+		list, ok := errors.AsType[*listError](err)
+		if ok && list.path == f.Path && errors.Is(err, fs.ErrPermission) {
+			return s.keep(f.Path, was, err.Error()), nil
+		}
+		if ok && list.path == f.Path && isNotFound(err) {
 			return nil, nil // it has gone meanwhile
 		}
 		e.Folder = id
