@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -92,22 +93,24 @@ func (m *model) writes(d *device, path string, n *node) {
 // TestWhatWasMaskedBeforeACrashStaysMaskedAfterIt: else it would be taken for
 // placed, and then for removed.
 func TestWhatWasMaskedBeforeACrashStaysMaskedAfterIt(t *testing.T) {
-	for dies := 1; ; dies++ {
-		w := newWorld(t, 2)
-		a, b := w.devices[0], w.devices[1]
-		a.disk.write("e", "1")
-		a.disk.write("f", "2")
-		w.must(a)
-		b.refuses = "e"
-		p := &process{dies: dies}
-		_, _ = w.sync(b, p, cloudsync.Request{}) // it may die
-		b.refuses = ""
-		w.settle()
-		w.equal()
-		require.Equal(t, "e=1 f=2", a.disk.String(), "it died at call %d", dies)
-		if !p.dead {
-			require.Greater(t, dies, 20)
-			return
+	synctest.Test(t, func(t *testing.T) {
+		for dies := 1; ; dies++ {
+			w := newWorld(t, 2)
+			a, b := w.devices[0], w.devices[1]
+			a.disk.write("e", "1")
+			a.disk.write("f", "2")
+			w.must(a)
+			b.refuses = "e"
+			p := &process{dies: dies}
+			_, _ = w.sync(b, p, cloudsync.Request{}) // it may die
+			b.refuses = ""
+			w.settle()
+			w.equal()
+			require.Equal(t, "e=1 f=2", a.disk.String(), "it died at call %d", dies)
+			if !p.dead {
+				require.Greater(t, dies, 20)
+				return
+			}
 		}
-	}
+	})
 }

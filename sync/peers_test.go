@@ -132,9 +132,9 @@ func without(all map[string]string, own ...string) map[string]string {
 // requireSameAs lets two people work in peace, and checks that they have by us and
 // by a peer the same.
 func requireSameAs(t *testing.T, other peer) {
-	histories, rounds := 15, 2
+	histories, rounds := 3, 2
 	if os.Getenv("UPKEEP_FULL") == "1" {
-		histories, rounds = 60, 5
+		histories, rounds = 20, 4
 	}
 	for seed := range histories {
 		t.Run(fmt.Sprint("history ", seed), func(t *testing.T) {
