@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -58,6 +59,12 @@ func (p *papers) settle(t testing.TB) {
 		require.NoError(t, err)
 		_, _ = p.Wait(context.Background(), run.ID)
 	}
+	require.Eventually(t, func() bool { // OnFinish is told of each
+		for range p.notes.List(context.Background(), "untold/") {
+			return false
+		}
+		return true
+	}, 10*time.Second, time.Millisecond)
 }
 
 // filed is what a folder and its remote are after a sync. Every site to attack

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,20 +20,20 @@ import (
 // reads as a whole.
 type counting struct {
 	cloudsync.FolderStore
-	listed *int
+	listed *atomic.Int64
 }
 
 func (c counting) List(ctx context.Context, prefix string) iter.Seq2[cloudsync.Entry, error] {
 	all := c.FolderStore.List(ctx, prefix)
 	for range all {
-		*c.listed++
+		c.listed.Add(1)
 	}
 	return all
 }
 
 func TestStatusReadsNoMoreThanTheLastRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		listed := 0
+		var listed atomic.Int64
 		slow := newSlow(memory.New().Remote("notes"))
 		close(slow.waits)
 		d := newDesk(t, "laptop", slow, func(c *cloudsync.Config) {
@@ -58,11 +59,11 @@ func TestStatusReadsNoMoreThanTheLastRun(t *testing.T) {
 		for range 50 {
 			last = d.sync(cloudsync.Request{})
 		}
-		listed = 0
+		listed.Store(0)
 		status, err = d.Status(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, last.ID, status.Last.ID)
-		require.Less(t, listed, 10)
+		require.Less(t, listed.Load(), int64(10))
 	})
 }
 
