@@ -32,11 +32,8 @@ var goesOn = []cloudsync.EventKind{
 // Update counts what is asked for.
 func (f *engineFolder) Update(ctx context.Context, token int64, entries []cloudsync.Entry, events ...cloudsync.Event) (int64, error) {
 	f.ask()
-	seq, err := f.FolderStore.Update(ctx, token, entries, events...)
-	if slices.ContainsFunc(events, func(e cloudsync.Event) bool { return !slices.Contains(goesOn, e.Kind) }) {
-		f.wrote(err)
-	}
-	return seq, err
+	counts := slices.ContainsFunc(events, func(e cloudsync.Event) bool { return !slices.Contains(goesOn, e.Kind) })
+	return written(f.engine, counts, func() (int64, error) { return f.FolderStore.Update(ctx, token, entries, events...) })
 }
 
 func (f *engineFolder) List(ctx context.Context, prefix string) iter.Seq2[cloudsync.Entry, error] {

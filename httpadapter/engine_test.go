@@ -37,6 +37,20 @@ func (e *engine) wrote(err error) {
 	}
 }
 
+// written writes something, which counts or not: before anybody can see its
+// events, so that who waits for these finds it counted, and not if it fails.
+func written[T any](e *engine, counts bool, write func() (T, error)) (T, error) {
+	if !counts {
+		return write()
+	}
+	e.writes.Add(1)
+	v, err := write()
+	if err != nil {
+		e.writes.Add(-1)
+	}
+	return v, err
+}
+
 // breaks makes the engine panic whenever a request or a stream asks it for
 // something, until mend is called. What runs in the background is left alone:
 // nobody could answer for it.
@@ -185,11 +199,8 @@ type engineDevice struct {
 // somewhere is recorded whatever becomes of the request.
 func (d *engineDevice) Save(ctx context.Context, r firmware.Record, events ...firmware.Event) (firmware.Record, error) {
 	d.ask()
-	r, err := d.DeviceStore.Save(ctx, r, events...)
-	if slices.ContainsFunc(events, func(e firmware.Event) bool { return e.Run != "" || e.Kind == firmware.EventConfigured }) {
-		d.wrote(err)
-	}
-	return r, err
+	counts := slices.ContainsFunc(events, func(e firmware.Event) bool { return e.Run != "" || e.Kind == firmware.EventConfigured })
+	return written(d.engine, counts, func() (firmware.Record, error) { return d.DeviceStore.Save(ctx, r, events...) })
 }
 
 func (d *engineDevice) Load(ctx context.Context) (firmware.Record, error) {
