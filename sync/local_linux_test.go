@@ -1,18 +1,17 @@
-//go:build linux && (amd64 || arm64)
-
 package sync_test
 
 import (
+	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/upkeep-go/upkeep/storage/memory"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
@@ -23,14 +22,18 @@ import (
 func TestWhatAFolderOfTheSystemMayHave(t *testing.T) {
 	cloud := memory.New().Remote("notes")
 	a, b := t.TempDir(), t.TempDir()
-	far := time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)
+	far, err := unix.TimeToTimespec(time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC))
+	if errors.Is(err, unix.ERANGE) { // a number of 32 bits ends before that
+		far, err = unix.TimeToTimespec(time.Date(2038, 1, 1, 0, 0, 0, 0, time.UTC))
+	}
+	require.NoError(t, err)
 	names := []string{"new\nline", "bad\xff", `back\slash`, strings.Repeat("x", 255), "trail. ", "CON", "😀"}
 	for _, name := range names {
 		require.NoError(t, os.WriteFile(filepath.Join(a, name), []byte(name), 0o600))
-		require.NoError(t, syscall.UtimesNano(filepath.Join(a, name), []syscall.Timespec{{Sec: far.Unix()}, {Sec: far.Unix()}}))
+		require.NoError(t, unix.UtimesNano(filepath.Join(a, name), []unix.Timespec{far, far}))
 	}
 	require.NoError(t, os.Mkdir(filepath.Join(a, "private"), 0o700))
-	require.NoError(t, syscall.Mkfifo(filepath.Join(a, "pipe"), 0o600))
+	require.NoError(t, unix.Mkfifo(filepath.Join(a, "pipe"), 0o600))
 	for _, dir := range []string{a, b, a} {
 		files := cloudsync.Dir(dir)
 		f, err := cloudsync.New(cloudsync.Config{
