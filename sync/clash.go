@@ -56,7 +56,7 @@ func (w *work) clash(folder string, all, here []tree.Entry) {
 		case !taken:
 			kept[folded(e.Name)] = e.Name
 		case name != e.Name:
-			w.leave(join(folder, e.Name), "its name differs only in case from "+join(folder, name))
+			w.leave(tree.Join(folder, e.Name), "its name differs only in case from "+tree.Join(folder, name))
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (e *engine) Conflicts(ctx context.Context) iter.Seq2[Conflict, error] {
 func copied(path string) string {
 	folder, name := split(path)
 	if original, ok := tree.CopyOf(name); ok {
-		return join(folder, original)
+		return tree.Join(folder, original)
 	}
 	return ""
 }
@@ -163,7 +163,7 @@ func (w *work) free(ctx context.Context, path string) (string, error) {
 		stem, extension = name[:i], name[i:]
 	}
 	for n := 2; ; n++ {
-		other := join(folder, fmt.Sprintf("%s %d%s", stem, n, extension))
+		other := tree.Join(folder, fmt.Sprintf("%s %d%s", stem, n, extension))
 		if now, err := w.read(ctx, other); err != nil || now == nil {
 			return other, err
 		}

@@ -83,7 +83,7 @@ func (w *work) rescue(ctx context.Context, path, out string, was *tree.Entry) er
 	if err != nil {
 		return err
 	}
-	to := join(folder, name)
+	to := tree.Join(folder, name)
 	for try := uint64(0); ; try++ {
 		there, err := w.read(ctx, to)
 		if err != nil {
@@ -99,7 +99,7 @@ func (w *work) rescue(ctx context.Context, path, out string, was *tree.Entry) er
 			}
 			break
 		}
-		to = join(folder, tree.CopyName(name, *was, try))
+		to = tree.Join(folder, tree.CopyName(name, *was, try))
 	}
 	if to == path {
 		w.leave(path, "it has changed meanwhile")
@@ -120,7 +120,7 @@ func (w *work) raise(ctx context.Context, folder string) (string, error) {
 	if err != nil || there != above {
 		return there, err
 	}
-	path := join(above, name)
+	path := tree.Join(above, name)
 	now, err := w.read(ctx, path)
 	switch {
 	case err != nil:

@@ -274,7 +274,7 @@ func (l *LocalFiles) List(_ context.Context, folder string) iter.Seq2[File, erro
 
 func (l *LocalFiles) list(name string) ([]File, error) {
 	var files []File
-	err := l.reading(join(name, "x"), func(in *os.Root, _ string) error {
+	err := l.reading(tree.Join(name, "x"), func(in *os.Root, _ string) error {
 		f, err := in.Open(".")
 		if err != nil {
 			return named(err)
@@ -287,7 +287,7 @@ func (l *LocalFiles) list(name string) ([]File, error) {
 			if name == "" && e.Name() == Staging {
 				continue
 			}
-			file, err := l.file(in, e.Name(), join(name, e.Name()))
+			file, err := l.file(in, e.Name(), tree.Join(name, e.Name()))
 			switch {
 			case isNotFound(err): // it has gone meanwhile
 			case err != nil:

@@ -301,14 +301,7 @@ func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-func join(folder, name string) string {
-	if folder == "" {
-		return name
-	}
-	return folder + "/" + name
-}
-
-// split is the reverse of join.
+// split is the reverse of tree.Join.
 func split(path string) (folder, name string) {
 	i := strings.LastIndexByte(path, '/')
 	return path[:max(i, 0)], path[i+1:]
@@ -316,26 +309,8 @@ func split(path string) (folder, name string) {
 
 // entryOf returns the entry of a name, or nil.
 func entryOf(entries []tree.Entry, name string) *tree.Entry {
-	if i, ok := place(entries, name); ok {
+	if i, ok := tree.Search(entries, name); ok {
 		return &entries[i]
 	}
 	return nil
-}
-
-// insert puts an entry at its place.
-func insert(entries []tree.Entry, e tree.Entry) []tree.Entry {
-	i, _ := place(entries, e.Name)
-	return slices.Insert(entries, i, e)
-}
-
-func place(entries []tree.Entry, name string) (int, bool) {
-	return slices.BinarySearchFunc(entries, name, func(e tree.Entry, name string) int {
-		switch {
-		case e.Name < name:
-			return -1
-		case e.Name > name:
-			return 1
-		}
-		return 0
-	})
 }

@@ -162,15 +162,11 @@ func (w *work) overlay(ctx context.Context, path string, there, e *tree.Entry) (
 	merged := append([]tree.Entry(nil), below...)
 	for i := range was {
 		name := was[i].Name
-		at, err := w.overlay(ctx, join(path, name), entryOf(merged, name), &was[i])
+		at, err := w.overlay(ctx, tree.Join(path, name), entryOf(merged, name), &was[i])
 		if err != nil {
 			return nil, err
 		}
-		if place, found := place(merged, name); found {
-			merged[place] = *at
-		} else {
-			merged = insert(merged, *at)
-		}
+		merged = tree.Replace(merged, name, at)
 	}
 	folder := *there
 	folder.Folder, err = w.trees.Make(ctx, merged)

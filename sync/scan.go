@@ -149,12 +149,10 @@ func (s *scan) folder(ctx context.Context, path string, reference tree.ID) (tree
 	}
 	for i := range was {
 		if e := &was[i]; !here[e.Name] {
-			if e, err = s.absent(ctx, join(path, e.Name), e); err != nil {
+			if e, err = s.absent(ctx, tree.Join(path, e.Name), e); err != nil {
 				return tree.ID{}, err
 			}
-			if e != nil {
-				entries = insert(entries, *e)
-			}
+			entries = tree.Replace(entries, was[i].Name, e)
 		}
 	}
 	if text := fresh.encode(); string(text) != string(s.book.notes[key]) {
@@ -237,7 +235,7 @@ func (s *scan) absent(ctx context.Context, path string, was *tree.Entry) (*tree.
 	}
 	var entries []tree.Entry
 	for i := range below {
-		e, err := s.absent(ctx, join(path, below[i].Name), &below[i])
+		e, err := s.absent(ctx, tree.Join(path, below[i].Name), &below[i])
 		if err != nil {
 			return nil, err
 		}

@@ -55,13 +55,13 @@ func (w *work) tooMany(ctx context.Context, merged tree.ID, path string) (paths 
 		}
 		n++
 		was := entryOf(committed, e.Name)
-		if was != nil && tree.Same(was, &e) && w.mask(join(folder, e.Name), false) == "" {
+		if was != nil && tree.Same(was, &e) && w.mask(tree.Join(folder, e.Name), false) == "" {
 			old = append(old, e)
 		}
 	}
 	slices.SortStableFunc(old, func(a, b tree.Entry) int { return cmp.Compare(a.Time, b.Time) })
 	for _, e := range old[:min(len(old), max(0, n-maxCopies))] {
-		paths = append(paths, join(folder, e.Name))
+		paths = append(paths, tree.Join(folder, e.Name))
 	}
 	return paths, nil
 }

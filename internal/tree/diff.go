@@ -45,7 +45,7 @@ func (d *differ) folder(ctx context.Context, path string, from, to ID) error {
 		return err
 	}
 	for _, e := range together(old, fresh) {
-		if err := d.entry(ctx, join(path, e.name), e.all[0], e.all[1]); err != nil || d.left {
+		if err := d.entry(ctx, Join(path, e.name), e.all[0], e.all[1]); err != nil || d.left {
 			return err
 		}
 	}
@@ -82,7 +82,9 @@ func folderOf(e *Entry) ID {
 	return ID{}
 }
 
-func join(path, name string) string {
+// Join is the path of what has a name in a folder, of which "" is the path of the
+// outermost.
+func Join(path, name string) string {
 	if path == "" {
 		return name
 	}

@@ -52,7 +52,7 @@ func (m Merger) folder(ctx context.Context, path string, base, ours, theirs ID) 
 	var merged []Entry
 	var aside []loser
 	for _, n := range together(sides[:]...) {
-		at, losers, err := m.entry(ctx, join(path, n.name), n.all[0], n.all[1], n.all[2])
+		at, losers, err := m.entry(ctx, Join(path, n.name), n.all[0], n.all[1], n.all[2])
 		if err != nil {
 			return ID{}, err
 		}
@@ -78,7 +78,7 @@ func (m Merger) keep(path string, merged []Entry, l loser) []Entry {
 	name := l.Name
 	for try := uint64(0); ; try++ {
 		l.Name = CopyName(name, l.Entry, try)
-		i, taken := find(merged, l.Name)
+		i, taken := Search(merged, l.Name)
 		if taken && !sameContent(&merged[i], &l.Entry) {
 			continue
 		}
@@ -86,7 +86,7 @@ func (m Merger) keep(path string, merged []Entry, l loser) []Entry {
 			merged = slices.Insert(merged, i, l.Entry)
 		}
 		if m.Kept != nil {
-			m.Kept(Conflict{Path: join(path, name), Copy: join(path, l.Name), Ours: l.ours})
+			m.Kept(Conflict{Path: Join(path, name), Copy: Join(path, l.Name), Ours: l.ours})
 		}
 		return merged
 	}

@@ -124,7 +124,7 @@ func (t Trees) Find(ctx context.Context, root ID, path string) (*Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		i, found := find(entries, name)
+		i, found := Search(entries, name)
 		if !found {
 			return nil, nil
 		}
@@ -133,7 +133,9 @@ func (t Trees) Find(ctx context.Context, root ID, path string) (*Entry, error) {
 	return at, nil
 }
 
-func find(entries []Entry, name string) (int, bool) {
+// Search returns the place of a name in the entries of a folder, and whether it is
+// there.
+func Search(entries []Entry, name string) (int, bool) {
 	return slices.BinarySearchFunc(entries, name, func(e Entry, name string) int { return strings.Compare(e.Name, name) })
 }
 

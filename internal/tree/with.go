@@ -33,7 +33,7 @@ func (t Trees) With(ctx context.Context, root ID, at map[string]*Entry) (ID, err
 	}
 	merged := slices.Clone(entries)
 	for _, name := range slices.Sorted(maps.Keys(own)) {
-		merged = replace(merged, name, own[name])
+		merged = Replace(merged, name, own[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(inner)) {
 		if merged, err = t.within(ctx, merged, name, inner[name]); err != nil {
@@ -46,7 +46,7 @@ func (t Trees) With(ctx context.Context, root ID, at map[string]*Entry) (ID, err
 // within changes what is in the folder of a name.
 func (t Trees) within(ctx context.Context, entries []Entry, name string, at map[string]*Entry) ([]Entry, error) {
 	folder := Entry{Name: name, Kind: Folder, Mode: 0o755}
-	i, found := find(entries, name)
+	i, found := Search(entries, name)
 	if found && entries[i].Kind == Folder {
 		folder = entries[i]
 	} else if !slices.ContainsFunc(slices.Collect(maps.Values(at)), func(e *Entry) bool { return e != nil }) {
@@ -57,11 +57,13 @@ func (t Trees) within(ctx context.Context, entries []Entry, name string, at map[
 		return nil, err
 	}
 	folder.Folder = id
-	return replace(entries, name, &folder), nil
+	return Replace(entries, name, &folder), nil
 }
 
-func replace(entries []Entry, name string, e *Entry) []Entry {
-	i, found := find(entries, name)
+// Replace puts an entry at the place of a name, or with nil takes away what is there.
+// It uses up the entries.
+func Replace(entries []Entry, name string, e *Entry) []Entry {
+	i, found := Search(entries, name)
 	switch {
 	case e == nil && found:
 		return slices.Delete(entries, i, i+1)
