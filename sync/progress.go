@@ -4,7 +4,7 @@ import "time"
 
 const (
 	tellEvery = 250 * time.Millisecond // an EventProgress
-	maxLogged = 1000                   // events of EventRetry and EventLog of a run
+	maxLogged = 1000                   // events of EventRetry of a run
 )
 
 // shares are the percent at which each step begins and ends.

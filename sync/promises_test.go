@@ -1,11 +1,13 @@
 package sync_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,6 +80,48 @@ func TestTheLastTenThousandRunsAreKept(t *testing.T) {
 			require.NoError(t, err)
 			require.NotEqual(t, fmt.Sprintf("run/%016x", int64(math.MaxInt64-1)), e.Key)
 		}
+	})
+}
+
+// shy is a Remote that deletes only what it is asked for twice.
+type shy struct {
+	cloudsync.Remote
+	asked map[string]bool
+}
+
+func (s shy) Delete(ctx context.Context, name string) error {
+	if !s.asked[name] && strings.HasPrefix(name, "packs/") {
+		s.asked[name] = true
+		return cloudsync.ErrUnavailable
+	}
+	return s.Remote.Delete(ctx, name)
+}
+
+func TestAThousandRetriesOfARunAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := shy{memory.New().Remote("notes"), make(map[string]bool)}
+		a := newDesk(t, "laptop", cloud, nil)
+		a.disk.write("n", "1")
+		a.sync(cloudsync.Request{})
+		for i := range 1100 { // what nobody needs
+			require.NoError(t, cloud.PutIfAbsent(t.Context(), fmt.Sprintf("packs/00/%032x", i), body{bytes.NewReader([]byte("x"))}))
+		}
+		time.Sleep(30 * 24 * time.Hour)
+		a.disk.write("n", "2")
+		a.sync(cloudsync.Request{})
+		run, err := a.Compact(t.Context(), cloudsync.Retention{}, cloudsync.By{})
+		require.NoError(t, err)
+		run, err = a.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, run.Compaction.Objects, 1100)
+		retries := 0
+		for e, err := range a.Follow(t.Context(), run.ID) {
+			require.NoError(t, err)
+			if e.Kind == cloudsync.EventRetry {
+				retries++
+			}
+		}
+		require.Equal(t, 1000, retries)
 	})
 }
 

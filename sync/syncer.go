@@ -44,6 +44,6 @@ type Syncer interface {
 	// ErrCompacted when events that follow after are no longer kept, or after
 	// is of another history, such as one from before a restore. Engines keep
 	// events for 30 days and 100,000 of them; of a run's, at most 1,000 are
-	// EventLog, and 4 a second EventProgress.
+	// EventRetry, and 4 a second EventProgress.
 	Watch(ctx context.Context, after int64) iter.Seq2[Event, error]
 }

@@ -6,6 +6,7 @@
 // Contents are compressed with Zstandard and encrypted with AES-256-GCM, under
 // keys that HKDF-SHA-256 derives from the keys of the repository and a salt of
 // each object. A passphrase opens them through Argon2id, with 19 MiB and 2
-// passes, about a tenth of a second. Names of objects and lengths of packs are
-// all that a remote sees; it learns how much there is, and when it changes.
+// passes, less than a tenth of a second. A remote sees the names and lengths of
+// objects and when they come and go, and in the object "config" the random number
+// of the repository.
 package vault
