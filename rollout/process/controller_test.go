@@ -184,40 +184,46 @@ func TestAControllerThatIsKilledInMidRoll(t *testing.T) {
 }
 
 // TestAControllerThatIsKilledAtAnyTime kills it again and again while a roll
-// goes on.
+// goes on, or before it was told of one.
 func TestAControllerThatIsKilledAtAnyTime(t *testing.T) {
 	t.Parallel()
 	long(t)
 	c := controlled(t)
 	c.begins("controls")
 	c.does("roll v1")
-	c.until("succeeded")
+	last, begun := c.until("succeeded"), 0
 	visitors := visit(c.instances()["v1"])
 	for i := range 12 {
 		c.does(fmt.Sprint("roll v", i+2))
 		time.Sleep(time.Duration(i) * 60 * time.Millisecond)
 		c.dies()
 		c.begins("controls")
-		run := ""
-		for run == "" {
-			select {
-			case line, ok := <-c.out:
-				require.True(t, ok)
-				if state, id, _ := strings.Cut(line, " "); state == "paused" {
-					run = id
-				} else if i == 0 && state == "succeeded" { // nothing had begun
-					run = "none"
-				}
-			case <-time.After(time.Minute):
-				require.Fail(t, "it never goes on", "%d", i)
-			}
-		}
-		if run == "none" {
+		run := c.goesOn(last)
+		if run == last {
 			continue
 		}
+		begun++
 		c.does("cancel " + run)
-		c.until("cancelled")
+		last = c.until("cancelled")
+		require.Equal(t, run, last)
 		require.Len(t, c.pids(), 2, i)
 	}
+	require.NotZero(t, begun, "it was killed each time before it began")
 	require.Empty(t, visitors.leave())
+}
+
+// goesOn is the run that pauses next, or the last one, where no other had begun.
+func (c *control) goesOn(last string) string {
+	c.Helper()
+	for late := time.After(time.Minute); ; {
+		select {
+		case line, ok := <-c.out:
+			require.True(c, ok)
+			if state, id, _ := strings.Cut(line, " "); state == "paused" || id == last {
+				return id
+			}
+		case <-late:
+			require.Fail(c, "it never goes on", last)
+		}
+	}
 }
