@@ -138,10 +138,12 @@ func (s records) byRequest(ctx context.Context, id string) (Run, bool, error) {
 // history yields runs, newest first.
 func (s records) history(ctx context.Context, q Query) iter.Seq2[Run, error] {
 	return func(yield func(Run, error) bool) {
-		if q.RequestID != "" {
-			run, found, err := s.byRequest(ctx, q.RequestID)
-			if err != nil || found && (!q.Live || !run.State.Done()) && (q.After == "" || numberOf(run.ID) < numberOf(q.After)) {
-				yield(run, err)
+		if q.RequestID != "" || q.Live { // there is one at most
+			run, err := s.only(ctx, q)
+			if err != nil {
+				yield(Run{}, err)
+			} else if run != nil && (q.After == "" || numberOf(run.ID) < numberOf(q.After)) {
+				yield(*run, nil)
 			}
 			return
 		}
@@ -163,14 +165,23 @@ func (s records) history(ctx context.Context, q Query) iter.Seq2[Run, error] {
 					err = fmt.Errorf("%w: note %q: %w", ErrCorrupt, e.Key, err)
 				}
 			}
-			if err == nil && q.Live && run.State.Done() {
-				continue
-			}
 			if !yield(run, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// only is the run of a request, or the one that goes on, or nil.
+func (s records) only(ctx context.Context, q Query) (*Run, error) {
+	if q.RequestID == "" {
+		return s.live(ctx)
+	}
+	run, found, err := s.byRequest(ctx, q.RequestID)
+	if err != nil || !found || q.Live && run.State.Done() {
+		return nil, err
+	}
+	return &run, nil
 }
 
 // newest is the number of the newest run, or 0.

@@ -18,7 +18,7 @@ func (t *remoteTest) names() {
 	x := func(n int) string { return strings.Repeat("x", n) }
 	names := []string{
 		"a", "0", "-", "_", "...", ".a", "a.", "a..b", "-/-", "a./b.", "a-b_c.d/0123456789", x(200), x(200) + "/y", x(201), x(400),
-		x(255), x(256) + "/z", x(512), x(511) + "-", strings.Repeat("a/", 255) + "ab", x(200) + "-", x(200) + ".", x(200) + "..",
+		x(255), x(256) + "/z", x(512), x(511) + "-", x(200) + "-", x(200) + ".", x(200) + "..",
 	}
 	for _, name := range names {
 		require.NoError(t, t.put(name, name), "%q", name)
@@ -33,6 +33,10 @@ func (t *remoteTest) names() {
 		require.NoError(t, t.Delete(t.Context(), name))
 		t.lists("", "", names[i+1:]...)
 	}
+	deep := strings.Repeat("a/", 255) + "ab"
+	t.puts(deep)
+	t.has(deep, deep)
+	t.lists("", "", deep)
 }
 
 func (t *remoteTest) noNames() {
