@@ -23,9 +23,14 @@ const (
 	mainVariable = "UPKEEP_TEST_SYNCDIR_MAIN"
 )
 
+// programs are what the test binary is if a variable is set.
+var programs = map[string]func(){mainVariable: main}
+
 func TestMain(m *testing.M) {
-	if os.Getenv(mainVariable) != "" {
-		main()
+	for variable, program := range programs {
+		if os.Getenv(variable) != "" {
+			program()
+		}
 	}
 	os.Exit(m.Run())
 }
