@@ -19,7 +19,9 @@ import (
 
 var ann = cloudsync.By{Actor: "ann"}
 
-// A folder of notes, the same on every device.
+// A folder of notes, the same on every device. The folder notes and /mnt/cloud have
+// to be there; the first device begins what is kept there, by the passphrase that
+// all have.
 func Example() {
 	ctx := context.Background()
 	db := must(sqlite.Open(sqlite.Config{Path: "laptop.db"}))
@@ -27,11 +29,9 @@ func Example() {
 	cloud := must(dir.Open(dir.Config{Path: "/mnt/cloud/notes"}))
 	defer cloud.Close()
 	notes := must(cloudsync.New(cloudsync.Config{
-		Name: "notes", Files: cloudsync.Dir("notes"), Store: db, Remote: cloud,
-		Vault: vault.New("correct horse battery staple"),
+		Name: "notes", Files: cloudsync.Dir("notes"), Store: db, Remote: cloud, Vault: vault.New("correct horse battery staple"),
 	}))
 	defer notes.Close()
-
 	run := must(notes.Sync(ctx, cloudsync.Request{}))
 	fmt.Println(run.Uploaded, "up,", run.Downloaded, "down,", run.Conflicts, "conflicts")
 
