@@ -28,6 +28,9 @@ func (w *work) apply(ctx context.Context, ours, merged tree.ID, u *upload) error
 		return err
 	}
 	if err := w.change(ctx, i, all); err != nil {
+		if !isNotFound(err) && w.unstaged(ctx, all, err) {
+			err = errors.Join(err, w.settle(ctx, u, merged, ""))
+		}
 		return err
 	}
 	var here tally
@@ -45,7 +48,7 @@ func (w *work) apply(ctx context.Context, ours, merged tree.ID, u *upload) error
 		}
 	}
 	w.result.Downloaded = here.files
-	return w.settle(ctx, u, merged)
+	return w.settle(ctx, u, merged, w.Run)
 }
 
 // unchanged reports whether a tree is the base already.
@@ -60,8 +63,8 @@ func (w *work) change(ctx context.Context, i intent, all []tree.Change) error {
 	w.keeps = i.Keep
 	if !i.Staged {
 		i.Proof = draw()
-		if err := w.stage(ctx, all, i.Proof); err != nil {
-			return err
+		if err := w.stage(ctx, w.fit(all), i.Proof); err != nil {
+			return &unstagedError{err}
 		}
 		i.Staged = true
 		if err := w.note(ctx, i); err != nil {
@@ -182,7 +185,7 @@ func (w *work) stage(ctx context.Context, all []tree.Change, proof string) error
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	for _, c := range all {
-		if c.New == nil {
+		if c.New == nil || w.failed(c.Path) {
 			continue
 		}
 		name := w.staged(c.Path)
@@ -196,7 +199,7 @@ func (w *work) stage(ctx context.Context, all []tree.Change, proof string) error
 		default:
 			content = here.open(ctx, c.New)
 		}
-		if err := w.Files.Stage(ctx, f, content); err != nil {
+		if err := w.bring(ctx, c.Path, f, content); err != nil {
 			return fmt.Errorf("file %q: %w", c.Path, err)
 		}
 		if c.New.Kind != tree.Folder {

@@ -45,7 +45,8 @@ var (
 	ErrCorrupt = errors.New("sync: damaged object")
 	// ErrDenied reports a remote that refuses us.
 	ErrDenied = errors.New("sync: remote denies access")
-	// ErrFull reports a side without space. Nothing was committed.
+	// ErrFull reports a side without space. Files for which there is none here are
+	// no error: they are in Status.Problems.
 	ErrFull = errors.New("sync: no space left")
 	// ErrUnavailable reports a remote that does not answer.
 	ErrUnavailable = errors.New("sync: remote unavailable")

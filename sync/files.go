@@ -63,5 +63,5 @@ type Caps struct {
 	MaxName         int    // bytes of a name; 0 for no limit
 	// Refuses says why a name cannot be had, or "". Nil refuses none.
 	Refuses func(name string) string
-	Free    int64 // bytes, now
+	Free    int64 // bytes, now: a file that has more is not begun; 0 if that is not known
 }

@@ -119,17 +119,20 @@ func (w *work) resume(ctx context.Context, i intent) error {
 	if err == nil {
 		err = w.change(ctx, i, all)
 	}
-	if !i.Staged && isNotFound(err) { // a compaction has deleted what is needed, and nothing is changed yet
+	ends := i.Run
+	switch {
+	case w.unstaged(ctx, all, err):
+		ends = "" // what could not be had is tried anew
+	case !i.Staged && isNotFound(err): // a compaction has deleted what is needed, and nothing is changed yet
 		return w.abandon(ctx)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
-	if err := w.settle(ctx, u, i.Merged); err != nil {
+	if err := w.settle(ctx, u, i.Merged, ends); err != nil {
 		return err
 	}
 	w.recovers = false
-	if w.finished = i.Run != "" && i.Run == w.Run; w.finished {
+	if w.finished = ends != "" && ends == w.Run; w.finished {
 		w.result.Commit, w.result.Committed = h.id, true
 	} else {
 		w.result = engineResult{}
@@ -183,8 +186,9 @@ func (w *work) basis(ctx context.Context, merged tree.ID) (tree.ID, error) {
 	return w.trees.With(ctx, merged, at)
 }
 
-// settle notes what the folder equals now: the last act of a sync.
-func (w *work) settle(ctx context.Context, u *upload, merged tree.ID) error {
+// settle notes what the folder equals now: the last act of a sync, and of the run
+// that has done it, if that has done all.
+func (w *work) settle(ctx context.Context, u *upload, merged tree.ID, run string) error {
 	base, err := w.basis(ctx, merged)
 	if err != nil {
 		return err
@@ -205,7 +209,7 @@ func (w *work) settle(ctx context.Context, u *upload, merged tree.ID) error {
 	if err != nil {
 		return err
 	}
-	entries = append(append(entries, out...), Entry{keyHead, known(w.head)}, Entry{Key: keyJournal}, Entry{keyDone, []byte(w.Run)})
+	entries = append(append(entries, out...), Entry{keyHead, known(w.head)}, Entry{Key: keyJournal}, Entry{keyDone, []byte(run)})
 	if err := w.book.save(ctx, append(entries, u.committed()...)...); err != nil {
 		return err
 	}

@@ -14,7 +14,8 @@ import (
 
 const nonblock = unix.O_NONBLOCK
 
-var fullErrors = []error{unix.ENOSPC, unix.EDQUOT}
+// fullErrors are those of a file system without room for a file, be it for its size.
+var fullErrors = []error{unix.ENOSPC, unix.EDQUOT, unix.EFBIG}
 
 // refuses refuses no name.
 var refuses func(name string) string

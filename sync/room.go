@@ -1,0 +1,85 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/upkeep-go/upkeep/internal/tree"
+)
+
+// fit leaves out files for which there is no room here, before anything of them is
+// read: they stay as they are until there is, and all others come.
+func (w *work) fit(all []tree.Change) (fits []tree.Change) {
+	room := w.caps.Free
+	if room <= 0 { // it is not known
+		room = math.MaxInt64
+	}
+	for _, c := range all {
+		if c.New == nil || c.New.Kind != tree.File {
+			fits = append(fits, c)
+			continue
+		}
+		if c.New.Size > room {
+			w.leave(c.Path, fmt.Sprintf("it has %d bytes, for which there is no space", c.New.Size))
+			continue
+		}
+		room -= c.New.Size
+		fits = append(fits, c)
+	}
+	return fits
+}
+
+// bring stages what is new at a path. What turns out to have no room is left alone,
+// too.
+func (w *work) bring(ctx context.Context, path string, f File, content io.Reader) error {
+	if content == nil {
+		return w.Files.Stage(ctx, f, nil)
+	}
+	read := &lasting{Reader: content}
+	err := w.Files.Stage(ctx, f, read)
+	if errors.Is(err, ErrFull) && read.err == nil {
+		w.leave(path, err.Error())
+		return nil
+	}
+	return err
+}
+
+// lasting is a content that keeps the error that ended it, which says nothing about
+// where it is written.
+type lasting struct {
+	io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (l *lasting) Read(p []byte) (int, error) {
+	n, err := l.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		l.err = err
+	}
+	return n, err
+}
+
+// unstagedError is why what is to be placed is not all there. Nothing has changed
+// in the folder by then.
+type unstagedError struct{ err error }
+
+func (e *unstagedError) Error() string { return e.err.Error() }
+
+func (e *unstagedError) Unwrap() error { return e.err }
+
+// unstaged reports whether that is what has happened, and notes that all changes of
+// the folder are left for later: what it has sent counts, and it may go on sending,
+// however long it cannot have what others have sent.
+func (w *work) unstaged(ctx context.Context, all []tree.Change, err error) bool {
+	if _, is := errors.AsType[*unstagedError](err); !is || ctx.Err() != nil {
+		return false
+	}
+	for _, c := range all {
+		w.leave(c.Path, "it could not be had yet")
+	}
+	return true
+}
