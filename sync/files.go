@@ -10,7 +10,8 @@ import (
 
 // Staging is the folder of Files that is this package's own: staged files, what
 // came out when they were placed, and the marker that says which folder this is
-// and what it equals. It is never synced.
+// and what it equals. It is never synced, nor is what has its name further below:
+// that is of a folder in this one that is synced by itself.
 const Staging = ".upkeep"
 
 // Files is the local side: a tree of files. Paths are relative, with slashes.

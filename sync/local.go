@@ -78,7 +78,14 @@ func (l *LocalFiles) open() (*os.Root, error) {
 	if err != nil {
 		return nil, named(err)
 	}
-	if err := root.Mkdir(Staging, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	err = root.Mkdir(Staging, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		var info fs.FileInfo
+		if info, err = root.Lstat(Staging); err == nil && !info.IsDir() {
+			err = fmt.Errorf("%w: %q has to be a folder, in %s", ErrExists, Staging, l.path)
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(named(err), root.Close())
 	}
 	l.root = root

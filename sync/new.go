@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/upkeep-go/upkeep/internal/closing"
@@ -16,6 +17,8 @@ const (
 	maxText   = 256     // bytes of a name
 	maxDevice = 255     // bytes of that of a device, or a key
 	maxReason = 4 << 10 // bytes
+
+	maxTTL = 365 * 24 * time.Hour
 )
 
 // New returns a Folder. It starts nothing. What Config lacks, or has too much of,
@@ -83,7 +86,10 @@ func (c Config) check() error {
 			return fmt.Errorf("%w: Config.%s is %s, at least %s is needed", ErrInvalid, f.name, f.value, time.Second)
 		}
 	}
-	if s := c.MaxDelete.Share; s < 0 || s > 1 || c.MaxDelete.Files < 0 {
+	if c.LockTTL > maxTTL {
+		return fmt.Errorf("%w: Config.LockTTL is %s, at most %s is allowed", ErrInvalid, c.LockTTL, maxTTL)
+	}
+	if s := c.MaxDelete.Share; !(s >= 0 && s <= 1) || c.MaxDelete.Files < 0 { // nor is it no number
 		return fmt.Errorf("%w: Config.MaxDelete is %v of the files and %d, it has to be 0 to 1 and not negative", ErrInvalid, s, c.MaxDelete.Files)
 	}
 	if _, err := ignores(c.Ignore); err != nil {
@@ -122,6 +128,9 @@ func (r Request) check() error {
 func fits(name, text string, most int) error {
 	if len(text) > most {
 		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrInvalid, name, len(text), most)
+	}
+	if strings.ContainsRune(text, 0) {
+		return fmt.Errorf("%w: %s has a zero byte", ErrInvalid, name)
 	}
 	return nil
 }

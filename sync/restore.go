@@ -8,7 +8,10 @@ import (
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
 
-const maxRestored = 1000 // paths
+const (
+	maxRestored      = 1000    // paths
+	maxRestoredPaths = 1 << 20 // bytes of all of them, since they are recorded
+)
 
 // Restore brings back what a commit has, as an edit that the next sync commits.
 // What has come since stays. Of what is replaced, that which nobody has committed
@@ -52,7 +55,14 @@ func (r RestoreRequest) check() error {
 	if len(r.Paths) > maxRestored {
 		return fmt.Errorf("%w: %d Paths, at most %d are allowed", ErrInvalid, len(r.Paths), maxRestored)
 	}
+	if err := fits("RestoreRequest.Commit", r.Commit, maxText); err != nil {
+		return err
+	}
+	length := 0
 	for _, path := range append([]string{r.Into}, r.Paths...) {
+		if length += len(path); length > maxRestoredPaths {
+			return fmt.Errorf("%w: Into and Paths have more than %d bytes", ErrInvalid, maxRestoredPaths)
+		}
 		if err := checkPath(path); path != "" && err != nil {
 			return err
 		}

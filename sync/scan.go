@@ -271,6 +271,9 @@ func (w *work) mask(path string, folder bool) string {
 		return ignored
 	}
 	name := path[strings.LastIndexByte(path, '/')+1:]
+	if name == Staging || !w.caps.CaseSensitive && strings.EqualFold(name, Staging) {
+		return ignored // of a folder in this one that is synced by itself
+	}
 	if w.caps.MaxName > 0 && len(name) > w.caps.MaxName {
 		return fmt.Sprintf("its name has more than %d bytes", w.caps.MaxName)
 	}

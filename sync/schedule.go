@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -60,6 +61,7 @@ func (f *Folder) Run(ctx context.Context) error {
 
 // jittered is a tenth more or less, so that many devices do not come at once.
 func jittered(d time.Duration) time.Duration {
+	d = min(d, math.MaxInt64/2) // which is never, too
 	return d - d/10 + rand.N(d/5+1)
 }
 

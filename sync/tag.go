@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"unicode/utf8"
 )
 
 const (
@@ -15,6 +16,9 @@ const (
 func (e *engine) Tag(ctx context.Context, tag, commit string, by By) error {
 	if tag == "" || len(tag) > maxTag {
 		return fmt.Errorf("%w: tag of %d bytes: 1 to %d are allowed", ErrInvalid, len(tag), maxTag)
+	}
+	if !utf8.ValidString(tag) { // a head would have another one
+		return fmt.Errorf("%w: tag %q is not UTF-8", ErrInvalid, tag)
 	}
 	w, err := e.reader(ctx)
 	if err != nil {
