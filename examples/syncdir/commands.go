@@ -20,10 +20,20 @@ type commands struct {
 }
 
 func (c commands) sync(ctx context.Context, args []string) error {
-	q := cloudsync.Request{By: cloudsync.By{Actor: os.Getenv("USER")}}
+	var q cloudsync.Request
 	if len(args) > 0 {
 		q.Plan = args[0]
 	}
+	return c.start(ctx, q)
+}
+
+func (c commands) fresh(ctx context.Context, _ []string) error {
+	return c.start(ctx, cloudsync.Request{Fresh: true})
+}
+
+// start syncs, or goes on with a sync that was killed.
+func (c commands) start(ctx context.Context, q cloudsync.Request) error {
+	q.By.Actor = os.Getenv("USER")
 	run, err := c.folder.Start(ctx, q)
 	if errors.Is(err, cloudsync.ErrBusy) { // one that was killed: it is taken up
 		for live, e := range c.folder.History(ctx, cloudsync.Query{Live: true}) {

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -32,6 +33,7 @@ import (
 const usage = `Usage: syncdir STATE FOLDER CLOUD DEVICE COMMAND [ARGUMENTS]
 
   sync [PLAN]           make both sides the same; what a guard refuses is done by the id of its plan
+  fresh                 begin anew where CLOUD has gone back, or is another one: both sides are united, nothing is deleted
   plan                  show what a sync would do
   watch                 sync now and every 10 seconds, until Ctrl-C
   log [PATH]            list the commits, or those that changed a path
@@ -82,6 +84,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := apart(path, map[string]string{"STATE": state, "CLOUD": cloud}); err != nil {
+		return err
+	}
 	for _, d := range []string{state, path, cloud} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return err
@@ -113,6 +118,39 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	return advised(ctx, do(commands{folder, out}, ctx, args[5:]))
 }
 
+// apart refuses what is in the folder and changes with every sync of it, which would
+// be synced for ever.
+func apart(folder string, others map[string]string) error {
+	folder, err := resolved(folder)
+	if err != nil {
+		return err
+	}
+	for name, path := range others {
+		path, err := resolved(path)
+		if err != nil {
+			return err
+		}
+		if inside, err := filepath.Rel(folder, path); err == nil && filepath.IsLocal(inside) {
+			return fmt.Errorf("%s is in FOLDER: %w", name, errUsage)
+		}
+	}
+	return nil
+}
+
+// resolved is a path without links, whether all of it is there yet or not.
+func resolved(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if above := filepath.Dir(path); errors.Is(err, fs.ErrNotExist) && above != path {
+		above, err = resolved(above)
+		return filepath.Join(above, filepath.Base(path)), err
+	}
+	return real, err
+}
+
 // logger tells of what nobody waits for: what is waited for comes back as an
 // error.
 func logger(command string) *slog.Logger {
@@ -133,6 +171,8 @@ func advised(ctx context.Context, err error) error {
 		return fmt.Errorf("%w\nUPKEEP_PASSPHRASE has to be the one that CLOUD was begun with", err)
 	case errors.Is(err, cloudsync.ErrGuard):
 		return fmt.Errorf("%w\nsee what it would do with the command plan", err)
+	case errors.Is(err, cloudsync.ErrForked):
+		return fmt.Errorf("%w\nif CLOUD is the one that is meant, such as after a restore, unite both with the command fresh", err)
 	case errors.Is(err, cloudsync.ErrBusy):
 		return fmt.Errorf("%w\nthe command sync waits for it, or goes on with it if it was killed", err)
 	}
@@ -146,7 +186,7 @@ func find(name string, args []string) (func(commands, context.Context, []string)
 		least, most int // arguments
 		do          func(commands, context.Context, []string) error
 	}{
-		{"sync", 0, 1, commands.sync}, {"plan", 0, 0, commands.plan}, {"watch", 0, 0, commands.watch}, {"log", 0, 1, commands.log},
+		{"sync", 0, 1, commands.sync}, {"fresh", 0, 0, commands.fresh}, {"plan", 0, 0, commands.plan}, {"watch", 0, 0, commands.watch}, {"log", 0, 1, commands.log},
 		{"show", 2, 2, commands.show}, {"restore", 2, 2, commands.restore}, {"conflicts", 0, 0, commands.conflicts},
 		{"keep", 1, 1, commands.keep}, {"compact", 1, 1, commands.compact}, {"verify", 0, 0, commands.verify}, {"repair", 0, 0, commands.repair},
 	} {

@@ -276,3 +276,46 @@ func TestAWrongCommandLineDoesNothing(t *testing.T) {
 	require.Equal(t, usage, out.String())
 	require.Equal(t, 0, exitCode(nil))
 }
+
+func TestACloudThatHasGoneBackIsUnitedByAFreshBeginning(t *testing.T) {
+	two := devices(t, "laptop", "phone")
+	laptop, phone := two[0], two[1]
+	laptop.write("old.md", "of monday")
+	laptop.does("sync")
+	backup := filepath.Join(t.TempDir(), "backup")
+	require.NoError(t, os.CopyFS(backup, os.DirFS(laptop.cloud)))
+	laptop.write("new.md", "of tuesday")
+	laptop.does("sync")
+	require.NoError(t, os.RemoveAll(laptop.cloud))
+	require.NoError(t, os.Rename(backup, laptop.cloud))
+	phone.does("sync")
+
+	_, err := laptop.try("sync")
+	require.ErrorIs(t, err, cloudsync.ErrForked)
+	require.ErrorContains(t, err, "command fresh")
+	laptop.does("fresh")
+	phone.does("sync")
+	require.Equal(t, map[string]string{"old.md": "of monday", "new.md": "of tuesday"}, phone.files())
+	require.Equal(t, phone.files(), laptop.files())
+	laptop.does("sync")
+}
+
+func TestWhatChangesWithEverySyncIsNotInTheFolder(t *testing.T) {
+	laptop := devices(t, "laptop")[0]
+	laptop.write("x", "1")
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(laptop.folder, link))
+	for name, change := range map[string]func(d *device){
+		"STATE": func(d *device) { d.state = filepath.Join(d.folder, "deep", "state") },
+		"CLOUD": func(d *device) { d.cloud = filepath.Join(link, "cloud") },
+	} {
+		d := laptop
+		change(&d)
+		_, err := d.try("sync")
+		require.ErrorIs(t, err, errUsage)
+		require.ErrorContains(t, err, name)
+	}
+	require.Equal(t, map[string]string{"x": "1"}, laptop.files())
+	require.NoFileExists(t, filepath.Join(laptop.folder, "deep"))
+	laptop.does("sync")
+}
