@@ -26,7 +26,8 @@ type LocalFiles struct {
 	mu   sync.Mutex
 	root *os.Root  // once it was used
 	now  time.Time // by the file system's clock, when Caps was called
-	near near      // the folder that was read from last
+	near trail     // to the folder that was used last
+	own  trail     // to Staging
 	disk flusher
 }
 
@@ -71,6 +72,11 @@ func (l *LocalFiles) Close() error {
 func (l *LocalFiles) open() (*os.Root, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.opened()
+}
+
+// opened is open. The mutex is held.
+func (l *LocalFiles) opened() (*os.Root, error) {
 	if l.root != nil {
 		return l.root, nil
 	}
@@ -161,30 +167,6 @@ func probed(root *os.Root, probe string) (c Caps, err error) {
 	return c, err
 }
 
-// above returns the folder that has a path, and the last name of that. No link is
-// followed.
-func (l *LocalFiles) above(name string) (folder *os.Root, base string, err error) {
-	root, err := l.open()
-	if err != nil {
-		return nil, "", err
-	}
-	if err := sound(name); err != nil {
-		return nil, "", err
-	}
-	folder, err = root.OpenRoot(".")
-	for rest := name; err == nil; {
-		var deeper bool
-		if base, rest, deeper = strings.Cut(rest, "/"); !deeper {
-			return folder, base, nil
-		}
-		var inner *os.Root
-		inner, err = enter(folder, base)
-		err = errors.Join(err, folder.Close())
-		folder = inner
-	}
-	return nil, "", err
-}
-
 // sound is an error for a path that is not one of an entry. A name need not be
 // UTF-8: the system knows bytes.
 func sound(path string) error {
@@ -194,73 +176,6 @@ func sound(path string) error {
 		}
 	}
 	return nil
-}
-
-// enter opens a folder that is no link.
-func enter(folder *os.Root, name string) (*os.Root, error) {
-	info, err := folder.Lstat(name)
-	if err != nil {
-		return nil, named(err)
-	}
-	if !info.IsDir() {
-		return nil, fmt.Errorf("%w: %q is no folder", ErrNotFound, name)
-	}
-	inner, err := folder.OpenRoot(name)
-	if err != nil {
-		return nil, named(err)
-	}
-	if now, err := inner.Stat("."); err != nil || !os.SameFile(info, now) {
-		return nil, errors.Join(fmt.Errorf("%w: %q has been exchanged", ErrNotFound, name), err, inner.Close())
-	}
-	return inner, nil
-}
-
-// near is a folder that stays open while one reads what is in it.
-type near struct {
-	path string
-	root *os.Root // nil for none
-}
-
-// leave lets go of the folder that was read from last. The mutex is held.
-func (l *LocalFiles) leave() error {
-	if l.near.root == nil {
-		return nil
-	}
-	err := l.near.root.Close()
-	l.near = near{}
-	return err
-}
-
-// reading calls f with the folder that has a path, for what changes nothing, and
-// the last name of that. The folder may be the one that was there before.
-func (l *LocalFiles) reading(name string, f func(folder *os.Root, base string) error) error {
-	if err := sound(name); err != nil {
-		return err
-	}
-	above, base := "", name
-	if i := strings.LastIndexByte(name, '/'); i >= 0 {
-		above, base = name[:i], name[i+1:]
-	}
-	l.mu.Lock()
-	if l.near.root == nil || l.near.path != above {
-		err := l.leave()
-		l.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		in, _, err := l.above(name)
-		if err != nil {
-			return err
-		}
-		l.mu.Lock()
-		if err := l.leave(); err != nil {
-			l.mu.Unlock()
-			return errors.Join(err, in.Close())
-		}
-		l.near = near{above, in}
-	}
-	defer l.mu.Unlock()
-	return f(l.near.root, base)
 }
 
 // List implements Files.

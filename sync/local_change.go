@@ -8,53 +8,71 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 )
 
 // Stage implements Files.
 func (l *LocalFiles) Stage(ctx context.Context, f File, content io.Reader) error {
-	in, base, err := l.above(f.Path)
-	if err != nil {
-		return err
-	}
-	defer in.Close() // everything is closed by itself
 	fresh := "new-" + rand.Text()
-	switch {
-	case f.Mode.IsDir():
-		err = in.Mkdir(fresh, f.Mode.Perm())
-	case f.Mode&fs.ModeSymlink != 0:
-		err = in.Symlink(f.Link, fresh)
-	default:
-		err = l.write(ctx, in, fresh, f, content)
-	}
-	if err == nil && f.Mode&fs.ModeSymlink == 0 {
-		err = in.Chmod(fresh, f.Mode.Perm()) // whatever the umask
-	}
-	if err == nil {
-		err = l.replace(in, fresh, base)
-	}
+	file, err := l.begin(f, fresh)
 	if err != nil {
-		if e := in.Remove(fresh); !errors.Is(e, fs.ErrNotExist) {
-			err = errors.Join(err, e)
-		}
+		return named(err)
 	}
-	return named(err)
+	if file != nil {
+		err = l.write(ctx, file, f, content)
+	}
+	return named(l.reading(f.Path, func(in *os.Root, base string) error { // from the same folder
+		if err == nil && file != nil {
+			err = in.Chtimes(fresh, f.ModTime, f.ModTime)
+		}
+		if err == nil && f.Mode.IsDir() {
+			err = in.Chmod(fresh, f.Mode.Perm()) // whatever the umask
+		}
+		if err == nil {
+			err = replace(in, fresh, base)
+		}
+		if err != nil {
+			if e := in.Remove(fresh); !errors.Is(e, fs.ErrNotExist) {
+				err = errors.Join(err, e)
+			}
+		}
+		return err
+	}))
 }
 
-// write makes a file, with all but its permissions.
-func (l *LocalFiles) write(ctx context.Context, in *os.Root, name string, f File, content io.Reader) error {
-	file, err := in.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
+// begin makes an entry of Staging by another name. A file is empty, and open.
+func (l *LocalFiles) begin(f File, fresh string) (*os.File, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in, _, err := l.along(&l.own, f.Path)
+	switch {
+	case err != nil:
+		return nil, err
+	case f.Mode.IsDir():
+		return nil, in.Mkdir(fresh, f.Mode.Perm())
+	case f.Mode&fs.ModeSymlink != 0:
+		return nil, in.Symlink(f.Link, fresh)
 	}
-	_, err = io.Copy(file, contextual{ctx, content})
+	return in.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL|nonblock, 0o600)
+}
+
+const copySize = 64 << 10
+
+var copies = sync.Pool{New: func() any { return new([copySize]byte) }}
+
+// write gives a file its content and permissions, and closes it.
+func (l *LocalFiles) write(ctx context.Context, file *os.File, f File, content io.Reader) error {
+	buffer := copies.Get().(*[copySize]byte)
+	defer copies.Put(buffer)
+	_, err := io.CopyBuffer(struct{ io.Writer }{file}, contextual{ctx, content}, buffer[:]) // which has no faster way
+	if err == nil {
+		err = file.Chmod(f.Mode.Perm()) // whatever the umask
+	}
 	if err == nil {
 		err = l.disk.written(file)
 	}
 	if e := file.Close(); err == nil {
 		err = e
-	}
-	if err == nil {
-		err = in.Chtimes(name, f.ModTime, f.ModTime)
 	}
 	return err
 }
@@ -74,80 +92,74 @@ func (c contextual) Read(p []byte) (int, error) {
 }
 
 // replace gives an entry of Staging a name there, in the place of whatever has it.
-func (l *LocalFiles) replace(in *os.Root, from, to string) error {
-	if info, err := in.Lstat(to); err == nil && info.IsDir() {
-		if err := in.Remove(to); err != nil {
-			return err
-		}
+func replace(in *os.Root, from, to string) error {
+	failed := in.Rename(from, to)
+	if failed == nil {
+		return nil
 	}
-	if info, err := in.Lstat(from); err == nil && info.IsDir() {
-		if err := in.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	was, err := in.Lstat(to)
+	if err != nil {
+		return failed
+	}
+	is, err := in.Lstat(from)
+	if err != nil || !was.IsDir() && !is.IsDir() { // it is for another reason
+		return failed
+	}
+	if err := in.Remove(to); err != nil {
+		return err
 	}
 	return in.Rename(from, to)
 }
 
 // Place implements Files.
 func (l *LocalFiles) Place(_ context.Context, staged, path string) (File, error) {
-	from, name, err := l.above(staged)
-	if err != nil {
-		return File{}, err
-	}
-	defer from.Close() // nothing was written
-	to, base, err := l.above(path)
-	if err != nil {
-		return File{}, err
-	}
-	defer to.Close()
-	root, err := l.open()
-	if err == nil {
-		err = exchange(root, pair{from, name, to, base, staged, path})
-	}
-	if err != nil {
-		return File{}, named(err)
-	}
-	l.disk.changed(from)
-	l.disk.changed(to)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f, err := l.file(to, base, path)
-	if f.Mode.IsDir() { // in the place of one that may be open
-		err = errors.Join(err, l.leave())
+	from, name, err := l.along(&l.own, staged)
+	if err != nil {
+		return File{}, err
 	}
-	return f, err
+	to, base, err := l.along(&l.near, path)
+	if err != nil {
+		return File{}, err
+	}
+	if err := exchange(l.root, pair{from, name, to, base, staged, path}); err != nil {
+		return File{}, named(err)
+	}
+	l.disk.changed(from.Root)
+	l.disk.changed(to.Root)
+	return l.file(to.Root, base, path)
 }
 
 // Remove implements Files.
 func (l *LocalFiles) Remove(_ context.Context, path, staged string) error {
-	in, base, err := l.above(path)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := &l.near
+	if above, _ := split(path); above == Staging {
+		t = &l.own
+	}
+	in, base, err := l.along(t, path)
 	if err != nil {
 		return err
 	}
-	defer in.Close() // nothing was written
 	info, err := in.Lstat(base)
 	if err != nil {
 		return named(err)
 	}
-	l.disk.changed(in)
+	l.disk.changed(in.Root)
 	if info.IsDir() || staged == "" {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return named(errors.Join(in.Remove(base), l.leave()))
+		return named(in.Remove(base))
 	}
-	root, err := l.open()
-	if err == nil {
-		err = sound(staged)
-	}
-	if err != nil {
+	if err := sound(staged); err != nil {
 		return err
 	}
-	if err := root.Remove(staged); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := l.root.Remove(staged); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return named(err)
 	}
 	// The folder above is no link, as was just seen; and one that comes into its
 	// place now leads nowhere out of the root.
-	return named(root.Rename(path, staged))
+	return named(l.root.Rename(path, staged))
 }
 
 // Flush implements Files.
@@ -162,9 +174,9 @@ func (l *LocalFiles) Flush(context.Context) error {
 // pair are two entries, by the folder that has each and its name there, and by
 // their paths.
 type pair struct {
-	from         *os.Root
+	from         *step
 	name         string
-	to           *os.Root
+	to           *step
 	base         string
 	staged, path string
 }

@@ -13,16 +13,14 @@ import (
 // exchange gives a staged entry its name, in exchange for what has it, if
 // anything has. A folder does not come out.
 func exchange(root *os.Root, p pair) error {
-	from, err := p.from.Open(".")
+	from, err := p.from.open()
 	if err != nil {
 		return err
 	}
-	defer from.Close() // nothing was written
-	to, err := p.to.Open(".")
+	to, err := p.to.open()
 	if err != nil {
 		return err
 	}
-	defer to.Close()
 	a, b := int(from.Fd()), int(to.Fd())
 	for range 100 { // as somebody may make and remove it all the time
 		if err = renameNew(a, p.name, b, p.base); !errors.Is(err, unix.EEXIST) {

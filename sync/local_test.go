@@ -3,6 +3,7 @@ package sync_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -39,4 +40,45 @@ func TestAFolderThatWasReplacedIsTheOneThatIsSynced(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(path, "new")))
 	begin(files, nil)
 	require.Empty(t, names(files), "it is opened anew once")
+}
+
+// TestAFolderThatWasUsedBeforeIsLookedAtAgain: it stays open, and something else may
+// have its name by now. Below some depth not all of them stay open.
+func TestAFolderThatWasUsedBeforeIsLookedAtAgain(t *testing.T) {
+	for _, depth := range []int{1, 3, 40} {
+		path, elsewhere := t.TempDir(), t.TempDir()
+		folder := strings.TrimSuffix(strings.Repeat("d/", depth), "/")
+		require.NoError(t, os.MkdirAll(filepath.Join(path, folder), 0o755))
+		files := cloudsync.Dir(path)
+		place := func(name string) error {
+			staged := cloudsync.Staging + "/staged"
+			require.NoError(t, files.Stage(t.Context(), cloudsync.File{Path: staged, Mode: 0o640}, strings.NewReader(name)))
+			_, err := files.Place(t.Context(), staged, folder+"/"+name)
+			return err
+		}
+		for _, name := range []string{"1", "2"} {
+			require.NoError(t, place(name))
+			text, err := os.ReadFile(filepath.Join(path, folder, name))
+			require.NoError(t, err)
+			require.Equal(t, name, string(text))
+		}
+		for above := folder; above != "."; above = filepath.Dir(above) {
+			in, away := filepath.Join(path, above), filepath.Join(elsewhere, "away")
+			require.NoError(t, os.Rename(in, away))
+			require.ErrorIs(t, place("3"), cloudsync.ErrNotFound, above)
+			if os.Symlink(away, in) == nil { // else none can be had
+				require.ErrorIs(t, place("4"), cloudsync.ErrNotFound, above)
+				require.NoError(t, os.Remove(in))
+			}
+			require.NoError(t, os.MkdirAll(filepath.Join(path, folder), 0o755))
+			require.NoError(t, place("5"))
+			require.FileExists(t, filepath.Join(path, folder, "5"))
+			require.NoError(t, os.RemoveAll(in))
+			require.NoError(t, os.Rename(away, in))
+			for _, name := range []string{"3", "4", "5"} {
+				require.NoFileExists(t, filepath.Join(path, folder, name))
+			}
+		}
+		require.NoError(t, files.Close())
+	}
 }
