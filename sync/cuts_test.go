@@ -18,7 +18,7 @@ type seeded struct {
 
 func (s seeded) ChunkSeed() [32]byte { return [32]byte{s.seed} }
 
-func (s seeded) NewPacker() cloudsync.Packer { return noting{new(plainPack), s.sizes} }
+func (s seeded) NewPacker([]byte) cloudsync.Packer { return noting{new(plainPack), s.sizes} }
 
 type noting struct {
 	*plainPack

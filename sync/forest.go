@@ -60,7 +60,7 @@ func open(s Sealer, in packed, b Blob, pack []byte) ([]byte, error) {
 	if end > int64(len(pack)) {
 		return nil, fmt.Errorf("%w: %s has %d bytes", ErrCorrupt, in.name, len(pack))
 	}
-	return s.OpenBlob(in.header, b, pack[b.Offset:end])
+	return s.OpenBlob(nil, in.header, b, pack[b.Offset:end])
 }
 
 // Put implements tree.Objects.

@@ -136,7 +136,7 @@ func (r *repository) blob(ctx context.Context, in places, id [32]byte) ([]byte, 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", pack.name, err)
 	}
-	content, err := r.seal.OpenBlob(pack.header, b, sealed)
+	content, err := r.seal.OpenBlob(nil, pack.header, b, sealed)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", pack.name, err)
 	}

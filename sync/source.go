@@ -34,6 +34,8 @@ type sources struct {
 	ahead int    // bytes of what was begun, and not taken yet
 	spare []byte // of a span that was taken
 	begun sync.WaitGroup
+
+	content []byte // the last one, until the next is asked for
 }
 
 // span is a part of a pack.
@@ -141,7 +143,8 @@ func sorted(all []tree.Change, place map[tree.ID]int) []tree.Change {
 	return all
 }
 
-// open returns the content of a file, which is read as it is asked for.
+// open returns the content of a file, which is read as it is asked for, and before
+// another one is.
 func (s *sources) open(ctx context.Context, e *tree.Entry) io.Reader {
 	return &assembly{ctx: ctx, s: s, chunks: e.Chunks}
 }
@@ -171,6 +174,7 @@ func (a *assembly) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// chunk returns a content, which is valid until the next is asked for.
 func (s *sources) chunk(ctx context.Context, id tree.ID) ([]byte, error) {
 	if path, ok := s.paths[id]; ok {
 		var content []byte
@@ -193,10 +197,11 @@ func (s *sources) chunk(ctx context.Context, id tree.ID) ([]byte, error) {
 	}
 	b := in.blobs[id]
 	at := b.Offset - in.offset
-	content, err := s.w.r.seal.OpenBlob(in.pack.header, b, in.bytes[at:at+int64(b.Length)])
+	content, err := s.w.r.seal.OpenBlob(s.content[:0], in.pack.header, b, in.bytes[at:at+int64(b.Length)])
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", in.pack.name, err)
 	}
+	s.content = content
 	return content, nil
 }
 

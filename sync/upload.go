@@ -10,8 +10,11 @@ import (
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
 
-// packSize is from how many bytes on a pack is put.
-const packSize = 12 << 20
+// packSize is how many bytes a pack has at most. Each has 12 MiB or so.
+const packSize = 13 << 20
+
+// maxFlying is how many packs are put at once, at most: each is in memory as a whole.
+const maxFlying = 2
 
 // maxIndexes is how many indexes a head names at most that are not half full,
 // before they are made one.
@@ -31,6 +34,7 @@ type upload struct {
 	packer  Packer
 	blobs   []Blob            // of packer
 	packing map[[32]byte]bool // in packer
+	spare   [][]byte          // packs that were put, whose memory is used again
 	dry     bool              // nothing is sent
 
 	err    error     // why not all of it is there: then none of it may be committed
@@ -43,6 +47,7 @@ type upload struct {
 // sent is a pack that was put, or could not be put.
 type sent struct {
 	name string
+	pack []byte
 	err  error
 }
 
@@ -142,18 +147,31 @@ func (u *upload) add(ctx context.Context, id [32]byte, content []byte) error {
 
 // again sends a content though it is there.
 func (u *upload) again(ctx context.Context, id [32]byte, content []byte) error {
+	const besides = 64 // bytes that a pack has of each content
+	if u.packer != nil && u.packer.Len()+len(content)+besides > packSize {
+		if err := u.launch(ctx); err != nil {
+			return err
+		}
+	}
 	if u.packer == nil {
-		u.packer = u.r.seal.NewPacker()
+		u.packer = u.r.seal.NewPacker(u.room())
 	}
 	b, err := u.packer.Add(id, content)
 	if err != nil {
 		return u.fail(err)
 	}
 	u.blobs, u.packing[id] = append(u.blobs, b), true
-	if u.packer.Len() >= packSize {
-		return u.launch(ctx)
-	}
 	return nil
+}
+
+// room is memory for a pack, so much that it need not grow.
+func (u *upload) room() []byte {
+	if n := len(u.spare); n > 0 {
+		pack := u.spare[n-1]
+		u.spare = u.spare[:n-1]
+		return pack
+	}
+	return make([]byte, 0, packSize)
 }
 
 // between is called between files and folders: a pack that has folders has few
@@ -180,14 +198,14 @@ func (u *upload) launch(ctx context.Context) error {
 	if u.ctx == nil {
 		u.ctx, u.cancel = context.WithCancel(ctx)
 	}
-	for u.flying >= u.r.most {
+	for u.flying >= min(u.r.most, maxFlying) {
 		if err := u.land(ctx); err != nil {
 			return err
 		}
 	}
 	u.own[name] = x
 	u.flying++
-	go func() { u.landed <- sent{name, u.r.put(u.ctx, name, pack)} }() // land and stop wait for it
+	go func() { u.landed <- sent{name, pack, u.r.put(u.ctx, name, pack)} }() // land and stop wait for it
 	if u.r.most == 1 {
 		return u.land(ctx)
 	}
@@ -201,6 +219,7 @@ func (u *upload) land(ctx context.Context) error {
 		delete(u.own, s.name)
 		return u.fail(fmt.Errorf("%s: %w", s.name, s.err))
 	}
+	u.spare = append(u.spare, s.pack) // its name is taken: who reads it still puts nothing
 	return u.fail(u.r.notes.save(ctx, Entry{keyPack + s.name, u.own[s.name].encode()}))
 }
 

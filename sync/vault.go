@@ -26,11 +26,12 @@ type Sealer interface {
 	// Open returns what was sealed by this kind and name: at most so many bytes,
 	// or ErrCorrupt.
 	Open(kind ObjectKind, name string, object []byte, most int) ([]byte, error)
-	// NewPacker begins an object of many contents.
-	NewPacker() Packer
-	// OpenBlob returns a content of the pack with this header, which has this ID
-	// and size, or ErrCorrupt.
-	OpenBlob(header [32]byte, b Blob, sealed []byte) ([]byte, error)
+	// NewPacker begins an object of many contents, in the memory of an earlier one
+	// that nobody needs, if there is any.
+	NewPacker(spare []byte) Packer
+	// OpenBlob appends a content of the pack with this header, which has this ID
+	// and size, or returns ErrCorrupt.
+	OpenBlob(dst []byte, header [32]byte, b Blob, sealed []byte) ([]byte, error)
 }
 
 // Packer makes one pack. It is used by one goroutine, and once.

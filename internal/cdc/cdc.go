@@ -92,7 +92,13 @@ func Each(ctx context.Context, r io.Reader, use func(chunk []byte, offset int64)
 
 // Each is as the function Each, for the chunks of c.
 func (c Cutter) Each(ctx context.Context, r io.Reader, use func(chunk []byte, offset int64) (more bool)) error {
-	buf := make([]byte, 0, c.Max/4)
+	memory, ok := buffers.Get().(*[]byte)
+	if !ok || cap(*memory) < c.Max/4 || cap(*memory) > 2*c.Max {
+		memory = new([]byte)
+		*memory = make([]byte, 0, c.Max/4)
+	}
+	defer buffers.Put(memory)
+	buf := (*memory)[:0]
 	for offset, end := int64(0), false; !end; {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -111,12 +117,15 @@ func (c Cutter) Each(ctx context.Context, r io.Reader, use func(chunk []byte, of
 			}
 			offset, rest = offset+int64(n), rest[n:]
 		}
-		if buf = buf[:copy(buf, rest)]; len(buf) > cap(buf)/2 && cap(buf) < 4*c.Max {
-			buf = append(make([]byte, 0, 4*cap(buf)), buf...) // there is more than a little
+		if buf = buf[:copy(buf, rest)]; len(buf) > cap(buf)/2 && cap(buf) < 2*c.Max {
+			buf = append(make([]byte, 0, 2*c.Max), buf...) // there is more than a little
+			*memory = buf
 		}
 	}
 	return nil
 }
+
+var buffers sync.Pool // of *[]byte
 
 // public is the gear of Cut. It is part of what two devices must have in common,
 // and made when it is first used.

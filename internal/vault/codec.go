@@ -2,6 +2,7 @@ package vault
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -52,6 +53,16 @@ func (c *codec) pack(b, content []byte) []byte {
 		return packed
 	}
 	return append(b, content...)
+}
+
+// packed returns what pack appends. It is valid until the codec is used again, and
+// as long as the content is.
+func (c *codec) packed(content []byte) []byte {
+	c.scratch = c.encoder.EncodeAll(content, slices.Grow(c.scratch[:0], c.most(len(content))))
+	if len(c.scratch) < len(content) {
+		return c.scratch
+	}
+	return content
 }
 
 // unpack appends content of a size from what pack has made of it.

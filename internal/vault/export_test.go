@@ -1,8 +1,11 @@
 package vault
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
+	"slices"
 )
 
 // NewKeysFrom draws from random what is drawn at random.
@@ -55,3 +58,17 @@ func (p *Packer) AddPacked(id [32]byte, size int, packed []byte) (Blob, []byte) 
 
 // Have makes it as if there were so many blobs.
 func (p *Packer) Have(blobs uint64) { p.blobs = blobs }
+
+// Rotate returns keys that have one master key more, by which they seal. They
+// open what k opens, and have the same ids and boundaries of chunks.
+func (k *Keys) Rotate() (*Keys, error) {
+	if len(k.masters) == maxMasters {
+		return nil, fmt.Errorf("vault: there are %d master keys, and no more can be", maxMasters)
+	}
+	var m master
+	draw(k.random, m[:])
+	return keysOf(k.random, k.repository, append(slices.Clone(k.masters), m)), nil
+}
+
+// Equal reports whether two are the same keys.
+func (k *Keys) Equal(other *Keys) bool { return bytes.Equal(k.Bytes(), other.Bytes()) }

@@ -113,25 +113,11 @@ func (k *Keys) Bytes() []byte {
 	return b
 }
 
-// Rotate returns keys that have one master key more, by which they seal. They
-// open what k opens, and have the same ids and boundaries of chunks.
-func (k *Keys) Rotate() (*Keys, error) {
-	if len(k.masters) == maxMasters {
-		return nil, fmt.Errorf("vault: there are %d master keys, and no more can be", maxMasters)
-	}
-	var m master
-	draw(k.random, m[:])
-	return keysOf(k.random, k.repository, append(slices.Clone(k.masters), m)), nil
-}
-
 // Repository is the random number of the repository. It is no secret.
 func (k *Keys) Repository() [16]byte { return k.repository }
 
 // Epoch numbers the master key by which k seals, from 1.
 func (k *Keys) Epoch() uint32 { return uint32(len(k.masters)) }
-
-// Equal reports whether two are the same keys.
-func (k *Keys) Equal(other *Keys) bool { return hmac.Equal(k.Bytes(), other.Bytes()) }
 
 // ID names content. It depends on the first master key, so that nobody without
 // it can tell what has a name, and later ones do not change it.

@@ -52,7 +52,7 @@ var errDone = errors.New("vault: the pack is finished")
 
 // NewPacker begins a pack in the memory of buf, whose content is lost: that of an
 // earlier pack that is put by now, or nil. The pack takes more only if it grows
-// beyond.
+// beyond. Nothing is in it that is not sealed: somebody may still read there.
 func (k *Keys) NewPacker(buf []byte) *Packer {
 	h := k.header()
 	return &Packer{keys: k, seal: must(k.cipher(h, packPurpose)), codec: k.codec(), header: h, pack: append(buf[:0], h[:]...)}
@@ -82,10 +82,11 @@ func (p *Packer) Add(id [32]byte, content []byte) (Blob, error) {
 		return Blob{}, errors.New("vault: the pack is full")
 	}
 	start := len(p.pack)
-	p.pack = p.codec.pack(slices.Grow(p.pack, most), content)
+	packed := p.codec.packed(content)
 	p.footer = append(p.footer, id[:]...)
 	as := p.footer[len(p.footer)-len(id):]
-	p.pack = p.seal.Seal(p.pack[:start], nonceOf(&p.nonce, blobNonce, start), p.pack[start:], as)
+	p.pack = slices.Grow(p.pack, len(packed)+tagSize)
+	p.pack = p.seal.Seal(p.pack, nonceOf(&p.nonce, blobNonce, start), packed, as)
 	b := Blob{ID: id, Offset: start, Length: len(p.pack) - start, Size: len(content)}
 	p.footer = binary.AppendUvarint(p.footer, uint64(b.Length))
 	p.footer = binary.AppendUvarint(p.footer, uint64(b.Size))
@@ -100,9 +101,9 @@ func (p *Packer) Finish() ([]byte, error) {
 	}
 	length := p.Len()
 	start := len(p.pack)
-	pack := binary.AppendUvarint(slices.Grow(p.pack, length-start), p.blobs)
-	pack = append(pack, p.footer...)
-	pack = p.seal.Seal(pack[:start], nonceOf(&p.nonce, footerNonce, start), pack[start:], nil)
+	footer := append(binary.AppendUvarint(p.codec.scratch[:0], p.blobs), p.footer...)
+	p.codec.scratch = footer
+	pack := p.seal.Seal(slices.Grow(p.pack, length-start), nonceOf(&p.nonce, footerNonce, start), footer, nil)
 	pack = binary.BigEndian.AppendUint32(pack, uint32(len(pack)-start))
 	p.keys.release(p.codec)
 	p.done, p.codec, p.pack, p.footer = true, nil, nil, nil

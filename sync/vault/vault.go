@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/upkeep-go/upkeep/internal/vault"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
@@ -22,7 +23,7 @@ func New(passphrase string) *Vault { return &Vault{passphrase} }
 func (v *Vault) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("vault")) }
 
 // Draw implements cloudsync.Vault.
-func (v *Vault) Draw() cloudsync.Keys { return keys{vault.NewKeys()} }
+func (v *Vault) Draw() cloudsync.Keys { return keysOf(vault.NewKeys()) }
 
 // Load implements cloudsync.Vault.
 func (v *Vault) Load(bytes []byte) (cloudsync.Keys, error) {
@@ -30,7 +31,7 @@ func (v *Vault) Load(bytes []byte) (cloudsync.Keys, error) {
 	if err != nil {
 		return nil, translated(err)
 	}
-	return keys{k}, nil
+	return keysOf(k), nil
 }
 
 // Lock implements cloudsync.Vault.
@@ -58,7 +59,7 @@ func (v *Vault) Unlock(slot []byte) (cloudsync.Keys, error) {
 	if err != nil {
 		return nil, translated(err)
 	}
-	return keys{k}, nil
+	return keysOf(k), nil
 }
 
 // Name implements cloudsync.Vault.
@@ -72,7 +73,19 @@ func (v *Vault) Name(k cloudsync.Keys, slot []byte) (string, error) {
 }
 
 // keys are cloudsync.Keys.
-type keys struct{ *vault.Keys }
+type keys struct {
+	*vault.Keys
+	last *atomic.Pointer[opened]
+}
+
+// opened is the pack of which a blob was opened last: others of it are likely to be
+// the next.
+type opened struct {
+	header [32]byte
+	by     *vault.Unpacker
+}
+
+func keysOf(k *vault.Keys) keys { return keys{k, new(atomic.Pointer[opened])} }
 
 func (k keys) Repository() string {
 	id := k.Keys.Repository()
@@ -88,14 +101,19 @@ func (k keys) Open(kind cloudsync.ObjectKind, name string, object []byte, most i
 	return content, translated(err)
 }
 
-func (k keys) NewPacker() cloudsync.Packer { return packer{k.Keys.NewPacker(nil)} }
+func (k keys) NewPacker(spare []byte) cloudsync.Packer { return packer{k.Keys.NewPacker(spare)} }
 
-func (k keys) OpenBlob(header [32]byte, b cloudsync.Blob, sealed []byte) ([]byte, error) {
-	u, err := k.NewUnpacker(header)
-	if err != nil {
-		return nil, translated(err)
+func (k keys) OpenBlob(dst []byte, header [32]byte, b cloudsync.Blob, sealed []byte) ([]byte, error) {
+	pack := k.last.Load()
+	if pack == nil || pack.header != header {
+		u, err := k.NewUnpacker(header)
+		if err != nil {
+			return nil, translated(err)
+		}
+		pack = &opened{header, u}
+		k.last.Store(pack)
 	}
-	content, err := u.Open(nil, vault.Blob{ID: b.ID, Offset: int(b.Offset), Length: b.Length, Size: b.Size}, sealed)
+	content, err := pack.by.Open(dst, vault.Blob{ID: b.ID, Offset: int(b.Offset), Length: b.Length, Size: b.Size}, sealed)
 	return content, translated(err)
 }
 
