@@ -60,8 +60,12 @@ type File struct {
 type Caps struct {
 	Modes, Symlinks bool
 	CaseSensitive   bool
-	Normal          string // the Unicode form in which it lists names: "NFC", "NFD", or "" for as given
-	MaxName         int    // bytes of a name; 0 for no limit
+	// Normal returns the one form of a name that all those have which are the same
+	// name here, as one text can be spelt in more than one way in Unicode: they clash,
+	// and one that is listed in another form than it was given is still the same
+	// file. Nil: each name is its own.
+	Normal  func(name string) string
+	MaxName int // bytes of a name; 0 for no limit
 	// Refuses says why a name cannot be had, or "". Nil refuses none.
 	Refuses func(name string) string
 	Free    int64 // bytes, now: a file that has more is not begun; 0 if that is not known

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/nfd"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
 
@@ -21,6 +22,7 @@ import (
 type disk struct {
 	all  map[string]*node
 	dull bool  // it knows no case
+	nfd  bool  // it decomposes names, as an older file system of macOS does
 	now  int64 // ticks of the clock, times eight
 	born int   // files so far
 }
@@ -52,8 +54,19 @@ func (d *disk) write(path, content string) {
 	n.content, n.changed, n.mtime = content, d.tick(), d.tick()
 }
 
+// one reports whether two paths are one here.
+func (d *disk) one(a, b string) bool {
+	if d.nfd {
+		a, b = nfd.Form(a), nfd.Form(b)
+	}
+	return a == b || d.dull && strings.EqualFold(a, b)
+}
+
 // real is a path as it is spelt here, as far as it is there.
 func (d *disk) real(path string) string {
+	if d.nfd {
+		path = nfd.Form(path)
+	}
 	if !d.dull || d.all[path] != nil {
 		return path
 	}
@@ -62,7 +75,7 @@ func (d *disk) real(path string) string {
 			continue
 		}
 		for other := range d.all {
-			if len(other) == i && strings.EqualFold(other, path[:i]) {
+			if len(other) == i && d.one(other, path[:i]) {
 				path = other + path[i:]
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/upkeep-go/upkeep/internal/nfd"
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
 
@@ -160,6 +161,14 @@ func probed(root *os.Root, probe string) (c Caps, err error) {
 	if err := root.Symlink("nowhere", probe+"-link"); err == nil {
 		c.Symlinks = true
 		if err := root.Remove(probe + "-link"); err != nil {
+			return c, err
+		}
+	}
+	if spelt := probe + "-\u00e9"; root.Mkdir(spelt, 0o700) == nil {
+		if _, err := root.Lstat(probe + "-e\u0301"); err == nil {
+			c.Normal = nfd.Form
+		}
+		if err := root.Remove(spelt); err != nil {
 			return c, err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/upkeep-go/upkeep/internal/historytest"
+	"github.com/upkeep-go/upkeep/internal/nfd"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
 
@@ -34,7 +35,7 @@ type model struct {
 }
 
 // paths are few, so that edits meet.
-var paths = []string{"a", "b.md", "d/a", "d/b", "d/e/a", "d", "e", "e/x.md", "B.md", "D/a"}
+var paths = []string{"a", "b.md", "d/a", "d/b", "d/e/a", "d", "e", "e/x.md", "B.md", "D/a", "\u00e9", "e\u0301", "d/\u00e9/a", "d/e\u0301"}
 
 // sees notes that the contents at a path, and below it, are replaced or deleted.
 func (m *model) sees(d *device, path string) {
@@ -81,7 +82,7 @@ func (m *model) person(d *device, what, which byte) {
 			n.mode ^= 0o100
 			d.disk.now++
 			n.changed = d.disk.tick()
-			m.perms[path], m.perms[m.at[n.content]] = true, true
+			m.perms[nfd.Form(path)], m.perms[nfd.Form(m.at[n.content])] = true, true
 			m.tell("%s changes the permissions of %s", d.name, path)
 		}
 	case 6:
@@ -198,7 +199,7 @@ func (m *model) accident(d, other *device, s historytest.Step) {
 		case 0, 1:
 			path := paths[int(s[2]/4)%len(paths)]
 			if d.ignores[path] = !d.ignores[path]; d.ignores[path] {
-				m.ignored[path] = true
+				m.ignored[nfd.Form(path)] = true
 			}
 			m.tell("%s ignores %s: %t", d.name, path, d.ignores[path])
 			return
@@ -277,12 +278,22 @@ func (m *model) masked(d *device) map[string]string {
 	all := make(map[string]string)
 	for path, n := range d.disk.all {
 		for i, b := range []byte(path + "/") {
-			if b == '/' && d.ignores[path[:i]] {
+			if b == '/' && d.ignored(path[:i]) {
 				all[path] = n.content
 			}
 		}
 	}
 	return all
+}
+
+// ignored reports whether a path is one of those that a device ignores.
+func (d *device) ignored(path string) bool {
+	for other, is := range d.ignores {
+		if is && (other == path || d.disk.nfd && nfd.Form(other) == path) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *model) compact(d *device, p *process, commits int) error {
@@ -321,7 +332,7 @@ func (m *model) judge() {
 	there := m.devices[0].disk
 	united := func(content string) bool {
 		return slices.ContainsFunc(slices.Collect(maps.Keys(m.ignored)), func(path string) bool {
-			at := m.at[content]
+			at := nfd.Form(m.at[content])
 			return strings.HasPrefix(at+"/", path+"/") || strings.HasPrefix(path+"/", at+"/")
 		})
 	}
@@ -337,9 +348,9 @@ func (m *model) judge() {
 		case !m.gone[content]:
 			require.True(m, kept, "content %s is lost: %s\n%s", content, there, m)
 		case united(content):
-		case !m.touched[content] && !m.perms[m.at[content]] && !beside:
+		case !m.touched[content] && !m.perms[nfd.Form(m.at[content])] && !beside:
 			require.False(m, kept, "content %s comes back: %s\n%s", content, there, m)
-		case !m.touched[content] && !m.perms[m.at[content]] && m.freed[content]:
+		case !m.touched[content] && !m.perms[nfd.Form(m.at[content])] && m.freed[content]:
 			require.False(m, beside, "the copy of content %s comes back: %s\n%s", content, there, m)
 		}
 	}
@@ -365,6 +376,9 @@ func play(t *testing.T, steps []historytest.Step, planted func(*cloudsync.Engine
 		m := &model{world: newWorld(t, 2+len(steps)%2), gone: make(map[string]bool), freed: make(map[string]bool), at: make(map[string]string), perms: make(map[string]bool), ignored: make(map[string]bool)}
 		if last := m.devices[len(m.devices)-1]; len(steps) > 0 && steps[0][2]%4 == 0 {
 			last.caps.CaseSensitive, last.disk.dull = false, true
+		}
+		if last := m.devices[len(m.devices)-1]; len(steps) > 0 && steps[0][1]%3 == 0 {
+			last.caps.Normal, last.disk.nfd = nfd.Form, true
 		}
 		m.planted = planted
 		for _, s := range steps {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/upkeep-go/upkeep/internal/ignore"
@@ -31,7 +32,11 @@ func ignores(lines []string) (ignore.Rules, error) {
 // it has changed anything: without them it would send what nobody wants to send,
 // and bring what nobody wants here.
 func (w *work) obey(ctx context.Context) (err error) {
-	if w.rules, err = ignores(w.Ignore); err != nil {
+	lines := slices.Clone(w.Ignore)
+	for i := range lines {
+		lines[i] = w.caps.normal(lines[i])
+	}
+	if w.rules, err = ignores(lines); err != nil {
 		return err
 	}
 	f, err := w.Files.Stat(ctx, ignoreName)
@@ -53,7 +58,7 @@ func (w *work) obey(ctx context.Context) (err error) {
 	if err = errors.Join(err, r.Close()); err != nil {
 		return fmt.Errorf("%s: %w", ignoreName, err)
 	}
-	if w.rules, err = w.rules.With(ignoreName, text); err != nil {
+	if w.rules, err = w.rules.With(ignoreName, []byte(w.caps.normal(string(text)))); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return nil

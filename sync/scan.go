@@ -130,7 +130,7 @@ func (s *scan) folder(ctx context.Context, path string, reference tree.ID) (tree
 	}
 	var entries []tree.Entry
 	here := make(map[string]bool)
-	for f, err := range s.Files.List(ctx, path) {
+	for f, err := range s.listed(ctx, path, was) {
 		if err != nil {
 			return tree.ID{}, &listError{path, err}
 		}
@@ -147,9 +147,12 @@ func (s *scan) folder(ctx context.Context, path string, reference tree.ID) (tree
 			}
 		}
 	}
+	beside := s.beside(was, here)
 	for i := range was {
 		if e := &was[i]; !here[e.Name] {
-			if e, err = s.absent(ctx, tree.Join(path, e.Name), e); err != nil {
+			if other := beside(e.Name); other != "" {
+				s.keep(tree.Join(path, e.Name), e, givesWay(e.Name, tree.Join(path, other)))
+			} else if e, err = s.absent(ctx, tree.Join(path, e.Name), e); err != nil {
 				return tree.ID{}, err
 			}
 			entries = tree.Replace(entries, was[i].Name, e)
@@ -267,7 +270,7 @@ const ignored = "ignored"
 
 // mask says why a path is not looked at, or "".
 func (w *work) mask(path string, folder bool) string {
-	if w.rules.MatchEntry(path, folder) {
+	if w.rules.MatchEntry(w.caps.normal(path), folder) {
 		return ignored
 	}
 	name := path[strings.LastIndexByte(path, '/')+1:]

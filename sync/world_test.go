@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/nfd"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
 
@@ -113,23 +114,27 @@ func (w *world) settle() {
 	require.Fail(w, "it does not come to rest", "%s", w)
 }
 
-// equal checks that all devices have the same, but for what one that knows no
-// case cannot hold.
+// equal checks that all devices have the same, but for what one that takes some
+// names for one cannot hold.
 func (w *world) equal() {
 	w.Helper()
 	first := w.devices[0].disk
 	for _, d := range w.devices[1:] {
-		if !d.disk.dull {
+		if !d.disk.dull && !d.disk.nfd {
 			require.Equal(w, first.String(), d.disk.String(), "%s and %s\n%s", w.devices[0].name, d.name, w)
 			continue
 		}
 		for path, n := range d.disk.visible() {
-			there := first.all[path]
-			require.NotNil(w, there, "%s alone has %s\n%s", d.name, path, w)
-			require.Equal(w, there.content, n.content, "%s\n%s", path, w)
+			var there []string // what is there by names that are one here
+			for other, same := range first.all {
+				if d.disk.nfd && nfd.Form(other) == path || other == path {
+					there = append(there, same.content)
+				}
+			}
+			require.Contains(w, there, n.content, "%s alone has %s\n%s", d.name, path, w)
 		}
 		for path := range first.visible() {
-			if d.disk.all[path] == nil {
+			if d.disk.all[d.disk.real(path)] == nil {
 				require.NotNil(w, d.disk.clash(path), "%s lacks %s: %s\n%s", d.name, path, d.disk, w)
 			}
 		}
@@ -147,12 +152,12 @@ func (d *disk) visible() map[string]*node {
 	})
 }
 
-// clash is what is here by a name that differs only in case from that of a path,
-// or of a folder above.
+// clash is what is here by another name that is one with that of a path, or of a
+// folder above.
 func (d *disk) clash(path string) *node {
 	for other, n := range d.all {
 		for i := range len(path) + 1 {
-			if (i == len(path) || path[i] == '/') && other != path[:i] && strings.EqualFold(other, path[:i]) {
+			if (i == len(path) || path[i] == '/') && other != path[:i] && d.one(other, path[:i]) {
 				return n
 			}
 		}
