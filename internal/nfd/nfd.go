@@ -33,8 +33,19 @@ type marks struct {
 	class       int
 }
 
-// read reads the tables when the first name needs them.
-var read = sync.OnceValue(func() table {
+// tables are read when the first name needs them. A program that asks for none does
+// not have them: nothing is made of them where it starts.
+var tables struct {
+	once sync.Once
+	table
+}
+
+func read() table {
+	tables.once.Do(func() { tables.table = parsed() })
+	return tables.table
+}
+
+func parsed() table {
 	t := table{parts: make(map[rune]string)}
 	for line := range strings.Lines(decompositions) {
 		whole, parts, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
@@ -49,7 +60,7 @@ var read = sync.OnceValue(func() table {
 		t.ranges = append(t.ranges, m)
 	}
 	return t
-})
+}
 
 // class is the combining class of a character, 0 for what is no mark.
 func (t table) class(r rune) int {
