@@ -36,7 +36,10 @@ func (l latch) Lock(k cloudsync.Keys, name, passphrase string) ([]byte, error) {
 
 func (l latch) Unlock(slot []byte) (cloudsync.Keys, error) {
 	part := strings.Split(string(slot), "|")
-	if l == "" || part[0] != string(l) {
+	if l == "" {
+		return nil, fmt.Errorf("%w: it is empty", cloudsync.ErrPassphrase)
+	}
+	if part[0] != string(l) {
 		return nil, cloudsync.ErrPassphrase
 	}
 	return latched{name: part[2]}, nil

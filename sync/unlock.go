@@ -214,6 +214,7 @@ func (o opening) openSlots(ctx context.Context, c repositoryConfig) (Keys, error
 			break
 		}
 	}
+	refused := ErrPassphrase
 	for _, name := range names {
 		if tried[name] {
 			continue
@@ -228,14 +229,16 @@ func (o opening) openSlots(ctx context.Context, c repositoryConfig) (Keys, error
 		}
 		keys, err := o.vault.Unlock(slot)
 		switch {
-		case errors.Is(err, ErrPassphrase), errors.Is(err, ErrCorrupt), err == nil && keys.Repository() != c.Repository:
+		case errors.Is(err, ErrPassphrase):
+			refused = err // the vault says why
+		case errors.Is(err, ErrCorrupt), err == nil && keys.Repository() != c.Repository:
 		case err != nil:
 			return nil, err
 		default:
 			return keys, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: it opens none of %d keys", ErrPassphrase, len(tried))
+	return nil, fmt.Errorf("%w: none of %d keys opens", refused, len(tried))
 }
 
 // bare is a remote of which nobody has the keys yet.

@@ -21,11 +21,12 @@ func TestAWrongPassphraseOpensNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := memory.New().Remote("notes")
 		newDesk(t, "laptop", cloud, nil).sync(cloudsync.Request{})
-		for _, passphrase := range []string{"wrong", ""} {
+		for passphrase, why := range map[string]string{"wrong": "wrong passphrase: none of 1 keys opens", "": "wrong passphrase: it is empty: none of 1 keys opens"} {
 			b := newDesk(t, "phone", cloud, with(passphrase))
 			b.disk.write("b", "of the phone")
 			_, err := b.Sync(t.Context(), cloudsync.Request{})
 			require.ErrorIs(t, err, cloudsync.ErrPassphrase)
+			require.ErrorContains(t, err, why)
 			_, err = b.Plan(t.Context(), cloudsync.Request{})
 			require.ErrorIs(t, err, cloudsync.ErrPassphrase)
 		}
