@@ -6,6 +6,10 @@
 // Remotes are many of them by name, each a directory in one. Read dir.go, name.go,
 // put.go, list.go and remotes.go.
 //
+// Who is killed leaves what it was putting, one object for each call at most. Open
+// removes it once nobody has written into it for a day, by the file system's clock:
+// sooner somebody slow may still be at it.
+//
 // Who can write to the directory can destroy what is there. On Windows names with
 // parts such as "con" and "nul" cannot be had.
 package dir

@@ -150,6 +150,9 @@ func (s *Remotes) Create(ctx context.Context, name string) error {
 			err = disk.Mkdir(fresh + "/" + spelt(name))
 		}
 		if err == nil {
+			err = tidyBegun(root, fresh)
+		}
+		if err == nil {
 			err = disk.SyncDir(fresh)
 		}
 		if err == nil {
@@ -166,6 +169,29 @@ func (s *Remotes) Create(ctx context.Context, name string) error {
 		}
 		return err
 	})
+}
+
+// tidyBegun removes what was left, as long ago as no put lasts, by who was killed
+// while a remote was made. Fresh is from now.
+func tidyBegun(root *os.Root, fresh string) error {
+	now, err := root.Lstat(fresh)
+	if err != nil {
+		return err
+	}
+	folders, err := fs.ReadDir(root.FS(), ".")
+	for _, f := range folders {
+		if !strings.HasPrefix(f.Name(), beginMark) {
+			continue
+		}
+		info, e := f.Info()
+		if e == nil && now.ModTime().Sub(info.ModTime()) > stale {
+			e = root.RemoveAll(f.Name())
+		}
+		if err == nil && !errors.Is(e, fs.ErrNotExist) {
+			err = e
+		}
+	}
+	return err
 }
 
 // there is fs.ErrExist if a path is there.

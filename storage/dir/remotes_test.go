@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -95,6 +96,21 @@ func TestWhatAKilledProcessHasHalfRemovedGoesWithTheNext(t *testing.T) {
 	left, err := os.ReadDir(path)
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+func TestWhatAKilledProcessHasHalfMadeGoesADayLater(t *testing.T) {
+	path := t.TempDir()
+	all := remotesIn(t, path)
+	for name, age := range map[string]time.Duration{"+new-OLD": 25 * time.Hour, "+new-NEW": 23 * time.Hour, "other": 25 * time.Hour} {
+		name = filepath.Join(path, name)
+		require.NoError(t, os.MkdirAll(filepath.Join(name, "x"), 0o700))
+		at := time.Now().Add(-age)
+		require.NoError(t, os.Chtimes(name, at, at))
+	}
+	require.NoError(t, all.Create(t.Context(), "notes"))
+	require.NoDirExists(t, filepath.Join(path, "+new-OLD"))
+	require.DirExists(t, filepath.Join(path, "+new-NEW", "x"))
+	require.DirExists(t, filepath.Join(path, "other", "x"))
 }
 
 func TestRemotesNeedAPath(t *testing.T) {
