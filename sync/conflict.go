@@ -111,6 +111,11 @@ func (e *engine) Resolve(ctx context.Context, c Conflict, keep Keep) error {
 	if err != nil {
 		return err
 	}
+	release, err := w.claim(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := w.obey(ctx); err != nil {
 		return err
 	}

@@ -98,6 +98,11 @@ func (e *engine) Sync(ctx context.Context, q Request) (engineResult, error) {
 	if err != nil {
 		return engineResult{}, err
 	}
+	release, err := w.claim(ctx)
+	if err != nil {
+		return engineResult{}, err
+	}
+	defer release()
 	if err := w.obey(ctx); err != nil {
 		return engineResult{}, err
 	}

@@ -12,7 +12,8 @@ import (
 
 // Decisions a caller may want to make. The message says what happened.
 var (
-	// ErrBusy reports that a run is live.
+	// ErrBusy reports that a run is live, or that another Folder is at work in the
+	// same directory.
 	ErrBusy = errors.New("sync: in progress")
 	// ErrBooting is the ErrBusy of the first run of Folder.Run.
 	ErrBooting = fmt.Errorf("%w: first run after start", ErrBusy)
@@ -83,5 +84,5 @@ var (
 var causes = cause.Names{
 	{"guard", ErrGuard}, {"forked", ErrForked}, {"unsafe", ErrUnsafe}, {"passphrase", ErrPassphrase},
 	{"corrupt", ErrCorrupt}, {"denied", ErrDenied}, {"full", ErrFull}, {"unavailable", ErrUnavailable},
-	{"stale", ErrStale}, {"disabled", ErrDisabled}, {"invalid", ErrInvalid}, {"not_found", ErrNotFound},
+	{"busy", ErrBusy}, {"stale", ErrStale}, {"disabled", ErrDisabled}, {"invalid", ErrInvalid}, {"not_found", ErrNotFound},
 }

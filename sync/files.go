@@ -69,4 +69,8 @@ type Caps struct {
 	// Refuses says why a name cannot be had, or "". Nil refuses none.
 	Refuses func(name string) string
 	Free    int64 // bytes, now: a file that has more is not begun; 0 if that is not known
+	// Claim keeps everybody else away who would change the tree, whatever notes they
+	// have, until release is called. ErrBusy if somebody is at it. Nil: nobody else
+	// can reach it.
+	Claim func(ctx context.Context) (release func() error, err error)
 }

@@ -36,6 +36,11 @@ var _ Files = (*LocalFiles)(nil)
 
 // Dir returns the folder at path, which has to be there. It is opened when it is
 // first used, and anew by a sync that finds another one there.
+//
+// Who changes it locks a file of Staging, so that of two Folders of one directory,
+// in one process or two, one works at a time: the other one's run fails with
+// ErrBusy, if the lock does not come free within seconds. Those with one store wait
+// for their lease before that. A file system without locks has no such care.
 func Dir(path string) *LocalFiles { return &LocalFiles{path: path} }
 
 // renew lets go of the folder if another one is at its path now: it was replaced,
@@ -126,7 +131,7 @@ func (l *LocalFiles) Caps(context.Context) (Caps, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.now = now
+	l.now, caps.Claim = now, l.claim
 	return caps, l.leave()
 }
 
@@ -215,7 +220,7 @@ func (l *LocalFiles) list(name string) ([]File, error) {
 			return named(err)
 		}
 		for _, e := range entries {
-			if name == "" && e.Name() == Staging {
+			if name == "" && e.Name() == Staging || name == Staging && e.Name() == claimName {
 				continue
 			}
 			file, err := l.file(in, e.Name(), tree.Join(name, e.Name()))

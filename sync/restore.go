@@ -25,6 +25,11 @@ func (e *engine) Restore(ctx context.Context, r RestoreRequest) (engineResult, e
 	if err != nil {
 		return engineResult{}, err
 	}
+	release, err := w.claim(ctx)
+	if err != nil {
+		return engineResult{}, err
+	}
+	defer release()
 	if err := w.obey(ctx); err != nil {
 		return engineResult{}, err
 	}

@@ -21,17 +21,26 @@ func Acquire(ctx context.Context, path string) (release func() error, err error)
 	if err != nil {
 		return nil, err
 	}
+	if err := Lock(ctx, f); err != nil {
+		_ = f.Close() // nothing was written
+		return nil, fmt.Errorf("locking %q: %w", path, err)
+	}
+	return f.Close, nil
+}
+
+// Lock waits for the lock of an open file until ctx ends. That f is closed ends
+// the lock.
+func Lock(ctx context.Context, f *os.File) error {
 	for {
 		locked, err := try(f)
 		if locked {
-			return f.Close, nil
+			return nil
 		}
 		if err == nil {
 			err = pause.For(ctx, interval)
 		}
 		if err != nil {
-			_ = f.Close() // nothing was written
-			return nil, fmt.Errorf("locking %q: %w", path, err)
+			return err
 		}
 	}
 }
