@@ -62,7 +62,7 @@ func (w *work) unchanged(ctx context.Context, merged tree.ID) bool {
 func (w *work) change(ctx context.Context, i intent, all []tree.Change) error {
 	w.keeps = i.Keep
 	if !i.Staged {
-		i.Proof = draw()
+		i.Proof = proofName + draw()
 		if err := w.stage(ctx, w.fit(all), i.Proof); err != nil {
 			return &unstagedError{err}
 		}

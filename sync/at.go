@@ -83,7 +83,7 @@ func (f *Folder) engineOf(ctx context.Context, q Request, token int64, r *runner
 		return nil, nil, err
 	}
 	c := engineConfig{
-		Device: f.config.Device, Files: f.config.Files, Remote: remote, Store: f.notesOf(q.Remote), Token: token,
+		Device: f.config.Device, Files: f.config.Files, Remote: remote, Name: q.Remote, Store: f.notesOf(q.Remote), Token: token,
 		MaxDelete: f.config.MaxDelete, Rate: f.config.Rate, Ignore: f.config.Ignore, Merge: f.config.Merge,
 	}
 	if r != nil {

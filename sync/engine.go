@@ -17,6 +17,7 @@ type engineConfig struct {
 	Device string      // required: the name of this device
 	Files  Files       // required: the local side
 	Remote Remote      // required: where the folder is kept
+	Name   string      // of the remote, as this device has it
 	Store  FolderStore // required: what this device notes
 	Token  int64       // of the lease that the caller holds on the folder
 	Sealer Sealer      // required: the keys of the repository
@@ -178,7 +179,7 @@ func (e *engine) begin(ctx context.Context, q Request) (*work, error) {
 	w := &work{engineConfig: e.c, request: q, book: b, tell: newTeller(e.c.Tell), cutter: e.cutter}
 	w.r = &repository{Remote: newLimited(e.c.Remote, e.c.Rate), seal: e.c.Sealer, indexes: make(map[string]*index), notes: b, tell: w.tell, most: e.c.Parallel, part: e.c.Part}
 	if w.staging = string(b.notes[keyStaging]); w.staging == "" {
-		w.staging = draw()
+		w.staging = w.ownStaging()
 	}
 	w.forest = &forest{r: w.r, made: make(map[tree.ID][]byte)}
 	w.trees = tree.Trees{Objects: w.forest}

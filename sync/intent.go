@@ -205,6 +205,9 @@ func (w *work) settle(ctx context.Context, u *upload, merged tree.ID, run string
 			entries = append(entries, Entry{Key: key})
 		}
 	}
+	if err := w.sweep(ctx); err != nil {
+		return err
+	}
 	out, err := w.outs()
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package sync_test
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,8 +36,9 @@ func TestASyncWithAnotherRemoteLeavesWhatIsStaged(t *testing.T) {
 	halfway(w, a, b)
 	one, notes := w.cloud, b.notes
 	w.cloud, b.notes = newCloud(), make(map[string][]byte)
+	w.planted = func(c *cloudsync.EngineConfig, _ use, _ mount, _ bool) { c.Name = "another" }
 	w.must(b)
-	w.cloud, b.notes = one, notes
+	w.cloud, b.notes, w.planted = one, notes, nil
 	w.must(b)
 	require.Equal(t, "edited=new new=new", b.disk.String())
 	w.settle()
@@ -56,4 +58,68 @@ func TestWhatIsStagedAndDeletedIsNotTakenForPlaced(t *testing.T) {
 	w.settle()
 	w.equal()
 	require.Equal(t, "edited=new new=new", a.disk.String())
+}
+
+// inStaging is what is staged, but for the mark.
+func inStaging(d *device) (all []string) {
+	for path, n := range d.disk.all {
+		if strings.HasPrefix(path, cloudsync.Staging+"/") && !strings.HasSuffix(path, "/equals") {
+			all = append(all, n.content)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestWhatWasStagedWithLostNotesIsDeleted(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.devices[0], w.devices[1]
+	halfway(w, a, b)
+	require.Equal(t, []string{"", "new", "new"}, inStaging(b))
+	b.notes = make(map[string][]byte)
+	require.Empty(t, w.must(b).Problems)
+	require.Equal(t, []string{"old"}, inStaging(b), "what came out, until the next sync")
+	w.must(b)
+	require.Empty(t, inStaging(b))
+	w.settle()
+	require.Equal(t, "edited=new new=new", a.disk.String())
+}
+
+func TestAnEditThatCameOutAndNobodyHasIsNotDeleted(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.devices[0], w.devices[1]
+	halfway(w, a, b)
+	for path, n := range b.disk.all {
+		if strings.HasPrefix(path, cloudsync.Staging+"/") && n.content == "new" {
+			n.content = "precious"
+			break
+		}
+	}
+	b.notes = make(map[string][]byte)
+	r := w.must(b)
+	require.Len(t, r.Problems, 1)
+	require.Contains(t, r.Problems[0].Reason, "staged with notes that are lost")
+	for range 2 {
+		w.must(b)
+		require.Equal(t, []string{"precious"}, inStaging(b))
+	}
+}
+
+func TestNotesThatWereNotLostGiveUpWhatIsDeleted(t *testing.T) {
+	for dies := 1; ; dies++ {
+		w := newWorld(t, 2)
+		a, b := w.devices[0], w.devices[1]
+		halfway(w, a, b)
+		p, notes := &process{dies: dies}, b.notes
+		b.notes = make(map[string][]byte)
+		_, _ = w.sync(b, p, cloudsync.Request{})
+		b.notes = notes
+		w.must(b)
+		w.settle()
+		require.Equal(t, "edited=new new=new", a.disk.String(), "dies at %d\n%s", dies, w)
+		require.Equal(t, "edited=new new=new", b.disk.String(), "dies at %d\n%s", dies, w)
+		if !p.dead {
+			return
+		}
+	}
 }
