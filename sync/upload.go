@@ -13,9 +13,6 @@ import (
 // packSize is how many bytes a pack has at most. Each has 12 MiB or so.
 const packSize = 13 << 20
 
-// maxFlying is how many packs are put at once, at most: each is in memory as a whole.
-const maxFlying = 2
-
 // maxIndexes is how many indexes a head names at most that are not half full,
 // before they are made one.
 const maxIndexes = 32
@@ -198,7 +195,7 @@ func (u *upload) launch(ctx context.Context) error {
 	if u.ctx == nil {
 		u.ctx, u.cancel = context.WithCancel(ctx)
 	}
-	for u.flying >= min(u.r.most, maxFlying) {
+	for u.flying >= u.r.most {
 		if err := u.land(ctx); err != nil {
 			return err
 		}
