@@ -29,6 +29,7 @@ type Folder struct {
 	given   map[string]error // by run: why this process works on it no more, though it is not done
 	telling map[string]bool  // runs of which OnFinish is, or was, told
 	gate    string           // why it left a sync out
+	thinned time.Time        // when the last compaction began that is known to have succeeded
 }
 
 var _ Syncer = (*Folder)(nil)

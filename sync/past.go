@@ -103,9 +103,13 @@ func (f *Folder) Compact(ctx context.Context, keep Retention, by By) (Run, error
 	return f.begin(ctx, Run{Kind: KindCompact, Keep: &keep, Request: Request{By: by}})
 }
 
-// forgets compacts by Retain, once a day at most.
+// forgets compacts by Retain, once a day at most. It goes through a day's runs only
+// while it does not know when that was.
 func (f *Folder) forgets(ctx context.Context) error {
-	if f.config.Retain.Age == 0 {
+	f.mu.Lock()
+	last := f.thinned
+	f.mu.Unlock()
+	if f.config.Retain.Age == 0 || time.Since(last) <= 24*time.Hour {
 		return nil
 	}
 	for run, err := range f.History(ctx, Query{}) {
@@ -116,6 +120,9 @@ func (f *Folder) forgets(ctx context.Context) error {
 			break
 		}
 		if run.Kind == KindCompact && run.State == StateSucceeded {
+			f.mu.Lock()
+			f.thinned = run.CreatedAt
+			f.mu.Unlock()
 			return nil
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"strings"
 	"testing"
@@ -170,5 +171,43 @@ func TestRunCompactsOnceADay(t *testing.T) {
 		time.Sleep(30 * time.Hour)
 		synctest.Wait()
 		require.Contains(t, []int{2, 3}, compactions())
+	})
+}
+
+// reads counts what is read of a store.
+type reads struct {
+	cloudsync.FolderStore
+	n *int
+}
+
+func (r reads) List(ctx context.Context, prefix string) iter.Seq2[cloudsync.Entry, error] {
+	return func(yield func(cloudsync.Entry, error) bool) {
+		for e, err := range r.FolderStore.List(ctx, prefix) {
+			if *r.n++; !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+func TestARoundDoesNotReadTheRunsOfADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		a := newDesk(t, "laptop", memory.New().Remote("notes"), func(c *cloudsync.Config) {
+			c.Interval, c.Retain = time.Minute, cloudsync.Retention{Age: time.Hour}
+			c.FolderStore = reads{c.Store.SyncState(c.Name), &n}
+		})
+		a.disk.write("n", "1")
+		a.running()
+		hour := func() int {
+			before := n
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			return n - before
+		}
+		hour()
+		second := hour()
+		hour()
+		require.InDelta(t, second, hour(), float64(second)/10)
 	})
 }

@@ -12,6 +12,10 @@ import (
 // Repair commits that what Verify finds is gone: the indexes of that commit lack
 // it. Any device that still has such contents sends them again with its next sync,
 // and until then what cannot be read is an ErrCorrupt.
+//
+// A newest head that is damaged itself is an ErrCorrupt, and stays: to go back to
+// the one before would lose a commit that others may have read, and no name is put
+// twice. That object has to come from a copy of the remote.
 func (e *engine) Repair(ctx context.Context, by By) (engineResult, error) {
 	w, err := e.begin(ctx, Request{By: by})
 	if err != nil {
