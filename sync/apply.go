@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
@@ -21,33 +18,21 @@ func (w *work) apply(ctx context.Context, ours, merged tree.ID, u *upload) error
 	}
 	i := intent{Run: w.Run, Head: w.head.object, Seq: w.head.Seq, Put: true, Ours: ours, Merged: merged, Base: w.base}
 	all, err := w.changes(ctx, i)
-	if err != nil || len(all) == 0 && w.head.id == w.known.id && w.stranger == nil && w.unchanged(ctx, merged) {
+	if err != nil || all.n == 0 && w.head.id == w.known.id && w.stranger == nil && w.unchanged(ctx, merged) {
 		return err
 	}
 	if err := w.note(ctx, i); err != nil {
 		return err
 	}
-	if err := w.change(ctx, i, all); err != nil {
+	done, err := w.change(ctx, i, all)
+	if err != nil {
 		if !isNotFound(err) && w.unstaged(ctx, all, err) {
 			err = errors.Join(err, w.settle(ctx, u, merged, ""))
 		}
 		return err
 	}
-	var here tally
-	for _, c := range all {
-		if w.failed(c.Path) {
-			continue
-		}
-		here.count(c)
-		switch {
-		case copied(c.Path) == "" || isFile(c.Old) == isFile(c.New):
-		case isFile(c.New):
-			w.result.Copies++
-		default:
-			w.result.Copies--
-		}
-	}
-	w.result.Downloaded = here.files
+	w.result.Copies += done.copies
+	w.result.Downloaded = done.files
 	return w.settle(ctx, u, merged, w.Run)
 }
 
@@ -59,43 +44,51 @@ func (w *work) unchanged(ctx context.Context, merged tree.ID) bool {
 
 // change does the changes of an intent. What has changed meanwhile is left alone,
 // and goes into the next sync. After a crash, parts may be done.
-func (w *work) change(ctx context.Context, i intent, all []tree.Change) error {
+func (w *work) change(ctx context.Context, i intent, all *changes) (done done, err error) {
 	w.keeps = i.Keep
 	if !i.Staged {
 		i.Proof = proofName + draw()
-		if err := w.stage(ctx, w.fit(all), i.Proof); err != nil {
-			return &unstagedError{err}
+		if err := w.stage(ctx, all, i.Proof); err != nil {
+			return done, &unstagedError{err}
 		}
 		i.Staged = true
 		if err := w.note(ctx, i); err != nil {
-			return err
+			return done, err
 		}
 	}
-	if len(all) > 0 {
-		w.tell.begin(StepApply, int64(len(all)), 0)
+	if all.n > 0 {
+		w.tell.begin(StepApply, all.n, 0)
 	}
-	for _, c := range all {
+	for c, err := range all.each(ctx) {
+		if err != nil {
+			return done, err
+		}
 		if c.Old != nil && (c.New == nil || (c.Old.Kind == tree.Folder) != (c.New.Kind == tree.Folder)) && !w.failed(c.Path) {
 			if err := w.take(ctx, c); err != nil {
-				return err
+				return done, err
 			}
 		}
 	}
-	for _, c := range all {
-		var err error
+	for c, err := range all.each(ctx) {
 		switch {
-		case c.New == nil:
+		case err != nil || c.New == nil:
 		case w.failed(c.Path):
 			err = w.inspect(ctx, c, w.staged(c.Path))
 		default:
 			err = w.place(ctx, c)
 		}
 		if err != nil {
-			return err
+			return done, err
+		}
+		if !w.failed(c.Path) {
+			done.count(c)
 		}
 		w.tell.done(c.Path, 1, 0)
 	}
-	return w.Files.Flush(ctx)
+	if err := w.seePlaced(ctx, func(string) bool { return false }); err != nil {
+		return done, err
+	}
+	return done, w.Files.Flush(ctx)
 }
 
 // ended is an error once the context has ended: somebody else may act then.
@@ -104,38 +97,6 @@ func ended(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return nil
-}
-
-// changes are what differs between the trees of an intent, but for what is masked
-// here.
-func (w *work) changes(ctx context.Context, i intent) (all []tree.Change, err error) {
-	var every []tree.Change
-	for c, err := range w.trees.Diff(ctx, i.Ours, i.Merged) {
-		if err != nil {
-			return nil, err
-		}
-		if c.Old == nil || c.New == nil || c.Old.Kind != tree.Folder || c.New.Kind != tree.Folder {
-			every = append(every, c) // permissions of folders are those they were made with
-		}
-	}
-	if err := w.clashes(ctx, i.Ours, i.Merged, every); err != nil {
-		return nil, err
-	}
-	for _, c := range every {
-		if !w.under(c) {
-			all = append(all, c)
-			continue
-		}
-		if !w.recovers {
-			continue
-		}
-		for _, name := range []string{w.staged(c.Path), w.taken(c.Path)} { // it was not masked then
-			if err := w.inspect(ctx, c, name); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return all, nil
 }
 
 // under reports whether a change is of what is masked here, and notes that.
@@ -162,55 +123,7 @@ func (w *work) under(c tree.Change) bool {
 
 // failed reports whether a path, or a folder above, could not be made.
 func (w *work) failed(path string) bool {
-	for i, b := range []byte(path + "/") {
-		if _, ok := w.masked[path[:i]]; ok && b == '/' {
-			return true
-		}
-	}
-	return false
-}
-
-// stage writes what is to be placed, so that all of it is there before anything
-// is changed, and a file that proves it.
-func (w *work) stage(ctx context.Context, all []tree.Change, proof string) error {
-	var coming tally
-	for _, c := range all {
-		coming.count(c)
-	}
-	if len(all) > 0 {
-		w.tell.begin(StepDownload, coming.files, coming.bytes)
-	}
-	here, all := newSources(w, all)
-	defer here.begun.Wait()
-	ctx, end := context.WithCancel(ctx)
-	defer end()
-	for _, c := range all {
-		if c.New == nil || w.failed(c.Path) {
-			continue
-		}
-		name := w.staged(c.Path)
-		f := File{Path: name, Size: c.New.Size, Link: c.New.Link, ModTime: time.Unix(0, c.New.Time), Mode: fs.FileMode(c.New.Mode)}
-		var content io.Reader
-		switch c.New.Kind {
-		case tree.Folder:
-			f.Mode |= fs.ModeDir
-		case tree.Link:
-			f.Mode |= fs.ModeSymlink
-		default:
-			content = here.open(ctx, c.New)
-		}
-		if err := w.bring(ctx, c.Path, f, content); err != nil {
-			return fmt.Errorf("file %q: %w", c.Path, err)
-		}
-		if c.New.Kind != tree.Folder {
-			w.tell.done(c.Path, 1, c.New.Size)
-		}
-	}
-	f := File{Path: w.stagedAs(proof), Mode: 0o600, ModTime: w.put}
-	if err := w.Files.Stage(ctx, f, strings.NewReader("")); err != nil {
-		return err
-	}
-	return w.Files.Flush(ctx)
+	return within(w.masked, path)
 }
 
 // read returns what is at a path now, or nil.
@@ -271,7 +184,9 @@ func (w *work) take(ctx context.Context, c tree.Change) error {
 		w.leave(c.Path, "it has changed meanwhile")
 		return nil
 	}
-	err = w.Files.Remove(ctx, c.Path, out)
+	if err = w.Files.Remove(ctx, c.Path, out); err == nil && now.Kind == tree.Folder {
+		err = w.see(ctx, c.Path, nil)
+	}
 	switch {
 	case isNotFound(err):
 		return nil
@@ -310,7 +225,7 @@ func (w *work) place(ctx context.Context, c tree.Change) error {
 		w.leave(c.Path, "it has changed meanwhile")
 		return nil
 	}
-	_, err = w.Files.Place(ctx, name, c.Path)
+	f, err := w.Files.Place(ctx, name, c.Path)
 	switch {
 	case isNotFound(err), errors.Is(err, fs.ErrPermission), errors.Is(err, ErrExists):
 		w.leave(c.Path, err.Error())
@@ -318,7 +233,7 @@ func (w *work) place(ctx context.Context, c tree.Change) error {
 	case err != nil:
 		return fmt.Errorf("file %q: %w", c.Path, err)
 	}
-	return w.inspect(ctx, c, name)
+	return errors.Join(w.inspect(ctx, c, name), w.placed(ctx, f, c.New))
 }
 
 // leave notes that a path is not as the commit has it: its base stays as it is.

@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -94,35 +93,17 @@ func givesWay(name, path string) string {
 	return "its name differs only in case from " + path
 }
 
-// listed yields what a folder has, by the names that the tree has for it: of one that
-// this tree of files gives back in another form the base has it, or else the remote.
-func (w *work) listed(ctx context.Context, folder string, was []tree.Entry) iter.Seq2[File, error] {
-	all := w.Files.List(ctx, folder)
+// renamed are the files of a folder by the names that the tree has for them: of one
+// that this tree of files gives back in another form the base has it, or else the
+// remote. It uses up the files.
+func (w *work) renamed(ctx context.Context, folder string, was []tree.Entry, files []File) ([]File, error) {
 	if w.caps.Normal == nil {
-		return all
+		return files, nil
 	}
-	return func(yield func(File, error) bool) {
-		files, err := w.renamed(ctx, folder, was, all)
-		for _, f := range files {
-			if !yield(f, nil) {
-				return
-			}
-		}
-		if err != nil {
-			yield(File{}, err)
-		}
-	}
-}
-
-func (w *work) renamed(ctx context.Context, folder string, was []tree.Entry, all iter.Seq2[File, error]) (files []File, err error) {
 	here := make(map[string]bool)
-	for f, err := range all {
-		if err != nil {
-			return files, err
-		}
+	for _, f := range files {
 		_, name := split(f.Path)
 		here[name] = true
-		files = append(files, f)
 	}
 	for _, known := range []func() ([]tree.Entry, error){
 		func() ([]tree.Entry, error) { return was, nil },

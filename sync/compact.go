@@ -77,6 +77,9 @@ func (c *compaction) try(ctx context.Context) error {
 	}
 	defer u.stop()
 	c.forest.live = u.live
+	if err := u.live.read(ctx); err != nil {
+		return err
+	}
 	was, sent := c.head.id, c.r.sent.Load()
 	for _, find := range []func(context.Context) error{c.choose, c.need, func(ctx context.Context) error { return c.condemn(ctx, u) }} {
 		if err := find(ctx); err != nil {
@@ -173,7 +176,7 @@ func (c *compaction) condemn(ctx context.Context, u *upload) error {
 			return err
 		}
 	}
-	for _, x := range u.live {
+	for _, x := range u.live.all {
 		if x = x.without(going); x != nil {
 			c.stays.join(x)
 		}
@@ -184,7 +187,8 @@ func (c *compaction) condemn(ctx context.Context, u *upload) error {
 	for name := range going {
 		c.gone = append(c.gone, name)
 	}
-	if c.anew = len(going) > 0 || len(c.head.Index) > len(c.stays.split(c.r.part)) || len(u.own) > 0; c.anew {
+	_, n := parts(c.r.part, c.stays)
+	if c.anew = len(going) > 0 || len(c.head.Index) > n || len(u.own) > 0; c.anew {
 		c.gone = append(c.gone, c.head.Index...)
 	}
 	slices.Sort(c.gone)

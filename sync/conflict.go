@@ -123,9 +123,7 @@ func (e *engine) Resolve(ctx context.Context, c Conflict, keep Keep) error {
 		return fmt.Errorf("going on with an earlier sync: %w", err)
 	}
 	w.head = w.known
-	if w.forest.live, err = w.r.places(ctx, w.head); err != nil {
-		return err
-	}
+	w.forest.live = w.r.places(w.head)
 	return w.resolve(ctx, c, keep)
 }
 

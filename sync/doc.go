@@ -22,10 +22,10 @@
 // it stands on is in files.go, remote.go, store.go and vault.go. To change it read
 // records.go, begin.go, work.go and schedule.go, which are the runs, and at.go and
 // unlock.go, by which they come to an engine; then the engine: head.go, index.go,
-// repository.go and upload.go, which are the format; engine.go, scan.go, merge.go,
-// plan.go, marker.go, intent.go, staging.go and apply.go, which are a sync;
-// compact.go, tag.go, repair.go and log.go, which are commits of other kinds;
-// local.go is a folder of the system.
+// places.go, repository.go and upload.go, which are the format; engine.go, notes.go,
+// scan.go, cutting.go, seen.go, merge.go, plan.go, marker.go, intent.go, changes.go,
+// stage.go and apply.go, which are a sync; compact.go, tag.go, repair.go and log.go,
+// which are commits of other kinds; local.go is a folder of the system.
 //
 // Source: SiYuan sync API.
 package sync

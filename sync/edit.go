@@ -12,22 +12,17 @@ import (
 func (w *work) edit(ctx context.Context, ours, edited tree.ID, keep bool) error {
 	i := intent{Ours: ours, Merged: edited, Base: w.base, Edit: true, Keep: keep}
 	all, err := w.changes(ctx, i)
-	if err != nil || len(all) == 0 {
+	if err != nil || all.n == 0 {
 		return err
 	}
 	if err := w.note(ctx, i); err != nil {
 		return err
 	}
-	if err := w.change(ctx, i, all); err != nil {
+	done, err := w.change(ctx, i, all)
+	if err != nil {
 		return err
 	}
-	var here tally
-	for _, c := range all {
-		if !w.failed(c.Path) {
-			here.count(c)
-		}
-	}
-	w.result.Downloaded = here.files
+	w.result.Downloaded = done.files
 	return w.edited(ctx)
 }
 
@@ -58,7 +53,7 @@ func (w *work) recoverEdit(ctx context.Context, i intent) error {
 	if err != nil {
 		return err
 	}
-	if err := w.change(ctx, i, all); err != nil {
+	if _, err := w.change(ctx, i, all); err != nil {
 		return err
 	}
 	if err := w.edited(ctx); err != nil {

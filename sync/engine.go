@@ -38,8 +38,11 @@ type engineConfig struct {
 	// they are made in one order. Default 4.
 	Parallel int
 	// Part is how many bytes an index has at most, unless a pack alone needs more.
-	// Default 24 MiB.
+	// Default 2 MiB.
 	Part int
+	// Room is how many bytes a pack has before it is put, and by that how much of all
+	// that grows with the folder is in memory at once. Default 13 MiB.
+	Room int
 	// Tell is told when a step begins, how far it has come, and each time before
 	// the remote is asked once more, by one call at a time. It must not wait for
 	// the sync. Default: nothing.
@@ -77,6 +80,9 @@ func newEngine(c engineConfig) *engine {
 	if c.Part <= 0 {
 		c.Part = maxPart
 	}
+	if c.Room <= 0 {
+		c.Room = packSize
+	}
 	if c.MaxDelete.Share == 0 {
 		c.MaxDelete.Share = 0.5
 	}
@@ -104,6 +110,7 @@ func (e *engine) Sync(ctx context.Context, q Request) (engineResult, error) {
 		return engineResult{}, err
 	}
 	defer release()
+	w.forest.notes = !w.book.dry
 	if err := w.obey(ctx); err != nil {
 		return engineResult{}, err
 	}
@@ -161,27 +168,28 @@ type work struct {
 	finished bool   // it was this one
 	stranger error  // the folder may not be the one that is known
 
-	buffer []byte            // of a small file
-	rules  ignore.Rules      // of what is masked
-	masked map[string]string // paths that are as in the reference, and why
-	merged map[string]bool   // paths that Merge has made one of
-	moved  map[string]string // of conflicts: where the content of a new path is
-	out    map[string]late   // what came out, by the name by which it is staged
-	late   []tree.Conflict   // of edits written into what came out in the sync before
-	result engineResult
+	buffer   []byte            // of a small file
+	rules    ignore.Rules      // of what is masked
+	masked   map[string]string // paths that are as in the reference, and why
+	merged   map[string]bool   // paths that Merge has made one of
+	moved    map[string]string // of conflicts: where the content of a new path is
+	out      map[string]late   // what came out, by the name by which it is staged
+	placings []placing         // folders in which something was placed, each in the one before
+	late     []tree.Conflict   // of edits written into what came out in the sync before
+	result   engineResult
 }
 
 func (e *engine) begin(ctx context.Context, q Request) (*work, error) {
-	b, err := openBook(ctx, e.c.Store, e.c.Token)
+	b, err := openBook(ctx, e.c.Store, e.c.Token, e.c.Room/12)
 	if err != nil {
 		return nil, err
 	}
 	w := &work{engineConfig: e.c, request: q, book: b, tell: newTeller(e.c.Tell), cutter: e.cutter}
-	w.r = &repository{Remote: newLimited(e.c.Remote, e.c.Rate), seal: e.c.Sealer, indexes: make(map[string]*index), notes: b, tell: w.tell, most: e.c.Parallel, part: e.c.Part}
+	w.r = &repository{Remote: newLimited(e.c.Remote, e.c.Rate), seal: e.c.Sealer, indexes: make(map[string]*index), notes: b, tell: w.tell, most: e.c.Parallel, part: e.c.Part, room: e.c.Room}
 	if w.staging = string(b.notes[keyStaging]); w.staging == "" {
 		w.staging = w.ownStaging()
 	}
-	w.forest = &forest{r: w.r, made: make(map[tree.ID][]byte)}
+	w.forest = &forest{r: w.r, made: make(map[tree.ID][]byte), live: w.r.places(head{})}
 	w.trees = tree.Trees{Objects: w.forest}
 	if w.caps, err = e.c.Files.Caps(ctx); err != nil {
 		return nil, err

@@ -73,4 +73,8 @@ type Caps struct {
 	// have, until release is called. ErrBusy if somebody is at it. Nil: nobody else
 	// can reach it.
 	Claim func(ctx context.Context) (release func() error, err error)
+	// Now is a moment by the tree's own clock: whatever is written from now on, without
+	// a time of its own, has a ModTime that is not before it. What was placed with an
+	// earlier time is then not read again by the next sync. The zero time: it is.
+	Now time.Time
 }

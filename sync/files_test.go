@@ -20,11 +20,12 @@ import (
 // disk is a tree of files in memory. Its clock ticks seldom, so that two edits
 // may have one time, as on a real one.
 type disk struct {
-	all  map[string]*node
-	dull bool  // it knows no case
-	nfd  bool  // it decomposes names, as an older file system of macOS does
-	now  int64 // ticks of the clock, times eight
-	born int   // files so far
+	all   map[string]*node
+	dull  bool  // it knows no case
+	nfd   bool  // it decomposes names, as an older file system of macOS does
+	vague bool  // its clock cannot be asked
+	now   int64 // ticks of the clock, times eight
+	born  int   // files so far
 }
 
 type node struct {
@@ -156,7 +157,13 @@ type mount struct {
 	caps cloudsync.Caps
 }
 
-func (m mount) Caps(context.Context) (cloudsync.Caps, error) { return m.caps, nil }
+func (m mount) Caps(context.Context) (cloudsync.Caps, error) {
+	c := m.caps
+	if !m.vague {
+		c.Now = time.Unix(m.tick(), 0)
+	}
+	return c, nil
+}
 
 func (m mount) List(_ context.Context, folder string) iter.Seq2[cloudsync.File, error] {
 	return func(yield func(cloudsync.File, error) bool) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"iter"
 	"slices"
 )
 
@@ -30,7 +31,7 @@ type located struct {
 }
 
 const (
-	maxPart     = 24 << 20 // bytes of an index that is put, before it is sealed
+	maxPart     = 2 << 20  // bytes of an index that is put, before it is sealed
 	maxIndex    = 32 << 20 // bytes of one that is read: a FolderStore takes it
 	maxPack     = 64 << 20
 	packNameLen = 32 // digits
@@ -42,26 +43,36 @@ const (
 func (x *index) add(p packed, blobs []Blob) {
 	n := uint32(len(x.packs))
 	x.packs = append(x.packs, p)
+	x.blobs = slices.Grow(x.blobs, len(blobs))
 	for _, b := range blobs {
 		x.blobs = append(x.blobs, located{b.ID, n, uint32(b.Offset), uint32(b.Length), uint32(b.Size)})
 	}
 	x.sort()
 }
 
-// join enters all packs of another index.
-func (x *index) join(other *index) {
-	first := uint32(len(x.packs))
-	x.packs = append(x.packs, other.packs...)
-	for _, l := range other.blobs {
-		l.pack += first
-		x.blobs = append(x.blobs, l)
+// join enters all packs of other indexes.
+func (x *index) join(others ...*index) {
+	more := 0
+	for _, other := range others {
+		more += len(other.blobs)
+	}
+	x.blobs = slices.Grow(x.blobs, more)
+	for _, other := range others {
+		first := uint32(len(x.packs))
+		x.packs = append(x.packs, other.packs...)
+		for _, l := range other.blobs {
+			l.pack += first
+			x.blobs = append(x.blobs, l)
+		}
 	}
 	x.sort()
 }
 
 // sort keeps of each content the place that was entered first.
 func (x *index) sort() {
-	slices.SortStableFunc(x.blobs, func(a, b located) int { return bytes.Compare(a.id[:], b.id[:]) })
+	slices.SortFunc(x.blobs, func(a, b located) int {
+		return cmp.Or(bytes.Compare(a.id[:], b.id[:]), cmp.Compare(a.pack, b.pack), cmp.Compare(a.offset, b.offset))
+	})
 	x.blobs = slices.CompactFunc(x.blobs, func(a, b located) bool { return a.id == b.id })
 }
 
@@ -91,6 +102,13 @@ func (x *index) without(gone map[string]bool) *index {
 	if len(rest.packs) == 0 {
 		return nil
 	}
+	n := 0
+	for _, b := range x.blobs {
+		if _, stays := places[b.pack]; stays {
+			n++
+		}
+	}
+	rest.blobs = make([]located, 0, n)
 	for _, b := range x.blobs {
 		if place, stays := places[b.pack]; stays {
 			b.pack = place
@@ -103,50 +121,61 @@ func (x *index) without(gone map[string]bool) *index {
 // length is how many bytes encode writes, nearly.
 func (x *index) length() int { return len(x.packs)*packLength + len(x.blobs)*blobLength }
 
-// split returns the index in parts of so many bytes at most, unless a pack alone
-// needs more.
-func (x *index) split(most int) (parts []*index) {
-	lengths := make([]int, len(x.packs))
-	for _, b := range x.blobs {
-		lengths[b.pack] += blobLength
-	}
-	order := make([]int, len(x.packs))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(x.packs[a].name, x.packs[b].name) })
-	type place struct {
-		part *index
-		pack uint32
-	}
-	places, full := make([]place, len(x.packs)), most
-	for _, i := range order {
-		length := packLength + lengths[i]
-		if full+length > most {
-			parts, full = append(parts, new(index)), 0
+// inParts yields what some indexes have in parts of so many bytes at most, unless a
+// pack alone needs more. One part is in memory at once, besides the indexes.
+func inParts(most int, all ...*index) iter.Seq[*index] {
+	return func(yield func(*index) bool) {
+		of, n := parts(most, all...)
+		for i := range n {
+			part := new(index)
+			var some []*index
+			for _, x := range all {
+				gone := make(map[string]bool)
+				for _, p := range x.packs {
+					gone[p.name] = of[p.name] != i
+				}
+				if x = x.without(gone); x != nil {
+					some = append(some, x)
+				}
+			}
+			if part.join(some...); !yield(part) {
+				return
+			}
 		}
-		part := parts[len(parts)-1]
-		places[i] = place{part, uint32(len(part.packs))}
-		part.packs = append(part.packs, x.packs[i])
-		full += length
 	}
-	for _, b := range x.blobs { // which stay in order
-		at := places[b.pack]
-		b.pack = at.pack
-		at.part.blobs = append(at.part.blobs, b)
+}
+
+// parts are in which part each pack is, by its name, and how many there are.
+func parts(most int, all ...*index) (of map[string]int, n int) {
+	lengths := make(map[string]int)
+	for _, x := range all {
+		for _, p := range x.packs {
+			lengths[p.name] = packLength
+		}
+		for _, b := range x.blobs {
+			lengths[x.packs[b.pack].name] += blobLength
+		}
 	}
-	return parts
+	of = make(map[string]int)
+	full := most
+	for _, name := range sortedKeys(lengths) {
+		if full+lengths[name] > most {
+			n, full = n+1, 0
+		}
+		of[name] = n - 1
+		full += lengths[name]
+	}
+	return of, n
 }
 
 // encode writes an index in its one form: numbers of four bytes, big-endian.
 func (x *index) encode() []byte {
-	b := binary.BigEndian.AppendUint32([]byte{1}, uint32(len(x.packs)))
+	b := binary.BigEndian.AppendUint32(append(make([]byte, 0, 5+x.length()), 1), uint32(len(x.packs)))
 	for _, p := range x.packs {
 		b = append(b, p.name[len(p.name)-packNameLen:]...)
 		b = append(b, p.header[:]...)
 		b = binary.BigEndian.AppendUint32(b, uint32(p.size))
 	}
-	b = slices.Grow(b, len(x.blobs)*blobLength)
 	for _, l := range x.blobs {
 		b = append(b, l.id[:]...)
 		for _, n := range []uint32{l.pack, l.offset, l.length, l.size} {
@@ -200,45 +229,4 @@ func packName(digits string) string { return packFolder + digits[:2] + "/" + dig
 
 func isHex(s string) bool {
 	return !slices.ContainsFunc([]byte(s), func(b byte) bool { return (b < '0' || b > '9') && (b < 'a' || b > 'f') })
-}
-
-// places are the live indexes of a head, by their names.
-type places map[string]*index
-
-// find returns where a content is.
-func (p places) find(id [32]byte) (pack packed, b Blob, ok bool) {
-	for _, x := range p {
-		if pack, b, ok := x.find(id); ok {
-			return pack, b, true
-		}
-	}
-	return packed{}, Blob{}, false
-}
-
-// blobs are what the pack of a name has.
-func (p places) blobs(name string) (in packed, all []Blob) {
-	for _, x := range p {
-		i := slices.IndexFunc(x.packs, func(k packed) bool { return k.name == name })
-		if i < 0 {
-			continue
-		}
-		for _, l := range x.blobs {
-			if int(l.pack) == i {
-				all = append(all, l.blob())
-			}
-		}
-		return x.packs[i], all
-	}
-	return packed{}, nil
-}
-
-// packs are the names of all packs, in order.
-func (p places) packs() (names []string) {
-	for _, x := range p {
-		for _, k := range x.packs {
-			names = append(names, k.name)
-		}
-	}
-	slices.SortFunc(names, cmp.Compare)
-	return slices.Compact(names)
 }

@@ -48,15 +48,11 @@ func (w *work) note(ctx context.Context, i intent) error {
 	}
 	entries := []Entry{{keyJournal, text}, {keyStaging, []byte(w.staging)}}
 	for _, root := range []tree.ID{i.Ours, i.Merged} {
-		err := w.forest.walk(ctx, root, func(id tree.ID, object []byte) (bool, error) {
-			if key := keyTree + id.String(); w.book.notes[key] == nil {
-				entries = append(entries, Entry{key, object})
-			}
-			return true, nil
-		})
+		unsaved, err := w.forest.unsaved(ctx, w.base, root)
 		if err != nil {
 			return err
 		}
+		entries = append(entries, unsaved...)
 	}
 	return w.book.save(ctx, entries...)
 }
@@ -117,7 +113,7 @@ func (w *work) resume(ctx context.Context, i intent) error {
 	i.Put = true
 	all, err := w.changes(ctx, i)
 	if err == nil {
-		err = w.change(ctx, i, all)
+		_, err = w.change(ctx, i, all)
 	}
 	ends := i.Run
 	switch {
@@ -200,9 +196,14 @@ func (w *work) settle(ctx context.Context, u *upload, merged tree.ID, run string
 	if err != nil {
 		return err
 	}
-	for key := range w.book.notes {
-		if name, ok := strings.CutPrefix(key, keyIndex); ok && !slices.Contains(w.head.Index, name) {
-			entries = append(entries, Entry{Key: key})
+	isLive := func(key string) bool { return slices.Contains(w.head.Index, strings.TrimPrefix(key, keyIndex)) }
+	w.book.forget(keyIndex, isLive)
+	for e, err := range w.book.spread(ctx, keyIndex+indexFolder) {
+		if err != nil {
+			return err
+		}
+		if !isLive(e.Key) {
+			entries = append(entries, Entry{Key: e.Key})
 		}
 	}
 	if err := w.sweep(ctx); err != nil {

@@ -46,14 +46,14 @@ func (w *work) outs() (entries []Entry, err error) {
 func (w *work) review(ctx context.Context) error {
 	w.masked = make(map[string]string)
 	var gone []Entry
-	for _, key := range sortedKeys(w.book.notes) {
-		staged, ok := strings.CutPrefix(key, keyOut)
-		if !ok {
-			continue
+	for e, err := range w.book.all(ctx, keyOut) {
+		if err != nil {
+			return err
 		}
-		gone = append(gone, Entry{Key: key})
+		staged := strings.TrimPrefix(e.Key, keyOut)
+		gone = append(gone, Entry{Key: e.Key})
 		var l late
-		if err := json.Unmarshal(w.book.notes[key], &l); err != nil {
+		if err := json.Unmarshal(e.Value, &l); err != nil {
 			return fmt.Errorf("%w: what came out of a path", ErrCorrupt)
 		}
 		now, err := w.read(ctx, staged)

@@ -26,7 +26,7 @@ type LocalFiles struct {
 
 	mu   sync.Mutex
 	root *os.Root  // once it was used
-	now  time.Time // by the file system's clock, when Caps was called
+	now  time.Time // by the file system's clock, a tick before Caps was called
 	near trail     // to the folder that was used last
 	own  trail     // to Staging
 	disk flusher
@@ -104,8 +104,9 @@ func (l *LocalFiles) opened() (*os.Root, error) {
 	return root, nil
 }
 
-// tick is the coarsest clock of a file system that is in use, that of FAT.
-const tick = 2 * time.Second
+// What passes at most between two changes of one time: by FAT's clock, which is the
+// coarsest, and by one that knows parts of a second.
+const tick, fineTick = 2 * time.Second, 100 * time.Millisecond
 
 // Caps implements Files. What is changed from then on, or was shortly before, is
 // Recent.
@@ -118,7 +119,7 @@ func (l *LocalFiles) Caps(context.Context) (Caps, error) {
 		return Caps{}, err
 	}
 	probe := Staging + "/probe-" + rand.Text()
-	now, err := touch(root, probe)
+	now, fine, err := touch(root, probe)
 	if err != nil {
 		return Caps{}, named(err)
 	}
@@ -131,24 +132,31 @@ func (l *LocalFiles) Caps(context.Context) (Caps, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.now, caps.Claim = now, l.claim
+	caps.Claim = l.claim
+	l.now = now.Add(-tick)
+	if fine {
+		l.now = now.Add(-fineTick)
+		caps.Now = l.now
+	}
 	return caps, l.leave()
 }
 
-// touch makes a file, and returns when that was, by the file system's clock.
-func touch(root *os.Root, name string) (time.Time, error) {
+// touch makes a file, and returns when that was, by the file system's clock, and
+// whether that is a fine one.
+func touch(root *os.Root, name string) (now time.Time, fine bool, err error) {
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return time.Time{}, err
+		return time.Time{}, false, err
 	}
 	info, err := f.Stat()
 	if e := f.Close(); err == nil {
 		err = e
 	}
 	if err != nil {
-		return time.Time{}, err
+		return time.Time{}, false, err
 	}
-	return info.ModTime(), nil
+	_, changed := tagOf(info)
+	return info.ModTime(), info.ModTime().Nanosecond() != 0 && (changed.IsZero() || changed.Nanosecond() != 0), nil
 }
 
 // probed finds what a file system can hold, by a file that is there.
@@ -215,15 +223,17 @@ func (l *LocalFiles) list(name string) ([]File, error) {
 		if err != nil {
 			return named(err)
 		}
-		entries, err := f.ReadDir(-1)
+		names, err := f.Readdirnames(-1) // without what each is, which is found out below
 		if err = errors.Join(err, f.Close()); err != nil {
 			return named(err)
 		}
-		for _, e := range entries {
-			if name == "" && e.Name() == Staging || name == Staging && e.Name() == claimName {
+		slices.Sort(names)
+		files = make([]File, 0, len(names))
+		for _, base := range names {
+			if name == "" && base == Staging || name == Staging && base == claimName {
 				continue
 			}
-			file, err := l.file(in, e.Name(), tree.Join(name, e.Name()))
+			file, err := l.file(in, base, tree.Join(name, base))
 			switch {
 			case isNotFound(err): // it has gone meanwhile
 			case err != nil:
@@ -234,7 +244,6 @@ func (l *LocalFiles) list(name string) ([]File, error) {
 		}
 		return nil
 	})
-	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return files, err
 }
 
@@ -247,7 +256,7 @@ func (l *LocalFiles) file(in *os.Root, name, path string) (File, error) {
 	f := File{Path: path, Mode: info.Mode(), ModTime: info.ModTime()}
 	var changed time.Time
 	f.Tag, changed = tagOf(info)
-	f.Recent = !later(changed, f.ModTime).Add(tick).Before(l.now)
+	f.Recent = !later(changed, f.ModTime).Before(l.now)
 	switch {
 	case info.Mode().IsRegular():
 		f.Size = info.Size()

@@ -42,5 +42,8 @@ func tagOf(info fs.FileInfo) (tag string, changed time.Time) {
 		return "", time.Time{}
 	}
 	changed = changedAt(s)
-	return strconv.FormatUint(uint64(s.Dev), 36) + " " + strconv.FormatUint(s.Ino, 36) + " " + strconv.FormatInt(changed.UnixNano(), 36), changed
+	b := strconv.AppendUint(make([]byte, 0, 48), uint64(s.Dev), 36)
+	b = strconv.AppendUint(append(b, ' '), s.Ino, 36)
+	b = strconv.AppendInt(append(b, ' '), changed.UnixNano(), 36)
+	return string(b), changed
 }

@@ -148,9 +148,9 @@ func (w *work) onNewest(ctx context.Context, f func() error) (err error) {
 }
 
 // live finds out where the contents of all commits are.
-func (w *work) live(ctx context.Context) (err error) {
-	w.forest.live, err = w.r.places(ctx, w.head)
-	return err
+func (w *work) live(ctx context.Context) error {
+	w.forest.live = w.r.places(w.head)
+	return w.forest.live.read(ctx)
 }
 
 // reader prepares to read what the remote has. It changes nothing, on either side,

@@ -99,9 +99,7 @@ func (w *work) agree(ctx context.Context) error {
 	if i < 0 {
 		return nil
 	}
-	if w.forest.live, err = w.r.places(ctx, w.head); err != nil {
-		return err
-	}
+	w.forest.live = w.r.places(w.head)
 	err = w.forest.walk(ctx, log[i].Root, func(tree.ID, []byte) (bool, error) { return true, nil })
 	switch {
 	case errors.Is(err, ErrCorrupt), isNotFound(err):

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -77,20 +78,31 @@ func (w *work) guard(ctx context.Context, ours, merged tree.ID) error {
 // deleted counts the files that go from one tree to another, but for those whose
 // content appears elsewhere.
 func (w *work) deleted(ctx context.Context, from, to tree.ID) (n int, err error) {
-	gone := make(map[string]int)
+	gone := make(map[[sha256.Size]byte]int)
 	for c, err := range w.trees.Diff(ctx, from, to) {
 		if err != nil {
 			return 0, err
 		}
-		if c.Old != nil && c.Old.Kind != tree.Folder && (c.New == nil || c.New.Kind == tree.Folder) {
-			gone[contentOf(c.Old)]++
-		}
-		if c.New != nil && c.New.Kind != tree.Folder && (c.Old == nil || c.Old.Kind == tree.Folder) {
-			gone[contentOf(c.New)]--
+		if fileChange(c).Old != nil && fileChange(c).New == nil {
+			gone[sha256.Sum256([]byte(contentOf(c.Old)))]++
+			n++
 		}
 	}
-	for _, k := range gone {
-		n += max(k, 0)
+	if n == 0 {
+		return 0, nil
+	}
+	for c, err := range w.trees.Diff(ctx, from, to) {
+		if err != nil {
+			return 0, err
+		}
+		if fileChange(c).New == nil || fileChange(c).Old != nil {
+			continue
+		}
+		content := sha256.Sum256([]byte(contentOf(c.New)))
+		if gone[content] > 0 {
+			gone[content]--
+			n--
+		}
 	}
 	return n, nil
 }
@@ -172,8 +184,8 @@ func (w *work) commit(ctx context.Context, u *upload, ours, merged tree.ID) (aga
 		return false, err
 	}
 	w.head, w.result.Committed, w.result.Uploaded = done, true, sent
-	w.forest.live, err = w.r.places(ctx, done)
-	return false, err
+	w.forest.live = w.r.places(done)
+	return false, nil
 }
 
 // behind finds the head that was put meanwhile: by its name, since a list may be
@@ -198,6 +210,9 @@ func (w *work) behind(ctx context.Context) error {
 func (w *work) send(ctx context.Context, u *upload, merged tree.ID) (files int64, err error) {
 	var all, lacking tally
 	var changes []tree.Change
+	if err := u.live.read(ctx); err != nil {
+		return 0, err
+	}
 	for c, err := range w.trees.Diff(ctx, w.head.Root, merged) {
 		if err != nil {
 			return 0, err
@@ -223,48 +238,7 @@ func (w *work) send(ctx context.Context, u *upload, merged tree.ID) (files int64
 
 // sendTree sends the folders of a tree that another one lacks, which is there.
 func (w *work) sendTree(ctx context.Context, u *upload, there, merged tree.ID) error {
-	if merged == there || merged == (tree.ID{}) {
-		return nil
-	}
-	objects := []tree.ID{merged}
-	object, err := w.forest.Get(ctx, merged)
-	if err == nil {
-		var pages []tree.ID
-		pages, err = tree.Pages(object)
-		objects = append(objects, pages...)
-	}
-	for _, id := range objects {
-		if err != nil {
-			return err
-		}
-		if object, err = w.forest.Get(ctx, id); err == nil {
-			err = u.add(ctx, id, object)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	was, err := w.trees.Entries(ctx, there)
-	if err != nil {
-		return err
-	}
-	entries, err := w.trees.Entries(ctx, merged)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		var before tree.ID
-		if old := entryOf(was, e.Name); old != nil {
-			before = old.Folder
-		}
-		if e.Kind != tree.Folder {
-			continue
-		}
-		if err := w.sendTree(ctx, u, before, e.Folder); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.forest.beyond(ctx, there, merged, func(id tree.ID, object []byte) error { return u.add(ctx, id, object) })
 }
 
 // sendFile sends what is missing of a file, from where it is in the folder.

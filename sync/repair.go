@@ -49,7 +49,7 @@ func (w *work) repair(ctx context.Context) error {
 	next.Older = slices.DeleteFunc(slices.Clone(next.Older), func(o chapter) bool { return c.bad[o.Name] != nil })
 	next.Lost = next.Lost || lost
 	all := new(index)
-	for _, x := range c.live {
+	for _, x := range c.live.all {
 		all.join(x.but(c.lost))
 	}
 	if next.Index, err = w.r.putIndex(ctx, all); err != nil {
@@ -85,6 +85,9 @@ func (x *index) but(lost map[tree.ID]string) *index {
 func (w *work) heal(ctx context.Context, u *upload, root tree.ID) (heals bool, err error) {
 	if w.whole = true; !w.head.Lost {
 		return false, nil
+	}
+	if err := u.live.read(ctx); err != nil {
+		return false, err
 	}
 	look := func(id tree.ID) {
 		_, _, there := u.live.find(id)

@@ -45,6 +45,7 @@ func TestASyncTellsHowFarItHasCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		a, b := w.devices[0], w.devices[1]
+		b.disk.vague = true
 		a.disk.write("d/one", "1234")
 		a.disk.write("two", "123")
 		a.ignores["four"] = true

@@ -10,7 +10,6 @@ import (
 	"io"
 	"iter"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +25,7 @@ type repository struct {
 	tell    *teller
 	most    int          // calls that are under way
 	part    int          // bytes of an index
+	room    int          // bytes of a pack
 	sent    atomic.Int64 // bytes that were put
 }
 
@@ -76,50 +76,11 @@ func (r *repository) head(ctx context.Context, seq int64) (head, error) {
 	return openHead(r.seal, seq, object)
 }
 
-// places reads the indexes of a head, as far as they are not known.
-func (r *repository) places(ctx context.Context, h head) (places, error) {
-	all := make(places, len(h.Index))
-	var fresh []Entry
-	for _, name := range h.Index {
-		if _, kept := r.notes.notes[keyIndex+name]; !kept && r.indexes[name] == nil {
-			fresh = append(fresh, Entry{Key: keyIndex + name})
-		}
-	}
-	err := r.each(ctx, len(fresh), func(ctx context.Context, i int) (err error) {
-		fresh[i].Value, err = r.get(ctx, strings.TrimPrefix(fresh[i].Key, keyIndex), maxIndex)
-		return err
-	})
-	if err != nil {
+// blob reads a content.
+func (r *repository) blob(ctx context.Context, in *places, id [32]byte) ([]byte, error) {
+	if err := in.read(ctx); err != nil {
 		return nil, err
 	}
-	objects := make(map[string][]byte)
-	for _, e := range fresh {
-		objects[e.Key] = e.Value
-	}
-	for _, name := range h.Index {
-		if x, known := r.indexes[name]; known {
-			all[name] = x
-			continue
-		}
-		object, isFresh := objects[keyIndex+name]
-		if !isFresh {
-			object = r.notes.notes[keyIndex+name]
-		}
-		content, err := r.seal.Open(ObjectIndex, name, object, maxIndex)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		x, err := decodeIndex(content)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		all[name], r.indexes[name] = x, x
-	}
-	return all, r.notes.save(ctx, fresh...)
-}
-
-// blob reads a content.
-func (r *repository) blob(ctx context.Context, in places, id [32]byte) ([]byte, error) {
 	pack, b, ok := in.find(id)
 	if !ok {
 		return nil, fmt.Errorf("%w %x", errLost, id[:8])

@@ -30,6 +30,7 @@ func (e *engine) Restore(ctx context.Context, r RestoreRequest) (engineResult, e
 		return engineResult{}, err
 	}
 	defer release()
+	w.forest.notes = !w.book.dry
 	if err := w.obey(ctx); err != nil {
 		return engineResult{}, err
 	}

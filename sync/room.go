@@ -10,26 +10,25 @@ import (
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
 
-// fit leaves out files for which there is no room here, before anything of them is
-// read: they stay as they are until there is, and all others come.
-func (w *work) fit(all []tree.Change) (fits []tree.Change) {
+// fitting returns what reports whether a change has room here, beside those before.
+// A file that has none is left alone before anything of it is read: it stays as it is
+// until there is, and all others come.
+func (w *work) fitting() func(c tree.Change) bool {
 	room := w.caps.Free
 	if room <= 0 { // it is not known
 		room = math.MaxInt64
 	}
-	for _, c := range all {
+	return func(c tree.Change) bool {
 		if c.New == nil || c.New.Kind != tree.File {
-			fits = append(fits, c)
-			continue
+			return true
 		}
 		if c.New.Size > room {
 			w.leave(c.Path, fmt.Sprintf("it has %d bytes, for which there is no space", c.New.Size))
-			continue
+			return false
 		}
 		room -= c.New.Size
-		fits = append(fits, c)
+		return true
 	}
-	return fits
 }
 
 // bring stages what is new at a path. What turns out to have no room is left alone,
@@ -74,11 +73,14 @@ func (e *unstagedError) Unwrap() error { return e.err }
 // unstaged reports whether that is what has happened, and notes that all changes of
 // the folder are left for later: what it has sent counts, and it may go on sending,
 // however long it cannot have what others have sent.
-func (w *work) unstaged(ctx context.Context, all []tree.Change, err error) bool {
+func (w *work) unstaged(ctx context.Context, all *changes, err error) bool {
 	if _, is := errors.AsType[*unstagedError](err); !is || ctx.Err() != nil {
 		return false
 	}
-	for _, c := range all {
+	for c, err := range all.each(ctx) {
+		if err != nil {
+			return false
+		}
 		w.leave(c.Path, "it could not be had yet")
 	}
 	return true

@@ -1,28 +1,17 @@
 package sync
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/upkeep-go/upkeep/internal/cdc"
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
-
-// Files of less than smallFile bytes are one chunk, others are cut where their
-// content says so, and the keys.
-const smallFile = 512 << 10
-
-// newCutter returns what cuts files by these keys.
-func newCutter(s Sealer) cdc.Cutter {
-	return cdc.Cutter{Min: 256 << 10, Average: 1 << 20, Max: 4 << 20, Gear: cdc.NewGear(s.ChunkSeed())}
-}
 
 // scan returns the tree of the folder. What is masked is as in the reference:
 // the base, or in a push what the remote has, which a push leaves alone too.
@@ -34,7 +23,12 @@ func (w *work) scan(ctx context.Context, u *upload) (tree.ID, error) {
 	}
 	w.masked = make(map[string]string)
 	w.result.Problems, w.result.Copies = nil, 0
-	s := &scan{work: w, u: u, there: make(map[string]bool)}
+	s := &scan{work: w, u: u}
+	if w.head.Lost {
+		if err := u.live.read(ctx); err != nil {
+			return tree.ID{}, err
+		}
+	}
 	if err := s.begin(ctx); err != nil {
 		return tree.ID{}, err
 	}
@@ -42,26 +36,19 @@ func (w *work) scan(ctx context.Context, u *upload) (tree.ID, error) {
 	if err != nil {
 		return tree.ID{}, err
 	}
-	for key := range w.book.notes {
-		if strings.HasPrefix(key, keyScan) && !s.there[key] {
-			s.seen = append(s.seen, Entry{Key: key})
-		}
-	}
-	return root, w.book.save(ctx, s.seen...)
+	return root, w.book.flush(ctx)
 }
 
 type scan struct {
 	*work
-	u     *upload
-	seen  []Entry
-	there map[string]bool // the notes of folders that are there
+	u *upload
 }
 
 // begin tells that the scan begins. How much there is to read is known in advance
 // of a first scan only, which reads everything.
 func (s *scan) begin(ctx context.Context) error {
 	var all total
-	if s.Tell != nil && s.first() {
+	if s.Tell != nil && s.book.notes[keySeen] == nil {
 		var err error
 		if all, err = s.size(ctx, ""); err != nil {
 			return err
@@ -69,16 +56,6 @@ func (s *scan) begin(ctx context.Context) error {
 	}
 	s.tell.begin(StepScan, all.files, all.bytes)
 	return nil
-}
-
-// first reports whether nothing was scanned yet.
-func (s *scan) first() bool {
-	for key := range s.book.notes {
-		if strings.HasPrefix(key, keyScan) {
-			return false
-		}
-	}
-	return true
 }
 
 // size counts the files of a folder that are going to be read.
@@ -118,27 +95,59 @@ func (e *listError) Unwrap() error { return e.err }
 
 // folder returns the tree of one folder.
 func (s *scan) folder(ctx context.Context, path string, reference tree.ID) (tree.ID, error) {
+	note, err := s.seen(ctx, path)
+	if err != nil {
+		return tree.ID{}, err
+	}
+	var files []File
+	for f, err := range s.Files.List(ctx, path) {
+		if err != nil {
+			return tree.ID{}, &listError{path, err}
+		}
+		files = append(files, f)
+	}
+	if s.asSeen(note, reference, files) {
+		return reference, nil
+	}
 	was, err := s.trees.Entries(ctx, reference)
 	if err != nil {
 		return tree.ID{}, err
 	}
-	key := keyScan + path
-	s.there[key] = true
 	known, fresh := make(seen), make(seen)
 	if !s.request.Force {
-		known = openSeen(s.book.notes[key])
+		known = openSeen(note)
 	}
-	var entries []tree.Entry
-	here := make(map[string]bool)
-	for f, err := range s.listed(ctx, path, was) {
-		if err != nil {
-			return tree.ID{}, &listError{path, err}
+	if files, err = s.renamed(ctx, path, was, files); err != nil {
+		return tree.ID{}, err
+	}
+	entries, err := s.entries(ctx, path, was, files, known, fresh)
+	if err != nil {
+		return tree.ID{}, err
+	}
+	id, whole := reference, tree.ID{}
+	if !slices.EqualFunc(entries, was, func(a, b tree.Entry) bool { return a.Name == b.Name && a.Time == b.Time && tree.Same(&a, &b) }) {
+		if id, err = s.trees.Make(ctx, entries); err != nil {
+			return tree.ID{}, err
 		}
+	}
+	if len(fresh) == len(files) && len(fresh) == len(entries) {
+		whole = id
+	}
+	if text := fresh.encode(whole); string(text) != string(note) {
+		err = s.see(ctx, path, text)
+	}
+	return id, err
+}
+
+// entries are what a folder has, by what it had and the files that are here.
+func (s *scan) entries(ctx context.Context, path string, was []tree.Entry, files []File, known, fresh seen) (entries []tree.Entry, err error) {
+	here := make(map[string]bool)
+	for _, f := range files {
 		name := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
 		here[name] = true
 		e, err := s.entry(ctx, f, name, entryOf(was, name), known, fresh)
 		if err != nil {
-			return tree.ID{}, err
+			return nil, err
 		}
 		if e != nil {
 			entries = append(entries, *e)
@@ -153,15 +162,32 @@ func (s *scan) folder(ctx context.Context, path string, reference tree.ID) (tree
 			if other := beside(e.Name); other != "" {
 				s.keep(tree.Join(path, e.Name), e, givesWay(e.Name, tree.Join(path, other)))
 			} else if e, err = s.absent(ctx, tree.Join(path, e.Name), e); err != nil {
-				return tree.ID{}, err
+				return nil, err
 			}
 			entries = tree.Replace(entries, was[i].Name, e)
 		}
 	}
-	if text := fresh.encode(); string(text) != string(s.book.notes[key]) {
-		s.seen = append(s.seen, Entry{key, text})
+	return entries, nil
+}
+
+// asSeen reports whether a folder has just the files of its reference, of which
+// none was changed since they were seen.
+func (s *scan) asSeen(note []byte, reference tree.ID, files []File) bool {
+	if s.request.Force || s.head.Lost || !untouchedSince(note, reference, files) {
+		return false
 	}
-	return s.trees.Make(ctx, entries)
+	for _, f := range files {
+		if s.mask(f.Path, false) != "" {
+			return false
+		}
+	}
+	for _, f := range files {
+		if copied(f.Path) != "" {
+			s.result.Copies++
+		}
+		s.tell.done(f.Path, 1, 0)
+	}
+	return true
 }
 
 // entry returns what a file is in the tree, or nil.
@@ -231,6 +257,9 @@ func (s *scan) absent(ctx context.Context, path string, was *tree.Entry) (*tree.
 	}
 	if was.Kind != tree.Folder {
 		return nil, nil
+	}
+	if err := s.see(ctx, path, nil); err != nil {
+		return nil, err
 	}
 	below, err := s.trees.Entries(ctx, was.Folder)
 	if err != nil {
@@ -324,56 +353,4 @@ func (s *scan) content(ctx context.Context, f File, name string, known seen) ([]
 		err = fmt.Errorf("%w: it changed while it was read", ErrStale)
 	}
 	return ids, err
-}
-
-// chunks reads a file, and calls use with each chunk, which is valid until it
-// returns.
-func (w *work) chunks(ctx context.Context, path string, use func(id tree.ID, chunk []byte) error) error {
-	r, err := w.Files.Open(ctx, path)
-	if err != nil {
-		return err
-	}
-	defer r.Close() // nothing was written
-	return w.cut(ctx, r, use)
-}
-
-// cut cuts a content, and calls use with each chunk, which is valid until it
-// returns.
-func (w *work) cut(ctx context.Context, r io.Reader, use func(id tree.ID, chunk []byte) error) error {
-	small, err := w.readSmall(r)
-	switch {
-	case errors.Is(err, io.EOF) && len(small) == 0:
-		return nil
-	case errors.Is(err, io.EOF):
-		return use(w.Sealer.ID(small), small)
-	case err != nil:
-		return err
-	}
-	var failed error
-	err = w.cutter.Each(ctx, io.MultiReader(bytes.NewReader(small), r), func(chunk []byte, _ int64) bool {
-		failed = use(w.Sealer.ID(chunk), chunk)
-		return failed == nil
-	})
-	return errors.Join(err, failed)
-}
-
-// readSmall reads what a content begins with, into a buffer that is as large as the
-// files were that this work has read. Of less than smallFile bytes the error is
-// io.EOF.
-func (w *work) readSmall(r io.Reader) ([]byte, error) {
-	const first = 32 << 10
-	if w.buffer == nil {
-		w.buffer = make([]byte, first)
-	}
-	for n := 0; ; {
-		k, err := io.ReadFull(r, w.buffer[n:])
-		n += k
-		switch {
-		case errors.Is(err, io.ErrUnexpectedEOF):
-			return w.buffer[:n], io.EOF
-		case err != nil || n == smallFile:
-			return w.buffer[:n], err
-		}
-		w.buffer = append(make([]byte, 0, 2*n), w.buffer...)[:2*n]
-	}
 }

@@ -60,13 +60,16 @@ type wanted struct {
 // newSources prepares the contents of some changes, and sorts those as their
 // contents are in the packs.
 func newSources(w *work, all []tree.Change) (*sources, []tree.Change) {
-	s := &sources{w: w, paths: make(map[tree.ID]string), ranges: make(map[tree.ID]*span)}
+	paths := make(map[tree.ID]string)
 	for _, c := range all {
-		if c.Old != nil && c.Old.Kind == tree.File && len(c.Old.Chunks) == 1 {
-			s.paths[c.Old.Chunks[0]] = c.Path
-		}
+		w.offers(paths, c)
 	}
-	s.large(all)
+	return sourcesOf(w, paths, all)
+}
+
+// sourcesOf are those of changes of which it is known what files have.
+func sourcesOf(w *work, paths map[tree.ID]string, all []tree.Change) (*sources, []tree.Change) {
+	s := &sources{w: w, paths: paths, ranges: make(map[tree.ID]*span)}
 	var blobs []wanted
 	for _, c := range all {
 		if c.New == nil {
@@ -84,18 +87,20 @@ func newSources(w *work, all []tree.Change) (*sources, []tree.Change) {
 	return s, sorted(all, s.join(blobs))
 }
 
-// large finds chunks of larger files that are nowhere else. A file is read anew
+// offers notes what contents there are in a file that is replaced or deleted: that of
+// a small one, and chunks of a larger one that are nowhere else. A file is read anew
 // for each of them.
-func (s *sources) large(all []tree.Change) {
-	for _, c := range all {
-		if c.Old == nil {
-			continue
-		}
-		for _, id := range c.Old.Chunks {
-			if _, _, ok := s.w.forest.live.find(id); !ok {
-				s.paths[id] = c.Path
+func (w *work) offers(paths map[tree.ID]string, c tree.Change) {
+	if c.Old == nil {
+		return
+	}
+	for _, id := range c.Old.Chunks {
+		if len(c.Old.Chunks) > 1 {
+			if _, _, ok := w.forest.live.find(id); ok {
+				continue
 			}
 		}
+		paths[id] = c.Path
 	}
 }
 

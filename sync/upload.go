@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,7 +26,7 @@ const maxIndexes = 32
 type upload struct {
 	r    *repository
 	on   head
-	live places
+	live *places
 	own  map[string]*index // of packs that are in no commit, by their names
 
 	packer  Packer
@@ -50,30 +51,34 @@ type sent struct {
 
 // beginUpload prepares what a commit on a head needs.
 func (r *repository) beginUpload(ctx context.Context, on head) (*upload, error) {
-	live, err := r.places(ctx, on)
-	if err != nil {
-		return nil, err
-	}
+	live := r.places(on)
 	u := &upload{r: r, on: on, live: live, own: make(map[string]*index), packing: make(map[[32]byte]bool), landed: make(chan sent, r.most)}
 	gone := make(map[string]bool)
 	for _, name := range on.Gone {
 		gone[name] = true
 	}
+	var own []string
+	var indexes []*index // nil for a pack that is lost
+	for e, err := range r.notes.all(ctx, keyPack) {
+		if err != nil {
+			return nil, err
+		}
+		x, _ := decodeIndex(e.Value)
+		own, indexes = append(own, strings.TrimPrefix(e.Key, keyPack)), append(indexes, x)
+	}
+	if len(own) == 0 {
+		return u, nil
+	}
+	if err := live.read(ctx); err != nil {
+		return nil, err
+	}
 	committed := make(map[string]bool)
 	for _, name := range live.packs() {
 		committed[name] = true
 	}
-	var own []string
-	for key := range r.notes.notes {
-		if name, ok := strings.CutPrefix(key, keyPack); ok {
-			own = append(own, name)
-		}
-	}
-	slices.Sort(own)
-	indexes := make([]*index, len(own)) // nil for a pack that is lost
-	err = r.each(ctx, len(own), func(ctx context.Context, i int) error {
-		x, err := decodeIndex(r.notes.notes[keyPack+own[i]])
-		if err != nil || gone[own[i]] || committed[own[i]] {
+	err := r.each(ctx, len(own), func(ctx context.Context, i int) error {
+		x := indexes[i]
+		if indexes[i] = nil; x == nil || gone[own[i]] || committed[own[i]] {
 			return nil
 		}
 		there, err := r.there(ctx, own[i])
@@ -132,8 +137,14 @@ func (u *upload) lacks(ids []tree.ID) bool {
 
 // add sends a content, unless it is there, sooner or later.
 func (u *upload) add(ctx context.Context, id [32]byte, content []byte) error {
-	if u.err != nil || u.has(id) {
+	if u.err != nil {
 		return u.err
+	}
+	if err := u.live.read(ctx); err != nil {
+		return u.fail(err)
+	}
+	if u.has(id) {
+		return nil
 	}
 	if u.dry {
 		u.packing[id] = true
@@ -145,7 +156,8 @@ func (u *upload) add(ctx context.Context, id [32]byte, content []byte) error {
 // again sends a content though it is there.
 func (u *upload) again(ctx context.Context, id [32]byte, content []byte) error {
 	const besides = 64 // bytes that a pack has of each content
-	if u.packer != nil && u.packer.Len()+len(content)+besides > packSize {
+	const each = 384   // bytes that are in memory of each content, or more: so many are in a pack at most
+	if u.packer != nil && (u.packer.Len()+len(content)+besides > u.r.room || len(u.blobs) >= u.r.room/each) {
 		if err := u.launch(ctx); err != nil {
 			return err
 		}
@@ -168,7 +180,7 @@ func (u *upload) room() []byte {
 		u.spare = u.spare[:n-1]
 		return pack
 	}
-	return make([]byte, 0, packSize)
+	return make([]byte, 0, u.r.room)
 }
 
 // between is called between files and folders: a pack that has folders has few
@@ -263,16 +275,12 @@ func (u *upload) finish(ctx context.Context) (indexes []string, err error) {
 	if err := u.flush(ctx); err != nil {
 		return nil, err
 	}
-	fresh := new(index)
-	for _, x := range u.own {
-		fresh.join(x)
-	}
-	if len(fresh.packs) == 0 {
+	if len(u.own) == 0 {
 		return u.on.Index, nil
 	}
 	var small []*index
 	for _, name := range u.on.Index {
-		if x := u.live[name]; x.length() < u.r.part/2 {
+		if x := u.live.all[name]; x.length() < u.r.part/2 {
 			small = append(small, x)
 		} else {
 			indexes = append(indexes, name)
@@ -281,22 +289,19 @@ func (u *upload) finish(ctx context.Context) (indexes []string, err error) {
 	if len(small) < maxIndexes {
 		small, indexes = nil, slices.Clone(u.on.Index)
 	}
-	for _, x := range small {
-		fresh.join(x)
-	}
-	names, err := u.r.putIndex(ctx, fresh)
+	names, err := u.r.putIndex(ctx, append(small, slices.Collect(maps.Values(u.own))...)...)
 	return append(indexes, names...), err
 }
 
-// putIndex puts an index, in as many objects as it needs, and returns their names.
-func (r *repository) putIndex(ctx context.Context, x *index) (names []string, err error) {
-	for _, part := range x.split(r.part) {
+// putIndex puts what some indexes have, in as many objects as it needs, and returns
+// their names.
+func (r *repository) putIndex(ctx context.Context, all ...*index) (names []string, err error) {
+	for part := range inParts(r.part, all...) {
 		name := indexFolder + draw()
 		object := r.seal.Seal(ObjectIndex, name, part.encode())
 		if err := r.put(ctx, name, object); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		r.indexes[name] = part
 		if err := r.notes.save(ctx, Entry{keyIndex + name, object}); err != nil {
 			return nil, err
 		}

@@ -45,7 +45,7 @@ type examination struct {
 	*work
 	depth Depth
 	sizes map[string]int64 // what is listed
-	live  places
+	live  *places
 	bad   map[string]*Damage // by object
 	lost  map[tree.ID]string // contents, and the object that should have them
 }
@@ -54,7 +54,7 @@ type examination struct {
 // one any more, and something seems damaged.
 func (w *work) examined(ctx context.Context, depth Depth) (*examination, error) {
 	c := &examination{
-		work: w, depth: depth, sizes: make(map[string]int64), live: make(places),
+		work: w, depth: depth, sizes: make(map[string]int64), live: &places{all: make(map[string]*index)},
 		bad: make(map[string]*Damage), lost: make(map[tree.ID]string),
 	}
 	if w.head.Seq == 0 {
@@ -105,7 +105,10 @@ func (c *examination) list(ctx context.Context) error {
 // still tells where contents are.
 func (c *examination) indexes(ctx context.Context) error {
 	for _, name := range c.head.Index {
-		noted := c.book.notes[keyIndex+name]
+		noted, err := c.book.read(ctx, keyIndex+name)
+		if err != nil {
+			return err
+		}
 		object, err := c.r.get(ctx, name, maxIndex)
 		if err == nil && noted != nil && !bytes.Equal(noted, object) {
 			err = fmt.Errorf("%w: %s", ErrCorrupt, name)
@@ -121,7 +124,7 @@ func (c *examination) indexes(ctx context.Context) error {
 			x, _ = c.index(name, noted) // or it is as good as none
 		}
 		if x != nil {
-			c.live[name] = x
+			c.live.all[name] = x
 		}
 	}
 	c.forest.live = c.live

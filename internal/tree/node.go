@@ -233,6 +233,12 @@ func (r *reader) take(n int) []byte {
 	return taken
 }
 
+// IsObject reports whether a content is an object.
+func IsObject(content []byte) bool {
+	_, err := decode(content)
+	return err == nil
+}
+
 // Pages returns the objects that a large folder is made of, besides its own.
 func Pages(object []byte) (ids []ID, err error) {
 	n, err := decode(object)
