@@ -233,7 +233,8 @@ func (w *work) open(ctx context.Context, commit, path string) (*reading, error) 
 		return nil, fmt.Errorf("%w: commit %.8s has no file %q", errAbsent, commit, path)
 	}
 	return newReading(ctx, func(ctx context.Context) (*sources, io.Reader) {
-		here, _ := newSources(w, []tree.Change{{Path: path, New: file}})
-		return here, here.open(ctx, file)
+		c := tree.Change{Path: path, New: file}
+		here, _ := newSources(w, []tree.Change{c})
+		return here, here.open(ctx, c)
 	}), nil
 }

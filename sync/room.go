@@ -31,12 +31,13 @@ func (w *work) fitting() func(c tree.Change) bool {
 	}
 }
 
-// bring stages what is new at a path. What turns out to have no room is left alone,
-// too.
-func (w *work) bring(ctx context.Context, path string, f File, content io.Reader) error {
+// bring stages what is new at a path, and closes its content. What turns out to have
+// no room is left alone, too.
+func (w *work) bring(ctx context.Context, path string, f File, content io.ReadCloser) error {
 	if content == nil {
 		return w.Files.Stage(ctx, f, nil)
 	}
+	defer content.Close() // nothing was written
 	read := &lasting{Reader: content}
 	err := w.Files.Stage(ctx, f, read)
 	if errors.Is(err, ErrFull) && read.err == nil {

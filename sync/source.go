@@ -75,8 +75,9 @@ func sourcesOf(w *work, paths map[tree.ID]string, all []tree.Change) (*sources, 
 		if c.New == nil {
 			continue
 		}
-		for _, id := range c.New.Chunks {
-			if _, here := s.paths[id]; here {
+		taken := kept(c)
+		for i, id := range c.New.Chunks {
+			if _, here := s.paths[id]; here || taken[i] {
 				continue
 			}
 			if pack, b, ok := w.forest.live.find(id); ok {
@@ -150,15 +151,19 @@ func sorted(all []tree.Change, place map[tree.ID]int) []tree.Change {
 
 // open returns the content of a file, which is read as it is asked for, and before
 // another one is.
-func (s *sources) open(ctx context.Context, e *tree.Entry) io.Reader {
-	return &assembly{ctx: ctx, s: s, chunks: e.Chunks}
+func (s *sources) open(ctx context.Context, c tree.Change) *assembly {
+	return &assembly{ctx: ctx, s: s, path: c.Path, chunks: c.New.Chunks, kept: kept(c)}
 }
 
-// assembly reads chunks, one after the other.
+// assembly reads chunks, one after the other. Who has it closes it.
 type assembly struct {
 	ctx    context.Context
 	s      *sources
-	chunks []tree.ID
+	path   string
+	chunks []tree.ID // that are still to come
+	at     int       // the place of the first of them
+	kept   map[int]bool
+	old    *replaced
 	rest   []byte
 }
 
@@ -168,11 +173,11 @@ func (a *assembly) Read(p []byte) (int, error) {
 		if len(a.chunks) == 0 {
 			return 0, io.EOF
 		}
-		content, err := a.s.chunk(a.ctx, a.chunks[0])
+		content, err := a.content()
 		if err != nil {
 			return 0, err
 		}
-		a.rest, a.chunks = content, a.chunks[1:]
+		a.rest = content
 	}
 	n := copy(p, a.rest)
 	a.rest = a.rest[n:]

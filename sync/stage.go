@@ -69,14 +69,14 @@ func (w *work) stageSome(ctx context.Context, paths map[tree.ID]string, some []t
 	defer end()
 	for _, c := range some {
 		f := File{Path: w.staged(c.Path), Size: c.New.Size, Link: c.New.Link, ModTime: time.Unix(0, c.New.Time), Mode: fs.FileMode(c.New.Mode)}
-		var content io.Reader
+		var content io.ReadCloser
 		switch c.New.Kind {
 		case tree.Folder:
 			f.Mode |= fs.ModeDir
 		case tree.Link:
 			f.Mode |= fs.ModeSymlink
 		default:
-			content = here.open(ctx, c.New)
+			content = here.open(ctx, c)
 		}
 		if err := w.bring(ctx, c.Path, f, content); err != nil {
 			return fmt.Errorf("file %q: %w", c.Path, err)
