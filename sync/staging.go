@@ -71,6 +71,12 @@ func (w *work) sweep(ctx context.Context) error {
 			return err
 		}
 	}
+	if len(names) == 0 {
+		return nil
+	}
+	if err := w.forest.live.read(ctx); err != nil {
+		return err
+	}
 	var known []string
 	for _, name := range names {
 		e, err := w.read(ctx, name)
