@@ -173,8 +173,12 @@ func (u *upload) again(ctx context.Context, id [32]byte, content []byte) error {
 	return nil
 }
 
-// room is memory for a pack, so much that it need not grow.
+// room is memory for a pack, so much that it need not grow if there are several.
 func (u *upload) room() []byte {
+	const little = 1 << 20
+	if u.ctx == nil { // most syncs have little to send
+		return make([]byte, 0, min(u.r.room, little))
+	}
 	if n := len(u.spare); n > 0 {
 		pack := u.spare[n-1]
 		u.spare = u.spare[:n-1]
