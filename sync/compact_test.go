@@ -21,6 +21,7 @@ func (c *cloud) size() (all int64) {
 }
 
 func TestOldCommitsAreForgotten(t *testing.T) {
+	t.Parallel()
 	const day = 24 * time.Hour
 	for name, tt := range map[string]struct {
 		keep cloudsync.Retention

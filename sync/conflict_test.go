@@ -95,6 +95,7 @@ func TestAConflictThatHasChangedStays(t *testing.T) {
 // TestEndingAConflictLosesNothing: wherever it dies, and whatever is edited
 // meanwhile.
 func TestEndingAConflictLosesNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		large := strings.Repeat("0123456789abcdef", 50_000) // of more than one chunk, in no commit
 		for _, keep := range []cloudsync.Keep{cloudsync.KeepFile, cloudsync.KeepCopy, cloudsync.KeepBoth} {

@@ -108,6 +108,7 @@ func (p page) List(_ context.Context, prefix string) iter.Seq2[cloudsync.Entry, 
 // TestWhoIsKilledLosesNothing: two devices sync all the time, and are killed at
 // any moment, while somebody edits.
 func TestWhoIsKilledLosesNothing(t *testing.T) {
+	t.Parallel()
 	rounds := 15
 	if os.Getenv("UPKEEP_FULL") == "1" {
 		rounds = 150

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -232,8 +231,15 @@ func (n *notes) Update(_ context.Context, _ int64, entries []cloudsync.Entry, _ 
 
 func (n *notes) List(_ context.Context, prefix string) iter.Seq2[cloudsync.Entry, error] {
 	return func(yield func(cloudsync.Entry, error) bool) {
-		for _, key := range slices.Sorted(maps.Keys(n.all)) {
-			if strings.HasPrefix(key, prefix) && !yield(cloudsync.Entry{Key: key, Value: bytes.Clone(n.all[key])}, nil) {
+		var keys []string
+		for key := range n.all {
+			if strings.HasPrefix(key, prefix) {
+				keys = append(keys, key)
+			}
+		}
+		slices.Sort(keys)
+		for _, key := range keys {
+			if !yield(cloudsync.Entry{Key: key, Value: bytes.Clone(n.all[key])}, nil) {
 				return
 			}
 		}

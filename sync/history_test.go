@@ -139,6 +139,7 @@ func TestADiffTellsOfFiles(t *testing.T) {
 // TestALongHistoryIsReadWithFewRequests: the head stays small, however many
 // commits there are.
 func TestALongHistoryIsReadWithFewRequests(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1)
 	d := w.devices[0]
 	var made []string

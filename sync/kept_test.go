@@ -28,6 +28,7 @@ func (w *world) counts(d *device) syncertest.Counts {
 // TestOfALargeFileThatWasEditedThePartsAreFetchedThatAreNew: all others are in the
 // file that it replaces.
 func TestOfALargeFileThatWasEditedThePartsAreFetchedThatAreNew(t *testing.T) {
+	t.Parallel()
 	random := rand.NewChaCha8([32]byte{1})
 	begin, middle, end := noise(random, 9<<20), noise(random, 4<<20), noise(random, 7<<20)
 	for _, c := range []struct {

@@ -69,6 +69,7 @@ func TestADeviceGoesOnWithAMirror(t *testing.T) {
 // TestAMirrorIsWholeOrHasNoHead: wherever it is stopped, and whatever happens
 // there meanwhile.
 func TestAMirrorIsWholeOrHasNoHead(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for n := 1; ; n++ {
 			ended := 0

@@ -389,5 +389,6 @@ func play(t *testing.T, steps []historytest.Step, planted func(*cloudsync.Engine
 }
 
 func TestNothingIsLostInRandomHistories(t *testing.T) {
+	t.Parallel()
 	historytest.Run(t, historytest.Unraced(10_000), playModel(t), playModel(t))
 }

@@ -164,12 +164,14 @@ func requireSameAs(t *testing.T, other peer) {
 }
 
 func TestPeacefulHistoriesEndAsThoseOfRclone(t *testing.T) {
+	t.Parallel()
 	_, err := exec.LookPath("rclone")
 	needstest.Tool(t, "rclone bisync (rclone)", err == nil)
 	requireSameAs(t, bisync)
 }
 
 func TestPeacefulHistoriesEndAsThoseOfGit(t *testing.T) {
+	t.Parallel()
 	_, err := exec.LookPath("git")
 	needstest.Tool(t, "git", err == nil)
 	requireSameAs(t, pulls)

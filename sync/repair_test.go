@@ -45,6 +45,7 @@ func (c *cloud) flip(name, text string) {
 }
 
 func TestWhatIsDamagedIsSentAgain(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		damage func(c *cloud) string
 		depth  cloudsync.Depth

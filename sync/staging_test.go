@@ -107,6 +107,7 @@ func TestAnEditThatCameOutAndNobodyHasIsNotDeleted(t *testing.T) {
 }
 
 func TestNotesThatWereNotLostGiveUpWhatIsDeleted(t *testing.T) {
+	t.Parallel()
 	each := 7 // of its calls, where not all have time
 	if os.Getenv("UPKEEP_FULL") == "1" {
 		each = 1
