@@ -9,6 +9,7 @@ import (
 	"iter"
 	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,13 +178,13 @@ func TestRunCompactsOnceADay(t *testing.T) {
 // reads counts what is read of a store.
 type reads struct {
 	cloudsync.FolderStore
-	n *int
+	n *atomic.Int64
 }
 
 func (r reads) List(ctx context.Context, prefix string) iter.Seq2[cloudsync.Entry, error] {
 	return func(yield func(cloudsync.Entry, error) bool) {
 		for e, err := range r.FolderStore.List(ctx, prefix) {
-			if *r.n++; !yield(e, err) {
+			if r.n.Add(1); !yield(e, err) {
 				return
 			}
 		}
@@ -192,18 +193,18 @@ func (r reads) List(ctx context.Context, prefix string) iter.Seq2[cloudsync.Entr
 
 func TestARoundDoesNotReadTheRunsOfADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
+		var n atomic.Int64
 		a := newDesk(t, "laptop", memory.New().Remote("notes"), func(c *cloudsync.Config) {
 			c.Interval, c.Retain = time.Minute, cloudsync.Retention{Age: time.Hour}
 			c.FolderStore = reads{c.Store.SyncState(c.Name), &n}
 		})
 		a.disk.write("n", "1")
 		a.running()
-		hour := func() int {
-			before := n
+		hour := func() int64 {
+			before := n.Load()
 			time.Sleep(time.Hour)
 			synctest.Wait()
-			return n - before
+			return n.Load() - before
 		}
 		hour()
 		second := hour()
