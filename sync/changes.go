@@ -28,7 +28,8 @@ func (w *work) changes(ctx context.Context, i intent) (*changes, error) {
 			return nil, err
 		}
 		if above, _ := split(c.Path); c.New != nil && c.Old == nil && !looked[above] {
-			looked[above], come = true, append(come, c)
+			e := *c.New // c.New keeps all of its folder in memory
+			looked[above], come = true, append(come, tree.Change{Path: c.Path, New: &e})
 		}
 	}
 	if err := w.clashes(ctx, i.Ours, i.Merged, come); err != nil {
