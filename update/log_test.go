@@ -56,6 +56,7 @@ func TestTheLogTellsWhatHappensToRuns(t *testing.T) {
 		u := open(state, "host", update.Step{Name: "s", Do: nothing, Undo: nothing})
 		run, err := u.Update(t.Context(), update.Request{Package: "app", Version: "1.0.0", By: update.By{Actor: "ann", Reason: "it is time"}})
 		require.NoError(t, err)
+		synctest.Wait() // its end is logged
 		back, err := u.Rollback(t.Context(), run.ID, update.By{Actor: "bob", Reason: "it looks wrong"})
 		require.NoError(t, err)
 		_, err = u.Wait(t.Context(), back.ID)
