@@ -22,6 +22,7 @@ import (
 	"github.com/upkeep-go/upkeep/rollout"
 	"github.com/upkeep-go/upkeep/storage/postgres"
 	"github.com/upkeep-go/upkeep/storage/sqlstore"
+	cloudsync "github.com/upkeep-go/upkeep/sync"
 	"github.com/upkeep-go/upkeep/update"
 	"github.com/upkeep-go/upkeep/update/source"
 )
@@ -65,7 +66,7 @@ func child(part string) int {
 // childMigrates uses all stores at once.
 func childMigrates(db *postgres.DB) error {
 	ctx := context.Background()
-	errs := make(chan error, 5)
+	errs := make(chan error, 6)
 	go func() {
 		_, err := db.Locker().Acquire(ctx, fmt.Sprint(os.Getpid()), "me", time.Hour)
 		errs <- err
@@ -90,7 +91,15 @@ func childMigrates(db *postgres.DB) error {
 		}
 		errs <- err
 	}()
-	return errors.Join(<-errs, <-errs, <-errs, <-errs, <-errs)
+	go func() {
+		name := fmt.Sprint(os.Getpid())
+		held, err := db.Locker().Acquire(ctx, "sync:"+name, "me", time.Hour)
+		if err == nil {
+			_, err = db.SyncState(name).Update(ctx, held.Token, []cloudsync.Entry{{Key: "a"}})
+		}
+		errs <- err
+	}()
+	return errors.Join(<-errs, <-errs, <-errs, <-errs, <-errs, <-errs)
 }
 
 func TestManyProcessesMigrateAtOnce(t *testing.T) {
