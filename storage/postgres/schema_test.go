@@ -45,6 +45,7 @@ func TestSuitesOnTablesOfANewerLibrary(t *testing.T) {
 	if os.Getenv("UPKEEP_FULL") != "1" {
 		t.Skip("UPKEEP_FULL=1 runs the suites on tables of a newer library too")
 	}
+	t.Parallel()
 	storagetest.Run(t, harness(20, func(t testing.TB) string {
 		url := shared.url(shared.newSchema(t))
 		newer, err := postgres.OpenWith(t.Context(), postgres.Config{URL: url}, storagetest.Crowded())

@@ -5,6 +5,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/url"
 	"os"
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 	if part := os.Getenv("UPKEEP_TEST_CHILD"); part != "" {
 		os.Exit(child(part))
 	}
+	flag.Set("test.parallel", "4") // most of their time is that of leases that end
 	os.Exit(runTests(m))
 }
 

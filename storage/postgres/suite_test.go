@@ -17,8 +17,8 @@ import (
 	"github.com/upkeep-go/upkeep/storage/storagetest"
 )
 
-// TestEngine counts goroutines and therefore runs alone.
 func TestEngine(t *testing.T) {
+	t.Parallel()
 	storagetest.Run(t, harness(200, func(t testing.TB) string { return shared.url(shared.newSchema(t)) }))
 }
 
@@ -26,8 +26,10 @@ func TestEngineThroughATransactionPooler(t *testing.T) {
 	if os.Getenv("UPKEEP_FULL") != "1" {
 		t.Skip("UPKEEP_FULL=1 runs the suites through a pooler too")
 	}
+	t.Parallel()
 	for _, mode := range []string{"exec", "simple_protocol"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			dir := newPooler(t, shared)
 			storagetest.Run(t, harness(20, func(t testing.TB) string {
 				return urlAt(dir, shared.newSchema(t)) + "&default_query_exec_mode=" + mode

@@ -1,11 +1,14 @@
 package storagetest
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"iter"
 	"reflect"
-	"runtime"
+	"runtime/pprof"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -156,19 +159,26 @@ func closingAmidCalls(t testing.TB, h Harness) {
 	}
 }
 
+// nothingLeft knows the goroutines of an engine by a label, which those that they
+// start inherit: other tests may run beside it.
 func nothingLeft(t testing.TB, h Harness) {
 	h.use(t) // what the first use starts for good, in a driver or the runtime
-	before := runtime.NumGoroutine()
-	for range 3 {
-		h.use(t)
-	}
+	label := rand.Text()
+	pprof.Do(t.Context(), pprof.Labels("engine", label), func(context.Context) {
+		for range 3 {
+			h.use(t)
+		}
+	})
+	var left bytes.Buffer
 	for range 500 {
-		if runtime.NumGoroutine() <= before {
+		left.Reset()
+		require.NoError(t, pprof.Lookup("goroutine").WriteTo(&left, 1))
+		if !strings.Contains(left.String(), label) {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	require.LessOrEqual(t, runtime.NumGoroutine(), before, "a closed engine leaves goroutines behind")
+	require.Fail(t, "a closed engine leaves goroutines behind", "those with the label %s of\n%s", label, &left)
 }
 
 // use opens an engine, uses all of it, and closes it.
