@@ -148,8 +148,8 @@ func ExampleFolder_Follow() {
 	}
 	// Output:
 	// step scan 0%
-	// step merge 10%
-	// step upload 12%
+	// step merge 40%
+	// step upload 40%
 	// ended upload 100%
 }
 

@@ -223,12 +223,12 @@ func (w *work) send(ctx context.Context, u *upload, merged tree.ID) (files int64
 			lacking.count(c)
 		}
 	}
-	w.tell.begin(StepUpload, lacking.files, lacking.bytes)
+	w.tell.begin(StepUpload, lacking.files, lacking.bytes+u.waiting.Load()) // which count as they go
 	for _, c := range changes {
 		if err := w.sendFile(ctx, u, c.Path, c.New); err != nil {
 			return 0, fmt.Errorf("file %q: %w", c.Path, err)
 		}
-		w.tell.done(c.Path, 1, c.New.Size)
+		w.tell.done(c.Path, 1, 0)
 	}
 	if err := u.between(ctx); err != nil {
 		return 0, err

@@ -1,7 +1,9 @@
 package sync
 
 import (
+	"bytes"
 	"slices"
+	"sync"
 
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
@@ -41,6 +43,16 @@ func (t *teller) done(path string, files, bytes int64) {
 	})
 }
 
+// sent tells of bytes that go to the remote. They count once all has been read, and
+// no more of them than were to be sent: folders come on top.
+func (t *teller) sent(bytes int64) {
+	t.take(func() {
+		if p := &t.now.Progress; t.now.Step == StepUpload {
+			p.Bytes = min(p.Bytes+bytes, p.AllBytes)
+		}
+	})
+}
+
 // retry tells that the remote is asked once more.
 func (t *teller) retry(why error) {
 	t.take(func() { t.now.Retry = why })
@@ -54,6 +66,33 @@ func (t *teller) take(change func()) {
 		t.tell(t.now)
 	}
 	t.now.Retry = nil
+}
+
+// counting is the body of a pack. It counts how much of it has gone, in bytes of its
+// contents: how far somebody has read, at most, since a part may go twice.
+type counting struct {
+	*bytes.Reader
+	u       *upload
+	content int64 // bytes
+
+	mu   sync.Mutex
+	read int64 // bytes of the pack
+	told int64 // of content
+}
+
+// ReadAt implements io.ReaderAt.
+func (c *counting) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.Reader.ReadAt(p, off)
+	c.mu.Lock()
+	c.read = max(c.read, off+int64(n))
+	gone := int64(float64(c.content)*float64(c.read)/float64(c.Size())) - c.told
+	c.told += gone
+	c.mu.Unlock()
+	if gone > 0 {
+		c.u.waiting.Add(-gone)
+		c.u.r.tell.sent(gone)
+	}
+	return n, err
 }
 
 // tally counts the files that go from one tree to another, and their bytes: those

@@ -106,12 +106,16 @@ func (r *repository) blob(ctx context.Context, in *places, id [32]byte) ([]byte,
 
 // put creates an object under a name that nobody else can have drawn.
 func (r *repository) put(ctx context.Context, name string, object []byte) error {
-	err := r.again(ctx, func() error { return r.PutIfAbsent(ctx, name, body{bytes.NewReader(object)}) })
+	return r.putBody(ctx, name, body{bytes.NewReader(object)})
+}
+
+func (r *repository) putBody(ctx context.Context, name string, b Body) error {
+	err := r.again(ctx, func() error { return r.PutIfAbsent(ctx, name, b) })
 	if errors.Is(err, ErrExists) {
 		err = nil // by an attempt of which the answer was lost
 	}
 	if err == nil {
-		r.sent.Add(int64(len(object)))
+		r.sent.Add(b.Size())
 	}
 	return err
 }

@@ -84,7 +84,8 @@ func (r Run) Err() error {
 	return nil
 }
 
-// Progress is how far a step has come.
+// Progress is how far a step has come. A file that is uploaded is done when it was
+// read, its bytes as they go.
 type Progress struct {
 	Files, AllFiles int64 // or objects, of a compaction that deletes
 	Bytes, AllBytes int64

@@ -342,12 +342,13 @@ func (s *scan) content(ctx context.Context, f File, name string, known seen) ([]
 	size := int64(0)
 	err := s.chunks(ctx, f.Path, func(id tree.ID, chunk []byte) error {
 		ids, size = append(ids, id), size+int64(len(chunk))
+		s.tell.done(f.Path, 0, int64(len(chunk)))
 		return s.u.add(ctx, id, chunk)
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.tell.done(f.Path, 1, size)
+	s.tell.done(f.Path, 1, 0)
 	now, err := s.Files.Stat(ctx, f.Path)
 	if err == nil && (size != f.Size || !look(f, nil).equals(now)) {
 		err = fmt.Errorf("%w: it changed while it was read", ErrStale)

@@ -1,18 +1,20 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/upkeep-go/upkeep/internal/tree"
 )
 
-// packSize is how many bytes a pack has at most. Each has 12 MiB or so.
-const packSize = 13 << 20
+// packSize is how many bytes a pack has at most. Each has 14 MiB or so.
+const packSize = 15 << 20
 
 // maxIndexes is how many indexes a head names at most that are not half full,
 // before they are made one.
@@ -34,6 +36,7 @@ type upload struct {
 	packing map[[32]byte]bool // in packer
 	spare   [][]byte          // packs that were put, whose memory is used again
 	dry     bool              // nothing is sent
+	waiting atomic.Int64      // bytes of contents that were added, and that nobody has read to put them
 
 	err    error     // why not all of it is there: then none of it may be committed
 	flying int       // packs that are being put
@@ -170,6 +173,7 @@ func (u *upload) again(ctx context.Context, id [32]byte, content []byte) error {
 		return u.fail(err)
 	}
 	u.blobs, u.packing[id] = append(u.blobs, b), true
+	u.waiting.Add(int64(len(content)))
 	return nil
 }
 
@@ -206,6 +210,10 @@ func (u *upload) launch(ctx context.Context) error {
 	name := packName(draw())
 	x := new(index)
 	x.add(packed{name: name, header: u.packer.Header(), size: int64(len(pack))}, u.blobs)
+	size := int64(0)
+	for _, b := range u.blobs {
+		size += int64(b.Size)
+	}
 	u.packer, u.blobs = nil, nil
 	clear(u.packing)
 	if u.ctx == nil {
@@ -218,11 +226,17 @@ func (u *upload) launch(ctx context.Context) error {
 	}
 	u.own[name] = x
 	u.flying++
-	go func() { u.landed <- sent{name, pack, u.r.put(u.ctx, name, pack)} }() // land and stop wait for it
+	go func() { u.landed <- sent{name, pack, u.put(name, pack, size)} }() // land and stop wait for it
 	if u.r.most == 1 {
 		return u.land(ctx)
 	}
 	return nil
+}
+
+// put puts a pack, and tells how much of its contents has gone.
+func (u *upload) put(name string, pack []byte, size int64) error {
+	b := &counting{Reader: bytes.NewReader(pack), u: u, content: size}
+	return u.r.putBody(u.ctx, name, b)
 }
 
 // land waits for a pack, and notes that it is there.

@@ -22,6 +22,7 @@ type runner struct {
 
 	run    Run       // the work's own, but for its ID
 	told   time.Time // when the last event of progress was written
+	from   int       // percent, when the step began
 	logged int       // events of EventRetry
 	taken  bool      // up, from a process that is dead
 }
