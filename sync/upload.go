@@ -258,15 +258,18 @@ func (u *upload) fail(err error) error {
 	return u.err
 }
 
-// flush puts the pack that has been begun, and waits for all.
-func (u *upload) flush(ctx context.Context) error {
-	if u.err != nil {
+// last begins to put the pack that has been begun.
+func (u *upload) last(ctx context.Context) error {
+	if u.err != nil || u.packer == nil {
 		return u.err
 	}
-	if u.packer != nil {
-		if err := u.launch(ctx); err != nil {
-			return err
-		}
+	return u.launch(ctx)
+}
+
+// flush puts the pack that has been begun, and waits for all.
+func (u *upload) flush(ctx context.Context) error {
+	if err := u.last(ctx); err != nil {
+		return err
 	}
 	for u.flying > 0 {
 		if err := u.land(ctx); err != nil {
@@ -287,10 +290,10 @@ func (u *upload) stop() {
 	}
 }
 
-// finish puts what is left, and an index of all packs that are in no commit. It
-// returns the indexes that the next head names.
+// finish puts what is left and, in the same time, an index of all packs that are in
+// no commit. It returns the indexes that the next head names.
 func (u *upload) finish(ctx context.Context) (indexes []string, err error) {
-	if err := u.flush(ctx); err != nil {
+	if err := u.last(ctx); err != nil {
 		return nil, err
 	}
 	if len(u.own) == 0 {
@@ -308,7 +311,10 @@ func (u *upload) finish(ctx context.Context) (indexes []string, err error) {
 		small, indexes = nil, slices.Clone(u.on.Index)
 	}
 	names, err := u.r.putIndex(ctx, append(small, slices.Collect(maps.Values(u.own))...)...)
-	return append(indexes, names...), err
+	if err != nil {
+		return nil, err
+	}
+	return append(indexes, names...), u.flush(ctx)
 }
 
 // putIndex puts what some indexes have, in as many objects as it needs, and returns
