@@ -5,7 +5,6 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net/url"
 	"os"
@@ -32,7 +31,6 @@ func TestMain(m *testing.M) {
 	if part := os.Getenv("UPKEEP_TEST_CHILD"); part != "" {
 		os.Exit(child(part))
 	}
-	flag.Set("test.parallel", "4") // most of their time is that of leases that end
 	os.Exit(runTests(m))
 }
 
