@@ -165,6 +165,10 @@ func is(now, e *tree.Entry) bool {
 // take removes what is deleted, or gives way to a folder or a file.
 func (w *work) take(ctx context.Context, c tree.Change) error {
 	now, err := w.read(ctx, c.Path)
+	if errors.Is(err, fs.ErrPermission) {
+		w.leave(c.Path, err.Error())
+		return nil
+	}
 	if err == nil {
 		err = ended(ctx)
 	}
@@ -205,6 +209,10 @@ func (w *work) take(ctx context.Context, c tree.Change) error {
 // place puts what is staged for a path there.
 func (w *work) place(ctx context.Context, c tree.Change) error {
 	now, err := w.read(ctx, c.Path)
+	if errors.Is(err, fs.ErrPermission) {
+		w.leave(c.Path, err.Error())
+		return nil
+	}
 	if err == nil {
 		err = ended(ctx)
 	}

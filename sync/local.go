@@ -328,8 +328,14 @@ func named(err error) error {
 		return fmt.Errorf("%w: %w", ErrNotEmpty, err)
 	case errors.Is(err, syscall.EILSEQ), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.EINVAL):
 		return fmt.Errorf("the name cannot be had here: %w: %w", fs.ErrPermission, err)
-	case slices.ContainsFunc(fullErrors, func(full error) bool { return errors.Is(err, full) }):
+	case isAny(err, heldErrors):
+		return fmt.Errorf("%w: %w", fs.ErrPermission, err)
+	case isAny(err, fullErrors):
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return err
+}
+
+func isAny(err error, those []error) bool {
+	return slices.ContainsFunc(those, func(e error) bool { return errors.Is(err, e) })
 }

@@ -5,7 +5,6 @@ package sync
 import (
 	"errors"
 	"os"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +33,7 @@ func exchange(root *os.Root, p pair) error {
 		}
 		break
 	}
-	if slices.ContainsFunc(cannot, func(e error) bool { return errors.Is(err, e) }) {
+	if isAny(err, cannot) {
 		return slowly(root, p)
 	}
 	return err

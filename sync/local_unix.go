@@ -17,6 +17,10 @@ const nonblock = unix.O_NONBLOCK
 // fullErrors are those of a file system without room for a file, be it for its size.
 var fullErrors = []error{unix.ENOSPC, unix.EDQUOT, unix.EFBIG}
 
+// heldErrors are those of an entry that cannot be changed where it is: something is
+// mounted there, or above.
+var heldErrors = []error{unix.EXDEV, unix.EROFS, unix.EBUSY, unix.ETXTBSY}
+
 // refuses refuses no name.
 var refuses func(name string) string
 

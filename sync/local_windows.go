@@ -13,6 +13,12 @@ const nonblock = 0
 
 var fullErrors = []error{windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL}
 
+// heldErrors are those of an entry that cannot be changed where it is, or not now: a
+// program has it open.
+var heldErrors = []error{
+	windows.ERROR_SHARING_VIOLATION, windows.ERROR_LOCK_VIOLATION, windows.ERROR_NOT_SAME_DEVICE, windows.ERROR_WRITE_PROTECT,
+}
+
 // refuses says why a name cannot be had.
 func refuses(name string) string {
 	stem, _, _ := strings.Cut(strings.ToUpper(name), ".")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -108,4 +109,49 @@ func TestAPullThatCannotEndIsNoEndOfSending(t *testing.T) {
 	w.settle()
 	w.equal()
 	require.Equal(t, "m=of b 2 x=text of x", b.disk.String())
+}
+
+// unreadable is a mount of which one file may not be read any more.
+type unreadable struct {
+	mount
+	path *string
+}
+
+func (s unreadable) Open(ctx context.Context, path string) (io.ReadCloser, error) {
+	if path == *s.path {
+		return nil, fmt.Errorf("%w: %q", fs.ErrPermission, path)
+	}
+	return s.mount.Open(ctx, path)
+}
+
+// TestWhatMayNotBeReadAnyMoreStopsNothingElse: not what is sent from here, and what
+// others have done to it waits.
+func TestWhatMayNotBeReadAnyMoreStopsNothingElse(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.devices[0], w.devices[1]
+	w.wrote(a, "x", "text")
+	w.wrote(a, "y", "text")
+	w.must(b)
+	path := "x"
+	w.planted = func(c *cloudsync.EngineConfig, _ use, m mount, _ bool) {
+		if c.Device == b.name {
+			c.Files = unreadable{m, &path}
+		}
+	}
+	b.disk.now += 100
+	w.must(b)
+	w.wrote(a, "x", "text of a")
+	a.disk.remove("y")
+	w.must(a)
+	for i := range 2 {
+		b.disk.write("m", fmt.Sprint("of b ", i))
+		require.Contains(t, fmt.Sprint(w.must(b).Problems), "permission")
+		require.Equal(t, fmt.Sprintf("m=of b %d x=text", i), b.disk.String())
+		w.must(a)
+		require.Equal(t, fmt.Sprintf("m=of b %d x=text of a", i), a.disk.String())
+	}
+	path = ""
+	w.settle()
+	w.equal()
+	require.Contains(t, b.disk.String(), "x=text of a")
 }
