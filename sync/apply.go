@@ -27,13 +27,13 @@ func (w *work) apply(ctx context.Context, ours, merged tree.ID, u *upload) error
 	done, err := w.change(ctx, i, all)
 	if err != nil {
 		if !isNotFound(err) && w.unstaged(ctx, all, err) {
-			err = errors.Join(err, w.settle(ctx, u, merged, ""))
+			err = errors.Join(err, w.settle(ctx, merged, "", u.committed()...))
 		}
 		return err
 	}
 	w.result.Copies += done.copies
 	w.result.Downloaded = done.files
-	return w.settle(ctx, u, merged, w.Run)
+	return w.settle(ctx, merged, w.Run, u.committed()...)
 }
 
 // unchanged reports whether a tree is the base already.

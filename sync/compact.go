@@ -262,6 +262,7 @@ func (c *compaction) announce(ctx context.Context, u *upload) error {
 	if next.Index, err = c.r.putIndex(ctx, c.stays); err != nil {
 		return err
 	}
+	u.done = true
 	return c.record(ctx, next, u.committed()...)
 }
 

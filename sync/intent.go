@@ -104,11 +104,7 @@ func (w *work) resume(ctx context.Context, i intent) error {
 		}
 	}
 	w.head, w.base = h, i.Base
-	u, err := w.r.beginUpload(ctx, h)
-	if err != nil {
-		return err
-	}
-	w.forest.live = u.live
+	w.forest.live = w.r.places(h)
 	w.recovers = true
 	i.Put = true
 	all, err := w.changes(ctx, i)
@@ -124,7 +120,7 @@ func (w *work) resume(ctx context.Context, i intent) error {
 	case err != nil:
 		return err
 	}
-	if err := w.settle(ctx, u, i.Merged, ends); err != nil {
+	if err := w.settle(ctx, i.Merged, ends); err != nil {
 		return err
 	}
 	w.recovers = false
@@ -183,8 +179,8 @@ func (w *work) basis(ctx context.Context, merged tree.ID) (tree.ID, error) {
 }
 
 // settle notes what the folder equals now: the last act of a sync, and of the run
-// that has done it, if that has done all.
-func (w *work) settle(ctx context.Context, u *upload, merged tree.ID, run string) error {
+// that has done it, if that has done all. More is noted with it.
+func (w *work) settle(ctx context.Context, merged tree.ID, run string, more ...Entry) error {
 	base, err := w.basis(ctx, merged)
 	if err != nil {
 		return err
@@ -214,7 +210,7 @@ func (w *work) settle(ctx context.Context, u *upload, merged tree.ID, run string
 		return err
 	}
 	entries = append(append(entries, out...), Entry{keyHead, known(w.head)}, Entry{Key: keyJournal}, Entry{keyDone, []byte(run)})
-	if err := w.book.save(ctx, append(entries, u.committed()...)...); err != nil {
+	if err := w.book.save(ctx, append(entries, more...)...); err != nil {
 		return err
 	}
 	return w.tidy(ctx)

@@ -183,7 +183,7 @@ func (w *work) commit(ctx context.Context, u *upload, ours, merged tree.ID) (aga
 	case err != nil:
 		return false, err
 	}
-	w.head, w.result.Committed, w.result.Uploaded = done, true, sent
+	w.head, w.result.Committed, w.result.Uploaded, u.done = done, true, sent, true
 	w.forest.live = w.r.places(done)
 	return false, nil
 }

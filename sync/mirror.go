@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 // Mirror copies what src has and dst has not: sealed as it is, without a key. It
@@ -145,7 +146,8 @@ type distant struct {
 	r      *repository
 	object Object
 
-	at    int64 // of the piece
+	mu    sync.Mutex // of what follows: parts may be put side by side
+	at    int64      // of the piece
 	piece []byte
 }
 
@@ -156,6 +158,8 @@ func (d *distant) Size() int64 { return d.object.Size }
 
 // ReadAt implements io.ReaderAt.
 func (d *distant) ReadAt(p []byte, off int64) (n int, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for n < len(p) && off < d.object.Size {
 		if off < d.at || off >= d.at+int64(len(d.piece)) {
 			if err := d.load(off); err != nil {

@@ -39,7 +39,8 @@ type Remote interface {
 	Close() error
 }
 
-// Body is what is put. It can be read more than once.
+// Body is what is put. It can be read more than once and by many at a time, until
+// the put returns.
 type Body interface {
 	io.ReaderAt
 	Size() int64

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"bytes"
+	"io/fs"
 	"slices"
 	"sync"
 
@@ -75,24 +76,39 @@ type counting struct {
 	u       *upload
 	content int64 // bytes
 
-	mu   sync.Mutex
-	read int64 // bytes of the pack
-	told int64 // of content
+	mu    sync.Mutex
+	read  int64 // bytes of the pack
+	told  int64 // of content
+	ended bool
 }
 
-// ReadAt implements io.ReaderAt.
+// ReadAt implements io.ReaderAt. Who reads on after the put has returned, as a
+// transport may that gave up, reads nothing.
 func (c *counting) ReadAt(p []byte, off int64) (int, error) {
-	n, err := c.Reader.ReadAt(p, off)
 	c.mu.Lock()
-	c.read = max(c.read, off+int64(n))
+	defer c.mu.Unlock()
+	if c.ended {
+		return 0, fs.ErrClosed
+	}
+	n, err := c.Reader.ReadAt(p, off)
+	if n > 0 {
+		c.read = max(c.read, off+int64(n))
+	}
 	gone := int64(float64(c.content)*float64(c.read)/float64(c.Size())) - c.told
 	c.told += gone
-	c.mu.Unlock()
 	if gone > 0 {
 		c.u.waiting.Add(-gone)
 		c.u.r.tell.sent(gone)
 	}
 	return n, err
+}
+
+// end ends the reading. What nobody has read waits no more.
+func (c *counting) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	c.u.waiting.Add(c.told - c.content)
 }
 
 // tally counts the files that go from one tree to another, and their bytes: those

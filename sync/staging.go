@@ -74,7 +74,10 @@ func (w *work) sweep(ctx context.Context) error {
 	if len(names) == 0 {
 		return nil
 	}
-	if err := w.forest.live.read(ctx); err != nil {
+	switch err := w.forest.live.read(ctx); {
+	case isNotFound(err):
+		return nil // compacted meanwhile: the next sync looks at them
+	case err != nil:
 		return err
 	}
 	var known []string

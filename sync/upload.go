@@ -36,6 +36,7 @@ type upload struct {
 	packing map[[32]byte]bool // in packer
 	spare   [][]byte          // packs that were put, whose memory is used again
 	dry     bool              // nothing is sent
+	done    bool              // a commit has all of own
 	waiting atomic.Int64      // bytes of contents that were added, and that nobody has read to put them
 
 	err    error     // why not all of it is there: then none of it may be committed
@@ -236,6 +237,7 @@ func (u *upload) launch(ctx context.Context) error {
 // put puts a pack, and tells how much of its contents has gone.
 func (u *upload) put(name string, pack []byte, size int64) error {
 	b := &counting{Reader: bytes.NewReader(pack), u: u, content: size}
+	defer b.end() // the memory is used again
 	return u.r.putBody(u.ctx, name, b)
 }
 
@@ -314,7 +316,11 @@ func (u *upload) finish(ctx context.Context) (indexes []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(indexes, names...), u.flush(ctx)
+	if err := u.flush(ctx); err != nil {
+		u.r.dropIndex(ctx, names)
+		return nil, err
+	}
+	return append(indexes, names...), nil
 }
 
 // putIndex puts what some indexes have, in as many objects as it needs, and returns
@@ -334,8 +340,23 @@ func (r *repository) putIndex(ctx context.Context, all ...*index) (names []strin
 	return names, nil
 }
 
+// dropIndex deletes indexes that no head will name, so that a sync that fails again
+// and again leaves no more of them. What it cannot delete is garbage, as it is after
+// a crash.
+func (r *repository) dropIndex(ctx context.Context, names []string) {
+	var notes []Entry
+	for _, name := range names {
+		_ = r.Delete(ctx, name)
+		notes = append(notes, Entry{Key: keyIndex + name})
+	}
+	_ = r.notes.save(ctx, notes...)
+}
+
 // committed are the notes of packs that are in a commit now, to be removed.
 func (u *upload) committed() (gone []Entry) {
+	if !u.done {
+		return nil
+	}
 	for name := range u.own {
 		gone = append(gone, Entry{Key: keyPack + name})
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -98,4 +99,72 @@ func TestAPackThatIsNotFoundIsNotTakenForAFolder(t *testing.T) {
 	require.Empty(t, lost)
 	w.must(a)
 	require.Equal(t, "d/ d/kept=1 other=2", a.disk.String())
+}
+
+// heard is a mount that tells which file is read.
+type heard struct {
+	mount
+	of func(path string)
+}
+
+func (h heard) Open(ctx context.Context, path string) (io.ReadCloser, error) {
+	in, err := h.mount.Open(ctx, path)
+	h.of(path)
+	return in, err
+}
+
+// TestWhatWasSentOfAFileThatIsWrittenIsNotSentAgain, though what others have sent
+// came in meanwhile.
+func TestWhatWasSentOfAFileThatIsWrittenIsNotSentAgain(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.devices[0], w.devices[1]
+	w.wrote(b, "x", "1")
+	w.must(a)
+	film, grows := noise(rand.NewChaCha8([32]byte{}), 3<<20), true
+	w.planted = func(c *cloudsync.EngineConfig, _ use, m mount, _ bool) {
+		c.Room = 1 << 19 // bytes of a pack
+		c.Files = heard{m, func(path string) {
+			if path == "film" && grows {
+				a.disk.write("film", film)
+				a.disk.now += 8
+			}
+		}}
+	}
+	a.disk.write("film", film)
+	for i := range 4 {
+		w.wrote(b, "x", fmt.Sprint("later ", i))
+		require.NotEmpty(t, w.must(a).Problems)
+	}
+	grows = false
+	w.settle()
+	w.equal()
+	require.Equal(t, film, b.disk.all["film"].content)
+	require.Less(t, w.cloud.size(), int64(2*len(film)))
+}
+
+// full is a Remote without room for a pack.
+type full struct{ cloudsync.Remote }
+
+func (f full) PutIfAbsent(ctx context.Context, name string, body cloudsync.Body) error {
+	if strings.HasPrefix(name, "packs/") {
+		return cloudsync.ErrFull
+	}
+	return f.Remote.PutIfAbsent(ctx, name, body)
+}
+
+func TestWhoFailsAgainAndAgainLeavesNothingThere(t *testing.T) {
+	w := newWorld(t, 1)
+	a := w.devices[0]
+	w.wrote(a, "x", "1")
+	there, notes := len(w.cloud.objects), len(a.notes)
+	w.planted = func(c *cloudsync.EngineConfig, u use, _ mount, _ bool) { c.Remote, c.Parallel = full{u}, 4 }
+	for i := range 3 {
+		a.disk.write("x", fmt.Sprint("later ", i))
+		_, err := w.sync(a, new(process), cloudsync.Request{})
+		require.ErrorIs(t, err, cloudsync.ErrFull)
+		require.Len(t, w.cloud.objects, there)
+	}
+	require.Less(t, len(a.notes), notes+3)
+	w.planted = nil
+	w.must(a)
 }
