@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -214,4 +215,41 @@ func TestTaggedCommitsAreKept(t *testing.T) {
 	_, err = e.Open(t.Context(), made[140], "n")
 	require.ErrorIs(t, err, cloudsync.ErrNotFound)
 	w.settle()
+}
+
+// silent is a Remote that puts a head and says that it has not.
+type silent struct{ cloudsync.Remote }
+
+func (s silent) PutIfAbsent(ctx context.Context, name string, body cloudsync.Body) error {
+	err := s.Remote.PutIfAbsent(ctx, name, body)
+	if err == nil && strings.HasPrefix(name, "heads/") {
+		err = cloudsync.ErrDenied
+	}
+	return err
+}
+
+// TestACommitOfWhichNobodyWasToldCountsHoweverManyFollow: its device was away, and
+// what others have deleted since does not come back.
+func TestACommitOfWhichNobodyWasToldCountsHoweverManyFollow(t *testing.T) {
+	for _, many := range []int{3, 70, 140} { // a head lists 64 at most
+		w := newWorld(t, 2)
+		a, b := w.devices[0], w.devices[1]
+		w.wrote(b, "n", "text")
+		w.must(a)
+		w.planted = func(c *cloudsync.EngineConfig, u use, _ mount, _ bool) { c.Remote = silent{u} }
+		a.disk.write("x", "text of a")
+		_, err := w.sync(a, new(process), cloudsync.Request{})
+		require.ErrorIs(t, err, cloudsync.ErrDenied)
+		w.planted = nil
+		w.must(b)
+		require.Equal(t, "n=text x=text of a", b.disk.String())
+		b.disk.remove("x")
+		for i := range many {
+			w.wrote(b, "n", fmt.Sprint(i))
+		}
+		w.must(a)
+		require.Equal(t, fmt.Sprintf("n=%d", many-1), a.disk.String(), "after %d commits", many)
+		w.settle()
+		w.equal()
+	}
 }

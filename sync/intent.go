@@ -151,7 +151,10 @@ func (w *work) counted(ctx context.Context, h head) (bool, error) {
 		return false, err
 	}
 	newest, err := w.r.head(ctx, seq)
-	return err == nil && newest.follows(h.Seq, h.id), err
+	if err != nil {
+		return false, err
+	}
+	return w.r.follows(ctx, newest, h)
 }
 
 // abandon forgets what was begun.

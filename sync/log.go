@@ -66,6 +66,23 @@ func (r *repository) chapter(ctx context.Context, name string) (all []entry, err
 	return all, nil
 }
 
+// follows reports whether a commit is a head, or one that it or its chapters list.
+func (r *repository) follows(ctx context.Context, n, h head) (bool, error) {
+	if h.Seq > n.Seq || n.reaches(h.Seq) {
+		return n.follows(h.Seq, h.id), nil
+	}
+	for _, older := range n.Older {
+		all, err := r.chapter(ctx, older.Name)
+		if err != nil {
+			return false, err
+		}
+		if i := slices.IndexFunc(all, func(e entry) bool { return e.Seq == h.Seq }); i >= 0 {
+			return all[i].ID == h.id, nil
+		}
+	}
+	return false, nil // it has been forgotten, or came to a number that was
+}
+
 // putChapters puts commits, newest first, in as many chapters as they need.
 func (r *repository) putChapters(ctx context.Context, all []entry) (chapters []chapter, err error) {
 	for some := range slices.Chunk(all, maxCommits) {

@@ -157,10 +157,11 @@ func (r *repository) counts(ctx context.Context, h head) error {
 	if err != nil {
 		return err
 	}
-	if !n.follows(h.Seq, h.id) {
-		return ErrStale
+	follows, err := r.follows(ctx, n, h)
+	if err == nil && !follows {
+		err = ErrStale
 	}
-	return nil
+	return err
 }
 
 // body is a Body in memory.
