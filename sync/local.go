@@ -120,6 +120,15 @@ func (l *LocalFiles) Caps(context.Context) (Caps, error) {
 	}
 	probe := Staging + "/probe-" + rand.Text()
 	now, fine, err := touch(root, probe)
+	if errors.Is(err, fs.ErrNotExist) { // somebody has deleted Staging
+		if err := l.Close(); err != nil {
+			return Caps{}, err
+		}
+		if root, err = l.open(); err != nil {
+			return Caps{}, err
+		}
+		now, fine, err = touch(root, probe)
+	}
 	if err != nil {
 		return Caps{}, named(err)
 	}

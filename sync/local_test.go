@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/storage/memory"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
 
@@ -81,4 +83,33 @@ func TestAFolderThatWasUsedBeforeIsLookedAtAgain(t *testing.T) {
 		}
 		require.NoError(t, files.Close())
 	}
+}
+
+// TestADeletedStagingIsNoticed, which is where a folder is known by: whoever asks is
+// told what a sync would do, and may have it done.
+func TestADeletedStagingIsNoticed(t *testing.T) {
+	path := t.TempDir()
+	files := cloudsync.Dir(path)
+	defer func() { require.NoError(t, files.Close()) }()
+	f, err := cloudsync.New(cloudsync.Config{
+		Name: "notes", Device: "laptop", Files: files, Store: memory.New(), Remote: memory.New().Remote("notes"), Vault: latch("secret"),
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	require.NoError(t, os.WriteFile(filepath.Join(path, "kept"), []byte("1"), 0o600))
+	_, err = f.Sync(t.Context(), cloudsync.Request{})
+	require.NoError(t, err)
+	require.NoError(t, os.RemoveAll(filepath.Join(path, cloudsync.Staging)))
+	_, err = f.Sync(t.Context(), cloudsync.Request{})
+	require.ErrorIs(t, err, cloudsync.ErrGuard)
+	plan, err := f.Plan(t.Context(), cloudsync.Request{})
+	require.NoError(t, err)
+	require.Empty(t, plan.Actions)
+	for range 2 {
+		_, err = f.Sync(t.Context(), cloudsync.Request{Plan: plan.ID})
+		require.NoError(t, err)
+		plan.ID = ""
+	}
+	require.FileExists(t, filepath.Join(path, "kept"))
 }
