@@ -208,6 +208,11 @@ func (w *work) take(ctx context.Context, c tree.Change) error {
 
 // place puts what is staged for a path there.
 func (w *work) place(ctx context.Context, c tree.Change) error {
+	if w.recovers {
+		if err := w.inspect(ctx, c, aside(w.staged(c.Path))); err != nil || w.failed(c.Path) {
+			return err
+		}
+	}
 	now, err := w.read(ctx, c.Path)
 	if errors.Is(err, fs.ErrPermission) {
 		w.leave(c.Path, err.Error())

@@ -193,14 +193,14 @@ func slowly(root *os.Root, p pair) error {
 	case info.IsDir():
 		return inTheWay(p)
 	}
-	aside := p.staged + "-aside"
-	if err := root.Rename(p.path, aside); err != nil {
+	out := aside(p.staged)
+	if err := root.Rename(p.path, out); err != nil {
 		return err
 	}
 	if err := root.Rename(p.staged, p.path); err != nil {
-		return errors.Join(err, root.Rename(aside, p.path))
+		return errors.Join(err, root.Rename(out, p.path))
 	}
-	return root.Rename(aside, p.staged)
+	return root.Rename(out, p.staged)
 }
 
 func inTheWay(p pair) error { return fmt.Errorf("%w: a folder is at %q", ErrExists, p.path) }

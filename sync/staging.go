@@ -16,6 +16,10 @@ func (w *work) staged(path string) string {
 	return w.stagedAs(hex.EncodeToString(id[:16]))
 }
 
+// aside is the name by which what is at a path is moved out of the way of what is
+// staged, for a moment, where two entries cannot be exchanged at once.
+func aside(staged string) string { return staged + "-aside" }
+
 // stagedAs is a name below Staging. Others stage files there too: the same device
 // for another remote, and perhaps another device.
 func (w *work) stagedAs(name string) string { return Staging + "/" + w.staging + "-" + name }

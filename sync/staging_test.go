@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"encoding/hex"
 	"errors"
 	"maps"
 	"os"
@@ -127,5 +128,32 @@ func TestNotesThatWereNotLostGiveUpWhatIsDeleted(t *testing.T) {
 		if !p.dead {
 			return
 		}
+	}
+}
+
+// TestAnEditThatWasMovedAsideIsKept: where two entries cannot be exchanged at once, a
+// crash comes between the two names that are given.
+func TestAnEditThatWasMovedAsideIsKept(t *testing.T) {
+	for _, placed := range []bool{false, true} {
+		w := newWorld(t, 2)
+		a, b := w.devices[0], w.devices[1]
+		halfway(w, a, b)
+		id, staged := plain{}.ID([]byte("edited")), ""
+		for path := range b.disk.all {
+			if strings.HasSuffix(path, "-"+hex.EncodeToString(id[:16])) {
+				staged = path
+			}
+		}
+		require.NotEmpty(t, staged)
+		b.disk.remove("edited")
+		b.disk.write(staged+"-aside", "edited by b")
+		if placed {
+			b.disk.rename(staged, "edited")
+		}
+		w.must(b)
+		w.settle()
+		w.equal()
+		require.Contains(t, a.disk.String(), "=edited by b")
+		require.Contains(t, a.disk.String(), "=new")
 	}
 }
