@@ -81,8 +81,9 @@ func (w *work) recover(ctx context.Context) error {
 func (w *work) resume(ctx context.Context, i intent) error {
 	if untouched, err := w.untouched(ctx, i); err != nil {
 		return err
-	} else if !untouched {
-		return w.abandon(ctx)
+	} else if !untouched { // among what is staged may be an edit that came out: it becomes stale
+		w.staging = w.ownStaging()
+		return errors.Join(w.book.save(ctx, Entry{keyStaging, []byte(w.staging)}), w.abandon(ctx))
 	}
 	if w.masked = i.Masked; w.masked == nil {
 		w.masked = make(map[string]string)

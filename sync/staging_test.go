@@ -157,3 +157,24 @@ func TestAnEditThatWasMovedAsideIsKept(t *testing.T) {
 		require.Contains(t, a.disk.String(), "=new")
 	}
 }
+
+// TestWhatCameOutOfAPathIsKeptThoughItsProofIsGone, as it is when another process of
+// this device took it for stale.
+func TestWhatCameOutOfAPathIsKeptThoughItsProofIsGone(t *testing.T) {
+	w := newWorld(t, 2)
+	a, b := w.devices[0], w.devices[1]
+	halfway(w, a, b)
+	for path, n := range b.disk.all {
+		switch {
+		case strings.Contains(path, "-proof-"):
+			b.disk.remove(path)
+		case strings.HasPrefix(path, cloudsync.Staging+"/") && n.content == "new":
+			n.content = "precious"
+		}
+	}
+	for range 2 {
+		w.must(b)
+		require.Equal(t, "edited=new new=new", b.disk.String())
+	}
+	require.Equal(t, []string{"precious", "precious"}, inStaging(b))
+}
