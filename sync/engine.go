@@ -283,13 +283,18 @@ func (w *work) sameHistory(ctx context.Context) error {
 }
 
 // overtaken reports whether there is a newer head, after an object of this one
-// was not found. If there is none, it is damage.
+// was not found. If there is none, it is damage, unless it is the folder that is
+// not there any more.
 func (w *work) overtaken(ctx context.Context, missing error) (bool, error) {
 	seq, put, err := w.r.newest(ctx)
 	if err != nil {
 		return false, err
 	}
-	if seq <= w.head.Seq {
+	switch {
+	case seq > w.head.Seq:
+	case w.gone(ctx):
+		return false, fmt.Errorf("the folder has gone: %w", missing)
+	default:
 		return false, fmt.Errorf("%w: %w", ErrCorrupt, missing)
 	}
 	w.put = put

@@ -14,10 +14,25 @@ func kept(c tree.Change) map[int]bool {
 	if c.Old == nil || c.New == nil || len(c.Old.Chunks) < 2 {
 		return nil
 	}
-	kept, rest := make(map[int]bool), c.Old.Chunks
+	first, next := make(map[tree.ID]int), make([]int, len(c.Old.Chunks)) // of each chunk; -1 is none
+	for at, id := range slices.Backward(c.Old.Chunks) {
+		later, there := first[id]
+		if !there {
+			later = -1
+		}
+		first[id], next[at] = at, later
+	}
+	kept, from := make(map[int]bool), 0
 	for i, id := range c.New.Chunks {
-		if at := slices.Index(rest, id); at >= 0 {
-			kept[i], rest = true, rest[at+1:]
+		at, there := first[id]
+		for there && at >= 0 && at < from {
+			at = next[at]
+		}
+		if !there {
+			continue
+		}
+		if first[id] = at; at >= 0 {
+			kept[i], from = true, at+1
 		}
 	}
 	return kept

@@ -110,25 +110,29 @@ const tick, fineTick = 2 * time.Second, 100 * time.Millisecond
 
 // Caps implements Files. What is changed from then on, or was shortly before, is
 // Recent.
-func (l *LocalFiles) Caps(context.Context) (Caps, error) {
+func (l *LocalFiles) Caps(context.Context) (caps Caps, err error) {
 	if err := l.renew(); err != nil {
 		return Caps{}, err
 	}
+	for range 3 { // somebody may have deleted Staging, or what it has
+		if caps, err = l.asked(); !errors.Is(err, fs.ErrNotExist) {
+			return caps, err
+		}
+		if err := l.Close(); err != nil {
+			return Caps{}, err
+		}
+	}
+	return caps, err
+}
+
+// asked makes a file to see what the tree can hold.
+func (l *LocalFiles) asked() (Caps, error) {
 	root, err := l.open()
 	if err != nil {
 		return Caps{}, err
 	}
 	probe := Staging + "/probe-" + rand.Text()
 	now, fine, err := touch(root, probe)
-	if errors.Is(err, fs.ErrNotExist) { // somebody has deleted Staging
-		if err := l.Close(); err != nil {
-			return Caps{}, err
-		}
-		if root, err = l.open(); err != nil {
-			return Caps{}, err
-		}
-		now, fine, err = touch(root, probe)
-	}
 	if err != nil {
 		return Caps{}, named(err)
 	}

@@ -1,6 +1,10 @@
 package sync_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -112,4 +116,60 @@ func TestADeletedStagingIsNoticed(t *testing.T) {
 		plan.ID = ""
 	}
 	require.FileExists(t, filepath.Join(path, "kept"))
+}
+
+// leaving are Files that may go away when a file is staged, as those of a disk that is
+// unplugged.
+type leaving struct {
+	*cloudsync.LocalFiles
+	leave func()
+}
+
+func (l leaving) Stage(ctx context.Context, f cloudsync.File, content io.Reader) error {
+	l.leave()
+	return l.LocalFiles.Stage(ctx, f, content)
+}
+
+func TestAFolderThatGoesAwayIsNoDamage(t *testing.T) {
+	for _, mounted := range []bool{false, true} { // an empty folder is left, where it was mounted
+		cloud, path := memory.New().Remote("notes"), filepath.Join(t.TempDir(), "notes")
+		open := func(path string, leave func()) *cloudsync.Folder {
+			require.NoError(t, os.MkdirAll(path, 0o755))
+			files := leaving{cloudsync.Dir(path), leave}
+			f, err := cloudsync.New(cloudsync.Config{
+				Name: "notes", Device: filepath.Base(path), Files: files, Store: memory.New(), Remote: cloud, Vault: latch("secret"),
+				Logger: slog.New(slog.DiscardHandler),
+			})
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, errors.Join(f.Close(), files.Close())) })
+			return f
+		}
+		other := filepath.Join(t.TempDir(), "other")
+		a := open(other, func() {})
+		leaves := false
+		b := open(path, func() {
+			if leaves {
+				leaves = false
+				require.NoError(t, os.CopyFS(path+".away", os.DirFS(path)))
+				require.NoError(t, os.RemoveAll(path))
+				if mounted {
+					require.NoError(t, os.Mkdir(path, 0o755))
+				}
+			}
+		})
+		for i, want := range []error{nil, cloudsync.ErrNotFound, nil} {
+			require.NoError(t, os.WriteFile(filepath.Join(other, fmt.Sprint("n", i)), []byte("text"), 0o600))
+			_, err := a.Sync(t.Context(), cloudsync.Request{})
+			require.NoError(t, err)
+			leaves = want != nil
+			_, err = b.Sync(t.Context(), cloudsync.Request{})
+			require.ErrorIs(t, err, want)
+			require.NotErrorIs(t, err, cloudsync.ErrCorrupt)
+			if want != nil {
+				require.NoError(t, os.RemoveAll(path))
+				require.NoError(t, os.Rename(path+".away", path))
+			}
+		}
+		require.FileExists(t, filepath.Join(path, "n2"))
+	}
 }

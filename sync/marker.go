@@ -74,6 +74,15 @@ func (w *work) marked(ctx context.Context) (m marker, err error) {
 	return m, nil
 }
 
+// gone reports whether the folder is not there any more, or not with its mark.
+func (w *work) gone(ctx context.Context) bool {
+	if _, err := w.Files.Caps(ctx); err != nil {
+		return true
+	}
+	m, err := w.marked(ctx)
+	return err != nil || w.known.id != "" && m.Commits[w.Sealer.Repository()].Commit == ""
+}
+
 // agree looks that the folder is the one of which this device has notes. If its
 // marker says another commit, that is what it comes from, or else nothing is
 // known of it. One without a marker is refused: it may not be mounted.
