@@ -37,6 +37,9 @@ var _ Files = (*LocalFiles)(nil)
 // Dir returns the folder at path, which has to be there. It is opened when it is
 // first used, and anew by a sync that finds another one there.
 //
+// What is mounted somewhere in it is sent like all else; what others do to that
+// stays a Problem, since nothing can be exchanged with another file system.
+//
 // Who changes it locks a file of Staging, so that of two Folders of one directory,
 // in one process or two, one works at a time: the other one's run fails with
 // ErrBusy, if the lock does not come free within seconds. Those with one store wait

@@ -15,7 +15,8 @@ import (
 // head comes last, so that dst is whole as soon as it has one, and is the only one:
 // it knows all commits. History and bases go along: a device can go on with dst as
 // if it were src. A dst with another repository, or one that has gone on by itself,
-// is ErrForked. What only dst has stays there.
+// is ErrForked. What only dst has stays there. What src does not list yet, though it
+// was put, comes with the next Mirror.
 func Mirror(ctx context.Context, dst, src Remote) error {
 	from, to := bare(src), bare(dst)
 	for range maxTries {

@@ -373,7 +373,8 @@ func playModel(t *testing.T) historytest.Player {
 // play plays one history, with a bug or without.
 func play(t *testing.T, steps []historytest.Step, planted func(*cloudsync.EngineConfig, use, mount, bool)) string {
 	return historytest.Failure(t, func(t testing.TB) {
-		m := &model{world: newWorld(t, 2+len(steps)%2), gone: make(map[string]bool), freed: make(map[string]bool), at: make(map[string]string), perms: make(map[string]bool), ignored: make(map[string]bool)}
+		devices := []int{2, 3, 2, 3, 2, 3, 4, 5}[len(steps)%8]
+		m := &model{world: newWorld(t, devices), gone: make(map[string]bool), freed: make(map[string]bool), at: make(map[string]string), perms: make(map[string]bool), ignored: make(map[string]bool)}
 		if last := m.devices[len(m.devices)-1]; len(steps) > 0 && steps[0][2]%4 == 0 {
 			last.caps.CaseSensitive, last.disk.dull = false, true
 		}
