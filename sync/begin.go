@@ -179,8 +179,8 @@ func (f *Folder) holding(ctx context.Context, use func(ctx context.Context, toke
 // Wait keeps the promise of Syncer.
 func (f *Folder) Wait(ctx context.Context, id string) (Run, error) {
 	for {
+		work, given := f.working(id) // before the record, which its end is in when there is none
 		run, err := f.Get(ctx, id)
-		work, given := f.working(id)
 		switch {
 		case err != nil:
 			return run, err

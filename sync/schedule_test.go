@@ -3,6 +3,7 @@ package sync_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,21 +85,22 @@ func TestANudgeSyncsOnceItIsQuiet(t *testing.T) {
 // down is a Remote that does not answer.
 type down struct {
 	cloudsync.Remote
-	is    bool
+	is    atomic.Bool
 	after string // that was put
 }
 
 func (d *down) PutIfAbsent(ctx context.Context, name string, body cloudsync.Body) error {
-	if d.is {
+	if d.is.Load() {
 		return cloudsync.ErrDenied
 	}
-	d.is = name == d.after
+	d.is.Store(name == d.after)
 	return d.Remote.PutIfAbsent(ctx, name, body)
 }
 
 func TestAfterAFailureRunWaitsLongerEachTimeUntilItIsNudged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cloud := &down{Remote: memory.New().Remote("notes"), is: true}
+		cloud := &down{Remote: memory.New().Remote("notes")}
+		cloud.is.Store(true)
 		a := newDesk(t, "laptop", cloud, func(c *cloudsync.Config) { c.Interval = 24 * time.Hour })
 		a.disk.write("diary.md", "dear diary")
 		a.running()
@@ -110,7 +112,7 @@ func TestAfterAFailureRunWaitsLongerEachTimeUntilItIsNudged(t *testing.T) {
 		many := len(a.runs())
 		require.Less(t, many, 150)
 		require.Greater(t, many, 24)
-		cloud.is = false
+		cloud.is.Store(false)
 		a.Nudge()
 		time.Sleep(3 * time.Second)
 		synctest.Wait()

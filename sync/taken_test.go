@@ -161,7 +161,8 @@ func TestKeysCountOnceASyncHasSucceeded(t *testing.T) {
 		cloud.after = "config"
 		_, err := a.Sync(t.Context(), cloudsync.Request{})
 		require.ErrorIs(t, err, cloudsync.ErrDenied)
-		cloud.after, cloud.is = "", false
+		cloud.after = ""
+		cloud.is.Store(false)
 		for _, name := range objects(t, cloud) {
 			require.NoError(t, cloud.Delete(t.Context(), name))
 		}
