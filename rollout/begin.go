@@ -254,10 +254,10 @@ func (s Split) renamed(from, to RevisionID) Split {
 // run up, it returns the run so far and the error that says so.
 func (c *Controller) Wait(ctx context.Context, id string) (Run, error) {
 	for {
-		run, err := c.Get(ctx, id)
 		c.mu.Lock()
-		r, given := c.live[id], c.given[id]
+		r, given := c.live[id], c.given[id] // before the record, which its end is in when there is none
 		c.mu.Unlock()
+		run, err := c.Get(ctx, id)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return c.soFar(ctx, run, id), context.Cause(ctx)
