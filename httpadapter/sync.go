@@ -208,7 +208,14 @@ func (s *syncRoutes) perform(c *web.Call) error {
 		if err != nil {
 			return err
 		}
-		if b.CloudName != dirOf(st) {
+		other := b.CloudName != dirOf(st)
+		if b.CloudName == mainDir && !other {
+			other, err = s.has(c.Context(), mainDir)
+		}
+		if err != nil {
+			return err
+		}
+		if other {
 			request.Remote = b.CloudName
 		}
 	}

@@ -119,7 +119,7 @@ func (s *syncRoutes) removeDir(c *web.Call) error {
 	switch {
 	case err != nil:
 		return err
-	case st.Settings.Remote == name || st.Run != nil && st.Run.Request.Remote == name:
+	case dirOf(st) == name || st.Run != nil && st.Run.Request.Remote == name:
 		return fmt.Errorf("%w: remote %q is in use", cloudsync.ErrInvalid, name)
 	}
 	if err := s.remotes.Remove(c.Context(), name); err != nil {

@@ -139,3 +139,33 @@ func TestCloudDirectoriesAreListedMadeUsedAndRemoved(t *testing.T) {
 	require.Equal(t, "main", call("removeCloudSyncDir", `{"name":"other"}`)["data"])
 	require.Empty(t, call("listCloudSyncDir", `{}`)["data"].(map[string]any)["syncDirs"])
 }
+
+func TestADirectoryCalledMainIsTheOneThatIsMeant(t *testing.T) {
+	s := newSynced(t)
+	call := func(name, body string) any {
+		return s.send("POST", "/api/sync/"+name, body, as(admin)).json(t)["code"]
+	}
+	perform := func() map[string]any {
+		require.EqualValues(t, 0, call("performSync", `{"app":"a","cloudName":"main"}`))
+		run := s.list(t, "/runs", "runs")[0]
+		_, err := s.folder.Wait(t.Context(), run["id"].(string))
+		require.NoError(t, err)
+		return run
+	}
+	require.NotContains(t, perform(), "remote", "that which has no name")
+	require.EqualValues(t, 0, call("createCloudSyncDir", `{"name":"main"}`))
+	require.EqualValues(t, -1, call("removeCloudSyncDir", `{"name":"main"}`), "a list says that it is in use")
+	require.Equal(t, "main", perform()["remote"])
+}
+
+func TestNothingWasEverSynced(t *testing.T) {
+	s := newSynced(t)
+	require.Empty(t, s.list(t, "/commits", "commits"))
+	require.Empty(t, s.list(t, "/conflicts", "conflicts"))
+	refused := s.get(ownSync + "/files?path=nope")
+	require.Equal(t, "not-found", refused.problem(t))
+	require.Contains(t, refused.text, "nothing was ever synced with this remote")
+	for _, paths := range []string{`[null]`, `[""]`} {
+		require.Equal(t, http.StatusBadRequest, s.post(ownSync+"/restore", `{"commit":"x","paths":`+paths+`}`).StatusCode, paths)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 )
@@ -194,6 +195,20 @@ func (f *Folder) present(ctx context.Context, token int64, remote string, result
 		Problems: result.Problems[:min(len(result.Problems), maxProblems)], Devices: result.Devices,
 	}
 	_, err := f.notesOf(remote).Update(ctx, token, []Entry{noted(keyPresent, p)})
+	return err
+}
+
+// lacks notes what a restore could not do, until the next sync has found what is so
+// then.
+func (f *Folder) lacks(ctx context.Context, token int64, remote string, problems []Problem) error {
+	var p present
+	notes := f.notesOf(remote)
+	if _, err := f.records.read(ctx, notes.prefix+keyPresent, &p); err != nil {
+		return err
+	}
+	problems = slices.Concat(problems, p.Problems)
+	p.Problems = problems[:min(len(problems), maxProblems)]
+	_, err := notes.Update(ctx, token, []Entry{noted(keyPresent, p)})
 	return err
 }
 

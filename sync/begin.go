@@ -120,8 +120,7 @@ func (f *Folder) record(ctx context.Context, held *lease.Held, run Run) (Run, er
 func (f *Folder) hold(ctx context.Context) (*lease.Held, error) {
 	c := lease.HoldConfig{Owner: f.config.Owner, TTL: f.config.LockTTL, Line: &f.line}
 	held, err := lease.Hold(ctx, f.config.Locker, f.item, c)
-	by, isHeld := errors.AsType[*lease.HeldError](err)
-	if !isHeld {
+	if _, isHeld := errors.AsType[*lease.HeldError](err); !isHeld {
 		return held, err
 	}
 	live, err := f.records.live(ctx)
@@ -129,14 +128,14 @@ func (f *Folder) hold(ctx context.Context) (*lease.Held, error) {
 		return nil, err
 	}
 	if live != nil {
-		return nil, fmt.Errorf("%w: %w", busy(*live), by)
+		return nil, busy(*live)
 	}
 	waiting, done := context.WithTimeout(ctx, f.config.LockTTL+time.Second)
 	defer done()
 	c.Wait = true
 	held, err = lease.Hold(waiting, f.config.Locker, f.item, c)
 	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
-		err = fmt.Errorf("%w: %w", ErrBusy, by)
+		err = fmt.Errorf("%w: another process works on the folder", ErrBusy)
 	}
 	return held, err
 }

@@ -217,8 +217,9 @@ func (w *work) open(ctx context.Context, commit, path string) (*reading, error) 
 	if err := w.live(ctx); err != nil {
 		return nil, err
 	}
-	root := w.base
+	root, named := w.base, "the folder as it was last synced"
 	if commit != "" {
+		named = fmt.Sprintf("commit %.8s", commit)
 		c, err := w.find(ctx, commit)
 		if err != nil {
 			return nil, err
@@ -230,7 +231,7 @@ func (w *work) open(ctx context.Context, commit, path string) (*reading, error) 
 		return nil, err
 	}
 	if file == nil || file.Kind != tree.File {
-		return nil, fmt.Errorf("%w: commit %.8s has no file %q", errAbsent, commit, path)
+		return nil, fmt.Errorf("%w: %s has no file %q", errAbsent, named, path)
 	}
 	return newReading(ctx, func(ctx context.Context) (*sources, io.Reader) {
 		c := tree.Change{Path: path, New: file}

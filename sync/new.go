@@ -100,7 +100,7 @@ func (c Config) check() error {
 
 func (k Retention) check(name string) error {
 	if k.Age < 0 || k.Daily < 0 || k.Weekly < 0 {
-		return fmt.Errorf("%w: %s has a negative number", ErrInvalid, name)
+		return fmt.Errorf("%w: %s is %+v, none of it may be negative", ErrInvalid, name, k)
 	}
 	return nil
 }

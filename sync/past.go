@@ -33,10 +33,21 @@ func listed[T any](ctx context.Context, f *Folder, list func(context.Context, *e
 	}
 }
 
+// ifAny yields nothing of a remote with which nothing was ever synced.
+func ifAny[T any](all iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for v, err := range all {
+			if errors.Is(err, errNever) || !yield(v, err) {
+				return
+			}
+		}
+	}
+}
+
 // Commits yields the commits that q selects, newest first, and stops after an
 // error.
 func (f *Folder) Commits(ctx context.Context, q CommitQuery) iter.Seq2[Commit, error] {
-	return listed(ctx, f, func(ctx context.Context, e *engine) iter.Seq2[Commit, error] { return e.Commits(ctx, q) })
+	return ifAny(listed(ctx, f, func(ctx context.Context, e *engine) iter.Seq2[Commit, error] { return e.Commits(ctx, q) }))
 }
 
 // Diff yields what differs from one commit to another, by path. "" is the
@@ -150,7 +161,7 @@ func (f *Folder) Restore(ctx context.Context, r RestoreRequest) (Run, error) {
 
 // Conflicts yields the conflict copies that are there, by path.
 func (f *Folder) Conflicts(ctx context.Context) iter.Seq2[Conflict, error] {
-	return listed(ctx, f, func(ctx context.Context, e *engine) iter.Seq2[Conflict, error] { return e.Conflicts(ctx) })
+	return ifAny(listed(ctx, f, func(ctx context.Context, e *engine) iter.Seq2[Conflict, error] { return e.Conflicts(ctx) }))
 }
 
 // Resolve ends a conflict, as a local edit that the next sync commits. It

@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/upkeep-go/upkeep/internal/tree"
@@ -73,6 +74,9 @@ func (r RestoreRequest) check() error {
 			return err
 		}
 	}
+	if i := slices.Index(r.Paths, ""); i >= 0 {
+		return fmt.Errorf("%w: Paths has an empty path, at %d", ErrInvalid, i)
+	}
 	return nil
 }
 
@@ -116,6 +120,9 @@ func (w *work) restore(ctx context.Context, r RestoreRequest) error {
 		}
 		if was == nil {
 			return fmt.Errorf("%w: commit %.8s has no %q", errAbsent, r.Commit, path)
+		}
+		if path == "" {
+			was.Mode = 0o755 // of the folder that it may become
 		}
 		to := strings.Trim(r.Into+"/"+path, "/")
 		if at[to], err = w.over(ctx, ours, to, was); err != nil {

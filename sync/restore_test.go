@@ -2,12 +2,14 @@ package sync_test
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/storage/memory"
 	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
 
@@ -213,4 +215,41 @@ func TestAForcePullKeepsHistory(t *testing.T) {
 	require.NoError(t, err)
 	_, err = e.Open(t.Context(), all[1].ID, "n.md")
 	require.ErrorIs(t, err, cloudsync.ErrNotFound)
+}
+
+func TestStatusTellsWhatARestoreCouldNotDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newDesk(t, "laptop", memory.New().Remote("notes"), nil)
+		for _, err := range a.Commits(t.Context(), cloudsync.CommitQuery{}) {
+			require.NoError(t, err, "nothing was ever synced")
+		}
+		a.disk.write("n", "1")
+		a.disk.write("d/x", "2")
+		first := a.sync(cloudsync.Request{}).Commit
+		restored := func(q cloudsync.RestoreRequest) (paths []string) {
+			q.Commit = first
+			run, err := a.Restore(t.Context(), q)
+			require.NoError(t, err)
+			_, err = a.Wait(t.Context(), run.ID)
+			require.NoError(t, err)
+			status, err := a.Status(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, first, status.Commit)
+			require.NotZero(t, status.SyncedAt)
+			for _, p := range status.Problems {
+				paths = append(paths, p.Path)
+			}
+			return paths
+		}
+		require.Empty(t, restored(cloudsync.RestoreRequest{Into: "back/of/it"}))
+		require.Equal(t, fs.FileMode(0o755), a.disk.all["back/of/it"].mode.Perm(), "as of any folder that is new")
+		require.Equal(t, []string{"n/d/x"}, restored(cloudsync.RestoreRequest{Paths: []string{"d/x"}, Into: "n"}))
+		a.sync(cloudsync.Request{})
+		require.Contains(t, a.disk.String(), "back/of/it/d/x=2")
+		status, err := a.Status(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, status.Problems)
+		_, err = a.Restore(t.Context(), cloudsync.RestoreRequest{Commit: first, Paths: []string{"n", ""}})
+		require.ErrorIs(t, err, cloudsync.ErrInvalid, "it is not the whole commit")
+	})
 }

@@ -38,6 +38,9 @@ type opening struct {
 	dry    bool  // the remote stays as it is
 }
 
+// errNever is the ErrNotFound of a remote that is empty.
+var errNever = fmt.Errorf("%w: nothing was ever synced with this remote", ErrNotFound)
+
 // unlock returns the keys of the repository of a remote: those that the store
 // keeps, once a sync has succeeded with them, or else those that the passphrase
 // opens. An empty remote gets its repository, once it has shown that it overwrites
@@ -63,6 +66,9 @@ func (o opening) unlock(ctx context.Context) (Keys, error) {
 			return keys, err
 		}
 		c, err = o.found(ctx, keys)
+	}
+	if isNotFound(err) {
+		return nil, errNever
 	}
 	if err != nil {
 		return nil, err

@@ -154,17 +154,29 @@ func (f full) PutIfAbsent(ctx context.Context, name string, body cloudsync.Body)
 
 func TestWhoFailsAgainAndAgainLeavesNothingThere(t *testing.T) {
 	w := newWorld(t, 1)
-	a := w.devices[0]
+	a, remote, refuses := w.devices[0], memory.New().Remote("notes"), false
+	w.planted = func(c *cloudsync.EngineConfig, _ use, _ mount, _ bool) {
+		if c.Remote, c.Parallel = remote, 4; refuses {
+			c.Remote = full{remote}
+		}
+	}
+	objects := func() (n int) {
+		for _, err := range remote.List(t.Context(), "", "") {
+			require.NoError(t, err)
+			n++
+		}
+		return n
+	}
 	w.wrote(a, "x", "1")
-	there, notes := len(w.cloud.objects), len(a.notes)
-	w.planted = func(c *cloudsync.EngineConfig, u use, _ mount, _ bool) { c.Remote, c.Parallel = full{u}, 4 }
+	there, notes := objects(), len(a.notes)
+	refuses = true
 	for i := range 3 {
 		a.disk.write("x", fmt.Sprint("later ", i))
 		_, err := w.sync(a, new(process), cloudsync.Request{})
 		require.ErrorIs(t, err, cloudsync.ErrFull)
-		require.Len(t, w.cloud.objects, there)
+		require.Equal(t, there, objects())
 	}
 	require.Less(t, len(a.notes), notes+3)
-	w.planted = nil
+	refuses = false
 	w.must(a)
 }

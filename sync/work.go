@@ -91,6 +91,9 @@ func (r *runner) acts(e *engine) error {
 	case KindRestore:
 		result, err := e.Restore(r.ctx, *r.run.Restore)
 		r.count(result)
+		if err == nil && len(result.Problems) > 0 {
+			err = r.f.lacks(r.ctx, r.held.Lease().Token, r.run.Request.Remote, result.Problems)
+		}
 		return err
 	case KindRepair:
 		result, err := e.Repair(r.ctx, r.run.Request.By)
