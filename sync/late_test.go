@@ -114,3 +114,23 @@ func TestWhatWasMaskedBeforeACrashStaysMaskedAfterIt(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatAProgramWroteLateIsInHistoryThoughAPullDiscardsIt: it is in no file that
+// anybody sees when the pull begins.
+func TestWhatAProgramWroteLateIsInHistoryThoughAPullDiscardsIt(t *testing.T) {
+	m := &model{world: newWorld(t, 2)}
+	a, b := m.devices[0], m.devices[1]
+	m.wrote(a, "d/x", "of a")
+	b.disk.write("d", "of b")
+	open := b.disk.all["d"]
+	require.Len(t, m.must(b).Conflicts, 1)
+	b.disk.now += 8
+	open.content, open.changed, open.mtime = "later", b.disk.tick(), b.disk.tick()
+	require.NotContains(t, b.disk.String(), "later")
+	_, err := m.world.sync(b, new(process), cloudsync.Request{Mode: cloudsync.ModeForcePull})
+	require.NoError(t, err)
+	require.True(t, m.isShelved(b, "later"))
+	require.False(t, m.isShelved(b, "never"))
+	m.settle()
+	m.equal()
+}

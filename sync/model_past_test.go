@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,6 +45,12 @@ func (m *model) taken(d *device, does func() error) {
 			before[path] = n.content
 		}
 	}
+	var late []string // that programs wrote into what came out, and nobody has seen
+	for path, n := range d.disk.all {
+		if strings.HasPrefix(path, cloudsync.Staging+"/") && m.at[n.content] != "" && !m.gone[n.content] {
+			late = append(late, n.content)
+		}
+	}
 	_, begun := d.notes["journal/"]
 	err := does()
 	there := make(map[string]bool)
@@ -61,6 +68,26 @@ func (m *model) taken(d *device, does func() error) {
 		})
 		require.True(m, found, "content %s of %s is in no commit\n%s", content, path, m)
 	}
+	for _, content := range late {
+		if m.gone[content] = !there[content] || err != nil; there[content] || err != nil || begun || m.forgets {
+			continue
+		}
+		m.calm()
+		require.True(m, m.isShelved(d, content), "content %s, written late on %s, is in no commit\n%s", content, d.name, m)
+	}
+}
+
+// isShelved reports whether some commit has a content that the folder has not.
+func (m *model) isShelved(d *device, content string) bool {
+	for _, c := range m.commits(d, cloudsync.CommitQuery{}) {
+		for diff, err := range m.engine(d, new(process), false).Diff(m.Context(), "", c.ID) {
+			require.NoError(m, err)
+			if text, err := m.inCommit(d, c.ID, diff.Path); err == nil && text == content {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // inCommit is what a file has in a commit.
