@@ -205,17 +205,14 @@ func (s *syncRoutes) perform(c *web.Call) error {
 	request.By = cloudsync.By(why)
 	if b.CloudName != "" {
 		st, err := s.syncer.Status(c.Context())
-		if err != nil {
-			return err
-		}
-		other := b.CloudName != dirOf(st)
-		if b.CloudName == mainDir && !other {
-			other, err = s.has(c.Context(), mainDir)
+		named := b.CloudName != dirOf(st)
+		if err == nil && b.CloudName == mainDir && !named { // the one without a name, unless one has this
+			named, err = s.has(c.Context(), mainDir)
 		}
 		if err != nil {
 			return err
 		}
-		if other {
+		if named {
 			request.Remote = b.CloudName
 		}
 	}

@@ -135,7 +135,7 @@ func (f *Folder) hold(ctx context.Context) (*lease.Held, error) {
 	c.Wait = true
 	held, err = lease.Hold(waiting, f.config.Locker, f.item, c)
 	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
-		err = fmt.Errorf("%w: another process works on the folder", ErrBusy)
+		err = fmt.Errorf("%w: somebody else works on the folder", ErrBusy)
 	}
 	return held, err
 }

@@ -168,6 +168,7 @@ func TestOneRunIsLiveAtATime(t *testing.T) {
 		require.ErrorIs(t, err, cloudsync.ErrBusy)
 		_, err = other.Plan(t.Context(), cloudsync.Request{})
 		require.ErrorIs(t, err, cloudsync.ErrBusy)
+		require.NotContains(t, err.Error(), "lease", "nor whose it is")
 		again, err := other.Start(t.Context(), q)
 		require.NoError(t, err)
 		require.Equal(t, run.ID, again.ID)

@@ -45,7 +45,7 @@ func ifAny[T any](all iter.Seq2[T, error]) iter.Seq2[T, error] {
 }
 
 // Commits yields the commits that q selects, newest first, and stops after an
-// error.
+// error. A remote with which nothing was ever synced has none.
 func (f *Folder) Commits(ctx context.Context, q CommitQuery) iter.Seq2[Commit, error] {
 	return ifAny(listed(ctx, f, func(ctx context.Context, e *engine) iter.Seq2[Commit, error] { return e.Commits(ctx, q) }))
 }

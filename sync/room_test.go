@@ -111,14 +111,14 @@ func TestAPullThatCannotEndIsNoEndOfSending(t *testing.T) {
 	require.Equal(t, "m=of b 2 x=text of x", b.disk.String())
 }
 
-// unreadable is a mount of which one file may not be read any more.
+// unreadable is a mount of which some files may not be read any more.
 type unreadable struct {
 	mount
-	path *string
+	paths map[string]bool
 }
 
 func (s unreadable) Open(ctx context.Context, path string) (io.ReadCloser, error) {
-	if path == *s.path {
+	if s.paths[path] {
 		return nil, fmt.Errorf("%w: %q", fs.ErrPermission, path)
 	}
 	return s.mount.Open(ctx, path)
@@ -130,27 +130,29 @@ func TestWhatMayNotBeReadAnyMoreStopsNothingElse(t *testing.T) {
 	w := newWorld(t, 2)
 	a, b := w.devices[0], w.devices[1]
 	w.wrote(a, "x", "text")
+	w.wrote(a, "z", "text")
 	w.wrote(a, "y", "text")
 	w.must(b)
-	path := "x"
+	b.disk.now += 100
+	w.must(b) // it reads all that is recent
+	paths := map[string]bool{"x": true, "z": true}
 	w.planted = func(c *cloudsync.EngineConfig, _ use, m mount, _ bool) {
 		if c.Device == b.name {
-			c.Files = unreadable{m, &path}
+			c.Files = unreadable{m, paths}
 		}
 	}
-	b.disk.now += 100
-	w.must(b)
 	w.wrote(a, "x", "text of a")
 	a.disk.remove("y")
+	a.disk.remove("z")
 	w.must(a)
 	for i := range 2 {
 		b.disk.write("m", fmt.Sprint("of b ", i))
 		require.Contains(t, fmt.Sprint(w.must(b).Problems), "permission")
-		require.Equal(t, fmt.Sprintf("m=of b %d x=text", i), b.disk.String())
+		require.Equal(t, fmt.Sprintf("m=of b %d x=text z=text", i), b.disk.String())
 		w.must(a)
 		require.Equal(t, fmt.Sprintf("m=of b %d x=text of a", i), a.disk.String())
 	}
-	path = ""
+	clear(paths)
 	w.settle()
 	w.equal()
 	require.Contains(t, b.disk.String(), "x=text of a")
