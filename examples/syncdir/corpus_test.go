@@ -123,7 +123,7 @@ func (c corpus) write(t testing.TB) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		f, err := os.Create(path)
 		require.NoError(t, err)
-		p, noise := newProse(c.seed, uint64(1<<32+i)), rand.NewChaCha8([32]byte{byte(c.seed), byte(i)})
+		p, noise := newProse(c.seed, 1<<32+uint64(i)), rand.NewChaCha8([32]byte{byte(c.seed), byte(i)})
 		for left := c.largeSize; left > 0; {
 			part := make([]byte, min(256<<10, left))
 			if left -= len(part); p.random.IntN(2) == 0 {
