@@ -149,7 +149,7 @@ func TestTheReadmeNamesTheSystemsThatAreBuilt(t *testing.T) {
 	list, _, _ = strings.Cut(list, ";")
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	_, named, _ := strings.Cut(string(readme), "and vetted besides: ")
+	_, named, _ := strings.Cut(string(readme), "Built besides: ")
 	named, _, _ = strings.Cut(named, ".")
 	require.NotEmpty(t, list)
 	require.Equal(t, strings.Fields(list), strings.Fields(strings.NewReplacer("`", "", ",", "").Replace(named)))

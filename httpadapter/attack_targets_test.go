@@ -3,12 +3,12 @@ package httpadapter_test
 import (
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/internal/historytest"
 )
 
 // target is a route under attack, with one of its methods.
@@ -90,7 +90,7 @@ func (s *site) attacked() []target {
 				own: strings.HasPrefix(r.Pattern, "/upkeep/v1/"),
 			}
 			twins := strings.HasPrefix(r.Pattern, "/api/lv/") && allowed[strings.TrimPrefix(r.Pattern, "/api")] != nil
-			t.twin = os.Getenv("UPKEEP_FULL") != "1" && (twins || method == http.MethodHead)
+			t.twin = !historytest.Full() && (twins || method == http.MethodHead)
 			filed := filedPapers()
 			t.path = wildcard.ReplaceAllString(rowIDs.Replace(goodIDs.Replace(filed.ids.Replace(r.Pattern))), "nobody")
 			if t.wire.Body > 0 {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/upkeep-go/upkeep/firmware"
 	"github.com/upkeep-go/upkeep/httpadapter"
+	"github.com/upkeep-go/upkeep/internal/historytest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lv"
 	"github.com/upkeep-go/upkeep/rollout"
@@ -126,7 +126,7 @@ func narrowSite(t testing.TB, add func(*site), body int64) *site {
 // full, and where rules are taken, of which there are more than fit otherwise;
 // else one at which it does not take long to read a body that is at the limit.
 func (t target) limitOf() int64 {
-	if _, rules := t.wire.Members["rules"]; rules || os.Getenv("UPKEEP_FULL") == "1" {
+	if _, rules := t.wire.Members["rules"]; rules || historytest.Full() {
 		return 0
 	}
 	return 64 << 10

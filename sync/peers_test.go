@@ -134,7 +134,7 @@ func without(all map[string]string, own ...string) map[string]string {
 // by a peer the same.
 func requireSameAs(t *testing.T, other peer) {
 	histories, rounds := 3, 2
-	if os.Getenv("UPKEEP_FULL") == "1" && !historytest.Raced() {
+	if historytest.Full() {
 		histories, rounds = 10, 4
 	}
 	for seed := range histories {

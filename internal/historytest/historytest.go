@@ -49,6 +49,10 @@ func Unraced(n int) int {
 	return n
 }
 
+// Full reports whether all is tried, by UPKEEP_FULL=1 and without the race
+// detector: for what it makes so dear.
+func Full() bool { return os.Getenv("UPKEEP_FULL") == "1" && !Raced() }
+
 // Raced reports whether this program has the race detector.
 func Raced() bool {
 	built, _ := debug.ReadBuildInfo()

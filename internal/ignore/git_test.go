@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/historytest"
 	"github.com/upkeep-go/upkeep/internal/ignore"
 	"github.com/upkeep-go/upkeep/internal/needstest"
 )
@@ -232,7 +233,7 @@ func (r random) tree(n int) (paths []string) {
 func TestGitSaysTheSameOfRandomLines(t *testing.T) {
 	const texts, paths = 400, 30
 	rounds := 1
-	if os.Getenv("UPKEEP_FULL") == "1" {
+	if historytest.Full() {
 		rounds = 10_000 / texts
 	}
 	matched := 0

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -23,7 +22,7 @@ func TestGitMergesAlike(t *testing.T) {
 	_, err := exec.LookPath("git")
 	needstest.Tool(t, "git", err == nil)
 	seeds := 100
-	if os.Getenv("UPKEEP_FULL") == "1" {
+	if historytest.Full() {
 		seeds = 1000
 	}
 	repository := t.TempDir()

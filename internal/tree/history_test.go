@@ -185,7 +185,7 @@ func holds(p paths, path string, e tree.Entry) bool {
 }
 
 func TestAMergeKeepsEverythingInRandomHistories(t *testing.T) {
-	historytest.Run(t, 10_000, playMerge(t), playMerge(t))
+	historytest.Run(t, historytest.Unraced(10_000), playMerge(t), playMerge(t))
 }
 
 func FuzzMerge(f *testing.F) {

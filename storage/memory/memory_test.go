@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/historytest"
 	"github.com/upkeep-go/upkeep/lease"
 	"github.com/upkeep-go/upkeep/lease/leasetest"
 	"github.com/upkeep-go/upkeep/storage"
@@ -16,12 +17,13 @@ import (
 	"github.com/upkeep-go/upkeep/update/updatetest"
 )
 
-func TestEngine(t *testing.T) {
+func TestSuites(t *testing.T) {
 	storagetest.Run(t, storagetest.Harness{
 		Open: func(testing.TB) storage.Backend { return memory.New() },
 		Retain: func(_ testing.TB, r storage.Retention) storage.Backend {
 			return memory.Open(memory.Config{Retention: r})
 		},
+		Histories: historytest.Unraced(10_000),
 	})
 }
 

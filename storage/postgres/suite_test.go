@@ -5,13 +5,13 @@ package postgres_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/historytest"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/postgres"
 	"github.com/upkeep-go/upkeep/storage/storagetest"
@@ -23,8 +23,8 @@ func TestEngine(t *testing.T) {
 }
 
 func TestEngineThroughATransactionPooler(t *testing.T) {
-	if os.Getenv("UPKEEP_FULL") != "1" {
-		t.Skip("UPKEEP_FULL=1 runs the suites through a pooler too")
+	if !historytest.Full() {
+		t.Skip("UPKEEP_FULL=1 without the race detector runs the suites through a pooler too")
 	}
 	t.Parallel()
 	for _, mode := range []string{"exec", "simple_protocol"} {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/historytest"
 	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/storage"
@@ -84,8 +85,8 @@ func ofNewer(t testing.TB) []byte {
 // TestSuitesOnTablesOfANewerLibrary has this library use tables that have got
 // more columns.
 func TestSuitesOnTablesOfANewerLibrary(t *testing.T) {
-	if os.Getenv("UPKEEP_FULL") == "" {
-		t.Skip("UPKEEP_FULL=1 runs it")
+	if !historytest.Full() {
+		t.Skip("UPKEEP_FULL=1 runs it, without the race detector")
 	}
 	var paths sync.Map // of the open engines
 	openAt := func(t testing.TB, path string, r storage.Retention) storage.Backend {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/historytest"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/storage/storagetest"
@@ -50,6 +51,6 @@ func TestSuites(t *testing.T) {
 			path, _ := paths.Load(b)
 			damage(t, path.(string), statement, args...)
 		},
-		Histories: 2000,
+		Histories: historytest.Unraced(2000),
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/historytest"
 	"github.com/upkeep-go/upkeep/storage"
 	"github.com/upkeep-go/upkeep/storage/sqlite"
 	"github.com/upkeep-go/upkeep/storage/storagetest"
@@ -48,8 +48,8 @@ func (b both) Close() error { return errors.Join(b.DB.Close(), b.app.Close()) }
 // TestSuitesInADatabaseOfTheApplication takes long, because nothing is kept
 // prepared on connections that are borrowed.
 func TestSuitesInADatabaseOfTheApplication(t *testing.T) {
-	if os.Getenv("UPKEEP_FULL") == "" {
-		t.Skip("UPKEEP_FULL=1 runs it")
+	if !historytest.Full() {
+		t.Skip("UPKEEP_FULL=1 runs it, without the race detector")
 	}
 	storagetest.Run(t, storagetest.Harness{
 		Open: func(t testing.TB) storage.Backend {
