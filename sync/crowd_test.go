@@ -26,8 +26,11 @@ import (
 // expected are what a crowd may be told.
 var expected = []error{
 	cloudsync.ErrBusy, cloudsync.ErrNotFound, cloudsync.ErrStale, cloudsync.ErrInvalid, cloudsync.ErrClosed, cloudsync.ErrCancelled,
-	cloudsync.ErrUnavailable, context.Canceled, lease.ErrLost, errWeather,
+	cloudsync.ErrUnavailable, context.Canceled, lease.ErrLost,
 }
+
+// errAway is weather that a record of a run names too.
+var errAway = fmt.Errorf("%w: %w", cloudsync.ErrUnavailable, errWeather)
 
 // crowd is a Folder of which many ask everything at once.
 type crowd struct {
@@ -142,7 +145,7 @@ func (c *crowd) types(f *memory.Files, cloud *syncertest.Faults) {
 			_, _ = f.Place(c.t.Context(), staged, fmt.Sprint(c.draw(9)))
 		}
 		calls := []syncertest.Call{syncertest.Put, syncertest.Get, syncertest.List, syncertest.Delete}
-		cloud.Fail(calls[c.draw(len(calls))], c.draw(3), errWeather)
+		cloud.Fail(calls[c.draw(len(calls))], c.draw(3), errAway)
 		time.Sleep(time.Duration(c.draw(4000)) * time.Millisecond)
 	}
 }
