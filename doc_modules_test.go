@@ -145,7 +145,7 @@ func TestEveryNestedModuleUsesThisTree(t *testing.T) {
 func TestTheReadmeNamesTheSystemsThatAreBuilt(t *testing.T) {
 	ci, err := os.ReadFile(".ci/run")
 	require.NoError(t, err)
-	_, list, _ := strings.Cut(string(ci), "\nfor system in ")
+	_, list, _ := strings.Cut(string(ci), "for system in ")
 	list, _, _ = strings.Cut(list, ";")
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
