@@ -182,8 +182,11 @@ func (m *model) judgePast() {
 	if m.tagged != "" {
 		require.Contains(m, ids(all), m.tagged, "the tagged commit is forgotten\n%s", m)
 	}
+	names := append(slices.Collect(maps.Keys(d.disk.visible())), paths...)
+	slices.Sort(names)
+	names = slices.Compact(names)
 	for _, c := range all {
-		for _, path := range append(slices.Collect(maps.Keys(d.disk.visible())), paths...) {
+		for _, path := range names {
 			_, err := m.inCommit(d, c.ID, path)
 			require.True(m, err == nil || errors.Is(err, cloudsync.ErrNotFound), "commit %.4s, %s: %v\n%s", c.ID, path, err, m)
 		}
