@@ -22,7 +22,7 @@ type target struct {
 	allowed []string // the methods of the pattern
 	// twin is true if another target has the same handler and everything else
 	// but its name: what only has to be survived is sent to that one, unless
-	// UPKEEP_FULL=1.
+	// historytest.Full.
 	twin bool
 }
 

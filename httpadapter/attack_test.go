@@ -122,7 +122,7 @@ func narrowSite(t testing.TB, add func(*site), body int64) *site {
 	return s
 }
 
-// limitOf is the limit of bodies at which a target is attacked: that by default in
+// limitOf is the limit of bodies at which a target is attacked: the default one in
 // full, and where rules are taken, of which there are more than fit otherwise;
 // else one at which it does not take long to read a body that is at the limit.
 func (t target) limitOf() int64 {

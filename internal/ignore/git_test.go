@@ -229,7 +229,7 @@ func (r random) tree(n int) (paths []string) {
 }
 
 // TestGitSaysTheSameOfRandomLines: of 400 texts of lines, or 10,000 with
-// UPKEEP_FULL=1, each with a tree of its own.
+// UPKEEP_FULL=1 and no race detector, each with a tree of its own.
 func TestGitSaysTheSameOfRandomLines(t *testing.T) {
 	const texts, paths = 400, 30
 	rounds := 1
