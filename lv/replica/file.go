@@ -38,22 +38,25 @@ func (r *Replica) save(ctx context.Context) (err error) {
 		err = f.Sync()
 	}
 	err = errors.Join(err, f.Close())
+	var written fs.FileInfo
+	if err == nil { // before somebody can spoil it under its name
+		written, err = os.Lstat(f.Name())
+	}
 	if err == nil {
 		err = os.Rename(f.Name(), r.config.File)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return r.remember()
+	r.remember(written)
+	return nil
 }
 
-// remember notes what the file looks like.
-func (r *Replica) remember() error {
-	info, err := os.Lstat(r.config.File)
+// remember notes what the file looks like as it was written, or read.
+func (r *Replica) remember(info fs.FileInfo) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.kept = info
-	return err
 }
 
 // intact reports whether the file looks as it was read or written, if it ever
@@ -85,6 +88,10 @@ const sealSize = 2*sha256.Size + 2
 
 // open reads the file.
 func (r *Replica) open() (lv.Snapshot, error) {
+	read, err := os.Lstat(r.config.File)
+	if err != nil {
+		return lv.Snapshot{}, err
+	}
 	info, err := os.Stat(r.config.File)
 	if err == nil && !info.Mode().IsRegular() { // to open a pipe would wait
 		err = fmt.Errorf("lv/replica: %q is not a file", r.config.File)
@@ -106,7 +113,7 @@ func (r *Replica) open() (lv.Snapshot, error) {
 		err = fmt.Errorf("lv/replica: the file is of table %q of %q", table.Schema, table.App)
 	}
 	if err == nil {
-		err = r.remember()
+		r.remember(read)
 	}
 	return snapshot, err
 }

@@ -58,6 +58,8 @@ func TestAReplicaNoticesThatTheServerHasAnotherHistory(t *testing.T) {
 				r := a.follower(t, file)
 				stop := run(t, r)
 				s.requireSame(r)
+				require.Eventually(t, func() bool { return r.Status().Connected }, hangs, time.Millisecond,
+					"what was just read is believed to go on where the feed does, if the server names no history")
 				before := r.Status().Seq
 
 				filled := time.Now()
