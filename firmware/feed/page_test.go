@@ -70,9 +70,10 @@ func TestARunWaitsUntilSomebodyHasLoggedInToTheNetwork(t *testing.T) {
 	for _, tt := range []struct {
 		shut time.Duration
 		want error
-	}{{2 * 24 * time.Hour, firmware.ErrRestarting}, {30 * 24 * time.Hour, firmware.ErrUnavailable}} {
+	}{{6 * time.Hour, firmware.ErrRestarting}, {30 * 24 * time.Hour, firmware.ErrUnavailable}} {
 		synctest.Test(t, func(t *testing.T) {
 			d := newDevice(t)
+			d.config.GiveUp = 24 * time.Hour
 			fw := d.start()
 			_, err := fw.Check(t.Context())
 			require.NoError(t, err)
@@ -84,7 +85,7 @@ func TestARunWaitsUntilSomebodyHasLoggedInToTheNetwork(t *testing.T) {
 			require.ErrorIs(t, err, firmware.ErrUnavailable)
 			_, err = fw.Update(t.Context(), firmware.Request{Version: "1.2.0"})
 			require.ErrorIs(t, err, tt.want)
-			assert.WithinDuration(t, began.Add(min(tt.shut, 7*24*time.Hour)), time.Now(), 2*time.Hour)
+			assert.WithinDuration(t, began.Add(min(tt.shut, d.config.GiveUp)), time.Now(), 2*time.Hour)
 			if tt.want == firmware.ErrUnavailable {
 				assert.ErrorContains(t, err, "a page of HTML came in its place")
 			}
