@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -19,7 +18,6 @@ import (
 // TestRandomHistoriesBreakNoPromise lets anything happen to devices, in any order.
 // What must hold then is in invariant_test.go.
 func TestRandomHistoriesBreakNoPromise(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // of short lives, which cost more to collect than to make
 	play := player(t, mutant{})
 	historytest.Run(t, historytest.Unraced(10_000), play, play)
 }

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -207,6 +208,7 @@ func live() int64 {
 // TestAFileTakesLittleMemory: what a sync needs grows by less than 200 bytes a file,
 // beyond what it needs for any folder.
 func TestAFileTakesLittleMemory(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100)) // what is garbage is not needed
 	const few, many = 2000, 10_000
 	small, large := peaks(t, few), peaks(t, many)
 	for kind, n := range large {

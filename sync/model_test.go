@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -392,6 +391,5 @@ func play(t *testing.T, steps []historytest.Step, planted func(*cloudsync.Engine
 
 func TestNothingIsLostInRandomHistories(t *testing.T) {
 	t.Parallel()
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // of short lives, which cost more to collect than to make
 	historytest.Run(t, historytest.Unraced(10_000), playModel(t), playModel(t))
 }

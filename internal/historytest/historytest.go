@@ -53,6 +53,14 @@ func Unraced(n int) int {
 // detector: for what it makes so dear.
 func Full() bool { return os.Getenv("UPKEEP_FULL") == "1" && !Raced() }
 
+// Every is 1 when all is tried, else n: of what is tried in a row, one of n.
+func Every(n int) int {
+	if Full() {
+		return 1
+	}
+	return n
+}
+
 // Raced reports whether this program has the race detector.
 func Raced() bool {
 	built, _ := debug.ReadBuildInfo()

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/upkeep-go/upkeep/internal/proctest"
 	"github.com/upkeep-go/upkeep/internal/provetest"
 	"github.com/upkeep-go/upkeep/internal/suitetest"
 	"github.com/upkeep-go/upkeep/lv"
@@ -27,12 +27,7 @@ import (
 // mutant breaks one promise of lv.VersionStore.
 type mutant = provetest.Broken[lv.VersionStore]
 
-// TestMain lets garbage grow: thousands of small stores, each of them soon
-// dead, cost more to collect than to make.
-func TestMain(m *testing.M) {
-	debug.SetGCPercent(400)
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(proctest.Run(m)) }
 
 func TestEveryCaseCatchesABrokenEngine(t *testing.T) {
 	cases := func(m mutant) []suitetest.Case { return harness(m).Cases() }

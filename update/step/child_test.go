@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/upkeep-go/upkeep/internal/proctest"
 )
 
 // TestMain makes this test a program that the tests can run: called as
@@ -25,7 +27,7 @@ func TestMain(m *testing.M) {
 	}
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // updates tell of themselves
 	os.Setenv("GORACE", "atexit_sleep_ms=0")       // children end when they are done
-	os.Exit(m.Run())
+	os.Exit(proctest.Run(m))
 }
 
 // hangs is how long a test waits for what another goroutine or process does:
