@@ -20,6 +20,16 @@ func (t target) inputs() []input {
 	)
 }
 
+// sent are the inputs that are sent.
+func (t target) sent() (some []input) {
+	for i, in := range t.inputs() {
+		if i%max(t.every, 1) == 0 {
+			some = append(some, in)
+		}
+	}
+	return some
+}
+
 // methods are those that the pattern does not have. What a header says of the
 // method does not matter.
 func (t target) methods() (all []input) {

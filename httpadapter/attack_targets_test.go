@@ -23,7 +23,8 @@ type target struct {
 	// twin is true if another target has the same handler and everything else
 	// but its name: what only has to be survived is sent to that one, unless
 	// historytest.Full.
-	twin bool
+	twin  bool
+	every int // one of so many inputs is sent; 0 for each
 }
 
 // wildcard is an id in a pattern.
