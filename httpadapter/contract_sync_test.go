@@ -207,7 +207,7 @@ func TestAPerformedSyncAsksForWhatTheBodySays(t *testing.T) {
 		`{"app":"a","pushMode":"force-pull","pushOnly":false}`:      {Mode: cloudsync.ModeForcePull},
 		`{"app":"a","cloudName":"other"}`:                           {Remote: "other"},
 		`{"app":"a","cloudName":""}`:                                {},
-		`{"app":"a","cloudName":"main","unknown":{"pushMode":"x"}}`: {},
+		`{"app":"a","cloudName":"main","unknown":{"pushMode":"x"}}`: {Remote: "main"},
 	} {
 		s := new(site).open(t)
 		r := s.send("POST", "/api/sync/performSync", body, as(admin))

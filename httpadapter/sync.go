@@ -203,19 +203,7 @@ func (s *syncRoutes) perform(c *web.Call) error {
 		return err
 	}
 	request.By = cloudsync.By(why)
-	if b.CloudName != "" {
-		st, err := s.syncer.Status(c.Context())
-		named := b.CloudName != dirOf(st)
-		if err == nil && b.CloudName == mainDir && !named { // the one without a name, unless one has this
-			named, err = s.has(c.Context(), mainDir)
-		}
-		if err != nil {
-			return err
-		}
-		if named {
-			request.Remote = b.CloudName
-		}
-	}
+	request.Remote = b.CloudName
 	run, err := s.syncer.Start(context.WithoutCancel(c.Context()), request)
 	if err != nil {
 		return err

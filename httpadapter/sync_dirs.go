@@ -2,7 +2,6 @@ package httpadapter
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"net/http"
 
@@ -10,25 +9,8 @@ import (
 	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
 
-// mainDir is how clients call the remote that has no name of its own, unless one
-// of Remotes has this name.
-const mainDir = "main"
-
 // dirOf is the cloud directory in use.
-func dirOf(st cloudsync.Status) string { return cmp.Or(st.Settings.Remote, mainDir) }
-
-// has reports whether there is a remote of this name.
-func (s *syncRoutes) has(ctx context.Context, name string) (bool, error) {
-	if s.remotes == nil {
-		return false, nil
-	}
-	for remote, err := range s.remotes.List(ctx) {
-		if err != nil || remote == name {
-			return err == nil, err
-		}
-	}
-	return false, nil
-}
+func dirOf(st cloudsync.Status) string { return cmp.Or(st.Settings.Remote, cloudsync.DefaultRemote) }
 
 func (s *syncRoutes) enable(c *web.Call) error {
 	var b enableBody
@@ -45,15 +27,6 @@ func (s *syncRoutes) setDir(c *web.Call) error {
 	name, err := s.named(c)
 	if err != nil {
 		return err
-	}
-	known, err := s.has(c.Context(), name)
-	switch {
-	case err != nil:
-		return err
-	case !known && name != mainDir:
-		return fmt.Errorf("%w: remote %q", cloudsync.ErrNotFound, name)
-	case !known:
-		name = ""
 	}
 	return s.configured(c, func(now *cloudsync.Settings) { now.Remote = name })
 }

@@ -153,6 +153,10 @@ func TestADirectoryCalledMainIsTheOneThatIsMeant(t *testing.T) {
 		return run
 	}
 	require.NotContains(t, perform(), "remote", "that which has no name")
+	require.EqualValues(t, 0, call("createCloudSyncDir", `{"name":"other"}`))
+	require.EqualValues(t, 0, call("setCloudSyncDir", `{"name":"other"}`))
+	require.NotContains(t, perform(), "remote", "also while another is in use")
+	require.EqualValues(t, 0, call("setCloudSyncDir", `{"name":"main"}`))
 	require.EqualValues(t, 0, call("createCloudSyncDir", `{"name":"main"}`))
 	require.EqualValues(t, -1, call("removeCloudSyncDir", `{"name":"main"}`), "a list says that it is in use")
 	require.Equal(t, "main", perform()["remote"])

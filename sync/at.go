@@ -2,8 +2,10 @@ package sync
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -67,13 +69,18 @@ func (f *Folder) remote(ctx context.Context, name string) (r Remote, done func()
 	return r, func() { _ = r.Close() }, nil
 }
 
-// has refuses the name of a remote that is not there.
-func (f *Folder) has(ctx context.Context, name string) error {
+// named refuses the name of a remote that is not there, and returns that by which
+// it is recorded.
+func (f *Folder) named(ctx context.Context, name string) (string, error) {
 	_, done, err := f.remote(ctx, name)
-	if err == nil {
-		done()
+	switch {
+	case errors.Is(err, ErrNotFound) && name == DefaultRemote && f.config.Remote != nil:
+		return "", nil
+	case err != nil:
+		return "", err
 	}
-	return err
+	done()
+	return name, nil
 }
 
 // engineOf returns the engine of the folder and a remote. A run listens to it; who
@@ -218,13 +225,13 @@ func (f *Folder) Plan(ctx context.Context, r Request) (p Plan, err error) {
 		return Plan{}, err
 	}
 	err = f.holding(ctx, func(ctx context.Context, token int64) error {
+		settings, err := f.settings(ctx)
+		if err != nil {
+			return err
+		}
 		q := r
-		if q.Remote == "" {
-			settings, err := f.settings(ctx)
-			if err != nil {
-				return err
-			}
-			q.Remote = settings.Remote
+		if q.Remote, err = f.named(ctx, cmp.Or(r.Remote, settings.Remote)); err != nil {
+			return err
 		}
 		e, done, err := f.engineOf(ctx, q, token, nil)
 		if err != nil {

@@ -42,7 +42,7 @@ func (f *Folder) begin(ctx context.Context, run Run) (Run, error) {
 	}
 	if name := run.Request.Remote; name == "" {
 		run.Request.Remote = settings.Remote
-	} else if err := f.has(ctx, name); err != nil {
+	} else if run.Request.Remote, err = f.named(ctx, name); err != nil {
 		return Run{}, err
 	}
 	held, err := f.hold(ctx)

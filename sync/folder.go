@@ -128,16 +128,16 @@ func (f *Folder) Configure(ctx context.Context, change func(*Settings), by By) e
 	}
 	settings := was
 	change(&settings)
-	if settings == was {
-		return nil
-	}
 	if err := fits("Settings.Remote", settings.Remote, maxText); err != nil {
 		return err
 	}
 	if settings.Remote != was.Remote {
-		if err := f.has(ctx, settings.Remote); err != nil {
+		if settings.Remote, err = f.named(ctx, settings.Remote); err != nil {
 			return err
 		}
+	}
+	if settings == was {
+		return nil
 	}
 	_, err = f.records.write(ctx, 0, []Entry{noted(keySettings, settings)}, Event{
 		Kind: EventConfigured, Actor: by.Actor,

@@ -100,7 +100,7 @@ type Request struct {
 	// Fresh forgets the base: both sides are united and nothing is deleted. It
 	// is the way out of ErrForked.
 	Fresh  bool
-	Remote string // one of Remotes; default that of Settings. A new one starts without a base
+	Remote string // one of Remotes, or DefaultRemote; default that of Settings. A new one starts without a base
 	Plan   string // the ID of a Plan, to do exactly that, past the guards; else ErrStale
 	By     By
 }
@@ -125,9 +125,13 @@ func (b By) String() string {
 	return "by " + b.Actor + ": " + b.Reason
 }
 
+// DefaultRemote names Config.Remote to who has to give a name, unless one of
+// Config.Remotes has this name.
+const DefaultRemote = "main"
+
 // Settings are what an operator may change while the program runs. Config has
 // the first values.
 type Settings struct {
 	Enabled bool   // else every sync is ErrDisabled; true at first
-	Remote  string // one of Remotes; "" is Config.Remote
+	Remote  string // one of Remotes; "" is Config.Remote, and so is DefaultRemote when it is set
 }

@@ -255,3 +255,31 @@ func TestSettingsNameARemoteThatIsThere(t *testing.T) {
 		require.NoError(t, a.Configure(t.Context(), func(s *cloudsync.Settings) { s.Enabled = false }, cloudsync.By{}), "what is gone is no hindrance to that")
 	})
 }
+
+func TestTheRemoteOfTheConfigCanBeNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.New()
+		require.NoError(t, db.Remotes().Create(t.Context(), "other"))
+		a := newDesk(t, "laptop", db.Remote("notes"), func(c *cloudsync.Config) { c.Remotes = db.Remotes() })
+		to := func(remote string) cloudsync.Settings {
+			require.NoError(t, a.Configure(t.Context(), func(s *cloudsync.Settings) { s.Remote = remote }, cloudsync.By{}))
+			status, err := a.Status(t.Context())
+			require.NoError(t, err)
+			return status.Settings
+		}
+		byName := cloudsync.Request{Remote: cloudsync.DefaultRemote}
+		a.disk.write("a", "of the laptop")
+		first := a.sync(byName)
+		require.Equal(t, "other", to("other").Remote)
+		again := a.sync(byName)
+		require.Empty(t, again.Request.Remote)
+		require.Equal(t, first.Commit, again.Commit)
+		plan, err := a.Plan(t.Context(), byName)
+		require.NoError(t, err)
+		require.Equal(t, first.Commit, plan.Base)
+		require.Empty(t, to(cloudsync.DefaultRemote).Remote)
+
+		require.NoError(t, db.Remotes().Create(t.Context(), cloudsync.DefaultRemote))
+		require.Equal(t, cloudsync.DefaultRemote, a.sync(byName).Request.Remote, "one of Remotes comes first")
+	})
+}
