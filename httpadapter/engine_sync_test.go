@@ -36,6 +36,11 @@ func (f *engineFolder) Update(ctx context.Context, token int64, entries []clouds
 	return written(f.engine, counts, func() (int64, error) { return f.FolderStore.Update(ctx, token, entries, events...) })
 }
 
+func (f *engineFolder) Get(ctx context.Context, key string) ([]byte, error) {
+	f.ask()
+	return f.FolderStore.Get(ctx, key)
+}
+
 func (f *engineFolder) List(ctx context.Context, prefix string) iter.Seq2[cloudsync.Entry, error] {
 	return asking(f.engine, f.FolderStore.List(ctx, prefix))
 }

@@ -35,6 +35,11 @@ func (p part) Update(ctx context.Context, token int64, entries []Entry, events .
 	return p.FolderStore.Update(ctx, token, all, events...)
 }
 
+// Get implements FolderStore.
+func (p part) Get(ctx context.Context, key string) ([]byte, error) {
+	return p.FolderStore.Get(ctx, p.prefix+key)
+}
+
 // List implements FolderStore.
 func (p part) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
@@ -133,6 +138,9 @@ type blank struct{ FolderStore }
 
 // Update implements FolderStore.
 func (blank) Update(context.Context, int64, []Entry, ...Event) (int64, error) { return 0, nil }
+
+// Get implements FolderStore.
+func (blank) Get(context.Context, string) ([]byte, error) { return nil, ErrNotFound }
 
 // List implements FolderStore.
 func (blank) List(context.Context, string) iter.Seq2[Entry, error] {

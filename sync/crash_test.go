@@ -90,6 +90,15 @@ func (p page) Update(_ context.Context, _ int64, entries []cloudsync.Entry, _ ..
 	return 0, durable.Write(p.path, text, 0o600)
 }
 
+func (p page) Get(_ context.Context, key string) ([]byte, error) {
+	all, err := p.read()
+	value, there := all[key]
+	if err == nil && !there {
+		err = cloudsync.ErrNotFound
+	}
+	return value, err
+}
+
 func (p page) List(_ context.Context, prefix string) iter.Seq2[cloudsync.Entry, error] {
 	return func(yield func(cloudsync.Entry, error) bool) {
 		all, err := p.read()

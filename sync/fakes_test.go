@@ -229,6 +229,14 @@ func (n *notes) Update(_ context.Context, _ int64, entries []cloudsync.Entry, _ 
 	})
 }
 
+func (n *notes) Get(_ context.Context, key string) ([]byte, error) {
+	value, there := n.all[key]
+	if !there {
+		return nil, cloudsync.ErrNotFound
+	}
+	return bytes.Clone(value), nil
+}
+
 func (n *notes) List(_ context.Context, prefix string) iter.Seq2[cloudsync.Entry, error] {
 	return func(yield func(cloudsync.Entry, error) bool) {
 		var keys []string

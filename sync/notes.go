@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -59,19 +60,20 @@ func openBook(ctx context.Context, store FolderStore, token int64, most int) (*b
 	return b, nil
 }
 
-// read returns a note, or nil. It reads all notes whose keys begin with that of this
-// one: there should be no others.
+// read returns a note, or nil.
 func (b *book) read(ctx context.Context, key string) ([]byte, error) {
 	if value, waits := b.waits[key]; waits {
 		return value, nil
 	}
-	for e, err := range b.store.List(ctx, key) {
-		if err != nil || e.Key == key {
-			return e.Value, err
-		}
-		break
+	return optional(b.store.Get(ctx, key))
+}
+
+// optional is nil in the place of what is not there.
+func optional(value []byte, err error) ([]byte, error) {
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
 	}
-	return nil, nil
+	return value, err
 }
 
 // all yields the notes whose keys begin like this, but for those that wait.

@@ -181,6 +181,11 @@ type reads struct {
 	n *atomic.Int64
 }
 
+func (r reads) Get(ctx context.Context, key string) ([]byte, error) {
+	r.n.Add(1)
+	return r.FolderStore.Get(ctx, key)
+}
+
 func (r reads) List(ctx context.Context, prefix string) iter.Seq2[cloudsync.Entry, error] {
 	return func(yield func(cloudsync.Entry, error) bool) {
 		for e, err := range r.FolderStore.List(ctx, prefix) {

@@ -62,16 +62,7 @@ func requestKey(id string) string {
 
 // value returns one note, or nil.
 func (s records) value(ctx context.Context, key string) ([]byte, error) {
-	for e, err := range s.List(ctx, key) {
-		if err != nil {
-			return nil, err
-		}
-		if e.Key == key {
-			return e.Value, nil
-		}
-		break // it would be the first
-	}
-	return nil, nil
+	return optional(s.Get(ctx, key))
 }
 
 // read reads one note into what v points to, or reports that there is none.

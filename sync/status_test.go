@@ -16,11 +16,16 @@ import (
 	cloudsync "github.com/upkeep-go/upkeep/sync"
 )
 
-// counting is a FolderStore that counts the entries of its lists, which an engine
-// reads as a whole.
+// counting is a FolderStore that counts the entries that are read, of lists too,
+// which an engine reads as a whole.
 type counting struct {
 	cloudsync.FolderStore
 	listed *atomic.Int64
+}
+
+func (c counting) Get(ctx context.Context, key string) ([]byte, error) {
+	c.listed.Add(1)
+	return c.FolderStore.Get(ctx, key)
 }
 
 func (c counting) List(ctx context.Context, prefix string) iter.Seq2[cloudsync.Entry, error] {

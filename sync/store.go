@@ -29,6 +29,8 @@ type FolderStore interface {
 	// 64 MiB and a negative token are ErrInvalid. Of a key that is there twice the
 	// last counts.
 	Update(ctx context.Context, token int64, entries []Entry, events ...Event) (seq int64, err error)
+	// Get returns the value of an entry, which is the caller's, or ErrNotFound.
+	Get(ctx context.Context, key string) ([]byte, error)
 	// List yields the entries whose key has the prefix, in byte order, all of
 	// one moment. The values are the caller's.
 	List(ctx context.Context, prefix string) iter.Seq2[Entry, error]

@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -62,6 +63,19 @@ func (f *folder) Update(ctx context.Context, token int64, entries []cloudsync.En
 	}
 	f.log.Append(now, events...)
 	return last + int64(len(events)), nil
+}
+
+// Get implements sync.FolderStore.
+func (f *folder) Get(ctx context.Context, key string) ([]byte, error) {
+	if err := f.db.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer f.db.mu.Unlock()
+	value, there := f.entries[key]
+	if !there {
+		return nil, fmt.Errorf("%w: entry %q", cloudsync.ErrNotFound, key)
+	}
+	return bytes.Clone(value), nil
 }
 
 // List implements sync.FolderStore.

@@ -69,6 +69,8 @@ ON CONFLICT (folder, entry_key) DO UPDATE SET value = excluded.value`
 
 	syncDrop = `DELETE FROM upkeep_sync_entry WHERE folder = ?1 AND entry_key = ?2`
 
+	syncEntry = `SELECT value FROM upkeep_sync_entry WHERE folder = ?1 AND entry_key = ?2`
+
 	syncEntries = `SELECT entry_key, value FROM upkeep_sync_entry WHERE folder = ?1 AND entry_key >= ?2`
 )
 
@@ -128,6 +130,21 @@ func (s *SyncFolder) append(tx Tx, events []cloudsync.Event) (seq int64, err err
 		}
 	}
 	return next + int64(len(events)) - 1, nil
+}
+
+// Get keeps the promise of sync.FolderStore.
+func (s *SyncFolder) Get(ctx context.Context, key string) ([]byte, error) {
+	var value []byte
+	there, err := found(s.db.Row(ctx, syncEntry, []any{s.folder, []byte(key)}, &value))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading what is noted of folder %q: %w", s.folder, err)
+	case !there:
+		return nil, fmt.Errorf("%w: entry %q of folder %q", cloudsync.ErrNotFound, key, s.folder)
+	case value == nil:
+		return []byte{}, nil // as a driver may read one of no bytes
+	}
+	return value, nil
 }
 
 // List keeps the promise of sync.FolderStore. All that has the prefix is in memory

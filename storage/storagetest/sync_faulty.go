@@ -22,6 +22,10 @@ func (f faultyFolder) Update(ctx context.Context, token int64, entries []cloudsy
 	return through(f.Faulty, "Update", func() (int64, error) { return f.behind().Update(ctx, token, entries, events...) })
 }
 
+func (f faultyFolder) Get(ctx context.Context, key string) ([]byte, error) {
+	return through(f.Faulty, "Get", func() ([]byte, error) { return f.behind().Get(ctx, key) })
+}
+
 func (f faultyFolder) List(ctx context.Context, prefix string) iter.Seq2[cloudsync.Entry, error] {
 	return list(f.Faulty, "List", f.behind().List(ctx, prefix))
 }

@@ -65,6 +65,7 @@ func (h StoreHarness) cases() []suitetest.Case {
 	promises := []storeCase{
 		{"a new folder has nothing", (*storeTest).empty},
 		{"entries come back byte by byte, in byte order", (*storeTest).roundTrip},
+		{"an entry is read by its key", (*storeTest).gets},
 		{"a list has a prefix", (*storeTest).prefixed},
 		{"a list can be left and read again", (*storeTest).isLeft},
 		{"a list is of one moment", (*storeTest).oneMoment},

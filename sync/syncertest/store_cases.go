@@ -50,6 +50,32 @@ func (t *storeTest) roundTrip() {
 	}
 }
 
+func (t *storeTest) gets() {
+	t.writeKeys()
+	t.update(0, entry("empty", ""))
+	for _, k := range keys {
+		value, err := t.Get(t.Context(), k)
+		require.NoError(t, err, "%q", k)
+		require.Equal(t, "of "+k, string(value))
+		clear(value)
+	}
+	value, err := t.Get(t.Context(), "empty")
+	require.NoError(t, err)
+	require.Equal(t, []byte{}, value)
+	for _, k := range []string{"", "of a", "empt", "empty\x00"} {
+		_, err := t.Get(t.Context(), k)
+		require.ErrorIs(t, err, cloudsync.ErrNotFound, "%q", k)
+	}
+	t.update(0, cloudsync.Entry{Key: "empty"})
+	_, err = t.Get(t.Context(), "empty")
+	require.ErrorIs(t, err, cloudsync.ErrNotFound)
+	_, err = t.store.SyncState("another").Get(t.Context(), keys[0])
+	require.ErrorIs(t, err, cloudsync.ErrNotFound)
+	value, err = t.Get(t.Context(), keys[0])
+	require.NoError(t, err)
+	require.Equal(t, "of "+keys[0], string(value), "it was the caller's")
+}
+
 func (t *storeTest) prefixed() {
 	t.writeKeys()
 	for _, prefix := range append([]string{"c", "a/b/c", "%a", "\xff\xff\xff\xff", "\x00\x00"}, keys...) {
@@ -245,6 +271,8 @@ func (t *storeTest) ended() {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := t.Update(ctx, 9, []cloudsync.Entry{entry("n", "dropped")}, about("dropped"))
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = t.Get(ctx, "n")
 	require.ErrorIs(t, err, context.Canceled)
 	n := 0
 	for e, err := range t.List(ctx, "") {
