@@ -239,8 +239,9 @@ func (l *LocalFiles) list(name string) ([]File, error) {
 		if err != nil {
 			return named(err)
 		}
+		defer f.Close()                  // nothing was written
 		names, err := f.Readdirnames(-1) // without what each is, which is found out below
-		if err = errors.Join(err, f.Close()); err != nil {
+		if err != nil {
 			return named(err)
 		}
 		slices.Sort(names)
@@ -249,7 +250,12 @@ func (l *LocalFiles) list(name string) ([]File, error) {
 			if name == "" && base == Staging || name == Staging && base == claimName {
 				continue
 			}
-			file, err := l.file(in, base, tree.Join(name, base))
+			path := tree.Join(name, base)
+			if file, ok := l.regular(f.Fd(), base, path); ok {
+				files = append(files, file)
+				continue
+			}
+			file, err := l.file(in, base, path)
 			switch {
 			case isNotFound(err): // it has gone meanwhile
 			case err != nil:
@@ -272,7 +278,7 @@ func (l *LocalFiles) file(in *os.Root, name, path string) (File, error) {
 	f := File{Path: path, Mode: info.Mode(), ModTime: info.ModTime()}
 	var changed time.Time
 	f.Tag, changed = tagOf(info)
-	f.Recent = !later(changed, f.ModTime).Before(l.now)
+	f.Recent = l.recent(f.ModTime, changed)
 	switch {
 	case info.Mode().IsRegular():
 		f.Size = info.Size()
@@ -282,6 +288,11 @@ func (l *LocalFiles) file(in *os.Root, name, path string) (File, error) {
 		}
 	}
 	return f, nil
+}
+
+// recent reports whether one of the times is not past, or may not be.
+func (l *LocalFiles) recent(written, changed time.Time) bool {
+	return !later(written, changed).Before(l.now)
 }
 
 func later(a, b time.Time) time.Time {

@@ -37,6 +37,9 @@ func refuses(name string) string {
 // tagOf has nothing to tell besides what File has.
 func tagOf(fs.FileInfo) (tag string, changed time.Time) { return "", time.Time{} }
 
+// regular leaves it to file.
+func (*LocalFiles) regular(uintptr, string, string) (File, bool) { return File{}, false }
+
 // free is how many bytes there are.
 func free(root *os.Root) (n int64, err error) {
 	path, err := windows.UTF16PtrFromString(root.Name())

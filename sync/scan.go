@@ -99,7 +99,7 @@ func (s *scan) folder(ctx context.Context, path string, reference tree.ID) (tree
 	if err != nil {
 		return tree.ID{}, err
 	}
-	var files []File
+	files := make([]File, 0, 32) // as many as most folders have
 	for f, err := range s.Files.List(ctx, path) {
 		if err != nil {
 			return tree.ID{}, &listError{path, err}
@@ -185,7 +185,9 @@ func (s *scan) asSeen(note []byte, reference tree.ID, files []File) bool {
 		if copied(f.Path) != "" {
 			s.result.Copies++
 		}
-		s.tell.done(f.Path, 1, 0)
+	}
+	if n := len(files); n > 0 {
+		s.tell.done(files[n-1].Path, int64(n), 0)
 	}
 	return true
 }
