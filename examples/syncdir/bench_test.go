@@ -217,6 +217,7 @@ func BenchmarkMemory(b *testing.B) {
 	dirs := [2]string{b.TempDir(), b.TempDir()}
 	for i, dir := range dirs {
 		small(b, filepath.Join(dir, "laptop"), files[i])
+		corpus{dir: filepath.Join(dir, "laptop"), large: 10, largeSize: 16 << 20, seed: 1}.write(b) // so that all buffers are in use
 	}
 	for b.Loop() {
 		var upload, noChange, pull [2][]used // of few and of many
