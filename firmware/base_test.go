@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -259,4 +260,27 @@ func TestAnIndexComesBackAsItWas(t *testing.T) {
 		{Way: firmware.WayZstd, Object: "x", Size: 1, From: [32]byte{1}},
 	}}}}
 	assert.ErrorIs(t, x.Check(), firmware.ErrInvalid)
+}
+
+// late answers a while after it has looked for a run.
+type late struct{ firmware.DeviceStore }
+
+func (l late) Get(ctx context.Context, id string) (firmware.Run, error) {
+	run, err := l.DeviceStore.Get(ctx, id)
+	time.Sleep(time.Second)
+	return run, err
+}
+
+// lateStore is a Store of such.
+type lateStore struct{ firmware.Store }
+
+func (s lateStore) Firmware(device string) firmware.DeviceStore { return late{s.Store.Firmware(device)} }
+
+func TestARunThatRestartsIsReturnedWithAllThatLedThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := chunked(t)
+		d.config.Store = lateStore{d.config.Store}
+		d.config.Slots = baseless{d.sim}
+		assert.Equal(t, map[firmware.Way]int64{firmware.WayRaw: 3*segment + 5}, update(t, d).Pulled)
+	})
 }

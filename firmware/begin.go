@@ -165,16 +165,17 @@ func (s *Service) record(ctx context.Context, held *lease.Held, run Run, p progr
 // returns the run so far and the error that says so.
 func (s *Service) Wait(ctx context.Context, id string) (Run, error) {
 	for {
+		restarts, given := s.restarts(id), s.gaveUp(id) // before the record, which has what led there
 		run, err := s.Get(ctx, id)
 		switch {
 		case err != nil:
 			return run, err
 		case run.State.Done() && !s.working(id):
 			return run, run.Err()
-		case s.restarts(id):
+		case restarts:
 			return run, fmt.Errorf("%w: for version %q", ErrRestarting, run.Version)
-		case s.gaveUp(id) != nil:
-			return run, s.gaveUp(id)
+		case given != nil:
+			return run, given
 		case s.door.Shut():
 			return run, ErrClosed
 		}
