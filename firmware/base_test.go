@@ -274,7 +274,9 @@ func (l late) Get(ctx context.Context, id string) (firmware.Run, error) {
 // lateStore is a Store of such.
 type lateStore struct{ firmware.Store }
 
-func (s lateStore) Firmware(device string) firmware.DeviceStore { return late{s.Store.Firmware(device)} }
+func (s lateStore) Firmware(device string) firmware.DeviceStore {
+	return late{s.Store.Firmware(device)}
+}
 
 func TestARunThatRestartsIsReturnedWithAllThatLedThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -176,6 +176,8 @@ func (s *Service) Wait(ctx context.Context, id string) (Run, error) {
 			return run, fmt.Errorf("%w: for version %q", ErrRestarting, run.Version)
 		case given != nil:
 			return run, given
+		case s.restarts(id), s.gaveUp(id) != nil: // since: the record has more to say
+			continue
 		case s.door.Shut():
 			return run, ErrClosed
 		}

@@ -20,7 +20,7 @@ func (t target) inputs() []input {
 	)
 }
 
-// sent are the inputs that are sent.
+// sent are the first of every so many inputs.
 func (t target) sent() (some []input) {
 	for i, in := range t.inputs() {
 		if i%max(t.every, 1) == 0 {
